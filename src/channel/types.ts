@@ -1,0 +1,255 @@
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
+import type { Msat, Sat } from '../base/units.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import type { ChannelMessage } from '../wire/registry.ts'
+import type { ChannelState } from './state.ts'
+
+/** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
+export interface Turn {
+  readonly state: ChannelState
+  readonly effects: readonly Effect[]
+}
+
+/** Everything outside the channel that a decision may depend on, as a snapshot: the core has no clock, chain or randomness. */
+export interface ChannelContext {
+  readonly blockHeight: number
+  /** Feerates in sat per 1,000 weight units, ≥ 253. */
+  readonly feerates: { readonly commitment: number; readonly closing: number; readonly claim: number }
+  /** Secrets of this channel. Nothing secret is ever in the state. */
+  readonly signer: ChannelSigner
+  /** Our own limits and preferences (not negotiated ones: those are in the state). */
+  readonly policy: ChannelPolicy
+  /** Where swept and closed funds go: a wallet script pubkey that stays the same for the channel's life. */
+  readonly sweepScriptPubKey: Uint8Array
+}
+
+/** Our own limits and preferences for channels. */
+export interface ChannelPolicy {
+  readonly dustLimitSat: Sat
+  readonly maxHtlcValueInFlightMsat: Msat
+  readonly htlcMinimumMsat: Msat
+  readonly toSelfDelay: number
+  /** The most that we let a peer ask of us, in blocks. */
+  readonly maxToSelfDelay: number
+  readonly maxAcceptedHtlcs: number
+  readonly minimumDepth: number
+  /** channel_reserve_satoshis that we ask for, in millionths of the capacity (10,000 = 1 %). */
+  readonly reserveMillionths: number
+  readonly minFundingSat: Sat
+  readonly maxFundingSat: Sat
+  /** A peer's feerate is acceptable between our estimate × low / 100 and our estimate × high / 100. */
+  readonly feerateTolerancePercent: { readonly low: number; readonly high: number }
+  /** Blocks before an HTLC's expiry at which we go on chain for it. */
+  readonly closeBeforeExpiry: number
+  /** Limit on the sum of dust HTLCs in a commitment, per side. */
+  readonly maxDustExposureMsat: Msat
+}
+
+/** Holds a channel's secrets. `secpSigner` makes real signatures; property tests have a fast deterministic fake. */
+export interface ChannelSigner {
+  readonly basepoints: Basepoints
+  /** Our per-commitment point for commitment number n (0, 1, 2 …), 33 B. BOLT 3 §per-commitment-secret-requirements. */
+  commitmentPoint(n: number): Uint8Array
+  /** Our per-commitment secret for number n, 32 B. Only ever called for a commitment that is being revoked. */
+  commitmentSecret(n: number): Uint8Array
+  /** With the funding key: commitment and closing transactions. 64 B compact. */
+  signFunding(sighash: Uint8Array): Uint8Array
+  /** With the HTLC key tweaked for a per-commitment point (ours or theirs). */
+  signHtlc(sighash: Uint8Array, commitmentPoint: Uint8Array): Uint8Array
+  /** With the delayed-payment key tweaked for our own per-commitment point. */
+  signDelayed(sighash: Uint8Array, commitmentPoint: Uint8Array): Uint8Array
+  /** With the untweaked payment key: their commitment's to_remote. */
+  signPayment(sighash: Uint8Array): Uint8Array
+  /** With the revocation key made from their revealed secret. */
+  signRevocation(sighash: Uint8Array, commitmentSecret: Uint8Array): Uint8Array
+  /** With the node's own key over a BOLT 7 announcement digest (node signature). */
+  signAnnouncement(digest: Uint8Array): Uint8Array
+  /** true when the 64-byte compact signature is right for the key (33 B). */
+  verify(signature: Uint8Array, sighash: Uint8Array, publicKey: Uint8Array): boolean
+}
+
+/** BOLT 2 §open_channel: the funding key and the four basepoints, 33 B each. */
+export interface Basepoints {
+  readonly fundingPubkey: Uint8Array
+  readonly revocationBasepoint: Uint8Array
+  readonly paymentBasepoint: Uint8Array
+  readonly delayedPaymentBasepoint: Uint8Array
+  readonly htlcBasepoint: Uint8Array
+}
+
+export type ChannelTypeName = 'anchors' | 'static_remotekey'
+
+/** Who offered an outgoing HTLC; stored with it, so that recovery needs nothing else. */
+export type HtlcOrigin =
+  | { readonly tag: 'payment'; readonly paymentHash: PaymentHash; readonly attempt: number }
+  | { readonly tag: 'forward'; readonly channelId: ChannelId; readonly htlcId: bigint }
+
+// ---------------------------------------------------------------- inputs
+
+export type ChannelInput =
+  | { readonly tag: 'message'; readonly message: ChannelMessage }
+  /** The transport is up and both init messages are exchanged. */
+  | { readonly tag: 'connected'; readonly theirFeatures: Uint8Array }
+  | { readonly tag: 'disconnected' }
+  | { readonly tag: 'command'; readonly command: ChannelCommand }
+  /** End of the reactor's turn: sign whatever waits for a commitment_signed, if the peer's last revocation is in. */
+  | { readonly tag: 'sign' }
+  /** The answer to effect `fund`. */
+  | { readonly tag: 'funded'; readonly tx: Transaction; readonly outputIndex: number }
+  | { readonly tag: 'fundingFailed'; readonly reason: string }
+  | { readonly tag: 'chain'; readonly event: ChainEvent }
+
+/** What the watcher reports of the things that `watches(state)` names. Height is the block's. */
+export type ChainEvent =
+  | { readonly tag: 'block'; readonly height: number }
+  | { readonly tag: 'confirmed'; readonly txid: Txid; readonly height: number; readonly txIndex: number }
+  | { readonly tag: 'spent'; readonly outpoint: Outpoint; readonly tx: Transaction; readonly height: number }
+  /** Blocks above `height` are undone; whatever confirmed in them is reported again if it confirms again. */
+  | { readonly tag: 'reorg'; readonly height: number }
+
+export type ChannelCommand =
+  | {
+      readonly tag: 'addHtlc'
+      readonly amountMsat: Msat
+      readonly paymentHash: PaymentHash
+      readonly cltvExpiry: number
+      /** 1,366 B. */
+      readonly onion: Uint8Array
+      readonly origin: HtlcOrigin
+      readonly pathKey?: Uint8Array
+    }
+  | { readonly tag: 'fulfillHtlc'; readonly id: bigint; readonly preimage: Uint8Array }
+  /** reason: the encrypted failure packet. */
+  | { readonly tag: 'failHtlc'; readonly id: bigint; readonly reason: Uint8Array }
+  | { readonly tag: 'failMalformedHtlc'; readonly id: bigint; readonly sha256OfOnion: Uint8Array; readonly failureCode: number }
+  | { readonly tag: 'updateFee'; readonly feeratePerKw: number }
+  | { readonly tag: 'close'; readonly requestId: number; readonly scriptPubKey?: Uint8Array; readonly feeratePerKw?: number }
+  | { readonly tag: 'forceClose'; readonly requestId: number }
+  | { readonly tag: 'setPolicy'; readonly requestId: number; readonly relay: RelayPolicy }
+
+/** What we ask of payments forwarded out over this channel (BOLT 7 §channel_update). */
+export interface RelayPolicy {
+  readonly feeBaseMsat: number
+  readonly feeProportionalMillionths: number
+  readonly cltvExpiryDelta: number
+  readonly htlcMinimumMsat: Msat
+  readonly htlcMaximumMsat: Msat
+}
+
+// ---------------------------------------------------------------- effects
+
+export type Effect =
+  | { readonly tag: 'send'; readonly message: ChannelMessage }
+  /** `addFees`: a zero-fee HTLC transaction that the wallet must add inputs to, at this many sat per kw (BOLT 3, option_anchors). */
+  | { readonly tag: 'broadcast'; readonly tx: Transaction; readonly purpose: TxPurpose; readonly addFees?: number }
+  /** Build and sign (but do not broadcast) a transaction paying amountSat to the funding script; answer with `funded`. */
+  | { readonly tag: 'fund'; readonly amountSat: Sat; readonly scriptPubKey: Uint8Array; readonly feeratePerKw: number }
+  /** The funding transaction will never be broadcast: its coins are free again. */
+  | { readonly tag: 'releaseFunding' }
+  | { readonly tag: 'relay'; readonly event: HtlcEvent }
+  | { readonly tag: 'notify'; readonly event: ChannelEvent }
+  | { readonly tag: 'reply'; readonly requestId: number; readonly result: 'done' | Fault }
+  /** Close the connection after everything before it is sent (BOLT 1 §error). */
+  | { readonly tag: 'disconnect'; readonly reason: string }
+  /** BOLT 7: our half of a channel announcement is known, or our policy changed: the gossip part makes and sends the messages. */
+  | { readonly tag: 'gossip' }
+
+export type TxPurpose = 'funding' | 'mutual-close' | 'commitment' | 'htlc' | 'sweep' | 'penalty'
+
+/** From the channel to the payment machine. Each may be repeated after a restart; the receiver ignores what it knows. */
+export type HtlcEvent =
+  /** An incoming HTLC is irrevocably committed on both sides. */
+  | { readonly tag: 'received'; readonly htlc: IncomingHtlc }
+  /** The peer revealed the preimage of an HTLC that we offered. */
+  | { readonly tag: 'fulfilled'; readonly id: bigint; readonly origin: HtlcOrigin; readonly preimage: Uint8Array }
+  /** An HTLC that we offered is irrevocably removed without a preimage. */
+  | { readonly tag: 'failed'; readonly id: bigint; readonly origin: HtlcOrigin; readonly failure: HtlcFailure }
+  /** addHtlc could not be done: nothing was offered. */
+  | { readonly tag: 'rejected'; readonly origin: HtlcOrigin; readonly fault: Fault }
+
+export interface IncomingHtlc {
+  readonly channelId: ChannelId
+  readonly id: bigint
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+  readonly onion: Uint8Array
+  readonly pathKey?: Uint8Array
+}
+
+export type HtlcFailure =
+  | { readonly tag: 'onion'; readonly reason: Uint8Array }
+  | { readonly tag: 'malformed'; readonly failureCode: number; readonly sha256OfOnion: Uint8Array }
+  /** Timed out on chain, or dropped by a closing channel. */
+  | { readonly tag: 'onchain' }
+
+/** What people and programs are told; becomes a REST event. */
+export type ChannelEvent =
+  | { readonly tag: 'pending'; readonly funding: Outpoint }
+  | { readonly tag: 'ready'; readonly shortChannelId: ShortChannelId | null }
+  | { readonly tag: 'closing'; readonly how: CloseKind; readonly txid: Txid | null }
+  | { readonly tag: 'closed'; readonly how: CloseKind | 'never-funded'; readonly txid: Txid | null }
+  | { readonly tag: 'fault'; readonly fault: Fault; readonly byPeer: boolean }
+
+export type CloseKind = 'cooperative' | 'local-force' | 'remote-force' | 'revoked'
+
+/** A broken rule, with its answer. Never thrown: the core returns it inside a turn. */
+export interface Fault {
+  readonly code: FaultCode
+  readonly response: 'reject-command' | 'warn-peer' | 'fail-channel'
+  /** The rule, in our own words, with its section: 'BOLT 2 §update_add_htlc: amount_msat is more than 0'. */
+  readonly requirement: string
+  /** What was seen instead, and for a command of ours what to do. */
+  readonly detail: string
+}
+
+export type FaultCode =
+  | 'PROTOCOL_VIOLATION'
+  | 'BAD_SIGNATURE'
+  | 'BAD_REVOCATION'
+  | 'UNACCEPTABLE_PARAMETERS'
+  | 'UNACCEPTABLE_FEERATE'
+  | 'INSUFFICIENT_BALANCE'
+  | 'TOO_MANY_HTLCS'
+  | 'HTLC_LIMIT'
+  | 'DUST_EXPOSURE'
+  | 'UNKNOWN_HTLC'
+  | 'WRONG_PREIMAGE'
+  | 'CHANNEL_NOT_READY'
+  | 'CHANNEL_CLOSING'
+  | 'PEER_OFFLINE'
+  | 'PEER_ERROR'
+  | 'DATA_LOSS'
+  | 'INVALID_SCRIPT'
+  | 'FUNDING_FAILED'
+  | 'EXPIRY_TOO_SOON'
+
+// ---------------------------------------------------------------- derived from the state
+
+/** What the chain watcher must look out for; derived from the state, so that a restart needs no other record. */
+export type Watch =
+  | { readonly tag: 'confirmation'; readonly txid: Txid; readonly scriptPubKey: Uint8Array; readonly minDepth: number }
+  | { readonly tag: 'spend'; readonly outpoint: Outpoint; readonly scriptPubKey: Uint8Array }
+
+export interface OpenParams {
+  readonly temporaryChannelId: ChannelId
+  readonly remoteNodeId: NodeId
+  readonly capacitySat: Sat
+  readonly pushMsat: Msat
+  readonly announce: boolean
+  readonly channelType: ChannelTypeName
+  readonly feeratePerKw: number
+  readonly fundingFeeratePerKw: number
+  readonly theirFeatures: Uint8Array
+  readonly relay: RelayPolicy
+  /** BIP 32-like index from which the signer's keys are derived; stored, never secret. */
+  readonly keyIndex: number
+  readonly requestId: number
+}
+
+export interface AcceptParams {
+  readonly remoteNodeId: NodeId
+  readonly theirFeatures: Uint8Array
+  readonly relay: RelayPolicy
+  readonly keyIndex: number
+}

@@ -1,0 +1,50 @@
+/**
+ * Every cryptographic primitive that the node uses, behind one interface. Byte arrays in, fresh byte arrays out. Methods that
+ * can meet bad outside input return null or false; a bad secret of our own throws CryptoError.
+ */
+export interface CryptoProvider {
+  readonly name: string
+
+  sha256(data: Uint8Array): Uint8Array
+  /** SHA-256 twice: txids, block hashes, BIP 143. */
+  sha256d(data: Uint8Array): Uint8Array
+  ripemd160(data: Uint8Array): Uint8Array
+  /** RIPEMD-160 of SHA-256. */
+  hash160(data: Uint8Array): Uint8Array
+  hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array
+
+  /** RFC 8439 keystream of ChaCha20, counter from 0, XORed onto data (BOLT 4 uses a zero 12-byte nonce). */
+  chacha20(key: Uint8Array, nonce: Uint8Array, data: Uint8Array): Uint8Array
+  /** RFC 8439: ciphertext followed by the 16-byte tag. */
+  aeadEncrypt(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array
+  /** null when the tag is wrong. */
+  aeadDecrypt(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | null
+
+  /** Secret scalar, 32 B big-endian, 1 … n − 1. */
+  isValidSecret(secret: Uint8Array): boolean
+  /** A point on the curve in 33-byte compressed form. */
+  isValidPublicKey(key: Uint8Array): boolean
+  /** 33 B. */
+  publicKey(secret: Uint8Array): Uint8Array
+  /** RFC 6979, low S; 64 B compact. */
+  ecdsaSign(hash: Uint8Array, secret: Uint8Array): Uint8Array
+  /** false for high S, malformed keys and signatures. */
+  ecdsaVerify(signature: Uint8Array, hash: Uint8Array, publicKey: Uint8Array): boolean
+  /** Recovery id 0 – 3 beside the compact signature (BOLT 11). */
+  ecdsaSignRecoverable(hash: Uint8Array, secret: Uint8Array): { signature: Uint8Array; recoveryId: number }
+  /** 33 B, or null. Accepts high S. */
+  ecdsaRecover(signature: Uint8Array, recoveryId: number, hash: Uint8Array): Uint8Array | null
+  /** BOLT 8: SHA-256 of the compressed shared point; null when the public key is not on the curve. */
+  ecdh(secret: Uint8Array, publicKey: Uint8Array): Uint8Array | null
+
+  /** a + b mod n; null when the sum is 0. */
+  secretAdd(a: Uint8Array, b: Uint8Array): Uint8Array | null
+  /** a · b mod n; null when it is 0. */
+  secretMul(a: Uint8Array, b: Uint8Array): Uint8Array | null
+  /** P + t·G; null at infinity or for a bad point or scalar (BOLT 3 §key-derivation). */
+  pointAddTweak(p: Uint8Array, t: Uint8Array): Uint8Array | null
+  /** P + Q; null at infinity or for a bad point. */
+  pointAdd(p: Uint8Array, q: Uint8Array): Uint8Array | null
+  /** k · P, for a public k; null for a bad point or scalar. */
+  pointMul(p: Uint8Array, k: Uint8Array): Uint8Array | null
+}

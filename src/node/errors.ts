@@ -1,0 +1,31 @@
+import { FulmenError } from '../base/errors.ts'
+
+/** The API's stable problem codes; src/api/problems.ts gives each its HTTP status. */
+export type ServiceCode =
+  | 'NOT_FOUND'
+  | 'VALIDATION_FAILED'
+  | 'CONFLICT'
+  | 'INSUFFICIENT_BALANCE'
+  | 'NO_ROUTE'
+  | 'INVOICE_INVALID'
+  | 'INVOICE_EXPIRED'
+  | 'ALREADY_PAID'
+  | 'PAYMENT_PENDING'
+  | 'PEER_UNREACHABLE'
+  | 'PEER_REFUSED'
+  | 'CHANNEL_NOT_READY'
+  | 'CHANNEL_CLOSING'
+  | 'LIMIT_EXCEEDED'
+  | 'NOT_SUPPORTED'
+  | 'CHAIN_UNAVAILABLE'
+  | 'TRANSACTION_REJECTED'
+  | 'STORAGE_LOW'
+  | 'SHUTTING_DOWN'
+
+/** A refused or failed operation; `message` says what was wrong and what to do. */
+export class ServiceError extends FulmenError {
+  declare readonly code: ServiceCode
+  constructor(code: ServiceCode, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}

@@ -1,0 +1,321 @@
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
+import type { Msat, Sat } from '../base/units.ts'
+import type { RelayPolicy } from '../channel/types.ts'
+
+/**
+ * What the node does for whoever operates it: the REST API is a thin translation of this. Every method that fails rejects with a
+ * ServiceError whose code is one of the API's problem codes.
+ */
+export interface NodeService {
+  info(): NodeInfo
+  balance(): Promise<Balance>
+
+  peers(page: PageRequest): Promise<Page<PeerView>>
+  connectPeer(uri: { nodeId: NodeId; host: string; port: number }): Promise<PeerView>
+  disconnectPeer(nodeId: NodeId): Promise<void>
+
+  openChannel(request: OpenChannelRequest): Promise<ChannelView>
+  channels(page: PageRequest, filter: { state?: string; peer?: NodeId }): Promise<Page<ChannelView>>
+  /** By local id or channel id. */
+  channel(id: string): Promise<ChannelView>
+  closeChannel(id: string, request: CloseChannelRequest): Promise<ChannelView>
+  setChannelPolicy(id: string, policy: Partial<RelayPolicy>): Promise<ChannelView>
+
+  createInvoice(request: CreateInvoiceRequest): Promise<InvoiceView>
+  invoices(page: PageRequest, filter: { status?: InvoiceStatus }): Promise<Page<InvoiceView>>
+  /** By local id or payment hash. */
+  invoice(id: string): Promise<InvoiceView>
+  settleInvoice(id: string, preimage: Uint8Array): Promise<InvoiceView>
+  cancelInvoice(id: string): Promise<InvoiceView>
+
+  /** Resolves as soon as the payment is stored as pending (or found to exist). */
+  pay(request: PayRequest): Promise<PaymentView>
+  payments(page: PageRequest, filter: { status?: PaymentStatus }): Promise<Page<PaymentView>>
+  payment(id: string): Promise<PaymentView>
+  cancelPayment(id: string): Promise<PaymentView>
+
+  wallet(): Promise<WalletView>
+  newAddress(): Promise<{ address: string; path: string }>
+  utxos(): Promise<readonly UtxoView[]>
+  walletTransactions(page: PageRequest): Promise<Page<WalletTransactionView>>
+  sendOnChain(request: SendRequest): Promise<WalletTransactionView>
+
+  chain(): ChainView
+  chainBlock(heightOrHash: string): Promise<BlockView>
+  chainTransaction(txid: Txid): Promise<TransactionView>
+  chainFees(): Promise<{ readonly targetBlocks: number; readonly feerateSatPerVbyte: number }[]>
+  mine(blocks: number, address?: string): Promise<{ blockHashes: readonly string[] }>
+
+  graphNodes(page: PageRequest): Promise<Page<GraphNodeView>>
+  graphChannels(page: PageRequest): Promise<Page<GraphChannelView>>
+  findRoute(request: { nodeId: NodeId; amountMsat: Msat }): Promise<RouteView>
+
+  /** Static channel backup file, encrypted from the seed. */
+  backup(): Promise<Uint8Array>
+  /** Healthy when the chain is in sync and the store takes writes. */
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
+
+  /** Events with id > since, oldest first, from the store. */
+  eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]>
+  /** Calls back after each durable event; returns the unsubscribe function. */
+  onEvent(listener: (event: NodeEvent) => void): () => void
+  /** Resolves when `done` first returns true for the resource's view, or with the last view at the time limit. */
+  waitFor<T>(get: () => Promise<T>, done: (view: T) => boolean, timeoutMs: number): Promise<T>
+
+  /** Small durable records of the API itself: keys, idempotency. */
+  readonly apiStore: ApiStore
+}
+
+export interface ApiStore {
+  get(key: string): Promise<Uint8Array | undefined>
+  put(key: string, value: Uint8Array): Promise<void>
+  delete(key: string): Promise<void>
+  list(prefix: string): Promise<readonly (readonly [string, Uint8Array])[]>
+}
+
+export interface PageRequest {
+  readonly limit: number
+  /** Opaque; from the previous page's nextCursor. */
+  readonly cursor?: string
+}
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly nextCursor: string | null
+}
+
+export interface NodeEvent {
+  readonly id: number
+  readonly type: string
+  /** RFC 3339. */
+  readonly at: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+export interface NodeInfo {
+  readonly nodeId: NodeId
+  readonly alias: string
+  readonly network: string
+  readonly version: string
+  /** Hex, as in init. */
+  readonly features: string
+  readonly addresses: readonly string[]
+  readonly blockHeight: number
+  readonly synced: boolean
+  readonly uptimeSeconds: number
+}
+
+export interface Balance {
+  readonly onchainConfirmedSat: Sat
+  readonly onchainUnconfirmedSat: Sat
+  /** In outputs of closed channels that are not ours to spend yet. */
+  readonly onchainClosingSat: Sat
+  /** What can be sent over usable channels now, reserve and fees taken off. */
+  readonly channelSendableMsat: Msat
+  readonly channelReceivableMsat: Msat
+  /** Our whole side of all channels. */
+  readonly channelLocalMsat: Msat
+  readonly channelPendingMsat: Msat
+}
+
+export interface PeerView {
+  readonly nodeId: NodeId
+  readonly address: string | null
+  readonly connected: boolean
+  readonly inbound: boolean
+  readonly features: string | null
+  readonly alias: string | null
+  readonly channels: number
+}
+
+export interface OpenChannelRequest {
+  readonly peer: NodeId
+  readonly capacitySat: Sat
+  readonly pushMsat?: Msat
+  readonly feerateSatPerVbyte?: number
+  readonly announce?: boolean
+  readonly type?: 'anchors' | 'static_remotekey'
+}
+export interface CloseChannelRequest {
+  readonly force?: boolean
+  readonly address?: string
+  readonly feerateSatPerVbyte?: number
+}
+
+export interface HtlcView {
+  readonly id: number
+  readonly direction: 'in' | 'out'
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+  readonly state: string
+}
+
+export interface ChannelView {
+  /** Local, stable from the first answer. */
+  readonly id: string
+  readonly channelId: ChannelId | null
+  readonly shortChannelId: ShortChannelId | null
+  readonly peer: NodeId
+  readonly peerConnected: boolean
+  /** opening | waiting-confirmations | normal | shutdown | negotiating | closing | closed */
+  readonly state: string
+  readonly usable: boolean
+  readonly type: 'anchors' | 'static_remotekey'
+  readonly announced: boolean
+  readonly isOpener: boolean
+  readonly capacitySat: Sat
+  readonly localMsat: Msat
+  readonly remoteMsat: Msat
+  readonly sendableMsat: Msat
+  readonly receivableMsat: Msat
+  readonly localReserveSat: Sat
+  readonly remoteReserveSat: Sat
+  readonly feeratePerKw: number
+  readonly toSelfDelay: number
+  readonly policy: RelayPolicy
+  readonly htlcs: readonly HtlcView[]
+  readonly funding: Outpoint | null
+  readonly fundingConfirmations: number
+  readonly closing: ClosingView | null
+  /** Plain words: '2 of 3 confirmations', 'the delay of to_local until height 512'. Null when it waits for nothing. */
+  readonly waitsFor: string | null
+  readonly createdAt: string
+}
+
+export interface ClosingView {
+  readonly how: 'cooperative' | 'local-force' | 'remote-force' | 'revoked'
+  readonly txid: Txid | null
+  readonly confirmations: number
+  /** Everything of this close is on chain and deep enough. */
+  readonly resolved: boolean
+  /** Every transaction that took part, ours and theirs, with what it paid in fees as far as we know. */
+  readonly transactions: readonly { readonly txid: Txid; readonly kind: string; readonly confirmed: boolean; readonly feeSat: Sat | null }[]
+  /** Anchor outputs left unspent. */
+  readonly unclaimedSat: Sat
+}
+
+export interface CreateInvoiceRequest {
+  readonly amountMsat?: Msat
+  readonly description?: string
+  readonly descriptionHash?: Uint8Array
+  readonly expirySeconds?: number
+  /** Hold invoice: the preimage comes with settleInvoice. */
+  readonly paymentHash?: PaymentHash
+}
+export type InvoiceStatus = 'open' | 'accepted' | 'settled' | 'cancelled' | 'expired'
+export interface InvoiceView {
+  readonly id: string
+  readonly paymentHash: PaymentHash
+  readonly bolt11: string
+  readonly status: InvoiceStatus
+  readonly amountMsat: Msat | null
+  readonly receivedMsat: Msat | null
+  readonly description: string | null
+  readonly preimage: string | null
+  readonly createdAt: string
+  readonly expiresAt: string
+  readonly settledAt: string | null
+}
+
+export interface PayRequest {
+  readonly bolt11?: string
+  /** keysend */
+  readonly nodeId?: NodeId
+  readonly amountMsat?: Msat
+  readonly maxFeeMsat?: Msat
+  readonly maxParts?: number
+  readonly timeoutSeconds?: number
+}
+export type PaymentStatus = 'pending' | 'succeeded' | 'failed'
+export interface PaymentView {
+  readonly id: string
+  readonly paymentHash: PaymentHash
+  readonly status: PaymentStatus
+  readonly nodeId: NodeId
+  readonly amountMsat: Msat
+  readonly feeMsat: Msat
+  readonly preimage: string | null
+  readonly failure: { readonly code: string; readonly detail: string } | null
+  readonly parts: readonly {
+    readonly status: PaymentStatus
+    readonly amountMsat: Msat
+    readonly feeMsat: Msat
+    readonly route: readonly { readonly nodeId: NodeId; readonly shortChannelId: ShortChannelId }[]
+    readonly failure: string | null
+  }[]
+  readonly bolt11: string | null
+  readonly createdAt: string
+  readonly completedAt: string | null
+}
+
+export interface WalletView {
+  readonly confirmedSat: Sat
+  readonly unconfirmedSat: Sat
+  /** In coins locked by channel openings under way. */
+  readonly lockedSat: Sat
+  /** Kept back so that anchor channels can be closed at any time. */
+  readonly reservedSat: Sat
+}
+export interface UtxoView {
+  readonly outpoint: Outpoint
+  readonly amountSat: Sat
+  readonly address: string
+  readonly confirmations: number
+  readonly locked: boolean
+}
+export interface WalletTransactionView {
+  readonly id: string
+  readonly txid: Txid
+  /** Received less sent, in sat; may be negative. */
+  readonly netSat: bigint
+  readonly feeSat: Sat | null
+  readonly blockHeight: number | null
+  readonly label: string | null
+  readonly hex: string
+  readonly createdAt: string
+}
+export interface SendRequest {
+  readonly outputs: readonly { readonly address: string; readonly amountSat: Sat }[]
+  readonly feerateSatPerVbyte?: number
+  readonly utxos?: readonly Outpoint[]
+}
+
+export interface ChainView {
+  readonly network: string
+  readonly backend: string
+  readonly height: number
+  readonly hash: string
+  readonly synced: boolean
+}
+export interface BlockView {
+  readonly hash: string
+  readonly height: number
+  readonly time: number
+  readonly previousHash: string
+  readonly txids: readonly Txid[]
+}
+export interface TransactionView {
+  readonly txid: Txid
+  readonly hex: string
+  readonly vsize: number
+  readonly weight: number
+  readonly confirmations: number | null
+}
+
+export interface GraphNodeView {
+  readonly nodeId: NodeId
+  readonly alias: string
+  readonly addresses: readonly string[]
+}
+export interface GraphChannelView {
+  readonly shortChannelId: ShortChannelId
+  readonly nodeId1: NodeId
+  readonly nodeId2: NodeId
+  readonly capacitySat: Sat | null
+  readonly policies: readonly (null | { readonly feeBaseMsat: number; readonly feeProportionalMillionths: number; readonly cltvExpiryDelta: number; readonly enabled: boolean })[]
+}
+export interface RouteView {
+  readonly amountMsat: Msat
+  readonly feeMsat: Msat
+  readonly hops: readonly { readonly nodeId: NodeId; readonly shortChannelId: ShortChannelId; readonly amountMsat: Msat; readonly cltvExpiry: number }[]
+}
