@@ -12,23 +12,36 @@ const wasm = await createWasmProvider()
 const N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const toBytes = (n: bigint): Uint8Array => fromHex(n.toString(16).padStart(64, '0'))
 
-const secret = fc.oneof(
-  fc.bigInt({ min: 1n, max: N - 1n }),
-  fc.bigInt({ min: 1n, max: 20n }),
-  fc.bigInt({ min: N - 20n, max: N - 1n }),
-).map(toBytes)
+const secret = fc
+  .oneof(
+    fc.bigInt({ min: 1n, max: N - 1n }),
+    fc.bigInt({ min: 1n, max: 20n }),
+    fc.bigInt({ min: N - 20n, max: N - 1n }),
+  )
+  .map(toBytes)
 /** Any 32 bytes, biased to the edges where a scalar stops being valid. */
-const scalarLike = fc.oneof(secret, fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.constantFrom(0n, N, N + 1n, 2n ** 256n - 1n).map(toBytes))
+const scalarLike = fc.oneof(
+  secret,
+  fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  fc.constantFrom(0n, N, N + 1n, 2n ** 256n - 1n).map(toBytes),
+)
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const point = secret.map((s) => noble.publicKey(s))
 const pointLike = fc.oneof(
   { weight: 4, arbitrary: point },
-  { weight: 1, arbitrary: fc.tuple(fc.integer({ min: 0, max: 7 }), hash).map(([p, x]) => concatBytes(Uint8Array.of(p), x)) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.integer({ min: 0, max: 7 }), hash).map(([p, x]) => concatBytes(Uint8Array.of(p), x)),
+  },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 66 }) },
 )
 
 /** Both providers give the same answer for the same arguments. */
-const same = <A extends unknown[]>(args: fc.Arbitrary<A>, f: (c: CryptoProvider, ...a: A) => unknown, numRuns = 60): void =>
+const same = <A extends unknown[]>(
+  args: fc.Arbitrary<A>,
+  f: (c: CryptoProvider, ...a: A) => unknown,
+  numRuns = 60,
+): void =>
   fc.assert(
     fc.property(args, (a) => {
       const [x, y] = [f(wasm, ...a), f(noble, ...a)]
@@ -62,19 +75,27 @@ describe('crypto providers', () => {
 
   it('agree on signatures, and each verifies and recovers what the other signed', () => {
     same(fc.tuple(hash, secret), (c, h, s) => [c.publicKey(s), c.ecdsaSign(h, s), c.ecdsaSignRecoverable(h, s)])
-    same(fc.tuple(hash, secret), (c, h, s) => {
-      const { signature, recoveryId } = noble.ecdsaSignRecoverable(h, s)
-      return [c.ecdsaVerify(signature, h, noble.publicKey(s)), c.ecdsaRecover(signature, recoveryId, h)]
-    }, 20)
+    same(
+      fc.tuple(hash, secret),
+      (c, h, s) => {
+        const { signature, recoveryId } = noble.ecdsaSignRecoverable(h, s)
+        return [c.ecdsaVerify(signature, h, noble.publicKey(s)), c.ecdsaRecover(signature, recoveryId, h)]
+      },
+      20,
+    )
   })
 
   it('agree on damaged and high-S signatures', () => {
-    same(fc.tuple(hash, secret, fc.integer({ min: 0, max: 63 }), fc.boolean()), (c, h, s, at, high) => {
-      const signature = noble.ecdsaSign(h, s)
-      if (high) signature.set(toBytes(N - BigInt(`0x${Buffer.from(signature.subarray(32)).toString('hex')}`)), 32)
-      else signature[at]! ^= 1
-      return c.ecdsaVerify(signature, h, noble.publicKey(s))
-    }, 30)
+    same(
+      fc.tuple(hash, secret, fc.integer({ min: 0, max: 63 }), fc.boolean()),
+      (c, h, s, at, high) => {
+        const signature = noble.ecdsaSign(h, s)
+        if (high) signature.set(toBytes(N - BigInt(`0x${Buffer.from(signature.subarray(32)).toString('hex')}`)), 32)
+        else signature[at]! ^= 1
+        return c.ecdsaVerify(signature, h, noble.publicKey(s))
+      },
+      30,
+    )
   })
 
   it('agree on ECDH, tweaks and sums, also of bad points', () => {

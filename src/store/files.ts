@@ -1,0 +1,80 @@
+import { constants } from 'node:fs'
+import { mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+/** Replaces a file so that a crash at any moment leaves the old or the new content, never a mix; 0600. */
+export async function writeFileAtomic(path: string, content: Uint8Array | string, mode = 0o600): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const temporary = `${path}.${process.pid}.tmp`
+  const file = await open(temporary, 'w', mode)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const directory = await open(dirname(path), constants.O_RDONLY)
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+async function freeSpace(directory: string): Promise<number> {
+  const s = await statfs(directory)
+  return s.bavail * s.bsize
+}
+
+const BALLAST_BYTES = 32 * 1024 * 1024
+const LOW_BYTES = 64 * 1024 * 1024
+
+/**
+ * Room on disk reserved in advance. When space runs low the ballast is given back, so that claims and penalties can still be
+ * written, and `low` stays true until there is room for it again: the node then refuses new HTLCs and channels.
+ */
+export class Ballast {
+  readonly #path: string
+  readonly #directory: string
+  #low = false
+
+  constructor(directory: string) {
+    this.#directory = directory
+    this.#path = join(directory, 'ballast')
+  }
+
+  get low(): boolean {
+    return this.#low
+  }
+
+  /** Looks at the free space; call at start and now and then. `freeBytes` is for tests. */
+  async check(freeBytes?: number): Promise<void> {
+    const held = await stat(this.#path).then(
+      (s) => s.size,
+      () => 0,
+    )
+    const free = freeBytes ?? (await freeSpace(this.#directory))
+    if (free < LOW_BYTES) {
+      this.#low = true
+      if (held > 0) await unlink(this.#path).catch(() => {})
+      return
+    }
+    if (free - (BALLAST_BYTES - held) < LOW_BYTES) return
+    this.#low = false
+    if (held < BALLAST_BYTES) await this.#fill()
+  }
+
+  async #fill(): Promise<void> {
+    const file = await open(this.#path, 'w', 0o600)
+    try {
+      const chunk = new Uint8Array(1024 * 1024)
+      for (let n = 0; n < BALLAST_BYTES; n += chunk.length) await file.write(chunk)
+    } catch {
+      this.#low = true
+    } finally {
+      await file.close()
+    }
+    if (this.#low) await unlink(this.#path).catch(() => {})
+  }
+}

@@ -1,0 +1,77 @@
+import { pack } from '../base/pack.ts'
+import { StoreError } from './errors.ts'
+import { keys, prefixRange } from './schema.ts'
+import type { Driver, Op } from './types.ts'
+
+/** How many of the contiguous numbers stay in the database. */
+export const JOURNAL_KEPT = 100_000
+
+export interface JournalCheck {
+  /** Number of the last batch, 0 for a new database. */
+  readonly last: number
+  /** The first number that is missing, or null: LevelDB may drop a corrupt log record without a word. */
+  readonly gap: number | null
+}
+
+/** Reads the journal's numbers: a gap means that stored states may be older than what was said to peers. */
+export async function checkJournal(driver: Driver): Promise<JournalCheck> {
+  let last = 0
+  let gap: number | null = null
+  for await (const [key] of driver.entries(prefixRange('journal/'))) {
+    const n = Number(key.slice('journal/'.length))
+    if (last !== 0 && n !== last + 1) gap ??= last + 1
+    last = n
+  }
+  return { last, gap }
+}
+
+/**
+ * Group commit: every caller while a batch is being synced shares the next one. Each batch writes the next number of the journal.
+ * A failed write is final: memory runs ahead of the disk, so the owner must stop the process (nothing has been said yet).
+ */
+export class Journal {
+  readonly #driver: Driver
+  #pending: Op[] = []
+  #next: Promise<number> | null = null
+  #tail: Promise<unknown> = Promise.resolve()
+  #number: number
+  #failed: StoreError | null = null
+
+  constructor(driver: Driver, last: number) {
+    this.#driver = driver
+    this.#number = last
+  }
+
+  /**
+   * Resolves with the batch's number when everything given so far is on disk.
+   * @throws StoreError STORE_WRITE_FAILED, now and ever after
+   */
+  commit(ops: readonly Op[]): Promise<number> {
+    if (this.#failed) return Promise.reject(this.#failed)
+    for (const op of ops) this.#pending.push(op)
+    this.#next ??= this.#tail.then(() => this.#write())
+    this.#tail = this.#next
+    return this.#next
+  }
+
+  /** Resolves when nothing is waiting to be written. */
+  async drain(): Promise<void> {
+    await this.#tail
+  }
+
+  async #write(): Promise<number> {
+    const ops = this.#pending
+    this.#pending = []
+    this.#next = null
+    const n = ++this.#number
+    ops.push({ key: keys.journal(n), value: pack(ops.length) })
+    if (n > JOURNAL_KEPT) ops.push({ key: keys.journal(n - JOURNAL_KEPT) })
+    try {
+      await this.#driver.batch(ops)
+    } catch (e) {
+      this.#failed = e instanceof StoreError ? e : new StoreError('STORE_WRITE_FAILED', String(e), { cause: e })
+      throw this.#failed
+    }
+    return n
+  }
+}

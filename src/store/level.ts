@@ -1,0 +1,65 @@
+import { Level } from 'level'
+import { StoreError } from './errors.ts'
+import type { Driver, Op, Range } from './types.ts'
+
+type Db = Level<string, Uint8Array>
+
+const codeOf = (e: unknown): string => {
+  const cause = e instanceof Error ? e.cause : undefined
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+}
+
+/** LevelDB under `directory`. Its own lock keeps a second process out. */
+export class LevelDriver implements Driver {
+  readonly #db: Db
+  private constructor(db: Db) {
+    this.#db = db
+  }
+
+  /** @throws StoreError STORE_LOCKED, STORE_UNREADABLE */
+  static async open(directory: string): Promise<LevelDriver> {
+    const db: Db = new Level(directory, { keyEncoding: 'utf8', valueEncoding: 'view', compression: false })
+    try {
+      await db.open()
+    } catch (e) {
+      if (codeOf(e) === 'LEVEL_LOCKED') {
+        throw new StoreError(
+          'STORE_LOCKED',
+          `another process has ${directory} open: stop it, or use another data directory`,
+          { cause: e },
+        )
+      }
+      const why = e instanceof Error && e.cause instanceof Error ? e.cause.message : String(e)
+      throw new StoreError('STORE_UNREADABLE', `the database in ${directory} cannot be opened: ${why}`, { cause: e })
+    }
+    return new LevelDriver(db)
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    const value = await this.#db.get(key)
+    return value && Uint8Array.from(value)
+  }
+
+  async *entries(range: Range): AsyncIterable<readonly [string, Uint8Array]> {
+    for await (const [key, value] of this.#db.iterator(range)) yield [key, Uint8Array.from(value)]
+  }
+
+  async batch(ops: readonly Op[]): Promise<void> {
+    const batch = ops.map((op) =>
+      op.value ? ({ type: 'put', key: op.key, value: op.value } as const) : ({ type: 'del', key: op.key } as const),
+    )
+    try {
+      await this.#db.batch(batch, { sync: true })
+    } catch (e) {
+      throw new StoreError(
+        'STORE_WRITE_FAILED',
+        `a write to the database failed: ${e instanceof Error ? e.message : e}`,
+        { cause: e },
+      )
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close()
+  }
+}

@@ -1,0 +1,38 @@
+import { pack, unpack } from '../base/pack.ts'
+import { StoreError } from './errors.ts'
+import { keys, SCHEMA_VERSION } from './schema.ts'
+import type { Driver, Op } from './types.ts'
+
+/** Each step brings a database from its version to the next, as operations of one batch. */
+export type Migration = (driver: Driver) => Promise<readonly Op[]>
+
+/** `migrations[v]` leads from version v to v + 1. */
+const migrations: Readonly<Record<number, Migration>> = {}
+
+/**
+ * Brings the database to this program's schema, or marks a new one with it.
+ * @returns true when the database is new
+ * @throws StoreError STORE_TOO_NEW when a newer program wrote it
+ */
+export async function migrate(driver: Driver, steps = migrations, target = SCHEMA_VERSION): Promise<boolean> {
+  const stored = await driver.get(keys.schema)
+  if (!stored) {
+    await driver.batch([{ key: keys.schema, value: pack(target) }])
+    return true
+  }
+  let version = unpack<number>(stored)
+  if (version > target) {
+    throw new StoreError(
+      'STORE_TOO_NEW',
+      `the database has schema ${version}, this program knows up to ${target}: use the newer program again`,
+    )
+  }
+  while (version < target) {
+    const step = steps[version]
+    if (!step) throw new StoreError('STORE_UNREADABLE', `no migration from schema ${version}`)
+    const ops = await step(driver)
+    version++
+    await driver.batch([...ops, { key: keys.schema, value: pack(version) }])
+  }
+  return false
+}

@@ -1,0 +1,38 @@
+/**
+ * Every key of the database, in one place. Prefixes are append-only: one that was ever released is never given another meaning.
+ * Numbers in keys are zero-padded so that key order is number order.
+ */
+
+/** Written by every database; see migrate.ts. */
+export const SCHEMA_VERSION = 1
+
+const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
+
+export const keys = {
+  schema: 'meta/schema',
+  /** Network and node id, so that a directory is never used for another network or seed. */
+  identity: 'meta/identity',
+  /** Next numbers of the sequences below. */
+  sequences: 'meta/sequences',
+  journal: (n: number): string => `journal/${padded(n)}`,
+  /** Suffixes are the channel's own (channel/persist.ts). */
+  channel: (localId: string, suffix: string): string => `channel/${localId}/${suffix}`,
+  /** What the node keeps beside the pure state: when it was opened, the id in lists. */
+  channelMeta: (localId: string): string => `channel-meta/${localId}`,
+  invoice: (hash: string): string => `invoice/${hash}`,
+  invoiceIndex: (seq: number): string => `invoice-index/all/${padded(seq)}`,
+  invoiceStatus: (status: string, seq: number): string => `invoice-index/${status}/${padded(seq)}`,
+  payment: (hash: string): string => `payment/${hash}`,
+  paymentIndex: (seq: number): string => `payment-index/all/${padded(seq)}`,
+  paymentStatus: (status: string, seq: number): string => `payment-index/${status}/${padded(seq)}`,
+  forward: (seq: number): string => `forward/${padded(seq)}`,
+  event: (id: number): string => `event/${padded(id)}`,
+  peer: (nodeId: string): string => `peer/${nodeId}`,
+  wallet: (suffix: string): string => `wallet/${suffix}`,
+  chain: 'chain/position',
+  gossip: (suffix: string): string => `gossip/${suffix}`,
+  api: (suffix: string): string => `api/${suffix}`,
+} as const
+
+/** The range of all keys that begin with the prefix. */
+export const prefixRange = (prefix: string): { gte: string; lt: string } => ({ gte: prefix, lt: `${prefix}\uffff` })
