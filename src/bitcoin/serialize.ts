@@ -128,7 +128,8 @@ export class Reader {
   /** A count of things that take at least `size` bytes each: refused before anything is allocated for it. */
   count(size: number): number {
     const n = this.varint()
-    if (n * size > this.remaining) throw new BitcoinFormatError(`${n} items do not fit the ${this.remaining} bytes left`)
+    if (n * size > this.remaining)
+      throw new BitcoinFormatError(`${n} items do not fit the ${this.remaining} bytes left`)
     return n
   }
   varbytes(): Uint8Array {
