@@ -1,0 +1,133 @@
+import type { Journal } from '../store/journal.ts'
+import type { Op } from '../store/types.ts'
+
+/** After this long a turn is sealed and the event loop gets air, so that REST and sockets stay responsive under load. */
+const TURN_BUDGET_MS = 4
+
+/** What a task may do besides changing memory: write, and act once what was written is on disk. */
+export interface TurnScope {
+  write(op: Op): void
+  /** Runs when everything written up to the end of this turn is durable, in the order given. */
+  after(act: () => void): void
+}
+
+export interface ReactorOptions {
+  readonly journal: Journal
+  /** Called once at the end of each turn, before its batch is sealed: signs what waits, writes what changed. */
+  readonly endOfTurn: (scope: TurnScope) => void
+  /** A write failed or a task broke an invariant of the shell: nothing more will be said; the process must stop. */
+  readonly onFatal: (error: unknown) => void
+  /** Milliseconds, monotonic. */
+  readonly now: () => number
+}
+
+type Task = (scope: TurnScope) => void
+
+/**
+ * Runs every input that waits in one synchronous turn, gathers the turn's writes into one atomic batch and releases what the turn
+ * wants done once that batch is on disk. While one batch is being synced the next turn fills: that is group commit.
+ * @source docs/architecture.md §One idea
+ */
+export class Reactor {
+  readonly #options: ReactorOptions
+  #tasks: Task[] = []
+  #scheduled = false
+  #stopped = false
+  #tail: Promise<void> = Promise.resolve()
+  /** Batches that are not on disk yet. */
+  #inFlight = 0
+
+  constructor(options: ReactorOptions) {
+    this.#options = options
+  }
+
+  /** Puts a task into the next turn. Tasks run in order and must not throw on outside input. */
+  post(task: Task): void {
+    if (this.#stopped) return
+    this.#tasks.push(task)
+    this.#schedule()
+  }
+
+  /** Runs a task in the next turn; resolves with its value once the turn is on disk, rejects with what it threw. */
+  run<T>(task: (scope: TurnScope) => T): Promise<T> {
+    if (this.#stopped) return Promise.reject(new Error('the node is shutting down'))
+    return new Promise<T>((resolve, reject) => {
+      this.post((scope) => {
+        try {
+          const value = task(scope)
+          scope.after(() => resolve(value))
+        } catch (e) {
+          reject(e)
+        }
+      })
+    })
+  }
+
+  /** Lets the tasks given so far finish and their writes land; nothing is accepted afterwards. */
+  async stop(): Promise<void> {
+    while (this.#tasks.length > 0 && !this.#stopped) await new Promise((resolve) => setImmediate(resolve))
+    this.#stopped = true
+    await this.#tail
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => this.#turn())
+  }
+
+  #turn(): void {
+    this.#scheduled = false
+    const ops: Op[] = []
+    const acts: (() => void)[] = []
+    const scope: TurnScope = { write: (op) => void ops.push(op), after: (act) => void acts.push(act) }
+    const { now, endOfTurn, onFatal } = this.#options
+    try {
+      const until = now() + TURN_BUDGET_MS
+      let done = 0
+      const tasks = this.#tasks
+      while (done < tasks.length) {
+        tasks[done++]!(scope)
+        if (now() > until) break
+      }
+      this.#tasks = done === tasks.length ? [] : tasks.slice(done)
+      endOfTurn(scope)
+    } catch (e) {
+      this.#stopped = true
+      onFatal(e)
+      return
+    }
+    this.#seal(ops, acts)
+    if (this.#tasks.length > 0) this.#schedule()
+  }
+
+  /** A turn that wrote nothing still waits for the batches before it: what it says may depend on them. */
+  #seal(ops: readonly Op[], acts: readonly (() => void)[]): void {
+    if (ops.length === 0 && acts.length === 0) return
+    if (ops.length === 0 && this.#inFlight === 0) {
+      this.#release(acts)
+      return
+    }
+    this.#inFlight++
+    this.#tail = this.#options.journal.commit(ops).then(
+      () => {
+        this.#inFlight--
+        this.#release(acts)
+      },
+      (e: unknown) => {
+        if (this.#stopped) return
+        this.#stopped = true
+        this.#options.onFatal(e)
+      },
+    )
+  }
+
+  #release(acts: readonly (() => void)[]): void {
+    try {
+      for (const act of acts) act()
+    } catch (e) {
+      this.#stopped = true
+      this.#options.onFatal(e)
+    }
+  }
+}

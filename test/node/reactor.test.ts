@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Reactor, type TurnScope } from '../../src/node/reactor.ts'
+import { Journal } from '../../src/store/journal.ts'
+import { MemoryDriver } from '../../src/store/memory.ts'
+import type { Op } from '../../src/store/types.ts'
+
+const put = (key: string): Op => ({ key, value: Uint8Array.of(1) })
+
+function reactorOver(driver: MemoryDriver, endOfTurn: (scope: TurnScope) => void = () => {}) {
+  const fatal: unknown[] = []
+  let clock = 0
+  const reactor = new Reactor({
+    journal: new Journal(driver, 0),
+    endOfTurn,
+    onFatal: (e) => fatal.push(e),
+    now: () => clock++ * 0.5,
+  })
+  return { reactor, fatal }
+}
+
+describe('reactor: write before you speak', () => {
+  it('releases every act after all that was written before it is durable, and in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ writes: fc.nat(2), speaks: fc.boolean(), pause: fc.boolean() }), { maxLength: 40 }),
+        async (script) => {
+          const driver = new MemoryDriver()
+          const { reactor, fatal } = reactorOver(driver)
+          let written = 0
+          const spoken: number[] = []
+          const early: number[] = []
+          for (const [i, step] of script.entries()) {
+            reactor.post((scope) => {
+              for (let n = 0; n < step.writes; n++) scope.write(put(`k${written++}`))
+              const needs = written
+              if (step.speaks) {
+                scope.after(() => {
+                  spoken.push(i)
+                  const durable = [...driver.snapshot().keys()].filter((k) => k.startsWith('k')).length
+                  if (durable < needs) early.push(i)
+                })
+              }
+            })
+            if (step.pause) await new Promise((resolve) => setImmediate(resolve))
+          }
+          await reactor.stop()
+          expect(fatal).toEqual([])
+          expect(early).toEqual([])
+          expect(spoken).toEqual(script.flatMap((s, i) => (s.speaks ? [i] : [])))
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  it('says nothing more after a failed write', async () => {
+    let broken = false
+    const driver = new MemoryDriver(new Map(), (ops) => {
+      if (broken) throw new Error('disk full')
+      return ops
+    })
+    const { reactor, fatal } = reactorOver(driver)
+    await reactor.run((scope) => scope.write(put('a')))
+    broken = true
+    const spoken: string[] = []
+    reactor.post((scope) => {
+      scope.write(put('b'))
+      scope.after(() => spoken.push('b'))
+    })
+    await reactor.stop()
+    expect(spoken).toEqual([])
+    expect(fatal).toHaveLength(1)
+    await expect(reactor.run(() => 1)).rejects.toThrow()
+  })
+
+  it('shares one batch among the tasks of a turn, and ends each turn once', async () => {
+    let batches = 0
+    const driver = new MemoryDriver(new Map(), (ops) => {
+      batches++
+      return ops
+    })
+    let turns = 0
+    const { reactor } = reactorOver(driver, () => void turns++)
+    await Promise.all([1, 2, 3].map((n) => reactor.run((scope) => scope.write(put(`${n}`)))))
+    expect([batches, turns]).toEqual([1, 1])
+  })
+
+  it('hands what a task throws to its caller and goes on', async () => {
+    const { reactor, fatal } = reactorOver(new MemoryDriver())
+    const failing = reactor.run(() => {
+      throw new RangeError('no')
+    })
+    await expect(failing).rejects.toThrow('no')
+    expect(await reactor.run(() => 'yes')).toBe('yes')
+    expect(fatal).toEqual([])
+  })
+})
