@@ -8,6 +8,11 @@ import type { RelayPolicy } from '../channel/types.ts'
  */
 export interface NodeService {
   info(): NodeInfo
+  /**
+   * A fresh local id, of the form that this node gives its resources. A caller that must recognise its own request after a crash
+   * stores the id before it acts and passes it as `id` of the request.
+   */
+  newId(): string
   balance(): Promise<Balance>
 
   peers(page: PageRequest): Promise<Page<PeerView>>
@@ -38,6 +43,8 @@ export interface NodeService {
   newAddress(): Promise<{ address: string; path: string }>
   utxos(): Promise<readonly UtxoView[]>
   walletTransactions(page: PageRequest): Promise<Page<WalletTransactionView>>
+  /** By local id or txid. */
+  walletTransaction(id: string): Promise<WalletTransactionView>
   sendOnChain(request: SendRequest): Promise<WalletTransactionView>
 
   chain(): ChainView
@@ -70,7 +77,8 @@ export interface ApiStore {
   get(key: string): Promise<Uint8Array | undefined>
   put(key: string, value: Uint8Array): Promise<void>
   delete(key: string): Promise<void>
-  list(prefix: string): Promise<readonly (readonly [string, Uint8Array])[]>
+  /** In ascending order of keys, at most `limit`. */
+  list(prefix: string, limit?: number): Promise<readonly (readonly [string, Uint8Array])[]>
 }
 
 export interface PageRequest {
@@ -128,6 +136,8 @@ export interface PeerView {
 }
 
 export interface OpenChannelRequest {
+  /** From newId(); absent: the node takes one. */
+  readonly id?: string
   readonly peer: NodeId
   readonly capacitySat: Sat
   readonly pushMsat?: Msat
@@ -195,6 +205,8 @@ export interface ClosingView {
 }
 
 export interface CreateInvoiceRequest {
+  /** From newId(); absent: the node takes one. */
+  readonly id?: string
   readonly amountMsat?: Msat
   readonly description?: string
   readonly descriptionHash?: Uint8Array
@@ -218,6 +230,8 @@ export interface InvoiceView {
 }
 
 export interface PayRequest {
+  /** From newId(); absent: the node takes one. */
+  readonly id?: string
   readonly bolt11?: string
   /** keysend */
   readonly nodeId?: NodeId
@@ -275,6 +289,8 @@ export interface WalletTransactionView {
   readonly createdAt: string
 }
 export interface SendRequest {
+  /** From newId(); absent: the node takes one. */
+  readonly id?: string
   readonly outputs: readonly { readonly address: string; readonly amountSat: Sat }[]
   readonly feerateSatPerVbyte?: number
   readonly utxos?: readonly Outpoint[]
