@@ -1,0 +1,42 @@
+import { FulmenError } from '../base/errors.ts'
+import type { Sat } from '../base/units.ts'
+
+export type WalletErrorCode =
+  | 'INVALID_MNEMONIC'
+  | 'INSUFFICIENT_FUNDS'
+  | 'DUST_OUTPUT'
+  | 'INVALID_FEERATE'
+  | 'UNKNOWN_COIN'
+  | 'COIN_NOT_SPENDABLE'
+  | 'NOTHING_TO_SPEND'
+  | 'TRANSACTION_TOO_LARGE'
+
+/** The wallet cannot do what was asked; the message says what to change. */
+export class WalletError extends FulmenError {
+  declare readonly code: WalletErrorCode
+  constructor(code: WalletErrorCode, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** What a payment would need beyond what the wallet can spend. */
+export class InsufficientFundsError extends WalletError {
+  /** sat, outputs and fee. */
+  readonly neededSat: Sat
+  /** sat, spendable now after the reserve. */
+  readonly availableSat: Sat
+  readonly missingSat: Sat
+
+  constructor(needed: bigint, available: bigint, reserve: bigint) {
+    const missing = needed - available
+    const kept = reserve > 0n ? ` (${reserve} sat are kept back so that anchor channels can be closed)` : ''
+    super(
+      'INSUFFICIENT_FUNDS',
+      `${needed} sat are needed, fee included, and ${available} sat can be spent${kept}: ${missing} sat are missing; ` +
+        'receive them first, wait for confirmations, or send less',
+    )
+    this.neededSat = needed as Sat
+    this.availableSat = available as Sat
+    this.missingSat = missing as Sat
+  }
+}
