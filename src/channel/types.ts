@@ -2,7 +2,7 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../wire/registry.ts'
-import type { ChannelState } from './state.ts'
+import type { ChannelState, RevokedHtlc } from './state.ts'
 
 /** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
 export interface Turn {
@@ -13,6 +13,10 @@ export interface Turn {
 /** Everything outside the channel that a decision may depend on, as a snapshot: the core has no clock, chain or randomness. */
 export interface ChannelContext {
   readonly blockHeight: number
+  /** Genesis block hash in wire order, 32 B. */
+  readonly chainHash: Uint8Array
+  /** Our own. */
+  readonly nodeId: NodeId
   /** Feerates in sat per 1,000 weight units, ≥ 253. */
   readonly feerates: { readonly commitment: number; readonly closing: number; readonly claim: number }
   /** Secrets of this channel. Nothing secret is ever in the state. */
@@ -97,6 +101,8 @@ export type ChannelInput =
   /** The answer to effect `fund`. */
   | { readonly tag: 'funded'; readonly tx: Transaction; readonly outputIndex: number }
   | { readonly tag: 'fundingFailed'; readonly reason: string }
+  /** The answer to effect `loadRevokedHtlcs`. */
+  | { readonly tag: 'revokedHtlcs'; readonly commitmentNumber: number; readonly htlcs: readonly RevokedHtlc[] }
   | { readonly tag: 'chain'; readonly event: ChainEvent }
 
 /** What the watcher reports of the things that `watches(state)` names. Height is the block's. */
@@ -121,9 +127,19 @@ export type ChannelCommand =
   | { readonly tag: 'fulfillHtlc'; readonly id: bigint; readonly preimage: Uint8Array }
   /** reason: the encrypted failure packet. */
   | { readonly tag: 'failHtlc'; readonly id: bigint; readonly reason: Uint8Array }
-  | { readonly tag: 'failMalformedHtlc'; readonly id: bigint; readonly sha256OfOnion: Uint8Array; readonly failureCode: number }
+  | {
+      readonly tag: 'failMalformedHtlc'
+      readonly id: bigint
+      readonly sha256OfOnion: Uint8Array
+      readonly failureCode: number
+    }
   | { readonly tag: 'updateFee'; readonly feeratePerKw: number }
-  | { readonly tag: 'close'; readonly requestId: number; readonly scriptPubKey?: Uint8Array; readonly feeratePerKw?: number }
+  | {
+      readonly tag: 'close'
+      readonly requestId: number
+      readonly scriptPubKey?: Uint8Array
+      readonly feeratePerKw?: number
+    }
   | { readonly tag: 'forceClose'; readonly requestId: number }
   | { readonly tag: 'setPolicy'; readonly requestId: number; readonly relay: RelayPolicy }
 
@@ -153,6 +169,11 @@ export type Effect =
   | { readonly tag: 'disconnect'; readonly reason: string }
   /** BOLT 7: our half of a channel announcement is known, or our policy changed: the gossip part makes and sends the messages. */
   | { readonly tag: 'gossip' }
+  /**
+   * The peer published a revoked commitment: read the channel's revoked-HTLC records (persist.ts, REVOKED_PREFIX) and hand over those
+   * that stood in this commitment, as input `revokedHtlcs`.
+   */
+  | { readonly tag: 'loadRevokedHtlcs'; readonly commitmentNumber: number }
 
 export type TxPurpose = 'funding' | 'mutual-close' | 'commitment' | 'htlc' | 'sweep' | 'penalty'
 
@@ -175,7 +196,16 @@ export interface IncomingHtlc {
   readonly cltvExpiry: number
   readonly onion: Uint8Array
   readonly pathKey?: Uint8Array
+  /** It exceeded our limit on dust in a commitment: fail it, reveal no preimage (BOLT 2 §bounding-exposure). */
+  readonly excessDust?: true
 }
+
+/** How an HTLC is taken out of a channel. */
+export type Removal =
+  | { readonly tag: 'fulfilled'; readonly preimage: Uint8Array }
+  /** reason: the encrypted failure packet. */
+  | { readonly tag: 'failed'; readonly reason: Uint8Array }
+  | { readonly tag: 'malformed'; readonly sha256OfOnion: Uint8Array; readonly failureCode: number }
 
 export type HtlcFailure =
   | { readonly tag: 'onion'; readonly reason: Uint8Array }

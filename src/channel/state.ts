@@ -1,0 +1,384 @@
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
+import type { Msat, Sat } from '../base/units.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import type { SecretStore } from '../crypto/shachain.ts'
+import type { HtlcTable } from './htlcTable.ts'
+import type { OnchainState } from './onchain/types.ts'
+import type { Basepoints, ChannelTypeName, HtlcOrigin, RelayPolicy, Removal } from './types.ts'
+
+/**
+ * Everything that is known of one channel: immutable plain data, never a secret. What did not change keeps its reference, which is
+ * how the store finds what to write.
+ */
+export type ChannelState =
+  | OpeningState
+  | FundedState
+  | OfflineState
+  | SyncingState
+  | ClosingState
+  | WaitingForPeerState
+  | ClosedState
+
+/** Before the funding transaction is bound: never stored, forgotten when the connection is lost (BOLT 2 §message-retransmission). */
+export type OpeningState = AwaitAcceptState | AwaitFundingState | AwaitFundingSignedState | AwaitFundingCreatedState
+
+/** A channel with a peer that is connected and in step with us. */
+export type FundedState = AwaitReadyState | NormalState | ShutdownState | NegotiatingState
+
+// ---------------------------------------------------------------- opening
+
+/** What is agreed, or proposed, before there is a channel id. */
+export interface Proposal {
+  readonly temporaryChannelId: ChannelId
+  readonly remoteNodeId: NodeId
+  readonly isOpener: boolean
+  readonly announce: boolean
+  readonly channelType: ChannelTypeName
+  readonly capacitySat: Sat
+  readonly pushMsat: Msat
+  readonly feeratePerKw: number
+  readonly keyIndex: number
+  readonly theirFeatures: Uint8Array
+  readonly relay: RelayPolicy
+  readonly local: SideParams
+}
+
+/** We sent open_channel. */
+export interface AwaitAcceptState {
+  readonly tag: 'await-accept'
+  readonly proposal: Proposal
+  readonly fundingFeeratePerKw: number
+  readonly requestId: number
+}
+/** accept_channel came; the wallet is building the funding transaction. */
+export interface AwaitFundingState {
+  readonly tag: 'await-funding'
+  readonly proposal: Proposal
+  readonly remote: SideParams
+  readonly minimumDepth: number
+  readonly remotePoint: Uint8Array
+  readonly requestId: number
+}
+/** We sent funding_created. */
+export interface AwaitFundingSignedState {
+  readonly tag: 'await-funding-signed'
+  readonly channel: Channel
+  readonly temporaryChannelId: ChannelId
+  readonly requestId: number
+}
+/** We sent accept_channel. */
+export interface AwaitFundingCreatedState {
+  readonly tag: 'await-funding-created'
+  readonly proposal: Proposal
+  readonly remote: SideParams
+  readonly minimumDepth: number
+  readonly remotePoint: Uint8Array
+}
+
+// ---------------------------------------------------------------- funded
+
+/** Both have each other's first commitment signature; waits for depth and for both channel_ready. */
+export interface AwaitReadyState {
+  readonly tag: 'await-ready'
+  readonly channel: Channel
+}
+
+export interface NormalState {
+  readonly tag: 'normal'
+  readonly channel: Channel
+  /** The scriptpubkey of the shutdown that we sent. */
+  readonly localShutdown: Uint8Array | null
+  /** The scriptpubkey of the shutdown that the peer sent; ours follows as soon as nothing waits for our signature. */
+  readonly remoteShutdown: Uint8Array | null
+  /** The operator asked for a cooperative close; our shutdown goes out as soon as nothing waits for our signature. */
+  readonly closeRequest: CloseRequest | null
+}
+
+/** Both sent shutdown; HTLCs are being resolved. */
+export interface ShutdownState {
+  readonly tag: 'shutdown'
+  readonly channel: Channel
+  readonly localScript: Uint8Array
+  readonly remoteScript: Uint8Array
+  readonly closeRequest: CloseRequest | null
+}
+
+/** No HTLC is left: the fee of the closing transaction is being agreed, or is agreed and the transaction published. */
+export interface NegotiatingState {
+  readonly tag: 'negotiating'
+  readonly channel: Channel
+  readonly localScript: Uint8Array
+  readonly remoteScript: Uint8Array
+  readonly closeRequest: CloseRequest | null
+  /** What we last proposed in this connection. */
+  readonly sent: FeeProposal | null
+  /** What the peer last proposed in this connection. */
+  readonly received: FeeProposal | null
+  /** Every fee that we ever signed for: the peer may publish any of these. */
+  readonly signedFees: readonly Sat[]
+  /** Fully signed closing transactions, oldest first; any of them may confirm. */
+  readonly published: readonly Transaction[]
+}
+
+export interface CloseRequest {
+  readonly scriptPubKey: Uint8Array
+  /** What the operator chose, or null for our estimate. */
+  readonly feeratePerKw: number | null
+}
+
+export interface FeeProposal {
+  readonly feeSat: Sat
+  readonly range: { readonly minSat: Sat; readonly maxSat: Sat } | null
+}
+
+// ---------------------------------------------------------------- connection and end
+
+/** The peer is not connected. */
+export interface OfflineState {
+  readonly tag: 'offline'
+  readonly from: FundedState
+}
+
+/** Connected; our channel_reestablish is sent and theirs awaited. */
+export interface SyncingState {
+  readonly tag: 'syncing'
+  readonly from: FundedState
+  /** The peer showed that it lost data: nothing more is sent until it asks us to close. */
+  readonly peerBehind: boolean
+}
+
+/** The funding output is being spent, by us or by the peer; what follows happens on chain. */
+export interface ClosingState {
+  readonly tag: 'closing'
+  readonly channel: Channel
+  /** What to tell the peer whenever it connects (BOLT 2 §message-retransmission: the error packet is retransmitted). */
+  readonly error: string | null
+  readonly onchain: OnchainState
+}
+
+/** We lost data, as the peer proved: our commitment is never broadcast, the peer is asked to publish its own. */
+export interface WaitingForPeerState {
+  readonly tag: 'waiting-for-peer'
+  readonly channel: Channel
+  readonly error: string
+}
+
+/** Nothing is left to do. `channel` is null when the channel was never funded. */
+export interface ClosedState {
+  readonly tag: 'closed'
+  readonly channel: Channel | null
+  readonly onchain: OnchainState | null
+  readonly reason: string
+}
+
+// ---------------------------------------------------------------- the channel itself
+
+/** What one side declared in open_channel or accept_channel; all but dustLimitSat bind the OTHER side. */
+export interface SideParams {
+  /** Outputs below it are left out of this side's own commitment. */
+  readonly dustLimitSat: Sat
+  readonly maxHtlcValueInFlightMsat: Msat
+  /** What the other side must keep. */
+  readonly channelReserveSat: Sat
+  readonly htlcMinimumMsat: Msat
+  /** Blocks that the other side waits for its own money after publishing its commitment. */
+  readonly toSelfDelay: number
+  readonly maxAcceptedHtlcs: number
+  readonly basepoints: Basepoints
+  readonly upfrontShutdownScript: Uint8Array | null
+}
+
+/** Fixed at the opening. */
+export interface ChannelParams {
+  readonly channelId: ChannelId
+  readonly remoteNodeId: NodeId
+  readonly isOpener: boolean
+  readonly announce: boolean
+  readonly channelType: ChannelTypeName
+  readonly keyIndex: number
+  /** Confirmations before we send channel_ready. */
+  readonly minimumDepth: number
+  readonly local: SideParams
+  readonly remote: SideParams
+  /** Block height when the opening began. */
+  readonly openedAt: number
+}
+
+export interface Channel {
+  readonly params: ChannelParams
+  readonly commitments: Commitments
+  readonly funding: FundingStatus
+  readonly relay: RelayPolicy
+  readonly announcement: Announcement
+  /** channel_ready was sent. */
+  readonly localReady: boolean
+  /** channel_ready was received. */
+  readonly remoteReady: boolean
+  /** An alias from the peer's channel_ready, for invoices' route hints. */
+  readonly remoteAlias: ShortChannelId | null
+  /** Of the last init message. */
+  readonly theirFeatures: Uint8Array
+}
+
+export interface FundingStatus {
+  /** Ours, to be broadcast until it confirms; null on the accepter's side. */
+  readonly tx: Transaction | null
+  /** Null while unconfirmed. */
+  readonly confirmed: { readonly height: number; readonly txIndex: number } | null
+}
+
+/** BOLT 7 §announcement_signatures. */
+export interface Announcement {
+  /** We sent ours (in this connection or an earlier one). */
+  readonly sent: boolean
+  readonly remote: AnnouncementSignatures | null
+}
+export interface AnnouncementSignatures {
+  readonly shortChannelId: ShortChannelId
+  /** 64 B each. */
+  readonly nodeSignature: Uint8Array
+  readonly bitcoinSignature: Uint8Array
+}
+
+/**
+ * Both sides' commitments, derived from the HTLC records: which commitment an HTLC stands in follows from its stage. The numbers
+ * are shared by all active fundings; balances differ by each funding's base.
+ */
+export interface Commitments {
+  /** One per funding transaction that may confirm; the first is the one in use. */
+  readonly active: readonly Commitment[]
+  /** HTLCs that we offered. */
+  readonly outgoing: HtlcTable
+  /** HTLCs that the peer offered. */
+  readonly incoming: HtlcTable
+  readonly nextOutgoingId: bigint
+  readonly nextIncomingId: bigint
+  /** Fee updates that are not in both commitments yet, oldest first. */
+  readonly feeUpdates: readonly FeeUpdate[]
+  /** Our newest commitment, with the peer's signatures in `active`. */
+  readonly local: CommitmentNumbers
+  /** The peer's newest commitment whose predecessor it has revoked. */
+  readonly remote: RemoteNumbers
+  /** The peer's commitment that we signed and whose predecessor it has not revoked yet: at most one. */
+  readonly remoteSigned: SignedNumbers | null
+  /** The peer's point for the commitment after the newest that we signed; null when it has not been received. */
+  readonly remoteNextPoint: Uint8Array | null
+  /** Revealed secrets of the peer's commitments 0 … remote.number − 1. */
+  readonly secrets: SecretStore
+  /** Running sums over what the next commitments would hold; derived from the records, not stored. */
+  readonly next: { readonly local: Totals; readonly remote: Totals }
+}
+
+/** What is particular to one funding transaction. */
+export interface Commitment {
+  readonly funding: Outpoint
+  readonly capacitySat: Sat
+  /** Our and their balance if no HTLC had ever been settled. */
+  readonly baseLocalMsat: Msat
+  readonly baseRemoteMsat: Msat
+  /** The peer's signatures on our newest commitment and its HTLC transactions, in output order; 64 B each. */
+  readonly signature: Uint8Array
+  readonly htlcSignatures: readonly Uint8Array[]
+}
+
+export interface CommitmentNumbers {
+  /** 0, 1, 2 … */
+  readonly number: number
+  readonly feeratePerKw: number
+  /** Sum of all settled HTLCs since the opening, positive when they moved money to us. */
+  readonly shiftMsat: bigint
+}
+export interface RemoteNumbers extends CommitmentNumbers {
+  /** Their per-commitment point, 33 B. */
+  readonly point: Uint8Array
+}
+export interface SignedNumbers extends RemoteNumbers {
+  /** The number of our own commitment when we signed: tells the order of a lost commitment_signed and revoke_and_ack. */
+  readonly localNumber: number
+}
+
+/** Sums over one commitment's HTLCs, "out" and "in" as seen from us. */
+export interface Totals {
+  readonly feeratePerKw: number
+  readonly shiftMsat: bigint
+  readonly outMsat: bigint
+  readonly outCount: number
+  readonly inMsat: bigint
+  readonly inCount: number
+  /** HTLCs that get an output. */
+  readonly untrimmed: number
+  /** Sum of the HTLCs that do not. */
+  readonly dustMsat: bigint
+}
+
+// ---------------------------------------------------------------- updates
+
+/** An HTLC as it was offered: never changes. */
+export interface HtlcAdd {
+  readonly id: bigint
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+  readonly onion: Uint8Array
+  readonly pathKey: Uint8Array | null
+  /** Null for incoming HTLCs. */
+  readonly origin: HtlcOrigin | null
+  /** Incoming: adding it exceeded our limit on dust, so that it must be failed (BOLT 2 §bounding-exposure). */
+  readonly excessDust: boolean
+}
+
+export interface Htlc {
+  readonly add: HtlcAdd
+  readonly stage: OutgoingStage | IncomingStage
+  /** Numbers of the peer's commitments in which it stood: from `remoteFrom` up to before `remoteTo`; 0 when not known yet. */
+  readonly remoteFrom: number
+  readonly remoteTo: number
+  /**
+   * How it is removed. An outgoing HTLC keeps a preimage here even if the removal was lost with a connection: it is known for good.
+   */
+  readonly removal: Removal | null
+}
+
+/**
+ * The life of an HTLC that we offered, in order:
+ * proposed: update_add_htlc is sent · signed: and so is a commitment_signed with it · acked: the peer revoked its older commitment ·
+ * committed: the peer signed ours with it and we revoked · removing: the peer sent its removal · removed: and signed our commitment
+ * without it, we revoked · removalSigned: we signed theirs without it; when the peer revokes, it is gone.
+ */
+export type OutgoingStage = 'proposed' | 'signed' | 'acked' | 'committed' | 'removing' | 'removed' | 'removalSigned'
+
+/**
+ * The life of an HTLC that the peer offered, in order:
+ * proposed: update_add_htlc is received · received: the peer signed our commitment with it and we revoked · signed: we signed theirs
+ * with it · committed: the peer revoked · removing: we sent its removal · removalSigned: and a commitment_signed without it ·
+ * removalAcked: the peer revoked; when it signs ours without the HTLC and we revoke, it is gone.
+ */
+export type IncomingStage =
+  | 'proposed'
+  | 'received'
+  | 'signed'
+  | 'committed'
+  | 'removing'
+  | 'removalSigned'
+  | 'removalAcked'
+
+/** A change of the feerate by the opener, on its way into both commitments with the same stages as an HTLC's first half. */
+export interface FeeUpdate {
+  readonly feeratePerKw: number
+  /** Ours: proposed, signed, acked. Theirs: proposed, received, signed. */
+  readonly stage: 'proposed' | 'signed' | 'acked' | 'received'
+}
+
+/**
+ * What is left of an HTLC that had an output in commitments that the peer revoked: enough to rebuild the output's script and
+ * punish. Written when the HTLC leaves the channel, never read unless the peer cheats.
+ */
+export interface RevokedHtlc {
+  readonly direction: 'out' | 'in'
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+  readonly remoteFrom: number
+  /** The first of the peer's commitments without it. */
+  readonly remoteTo: number
+}
