@@ -8,11 +8,15 @@ export interface ChainBlock {
   /** Unix seconds of the header. */
   readonly time: number
   readonly transactions: readonly Transaction[]
+  /** Of each transaction, in the same order. */
+  readonly txids: readonly Txid[]
 }
 
 export interface ChainTip {
   readonly hash: BlockHash
   readonly height: number
+  /** The backend says that it is itself still catching up with the network. */
+  readonly syncing: boolean
 }
 
 export interface BroadcastResult {
@@ -21,8 +25,18 @@ export interface BroadcastResult {
   readonly reason?: string
 }
 
+/** An unspent output found by a scan of the whole set. */
+export interface UnspentOutput {
+  readonly outpoint: Outpoint
+  readonly output: TxOutput
+  readonly height: number
+  readonly coinbase: boolean
+}
+
 /** A view of the Bitcoin chain: the embedded one and a real node, through the same client. All methods may fail with ChainError. */
 export interface ChainSource {
+  /** Reaches the backend and fails with WRONG_NETWORK when it follows another chain. Every other method implies it. */
+  check(): Promise<void>
   tip(): Promise<ChainTip>
   blockHash(height: number): Promise<BlockHash>
   block(hash: BlockHash): Promise<ChainBlock>
@@ -30,14 +44,21 @@ export interface ChainSource {
   transaction(txid: Txid): Promise<Transaction | null>
   /** The unspent output with its confirmations, mempool excluded; null when spent or unknown. */
   utxo(outpoint: Outpoint): Promise<{ output: TxOutput; confirmations: number } | null>
+  /** All unspent outputs of these scripts, and the tip that this was true at. Takes minutes on a large chain. */
+  scanUnspent(scriptPubKeys: readonly Uint8Array[]): Promise<{
+    readonly tip: { readonly hash: BlockHash; readonly height: number }
+    readonly outputs: readonly UnspentOutput[]
+  }>
   broadcast(tx: Transaction): Promise<BroadcastResult>
+  /** Parents before children. */
   broadcastPackage(txs: readonly Transaction[]): Promise<BroadcastResult>
   /** sat per 1,000 weight units for confirmation within `blocks`; null when the backend has no estimate. */
   estimateFeerate(blocks: number): Promise<number | null>
+  /** sat per 1,000 weight units below which the backend takes no transaction now. */
   mempoolMinFeerate(): Promise<number>
   /** Embedded chain and regtest only. */
   mine(blocks: number, scriptPubKey: Uint8Array): Promise<readonly BlockHash[]>
-  /** Resolves when the tip may have changed, or after timeoutMs. */
+  /** Resolves when the tip may have changed, or after timeoutMs, or when the signal aborts. */
   waitForChange(known: BlockHash, timeoutMs: number, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

@@ -1,0 +1,332 @@
+import { equalBytes, fromHex, printable, toHex } from '../base/bytes.ts'
+import { type BlockHash, blockHash, type Outpoint, type Txid, txid, txidFromBytes } from '../base/ids.ts'
+import { type Sat, sat } from '../base/units.ts'
+import { encodeAddress } from '../bitcoin/address.ts'
+import { blockHashOf, decodeBlock, merkleTree } from '../bitcoin/block.ts'
+import { type Network, networkParams } from '../bitcoin/networks.ts'
+import {
+  decodeTransaction,
+  encodeTransaction,
+  encodeTransactionStripped,
+  type Transaction,
+  type TxOutput,
+  txidOf,
+} from '../bitcoin/transaction.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { backOff, type Clock, realClock } from './clock.ts'
+import { ChainError } from './errors.ts'
+import type { RpcTransport } from './rpc.ts'
+import type { BroadcastResult, ChainBlock, ChainSource, ChainTip, UnspentOutput } from './source.ts'
+
+/** Bitcoin Core's error numbers (src/rpc/protocol.h). */
+const RPC = {
+  MISC_ERROR: -1,
+  INVALID_ADDRESS_OR_KEY: -5,
+  INVALID_PARAMETER: -8,
+  DESERIALIZATION_ERROR: -22,
+  VERIFY_ERROR: -25,
+  VERIFY_REJECTED: -26,
+  VERIFY_ALREADY_IN_CHAIN: -27,
+  METHOD_NOT_FOUND: -32601,
+} as const
+
+const TIMEOUT_MS = 30_000
+const SLOW_TIMEOUT_MS = 120_000
+/** A scan of the whole unspent set takes minutes on bitcoin. */
+const SCAN_TIMEOUT_MS = 3_600_000
+const POLL_MS = 500
+const TRIES = 4
+
+export interface BitcoindOptions {
+  readonly transport: RpcTransport
+  readonly network: Network
+  readonly clock?: Clock
+}
+
+/** Bitcoin Core, or anything that serves its JSON-RPC: a real node over HTTP or the embedded chain in this process. */
+export class BitcoindSource implements ChainSource {
+  readonly #transport: RpcTransport
+  readonly #network: Network
+  readonly #clock: Clock
+  #checked: Promise<void> | null = null
+  /** false once the backend has turned out not to have waitfornewblock. */
+  #longPoll = true
+
+  constructor({ transport, network, clock = realClock }: BitcoindOptions) {
+    this.#transport = transport
+    this.#network = network
+    this.#clock = clock
+  }
+
+  check(): Promise<void> {
+    this.#checked ??= this.#checkNetwork().catch((e: unknown) => {
+      this.#checked = null
+      throw e
+    })
+    return this.#checked
+  }
+
+  async tip(): Promise<ChainTip> {
+    const info = record(await this.#read('getblockchaininfo'), 'getblockchaininfo')
+    return {
+      hash: hash(info.bestblockhash),
+      height: integer(info.blocks, 'blocks'),
+      // A regtest chain that nobody mined on for a day would count as syncing for ever.
+      syncing: info.initialblockdownload === true && this.#network !== 'regtest',
+    }
+  }
+
+  async blockHash(height: number): Promise<BlockHash> {
+    try {
+      return hash(await this.#read('getblockhash', [height]))
+    } catch (e) {
+      if (!hasRpcCode(e, RPC.INVALID_PARAMETER)) throw e
+      throw new ChainError('NOT_FOUND', `the Bitcoin node has no block at height ${height} yet`, { cause: e })
+    }
+  }
+
+  async block(blockId: BlockHash): Promise<ChainBlock> {
+    try {
+      const [header, raw] = await Promise.all([
+        this.#read('getblockheader', [blockId, true]),
+        this.#read('getblock', [blockId, 0], SLOW_TIMEOUT_MS),
+      ])
+      return checkedBlock(blockId, integer(record(header, 'getblockheader').height, 'height'), hex(raw, 'getblock'))
+    } catch (e) {
+      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
+        throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
+      }
+      if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
+        const what =
+          'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
+        throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
+      }
+      throw e
+    }
+  }
+
+  async transaction(id: Txid): Promise<Transaction | null> {
+    try {
+      const raw = hex(await this.#read('getrawtransaction', [id, 0]), 'getrawtransaction')
+      return decoded('getrawtransaction', () => decodeTransaction(raw))
+    } catch (e) {
+      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) return null
+      throw e
+    }
+  }
+
+  async utxo(outpoint: Outpoint): Promise<{ output: TxOutput; confirmations: number } | null> {
+    const found = await this.#read('gettxout', [outpoint.txid, outpoint.index, false])
+    if (found === null) return null
+    const out = record(found, 'gettxout')
+    return {
+      output: {
+        amountSat: btcToSat(out.value, 'value'),
+        scriptPubKey: hex(record(out.scriptPubKey, 'scriptPubKey').hex, 'scriptPubKey'),
+      },
+      confirmations: integer(out.confirmations, 'confirmations'),
+    }
+  }
+
+  async scanUnspent(scripts: readonly Uint8Array[]): ReturnType<ChainSource['scanUnspent']> {
+    const descriptors = scripts.map((s) => `raw(${toHex(s)})`)
+    const scan = record(await this.#read('scantxoutset', ['start', descriptors], SCAN_TIMEOUT_MS), 'scantxoutset')
+    if (scan.success !== true) throw new ChainError('RPC_ERROR', 'scantxoutset: the scan was broken off; try again')
+    const outputs = list(scan.unspents, 'unspents').map((item): UnspentOutput => {
+      const u = record(item, 'unspents')
+      return {
+        outpoint: { txid: txid(text(u.txid, 'txid')), index: integer(u.vout, 'vout') },
+        output: { amountSat: btcToSat(u.amount, 'amount'), scriptPubKey: hex(u.scriptPubKey, 'scriptPubKey') },
+        height: integer(u.height, 'height'),
+        coinbase: u.coinbase === true,
+      }
+    })
+    return { tip: { hash: hash(scan.bestblock), height: integer(scan.height, 'height') }, outputs }
+  }
+
+  async broadcast(tx: Transaction): Promise<BroadcastResult> {
+    try {
+      await this.#read('sendrawtransaction', [toHex(encodeTransaction(tx))])
+      return { accepted: true }
+    } catch (e) {
+      if (hasRpcCode(e, RPC.VERIFY_ALREADY_IN_CHAIN)) return { accepted: true }
+      const refused = [RPC.VERIFY_ERROR, RPC.VERIFY_REJECTED, RPC.DESERIALIZATION_ERROR].some((c) => hasRpcCode(e, c))
+      if (!refused) throw e
+      return /txn-already-(in-mempool|known)/.test((e as Error).message)
+        ? { accepted: true }
+        : { accepted: false, reason: (e as Error).message.replace(/^sendrawtransaction: /, '') }
+    }
+  }
+
+  async broadcastPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
+    if (txs.length === 1) return this.broadcast(txs[0]!)
+    try {
+      const answer = await this.#read('submitpackage', [txs.map((tx) => toHex(encodeTransaction(tx)))])
+      const result = record(answer, 'submitpackage')
+      if (result.package_msg === 'success') return { accepted: true }
+      const errors = Object.values(record(result['tx-results'], 'tx-results'))
+        .map((r) => record(r, 'tx-results').error)
+        .filter((r) => typeof r === 'string')
+      return { accepted: false, reason: printable(errors.join('; ') || text(result.package_msg, 'package_msg')) }
+    } catch (e) {
+      // No such method, or a package of another topology than it takes: one by one, as far as that goes.
+      if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
+      return this.#broadcastEach(txs)
+    }
+  }
+
+  async estimateFeerate(blocks: number): Promise<number | null> {
+    const { feerate } = record(await this.#read('estimatesmartfee', [blocks]), 'estimatesmartfee')
+    return feerate === undefined ? null : perKw(btcToSat(feerate, 'feerate'))
+  }
+
+  async mempoolMinFeerate(): Promise<number> {
+    const info = record(await this.#read('getmempoolinfo'), 'getmempoolinfo')
+    return Math.max(
+      perKw(btcToSat(info.mempoolminfee, 'mempoolminfee')),
+      perKw(btcToSat(info.minrelaytxfee, 'minrelaytxfee')),
+    )
+  }
+
+  async mine(blocks: number, scriptPubKey: Uint8Array): Promise<readonly BlockHash[]> {
+    if (this.#network !== 'regtest') throw new ChainError('NOT_SUPPORTED', 'blocks can be mined on regtest alone')
+    const address = encodeAddress(scriptPubKey, this.#network)
+    if (address === null) throw new ChainError('NOT_SUPPORTED', 'mining needs a script that has an address')
+    await this.check()
+    // Not repeated on failure: it may have mined.
+    const mined = await this.#transport.call('generatetoaddress', [blocks, address], { timeoutMs: SLOW_TIMEOUT_MS })
+    return list(mined, 'generatetoaddress').map(hash)
+  }
+
+  async waitForChange(known: BlockHash, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#longPoll) {
+      await this.check()
+      try {
+        const params = [timeoutMs, known]
+        await this.#transport.call('waitfornewblock', params, { timeoutMs: timeoutMs + TIMEOUT_MS, signal })
+        return
+      } catch (e) {
+        if (e instanceof ChainError && e.code === 'ABORTED') return
+        // Older nodes know no `current_tip`, and could miss a block between our look and theirs; others have no such method.
+        if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
+        this.#longPoll = false
+      }
+    }
+    for (let waited = 0; waited < timeoutMs && !signal.aborted; waited += POLL_MS) {
+      if (hash(await this.#read('getbestblockhash')) !== known) return
+      await this.#clock.sleep(Math.min(POLL_MS, timeoutMs - waited), signal)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#transport.close()
+  }
+
+  async #checkNetwork(): Promise<void> {
+    const { genesisHash } = networkParams(this.#network)
+    const found = hash(await this.#retry('getblockhash', [0]))
+    if (found === genesisHash) return
+    throw new ChainError(
+      'WRONG_NETWORK',
+      `the Bitcoin node follows another chain than ${this.#network}: its first block is ${found}, expected ${genesisHash}`,
+    )
+  }
+
+  async #broadcastEach(txs: readonly Transaction[]): Promise<BroadcastResult> {
+    for (const tx of txs) {
+      const result = await this.broadcast(tx)
+      if (!result.accepted) return { accepted: false, reason: `${txidOf(tx)}: ${result.reason}` }
+    }
+    return { accepted: true }
+  }
+
+  /** For calls that may be repeated. */
+  async #read(method: string, params: readonly unknown[] = [], timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    await this.check()
+    return this.#retry(method, params, timeoutMs)
+  }
+
+  async #retry(method: string, params: readonly unknown[], timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    for (let n = 0; ; n++) {
+      try {
+        return await this.#transport.call(method, params, { timeoutMs })
+      } catch (e) {
+        if (!(e instanceof ChainError) || e.code !== 'UNAVAILABLE' || n + 1 === TRIES) throw e
+        await this.#clock.sleep(backOff(n, 100, 2_000))
+      }
+    }
+  }
+}
+
+/** Decodes a block and makes sure that it is the one that was asked for, with exactly its transactions. */
+function checkedBlock(id: BlockHash, height: number, raw: Uint8Array): ChainBlock {
+  const { header, transactions } = decoded('getblock', () => decodeBlock(raw))
+  const ids = transactions.map((tx) => crypto.sha256d(encodeTransactionStripped(tx)))
+  if (blockHashOf(header) !== id || !equalBytes(merkleTree(ids).root, header.merkleRoot)) {
+    throw new ChainError('BAD_RESPONSE', `getblock: what came is not block ${id}`)
+  }
+  return {
+    hash: id,
+    previousHash: header.previousHash,
+    height,
+    time: header.time,
+    transactions,
+    txids: ids.map(txidFromBytes),
+  }
+}
+
+function decoded<T>(method: string, decode: () => T): T {
+  try {
+    return decode()
+  } catch (e) {
+    throw new ChainError('BAD_RESPONSE', `${method}: ${e instanceof Error ? e.message : String(e)}`, { cause: e })
+  }
+}
+
+const hasRpcCode = (e: unknown, code: number): boolean => e instanceof ChainError && e.rpcCode === code
+
+// ---------------------------------------------------------------- what an answer holds
+
+const unexpected = (what: string, expected: string): ChainError =>
+  new ChainError('BAD_RESPONSE', `the Bitcoin node's answer: ${what} is not ${expected}`)
+
+function record(v: unknown, what: string): Record<string, unknown> {
+  if (typeof v !== 'object' || v === null || Array.isArray(v)) throw unexpected(what, 'an object')
+  return v as Record<string, unknown>
+}
+function list(v: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(v)) throw unexpected(what, 'a list')
+  return v
+}
+function text(v: unknown, what: string): string {
+  if (typeof v !== 'string') throw unexpected(what, 'a text')
+  return v
+}
+function integer(v: unknown, what: string): number {
+  if (!Number.isSafeInteger(v) || (v as number) < 0) throw unexpected(what, 'a whole number')
+  return v as number
+}
+function hex(v: unknown, what: string): Uint8Array {
+  try {
+    return fromHex(text(v, what))
+  } catch {
+    throw unexpected(what, 'hex')
+  }
+}
+function hash(v: unknown): BlockHash {
+  try {
+    return blockHash(text(v, 'block hash'))
+  } catch {
+    throw unexpected('block hash', '64 characters of hex')
+  }
+}
+
+/** Amounts come as decimal BTC: all of them are below 2^53 satoshi, so that rounding gives the exact one back. */
+function btcToSat(v: unknown, what: string): Sat {
+  const amount = typeof v === 'number' ? Math.round(v * 1e8) : Number.NaN
+  if (!Number.isSafeInteger(amount) || amount < 0 || amount > 2.1e15) throw unexpected(what, 'an amount in BTC')
+  return sat(amount)
+}
+
+/** sat per 1,000 weight units from sat per 1,000 vbytes, rounded up. */
+const perKw = (satPerKvb: Sat): number => Math.ceil(Number(satPerKvb) / 4)
