@@ -98,13 +98,16 @@ export function written(write: (w: WireWriter) => void): Uint8Array {
 /** Reads the big-endian formats of the Lightning wire; every overrun is a WireError. */
 export class WireReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
+  /** The same memory. */
+  readonly #buffer: Buffer
   #at = 0
   #end: number
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    // A Buffer's slice would alias it.
+    const isPlain = bytes.constructor === Uint8Array
+    this.#bytes = isPlain ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#end = bytes.length
   }
 
@@ -123,21 +126,26 @@ export class WireReader {
     return this.#bytes[this.#take(1)]!
   }
   u16(): number {
-    return this.#view.getUint16(this.#take(2))
+    return this.#buffer.readUInt16BE(this.#take(2))
   }
   u32(): number {
-    return this.#view.getUint32(this.#take(4))
+    return this.#buffer.readUInt32BE(this.#take(4))
   }
   u64(): bigint {
-    return this.#view.getBigUint64(this.#take(8))
+    return this.#buffer.readBigUInt64BE(this.#take(8))
   }
-  /** A copy, also when the input was a Buffer (whose own slice would alias it). */
+  /** A copy. */
   bytes(n: number): Uint8Array {
     const at = this.#take(n)
+    if (n <= 64) return this.#bytes.slice(at, at + n)
     const out = new Uint8Array(n)
-    if (n <= 64) for (let i = 0; i < n; i++) out[i] = this.#bytes[at + i]!
-    else out.set(this.#bytes.subarray(at, at + n))
+    out.set(this.#bytes.subarray(at, at + n))
     return out
+  }
+  /** n bytes as lower-case hex. */
+  hex(n: number): string {
+    const at = this.#take(n)
+    return this.#buffer.toString('hex', at, at + n)
   }
   skip(n: number): void {
     this.#take(n)

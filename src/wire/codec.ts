@@ -189,7 +189,8 @@ export const msatLimit: Codec<Msat> = {
   encode: encodeU64,
   decode: (r) => {
     const n = r.u64()
-    return (n > MAX_MSAT ? MAX_MSAT : n) as Msat
+    if (n > MAX_MSAT) return MAX_MSAT as Msat
+    return n as Msat
   },
 }
 
@@ -256,18 +257,34 @@ export const point: Codec<Uint8Array> = {
   encode: bytes(33).encode,
   decode: (r) => checkPoint(r.bytes(33)),
 }
+const hexId = <T extends string>(kind: ScalarKind, length: number): Codec<T> => ({
+  shape: { kind },
+  least: length,
+  encode: (w, id) => {
+    if (id.length !== 2 * length) refuse(`${2 * length} hex characters`, id)
+    w.bytes(fromHex(id))
+  },
+  decode: (r) => r.hex(length) as T,
+})
 /** A node's public key; checked like `point`. */
-export const nodeIdBytes: Codec<NodeId> = mapped(
-  { ...point, shape: { kind: 'nodeId' } },
-  (b) => toHex(b) as NodeId,
-  fromHex,
-)
-
-const bytes32As = (kind: ScalarKind): Codec<Uint8Array> => ({ ...bytes32, shape: { kind } })
-export const channelId: Codec<ChannelId> = mapped(bytes32As('channelId'), (b) => toHex(b) as ChannelId, fromHex)
-export const paymentHash: Codec<PaymentHash> = mapped(bytes32As('paymentHash'), (b) => toHex(b) as PaymentHash, fromHex)
+export const nodeIdBytes: Codec<NodeId> = {
+  ...hexId<NodeId>('nodeId', 33),
+  decode: (r) => {
+    const id = r.hex(33)
+    if (!/^0[23]/.test(id))
+      throw new WireError('value', `a compressed point starts with 02 or 03, not ${id.slice(0, 2)}`)
+    return id as NodeId
+  },
+}
+export const channelId = hexId<ChannelId>('channelId', 32)
+export const paymentHash = hexId<PaymentHash>('paymentHash', 32)
 /** In wire order on the wire, in display order in the message. */
-export const txid: Codec<Txid> = mapped(bytes32As('txid'), txidFromBytes, txidToBytes)
+export const txid: Codec<Txid> = {
+  shape: { kind: 'txid' },
+  least: 32,
+  encode: (w, id) => w.bytes(txidToBytes(id)),
+  decode: (r) => txidFromBytes(r.bytes(32)),
+}
 export const scid: Codec<ShortChannelId> = {
   shape: { kind: 'scid' },
   least: 8,
