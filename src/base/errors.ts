@@ -20,5 +20,7 @@ export class InvariantError extends FulmenError {
 
 /** The default branch of an exhaustive switch. */
 export function assertNever(value: never): never {
-  throw new InvariantError(`unexpected value: ${JSON.stringify(value, (_k, v) => (typeof v === 'bigint' ? `${v}` : v))}`)
+  throw new InvariantError(
+    `unexpected value: ${JSON.stringify(value, (_k, v) => (typeof v === 'bigint' ? `${v}` : v))}`,
+  )
 }

@@ -23,7 +23,8 @@ const hexId =
   <T extends string>(what: string, bytes: number) =>
   (s: string): T => {
     const lower = s.toLowerCase()
-    if (!isHex(lower, bytes)) throw new TypeError(`${what}: expected ${2 * bytes} hex characters, got "${s.slice(0, 80)}"`)
+    if (!isHex(lower, bytes))
+      throw new TypeError(`${what}: expected ${2 * bytes} hex characters, got "${s.slice(0, 80)}"`)
     return lower as T
   }
 
