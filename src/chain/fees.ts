@@ -1,0 +1,130 @@
+import { backOff, type Clock, realClock } from './clock.ts'
+import { ChainError } from './errors.ts'
+import type { ChainSource } from './source.ts'
+
+/** sat per 1,000 weight units: the least that nodes relay, 1 sat per vbyte rounded up (BOLT 3 §fee-calculation: 253). */
+export const FEERATE_FLOOR = 253
+/** 1,000 sat per vbyte: no estimate above it is believed. */
+export const FEERATE_CEILING = 250_000
+/** Where nothing is known yet, and on a chain without a fee market. 4 sat per vbyte. */
+export const FEERATE_FALLBACK = 1_000
+
+/** Confirmation targets that are asked for, in blocks, soonest first. */
+export const FEE_TARGETS = [2, 6, 12, 144, 1008] as const
+export type FeeTarget = (typeof FEE_TARGETS)[number]
+
+/** Smoothed feerates in sat per 1,000 weight units; all within floor and ceiling, a sooner target never cheaper than a later one. */
+export interface FeeEstimates {
+  readonly byTarget: Readonly<Record<FeeTarget, number>>
+  /** Below this the backend takes no transaction now; ≥ 253. */
+  readonly minimum: number
+}
+
+/** What the backend said; null where it has no estimate. */
+export interface RawEstimates {
+  readonly byTarget: Readonly<Record<FeeTarget, number | null>>
+  readonly minimum: number | null
+}
+
+const record = <T>(of: (target: FeeTarget) => T): Record<FeeTarget, T> => {
+  const pairs = FEE_TARGETS.map((t) => [t, of(t)] as const)
+  return Object.fromEntries(pairs) as Record<FeeTarget, T>
+}
+
+/** Before the backend has been asked. */
+export const initialEstimates = (fallback = FEERATE_FALLBACK): FeeEstimates => ({
+  byTarget: record(() => Math.max(FEERATE_FLOOR, fallback)),
+  minimum: FEERATE_FLOOR,
+})
+
+/** The part of a fall that is followed at each update. */
+const FALL = 0.25
+
+/**
+ * Takes in what the backend says. A rise counts at once, since too low a fee can lose money; a fall only little by little, so that
+ * one quiet block makes no peer update its feerate and no claim go out too cheap.
+ * @param fallback for a target that has no estimate and never had one
+ */
+export function updateEstimates(
+  before: FeeEstimates | null,
+  raw: RawEstimates,
+  fallback = FEERATE_FALLBACK,
+): FeeEstimates {
+  const minimum = bounded(raw.minimum ?? before?.minimum ?? FEERATE_FLOOR)
+  const byTarget = record(() => 0)
+  let atLeast = minimum
+  for (const target of FEE_TARGETS.toReversed()) {
+    const old = before?.byTarget[target]
+    const said = raw.byTarget[target]
+    const now = bounded(said ?? old ?? fallback)
+    const smooth = old !== undefined && now < old ? Math.round(old + (now - old) * FALL) : now
+    atLeast = Math.max(atLeast, smooth)
+    byTarget[target] = atLeast
+  }
+  return { byTarget, minimum }
+}
+
+const bounded = (feerate: number): number => {
+  if (!Number.isFinite(feerate)) return FEERATE_FLOOR
+  return Math.min(FEERATE_CEILING, Math.max(FEERATE_FLOOR, Math.ceil(feerate)))
+}
+
+/**
+ * Feerates of the channel core's context (ChannelContext.feerates).
+ * `commitment` need not confirm by itself when channels have anchors; `claim` races a time lock.
+ */
+export const channelFeerates = (
+  e: FeeEstimates,
+): { readonly commitment: number; readonly closing: number; readonly claim: number } => ({
+  commitment: e.byTarget[12],
+  closing: e.byTarget[12],
+  claim: e.byTarget[2],
+})
+
+/** What people pay with when they give no feerate, and channel openings. */
+export const walletFeerate = (e: FeeEstimates): number => e.byTarget[6]
+
+/** Of transactions in sat per vbyte, from sat per 1,000 weight units. */
+export const perVbyte = (feeratePerKw: number): number => (feeratePerKw * 4) / 1000
+/** Rounded up, never below the floor. */
+export const perKw = (feeratePerVbyte: number): number =>
+  Math.max(FEERATE_FLOOR, Math.ceil((feeratePerVbyte * 1000) / 4))
+
+/** Asks the backend for everything. A single estimate that fails is null. @throws ChainError when the backend cannot be reached */
+export async function readEstimates(source: ChainSource): Promise<RawEstimates> {
+  const minimum = await source.mempoolMinFeerate()
+  const none = (e: unknown): null => {
+    if (e instanceof ChainError && e.code === 'RPC_ERROR') return null
+    throw e
+  }
+  const found = await Promise.all(FEE_TARGETS.map((t) => source.estimateFeerate(t).catch(none)))
+  return { byTarget: record((t) => found[FEE_TARGETS.indexOf(t)] ?? null), minimum }
+}
+
+export interface FeeFollowerOptions {
+  readonly source: ChainSource
+  readonly onEstimates: (estimates: FeeEstimates) => void
+  readonly signal: AbortSignal
+  readonly intervalMs?: number
+  readonly fallback?: number
+  readonly clock?: Clock
+}
+
+const INTERVAL_MS = 60_000
+
+/** Keeps estimates current until the signal aborts; while the backend is away the last ones stay. Never rejects. */
+export async function followFees(options: FeeFollowerOptions): Promise<void> {
+  const { source, onEstimates, signal, intervalMs = INTERVAL_MS, fallback, clock = realClock } = options
+  let estimates: FeeEstimates | null = null
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      estimates = updateEstimates(estimates, await readEstimates(source), fallback)
+      failures = 0
+      if (signal.aborted) return
+      onEstimates(estimates)
+      await clock.sleep(intervalMs, signal)
+    } catch {
+      await clock.sleep(backOff(failures++, 1_000, intervalMs), signal)
+    }
+  }
+}
