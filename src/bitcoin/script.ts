@@ -21,6 +21,9 @@ function pushPrefix(n: number): Uint8Array {
   return Uint8Array.of(OP.PUSHDATA4, n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24)
 }
 
+/** The bytes behind a length prefix, without the opcodes that stand for short ones: what BIP 141 and old signatures compare with. */
+export const rawPush = (data: Uint8Array): Uint8Array => concatBytes(pushPrefix(data.length), data)
+
 /** The shortest opcode that pushes these bytes (BIP 62 rule 3): 1 – 16, 0x81 and nothing have opcodes of their own. */
 export function pushData(data: Uint8Array): Uint8Array {
   if (data.length === 1) {
@@ -28,7 +31,7 @@ export function pushData(data: Uint8Array): Uint8Array {
     if (b >= 1 && b <= 16) return Uint8Array.of(OP[1] + b - 1)
     if (b === 0x81) return Uint8Array.of(OP['1NEGATE'])
   }
-  return concatBytes(pushPrefix(data.length), data)
+  return rawPush(data)
 }
 
 /**

@@ -1,6 +1,8 @@
-import { concatBytes } from '../base/bytes.ts'
+import { concatBytes, EMPTY } from '../base/bytes.ts'
 import type { Sat } from '../base/units.ts'
 import { crypto } from '../crypto/crypto.ts'
+import { OP } from './opcodes.ts'
+import { scriptOpView } from './script.ts'
 import { Writer } from './serialize.ts'
 import type { Transaction, TxOutput } from './transaction.ts'
 
@@ -20,39 +22,56 @@ export interface SighashInput {
   readonly amountSat: Sat
 }
 
+/** Hashes over the whole transaction, kept between the signatures of one transaction: make one per transaction, and drop it after. */
+export interface SighashCache {
+  prevouts?: Uint8Array
+  sequences?: Uint8Array
+  outputs?: Uint8Array
+}
+
+function hashPrevouts(tx: Transaction): Uint8Array {
+  const w = new Writer()
+  for (const i of tx.inputs) w.hash(i.txid).u32(i.index)
+  return crypto.sha256d(w.finish())
+}
+
+function hashSequences(tx: Transaction): Uint8Array {
+  const w = new Writer()
+  for (const i of tx.inputs) w.u32(i.sequence)
+  return crypto.sha256d(w.finish())
+}
+
+function hashOutputs(outputs: readonly TxOutput[]): Uint8Array {
+  const w = new Writer()
+  for (const o of outputs) outputBytes(w, o)
+  return crypto.sha256d(w.finish())
+}
+
 /**
  * The digest that a segwit v0 signature signs, 32 B.
+ * @param cache shared by all signatures of this very transaction
  * @source BIP 143
  */
-export function sighashV0(tx: Transaction, input: SighashInput, sighashType: number): Uint8Array {
+export function sighashV0(
+  tx: Transaction,
+  input: SighashInput,
+  sighashType: number,
+  cache: SighashCache = {},
+): Uint8Array {
   const spent = tx.inputs[input.index]
   if (!spent) throw new RangeError(`transaction has no input ${input.index}`)
   const base = sighashType & 0x1f
   const anyoneCanPay = (sighashType & SIGHASH_ANYONECANPAY) !== 0
   const single = base === SIGHASH_SINGLE
-  const none = base === SIGHASH_NONE
-
-  let prevouts: Uint8Array = ZERO
-  let sequences: Uint8Array = ZERO
-  let outputs: Uint8Array = ZERO
-  if (!anyoneCanPay) {
-    const w = new Writer()
-    for (const i of tx.inputs) w.hash(i.txid).u32(i.index)
-    prevouts = crypto.sha256d(w.finish())
-    if (!single && !none) {
-      const s = new Writer()
-      for (const i of tx.inputs) s.u32(i.sequence)
-      sequences = crypto.sha256d(s.finish())
-    }
-  }
+  const all = !single && base !== SIGHASH_NONE
   const own = tx.outputs[input.index]
-  if (!single && !none) {
-    const w = new Writer()
-    for (const o of tx.outputs) outputBytes(w, o)
-    outputs = crypto.sha256d(w.finish())
-  } else if (single && own) {
-    outputs = crypto.sha256d(outputBytes(new Writer(), own).finish())
-  }
+
+  if (!anyoneCanPay) cache.prevouts ??= hashPrevouts(tx)
+  if (!anyoneCanPay && all) cache.sequences ??= hashSequences(tx)
+  if (all) cache.outputs ??= hashOutputs(tx.outputs)
+  const prevouts = anyoneCanPay ? ZERO : cache.prevouts!
+  const sequences = anyoneCanPay || !all ? ZERO : cache.sequences!
+  const outputs = all ? cache.outputs! : single && own ? hashOutputs([own]) : ZERO
   return crypto.sha256d(
     new Writer()
       .i32(tx.version)
@@ -68,6 +87,63 @@ export function sighashV0(tx: Transaction, input: SighashInput, sighashType: num
       .u32(sighashType)
       .finish(),
   )
+}
+
+/**
+ * The digest that a signature in a script from before segwit signs, 32 B. SIGHASH_SINGLE without an output of the same index signs the
+ * number 1: a quirk that consensus keeps.
+ * @param scriptCode without the signature itself; CODESEPARATORs are dropped here
+ */
+export function sighashLegacy(
+  tx: Transaction,
+  inputIndex: number,
+  scriptCode: Uint8Array,
+  sighashType: number,
+): Uint8Array {
+  const base = sighashType & 0x1f
+  const anyoneCanPay = (sighashType & SIGHASH_ANYONECANPAY) !== 0
+  const single = base === SIGHASH_SINGLE
+  const none = base === SIGHASH_NONE
+  if (!tx.inputs[inputIndex]) throw new RangeError(`transaction has no input ${inputIndex}`)
+  if (single && inputIndex >= tx.outputs.length) {
+    const one = new Uint8Array(32)
+    one[0] = 1
+    return one
+  }
+  const code = withoutCodeSeparators(scriptCode)
+  const w = new Writer().i32(tx.version)
+  w.varint(anyoneCanPay ? 1 : tx.inputs.length)
+  tx.inputs.forEach((i, at) => {
+    if (at === inputIndex) w.hash(i.txid).u32(i.index).varbytes(code).u32(i.sequence)
+    else if (!anyoneCanPay) {
+      w.hash(i.txid)
+        .u32(i.index)
+        .varbytes(EMPTY)
+        .u32(single || none ? 0 : i.sequence)
+    }
+  })
+  if (none) w.varint(0)
+  else if (single) {
+    w.varint(inputIndex + 1)
+    for (let i = 0; i < inputIndex; i++) w.u64(0xffffffffffffffffn).varbytes(EMPTY)
+    outputBytes(w, tx.outputs[inputIndex]!)
+  } else {
+    w.varint(tx.outputs.length)
+    for (const o of tx.outputs) outputBytes(w, o)
+  }
+  return crypto.sha256d(w.u32(tx.lockTime).u32(sighashType).finish())
+}
+
+function withoutCodeSeparators(script: Uint8Array): Uint8Array {
+  if (!script.includes(OP.CODESEPARATOR)) return script
+  const kept: Uint8Array[] = []
+  for (let at = 0; at < script.length; ) {
+    const op = scriptOpView(script, at)
+    const next = op?.next ?? script.length
+    if (op?.code !== OP.CODESEPARATOR) kept.push(script.subarray(at, next))
+    at = next
+  }
+  return concatBytes(...kept)
 }
 
 /** DER with the sighash byte behind it, from a 64-byte compact signature: the form in witnesses (BIP 66). */
