@@ -1,0 +1,116 @@
+import { equalBytes, fromHex } from '../base/bytes.ts'
+import { type NodeId, type Outpoint, type ShortChannelId, scidParts, type Txid } from '../base/ids.ts'
+import { err, ok, type Result } from '../base/result.ts'
+import type { Sat } from '../base/units.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import { fundingScriptPubKey } from '../channel/tx/scripts.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { featureBits } from '../wire/features.ts'
+import {
+  type ChannelAnnouncement,
+  type ChannelUpdate,
+  type NodeAnnouncement,
+  signedBytes,
+} from '../wire/messages/gossip.ts'
+
+/** Why a gossip message is not taken. `blame`: the sender is told and the connection closed; otherwise it is only ignored. */
+export interface GossipFault {
+  readonly blame: boolean
+  readonly reason: string
+}
+const blame = (reason: string): Result<never, GossipFault> => err({ blame: true, reason })
+const ignore = (reason: string): Result<never, GossipFault> => err({ blame: false, reason })
+
+/** Clocks of others may be this much ahead. */
+const MAX_FUTURE_SECONDS = 24 * 3600
+
+/** What the signatures of a message sign: SHA-256 twice of everything behind them. */
+export const gossipDigest = (m: ChannelAnnouncement | NodeAnnouncement | ChannelUpdate): Uint8Array =>
+  crypto.sha256d(signedBytes(m))
+
+/**
+ * Everything but the chain: order of the keys, chain hash, the four signatures.
+ * @source BOLT 7 §the-channel_announcement-message
+ */
+export function checkChannelAnnouncement(m: ChannelAnnouncement, chainHash: Uint8Array): Result<null, GossipFault> {
+  if (!equalBytes(m.chainHash, chainHash)) return ignore('channel of another chain')
+  if (m.nodeId1 >= m.nodeId2) return blame('node ids are not in ascending order')
+  const digest = gossipDigest(m)
+  const signatures: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
+    ['node_signature_1', m.nodeSignature1, fromHex(m.nodeId1)],
+    ['node_signature_2', m.nodeSignature2, fromHex(m.nodeId2)],
+    ['bitcoin_signature_1', m.bitcoinSignature1, m.bitcoinKey1],
+    ['bitcoin_signature_2', m.bitcoinSignature2, m.bitcoinKey2],
+  ]
+  for (const [name, signature, key] of signatures) {
+    if (!crypto.ecdsaVerify(signature, digest, key)) return blame(`${name} of channel_announcement is wrong`)
+  }
+  return ok(null)
+}
+
+/** An even bit in the features of a channel or node means that we may not route through it: we know of none. */
+export const isRoutable = (features: Uint8Array): boolean => featureBits(features).every((bit) => bit % 2 === 1)
+
+export interface FundingOutput {
+  readonly outpoint: Outpoint
+  readonly capacitySat: Sat
+}
+
+/**
+ * Whether the output that the short channel id names pays to the announced keys.
+ * @param txs transactions of the block at the id's height, with their ids
+ * @source BOLT 7 §the-channel_announcement-message
+ */
+export function fundingOutputOf(
+  m: ChannelAnnouncement,
+  txs: readonly { readonly txid: Txid; readonly tx: Transaction }[],
+): Result<FundingOutput, GossipFault> {
+  const { txIndex, outputIndex } = scidParts(m.shortChannelId)
+  const found = txs[txIndex]
+  const output = found?.tx.outputs[outputIndex]
+  if (!found || !output) return ignore('the announced funding output does not exist')
+  if (!equalBytes(output.scriptPubKey, fundingScriptPubKey(m.bitcoinKey1, m.bitcoinKey2))) {
+    return ignore('the announced funding output does not pay to the announced keys')
+  }
+  return ok({ outpoint: { txid: found.txid, index: outputIndex }, capacitySat: output.amountSat })
+}
+
+/** The direction bit: 0 for node_id_1's update, 1 for node_id_2's. */
+export const directionOf = (m: ChannelUpdate): 0 | 1 => (m.channelFlags & 1) as 0 | 1
+export const isDisabled = (m: ChannelUpdate): boolean => (m.channelFlags & 2) !== 0
+export const isDontForward = (m: ChannelUpdate): boolean => (m.messageFlags & 2) !== 0
+
+/**
+ * @param previous the last accepted update of the same direction, or null
+ * @param nowSeconds Unix seconds
+ * @source BOLT 7 §the-channel_update-message
+ */
+export function checkChannelUpdate(
+  m: ChannelUpdate,
+  origin: NodeId,
+  { chainHash, previous, nowSeconds }: { chainHash: Uint8Array; previous: ChannelUpdate | null; nowSeconds: number },
+): Result<null, GossipFault> {
+  if (!equalBytes(m.chainHash, chainHash)) return ignore('channel_update of another chain')
+  if (previous && m.timestamp <= previous.timestamp) return ignore('channel_update is not newer than the one we have')
+  if (m.timestamp > nowSeconds + MAX_FUTURE_SECONDS) return ignore('channel_update is from the future')
+  if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(origin))) {
+    return blame('signature of channel_update is wrong')
+  }
+  return ok(null)
+}
+
+/** @source BOLT 7 §the-node_announcement-message */
+export function checkNodeAnnouncement(
+  m: NodeAnnouncement,
+  previous: NodeAnnouncement | null,
+): Result<null, GossipFault> {
+  if (previous && m.timestamp <= previous.timestamp)
+    return ignore('node_announcement is not newer than the one we have')
+  if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(m.nodeId))) {
+    return blame('signature of node_announcement is wrong')
+  }
+  return ok(null)
+}
+
+/** Height of the funding transaction's block. */
+export const heightOf = (scid: ShortChannelId): number => scidParts(scid).blockHeight

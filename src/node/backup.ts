@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { concatBytes, EMPTY } from '../base/bytes.ts'
+import { FulmenError } from '../base/errors.ts'
+import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
+import { pack, unpack } from '../base/pack.ts'
+import type { ChannelTypeName } from '../channel/types.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { writeFileAtomic } from '../store/files.ts'
+
+/** What is needed, beside the seed, to find a channel's peer again and claim what it pays us when it closes. */
+export interface ChannelBackup {
+  readonly channelId: ChannelId
+  readonly peer: NodeId
+  /** Last known `host:port`, or null when only the peer ever connected. */
+  readonly address: string | null
+  readonly funding: Outpoint
+  readonly capacitySat: bigint
+  readonly channelType: ChannelTypeName
+  readonly isOpener: boolean
+  readonly keyIndex: number
+}
+
+export interface StaticBackup {
+  readonly version: 1
+  readonly nodeId: NodeId
+  /** Number of the last journal batch: a database with a lower one is older than this backup. */
+  readonly journal: number
+  readonly channels: readonly ChannelBackup[]
+}
+
+/** The backup cannot be read: another seed made it, or it is damaged. */
+export class BackupError extends FulmenError {
+  constructor(message: string) {
+    super('BACKUP_INVALID', message)
+  }
+}
+
+const NONCE_BYTES = 12
+
+/** Encrypted with a key from the seed (32 B): nonce, then ChaCha20-Poly1305. */
+export function sealBackup(backup: StaticBackup, key: Uint8Array): Uint8Array {
+  const nonce = new Uint8Array(randomBytes(NONCE_BYTES))
+  return concatBytes(nonce, crypto.aeadEncrypt(key, nonce, EMPTY, pack(backup)))
+}
+
+/** @throws BackupError */
+export function openBackup(sealed: Uint8Array, key: Uint8Array): StaticBackup {
+  const plain = crypto.aeadDecrypt(key, sealed.subarray(0, NONCE_BYTES), EMPTY, sealed.subarray(NONCE_BYTES))
+  if (!plain) throw new BackupError('the backup was not made with this seed, or it is damaged')
+  const backup = unpack<StaticBackup>(plain)
+  if (backup.version !== 1) throw new BackupError(`backup version ${backup.version} is newer than this program`)
+  return backup
+}
+
+export const backupPath = (dataDir: string): string => join(dataDir, 'channels.backup')
+export const writeBackup = (dataDir: string, sealed: Uint8Array): Promise<void> =>
+  writeFileAtomic(backupPath(dataDir), sealed)

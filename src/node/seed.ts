@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Network } from '../bitcoin/networks.ts'
+import { readSeedFile, writeSeedFile } from '../store/seal.ts'
+import { createMnemonic, type MasterKey, masterKey } from '../wallet/keys.ts'
+
+export const seedPath = (dataDir: string): string => join(dataDir, 'seed')
+
+/** The passphrase that seals the seed, from its file: without the line end that editors add. */
+export const readPassphrase = async (file: string | null): Promise<string | null> =>
+  file === null ? null : (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+
+export interface LoadedSeed {
+  readonly master: MasterKey
+  readonly encrypted: boolean
+  /** Made just now: its words must be written down. */
+  readonly created: boolean
+}
+
+/**
+ * The node's seed from its data directory; a new one of 24 words at the first start.
+ * @throws StoreError SEED_LOCKED, WRONG_PASSPHRASE, SEED_FILE_INVALID
+ */
+export async function loadOrCreateSeed(
+  dataDir: string,
+  network: Network,
+  passphrase: string | null,
+): Promise<LoadedSeed> {
+  const path = seedPath(dataDir)
+  const found = await readSeedFile(path, passphrase)
+  if (found) return { master: masterKey(found.secret, network), encrypted: found.encrypted, created: false }
+  const words = createMnemonic(24)
+  await writeSeedFile(path, words, passphrase)
+  return { master: masterKey(words, network), encrypted: passphrase !== null, created: true }
+}
