@@ -1,0 +1,201 @@
+import type { ChannelId, NodeId, PaymentHash, ShortChannelId } from '../base/ids.ts'
+import type { Msat } from '../base/units.ts'
+import type { ChannelCommand, RelayPolicy } from '../channel/types.ts'
+import type { RouteHint } from '../invoice/fields.ts'
+import type { DirectedChannel, RouteHop } from '../routing/types.ts'
+
+/** Records here are plain data: bigints, strings, numbers, Uint8Array, arrays and null. They survive MessagePack unchanged. */
+
+// ---------------------------------------------------------------- effects
+
+export type HtlcCommand = Extract<
+  ChannelCommand,
+  { readonly tag: 'addHtlc' | 'fulfillHtlc' | 'failHtlc' | 'failMalformedHtlc' }
+>
+
+/** What a payment wants done, once its record is stored. All may be repeated after a restart. */
+export type PaymentEffect =
+  | { readonly tag: 'command'; readonly channelId: ChannelId; readonly command: HtlcCommand }
+  | { readonly tag: 'notify'; readonly event: PaymentEvent }
+  /** Call tick for this record at that time (Unix ms); calling earlier or more often does no harm. */
+  | { readonly tag: 'wake'; readonly at: number }
+
+export type PaymentEvent =
+  | { readonly type: 'payment.pending' | 'payment.succeeded' | 'payment.failed'; readonly paymentHash: PaymentHash }
+  | { readonly type: 'invoice.accepted' | 'invoice.settled' | 'invoice.expired'; readonly paymentHash: PaymentHash }
+  | {
+      readonly type: 'forward.settled' | 'forward.failed'
+      readonly forward: ForwardRecord
+      /** What went wrong, for people; null when settled. */
+      readonly detail: string | null
+    }
+
+/** A record and what follows from the change. The record is the same reference when nothing changed. */
+export interface PaymentTurn<R> {
+  readonly record: R
+  readonly effects: readonly PaymentEffect[]
+}
+
+// ---------------------------------------------------------------- outgoing
+
+export type PaymentFailureCode =
+  | 'NO_ROUTE'
+  | 'INSUFFICIENT_BALANCE'
+  /** The payee refused: unknown invoice, wrong amount, already paid. */
+  | 'REJECTED_BY_PAYEE'
+  | 'TIMEOUT'
+  | 'CANCELLED'
+  | 'TOO_MANY_ATTEMPTS'
+  /** Found in the channels after a crash, without a record of what was meant. */
+  | 'INTERRUPTED'
+
+export interface PaymentFailure {
+  readonly code: PaymentFailureCode
+  readonly detail: string
+}
+
+/** One HTLC that we offered or tried to. Its index in the record is HtlcOrigin.attempt. */
+export interface PaymentAttempt {
+  readonly status: 'pending' | 'succeeded' | 'failed'
+  /** 32 B, of the onion: what decrypts a failure, also after a restart. Empty for an attempt found after a crash. */
+  readonly sessionKey: Uint8Array
+  readonly channelId: ChannelId
+  /** From our peer to the payee; empty for an attempt found after a crash. */
+  readonly hops: readonly RouteHop[]
+  /** What arrives. */
+  readonly amountMsat: Msat
+  readonly feeMsat: Msat
+  /** What went wrong, for people: `fee_insufficient at 02ab…`. */
+  readonly failure: string | null
+}
+
+/** What is to be paid, unchanged over all attempts. */
+export interface PaymentTarget {
+  /** null only for an interrupted payment. */
+  readonly payee: NodeId | null
+  readonly amountMsat: Msat
+  readonly maxFeeMsat: Msat
+  /** HTLCs at a time; 1 unless the invoice offers basic_mpp. */
+  readonly maxParts: number
+  /** No new attempt from here on, Unix ms. */
+  readonly deadline: number
+  readonly finalCltvDelta: number
+  /** null for keysend. */
+  readonly paymentSecret: Uint8Array | null
+  readonly paymentMetadata: Uint8Array | null
+  /** null unless keysend. */
+  readonly keysendPreimage: Uint8Array | null
+  readonly routeHints: readonly RouteHint[]
+  readonly bolt11: string | null
+}
+
+export interface PaymentRecord {
+  readonly paymentHash: PaymentHash
+  /** failed: nothing is in flight any more and nothing more is tried. succeeded: the preimage is known. */
+  readonly status: 'pending' | 'succeeded' | 'failed'
+  readonly target: PaymentTarget
+  readonly attempts: readonly PaymentAttempt[]
+  /** Index of the first attempt of the current try: a failed payment may be tried again under the same record. */
+  readonly since: number
+  readonly excludedChannels: readonly DirectedChannel[]
+  readonly excludedNodes: readonly NodeId[]
+  /** Ours, which refused this payment. */
+  readonly excludedLocal: readonly ChannelId[]
+  readonly preimage: Uint8Array | null
+  /** Why no more is tried; with status pending, HTLCs are still out. */
+  readonly failure: PaymentFailure | null
+  /** Unix ms. */
+  readonly createdAt: number
+  readonly completedAt: number | null
+}
+
+// ---------------------------------------------------------------- incoming
+
+export interface ReceivedHtlc {
+  readonly channelId: ChannelId
+  readonly id: bigint
+  readonly amountMsat: Msat
+  readonly cltvExpiry: number
+  /** 32 B, of its onion: encrypts a failure for the payer. */
+  readonly sharedSecret: Uint8Array
+}
+
+export interface InvoiceRecord {
+  readonly paymentHash: PaymentHash
+  readonly kind: 'invoice' | 'hold' | 'keysend'
+  /**
+   * open: HTLCs may be gathering. accepted: complete, waits for settle (hold). settled, cancelled, expired: for ever, except that
+   * a set which a crash left incomplete is completed (see incoming.ts).
+   */
+  readonly status: 'open' | 'accepted' | 'settled' | 'cancelled' | 'expired'
+  /** null for a hold invoice until it is settled. */
+  readonly preimage: Uint8Array | null
+  /** null for keysend. */
+  readonly paymentSecret: Uint8Array | null
+  /** null: any amount. */
+  readonly amountMsat: Msat | null
+  readonly minFinalCltvExpiryDelta: number
+  readonly bolt11: string | null
+  readonly description: string | null
+  /** Unix ms. */
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly settledAt: number | null
+  /** The HTLC set: held while open or accepted; what paid it when settled; what was refused when cancelled. */
+  readonly htlcs: readonly ReceivedHtlc[]
+  /** total_msat of the set; null without one. */
+  readonly totalMsat: Msat | null
+  /** When the first HTLC of the set came, Unix ms; null without one. */
+  readonly setStartedAt: number | null
+}
+
+// ---------------------------------------------------------------- forwarding
+
+/** Whether a hop is in a blinded path, which decides how it may fail. @source BOLT 4 §failure-messages */
+export type Blinding = 'none' | 'introduction' | 'inside'
+
+/** A payment on its way through us. Can be made again from the incoming HTLC (`forwardRecordOf`). */
+export interface ForwardRecord {
+  readonly paymentHash: PaymentHash
+  readonly incomingChannelId: ChannelId
+  readonly incomingHtlcId: bigint
+  readonly amountInMsat: Msat
+  /** null when it could not be forwarded, or after a restart. */
+  readonly outgoingChannelId: ChannelId | null
+  readonly amountOutMsat: Msat
+  /** 32 B, of the incoming onion. */
+  readonly sharedSecret: Uint8Array
+  readonly blinding: Blinding
+}
+
+/** A channel of ours as the forwarder sees it. */
+export interface OutgoingChannel {
+  readonly channelId: ChannelId
+  readonly remoteNodeId: NodeId
+  /** disabled: we said so in channel_update. */
+  readonly status: 'usable' | 'offline' | 'disabled' | 'closing'
+  readonly relay: RelayPolicy
+  /** The policy before the last change, for as long as senders may not have heard of the new one. */
+  readonly previousRelay?: RelayPolicy | null
+  /** The largest HTLC that we could add now. */
+  readonly sendableMsat: Msat
+}
+
+export interface ForwardContext {
+  readonly blockHeight: number
+  /** All channels with the node at the other end of this one (non-strict forwarding), the one meant first; empty when unknown. */
+  readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
+  readonly limits: ForwardLimits
+}
+
+export interface ForwardLimits {
+  /** An outgoing HTLC must not expire within this many blocks. */
+  readonly minExpiryBlocks: number
+  /** Nor later than this many from now. @source BOLT 4 §max_htlc_cltv-selection */
+  readonly maxExpiryBlocks: number
+}
+export const DEFAULT_FORWARD_LIMITS: ForwardLimits = { minExpiryBlocks: 13, maxExpiryBlocks: 2016 }
+
+export type NextHop =
+  | { readonly tag: 'channel'; readonly shortChannelId: ShortChannelId }
+  | { readonly tag: 'node'; readonly nodeId: NodeId }
