@@ -94,10 +94,13 @@ export function formatAddress(a: NetworkAddress): string | null {
 export function networkAddress(host: string, port: number): NetworkAddress {
   const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
   const tag = /^[\d.]+$/.test(bare) ? 'ipv4' : bare.includes(':') ? 'ipv6' : bare.endsWith('.onion') ? 'torV3' : 'dns'
-  const candidate: NetworkAddress = { tag, host: bare, port }
+  const fail = (cause?: unknown): never => {
+    throw new TypeError(`not a network address: "${host.slice(0, 80)}" port ${port}`, { cause })
+  }
+  if (tag === 'dns' && !/^[a-z0-9._-]+$/.test(bare)) fail()
   try {
-    return decodeWith(address, encodeWith(address, candidate))
+    return decodeWith(address, encodeWith(address, { tag, host: bare, port }))
   } catch (e) {
-    throw new TypeError(`not a network address: "${host.slice(0, 80)}" port ${port}`, { cause: e })
+    return fail(e)
   }
 }
