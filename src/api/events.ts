@@ -1,0 +1,197 @@
+import type { NodeEvent, NodeService } from '../node/service.ts'
+import { grants, type Scope } from './auth/scopes.ts'
+import { badField } from './problems.ts'
+
+/** The events of the node, each with the scope that a key needs to see it. */
+export const EVENT_SCOPES: Readonly<Record<string, Scope>> = {
+  'channel.pending': 'channels:read',
+  'channel.ready': 'channels:read',
+  'channel.closing': 'channels:read',
+  'channel.closed': 'channels:read',
+  'invoice.accepted': 'invoices:read',
+  'invoice.settled': 'invoices:read',
+  'invoice.expired': 'invoices:read',
+  'payment.pending': 'payments:read',
+  'payment.succeeded': 'payments:read',
+  'payment.failed': 'payments:read',
+  'forward.settled': 'node:read',
+  'forward.failed': 'node:read',
+  'peer.connected': 'node:read',
+  'peer.disconnected': 'node:read',
+  'chain.block': 'chain:read',
+  'chain.reorg': 'chain:read',
+  'wallet.transaction': 'wallet:read',
+  'key.rotated': 'keys:admin',
+  'key.expiring': 'keys:admin',
+  'node.alert': 'node:read',
+}
+
+/** A connection holds no more than this in memory; past it the client lags and is served from the store. */
+const MAX_BUFFERED_BYTES = 256 * 1024
+const CATCH_UP_PAGE = 256
+const HEARTBEAT_MS = 15_000
+
+/** An event as text, made once for all subscribers. */
+interface Frame {
+  readonly id: number
+  readonly type: string
+  readonly json: string
+}
+
+/** A connection that takes events. */
+export interface EventSink {
+  readonly closed: boolean
+  /** What was sent and has not left the process. */
+  readonly bufferedBytes: number
+  /** @param id null for a notice, which is not an event to resume from */
+  send(id: number | null, type: string, json: string): void
+  /** Shows the other side, and whatever stands between, that the connection lives. */
+  beat(): void
+  /** Resolves when everything sent has left the process, or the connection is closed. */
+  drained(): Promise<void>
+  close(): void
+}
+
+export type Accepts = (type: string) => boolean
+
+const frameOf = (event: NodeEvent): Frame => ({ id: event.id, type: event.type, json: JSON.stringify(event) })
+
+/** Hands each event of the node to every subscriber, exactly once and in order, however slow the subscriber is. */
+export class EventHub {
+  readonly #service: Pick<NodeService, 'eventsSince' | 'onEvent'>
+  readonly #subscribers = new Set<Subscriber>()
+  readonly #stop: () => void
+  #lastId = 0
+
+  constructor(service: Pick<NodeService, 'eventsSince' | 'onEvent'>) {
+    this.#service = service
+    this.#stop = service.onEvent((event) => this.#publish(event))
+  }
+
+  get size(): number {
+    return this.#subscribers.size
+  }
+
+  /** Id of the newest event heard of. */
+  get lastId(): number {
+    return this.#lastId
+  }
+
+  /** @param since id of the last event that the client has seen; undefined: from now on */
+  subscribe(sink: EventSink, accepts: Accepts, since: number | undefined): () => void {
+    const subscriber = new Subscriber(sink, accepts, this.#service, this)
+    this.#subscribers.add(subscriber)
+    const heartbeat = setInterval(() => subscriber.beat(), HEARTBEAT_MS).unref()
+    if (since !== undefined) void subscriber.catchUp(since)
+    return () => {
+      clearInterval(heartbeat)
+      this.#subscribers.delete(subscriber)
+    }
+  }
+
+  close(): void {
+    this.#stop()
+    for (const subscriber of this.#subscribers) subscriber.sink.close()
+    this.#subscribers.clear()
+  }
+
+  #publish(event: NodeEvent): void {
+    this.#lastId = event.id
+    if (this.#subscribers.size === 0) return
+    const frame = frameOf(event)
+    for (const subscriber of this.#subscribers) subscriber.offer(frame)
+  }
+}
+
+class Subscriber {
+  readonly sink: EventSink
+  readonly #accepts: Accepts
+  readonly #service: Pick<NodeService, 'eventsSince'>
+  readonly #hub: EventHub
+  /** Live: takes events as they come. Otherwise it reads the store, where it will meet them. */
+  #live = true
+  /** Everything up to this id has been sent or filtered out. */
+  #cursor = 0
+
+  constructor(sink: EventSink, accepts: Accepts, service: Pick<NodeService, 'eventsSince'>, hub: EventHub) {
+    this.sink = sink
+    this.#accepts = accepts
+    this.#service = service
+    this.#hub = hub
+  }
+
+  /** Nothing is added to a connection that does not move. */
+  beat(): void {
+    if (!this.sink.closed && this.sink.bufferedBytes === 0) this.sink.beat()
+  }
+
+  offer(frame: Frame): void {
+    // An event can be met in the store just before it is announced.
+    if (!this.#live || frame.id <= this.#cursor) return
+    if (this.#accepts(frame.type) && this.sink.bufferedBytes > MAX_BUFFERED_BYTES) {
+      const since = frame.id - 1
+      this.#notice('events.lagging', { since })
+      void this.catchUp(since)
+      return
+    }
+    this.#cursor = frame.id
+    if (this.#accepts(frame.type)) this.sink.send(frame.id, frame.type, frame.json)
+  }
+
+  /** Sends what the store has after `since`, no faster than the client reads, and goes live when nothing is left. */
+  async catchUp(since: number): Promise<void> {
+    this.#live = false
+    this.#cursor = since
+    try {
+      for (;;) {
+        if (this.sink.bufferedBytes > MAX_BUFFERED_BYTES) await this.sink.drained()
+        if (this.sink.closed) return
+        const newest = this.#hub.lastId
+        const events = await this.#service.eventsSince(this.#cursor, CATCH_UP_PAGE)
+        if (events.length === 0 && this.#hub.lastId === newest) break
+        await this.#sendPage(events)
+      }
+      this.#live = true
+    } catch {
+      this.sink.close() // the client comes back with the last id it saw
+    }
+  }
+
+  async #sendPage(events: readonly NodeEvent[]): Promise<void> {
+    for (const event of events) {
+      if (this.sink.bufferedBytes > MAX_BUFFERED_BYTES) await this.sink.drained()
+      if (this.sink.closed) return
+      this.#tellOfGap(event.id)
+      this.#cursor = event.id
+      if (this.#accepts(event.type)) this.sink.send(event.id, event.type, JSON.stringify(event))
+    }
+  }
+
+  /** Ids have no gaps: what lies between the cursor and the next event of the store is no longer kept. */
+  #tellOfGap(nextId: number): void {
+    if (nextId > this.#cursor + 1) this.#notice('events.lost', { from: this.#cursor + 1, to: nextId - 1 })
+  }
+
+  #notice(type: string, data: Record<string, unknown>): void {
+    this.sink.send(null, type, JSON.stringify({ id: null, type, at: new Date().toISOString(), data }))
+  }
+}
+
+/**
+ * Which events a subscription gets: those named by `?types=` (all when absent) that the key's scopes cover.
+ * @throws ApiProblem VALIDATION_FAILED for a type that does not exist
+ */
+export function eventFilter(types: string | undefined, scopes: readonly Scope[]): Accepts {
+  const allowed = (type: string) => grants(scopes, EVENT_SCOPES[type] ?? 'node:read')
+  if (types === undefined) return allowed
+  const wanted = new Set<string>()
+  const names = Object.keys(EVENT_SCOPES)
+  for (const type of types.split(',')) {
+    const matches = type.endsWith('.*')
+      ? names.filter((name) => name.startsWith(type.slice(0, -1)))
+      : names.filter((name) => name === type)
+    if (matches.length === 0) throw badField('query', '/types', `no such event type; there are ${names.join(', ')}`)
+    for (const name of matches) wanted.add(name)
+  }
+  return (type) => wanted.has(type) && allowed(type)
+}

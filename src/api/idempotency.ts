@@ -1,0 +1,186 @@
+import type { FastifyRequest } from 'fastify'
+import { toHex, utf8, utf8Decode } from '../base/bytes.ts'
+import { InvariantError } from '../base/errors.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { ServiceError } from '../node/errors.ts'
+import type { ApiStore } from '../node/service.ts'
+import type { Caller } from './auth/keys.ts'
+import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
+
+export const IDEMPOTENCY_DAYS = 7
+const LIFE_MS = IDEMPOTENCY_DAYS * 24 * 3_600_000
+const HOUR_MS = 3_600_000
+const PREFIX = 'idempotency/'
+/** Beside each record, a name that sorts by age: `idempotency-age/<hour>/…`. */
+const AGE_PREFIX = 'idempotency-age/'
+const SWEEP_PAGE = 500
+const SWEEP_EVERY = 1_000
+
+/** What is known of a request: written before it acts, so that a restart knows which resource to look for. */
+interface StoredRequest {
+  readonly fingerprint: string
+  /** The local id of what the request makes. */
+  readonly id: string
+  readonly at: number
+  /** It was made: if it cannot be found any more it is gone, and never made again. */
+  readonly done?: true
+  /** It was refused, for good. */
+  readonly problem?: { readonly code: ProblemCode; readonly detail: string }
+}
+
+/** How to make a resource under a local id chosen beforehand, and how to find it again. */
+export interface Making<V> {
+  /** Rejects with NOT_FOUND when no resource has the id. */
+  find(id: string): Promise<V>
+  /** @param id undefined when the request has no Idempotency-Key: the node takes one */
+  make(id: string | undefined): Promise<V>
+  idOf(view: V): string
+}
+
+interface Running {
+  readonly fingerprint: string
+  readonly outcome: Promise<unknown>
+}
+
+/**
+ * Idempotency-Key: the same key and request make one resource and get one answer, for seven days and across restarts. The record is
+ * on disk before the node acts; the answer is always read from the resource itself, so the two cannot disagree.
+ */
+export class Idempotency {
+  readonly #store: ApiStore
+  readonly #newId: () => string
+  readonly #now: () => number
+  readonly #running = new Map<string, Running>()
+  #untilSweep = 0
+
+  /** @param now Unix milliseconds */
+  constructor(store: ApiStore, newId: () => string, now: () => number) {
+    this.#store = store
+    this.#newId = newId
+    this.#now = now
+  }
+
+  /** @throws ApiProblem IDEMPOTENCY_CONFLICT, RESULT_GONE, or whatever the request was refused with at first */
+  async once<V>(request: FastifyRequest, making: Making<V>): Promise<V> {
+    const key = request.headers['idempotency-key']
+    if (key === undefined) return making.make(undefined)
+    const name = recordName(request.caller, key)
+    const fingerprint = fingerprintOf(request)
+    const running = this.#running.get(name)
+    if (running) {
+      if (running.fingerprint !== fingerprint) throw conflict()
+      return (await running.outcome) as V
+    }
+    const outcome = this.#run(name, fingerprint, making)
+    this.#running.set(name, { fingerprint, outcome })
+    try {
+      return await outcome
+    } finally {
+      this.#running.delete(name)
+    }
+  }
+
+  async #run<V>(name: string, fingerprint: string, making: Making<V>): Promise<V> {
+    const known = await this.#load(name)
+    if (!known) {
+      const record: StoredRequest = { fingerprint, id: this.#newId(), at: this.#now() }
+      await this.#begin(name, record)
+      return this.#make(name, record, making)
+    }
+    if (known.fingerprint !== fingerprint) throw conflict()
+    if (known.problem) throw new ApiProblem(known.problem.code, known.problem.detail)
+    try {
+      return await making.find(known.id)
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === 'NOT_FOUND')) throw error
+      if (known.done)
+        throw new ApiProblem('RESULT_GONE', 'The request was carried out, and what it made is no longer kept.')
+    }
+    // Stored before a crash or an outage, and never carried out.
+    return this.#make(name, known, making)
+  }
+
+  async #make<V>(name: string, record: StoredRequest, making: Making<V>): Promise<V> {
+    let view: V
+    try {
+      view = await making.make(record.id)
+    } catch (error) {
+      if (error instanceof ServiceError && isFinal(error.code)) {
+        await this.#put(name, { ...record, problem: { code: error.code, detail: error.message } })
+      }
+      throw error
+    }
+    // Not waited for: until it is on disk, the resource itself proves that it was made.
+    this.#put(name, { ...record, id: making.idOf(view), done: true }).catch(() => {})
+    return view
+  }
+
+  async #begin(name: string, record: StoredRequest): Promise<void> {
+    await Promise.all([
+      this.#store.put(`${AGE_PREFIX}${hourOf(record.at)}/${name}`, new Uint8Array(0)),
+      this.#put(name, record),
+    ])
+    if (this.#untilSweep-- > 0) return
+    this.#untilSweep = SWEEP_EVERY
+    this.#sweep().catch(() => {}) // the next one takes it up again
+  }
+
+  /** Deletes the oldest records that are past their life, a page at a time and beside the requests. */
+  async #sweep(): Promise<void> {
+    const firstKept = hourOf(this.#now() - LIFE_MS)
+    for (;;) {
+      const oldest = await this.#store.list(AGE_PREFIX, SWEEP_PAGE)
+      const old = oldest.map(([key]) => key).filter((key) => key.slice(AGE_PREFIX.length) < firstKept)
+      await Promise.all(old.map((key) => this.#forget(key)))
+      if (old.length < SWEEP_PAGE) return
+    }
+  }
+
+  async #forget(ageKey: string): Promise<void> {
+    const name = ageKey.slice(AGE_PREFIX.length + hourOf(0).length + 1)
+    // The name may have been used anew since.
+    if (!(await this.#load(name))) await this.#store.delete(PREFIX + name)
+    await this.#store.delete(ageKey)
+  }
+
+  async #load(name: string): Promise<StoredRequest | undefined> {
+    const value = await this.#store.get(PREFIX + name)
+    if (!value) return undefined
+    const record = JSON.parse(utf8Decode(value)) as StoredRequest
+    return record.at + LIFE_MS > this.#now() ? record : undefined
+  }
+
+  #put(name: string, record: StoredRequest): Promise<void> {
+    return this.#store.put(PREFIX + name, utf8(JSON.stringify(record)))
+  }
+}
+
+/** A refusal that a later try would not change by itself; outages may pass, and are tried again. */
+const isFinal = (code: ProblemCode): boolean => PROBLEMS[code].status < 500
+
+/** Sorts as the time does. */
+const hourOf = (ms: number): string => String(Math.floor(ms / HOUR_MS)).padStart(8, '0')
+
+const conflict = (): ApiProblem =>
+  new ApiProblem(
+    'IDEMPOTENCY_CONFLICT',
+    'Use a new Idempotency-Key for a new request; this one was sent with another body.',
+  )
+
+function recordName(caller: Caller | null, key: unknown): string {
+  if (!caller) throw new InvariantError('an idempotent route must not be public')
+  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) {
+    throw badField('header', '/idempotency-key', 'expected 1 to 255 visible ASCII characters')
+  }
+  return `${caller.keyId}/${toHex(crypto.sha256(utf8(key)))}`
+}
+
+/** How long a caller waits for the answer (`?wait=`) does not make another request. */
+const fingerprintOf = ({ method, url, body }: FastifyRequest): string =>
+  toHex(crypto.sha256(utf8(`${method} ${url.split('?', 1)[0]} ${JSON.stringify(body, sortedKeys)}`)))
+
+/** The order of fields does not make another request. */
+const sortedKeys = (_key: string, value: unknown): unknown =>
+  value && typeof value === 'object' && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value

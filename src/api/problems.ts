@@ -1,0 +1,162 @@
+import { FulmenError } from '../base/errors.ts'
+import { type ServiceCode, ServiceError } from '../node/errors.ts'
+
+/** Codes that the API itself adds to those of the node. */
+type ApiCode =
+  | 'BAD_REQUEST'
+  | 'MALFORMED_BODY'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'BODY_TOO_LARGE'
+  | 'HEADERS_TOO_LARGE'
+  | 'REQUEST_TIMEOUT'
+  | 'ROUTE_NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
+  | 'HOST_NOT_ALLOWED'
+  | 'KEY_MISSING'
+  | 'KEY_INVALID'
+  | 'KEY_EXPIRED'
+  | 'SCOPE_MISSING'
+  | 'TICKET_INVALID'
+  | 'RATE_LIMITED'
+  | 'IDEMPOTENCY_CONFLICT'
+  | 'RESULT_GONE'
+  | 'INTERNAL'
+
+export type ProblemCode = ServiceCode | ApiCode
+
+interface ProblemKind {
+  readonly status: number
+  readonly title: string
+}
+
+/** Every problem that the API answers with: its stable code, HTTP status and title. The docs page is made from it. */
+export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
+  BAD_REQUEST: { status: 400, title: 'The request cannot be understood' },
+  MALFORMED_BODY: { status: 400, title: 'The body is not JSON' },
+  VALIDATION_FAILED: { status: 400, title: 'A field of the request is not valid' },
+  INVOICE_INVALID: { status: 400, title: 'The invoice is not valid' },
+  KEY_MISSING: { status: 401, title: 'The request carries no API key' },
+  KEY_INVALID: { status: 401, title: 'The API key is not known' },
+  KEY_EXPIRED: { status: 401, title: 'The API key has expired' },
+  TICKET_INVALID: { status: 401, title: 'The ticket is unknown, used or expired' },
+  SCOPE_MISSING: { status: 403, title: 'The API key lacks a scope' },
+  HOST_NOT_ALLOWED: { status: 403, title: 'The Host header names another server' },
+  NOT_FOUND: { status: 404, title: 'There is no such resource' },
+  ROUTE_NOT_FOUND: { status: 404, title: 'There is no such path' },
+  METHOD_NOT_ALLOWED: { status: 405, title: 'The path does not take this method' },
+  REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time' },
+  CONFLICT: { status: 409, title: 'The state of the resource does not allow it' },
+  ALREADY_PAID: { status: 409, title: 'The payment hash has been paid' },
+  PAYMENT_PENDING: { status: 409, title: 'A payment of this hash is under way' },
+  CHANNEL_NOT_READY: { status: 409, title: 'The channel cannot be used yet' },
+  CHANNEL_CLOSING: { status: 409, title: 'The channel is closing' },
+  IDEMPOTENCY_CONFLICT: { status: 409, title: 'The idempotency key was used with another request' },
+  RESULT_GONE: { status: 410, title: 'What this request made is gone' },
+  BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The body is not of type application/json' },
+  INSUFFICIENT_BALANCE: { status: 422, title: 'The balance does not suffice' },
+  NO_ROUTE: { status: 422, title: 'No route to the destination' },
+  INVOICE_EXPIRED: { status: 422, title: 'The invoice has expired' },
+  PEER_UNREACHABLE: { status: 422, title: 'The peer cannot be reached' },
+  PEER_REFUSED: { status: 422, title: 'The peer refused' },
+  LIMIT_EXCEEDED: { status: 422, title: 'A limit does not allow it' },
+  TRANSACTION_REJECTED: { status: 422, title: 'The chain refused the transaction' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests' },
+  HEADERS_TOO_LARGE: { status: 431, title: 'The headers are too large' },
+  INTERNAL: { status: 500, title: 'The node failed to answer' },
+  NOT_SUPPORTED: { status: 501, title: 'This node does not offer it' },
+  CHAIN_UNAVAILABLE: { status: 503, title: 'The chain backend does not answer' },
+  SHUTTING_DOWN: { status: 503, title: 'The node is shutting down' },
+  STORAGE_LOW: { status: 507, title: 'The disk is nearly full' },
+}
+
+const MAX_DETAIL = 500
+
+/** A field that is not valid: where it stands, as a JSON pointer into that part of the request, and what was expected. */
+export interface FieldError {
+  readonly in: 'body' | 'query' | 'path' | 'header'
+  readonly pointer: string
+  readonly detail: string
+}
+
+/** RFC 9457, as the client reads it. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: ProblemCode
+  readonly errors?: readonly FieldError[]
+  readonly retryAfterSeconds?: number
+}
+
+/** A refusal by the API itself; `message` becomes the problem's detail. */
+export class ApiProblem extends FulmenError {
+  declare readonly code: ProblemCode
+  readonly errors: readonly FieldError[] | undefined
+  readonly retryAfterSeconds: number | undefined
+  constructor(
+    code: ProblemCode,
+    message: string,
+    more: { errors?: readonly FieldError[]; retryAfterSeconds?: number } = {},
+  ) {
+    super(code, message)
+    this.errors = more.errors
+    this.retryAfterSeconds = more.retryAfterSeconds
+  }
+}
+
+/** All bad fields in one line, for people. */
+export function fieldsText(errors: readonly FieldError[]): string {
+  const text = errors.map((e) => `${e.in} ${e.pointer || 'as a whole'}: ${e.detail}`).join('; ')
+  return text.length > MAX_DETAIL ? `${text.slice(0, MAX_DETAIL)}…` : text
+}
+
+/** One bad field, found outside the schemas. */
+export const badField = (where: FieldError['in'], pointer: string, detail: string): ApiProblem =>
+  new ApiProblem('VALIDATION_FAILED', fieldsText([{ in: where, pointer, detail }]), {
+    errors: [{ in: where, pointer, detail }],
+  })
+
+/** What fastify refuses by itself, in our words. */
+const FASTIFY_PROBLEMS: ReadonlyMap<string, readonly [ProblemCode, string]> = new Map([
+  [
+    'FST_ERR_CTP_INVALID_MEDIA_TYPE',
+    ['UNSUPPORTED_MEDIA_TYPE', 'Send the body with "Content-Type: application/json".'],
+  ],
+  ['FST_ERR_CTP_BODY_TOO_LARGE', ['BODY_TOO_LARGE', 'Send a smaller body.']],
+  ['FST_ERR_CTP_INVALID_JSON_BODY', ['MALFORMED_BODY', 'The body must be one JSON document in UTF-8.']],
+  ['FST_ERR_CTP_INVALID_CONTENT_LENGTH', ['BAD_REQUEST', 'The body is not as long as Content-Length says.']],
+  ['FST_ERR_BAD_URL', ['BAD_REQUEST', 'The path is not a valid percent-encoded URL.']],
+])
+
+/**
+ * The problem that an error of a handler, hook or validator becomes. Anything that is not one of ours or a client's mistake is
+ * INTERNAL, and nothing of it shows.
+ */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ApiProblem || error instanceof ServiceError) return problem(error)
+  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown }
+  const known = FASTIFY_PROBLEMS.get(String(code))
+  if (known) return problem(new ApiProblem(...known))
+  if (error instanceof SyntaxError && statusCode === 400) {
+    return problem(new ApiProblem('MALFORMED_BODY', 'The body must be one JSON document in UTF-8.'))
+  }
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
+    return problem(new ApiProblem('BAD_REQUEST', 'The request is not well formed.'))
+  }
+  return problem(
+    new ApiProblem('INTERNAL', 'The node failed to answer; its log says why. Nothing about the request is wrong.'),
+  )
+}
+
+function problem(error: ApiProblem | ServiceError): Problem {
+  const { status, title } = PROBLEMS[error.code]
+  const base = { type: `/docs#${error.code}`, title, status, detail: error.message, code: error.code }
+  if (!(error instanceof ApiProblem)) return base
+  return {
+    ...base,
+    ...(error.errors && { errors: error.errors }),
+    ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds }),
+  }
+}

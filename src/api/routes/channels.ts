@@ -1,0 +1,170 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { nodeId } from '../../base/ids.ts'
+import { msat, sat } from '../../base/units.ts'
+import type { RelayPolicy } from '../../channel/types.ts'
+import { ServiceError } from '../../node/errors.ts'
+import type { ChannelView, CloseChannelRequest, NodeService, OpenChannelRequest } from '../../node/service.ts'
+import type { ApiContext, App } from '../app.ts'
+import { badField } from '../problems.ts'
+import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
+import { Channel, ChannelQuery, CloseChannel, OpenChannel, SetChannelPolicy } from '../schemas.ts'
+import { channelJson } from '../views.ts'
+import { parsePeerUri, pathId } from './inputs.ts'
+import { pageJson, pageRequest } from './paging.ts'
+
+const ChannelParams = Type.Object({ channelId: AnyId })
+const CLOSING_STATES: ReadonlySet<string> = new Set(['closing', 'closed'])
+const ENDING_STATES: ReadonlySet<string> = new Set(['shutdown', 'negotiating', ...CLOSING_STATES])
+
+const opened = (view: ChannelView): boolean => view.usable || ENDING_STATES.has(view.state)
+const closed = (view: ChannelView): boolean => view.state === 'closed'
+
+export function channelRoutes(app: App, context: ApiContext): void {
+  const { service } = context
+  app.get(
+    '/v1/channels',
+    {
+      config: { scope: 'channels:read' },
+      schema: {
+        summary: 'Channels',
+        tags: ['channels'],
+        querystring: ChannelQuery,
+        response: { 200: pageOf(Channel) },
+      },
+    },
+    async ({ query }) => {
+      const filter = {
+        ...(query.state !== undefined && { state: query.state }),
+        ...(query.peer !== undefined && { peer: nodeId(query.peer) }),
+      }
+      return pageJson(await service.channels(pageRequest(query), filter), channelJson)
+    },
+  )
+
+  app.get(
+    '/v1/channels/:channelId',
+    {
+      config: { scope: 'channels:read' },
+      schema: { summary: 'One channel', tags: ['channels'], params: ChannelParams, response: { 200: Channel } },
+    },
+    async (request) => channelJson(await service.channel(pathId(request.params.channelId))),
+  )
+
+  app.patch(
+    '/v1/channels/:channelId/policy',
+    {
+      config: { scope: 'channels:write' },
+      schema: {
+        summary: 'Change what this channel asks of forwarded payments',
+        tags: ['channels'],
+        params: ChannelParams,
+        body: SetChannelPolicy,
+        response: { 200: Channel },
+      },
+    },
+    async (request) =>
+      channelJson(await service.setChannelPolicy(pathId(request.params.channelId), policyOf(request.body))),
+  )
+  openRoute(app, context)
+  closeRoute(app, context)
+}
+
+function openRoute(app: App, { service, idempotency }: ApiContext): void {
+  app.post(
+    '/v1/channels',
+    {
+      config: { scope: 'channels:write', idempotent: true },
+      schema: {
+        summary: 'Open a channel',
+        tags: ['channels'],
+        body: OpenChannel,
+        querystring: WaitQuery,
+        response: { 200: Channel, 202: Channel },
+      },
+    },
+    async (request, reply) => {
+      const open = openRequest(request.body)
+      const view = await idempotency.once(request, {
+        make: async (id) => {
+          await connectFirst(service, request.body.peer)
+          return service.openChannel({ ...open, ...(id !== undefined && { id }) })
+        },
+        find: (id) => service.channel(id),
+        idOf: (made) => made.id,
+      })
+      const last = await held(service, view, request.query.wait, opened)
+      return reply.code(opened(last) ? 200 : 202).send(channelJson(last))
+    },
+  )
+}
+
+function closeRoute(app: App, { service, idempotency }: ApiContext): void {
+  app.post(
+    '/v1/channels/:channelId/close',
+    {
+      config: { scope: 'channels:write', idempotent: true },
+      schema: {
+        summary: 'Close a channel: together with the peer, or by force',
+        tags: ['channels'],
+        params: ChannelParams,
+        body: CloseChannel,
+        querystring: WaitQuery,
+        response: { 200: Channel, 202: Channel },
+      },
+    },
+    async (request, reply) => {
+      const id = pathId(request.params.channelId)
+      const close: CloseChannelRequest = request.body
+      const view = await idempotency.once(request, {
+        make: () => service.closeChannel(id, close),
+        find: async () => findClosing(await service.channel(id), close.force === true),
+        idOf: (made) => made.id,
+      })
+      const last = await held(service, view, request.query.wait, closed)
+      return reply.code(closed(last) ? 200 : 202).send(channelJson(last))
+    },
+  )
+}
+
+/** A repeated close is found when the channel is on its way out already. */
+function findClosing(view: ChannelView, force: boolean): ChannelView {
+  if ((force ? CLOSING_STATES : ENDING_STATES).has(view.state)) return view
+  throw new ServiceError('NOT_FOUND', 'The channel is not closing.')
+}
+
+async function held(
+  service: NodeService,
+  view: ChannelView,
+  waitSeconds: number | undefined,
+  done: (view: ChannelView) => boolean,
+): Promise<ChannelView> {
+  if (!waitSeconds || done(view)) return view
+  return service.waitFor(() => service.channel(view.id), done, waitSeconds * 1000)
+}
+
+async function connectFirst(service: NodeService, peer: string): Promise<void> {
+  if (peer.includes('@')) await service.connectPeer(parsePeerUri(peer, '/peer'))
+}
+
+function openRequest(body: OpenChannel): OpenChannelRequest {
+  const { peer, capacitySat, pushMsat, ...rest } = body
+  if (pushMsat !== undefined && pushMsat > capacitySat * 1000) {
+    throw badField('body', '/pushMsat', 'expected at most the capacity of the channel')
+  }
+  return {
+    ...rest,
+    peer: nodeId(peer.slice(0, 66)),
+    capacitySat: sat(capacitySat),
+    ...(pushMsat !== undefined && { pushMsat: msat(pushMsat) }),
+  }
+}
+
+function policyOf(body: Static<typeof SetChannelPolicy>): Partial<RelayPolicy> {
+  const { htlcMinimumMsat, htlcMaximumMsat, ...rest } = body
+  if (Object.keys(body).length === 0) throw badField('body', '', 'expected at least one field to change')
+  return {
+    ...rest,
+    ...(htlcMinimumMsat !== undefined && { htlcMinimumMsat: msat(htlcMinimumMsat) }),
+    ...(htlcMaximumMsat !== undefined && { htlcMaximumMsat: msat(htlcMaximumMsat) }),
+  }
+}

@@ -1,0 +1,158 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { InvariantError } from '../../base/errors.ts'
+import type { ApiContext, App } from '../app.ts'
+import type { Caller } from '../auth/keys.ts'
+import { type Accepts, type EventSink, eventFilter } from '../events.ts'
+import { ApiProblem, badField } from '../problems.ts'
+import { Empty, EventQuery, Ticket } from '../schemas.ts'
+
+const MAX_STREAMS = 256
+/** A connection on which nothing moves for so long is dead: heartbeats alone move more often. */
+const DEAD_AFTER_MS = 60_000
+const WS_GOING_AWAY = 1001
+
+/** The part of a `ws` socket that is used here. */
+interface WebSocketLike {
+  readonly bufferedAmount: number
+  readonly readyState: number
+  send(text: string, done: () => void): void
+  ping(): void
+  close(code: number): void
+  on(event: 'close', listener: () => void): void
+}
+const WS_OPEN = 1
+
+interface Query {
+  types?: string
+  since?: number
+}
+
+export function eventRoutes(app: App, { events, tickets }: ApiContext): void {
+  app.post(
+    '/v1/events/tickets',
+    {
+      config: { scope: 'any-key' },
+      schema: {
+        summary: 'A one-time ticket for ?ticket=, good for 30 seconds',
+        tags: ['events'],
+        body: Empty,
+        response: { 201: Ticket },
+      },
+    },
+    async (request, reply) => {
+      const { ticket, expiresAt } = tickets.issue(callerOf(request))
+      return reply.code(201).send({ ticket, expiresAt: new Date(expiresAt).toISOString() })
+    },
+  )
+
+  app.route({
+    method: 'GET',
+    url: '/v1/events',
+    exposeHeadRoute: false,
+    config: { scope: 'any-key', takesTicket: true },
+    schema: {
+      summary: 'Events as they happen, over WebSocket or (Accept: text/event-stream) Server-Sent Events',
+      tags: ['events'],
+      querystring: EventQuery,
+      produces: ['text/event-stream'],
+    },
+    preHandler: async (request) => {
+      if (events.size >= MAX_STREAMS) {
+        throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
+      }
+      eventFilter((request.query as Query).types, callerOf(request).scopes)
+    },
+    handler: async (request, reply) => {
+      if (!request.headers.accept?.includes('text/event-stream')) {
+        throw badField('header', '/accept', 'expected text/event-stream, or an upgrade to a WebSocket')
+      }
+      const { accepts, since } = wishes(request)
+      const sink = serverSentSink(reply)
+      reply.raw.on('close', events.subscribe(sink, accepts, since))
+    },
+    wsHandler: (socket: WebSocketLike, request) => {
+      const { accepts, since } = wishes(request as FastifyRequest)
+      request.raw.socket.setTimeout(DEAD_AFTER_MS, () => request.raw.socket.destroy())
+      socket.on('close', events.subscribe(webSocketSink(socket), accepts, since))
+    },
+  })
+}
+
+function callerOf(request: Pick<FastifyRequest, 'caller'>): Caller {
+  if (request.caller === null) throw new InvariantError('an event route without a caller')
+  return request.caller
+}
+
+/** What the client asked for. `Last-Event-ID` is what EventSource sends when it reconnects. */
+function wishes(request: FastifyRequest): { accepts: Accepts; since: number | undefined } {
+  const { types, since } = request.query as Query
+  const last = request.headers['last-event-id']
+  const resumed = typeof last === 'string' && /^\d{1,15}$/.test(last) ? Number(last) : undefined
+  return { accepts: eventFilter(types, callerOf(request).scopes), since: resumed ?? since }
+}
+
+function webSocketSink(socket: WebSocketLike): EventSink {
+  let unsent = 0
+  let wake: (() => void) | undefined
+  const sent = () => {
+    if (--unsent > 0) return
+    wake?.()
+    wake = undefined
+  }
+  socket.on('close', () => wake?.())
+  return {
+    get closed() {
+      return socket.readyState !== WS_OPEN
+    },
+    get bufferedBytes() {
+      return socket.bufferedAmount
+    },
+    send(_id, _type, json) {
+      unsent++
+      socket.send(json, sent)
+    },
+    beat: () => socket.ping(),
+    drained: () =>
+      new Promise((resolve) => {
+        if (unsent === 0 || socket.readyState !== WS_OPEN) return resolve()
+        wake = resolve
+      }),
+    close: () => socket.close(WS_GOING_AWAY),
+  }
+}
+
+function serverSentSink(reply: FastifyReply): EventSink {
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(200, {
+    ...reply.getHeaders(),
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+  } as Record<string, string>)
+  raw.write(':\n\n')
+  raw.socket?.setTimeout(DEAD_AFTER_MS, () => raw.destroy())
+  return {
+    get closed() {
+      return raw.destroyed || raw.writableEnded
+    },
+    get bufferedBytes() {
+      return raw.writableLength
+    },
+    send(id, type, json) {
+      raw.write(`${id === null ? '' : `id: ${id}\n`}event: ${type}\ndata: ${json}\n\n`)
+    },
+    beat: () => raw.write(':\n\n'),
+    drained: () =>
+      new Promise((resolve) => {
+        if (!raw.writableNeedDrain || raw.destroyed) return resolve()
+        const done = () => {
+          raw.off('drain', done)
+          raw.off('close', done)
+          resolve()
+        }
+        raw.on('drain', done)
+        raw.on('close', done)
+      }),
+    close: () => raw.end(),
+  }
+}

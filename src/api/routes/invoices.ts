@@ -1,0 +1,107 @@
+import { Type } from '@sinclair/typebox'
+import { fromHex } from '../../base/bytes.ts'
+import { paymentHash } from '../../base/ids.ts'
+import { msat } from '../../base/units.ts'
+import type { CreateInvoiceRequest } from '../../node/service.ts'
+import type { ApiContext, App } from '../app.ts'
+import { badField } from '../problems.ts'
+import { AnyId, pageOf } from '../scalars.ts'
+import { CreateInvoice, Empty, Invoice, InvoiceQuery, SettleInvoice } from '../schemas.ts'
+import { invoiceJson } from '../views.ts'
+import { pathId } from './inputs.ts'
+import { pageJson, pageRequest } from './paging.ts'
+
+const InvoiceParams = Type.Object({ paymentHash: AnyId })
+
+export function invoiceRoutes(app: App, context: ApiContext): void {
+  const { service, idempotency } = context
+  app.post(
+    '/v1/invoices',
+    {
+      config: { scope: 'invoices:write', idempotent: true },
+      schema: { summary: 'Create an invoice', tags: ['invoices'], body: CreateInvoice, response: { 201: Invoice } },
+    },
+    async (request, reply) => {
+      const create = createRequest(request.body)
+      const view = await idempotency.once(request, {
+        make: (id) => service.createInvoice(id === undefined ? create : { ...create, id }),
+        find: (id) => service.invoice(id),
+        idOf: (made) => made.id,
+      })
+      return reply.code(201).send(invoiceJson(view))
+    },
+  )
+
+  app.get(
+    '/v1/invoices',
+    {
+      config: { scope: 'invoices:read' },
+      schema: {
+        summary: 'Invoices',
+        tags: ['invoices'],
+        querystring: InvoiceQuery,
+        response: { 200: pageOf(Invoice) },
+      },
+    },
+    async ({ query }) => {
+      const filter = query.status === undefined ? {} : { status: query.status }
+      return pageJson(await service.invoices(pageRequest(query), filter), invoiceJson)
+    },
+  )
+  invoiceItemRoutes(app, context)
+}
+
+function invoiceItemRoutes(app: App, { service }: ApiContext): void {
+  app.get(
+    '/v1/invoices/:paymentHash',
+    {
+      config: { scope: 'invoices:read' },
+      schema: { summary: 'One invoice', tags: ['invoices'], params: InvoiceParams, response: { 200: Invoice } },
+    },
+    async (request) => invoiceJson(await service.invoice(pathId(request.params.paymentHash))),
+  )
+
+  app.post(
+    '/v1/invoices/:paymentHash/settle',
+    {
+      config: { scope: 'invoices:write' },
+      schema: {
+        summary: 'Take the payment of a hold invoice',
+        tags: ['invoices'],
+        params: InvoiceParams,
+        body: SettleInvoice,
+        response: { 200: Invoice },
+      },
+    },
+    async (request) =>
+      invoiceJson(await service.settleInvoice(pathId(request.params.paymentHash), fromHex(request.body.preimage))),
+  )
+
+  app.post(
+    '/v1/invoices/:paymentHash/cancel',
+    {
+      config: { scope: 'invoices:write' },
+      schema: {
+        summary: 'Cancel an open invoice, or give back the payment of a hold invoice',
+        tags: ['invoices'],
+        params: InvoiceParams,
+        body: Empty,
+        response: { 200: Invoice },
+      },
+    },
+    async (request) => invoiceJson(await service.cancelInvoice(pathId(request.params.paymentHash))),
+  )
+}
+
+function createRequest(body: CreateInvoice): CreateInvoiceRequest {
+  const { amountMsat, descriptionHash, paymentHash: hash, ...rest } = body
+  if (descriptionHash !== undefined && rest.description !== undefined) {
+    throw badField('body', '/descriptionHash', 'expected description or descriptionHash, not both')
+  }
+  return {
+    ...rest,
+    ...(amountMsat !== undefined && { amountMsat: msat(amountMsat) }),
+    ...(descriptionHash !== undefined && { descriptionHash: fromHex(descriptionHash) }),
+    ...(hash !== undefined && { paymentHash: paymentHash(hash) }),
+  }
+}

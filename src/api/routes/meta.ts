@@ -1,0 +1,46 @@
+import type { ApiContext, App } from '../app.ts'
+import { docsPage, landingPage, PAGE_HEADERS } from '../docs.ts'
+import type { OpenApiDocument } from '../openapi.ts'
+
+/** The API about itself. @param document made when first asked for, since it lists every route */
+export function metaRoutes(app: App, { service }: ApiContext, document: () => OpenApiDocument): void {
+  let docs: string | undefined
+  app.get('/', { config: { scope: 'public' } }, async (_request, reply) =>
+    reply.headers(PAGE_HEADERS).send(landingPage()),
+  )
+
+  app.get('/docs', { config: { scope: 'public' } }, async (_request, reply) => {
+    docs ??= docsPage(document())
+    return reply.headers(PAGE_HEADERS).send(docs)
+  })
+
+  app.get(
+    '/v1/openapi.json',
+    {
+      config: { scope: 'public' },
+      schema: { summary: 'This document', tags: ['meta'], produces: ['application/json'] },
+    },
+    async (_request, reply) => reply.type('application/json').send(JSON.stringify(document())),
+  )
+
+  app.get(
+    '/metrics',
+    {
+      config: { scope: 'metrics:read' },
+      schema: { summary: 'Prometheus metrics', tags: ['meta'], produces: ['text/plain'] },
+    },
+    async (_request, reply) => {
+      const info = service.info()
+      const gauges = {
+        fulmen_up: 1,
+        fulmen_synced: info.synced ? 1 : 0,
+        fulmen_ready: service.ready().ready ? 1 : 0,
+        fulmen_block_height: info.blockHeight,
+        fulmen_uptime_seconds: info.uptimeSeconds,
+        process_resident_memory_bytes: process.memoryUsage.rss(),
+      }
+      const text = Object.entries(gauges).map(([name, value]) => `# TYPE ${name} gauge\n${name} ${value}\n`)
+      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text.join(''))
+    },
+  )
+}

@@ -1,0 +1,122 @@
+import { Type } from '@sinclair/typebox'
+import { nodeId } from '../../base/ids.ts'
+import { msat } from '../../base/units.ts'
+import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts'
+import type { ApiContext, App } from '../app.ts'
+import { ApiProblem, type FieldError, fieldsText } from '../problems.ts'
+import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
+import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
+import { paymentJson } from '../views.ts'
+import { pathId } from './inputs.ts'
+import { pageJson, pageRequest } from './paging.ts'
+
+const PaymentParams = Type.Object({ paymentHash: AnyId })
+
+const final = (view: PaymentView): boolean => view.status !== 'pending'
+
+export function paymentRoutes(app: App, context: ApiContext): void {
+  const { service, idempotency } = context
+  app.post(
+    '/v1/payments',
+    {
+      config: { scope: 'payments:send', idempotent: true },
+      schema: {
+        summary: 'Pay an invoice, or a node without one',
+        tags: ['payments'],
+        body: Pay,
+        querystring: WaitQuery,
+        response: { 200: Payment, 202: Payment },
+      },
+    },
+    async (request, reply) => {
+      const pay = payRequest(request.body)
+      const view = await idempotency.once(request, {
+        make: (id) => service.pay(id === undefined ? pay : { ...pay, id }),
+        find: (id) => service.payment(id),
+        idOf: (made) => made.id,
+      })
+      const last = await held(service, view, request.query.wait)
+      return reply.code(final(last) ? 200 : 202).send(paymentJson(last))
+    },
+  )
+
+  app.get(
+    '/v1/payments',
+    {
+      config: { scope: 'payments:read' },
+      schema: {
+        summary: 'Payments',
+        tags: ['payments'],
+        querystring: PaymentQuery,
+        response: { 200: pageOf(Payment) },
+      },
+    },
+    async ({ query }) => {
+      const filter = query.status === undefined ? {} : { status: query.status }
+      return pageJson(await service.payments(pageRequest(query), filter), paymentJson)
+    },
+  )
+  paymentItemRoutes(app, context)
+}
+
+function paymentItemRoutes(app: App, { service }: ApiContext): void {
+  app.get(
+    '/v1/payments/:paymentHash',
+    {
+      config: { scope: 'payments:read' },
+      schema: {
+        summary: 'One payment',
+        tags: ['payments'],
+        params: PaymentParams,
+        querystring: WaitQuery,
+        response: { 200: Payment },
+      },
+    },
+    async (request) => {
+      const view = await service.payment(pathId(request.params.paymentHash))
+      return paymentJson(await held(service, view, request.query.wait))
+    },
+  )
+
+  app.post(
+    '/v1/payments/:paymentHash/cancel',
+    {
+      config: { scope: 'payments:send' },
+      schema: {
+        summary: 'Stop further attempts; parts still in flight stay pending',
+        tags: ['payments'],
+        params: PaymentParams,
+        body: Empty,
+        response: { 200: Payment },
+      },
+    },
+    async (request) => paymentJson(await service.cancelPayment(pathId(request.params.paymentHash))),
+  )
+}
+
+async function held(service: NodeService, view: PaymentView, waitSeconds: number | undefined): Promise<PaymentView> {
+  if (!waitSeconds || final(view)) return view
+  return service.waitFor(() => service.payment(view.id), final, waitSeconds * 1000)
+}
+
+function payRequest(body: Pay): PayRequest {
+  checkDestination(body)
+  const { nodeId: destination, amountMsat, maxFeeMsat, ...rest } = body
+  return {
+    ...rest,
+    ...(destination !== undefined && { nodeId: nodeId(destination) }),
+    ...(amountMsat !== undefined && { amountMsat: msat(amountMsat) }),
+    ...(maxFeeMsat !== undefined && { maxFeeMsat: msat(maxFeeMsat) }),
+  }
+}
+
+/** `{ bolt11 }` or `{ nodeId, amountMsat }`. */
+function checkDestination(body: Pay): void {
+  const errors: FieldError[] = []
+  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
+  if (body.bolt11 === undefined && body.nodeId === undefined)
+    bad('/bolt11', 'expected bolt11, or nodeId and amountMsat')
+  if (body.bolt11 !== undefined && body.nodeId !== undefined) bad('/nodeId', 'expected bolt11 or nodeId, not both')
+  if (body.nodeId !== undefined && body.amountMsat === undefined) bad('/amountMsat', 'is required without an invoice')
+  if (errors.length > 0) throw new ApiProblem('VALIDATION_FAILED', fieldsText(errors), { errors })
+}

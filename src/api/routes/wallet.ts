@@ -1,0 +1,111 @@
+import { Type } from '@sinclair/typebox'
+import { parseOutpoint } from '../../base/ids.ts'
+import { sat } from '../../base/units.ts'
+import type { SendRequest } from '../../node/service.ts'
+import type { ApiContext, App } from '../app.ts'
+import { badField } from '../problems.ts'
+import { AnyId, PageQuery, pageOf } from '../scalars.ts'
+import { Address, Empty, SendOnChain, Utxos, Wallet, WalletTransaction } from '../schemas.ts'
+import { utxoJson, walletJson, walletTransactionJson } from '../views.ts'
+import { pathId } from './inputs.ts'
+import { pageJson, pageRequest } from './paging.ts'
+
+export function walletRoutes(app: App, context: ApiContext): void {
+  const { service } = context
+  app.get(
+    '/v1/wallet',
+    {
+      config: { scope: 'wallet:read' },
+      schema: { summary: 'The on-chain wallet', tags: ['wallet'], response: { 200: Wallet } },
+    },
+    async () => walletJson(await service.wallet()),
+  )
+
+  app.post(
+    '/v1/wallet/addresses',
+    {
+      config: { scope: 'wallet:read' },
+      schema: { summary: 'A fresh address to receive at', tags: ['wallet'], body: Empty, response: { 201: Address } },
+    },
+    async (_request, reply) => reply.code(201).send(await service.newAddress()),
+  )
+
+  app.get(
+    '/v1/wallet/utxos',
+    {
+      config: { scope: 'wallet:read' },
+      schema: { summary: 'Unspent outputs', tags: ['wallet'], response: { 200: Utxos } },
+    },
+    async () => ({ items: (await service.utxos()).map(utxoJson) }),
+  )
+  walletTransactionRoutes(app, context)
+}
+
+function walletTransactionRoutes(app: App, { service, idempotency }: ApiContext): void {
+  app.get(
+    '/v1/wallet/transactions',
+    {
+      config: { scope: 'wallet:read' },
+      schema: {
+        summary: 'Transactions of the wallet',
+        tags: ['wallet'],
+        querystring: PageQuery,
+        response: { 200: pageOf(WalletTransaction) },
+      },
+    },
+    async (request) => pageJson(await service.walletTransactions(pageRequest(request.query)), walletTransactionJson),
+  )
+
+  app.get(
+    '/v1/wallet/transactions/:txid',
+    {
+      config: { scope: 'wallet:read' },
+      schema: {
+        summary: 'One transaction of the wallet',
+        tags: ['wallet'],
+        params: Type.Object({ txid: AnyId }),
+        response: { 200: WalletTransaction },
+      },
+    },
+    async (request) => walletTransactionJson(await service.walletTransaction(pathId(request.params.txid))),
+  )
+
+  app.post(
+    '/v1/wallet/transactions',
+    {
+      config: { scope: 'wallet:send', idempotent: true },
+      schema: {
+        summary: 'Send on chain',
+        tags: ['wallet'],
+        body: SendOnChain,
+        response: { 201: WalletTransaction },
+      },
+    },
+    async (request, reply) => {
+      const send = sendRequest(request.body)
+      const view = await idempotency.once(request, {
+        make: (id) => service.sendOnChain({ ...send, ...(id !== undefined && { id }) }),
+        find: (id) => service.walletTransaction(id),
+        idOf: (made) => made.id,
+      })
+      return reply.code(201).send(walletTransactionJson(view))
+    },
+  )
+}
+
+function sendRequest(body: SendOnChain): SendRequest {
+  const { outputs, utxos, ...rest } = body
+  return {
+    ...rest,
+    outputs: outputs.map(({ address, amountSat }) => ({ address, amountSat: sat(amountSat) })),
+    ...(utxos !== undefined && { utxos: utxos.map(outpoint) }),
+  }
+}
+
+function outpoint(text: string, at: number) {
+  try {
+    return parseOutpoint(text)
+  } catch {
+    throw badField('body', `/utxos/${at}`, 'expected txid:index')
+  }
+}

@@ -1,0 +1,400 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { SCOPES } from './auth/scopes.ts'
+import {
+  AddressText,
+  answer,
+  Count,
+  FeerateSatPerVbyte,
+  HashText,
+  HexText,
+  Msat,
+  NodeIdOrUriText,
+  NodeIdText,
+  nullable,
+  OutpointText,
+  oneOf,
+  PositiveMsat,
+  PositiveSat,
+  PreimageText,
+  pageQueryWith,
+  request,
+  Sat,
+  ScidText,
+  SignedSat,
+  TimeText,
+  TxidText,
+  UriText,
+} from './scalars.ts'
+
+/* Every body that the API takes or gives. A schema with a title becomes a component of the OpenAPI document and a type below. */
+
+// ------------------------------------------------------------------ node
+
+export const Node = answer('Node', {
+  nodeId: NodeIdText,
+  alias: Type.String(),
+  network: Type.String(),
+  version: Type.String(),
+  features: HexText,
+  addresses: Type.Array(Type.String()),
+  blockHeight: Count,
+  synced: Type.Boolean(),
+  uptimeSeconds: Count,
+})
+
+export const Balance = answer('Balance', {
+  onchainConfirmedSat: Sat,
+  onchainUnconfirmedSat: Sat,
+  onchainClosingSat: Sat,
+  channelSendableMsat: Msat,
+  channelReceivableMsat: Msat,
+  channelLocalMsat: Msat,
+  channelPendingMsat: Msat,
+})
+
+export const Health = answer('Health', {
+  status: oneOf('ok', 'unready'),
+  reasons: Type.Array(Type.String()),
+})
+
+// ------------------------------------------------------------------ peers
+
+export const ConnectPeer = request('ConnectPeer', { uri: UriText })
+export const Peer = answer('Peer', {
+  nodeId: NodeIdText,
+  address: nullable(Type.String()),
+  connected: Type.Boolean(),
+  inbound: Type.Boolean(),
+  features: nullable(HexText),
+  alias: nullable(Type.String()),
+  channels: Count,
+})
+
+// ------------------------------------------------------------------ channels
+
+const ChannelType = oneOf('anchors', 'static_remotekey')
+export const OpenChannel = request('OpenChannel', {
+  peer: NodeIdOrUriText,
+  capacitySat: PositiveSat,
+  pushMsat: Type.Optional(Msat),
+  feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
+  announce: Type.Optional(Type.Boolean()),
+  type: Type.Optional(ChannelType),
+})
+export const CloseChannel = request('CloseChannel', {
+  force: Type.Optional(Type.Boolean()),
+  address: Type.Optional(AddressText),
+  feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
+})
+const U32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff })
+export const SetChannelPolicy = request('SetChannelPolicy', {
+  feeBaseMsat: Type.Optional(U32),
+  feeProportionalMillionths: Type.Optional(U32),
+  cltvExpiryDelta: Type.Optional(Type.Integer({ minimum: 1, maximum: 0xffff })),
+  htlcMinimumMsat: Type.Optional(Msat),
+  htlcMaximumMsat: Type.Optional(PositiveMsat),
+})
+const ChannelPolicy = answer('ChannelPolicy', {
+  feeBaseMsat: U32,
+  feeProportionalMillionths: U32,
+  cltvExpiryDelta: Count,
+  htlcMinimumMsat: Msat,
+  htlcMaximumMsat: Msat,
+})
+const Htlc = answer('Htlc', {
+  id: Count,
+  direction: oneOf('in', 'out'),
+  amountMsat: Msat,
+  paymentHash: HashText,
+  cltvExpiry: Count,
+  state: Type.String(),
+})
+const ClosingTransaction = answer('ClosingTransaction', {
+  txid: TxidText,
+  kind: Type.String(),
+  confirmed: Type.Boolean(),
+  feeSat: nullable(Sat),
+})
+const Closing = answer('Closing', {
+  how: oneOf('cooperative', 'local-force', 'remote-force', 'revoked'),
+  txid: nullable(TxidText),
+  confirmations: Count,
+  resolved: Type.Boolean(),
+  transactions: Type.Array(ClosingTransaction),
+  unclaimedSat: Sat,
+})
+export const Channel = answer('Channel', {
+  id: Type.String(),
+  channelId: nullable(HexText),
+  shortChannelId: nullable(ScidText),
+  peer: NodeIdText,
+  peerConnected: Type.Boolean(),
+  state: Type.String(),
+  usable: Type.Boolean(),
+  type: ChannelType,
+  announced: Type.Boolean(),
+  isOpener: Type.Boolean(),
+  capacitySat: Sat,
+  localMsat: Msat,
+  remoteMsat: Msat,
+  sendableMsat: Msat,
+  receivableMsat: Msat,
+  localReserveSat: Sat,
+  remoteReserveSat: Sat,
+  feeratePerKw: Count,
+  toSelfDelay: Count,
+  policy: ChannelPolicy,
+  htlcs: Type.Array(Htlc),
+  funding: nullable(OutpointText),
+  fundingConfirmations: Count,
+  closing: nullable(Closing),
+  waitsFor: nullable(Type.String()),
+  createdAt: TimeText,
+})
+export const ChannelQuery = pageQueryWith({
+  state: Type.Optional(Type.String({ maxLength: 40 })),
+  peer: Type.Optional(NodeIdText),
+})
+
+// ------------------------------------------------------------------ invoices
+
+const InvoiceStatus = oneOf('open', 'accepted', 'settled', 'cancelled', 'expired')
+export const CreateInvoice = request('CreateInvoice', {
+  amountMsat: Type.Optional(PositiveMsat),
+  description: Type.Optional(Type.String({ maxLength: 639 })),
+  descriptionHash: Type.Optional(HashText),
+  expirySeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+  paymentHash: Type.Optional(HashText),
+})
+export const SettleInvoice = request('SettleInvoice', { preimage: PreimageText })
+export const Empty = request('Empty', {})
+export const Invoice = answer('Invoice', {
+  id: Type.String(),
+  paymentHash: HashText,
+  bolt11: Type.String(),
+  status: InvoiceStatus,
+  amountMsat: nullable(Msat),
+  receivedMsat: nullable(Msat),
+  description: nullable(Type.String()),
+  preimage: nullable(PreimageText),
+  createdAt: TimeText,
+  expiresAt: TimeText,
+  settledAt: nullable(TimeText),
+})
+export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus) })
+
+export const Decode = request('Decode', { text: Type.String({ minLength: 1, maxLength: 8_192 }) })
+const RouteHint = answer('RouteHint', {
+  nodeId: NodeIdText,
+  shortChannelId: ScidText,
+  feeBaseMsat: Count,
+  feeProportionalMillionths: Count,
+  cltvExpiryDelta: Count,
+})
+export const Decoded = answer('Decoded', {
+  type: oneOf('bolt11'),
+  network: Type.String(),
+  nodeId: NodeIdText,
+  paymentHash: HashText,
+  amountMsat: nullable(Msat),
+  description: nullable(Type.String()),
+  descriptionHash: nullable(HashText),
+  createdAt: TimeText,
+  expiresAt: TimeText,
+  expired: Type.Boolean(),
+  minFinalCltvExpiryDelta: Count,
+  paymentSecret: nullable(HexText),
+  metadata: nullable(HexText),
+  features: HexText,
+  fallbackAddresses: Type.Array(Type.String()),
+  routeHints: Type.Array(Type.Array(RouteHint)),
+})
+
+// ------------------------------------------------------------------ payments
+
+const PaymentStatus = oneOf('pending', 'succeeded', 'failed')
+export const Pay = request('Pay', {
+  bolt11: Type.Optional(Type.String({ minLength: 10, maxLength: 8_192 })),
+  nodeId: Type.Optional(NodeIdText),
+  amountMsat: Type.Optional(PositiveMsat),
+  maxFeeMsat: Type.Optional(Msat),
+  maxParts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+  timeoutSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600 })),
+})
+const PaymentPart = answer('PaymentPart', {
+  status: PaymentStatus,
+  amountMsat: Msat,
+  feeMsat: Msat,
+  route: Type.Array(answer('PaymentHop', { nodeId: NodeIdText, shortChannelId: ScidText })),
+  failure: nullable(Type.String()),
+})
+export const Payment = answer('Payment', {
+  id: Type.String(),
+  paymentHash: HashText,
+  status: PaymentStatus,
+  nodeId: NodeIdText,
+  amountMsat: Msat,
+  feeMsat: Msat,
+  preimage: nullable(PreimageText),
+  failure: nullable(answer('PaymentFailure', { code: Type.String(), detail: Type.String() })),
+  parts: Type.Array(PaymentPart),
+  bolt11: nullable(Type.String()),
+  createdAt: TimeText,
+  completedAt: nullable(TimeText),
+})
+export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus) })
+
+// ------------------------------------------------------------------ wallet and chain
+
+export const Wallet = answer('Wallet', { confirmedSat: Sat, unconfirmedSat: Sat, lockedSat: Sat, reservedSat: Sat })
+export const Address = answer('Address', { address: Type.String(), path: Type.String() })
+export const Utxo = answer('Utxo', {
+  outpoint: OutpointText,
+  amountSat: Sat,
+  address: Type.String(),
+  confirmations: Count,
+  locked: Type.Boolean(),
+})
+export const Utxos = answer('Utxos', { items: Type.Array(Utxo) })
+export const SendOnChain = request('SendOnChain', {
+  outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: PositiveSat }), {
+    minItems: 1,
+    maxItems: 250,
+  }),
+  feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
+  utxos: Type.Optional(Type.Array(OutpointText, { minItems: 1, maxItems: 250 })),
+})
+export const WalletTransaction = answer('WalletTransaction', {
+  id: Type.String(),
+  txid: TxidText,
+  netSat: SignedSat,
+  feeSat: nullable(Sat),
+  blockHeight: nullable(Count),
+  label: nullable(Type.String()),
+  hex: HexText,
+  createdAt: TimeText,
+})
+
+export const Chain = answer('Chain', {
+  network: Type.String(),
+  backend: Type.String(),
+  height: Count,
+  hash: HexText,
+  synced: Type.Boolean(),
+})
+export const Block = answer('Block', {
+  hash: HexText,
+  height: Count,
+  time: Count,
+  previousHash: HexText,
+  txids: Type.Array(TxidText),
+})
+export const Transaction = answer('Transaction', {
+  txid: TxidText,
+  hex: HexText,
+  vsize: Count,
+  weight: Count,
+  confirmations: nullable(Count),
+})
+export const Fees = answer('Fees', {
+  items: Type.Array(answer('FeeEstimate', { targetBlocks: Count, feerateSatPerVbyte: Type.Number() })),
+})
+export const Mine = request('Mine', {
+  blocks: Type.Integer({ minimum: 1, maximum: 1_000 }),
+  address: Type.Optional(AddressText),
+})
+export const Mined = answer('Mined', { blockHashes: Type.Array(HexText) })
+
+// ------------------------------------------------------------------ graph
+
+export const GraphNode = answer('GraphNode', {
+  nodeId: NodeIdText,
+  alias: Type.String(),
+  addresses: Type.Array(Type.String()),
+})
+export const GraphChannel = answer('GraphChannel', {
+  shortChannelId: ScidText,
+  nodeId1: NodeIdText,
+  nodeId2: NodeIdText,
+  capacitySat: nullable(Sat),
+  policies: Type.Array(
+    nullable(
+      answer('GraphPolicy', {
+        feeBaseMsat: Count,
+        feeProportionalMillionths: Count,
+        cltvExpiryDelta: Count,
+        enabled: Type.Boolean(),
+      }),
+    ),
+  ),
+})
+export const FindRoute = request('FindRoute', { nodeId: NodeIdText, amountMsat: PositiveMsat })
+export const Route = answer('Route', {
+  amountMsat: Msat,
+  feeMsat: Msat,
+  hops: Type.Array(
+    answer('RouteHop', { nodeId: NodeIdText, shortChannelId: ScidText, amountMsat: Msat, cltvExpiry: Count }),
+  ),
+})
+
+// ------------------------------------------------------------------ backup and events
+
+export const Backup = answer('Backup', {
+  format: oneOf('fulmen-static-channel-backup'),
+  data: Type.String({ description: 'the file in base64, encrypted from the seed' }),
+})
+export const Ticket = answer('Ticket', { ticket: Type.String(), expiresAt: TimeText })
+export const Event = answer('Event', {
+  id: nullable(Count),
+  type: Type.String(),
+  at: TimeText,
+  data: Type.Record(Type.String(), Type.Unknown()),
+})
+export const EventQuery = Type.Object(
+  {
+    types: Type.Optional(
+      Type.String({ maxLength: 1_000, description: 'event types, separated by commas; payment.* for all of a kind' }),
+    ),
+    since: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'id of the last event seen' }),
+    ),
+    ticket: Type.Optional(Type.String({ maxLength: 100, description: 'from POST /v1/events/tickets' })),
+  },
+  { additionalProperties: false },
+)
+export const ScopeText = oneOf(...SCOPES)
+
+export type Node = Static<typeof Node>
+export type Balance = Static<typeof Balance>
+export type Health = Static<typeof Health>
+export type Peer = Static<typeof Peer>
+export type OpenChannel = Static<typeof OpenChannel>
+export type CloseChannel = Static<typeof CloseChannel>
+export type SetChannelPolicy = Static<typeof SetChannelPolicy>
+export type Channel = Static<typeof Channel>
+export type CreateInvoice = Static<typeof CreateInvoice>
+export type Invoice = Static<typeof Invoice>
+export type Decoded = Static<typeof Decoded>
+export type Pay = Static<typeof Pay>
+export type Payment = Static<typeof Payment>
+export type Wallet = Static<typeof Wallet>
+export type Address = Static<typeof Address>
+export type Utxo = Static<typeof Utxo>
+export type SendOnChain = Static<typeof SendOnChain>
+export type WalletTransaction = Static<typeof WalletTransaction>
+export type Chain = Static<typeof Chain>
+export type Block = Static<typeof Block>
+export type Transaction = Static<typeof Transaction>
+export type Fees = Static<typeof Fees>
+export type Mined = Static<typeof Mined>
+export type GraphNode = Static<typeof GraphNode>
+export type GraphChannel = Static<typeof GraphChannel>
+export type FindRoute = Static<typeof FindRoute>
+export type Route = Static<typeof Route>
+export type Backup = Static<typeof Backup>
+export type Ticket = Static<typeof Ticket>
+export type Event = Static<typeof Event>
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly nextCursor: string | null
+}

@@ -1,0 +1,189 @@
+import websocket from '@fastify/websocket'
+import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
+import type { NodeService } from '../node/service.ts'
+import type { ApiContext, App } from './app.ts'
+import { FailedSignIns, realClock, type SignInClock } from './auth/failedSignIns.ts'
+import { guard } from './auth/guard.ts'
+import { HostCheck } from './auth/hosts.ts'
+import type { KeyRing } from './auth/keys.ts'
+import { Tickets } from './auth/tickets.ts'
+import { EventHub } from './events.ts'
+import { Idempotency } from './idempotency.ts'
+import { type OpenApiDocument, openApiDocument } from './openapi.ts'
+import { ApiProblem, type Problem, problemOf } from './problems.ts'
+import { chainRoutes } from './routes/chain.ts'
+import { channelRoutes } from './routes/channels.ts'
+import { decodeRoutes } from './routes/decode.ts'
+import { eventRoutes } from './routes/events.ts'
+import { graphRoutes } from './routes/graph.ts'
+import { invoiceRoutes } from './routes/invoices.ts'
+import { metaRoutes } from './routes/meta.ts'
+import { healthRoutes, nodeRoutes } from './routes/node.ts'
+import { paymentRoutes } from './routes/payments.ts'
+import { peerRoutes } from './routes/peers.ts'
+import { walletRoutes } from './routes/wallet.ts'
+import { compileValidator } from './validation.ts'
+
+const BODY_LIMIT = 128 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 72_000
+const MAX_PARAM_LENGTH = 128
+/** A WebSocket client has nothing to say. */
+const MAX_WS_MESSAGE = 1024
+
+export interface ApiOptions {
+  readonly keys: KeyRing
+  /** Names besides the loopback ones by which clients may call this server. */
+  readonly hosts?: readonly string[]
+  /** Hears of each failure that is not the client's: a bug, or a node in trouble. */
+  readonly onInternalError?: (error: unknown, request: { method: string; route: string }) => void
+  readonly clock?: SignInClock
+}
+
+/**
+ * The REST API over a node. Every route declares the scope that it asks for, its schemas and nothing else of HTTP; keys, hosts,
+ * validation and problems are dealt with here.
+ */
+export function createApi(service: NodeService, options: ApiOptions): App {
+  const clock = options.clock ?? realClock
+  const app: App = fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: (error, _request, reply) => sendProblem(reply as FastifyReply, problemOf(error)),
+    clientErrorHandler: refuseRaw,
+  }).withTypeProvider() as unknown as App
+  const routes: RouteOptions[] = []
+  const context: ApiContext = {
+    service,
+    idempotency: new Idempotency(service.apiStore, () => service.newId(), clock.now),
+    events: new EventHub(service),
+    tickets: new Tickets(clock.now),
+  }
+  prepare(app, options, context, routes, new FailedSignIns(clock))
+  app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } })
+  // In a plugin of its own, so that the routes come after the WebSocket plugin's onRoute hook.
+  app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
+  return app
+}
+
+function prepare(
+  app: App,
+  options: ApiOptions,
+  context: ApiContext,
+  routes: RouteOptions[],
+  failed: FailedSignIns,
+): void {
+  const hosts = new HostCheck(options.hosts ?? [])
+  let closing = false
+  app.decorateRequest('caller', null)
+  app.setValidatorCompiler(compileValidator)
+  allowEmptyJson(app)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('cache-control', 'no-store')
+    if (closing) return done(new ApiProblem('SHUTTING_DOWN', 'The node is stopping; ask again when it is back.'))
+    if (hosts.allows(request.raw.headers.host, request.raw.socket?.localAddress)) return done()
+    done(
+      new ApiProblem(
+        'HOST_NOT_ALLOWED',
+        'Call the API by an address of this machine, or allow the name with --api-hosts.',
+      ),
+    )
+  })
+  app.addHook('onRoute', (route) => {
+    const { scope, takesTicket = false } = route.config ?? {}
+    if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)
+    const check = guard(scope, takesTicket, { keys: options.keys, tickets: context.tickets, failed })
+    route.onRequest = [check, ...[route.onRequest ?? []].flat()] as NonNullable<typeof route.onRequest>
+    routes.push(route)
+  })
+  app.addHook('preClose', async () => {
+    closing = true
+    context.events.close()
+  })
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const problem = problemOf(error)
+    if (problem.code === 'INTERNAL') {
+      options.onInternalError?.(error, { method: request.method, route: request.routeOptions.url ?? '' })
+    }
+    sendProblem(reply, problem)
+  })
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, problemOf(notFound(routes, request, reply))))
+}
+
+function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocument): void {
+  nodeRoutes(app, context)
+  peerRoutes(app, context)
+  channelRoutes(app, context)
+  invoiceRoutes(app, context)
+  paymentRoutes(app, context)
+  decodeRoutes(app, context)
+  walletRoutes(app, context)
+  chainRoutes(app, context)
+  graphRoutes(app, context)
+  eventRoutes(app, context)
+  healthRoutes(app, context)
+  metaRoutes(app, context, document)
+}
+
+function documentOf(routes: readonly RouteOptions[], service: NodeService): () => OpenApiDocument {
+  let document: OpenApiDocument | undefined
+  return () => {
+    document ??= openApiDocument(routes, service.info().version)
+    return document
+  }
+}
+
+/** A POST that says it is JSON and sends nothing has an empty body, not a broken one. */
+function allowEmptyJson(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) return done(null, undefined)
+    parse(request, body as string, done)
+  })
+}
+
+function sendProblem(reply: FastifyReply, problem: Problem): void {
+  if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', problem.retryAfterSeconds)
+  reply
+    .code(problem.status)
+    .type('application/problem+json; charset=utf-8')
+    .serializer(String)
+    .send(JSON.stringify(problem))
+}
+
+function notFound(routes: readonly RouteOptions[], request: FastifyRequest, reply: FastifyReply): ApiProblem {
+  const path = request.url.split('?', 1)[0] ?? ''
+  const matches = routes.filter((route) => new RegExp(`^${route.url.replace(/:\w+/g, '[^/]+')}$`).test(path))
+  if (matches.length === 0) return new ApiProblem('ROUTE_NOT_FOUND', 'See /docs for the paths of this API.')
+  const allowed = [...new Set(matches.map((route) => route.method))].join(', ')
+  reply.header('allow', allowed)
+  return new ApiProblem('METHOD_NOT_ALLOWED', `This path takes ${allowed}.`)
+}
+
+/** What Node's HTTP parser refused: there is no request to answer yet. */
+function refuseRaw(
+  error: { code: string },
+  socket: { writable: boolean; end(text: string): void; destroy(): void },
+): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const problem = problemOf(
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new ApiProblem('HEADERS_TOO_LARGE', 'Send smaller headers.')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new ApiProblem('REQUEST_TIMEOUT', 'Send the whole request within 30 seconds.')
+        : new ApiProblem('BAD_REQUEST', 'The request is not valid HTTP.'),
+  )
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}
