@@ -1,0 +1,268 @@
+import { compareBytes } from '../base/bytes.ts'
+import { InvariantError } from '../base/errors.ts'
+import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
+import { dustThreshold } from '../bitcoin/policy.ts'
+import { type Transaction, type TxOutput, txidOf, unsignedInput, weightOf } from '../bitcoin/transaction.ts'
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../chain/fees.ts'
+import { issueAddress, lockCoins } from './coins.ts'
+import { InsufficientFundsError, WalletError } from './errors.ts'
+import { CHANGE, type WalletSigner } from './keys.ts'
+import { CHANGE_DUST_SAT, type Selection, type SelectRequest, selectCoins } from './select.ts'
+import { signInputs } from './sign.ts'
+import type { Coin, WalletState } from './state.ts'
+import { type CoinView, unspentCoins } from './status.ts'
+import { feeOf, outputWeight, P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, shapeWeight, type TxShape } from './weights.ts'
+
+/** Opts in to replacement (BIP 125) and lets the lock time count. */
+const SEQUENCE = 0xfffffffd
+
+/** A signed transaction of ours. Broadcast it, then `addTransaction`; or unlock its coins. */
+export interface BuiltTransaction {
+  /** With the coins locked for the owner and the change address used up: store it before the transaction leaves. */
+  readonly state: WalletState
+  readonly tx: Transaction
+  readonly txid: Txid
+  /** Where each of the requested outputs is. */
+  readonly outputIndexes: readonly number[]
+  readonly feeSat: Sat
+  readonly changeSat: Sat | null
+  /** Our coins that it spends. */
+  readonly coins: readonly Coin[]
+}
+
+export interface FundRequest {
+  readonly outputs: readonly TxOutput[]
+  /** sat per 1,000 weight units. */
+  readonly feeratePerKw: number
+  /** Name under which the coins are locked. */
+  readonly owner: string
+  /** Kept back in the wallet; see anchorReserve. */
+  readonly reserveSat?: Sat
+  /** Spend exactly these. */
+  readonly coins?: readonly Outpoint[]
+}
+
+/**
+ * Builds and signs a transaction that pays these outputs, for a channel opening or a payment on chain. Inputs and outputs are in
+ * BIP 69 order, so that the position of the change says nothing; the lock time is the present height, as in other wallets.
+ * @throws InsufficientFundsError, WalletError
+ */
+export function fundTransaction(state: WalletState, request: FundRequest, signer: WalletSigner): BuiltTransaction {
+  const { outputs, feeratePerKw, reserveSat = 0n } = request
+  checkFeerate(feeratePerKw)
+  checkOutputs(outputs)
+  const select = {
+    shape: shapeOf([], outputs),
+    targetSat: outputs.reduce((s, o) => s + o.amountSat, 0n),
+    feeratePerKw,
+    reserveSat,
+  }
+  const spendable = unspentCoins(state)
+  const selection = request.coins
+    ? selectCoins({
+        ...select,
+        ownedSat: owned(spendable),
+        required: pickCoins(spendable, request.coins),
+        candidates: [],
+      })
+    : selectSpendable(spendable, select)
+  return finish(state, { selection, outputs, owner: request.owner, signer })
+}
+
+export interface SweepRequest {
+  /** Where everything goes. */
+  readonly scriptPubKey: Uint8Array
+  readonly feeratePerKw: number
+  readonly owner: string
+  /** Kept back, in an output of its own. */
+  readonly reserveSat?: Sat
+}
+
+/**
+ * Spends every coin that is worth its input to one script, the fee taken off.
+ * @throws WalletError NOTHING_TO_SPEND, InsufficientFundsError
+ */
+export function sweepWallet(state: WalletState, request: SweepRequest, signer: WalletSigner): BuiltTransaction {
+  const { scriptPubKey, feeratePerKw, reserveSat = 0n, owner } = request
+  checkFeerate(feeratePerKw)
+  const coins = unspentCoins(state)
+    .filter((v) => v.status === 'spendable' && v.coin.amountSat > feeOf(P2WPKH_INPUT_WEIGHT, feeratePerKw))
+    .map((v) => v.coin)
+  if (coins.length === 0) throw new WalletError('NOTHING_TO_SPEND', 'the wallet has no coin that is worth its fee')
+  const kept = reserveSat > CHANGE_DUST_SAT ? reserveSat : reserveSat > 0n ? CHANGE_DUST_SAT : 0n
+  const shape = shapeOf([], [{ amountSat: 0n as Sat, scriptPubKey }])
+  const weight = shapeWeight({
+    inputs: coins.length,
+    inputsWeight: coins.length * P2WPKH_INPUT_WEIGHT,
+    outputs: kept > 0n ? 2 : 1,
+    outputsWeight: shape.outputsWeight + (kept > 0n ? P2WPKH_OUTPUT_WEIGHT : 0),
+  })
+  const total = coins.reduce((s, c) => s + c.amountSat, 0n)
+  const feeSat = feeOf(weight, feeratePerKw)
+  const amountSat = total - feeSat - kept
+  const least = dustThreshold(scriptPubKey)
+  if (amountSat < least) throw new InsufficientFundsError(least + feeSat, total > kept ? total - kept : 0n, kept)
+  const outputs = [{ amountSat: amountSat as Sat, scriptPubKey }]
+  const selection = { coins, feeSat: feeSat as Sat, changeSat: kept > 0n ? (kept as Sat) : null }
+  return finish(state, { selection, outputs, owner, signer })
+}
+
+export interface AddFeesRequest {
+  /** Signed with SIGHASH_SINGLE | SIGHASH_ANYONECANPAY: its inputs and outputs keep their places. */
+  readonly tx: Transaction
+  readonly feeratePerKw: number
+  readonly owner: string
+  /** Fee that it pays by itself; 0 for an HTLC transaction of a channel with anchors. */
+  readonly paidSat?: Sat
+}
+
+/**
+ * Adds inputs of ours, and change, behind those of a transaction that pays too little: the whole of it then has the feerate.
+ * The reserve is for this, hence none is kept back here.
+ * @throws InsufficientFundsError, WalletError
+ * @source BOLT 3 §htlc-timeout-and-htlc-success-transactions (option_anchors)
+ */
+export function addFees(state: WalletState, request: AddFeesRequest, signer: WalletSigner): BuiltTransaction {
+  const { tx, feeratePerKw, owner, paidSat = 0n } = request
+  checkFeerate(feeratePerKw)
+  const outputsWeight = tx.outputs.reduce((s, o) => s + outputWeight(o), 0)
+  const shape = { inputs: tx.inputs.length, inputsWeight: 0, outputs: tx.outputs.length, outputsWeight }
+  const inputsWeight = weightOf(tx) - shapeWeight(shape)
+  if (paidSat >= feeOf(weightOf(tx), feeratePerKw)) {
+    return { state, tx, txid: txidOf(tx), outputIndexes: [], feeSat: paidSat as Sat, changeSat: null, coins: [] }
+  }
+  const select = { shape: { ...shape, inputsWeight }, targetSat: -paidSat, feeratePerKw }
+  const selection = selectSpendable(unspentCoins(state), select)
+  return finish(state, { selection, outputs: [], owner, signer, base: tx, paidSat })
+}
+
+/** What to keep back so that channels with anchors can be closed at any time, for a number of such channels. */
+export function anchorReserve(channels: number): Sat {
+  return BigInt(Math.min(channels, RESERVE_CHANNELS) * RESERVE_PER_CHANNEL_SAT) as Sat
+}
+const RESERVE_PER_CHANNEL_SAT = 10_000
+const RESERVE_CHANNELS = 10
+
+function checkFeerate(feeratePerKw: number): void {
+  if (Number.isInteger(feeratePerKw) && feeratePerKw >= FEERATE_FLOOR && feeratePerKw <= FEERATE_CEILING) return
+  const range = `${FEERATE_FLOOR} – ${FEERATE_CEILING} sat per 1,000 weight units`
+  throw new WalletError('INVALID_FEERATE', `feerate ${feeratePerKw}: expected a whole number within ${range}`)
+}
+
+function checkOutputs(outputs: readonly TxOutput[]): void {
+  if (outputs.length === 0) throw new WalletError('NOTHING_TO_SPEND', 'no output is given: say what to pay')
+  outputs.forEach(({ amountSat, scriptPubKey }, i) => {
+    const least = dustThreshold(scriptPubKey)
+    if (amountSat >= least) return
+    throw new WalletError('DUST_OUTPUT', `output ${i} of ${amountSat} sat is not relayed: send at least ${least} sat`)
+  })
+}
+
+function shapeOf(inputs: readonly Coin[], outputs: readonly TxOutput[]): TxShape {
+  return {
+    inputs: inputs.length,
+    inputsWeight: inputs.length * P2WPKH_INPUT_WEIGHT,
+    outputs: outputs.length,
+    outputsWeight: outputs.reduce((s, o) => s + outputWeight(o), 0),
+  }
+}
+
+function pickCoins(views: readonly CoinView[], wanted: readonly Outpoint[]): readonly Coin[] {
+  const byOutpoint = new Map(views.map((v) => [outpointKey(v.coin.outpoint), v]))
+  return [...new Set(wanted.map(outpointKey))].map((key) => {
+    const view = byOutpoint.get(key)
+    if (!view) throw new WalletError('UNKNOWN_COIN', `${key} is not an unspent output of this wallet`)
+    if (view.status !== 'spendable') throw new WalletError('COIN_NOT_SPENDABLE', `${key} is ${view.status}`)
+    return view.coin
+  })
+}
+
+/** Everything that could be spent now, whether it is selected or not. */
+const owned = (views: readonly CoinView[]): bigint =>
+  views.reduce((s, v) => (v.status === 'spendable' ? s + v.coin.amountSat : s), 0n)
+
+type SelectBy = Omit<SelectRequest<Coin>, 'candidates' | 'ownedSat'>
+
+/** Confirmed coins if they are enough, our own unconfirmed change only if not. */
+function selectSpendable(views: readonly CoinView[], select: SelectBy): Selection<Coin> {
+  const spendable = views.filter((v) => v.status === 'spendable')
+  const ownedSat = owned(views)
+  const confirmed = spendable.filter((v) => v.coin.height !== null)
+  if (confirmed.length < spendable.length) {
+    try {
+      return selectCoins({ ...select, ownedSat, candidates: confirmed.map((v) => v.coin) })
+    } catch (e) {
+      if (!(e instanceof WalletError)) throw e
+    }
+  }
+  return selectCoins({ ...select, ownedSat, candidates: spendable.map((v) => v.coin) })
+}
+
+interface Plan {
+  readonly selection: Selection<Coin>
+  readonly outputs: readonly TxOutput[]
+  readonly owner: string
+  readonly signer: WalletSigner
+  /** Whose inputs and outputs come first, as they are. */
+  readonly base?: Transaction
+  /** Fee that `base` pays by itself. */
+  readonly paidSat?: bigint
+}
+
+function finish(state: WalletState, plan: Plan): BuiltTransaction {
+  const { selection, outputs, owner, signer, base, paidSat = 0n } = plan
+  const { feeSat, changeSat } = selection
+  const coins = [...selection.coins].sort(byOutpoint)
+  let after = lockCoins(
+    state,
+    coins.map((c) => c.outpoint),
+    owner,
+  )
+  const requested = outputs.map((o) => ({ ...o }))
+  const added: TxOutput[] = [...requested]
+  if (changeSat !== null) {
+    const change = issueAddress(after, CHANGE)
+    after = change.state
+    added.push({ amountSat: changeSat, scriptPubKey: change.scriptPubKey })
+  }
+  added.sort(byAmountThenScript)
+  const first = base?.inputs.length ?? 0
+  const unsigned: Transaction = {
+    version: base?.version ?? 2,
+    inputs: [...(base?.inputs ?? []), ...coins.map((c) => unsignedInput(c.outpoint, SEQUENCE))],
+    outputs: [...(base?.outputs ?? []), ...added],
+    lockTime: base?.lockTime ?? state.height,
+  }
+  const tx = signInputs(unsigned, new Map(coins.map((coin, i) => [first + i, coin])), signer)
+  const outputIndexes = requested.map((o) => tx.outputs.indexOf(o))
+  checkConserved({ coins, outputs: added, feeSat, paidSat })
+  return { state: after, tx, txid: txidOf(tx), outputIndexes, feeSat, changeSat, coins }
+}
+
+/** BIP 69 */
+function byOutpoint({ outpoint: a }: Coin, { outpoint: b }: Coin): number {
+  if (a.txid !== b.txid) return a.txid < b.txid ? -1 : 1
+  return a.index - b.index
+}
+
+/** BIP 69 */
+function byAmountThenScript(a: TxOutput, b: TxOutput): number {
+  if (a.amountSat !== b.amountSat) return a.amountSat < b.amountSat ? -1 : 1
+  return compareBytes(a.scriptPubKey, b.scriptPubKey)
+}
+
+interface Account {
+  readonly coins: readonly Coin[]
+  readonly outputs: readonly TxOutput[]
+  readonly feeSat: bigint
+  readonly paidSat: bigint
+}
+
+/** Nothing is signed away by a slip of the arithmetic. */
+function checkConserved({ coins, outputs, feeSat, paidSat }: Account): void {
+  const spent = coins.reduce((s, c) => s + c.amountSat, 0n)
+  const paid = outputs.reduce((s, o) => s + o.amountSat, 0n)
+  if (spent + paidSat === paid + feeSat) return
+  throw new InvariantError(`transaction spends ${spent} + ${paidSat} sat, pays ${paid} sat and ${feeSat} sat of fee`)
+}

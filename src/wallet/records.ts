@@ -1,0 +1,67 @@
+import { type BlockHash, outpointKey, type Txid } from '../base/ids.ts'
+import { settleAll } from './coins.ts'
+import type { WalletAccount } from './keys.ts'
+import { type Coin, emptyWallet, indexSpends, scriptsFor, type WalletState, type WalletTx } from './state.ts'
+
+/** One stored record: plain data under a key of the wallet's own; without a value it is to be deleted. */
+export interface WalletRecord {
+  readonly key: string
+  readonly value?: WalletNumbers | Coin | WalletTx | string
+}
+
+/** Record `numbers`. The others: `coin/<outpoint>`, `tx/<txid>`, `lock/<outpoint>`. */
+interface WalletNumbers {
+  readonly height: number
+  readonly hash: BlockHash
+  readonly next: readonly [number, number]
+  readonly nextOrder: number
+}
+
+/** What to write to turn the stored wallet `before` into `after`; everything when there is none yet. */
+export function walletRecords(before: WalletState | null, after: WalletState): readonly WalletRecord[] {
+  if (before === after) return []
+  const { height, hash, next, nextOrder } = after
+  const records: WalletRecord[] = [{ key: 'numbers', value: { height, hash, next, nextOrder } }]
+  difference('coin', before?.coins, after.coins, records)
+  difference('lock', before?.locks, after.locks, records)
+  // A transaction that left memory is history: its record stays.
+  for (const [txid, entry] of after.txs) {
+    if (before?.txs.get(txid) !== entry) records.push({ key: `tx/${txid}`, value: entry })
+  }
+  return records
+}
+
+function difference<T extends Coin | string>(
+  prefix: string,
+  before: ReadonlyMap<string, T> | undefined,
+  after: ReadonlyMap<string, T>,
+  records: WalletRecord[],
+): void {
+  if (before === after) return
+  for (const [key, value] of after) if (before?.get(key) !== value) records.push({ key: `${prefix}/${key}`, value })
+  for (const key of before?.keys() ?? []) if (!after.has(key)) records.push({ key: `${prefix}/${key}` })
+}
+
+/** The wallet from all its records, in any order; null when there are none. */
+export function loadWallet(
+  account: WalletAccount,
+  records: Iterable<readonly [key: string, value: unknown]>,
+  gapLimit?: number,
+): WalletState | null {
+  const coins = new Map<string, Coin>()
+  const txs = new Map<Txid, WalletTx>()
+  const locks = new Map<string, string>()
+  let numbers: WalletNumbers | null = null
+  for (const [key, value] of records) {
+    if (key === 'numbers') numbers = value as WalletNumbers
+    else if (key.startsWith('coin/')) coins.set(outpointKey((value as Coin).outpoint), value as Coin)
+    else if (key.startsWith('tx/')) txs.set((value as WalletTx).txid, value as WalletTx)
+    else if (key.startsWith('lock/')) locks.set(key.slice('lock/'.length), value as string)
+  }
+  if (!numbers) return null
+  const spends = new Map<string, readonly Txid[]>()
+  for (const { txid, tx } of txs.values()) indexSpends(spends, txid, tx)
+  const empty = emptyWallet({ account, tip: numbers, ...(gapLimit === undefined ? {} : { gapLimit }) })
+  const state = { ...empty, ...numbers, coins, txs, locks, spends }
+  return settleAll({ ...state, scripts: scriptsFor(state) })
+}

@@ -1,0 +1,153 @@
+import { outpointKey, type Txid } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import { COINBASE_MATURITY, type Coin, isCoinbase, type WalletState, type WalletTx } from './state.ts'
+
+/** Answers about one state; each transaction is judged once. */
+export interface Judge {
+  /** It may still confirm, or has. A transaction that has left memory is settled, hence alive. */
+  isAlive(txid: Txid): boolean
+  /** Unconfirmed, and made of nothing but our own trusted coins: nobody else can undo it. */
+  isTrusted(txid: Txid): boolean
+  isSpent(coin: Coin): boolean
+}
+
+export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Judge {
+  const alive = new Map<Txid, boolean>()
+  const trusted = new Map<Txid, boolean>()
+
+  const isAlive = (txid: Txid): boolean => {
+    const entry = state.txs.get(txid)
+    if (!entry || entry.height !== null) return true
+    let verdict = alive.get(txid)
+    if (verdict === undefined) {
+      verdict =
+        !entry.abandoned &&
+        entry.conflictHeight === null &&
+        !isCoinbase(entry.tx) &&
+        !isSuperseded(state, entry) &&
+        entry.tx.inputs.every((i) => isAlive(i.txid))
+      alive.set(txid, verdict)
+    }
+    return verdict
+  }
+
+  const isTrusted = (txid: Txid): boolean => {
+    const entry = state.txs.get(txid)
+    if (!entry) return false
+    let verdict = trusted.get(txid)
+    if (verdict === undefined) {
+      verdict = entry.tx.inputs.every((input) => {
+        const coin = state.coins.get(outpointKey(input))
+        return coin !== undefined && (coin.height !== null || isTrusted(input.txid))
+      })
+      trusted.set(txid, verdict)
+    }
+    return verdict
+  }
+
+  return {
+    isAlive,
+    isTrusted,
+    isSpent: (coin) => (state.spends.get(outpointKey(coin.outpoint)) ?? []).some(isAlive),
+  }
+}
+
+/** Another unconfirmed transaction that spends one of the same outputs came later. */
+function isSuperseded(state: Pick<WalletState, 'txs' | 'spends'>, entry: WalletTx): boolean {
+  return entry.tx.inputs.some((input) =>
+    (state.spends.get(outpointKey(input)) ?? []).some((other) => {
+      const rival = state.txs.get(other)
+      return rival !== undefined && rival.order > entry.order && rival.conflictHeight === null && !rival.abandoned
+    }),
+  )
+}
+
+export type CoinStatus =
+  | 'spendable'
+  /** Reserved by a transaction that is being made. */
+  | 'locked'
+  /** A coinbase output with fewer than 100 confirmations. */
+  | 'immature'
+  /** Unconfirmed, and somebody else could still undo it. */
+  | 'unconfirmed'
+
+export interface CoinView {
+  readonly coin: Coin
+  readonly status: CoinStatus
+  readonly confirmations: number
+}
+
+/** Every unspent output, in no particular order. */
+export function unspentCoins(state: WalletState): readonly CoinView[] {
+  const { isAlive, isTrusted, isSpent } = judge(state)
+  const views: CoinView[] = []
+  for (const [key, coin] of state.coins) {
+    if (!isAlive(coin.outpoint.txid) || isSpent(coin)) continue
+    const confirmations = coin.height === null ? 0 : state.height - coin.height + 1
+    const status = (): CoinStatus => {
+      if (state.locks.has(key)) return 'locked'
+      if (coin.height === null) return isTrusted(coin.outpoint.txid) ? 'spendable' : 'unconfirmed'
+      // Spendable in the next block when it is 100 deep by then.
+      return coin.coinbase && confirmations < COINBASE_MATURITY ? 'immature' : 'spendable'
+    }
+    views.push({ coin, status: status(), confirmations })
+  }
+  return views
+}
+
+/** Each unspent satoshi is in exactly one of the first four. */
+export interface WalletBalance {
+  /** Confirmed and free to spend. */
+  readonly confirmedSat: Sat
+  readonly unconfirmedSat: Sat
+  readonly immatureSat: Sat
+  readonly lockedSat: Sat
+  /** What can be spent now: confirmed, and our own change. */
+  readonly spendableSat: Sat
+}
+
+export function walletBalance(state: WalletState): WalletBalance {
+  let [confirmed, unconfirmed, immature, locked, spendable] = [0n, 0n, 0n, 0n, 0n]
+  for (const { coin, status } of unspentCoins(state)) {
+    if (status === 'spendable') spendable += coin.amountSat
+    if (status === 'locked') locked += coin.amountSat
+    else if (status === 'immature') immature += coin.amountSat
+    else if (coin.height === null) unconfirmed += coin.amountSat
+    else confirmed += coin.amountSat
+  }
+  return {
+    confirmedSat: confirmed as Sat,
+    unconfirmedSat: unconfirmed as Sat,
+    immatureSat: immature as Sat,
+    lockedSat: locked as Sat,
+    spendableSat: spendable as Sat,
+  }
+}
+
+/** What should be broadcast again after a start, after a reorganisation and now and then; parents before children. */
+export function unconfirmed(state: WalletState): readonly Transaction[] {
+  const { isAlive } = judge(state)
+  const waiting = [...state.txs.values()].filter((t) => t.height === null && isAlive(t.txid))
+  const done = new Set<Txid>()
+  const sorted: Transaction[] = []
+  const visit = (entry: WalletTx): void => {
+    if (done.has(entry.txid)) return
+    done.add(entry.txid)
+    for (const input of entry.tx.inputs) {
+      const parent = state.txs.get(input.txid)
+      if (parent && parent.height === null) visit(parent)
+    }
+    sorted.push(entry.tx)
+  }
+  for (const entry of waiting.sort((a, b) => a.order - b.order)) visit(entry)
+  return sorted
+}
+
+export type WalletTxStatus = 'confirmed' | 'unconfirmed' | 'replaced' | 'abandoned'
+
+export function statusOf(state: WalletState, entry: WalletTx): WalletTxStatus {
+  if (entry.height !== null) return 'confirmed'
+  if (entry.abandoned) return 'abandoned'
+  return judge(state).isAlive(entry.txid) ? 'unconfirmed' : 'replaced'
+}
