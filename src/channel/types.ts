@@ -2,6 +2,7 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../wire/registry.ts'
+import type { HtlcStage } from './onchain/claims.ts'
 import type { ChannelState, RevokedHtlc } from './state.ts'
 
 /** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
@@ -157,7 +158,14 @@ export interface RelayPolicy {
 export type Effect =
   | { readonly tag: 'send'; readonly message: ChannelMessage }
   /** `addFees`: a zero-fee HTLC transaction that the wallet must add inputs to, at this many sat per kw (BOLT 3, option_anchors). */
-  | { readonly tag: 'broadcast'; readonly tx: Transaction; readonly purpose: TxPurpose; readonly addFees?: number }
+  | {
+      readonly tag: 'broadcast'
+      readonly tx: Transaction
+      readonly purpose: TxPurpose
+      readonly addFees?: number
+      /** With addFees: what `signHtlcTx` (onchain/claims.ts) signs the transaction with once the wallet's inputs are in it. */
+      readonly signAgain?: { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }
+    }
   /** Build and sign (but do not broadcast) a transaction paying amountSat to the funding script; answer with `funded`. */
   | { readonly tag: 'fund'; readonly amountSat: Sat; readonly scriptPubKey: Uint8Array; readonly feeratePerKw: number }
   /** The funding transaction will never be broadcast: its coins are free again. */
