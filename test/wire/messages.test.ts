@@ -83,6 +83,23 @@ describe('wire messages, byte by byte', () => {
   })
 })
 
+describe('BOLT 1 §type-length-value-format: lengths', () => {
+  it.each([0, 252, 253, 254, 255, 256, 60_000])('a value of %i bytes has the shortest length in front', (n) => {
+    const value = new Uint8Array(n).fill(9)
+    const open = {
+      ...fc.sample(messageNamed('open_channel'), 1)[0]!,
+      upfrontShutdownScript: value,
+      channelType: fromHex('1000'),
+    }
+    const tlvs = encodeTlvRecords([
+      { type: 0n, value },
+      { type: 1n, value: fromHex('1000') },
+    ])
+    expect(toHex(encodeMessage(open)).endsWith(toHex(tlvs))).toBe(true)
+    expect(decodeMessage(encodeMessage(open))).toEqual(open)
+  })
+})
+
 describe('BOLT 1 §fundamental-types: amounts', () => {
   const at = (offset: number, value: bigint): Uint8Array => {
     const bytes = fromHex(addHex)
@@ -133,7 +150,8 @@ describe('bad messages', () => {
   })
 
   it('a TLV whose value is shorter or longer than its type is refused', () => {
-    for (const tail of ['00200200', `0022${'02'.repeat(34)}`, '0000']) {
+    const withValidRecordInside = `0023${'02'.repeat(33)}2100`
+    for (const tail of ['00200200', `0022${'02'.repeat(34)}`, '0000', withValidRecordInside]) {
       expect(reasonOf(() => decodeMessage(fromHex(addHex + tail)))).toBe('tlv')
     }
   })
