@@ -16,6 +16,7 @@ import { encodeMessage, type Message } from '../wire/registry.ts'
 import { type Act, type ActDone, answerActs, dialActs } from './acts.ts'
 import type { Clock } from './clock.ts'
 import { PeerError, type PeerErrorCode } from './errors.ts'
+import { observedAddress } from './observedAddress.ts'
 import {
   nextTick,
   openSession,
@@ -225,7 +226,9 @@ export class PeerConnection {
       reader: createReader(keys.receiveKey, keys.chainingKey),
     }
     this.#limitPhase(this.#config.limits.initTimeoutMs, 'the exchange of init')
-    this.#write([encodeMessage(ourInit(this.#config))])
+    const { remoteAddress = '', remotePort = 0 } = this.#socket
+    const theirAddress = this.inbound ? observedAddress(remoteAddress, remotePort) : undefined
+    this.#write([encodeMessage(ourInit(this.#config, theirAddress))])
   }
 
   /** Feeds whole acts to the handshake; returns what is left for the transport. */

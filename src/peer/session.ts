@@ -1,6 +1,7 @@
 import { EMPTY, printable, toHex, utf8 } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
+import type { NetworkAddress } from '../wire/address.ts'
 import { WireError } from '../wire/errors.ts'
 import { checkFeatures, combineFeatures } from '../wire/features.ts'
 import type { Init, Ping, Pong, Warning } from '../wire/messages/control.ts'
@@ -53,12 +54,13 @@ export function openSession(now: number, limits: PeerLimits): Session {
   return { features: null, heardAt: now, pingedAt: now, pongDue: null, pings }
 }
 
-/** BOLT 1 §the-init-message: the first message of every connection. */
-export const ourInit = (c: SessionConfig): Init => ({
+/** BOLT 1 §the-init-message: the first message of every connection. @param theirAddress as we see it, to tell them */
+export const ourInit = (c: SessionConfig, theirAddress?: NetworkAddress): Init => ({
   type: 'init',
   globalFeatures: EMPTY,
   features: c.features,
   networks: [c.chainHash],
+  ...(theirAddress && { remoteAddress: theirAddress }),
 })
 
 /** A warning about the connection as a whole. */

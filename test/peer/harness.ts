@@ -126,6 +126,7 @@ export class RawPeer {
 
   private constructor(socket: Socket) {
     this.socket = socket
+    socket.setNoDelay(true)
     socket.on('error', () => undefined)
     socket.on('close', () => {
       this.closed = true
