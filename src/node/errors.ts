@@ -29,3 +29,10 @@ export class ServiceError extends FulmenError {
     super(code, message, options)
   }
 }
+
+/** The configuration cannot be used; `message` names the option, where it came from and what is wrong. */
+export class ConfigError extends FulmenError {
+  constructor(message: string) {
+    super('CONFIG_INVALID', message)
+  }
+}

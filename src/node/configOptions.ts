@@ -1,0 +1,169 @@
+import { utf8 } from '../base/bytes.ts'
+import { isNetwork, type Network } from '../bitcoin/networks.ts'
+import { ConfigError } from './errors.ts'
+
+export interface Endpoint {
+  /** A name or an address, IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+export type ChainConfig =
+  | { readonly kind: 'embedded' }
+  /** Bitcoin Core or what speaks its JSON-RPC; the URL holds user and password. */
+  | { readonly kind: 'bitcoind'; readonly url: string }
+
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** An option of `fulmen start`: also FULMEN_… in the environment and a key of fulmen.toml. */
+export interface ConfigOption<T> {
+  /** How `--help` writes its value; null for a switch. */
+  readonly placeholder: string | null
+  readonly describe: string
+  /** As text, as a user would write it; null: none. */
+  readonly fallback: string | null
+  /** @throws ConfigError saying what is wrong with the text */
+  readonly read: (text: string) => T
+  /** What may be shown of the value. */
+  readonly mask?: (text: string) => string
+}
+
+const wrong = (why: string): never => {
+  throw new ConfigError(why)
+}
+
+/** Loopback addresses and the name that stands for them. */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** `host:port` or `[v6]:port`; port 0 takes a free one. */
+export function readEndpoint(text: string): Endpoint {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (!match || port > 65_535) return wrong(`expected host:port (IPv6 in brackets), got "${text}"`)
+  return { host: match[1] ?? match[2] ?? '', port }
+}
+
+const readNetwork = (text: string): Network => {
+  if (text === 'bitcoin' || text === 'mainnet' || text === 'main') {
+    return wrong(
+      'bitcoin is refused: this version has not had the safety work that real money needs; use regtest, signet or testnet',
+    )
+  }
+  return isNetwork(text) ? text : wrong(`there is no network "${text}": use regtest, signet or testnet`)
+}
+
+function readChain(text: string): ChainConfig {
+  if (text === 'embedded') return { kind: 'embedded' }
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (!url || !/^https?:$/.test(url.protocol)) return wrong('expected "embedded" or http://user:password@host:port')
+  if (!url.username || !url.password) {
+    return wrong("the Bitcoin node's address needs its RPC user and password: http://user:password@host:port")
+  }
+  return { kind: 'bitcoind', url: text }
+}
+
+function readAlias(text: string): string {
+  if (utf8(text).length > 32) return wrong(`an alias has at most 32 bytes of UTF-8, this one has ${utf8(text).length}`)
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(text) ? wrong('an alias has no control characters') : text
+}
+
+function readBoolean(text: string): boolean {
+  if (text === 'true' || text === '1') return true
+  return text === 'false' || text === '0' ? false : wrong(`expected true or false, got "${text}"`)
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text)
+  return Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400 && text.trim() !== ''
+    ? seconds
+    : wrong(`expected whole seconds from 0 to 86400, got "${text}"`)
+}
+
+const readLogLevel = (text: string): LogLevel =>
+  LOG_LEVELS.find((level) => level === text) ?? wrong(`expected one of ${LOG_LEVELS.join(', ')}, got "${text}"`)
+
+const readPath = (text: string): string => (text === '' ? wrong('expected a path') : text)
+
+const option = <T>(o: ConfigOption<T>): ConfigOption<T> => o
+
+/** Every option, in the order that `fulmen config` shows them. */
+export const CONFIG_OPTIONS = {
+  'data-dir': option({
+    placeholder: 'DIR',
+    describe: 'where the node keeps its seed, channels and keys',
+    fallback: '~/.fulmen',
+    read: readPath,
+  }),
+  network: option({
+    placeholder: 'NAME',
+    describe: 'regtest, signet or testnet',
+    fallback: 'regtest',
+    read: readNetwork,
+  }),
+  chain: option({
+    placeholder: 'SOURCE',
+    describe: '"embedded" (regtest), or http://user:password@host:port of a Bitcoin node',
+    fallback: 'embedded',
+    read: readChain,
+    mask: (text) => text.replace(/^(\w+:\/\/[^:@/]*):.*@/, '$1:•••@'),
+  }),
+  'mine-every': option({
+    placeholder: 'SECONDS',
+    describe: 'mine a block of the embedded chain regularly; 0: only when asked',
+    fallback: '0',
+    read: readSeconds,
+  }),
+  api: option({
+    placeholder: 'HOST:PORT',
+    describe: 'where the REST API listens',
+    fallback: '127.0.0.1:9737',
+    read: readEndpoint,
+  }),
+  'api-without-tls': option({
+    placeholder: null,
+    describe: 'allow an API address that others can reach, although keys and answers travel unencrypted',
+    fallback: 'false',
+    read: readBoolean,
+  }),
+  'api-hosts': option({
+    placeholder: 'NAMES',
+    describe: 'further names by which clients may call the API, separated by commas',
+    fallback: '',
+    read: (text: string) => text.split(',').flatMap((name) => name.trim() || []),
+  }),
+  listen: option({
+    placeholder: 'HOST:PORT',
+    describe: 'where Lightning peers connect, or "none"',
+    fallback: '127.0.0.1:9735',
+    read: (text: string) => (text === 'none' ? null : readEndpoint(text)),
+  }),
+  announce: option({
+    placeholder: 'HOST:PORT,…',
+    describe: 'addresses to announce to the network, separated by commas',
+    fallback: '',
+    read: (text: string) => text.split(',').flatMap((part) => (part.trim() ? [readEndpoint(part.trim())] : [])),
+  }),
+  alias: option({
+    placeholder: 'NAME',
+    describe: 'name of the node in the network graph',
+    fallback: 'fulmen',
+    read: readAlias,
+  }),
+  'passphrase-file': option<string | null>({
+    placeholder: 'FILE',
+    describe: 'file with the passphrase that encrypts the seed',
+    fallback: null,
+    read: readPath,
+  }),
+  'log-level': option({
+    placeholder: 'LEVEL',
+    describe: LOG_LEVELS.join(', '),
+    fallback: 'info',
+    read: readLogLevel,
+  }),
+} as const
+
+export type OptionName = keyof typeof CONFIG_OPTIONS
+export type OptionValue<N extends OptionName> = ReturnType<(typeof CONFIG_OPTIONS)[N]['read']>
