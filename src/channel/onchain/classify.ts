@@ -1,0 +1,87 @@
+import { equalBytes } from '../../base/bytes.ts'
+import type { Outpoint, Txid } from '../../base/ids.ts'
+import { p2wsh } from '../../bitcoin/script.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
+import { storedSecret } from '../../crypto/shachain.ts'
+import {
+  buildLocal,
+  buildRemote,
+  buildRemoteSigned,
+  type HtlcCommitment,
+  keysFor,
+  obscuringFactorOf,
+} from '../commitments.ts'
+import type { Channel, Commitment } from '../state.ts'
+import { commitmentNumberOf } from '../tx/commitment.ts'
+import { delayedScript, toRemoteScriptPubKey } from '../tx/scripts.ts'
+import type { ChannelSigner } from '../types.ts'
+
+/** What a transaction that spends the funding output is, with what its outputs are claimed by. */
+export type Classified =
+  | {
+      readonly kind: 'local' | 'remote' | 'remote-next'
+      readonly built: HtlcCommitment
+      readonly commitment: Commitment
+    }
+  /** commitmentSecret: 32 B, the peer's. */
+  | { readonly kind: 'revoked'; readonly commitmentNumber: number; readonly commitmentSecret: Uint8Array }
+  | { readonly kind: 'local-old'; readonly commitmentNumber: number }
+  | { readonly kind: 'mutual' | 'future' | 'unknown' }
+
+/** The commitment whose funding output a transaction spends; null when it spends none of the channel's. */
+export const spentCommitment = (channel: Channel, tx: Transaction): Commitment | null =>
+  channel.commitments.active.find((c) => spends(tx, c.funding)) ?? null
+
+export const spends = (tx: Transaction, o: Outpoint): boolean =>
+  tx.inputs.some((i) => i.txid === o.txid && i.index === o.index)
+
+/**
+ * Which of the transactions that can spend the funding output this is.
+ * @param mutual what the caller knows of the scripts and fees agreed for a cooperative close
+ * @source BOLT 5 §general-nomenclature
+ */
+export function classifySpend(
+  channel: Channel,
+  spend: { readonly tx: Transaction; readonly mutual: boolean },
+  signer: ChannelSigner,
+): Classified {
+  const commitment = spentCommitment(channel, spend.tx)
+  const n = commitmentNumberOf(spend.tx, obscuringFactorOf(channel.params))
+  if (n === null || commitment === null) return { kind: spend.mutual ? 'mutual' : 'unknown' }
+
+  const txid = txidOf(spend.tx)
+  const current = currentCommitment(channel, commitment, { txid, signer })
+  if (current) return current
+  const { remote, remoteSigned, secrets } = channel.commitments
+  if (paysTo(spend.tx, ourOldScripts(channel, n, signer))) return { kind: 'local-old', commitmentNumber: n }
+  const commitmentSecret = n < remote.number ? storedSecret(secrets, n) : null
+  if (commitmentSecret) return { kind: 'revoked', commitmentNumber: n, commitmentSecret }
+  return { kind: n > (remoteSigned ?? remote).number ? 'future' : 'unknown' }
+}
+
+function currentCommitment(
+  channel: Channel,
+  commitment: Commitment,
+  { txid, signer }: { txid: Txid; signer: ChannelSigner },
+): Classified | null {
+  const local = buildLocal(channel, commitment, signer)
+  if (local.txid === txid) return { kind: 'local', built: local, commitment }
+  const remote = buildRemote(channel, commitment)
+  if (remote.txid === txid) return { kind: 'remote', built: remote, commitment }
+  const next = buildRemoteSigned(channel, commitment)
+  return next?.txid === txid ? { kind: 'remote-next', built: next, commitment } : null
+}
+
+/** What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. */
+function ourOldScripts(channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
+  const { params, commitments } = channel
+  if (n >= commitments.local.number) return []
+  const keys = keysFor(params, 'local', signer.commitmentPoint(n))
+  return [
+    p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed)),
+    toRemoteScriptPubKey(keys.counterpartyPayment, params.channelType),
+  ]
+}
+
+const paysTo = (tx: Transaction, scripts: readonly Uint8Array[]): boolean =>
+  tx.outputs.some((o) => scripts.some((s) => equalBytes(s, o.scriptPubKey)))

@@ -1,0 +1,121 @@
+import { equalBytes, toHex } from '../../base/bytes.ts'
+import { type Outpoint, outpointKey, type PaymentHash, type Txid } from '../../base/ids.ts'
+import { p2wsh } from '../../bitcoin/script.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
+import { crypto } from '../../crypto/crypto.ts'
+import { isHtlcStage, type Spend } from './claims.ts'
+import { delayedPenalty } from './outputs.ts'
+import { feeFrom } from './plan.ts'
+import type { ClosedOutput, OnchainState, SpendingTransaction } from './types.ts'
+
+const sameOutpoint = (a: Outpoint, b: { readonly txid: Txid; readonly index: number }): boolean =>
+  a.txid === b.txid && a.index === b.index
+
+/** The closing transaction is in the block of this height, and its outputs with it. */
+export const closingConfirmed = (onchain: OnchainState, height: number): OnchainState => ({
+  ...onchain,
+  closing: { ...onchain.closing, height },
+  outputs: onchain.outputs.map((o) => (o.outpoint.txid === onchain.closing.txid ? { ...o, since: height } : o)),
+})
+
+/** A confirmed transaction spends one of the outputs: that one is taken, and what it makes of HTLC outputs is watched in turn. */
+export function outputSpent(
+  onchain: OnchainState,
+  spend: { readonly outpoint: Outpoint; readonly tx: Transaction; readonly height: number },
+): OnchainState {
+  const { tx, height } = spend
+  const output = onchain.outputs.find((o) => sameOutpoint(o.outpoint, spend.outpoint))
+  if (!output) return onchain
+  const txid = txidOf(tx)
+  if (output.spent?.txid === txid && output.spent.height === height) return onchain
+  const taken = onchain.outputs.map((o) => (o === output ? { ...o, spent: { txid, height } } : o))
+  const known = new Set(taken.map((o) => outpointKey(o.outpoint)))
+  const next = secondStage(onchain, output, { tx, txid, height })
+  return {
+    ...onchain,
+    outputs: next && !known.has(outpointKey(next.outpoint)) ? [...taken, next] : taken,
+    spenders: [
+      ...onchain.spenders.filter((s) => s.txid !== txid),
+      spender(onchain, { tx, txid, height }, next !== null),
+    ],
+  }
+}
+
+interface Confirmed {
+  readonly tx: Transaction
+  readonly txid: Txid
+  readonly height: number
+}
+
+/**
+ * The delayed output of an HTLC transaction: ours to sweep, or in a revoked commitment ours to punish. It has the index of the
+ * input that spends the HTLC, also when an HTLC transaction was put together with others (SIGHASH_SINGLE).
+ */
+function secondStage(
+  onchain: OnchainState,
+  output: ClosedOutput,
+  { tx, txid, height }: Confirmed,
+): ClosedOutput | null {
+  const index = tx.inputs.findIndex((i) => sameOutpoint(output.outpoint, i))
+  const made = tx.outputs[index]
+  const next = stageSpend(onchain, output.spend)
+  if (!made || !next || !equalBytes(made.scriptPubKey, p2wsh(next.witnessScript))) return null
+  return { ...made, outpoint: { txid, index }, spend: next, htlc: null, since: height, spent: null }
+}
+
+function stageSpend(onchain: OnchainState, spend: Spend): Extract<Spend, { tag: 'delayed' | 'penalty' }> | null {
+  if (isHtlcStage(spend)) {
+    const { delayedScript, delay, commitmentPoint } = spend
+    return { tag: 'delayed', witnessScript: delayedScript, delay, commitmentPoint }
+  }
+  const punished = spend.tag === 'penalty' && spend.revocationKey !== null
+  return punished && onchain.revoked ? delayedPenalty(onchain.revoked) : null
+}
+
+/** Who spent, as far as it can be told: HTLC transactions by their output, sweeps by where they pay. */
+function spender(onchain: OnchainState, { tx, txid, height }: Confirmed, isStage: boolean): SpendingTransaction {
+  const spent = onchain.outputs.filter((o) => tx.inputs.some((i) => sameOutpoint(o.outpoint, i)))
+  const known = onchain.sweeps.some((s) => tx.inputs.some((i) => s.outpoints.includes(outpointKey(i))))
+  const penalty = spent.some((o) => o.spend.tag === 'penalty')
+  const ours = isStage ? !penalty : known && !takenByPeer(tx, spent)
+  const kind = !ours ? 'theirs' : isStage ? 'htlc' : penalty ? 'penalty' : 'sweep'
+  return { txid, kind, height, feeSat: feeFrom(tx, onchain.outputs) }
+}
+
+/** An HTLC output that we claim by its expiry and the peer by the preimage, or the other way round. */
+function takenByPeer(tx: Transaction, spent: readonly ClosedOutput[]): boolean {
+  return spent.some((o) => {
+    if (!o.htlc || o.spend.tag === 'penalty') return false
+    const byPreimage = preimageIn(tx, o.outpoint, o.htlc.paymentHash) !== null
+    return byPreimage === (o.htlc.direction === 'out')
+  })
+}
+
+/**
+ * The preimage that a spend of an HTLC output reveals; null when it has none.
+ * @source BOLT 5 §htlc-output-handling-local-commitment-local-offers
+ */
+export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHash): Uint8Array | null {
+  const input = tx.inputs.find((i) => sameOutpoint(outpoint, i))
+  return input?.witness.find((item) => item.length === 32 && toHex(crypto.sha256(item)) === hash) ?? null
+}
+
+/** Blocks above the height are undone: what they confirmed is open again. A preimage once seen stays known. */
+export function undone(onchain: OnchainState, height: number): OnchainState {
+  const above = (h: number | null): boolean => h !== null && h > height
+  const { closing } = onchain
+  const outputs: ClosedOutput[] = []
+  for (const o of onchain.outputs) {
+    const isStage = o.outpoint.txid !== closing.txid
+    if (isStage && above(o.since)) continue
+    const since = above(o.since) ? null : o.since
+    const spent = o.spent && above(o.spent.height) ? null : o.spent
+    outputs.push(since === o.since && spent === o.spent ? o : { ...o, since, spent })
+  }
+  return {
+    ...onchain,
+    closing: above(closing.height) ? { ...closing, height: null } : closing,
+    outputs,
+    spenders: onchain.spenders.filter((s) => !above(s.height)),
+  }
+}

@@ -1,0 +1,204 @@
+import { InvariantError } from '../../base/errors.ts'
+import type { Sat } from '../../base/units.ts'
+import { txidOf } from '../../bitcoin/transaction.ts'
+import { buildLocal, obscuringFactorOf, signedLocal } from '../commitments.ts'
+import type { Channel } from '../state.ts'
+import { commitmentNumberOf } from '../tx/commitment.ts'
+import type { ChannelContext, CloseKind, Effect } from '../types.ts'
+import { type Classified, classifySpend, spends, spentCommitment } from './classify.ts'
+import { closingConfirmed, outputSpent, undone } from './events.ts'
+import {
+  anchorsIn,
+  localOutputs,
+  oldLocalOutputs,
+  remoteOutputs,
+  revokedCommitment,
+  revokedHtlcOutputs,
+  revokedOutputs,
+  toRemoteOutputs,
+} from './outputs.ts'
+import { planClaims } from './plan.ts'
+import { failHtlcs, isResolved, learnPreimage } from './settle.ts'
+import type {
+  ClosedOutput,
+  ClosingKind,
+  FundingSpend,
+  OnchainInput,
+  OnchainState,
+  OnchainStep,
+  RevokedCommitment,
+} from './types.ts'
+
+const HOW: Readonly<Record<ClosingKind, CloseKind>> = {
+  mutual: 'cooperative',
+  local: 'local-force',
+  'local-old': 'local-force',
+  remote: 'remote-force',
+  'remote-next': 'remote-force',
+  future: 'remote-force',
+  unknown: 'remote-force',
+  revoked: 'revoked',
+}
+
+/**
+ * We close by force: publishes our newest commitment and goes on from there.
+ * @source BOLT 5 §failing-a-channel
+ */
+export function beginLocal(channel: Channel, ctx: ChannelContext): OnchainStep {
+  const commitment = channel.commitments.active[0]
+  if (!commitment) throw new InvariantError('a channel without a commitment')
+  const built = buildLocal(channel, commitment, ctx.signer)
+  const onchain: OnchainState = {
+    how: 'local-force',
+    closing: {
+      kind: 'local',
+      tx: signedLocal(channel, commitment, ctx),
+      txid: built.txid,
+      funding: commitment.funding,
+      feeSat: built.feeSat,
+      height: null,
+      anchorsSat: anchorsIn(channel, built.tx),
+    },
+    outputs: localOutputs(built, commitment),
+    sweeps: [],
+    failed: [],
+    spenders: [],
+    revoked: null,
+  }
+  return carryOn(channel, onchain, ctx, [notifyClosing(onchain)])
+}
+
+/**
+ * The funding output is spent in a block: by a cooperative close, by the peer's commitment, new or revoked, or by ours.
+ * @source BOLT 5
+ */
+export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: ChannelContext): OnchainStep {
+  const found = classifySpend(channel, spend, ctx.signer)
+  const commitment = spentCommitment(channel, spend.tx)
+  if (!commitment) throw new InvariantError('a transaction that spends no funding output of the channel')
+  const { tx } = spend
+  const { outputs, revoked } = claimable(channel, found, spend, ctx)
+  const onchain: OnchainState = {
+    how: HOW[found.kind],
+    closing: {
+      kind: found.kind,
+      tx,
+      txid: txidOf(tx),
+      funding: commitment.funding,
+      feeSat: (commitment.capacitySat - tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)) as Sat,
+      height: null,
+      anchorsSat: anchorsIn(channel, tx),
+    },
+    outputs,
+    sweeps: [],
+    failed: [],
+    spenders: [],
+    revoked,
+  }
+  const effects: Effect[] = [notifyClosing(onchain), ...alerts(found)]
+  return carryOn(channel, closingConfirmed(onchain, spend.height), ctx, effects)
+}
+
+function claimable(
+  channel: Channel,
+  found: Classified,
+  { tx }: FundingSpend,
+  ctx: ChannelContext,
+): { outputs: readonly ClosedOutput[]; revoked: RevokedCommitment | null } {
+  const spender = { tx, txid: txidOf(tx) }
+  switch (found.kind) {
+    case 'local':
+      return { outputs: localOutputs(found.built, found.commitment), revoked: null }
+    case 'remote':
+    case 'remote-next':
+      return { outputs: remoteOutputs(found.built), revoked: null }
+    case 'revoked': {
+      const revoked = revokedCommitment(channel, found)
+      return { outputs: revokedOutputs(channel, spender, revoked), revoked }
+    }
+    case 'local-old':
+      return { outputs: oldLocalOutputs(channel, { ...spender, ...found }, ctx.signer), revoked: null }
+    case 'mutual':
+      return { outputs: [], revoked: null }
+    default:
+      return { outputs: toRemoteOutputs(channel, spender), revoked: null }
+  }
+}
+
+const notifyClosing = ({ how, closing }: OnchainState): Effect => ({
+  tag: 'notify',
+  event: { tag: 'closing', how, txid: closing.txid },
+})
+
+/** BOLT 5 §general-requirements: the user is warned of funds that may be lost. */
+function alerts({ kind }: Classified): readonly Effect[] {
+  const detail = {
+    future: 'the peer published a commitment that is newer than our state: our own balance is claimed, HTLCs cannot be',
+    unknown:
+      'a transaction that we do not remember signing spends the channel: funds may be lost, look for a leaked key',
+    'local-old':
+      'an older commitment of ours was published, from a backup perhaps: the peer can take the whole channel',
+  }[kind as string]
+  if (detail === undefined) return []
+  const requirement =
+    'BOLT 5 §general-requirements: only the newest commitments and agreed closing transactions are published'
+  const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement, detail } as const
+  return [{ tag: 'notify', event: { tag: 'fault', fault, byPeer: kind !== 'local-old' } }]
+}
+
+/** Carries the end of a channel on by whatever happened on chain. */
+export function onchainEvent(
+  channel: Channel,
+  onchain: OnchainState,
+  input: OnchainInput,
+  ctx: ChannelContext,
+): OnchainStep {
+  switch (input.tag) {
+    case 'spent': {
+      if (!spends(input.tx, onchain.closing.funding)) {
+        const learned = learnPreimage(channel, onchain, input)
+        return carryOn(learned.channel, outputSpent(onchain, input), ctx, learned.effects)
+      }
+      if (txidOf(input.tx) === onchain.closing.txid) {
+        return carryOn(channel, closingConfirmed(onchain, input.height), ctx, [])
+      }
+      // Another transaction than the one expected won, or replaced it in a reorg. What is not a commitment was agreed.
+      const mutual = commitmentNumberOf(input.tx, obscuringFactorOf(channel.params)) === null
+      const step = fundingSpent(channel, { tx: input.tx, height: input.height, mutual }, ctx)
+      return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
+    }
+    case 'reorg': {
+      const after = undone(onchain, input.height)
+      // A revoked commitment that is undone may never come back: then ours is to be published.
+      if (after.closing.kind === 'revoked' && after.closing.height === null) return beginLocal(channel, ctx)
+      return carryOn(channel, after, ctx, [])
+    }
+    case 'revokedHtlcs': {
+      const { revoked, closing } = onchain
+      if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx, [])
+      const search = { tx: closing.tx, txid: closing.txid, revoked, found: onchain.outputs }
+      const more = revokedHtlcOutputs(channel, search, input.htlcs).map((o) => ({ ...o, since: closing.height }))
+      const outputs = [...onchain.outputs, ...more]
+      return carryOn(channel, { ...onchain, outputs, revoked: { ...revoked, loaded: true } }, ctx, [])
+    }
+    default:
+      return carryOn(channel, onchain, ctx, [])
+  }
+}
+
+/** After every input: settles HTLCs, plans claims, and says whether anything is left. */
+function carryOn(channel: Channel, onchain: OnchainState, ctx: ChannelContext, before: readonly Effect[]): OnchainStep {
+  const settled = failHtlcs(channel, onchain, ctx)
+  const plan = planClaims(channel, onchain, ctx)
+  const next: OnchainState = { ...onchain, failed: settled.failed, sweeps: plan.sweeps }
+  const load: Effect[] =
+    next.revoked && !next.revoked.loaded
+      ? [{ tag: 'loadRevokedHtlcs', commitmentNumber: next.revoked.commitmentNumber }]
+      : []
+  return {
+    channel,
+    onchain: next,
+    effects: [...before, ...load, ...settled.effects, ...plan.publish],
+    done: isResolved(channel, next, ctx),
+  }
+}

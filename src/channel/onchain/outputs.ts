@@ -1,0 +1,216 @@
+import { equalBytes } from '../../base/bytes.ts'
+import type { PaymentHash, Txid } from '../../base/ids.ts'
+import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
+import { p2wsh } from '../../bitcoin/script.ts'
+import type { Transaction } from '../../bitcoin/transaction.ts'
+import { crypto } from '../../crypto/crypto.ts'
+import { type HtlcCommitment, keysFor } from '../commitments.ts'
+import { eachHtlc } from '../htlcTable.ts'
+import type { Channel, Commitment, Htlc, HtlcAdd, RevokedHtlc } from '../state.ts'
+import type { HtlcOutput } from '../tx/commitment.ts'
+import { buildHtlcTx } from '../tx/htlc.ts'
+import { anchorScript, delayedScript, htlcScripts, toRemoteAnchorsScript, toRemoteScriptPubKey } from '../tx/scripts.ts'
+import type { ChannelSigner } from '../types.ts'
+import type { Spend } from './claims.ts'
+import type { ClosedOutput, RevokedCommitment } from './types.ts'
+
+interface Identified {
+  readonly tx: Transaction
+  readonly txid: Txid
+}
+
+/** An output as it stands in a transaction; heights come later. */
+function outputAt(
+  { tx, txid }: Identified,
+  index: number,
+  spend: Spend,
+  htlc: ClosedOutput['htlc'] = null,
+): ClosedOutput {
+  const { amountSat, scriptPubKey } = tx.outputs[index]!
+  return { outpoint: { txid, index }, amountSat, scriptPubKey, spend, htlc, since: null, spent: null }
+}
+
+/** Everything of ours in our own commitment: to_local after the delay, HTLCs by their second stage. */
+export function localOutputs(built: HtlcCommitment, commitment: Commitment): readonly ClosedOutput[] {
+  const { params } = built
+  const outputs: ClosedOutput[] = []
+  const commitmentPoint = params.keys.commitmentPoint
+  if (built.toHolder !== null && built.delayedScript) {
+    const spend: Spend = {
+      tag: 'delayed',
+      witnessScript: built.delayedScript,
+      delay: params.toSelfDelay,
+      commitmentPoint,
+    }
+    outputs.push(outputAt(built, built.toHolder, spend))
+  }
+  built.htlcs.forEach((o, i) => {
+    const spend: Spend = {
+      tag: o.offered ? 'htlc-timeout' : 'htlc-success',
+      tx: buildHtlcTx(built, o),
+      witnessScript: o.witnessScript,
+      amountSat: o.amountSat,
+      counterpartySignature: commitment.htlcSignatures[i]!,
+      channelType: params.channelType,
+      commitmentPoint,
+      cltvExpiry: o.htlc.cltvExpiry,
+      delayedScript: built.delayedScript!,
+      delay: params.toSelfDelay,
+    }
+    outputs.push(outputAt(built, o.index, spend, htlcOf(o, o.offered)))
+  })
+  return outputs
+}
+
+const htlcOf = (o: HtlcOutput<HtlcAdd>, byUs: boolean): ClosedOutput['htlc'] => ({
+  direction: byUs ? 'out' : 'in',
+  id: o.htlc.id,
+  paymentHash: o.htlc.paymentHash,
+})
+
+/** Everything of ours in a commitment of the peer: to_remote, and HTLCs directly. */
+export function remoteOutputs(built: HtlcCommitment): readonly ClosedOutput[] {
+  const { params } = built
+  const outputs: ClosedOutput[] = []
+  if (built.toCounterparty !== null) {
+    outputs.push(
+      outputAt(built, built.toCounterparty, toRemoteSpend(params.keys.counterpartyPayment, params.channelType)),
+    )
+  }
+  for (const o of built.htlcs) {
+    const spend: Spend = {
+      tag: o.offered ? 'claim-preimage' : 'claim-timeout',
+      witnessScript: o.witnessScript,
+      commitmentPoint: params.keys.commitmentPoint,
+      channelType: params.channelType,
+      cltvExpiry: o.htlc.cltvExpiry,
+    }
+    outputs.push(outputAt(built, o.index, spend, htlcOf(o, !o.offered)))
+  }
+  return outputs
+}
+
+const toRemoteSpend = (payment: Uint8Array, type: Channel['params']['channelType']): Spend => ({
+  tag: 'to-remote',
+  witnessScript: type === 'anchors' ? toRemoteAnchorsScript(payment) : null,
+})
+
+const indexOfScript = (tx: Transaction, script: Uint8Array): number =>
+  tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, script))
+
+/** Our to_remote in any commitment of the peer, found by its script alone: the payment key never changes. */
+export function toRemoteOutputs(channel: Channel, spender: Identified): readonly ClosedOutput[] {
+  const { channelType, local } = channel.params
+  const payment = local.basepoints.paymentBasepoint
+  const index = indexOfScript(spender.tx, toRemoteScriptPubKey(payment, channelType))
+  return index < 0 ? [] : [outputAt(spender, index, toRemoteSpend(payment, channelType))]
+}
+
+/** Our to_local in an older commitment of ours, unless the peer takes it first. */
+export function oldLocalOutputs(
+  channel: Channel,
+  spend: Identified & { readonly commitmentNumber: number },
+  signer: ChannelSigner,
+): readonly ClosedOutput[] {
+  const commitmentPoint = signer.commitmentPoint(spend.commitmentNumber)
+  const keys = keysFor(channel.params, 'local', commitmentPoint)
+  const delay = channel.params.remote.toSelfDelay
+  const witnessScript = delayedScript(keys.revocation, delay, keys.holderDelayed)
+  const index = indexOfScript(spend.tx, p2wsh(witnessScript))
+  return index < 0 ? [] : [outputAt(spend, index, { tag: 'delayed', witnessScript, delay, commitmentPoint })]
+}
+
+/** What is needed to punish a revoked commitment. */
+export function revokedCommitment(
+  channel: Channel,
+  found: { readonly commitmentNumber: number; readonly commitmentSecret: Uint8Array },
+): RevokedCommitment {
+  const keys = keysFor(channel.params, 'remote', crypto.publicKey(found.commitmentSecret))
+  return {
+    ...found,
+    delayedScript: delayedScript(keys.revocation, channel.params.local.toSelfDelay, keys.holderDelayed),
+    loaded: false,
+  }
+}
+
+/** The penalty on a delayed output: to_local, or what an HTLC transaction of the peer pays. */
+export const delayedPenalty = (r: RevokedCommitment): Extract<Spend, { readonly tag: 'penalty' }> => ({
+  tag: 'penalty',
+  witnessScript: r.delayedScript,
+  commitmentSecret: r.commitmentSecret,
+  revocationKey: null,
+})
+
+/** In a revoked commitment: the peer's to_local, our to_remote, and the HTLCs that are still in the channel. */
+export function revokedOutputs(channel: Channel, spender: Identified, r: RevokedCommitment): readonly ClosedOutput[] {
+  const toLocal = indexOfScript(spender.tx, p2wsh(r.delayedScript))
+  const main = [
+    ...(toLocal < 0 ? [] : [outputAt(spender, toLocal, delayedPenalty(r))]),
+    ...toRemoteOutputs(channel, spender),
+  ]
+  const { outgoing, incoming } = channel.commitments
+  const stood = (h: Htlc): boolean =>
+    h.remoteFrom > 0 && h.remoteFrom <= r.commitmentNumber && (h.remoteTo === 0 || r.commitmentNumber < h.remoteTo)
+  const live = [
+    ...[...eachHtlc(outgoing)].filter(stood).map((h): PastHtlc => ({ ...h.add, direction: 'out' })),
+    ...[...eachHtlc(incoming)].filter(stood).map((h): PastHtlc => ({ ...h.add, direction: 'in' })),
+  ]
+  return [...main, ...revokedHtlcOutputs(channel, { ...spender, revoked: r, found: main }, live)]
+}
+
+interface PastHtlc {
+  readonly direction: 'in' | 'out'
+  /** Absent for one that is settled. */
+  readonly id?: bigint
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+}
+
+interface RevokedSearch extends Identified {
+  readonly revoked: RevokedCommitment
+  /** Outputs that are accounted for already. */
+  readonly found: readonly ClosedOutput[]
+}
+
+/** Finds the outputs of HTLCs in a revoked commitment by their scripts and amounts. HTLCs that were trimmed there match nothing. */
+export function revokedHtlcOutputs(
+  channel: Channel,
+  { tx, txid, revoked, found }: RevokedSearch,
+  htlcs: readonly (PastHtlc | RevokedHtlc)[],
+): readonly ClosedOutput[] {
+  const keys = keysFor(channel.params, 'remote', crypto.publicKey(revoked.commitmentSecret))
+  const scripts = htlcScripts(keys, channel.params.channelType)
+  const taken = new Set(found.map((o) => o.outpoint.index))
+  const result: ClosedOutput[] = []
+  for (const h of htlcs) {
+    const witnessScript =
+      h.direction === 'in' ? scripts.offered(h.paymentHash) : scripts.received(h.paymentHash, h.cltvExpiry)
+    const script = p2wsh(witnessScript)
+    const amountSat = msatToSatFloor(h.amountMsat)
+    const index = tx.outputs.findIndex(
+      (o, i) => !taken.has(i) && o.amountSat === amountSat && equalBytes(o.scriptPubKey, script),
+    )
+    if (index < 0) continue
+    taken.add(index)
+    const spend: Spend = {
+      tag: 'penalty',
+      witnessScript,
+      commitmentSecret: revoked.commitmentSecret,
+      revocationKey: keys.revocation,
+    }
+    const id = 'id' in h ? (h.id ?? null) : null
+    result.push(outputAt({ tx, txid }, index, spend, { direction: h.direction, id, paymentHash: h.paymentHash }))
+  }
+  return result
+}
+
+/** The value of a commitment's anchor outputs. */
+export function anchorsIn(channel: Channel, tx: Transaction): Sat {
+  const { channelType, local, remote } = channel.params
+  if (channelType !== 'anchors') return 0n as Sat
+  const scripts = [local, remote].map((side) => p2wsh(anchorScript(side.basepoints.fundingPubkey)))
+  return tx.outputs
+    .filter((o) => scripts.some((s) => equalBytes(s, o.scriptPubKey)))
+    .reduce((sum, o) => sum + o.amountSat, 0n) as Sat
+}

@@ -1,0 +1,120 @@
+import type { Outpoint } from '../../base/ids.ts'
+import type { Transaction } from '../../bitcoin/transaction.ts'
+import { resultOf } from '../htlc.ts'
+import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
+import type { Channel, Htlc } from '../state.ts'
+import type { Effect, HtlcEvent } from '../types.ts'
+import { isHtlcStage } from './claims.ts'
+import { preimageIn } from './events.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, preimageFor, readyAt } from './plan.ts'
+import type { ClosedOutput, OnchainState } from './types.ts'
+
+const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>): boolean =>
+  height !== null && ctx.blockHeight - height + 1 >= IRREVOCABLE_DEPTH
+
+/**
+ * A spend of an HTLC that we offered shows the preimage: it goes upstream at once, whatever becomes of the spend.
+ * @source BOLT 5 §htlc-output-handling-local-commitment-local-offers
+ */
+export function learnPreimage(
+  channel: Channel,
+  onchain: OnchainState,
+  spend: { readonly outpoint: Outpoint; readonly tx: Transaction },
+): { readonly channel: Channel; readonly effects: readonly Effect[] } {
+  const { outpoint, tx } = spend
+  const output = onchain.outputs.find((o) => o.outpoint.txid === outpoint.txid && o.outpoint.index === outpoint.index)
+  const none = { channel, effects: [] }
+  if (output?.htlc?.direction !== 'out' || output.htlc.id === null) return none
+  const { commitments } = channel
+  const htlc = getHtlc(commitments.outgoing, output.htlc.id)
+  const preimage = preimageIn(tx, outpoint, output.htlc.paymentHash)
+  if (!htlc || !preimage || htlc.removal?.tag === 'fulfilled') return none
+  const known: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
+  const event = resultOf(known)
+  return {
+    channel: { ...channel, commitments: { ...commitments, outgoing: replaceHtlc(commitments.outgoing, known) } },
+    effects: event ? [{ tag: 'relay', event }] : [],
+  }
+}
+
+/**
+ * HTLCs that we offered and that the peer can no longer claim: their output is ours for good, or the confirmed transaction has none
+ * for them. Each is reported once and remembered in `failed`.
+ * @source BOLT 5 §htlc-output-handling-local-commitment-local-offers
+ * @source BOLT 5 §htlc-output-handling-remote-commitment-local-offers
+ */
+export function failHtlcs(
+  channel: Channel,
+  onchain: OnchainState,
+  ctx: ClaimContext,
+): { readonly failed: readonly bigint[]; readonly effects: readonly Effect[] } {
+  if (!isDeep(onchain.closing.height, ctx)) return { failed: onchain.failed, effects: [] }
+  const outputs = new Map<bigint, ClosedOutput>()
+  for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
+  const done = new Set(onchain.failed)
+  const effects: Effect[] = []
+  for (const htlc of eachHtlc(channel.commitments.outgoing)) {
+    const { id } = htlc.add
+    if (done.has(id) || htlc.removal?.tag === 'fulfilled') continue
+    if (!isLost(htlc, outputs.get(id), onchain, ctx)) continue
+    done.add(id)
+    const event = failedEvent(htlc)
+    if (event) effects.push({ tag: 'relay', event })
+  }
+  return { failed: effects.length > 0 || done.size > onchain.failed.length ? [...done] : onchain.failed, effects }
+}
+
+/** The peer's own words when it failed the HTLC before the close, else that it ended on chain. */
+export function failedEvent(htlc: Htlc): HtlcEvent | null {
+  const told = resultOf(htlc)
+  if (told) return told
+  const { id, origin } = htlc.add
+  return origin && { tag: 'failed', id, origin, failure: { tag: 'onchain' } }
+}
+
+/** Whether the peer cannot claim the HTLC any more, the closing transaction being deep already. */
+function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: OnchainState, ctx: ClaimContext): boolean {
+  const { cltvExpiry } = htlc.add
+  const expired = ctx.blockHeight >= cltvExpiry + IRREVOCABLE_DEPTH
+  if (output) return output.spent ? isDeep(output.spent.height, ctx) : expired && isGivenUp(output, cltvExpiry, ctx)
+  // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.
+  const blind = closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
+  return !blind || expired
+}
+
+/** Nothing of the channel is left to claim, to watch or to report. */
+export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimContext): boolean {
+  if (!isDeep(onchain.closing.height, ctx)) return false
+  if (onchain.revoked && !onchain.revoked.loaded) return false
+  if (!onchain.outputs.every((o) => isSettled(channel, o, ctx))) return false
+  const failed = new Set(onchain.failed)
+  for (const htlc of eachHtlc(channel.commitments.outgoing)) {
+    if (htlc.removal?.tag !== 'fulfilled' && !failed.has(htlc.add.id)) return false
+  }
+  return true
+}
+
+/**
+ * An output that needs no more watching: spent for good, never worth its claim, or an HTLC of the peer's that we have no preimage
+ * for and that has expired.
+ */
+export function isSettled(channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean {
+  if (output.spent) return isDeep(output.spent.height, ctx)
+  const preimage = preimageFor(channel, output)
+  if (isGivenUp(output, readyAt(output, preimage), ctx)) return true
+  const { spend } = output
+  const theirs = spend.tag === 'claim-preimage' || (isHtlcStage(spend) && spend.tag === 'htlc-success')
+  return theirs && preimage === null && ctx.blockHeight >= spend.cltvExpiry + IRREVOCABLE_DEPTH
+}
+
+/** What is known for good of the HTLCs that we offered: the same events again, for the payments after a restart. */
+export function onchainResults(channel: Channel, onchain: OnchainState): readonly HtlcEvent[] {
+  const failed = new Set(onchain.failed)
+  const events: HtlcEvent[] = []
+  for (const htlc of eachHtlc(channel.commitments.outgoing)) {
+    const event =
+      htlc.removal?.tag === 'fulfilled' ? resultOf(htlc) : failed.has(htlc.add.id) ? failedEvent(htlc) : null
+    if (event) events.push(event)
+  }
+  return events
+}

@@ -1,0 +1,111 @@
+import type { Txid } from '../../base/ids.ts'
+import type { Sat } from '../../base/units.ts'
+import { fundingScriptOf } from '../commitments.ts'
+import { getHtlc } from '../htlcTable.ts'
+import type { Channel } from '../state.ts'
+import type { CloseKind, Effect, Watch } from '../types.ts'
+import { isHtlcStage } from './claims.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isUneconomical, planClaims, preimageFor, readyAt } from './plan.ts'
+import { isResolved } from './settle.ts'
+import type { ClosedOutput, OnchainState } from './types.ts'
+
+/**
+ * What the chain watcher must look out for until everything is resolved: also what is spent already, since a reorg may bring
+ * another spend.
+ */
+export function onchainWatches(channel: Channel, onchain: OnchainState): readonly Watch[] {
+  const { local, remote } = channel.params
+  const scriptPubKey = fundingScriptOf(local, remote)
+  return [
+    { tag: 'spend', outpoint: onchain.closing.funding, scriptPubKey },
+    ...onchain.outputs.map((o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey })),
+  ]
+}
+
+/** What should be in the mempool now, and what is still to be asked for: for a restart. */
+export function onchainRebroadcasts(channel: Channel, onchain: OnchainState, ctx: ClaimContext): readonly Effect[] {
+  const { publish } = planClaims(channel, onchain, ctx)
+  const { revoked } = onchain
+  if (!revoked || revoked.loaded) return publish
+  return [{ tag: 'loadRevokedHtlcs', commitmentNumber: revoked.commitmentNumber }, ...publish]
+}
+
+/** How far the end of a channel has come, for people. */
+export interface OnchainView {
+  readonly how: CloseKind
+  readonly txid: Txid
+  readonly confirmations: number
+  readonly resolved: boolean
+  /** The closing transaction and what spent its outputs; feeSat is null where the wallet or the peer added inputs. */
+  readonly transactions: readonly {
+    readonly txid: Txid
+    readonly kind: string
+    readonly confirmed: boolean
+    readonly feeSat: Sat | null
+  }[]
+  /** In anchor outputs, and in outputs that cost more to claim than they hold. */
+  readonly unclaimedSat: Sat
+  /** Ours, but not spendable by the wallet yet: before fees. */
+  readonly pendingSat: Sat
+  /** Plain words; null when everything is resolved. */
+  readonly waitsFor: string | null
+}
+
+export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: ClaimContext): OnchainView {
+  const { closing, outputs, spenders } = onchain
+  const confirmations = closing.height === null ? 0 : Math.max(0, ctx.blockHeight - closing.height + 1)
+  const open = outputs.filter((o) => o.spent === null && isOurs(channel, o))
+  const [poor, rich] = [true, false].map((u) => open.filter((o) => isUneconomical(o, ctx.feerates.claim) === u))
+  const resolved = isResolved(channel, onchain, ctx)
+  return {
+    how: onchain.how,
+    txid: closing.txid,
+    confirmations,
+    resolved,
+    transactions: [
+      { txid: closing.txid, kind: closing.kind, confirmed: closing.height !== null, feeSat: closing.feeSat },
+      ...spenders.map((s) => ({ txid: s.txid, kind: s.kind, confirmed: true, feeSat: s.feeSat })),
+    ],
+    unclaimedSat: (closing.anchorsSat + total(poor!)) as Sat,
+    pendingSat: total(rich!),
+    waitsFor: resolved ? null : waitsFor(channel, onchain, ctx),
+  }
+}
+
+const total = (outputs: readonly ClosedOutput[]): Sat => outputs.reduce((sum, o) => sum + o.amountSat, 0n) as Sat
+
+/** Not an HTLC of the peer's that we have no preimage for, nor one of ours that the peer has the preimage for. */
+function isOurs(channel: Channel, o: ClosedOutput): boolean {
+  if (!o.htlc || o.spend.tag === 'penalty') return true
+  if (o.htlc.direction === 'in') return preimageFor(channel, o) !== null
+  return o.htlc.id === null || getHtlc(channel.commitments.outgoing, o.htlc.id)?.removal?.tag !== 'fulfilled'
+}
+
+function waitsFor(channel: Channel, { closing, outputs }: OnchainState, ctx: ClaimContext): string {
+  if (closing.height === null) return `the confirmation of ${closing.txid}`
+  const depths: number[] = [closing.height]
+  const heights: { height: number; what: string }[] = []
+  let claims = 0
+  for (const o of outputs) {
+    if (o.spent) depths.push(o.spent.height)
+    else {
+      const ready = readyAt(o, preimageFor(channel, o))
+      const what = delayName(o)
+      if (ready === null) heights.push({ height: expiryOf(o), what: 'the expiry of an HTLC of the peer' })
+      else if (ready > ctx.blockHeight) heights.push({ height: ready, what })
+      else if (!isUneconomical(o, ctx.feerates.claim)) claims++
+    }
+  }
+  if (claims > 0)
+    return claims === 1 ? 'the confirmation of a claim' : `the confirmation of claims on ${claims} outputs`
+  const next = heights.sort((a, b) => a.height - b.height)[0]
+  if (next) return `${next.what} at height ${next.height}`
+  const least = Math.min(...depths.map((h) => ctx.blockHeight - h + 1))
+  return `${Math.max(0, least)} of ${IRREVOCABLE_DEPTH} confirmations`
+}
+
+const delayName = (o: ClosedOutput): string =>
+  o.spend.tag === 'delayed' ? 'the end of our own delay' : 'the expiry of an HTLC'
+
+const expiryOf = ({ spend }: ClosedOutput): number =>
+  isHtlcStage(spend) || spend.tag === 'claim-preimage' || spend.tag === 'claim-timeout' ? spend.cltvExpiry : 0
