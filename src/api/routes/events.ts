@@ -67,7 +67,7 @@ export function eventRoutes(app: App, { events, tickets }: ApiContext): void {
         throw badField('header', '/accept', 'expected text/event-stream, or an upgrade to a WebSocket')
       }
       const { accepts, since } = wishes(request)
-      const sink = serverSentSink(reply)
+      const sink = serverSentSink(reply, since ?? events.lastId)
       reply.raw.on('close', events.subscribe(sink, accepts, since))
     },
     wsHandler: (socket: WebSocketLike, request) => {
@@ -121,7 +121,8 @@ function webSocketSink(socket: WebSocketLike): EventSink {
   }
 }
 
-function serverSentSink(reply: FastifyReply): EventSink {
+/** @param from id after which the stream goes on, for a client whose connection breaks before the first event; 0: not known */
+function serverSentSink(reply: FastifyReply, from: number): EventSink {
   reply.hijack()
   const { raw } = reply
   raw.writeHead(200, {
@@ -129,7 +130,7 @@ function serverSentSink(reply: FastifyReply): EventSink {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
   } as Record<string, string>)
-  raw.write(':\n\n')
+  raw.write(from > 0 ? `id: ${from}\n\n` : ':\n\n')
   raw.socket?.setTimeout(DEAD_AFTER_MS, () => raw.destroy())
   return {
     get closed() {

@@ -1,0 +1,22 @@
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number from the command line; digits may be grouped with `_` or `,`. */
+export function integer(text: string): number {
+  const value = Number(text.replace(/[_,]/g, ''))
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidArgumentError('Expected a whole number from 0 upwards.')
+  }
+  return value
+}
+
+export function decimal(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('Expected a number from 0 upwards.')
+  return value
+}
+
+/** Without the properties that are undefined, as request bodies want it. */
+export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
+}

@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { integer } from '../arguments.ts'
+import { fields, table } from '../output.ts'
+import { remote } from '../remote.ts'
+
+export function register(program: Command): void {
+  const chain = program
+    .command('chain')
+    .description('run the embedded chain alone, for several nodes; its subcommands look at the chain of a node')
+    .option('--rpc <host:port>', 'where its JSON-RPC listens', '127.0.0.1:18443')
+    .option('--mine-every <seconds>', 'mine a block regularly; 0: only when asked', integer, 0)
+    .action(async (_options, command: Command) => {
+      const { runChain } = await import('../runChain.ts')
+      await runChain(command.optsWithGlobals())
+    })
+  registerViews(chain)
+  chain
+    .command('mine')
+    .description('mine blocks (embedded chain and regtest)')
+    .argument('[blocks]', 'how many', integer, 1)
+    .option('--address <address>', 'pay the subsidy to this address')
+    .action(async (blocks: number, { address }: { address?: string }, command: Command) => {
+      const { client, show } = remote(command)
+      const mined = await client.chain.mine(blocks, address)
+      show(mined, () => mined.blockHashes.join('\n'))
+    })
+}
+
+function registerViews(chain: Command): void {
+  chain
+    .command('info')
+    .description('the tip, as the node sees it')
+    .action(async (_options, command: Command) => {
+      const { client, show } = remote(command)
+      const tip = await client.chain.get()
+      show(tip, () => fields(tip))
+    })
+  chain
+    .command('block')
+    .description('one block')
+    .argument('<heightOrHash>')
+    .action(async (heightOrHash: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const block = await client.chain.block(heightOrHash)
+      show(block, () => fields(block))
+    })
+  chain
+    .command('transaction')
+    .description('one transaction')
+    .argument('<txid>')
+    .action(async (txid: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const tx = await client.chain.transaction(txid)
+      show(tx, () => fields(tx))
+    })
+  chain
+    .command('fees')
+    .description('fee estimates')
+    .action(async (_options, command: Command) => {
+      const { client, show } = remote(command)
+      const items = await client.chain.fees()
+      const rows = items.map((f) => [f.targetBlocks, f.feerateSatPerVbyte])
+      show({ items }, () => table(['within blocks', 'sat per vbyte'], rows))
+    })
+}

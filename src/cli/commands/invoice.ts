@@ -1,0 +1,72 @@
+import type { Command } from 'commander'
+import type { Invoice } from '../../api/schemas.ts'
+import { given, integer } from '../arguments.ts'
+import { fields, table } from '../output.ts'
+import { remote } from '../remote.ts'
+
+const invoiceTable = (invoices: readonly Invoice[]): string =>
+  table(
+    ['payment hash', 'status', 'amount msat', 'received msat', 'description', 'created'],
+    invoices.map((i) => [i.paymentHash, i.status, i.amountMsat, i.receivedMsat, i.description, i.createdAt]),
+  )
+
+export function register(program: Command): void {
+  const invoice = program.command('invoice').description('invoices')
+  registerCreate(invoice)
+  invoice
+    .command('list')
+    .description('invoices, newest first')
+    .option('--status <status>', 'open, accepted, settled, cancelled or expired')
+    .option('--limit <n>', 'at most so many', integer, 100)
+    .option('--cursor <cursor>', 'from the page before')
+    .action(async (options, command: Command) => {
+      const { client, show } = remote(command)
+      const page = await client.invoices.list(given(options))
+      show(page, () => invoiceTable(page.items))
+    })
+  invoice
+    .command('show')
+    .description('one invoice')
+    .argument('<paymentHash>')
+    .action(async (paymentHash: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const one = await client.invoices.get(paymentHash)
+      show(one, () => fields(one))
+    })
+  invoice
+    .command('settle')
+    .description('take the payment of a hold invoice')
+    .argument('<paymentHash>')
+    .argument('<preimage>')
+    .action(async (paymentHash: string, preimage: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const settled = await client.invoices.settle(paymentHash, preimage)
+      show(settled, () => invoiceTable([settled]))
+    })
+  invoice
+    .command('cancel')
+    .description('cancel an open invoice, or give back the payment of a hold invoice')
+    .argument('<paymentHash>')
+    .action(async (paymentHash: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const cancelled = await client.invoices.cancel(paymentHash)
+      show(cancelled, () => invoiceTable([cancelled]))
+    })
+}
+
+function registerCreate(invoice: Command): void {
+  invoice
+    .command('create')
+    .description('ask for a payment; prints the text to give to the payer')
+    .argument('[amountMsat]', 'millisatoshis; without it the payer chooses', integer)
+    .option('--description <text>', 'what it is for', '')
+    .option('--expiry <seconds>', 'how long it is good for', integer)
+    .option('--payment-hash <hash>', 'hold the payment until "invoice settle" gives the preimage')
+    .action(async (amountMsat: number | undefined, o, command: Command) => {
+      const { client, show } = remote(command)
+      const { description, expiry, paymentHash } = o
+      const request = given({ amountMsat, description, expirySeconds: expiry, paymentHash })
+      const created = await client.invoices.create(request)
+      show(created, () => created.bolt11)
+    })
+}

@@ -1,0 +1,44 @@
+import type { Command } from 'commander'
+import type { Payment } from '../../api/schemas.ts'
+import { given, integer } from '../arguments.ts'
+import { fields, table } from '../output.ts'
+import { remote } from '../remote.ts'
+
+const paymentTable = (payments: readonly Payment[]): string =>
+  table(
+    ['payment hash', 'status', 'amount msat', 'fee msat', 'to', 'created'],
+    payments.map((p) => [p.paymentHash, p.status, p.amountMsat, p.feeMsat, `${p.nodeId.slice(0, 16)}…`, p.createdAt]),
+  )
+
+export function register(program: Command): void {
+  const payment = program.command('payment').description('payments')
+  payment
+    .command('list')
+    .description('payments, newest first')
+    .option('--status <status>', 'pending, succeeded or failed')
+    .option('--limit <n>', 'at most so many', integer, 100)
+    .option('--cursor <cursor>', 'from the page before')
+    .action(async (options, command: Command) => {
+      const { client, show } = remote(command)
+      const page = await client.payments.list(given(options))
+      show(page, () => paymentTable(page.items))
+    })
+  payment
+    .command('show')
+    .description('one payment, with its parts')
+    .argument('<paymentHash>')
+    .action(async (paymentHash: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const one = await client.payments.get(paymentHash)
+      show(one, () => fields(one))
+    })
+  payment
+    .command('cancel')
+    .description('stop further attempts')
+    .argument('<paymentHash>')
+    .action(async (paymentHash: string, _options, command: Command) => {
+      const { client, show } = remote(command)
+      const one = await client.payments.cancel(paymentHash)
+      show(one, () => paymentTable([one]))
+    })
+}

@@ -1,0 +1,87 @@
+import { rm } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { RunningApi } from '../../api/start.ts'
+import type { NodeConfig } from '../../node/config.ts'
+import type { NodeService } from '../../node/service.ts'
+import { writeFileAtomic } from '../../store/files.ts'
+import { CliError } from '../errors.ts'
+import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
+import { notice, show } from '../output.ts'
+import { apiUrlFile } from '../remote.ts'
+import { stopSignal } from '../signals.ts'
+
+export function register(program: Command): void {
+  addNodeOptions(program.command('start').description('run a node until SIGTERM or Ctrl-C')).action(
+    async (_options, command: Command) => {
+      const { config, warnings } = nodeConfig(command)
+      for (const warning of warnings) notice(`warning: ${warning}`)
+      await run(config, command.optsWithGlobals().json === true)
+    },
+  )
+}
+
+async function run(config: NodeConfig, json: boolean): Promise<void> {
+  const stopped = stopSignal()
+  const { startNode } = await import('../../node/start.ts')
+  const node = await startNode(config)
+  try {
+    const api = await serve(node.service, config)
+    await writeFileAtomic(apiUrlFile(config.dataDir), `${api.url}\n`)
+    try {
+      announce(api, node, config, json)
+      await stopped
+    } finally {
+      await rm(apiUrlFile(config.dataDir), { force: true })
+      await api.stop()
+    }
+  } finally {
+    await node.stop()
+  }
+}
+
+async function serve(service: NodeService, config: NodeConfig): Promise<RunningApi> {
+  const { startApi } = await import('../../api/start.ts')
+  const { api, apiHosts, dataDir } = config
+  try {
+    return await startApi(service, {
+      host: api.host,
+      port: api.port,
+      hosts: apiHosts,
+      dataDir,
+      onInternalError: (error, { method, route }) => notice(`error: ${method} ${route}: ${stackOf(error)}`),
+    })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw new CliError(`api: ${api.host}:${api.port} is taken by another program; choose another with --api`)
+  }
+}
+
+function announce(
+  api: RunningApi,
+  node: { service: NodeService; listen: string | null },
+  config: NodeConfig,
+  json: boolean,
+): void {
+  const { nodeId } = node.service.info()
+  const { path, created } = api.adminKey
+  const ready = {
+    nodeId,
+    network: config.network,
+    api: api.url,
+    docs: `${api.url}/docs`,
+    listen: node.listen,
+    keyFile: path,
+  }
+  show(json, ready, () =>
+    [
+      `fulmen is ready: ${nodeId} on ${config.network}`,
+      `  API        ${ready.api}`,
+      `  docs       ${ready.docs}`,
+      `  Lightning  ${node.listen ?? 'not listening'}`,
+      `  key        ${path}`,
+    ].join('\n'),
+  )
+  if (created !== null && !json) notice(`The admin key, shown this once: ${created}`)
+}
+
+const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))

@@ -1,0 +1,68 @@
+import type { Command } from 'commander'
+import type { WalletTransaction } from '../../api/schemas.ts'
+import { decimal, given, integer } from '../arguments.ts'
+import { fields, table } from '../output.ts'
+import { remote } from '../remote.ts'
+
+const transactionTable = (transactions: readonly WalletTransaction[]): string =>
+  table(
+    ['txid', 'net sat', 'fee sat', 'block', 'label', 'created'],
+    transactions.map((t) => [t.txid, t.netSat, t.feeSat, t.blockHeight, t.label, t.createdAt]),
+  )
+
+export function register(program: Command): void {
+  const wallet = program.command('wallet').description('the on-chain wallet')
+  wallet
+    .command('show')
+    .description('balances')
+    .action(async (_options, command: Command) => {
+      const { client, show } = remote(command)
+      const one = await client.wallet.get()
+      show(one, () => fields(one))
+    })
+  wallet
+    .command('address')
+    .description('a fresh address to receive at')
+    .action(async (_options, command: Command) => {
+      const { client, show } = remote(command)
+      const fresh = await client.wallet.newAddress()
+      show(fresh, () => fresh.address)
+    })
+  wallet
+    .command('utxos')
+    .description('unspent outputs')
+    .action(async (_options, command: Command) => {
+      const { client, show } = remote(command)
+      const items = await client.wallet.utxos()
+      const rows = items.map((u) => [u.outpoint, u.amountSat, u.address, u.confirmations, u.locked])
+      show({ items }, () => table(['outpoint', 'amount sat', 'address', 'confirmations', 'locked'], rows))
+    })
+  wallet
+    .command('transactions')
+    .description('transactions, newest first')
+    .option('--limit <n>', 'at most so many', integer, 100)
+    .option('--cursor <cursor>', 'from the page before')
+    .action(async (options, command: Command) => {
+      const { client, show } = remote(command)
+      const page = await client.wallet.transactions(given(options))
+      show(page, () => transactionTable(page.items))
+    })
+  registerSend(wallet)
+}
+
+function registerSend(wallet: Command): void {
+  wallet
+    .command('send')
+    .description('send on chain')
+    .argument('<address>')
+    .argument('<amountSat>', 'satoshis', integer)
+    .option('--feerate <sat>', 'satoshis per virtual byte', decimal)
+    .option('--idempotency-key <key>', 'repeat the call with the same key to send once')
+    .action(async (address: string, amountSat: number, o, command: Command) => {
+      const { client, show } = remote(command)
+      const { feerate, idempotencyKey } = o
+      const request = { outputs: [{ address, amountSat }], ...given({ feerateSatPerVbyte: feerate }) }
+      const sent = await client.wallet.send(request, given({ idempotencyKey }))
+      show(sent, () => transactionTable([sent]))
+    })
+}

@@ -1,0 +1,32 @@
+import { FulmenError } from '../base/errors.ts'
+
+/** How the program ends: 0 is success. */
+export const EXIT = {
+  /** The node refused, or what was asked for failed. */
+  failed: 1,
+  /** The command line or the configuration is wrong. */
+  usage: 2,
+  /** No node answers. */
+  unreachable: 3,
+} as const
+
+/** A command that cannot go on; `message` is for the person who typed it. */
+export class CliError extends FulmenError {
+  readonly exitCode: number
+  constructor(message: string, exitCode: number = EXIT.failed) {
+    super('CLI', message)
+    this.exitCode = exitCode
+  }
+}
+
+/** What to print and how to end for anything that a command threw. */
+export function explainFailure(error: unknown): { text: string; exitCode: number } {
+  if (!(error instanceof Error)) return { text: String(error), exitCode: EXIT.failed }
+  const { name, code } = error as { name: string; code?: unknown }
+  if (error instanceof CliError) return { text: error.message, exitCode: error.exitCode }
+  if (name === 'ConnectionError') return { text: `${error.message} (--url, --data-dir)`, exitCode: EXIT.unreachable }
+  if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
+  if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
+  if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }
+  return { text: error.stack ?? error.message, exitCode: EXIT.failed }
+}

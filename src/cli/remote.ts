@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { FulmenClient } from '../client/index.ts'
+import { dataDirOf, resolveConfig } from '../node/config.ts'
+import { CliError, EXIT } from './errors.ts'
+import { show } from './output.ts'
+
+export interface GlobalOptions {
+  readonly url?: string
+  readonly key?: string
+  readonly dataDir?: string
+  readonly json?: boolean
+}
+
+/** Where a running node wrote the address of its API, in its data directory. */
+export const apiUrlFile = (dataDir: string): string => join(dataDir, 'api.url')
+
+/** What a command that talks to a node gets: the client, and a way to print. */
+export interface Remote {
+  readonly client: FulmenClient
+  readonly json: boolean
+  show(value: unknown, text: () => string): void
+}
+
+/** A client for the node that the global options, the environment and the data directory point to. */
+export function remote(command: Command): Remote {
+  const options = command.optsWithGlobals<GlobalOptions>()
+  const dataDir = dataDirOf(options.dataDir, process.env)
+  const json = options.json === true
+  const key = options.key ?? process.env.FULMEN_KEY ?? adminKey(dataDir)
+  return {
+    client: new FulmenClient({ url: urlOf(options, dataDir), key }),
+    json,
+    show: (value, text) => show(json, value, text),
+  }
+}
+
+function urlOf(options: GlobalOptions, dataDir: string): string {
+  const url = options.url ?? process.env.FULMEN_URL ?? readLine(apiUrlFile(dataDir))
+  if (url !== undefined) return url
+  const flags = options.dataDir === undefined ? {} : { 'data-dir': options.dataDir }
+  const { host, port } = resolveConfig({ flags, env: process.env }).config.api
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function adminKey(dataDir: string): string {
+  const path = join(dataDir, 'admin.key')
+  const key = readLine(path)
+  if (key !== undefined) return key
+  throw new CliError(
+    `there is no key at ${path}: start a node there, or say where with --data-dir, --key or FULMEN_KEY`,
+    EXIT.usage,
+  )
+}
+
+function readLine(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}

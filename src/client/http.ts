@@ -1,0 +1,146 @@
+import type { Problem } from '../api/problems.ts'
+import { ApiError, ConnectionError } from './errors.ts'
+
+export interface HttpOptions {
+  /** `http://127.0.0.1:9737` */
+  readonly url: string
+  /** The whole bearer value, `fulmen_…`. */
+  readonly key?: string
+  /** Tries after the first, for what may be repeated without harm. Default 3. */
+  readonly retries?: number
+  readonly fetch?: typeof fetch
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  /** For calls that act: the same key acts once. Taken at random when absent. */
+  readonly idempotencyKey?: string
+}
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>
+
+interface Call extends CallOptions {
+  readonly query?: Query
+  readonly body?: unknown
+  /** Repeating it does no harm: reads, and what carries an idempotency key. */
+  readonly repeatable: boolean
+}
+
+const FIRST_DELAY_MS = 100
+const MAX_DELAY_MS = 5_000
+const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
+/** HTTP to one node: keys, JSON, problems, and retries of what may be repeated. */
+export class Http {
+  readonly #base: string
+  readonly #key: string | undefined
+  readonly #retries: number
+  readonly #fetch: typeof fetch
+
+  constructor(options: HttpOptions) {
+    this.#base = options.url.replace(/\/+$/, '')
+    this.#key = options.key
+    this.#retries = options.retries ?? 3
+    this.#fetch = options.fetch ?? fetch
+  }
+
+  get<T>(path: string, query?: Query, options: CallOptions = {}): Promise<T> {
+    return this.#json('GET', path, { ...options, ...(query && { query }), repeatable: true })
+  }
+
+  /** A call that a repetition would not do twice by itself (connect, cancel, decode …). */
+  send<T>(method: string, path: string, body: unknown = {}, options: CallOptions = {}): Promise<T> {
+    return this.#json(method, path, { ...options, ...(method !== 'DELETE' && { body }), repeatable: false })
+  }
+
+  /** A call that moves money or makes something: carries an idempotency key and can so be repeated. */
+  act<T>(path: string, body: unknown, query: Query = {}, options: CallOptions = {}): Promise<T> {
+    const idempotencyKey = options.idempotencyKey ?? crypto.randomUUID()
+    return this.#json('POST', path, { ...options, query, body, idempotencyKey, repeatable: true })
+  }
+
+  /** The answer as it comes, for streams and files; problems become ApiError. */
+  async open(path: string, accept: string, query: Query = {}, signal?: AbortSignal): Promise<Response> {
+    const call = { query, repeatable: false, ...(signal && { signal }) }
+    return this.#checked(await this.#once('GET', path, call, accept))
+  }
+
+  async #json<T>(method: string, path: string, call: Call): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      const last = !call.repeatable || attempt >= this.#retries
+      try {
+        const response = await this.#once(method, path, call, 'application/json')
+        if (last || !BUSY.has(response.status)) return await this.#body(await this.#checked(response, path), path)
+        await response.body?.cancel()
+        await pause(delayMs(attempt, response.headers.get('retry-after')), call.signal)
+      } catch (error) {
+        if (last || !(error instanceof ConnectionError)) throw error
+        await pause(delayMs(attempt, null), call.signal)
+      }
+    }
+  }
+
+  async #once(method: string, path: string, call: Call, accept: string): Promise<Response> {
+    const headers: Record<string, string> = { accept }
+    if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`
+    if (call.body !== undefined) headers['content-type'] = 'application/json'
+    if (call.idempotencyKey !== undefined) headers['idempotency-key'] = call.idempotencyKey
+    try {
+      return await this.#fetch(this.#base + path + queryText(call.query), {
+        method,
+        headers,
+        ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
+        ...(call.signal && { signal: call.signal }),
+      })
+    } catch (error) {
+      call.signal?.throwIfAborted()
+      throw new ConnectionError(`${this.#base} does not answer: is the node running?`, { cause: error })
+    }
+  }
+
+  async #checked(response: Response, path = ''): Promise<Response> {
+    if (response.ok || (path === '/health/ready' && response.status === 503)) return response
+    const type = response.headers.get('content-type') ?? ''
+    if (!type.includes('application/problem+json')) {
+      throw new ConnectionError(`${this.#base} answered ${response.status} ${type}: is it a Fulmen node?`)
+    }
+    throw new ApiError((await this.#body(response, path)) as Problem)
+  }
+
+  async #body<T>(response: Response, path: string): Promise<T> {
+    if (response.status === 204) return undefined as T
+    try {
+      return (await response.json()) as T
+    } catch (error) {
+      throw new ConnectionError(`the answer of ${this.#base}${path} broke off or is not JSON`, { cause: error })
+    }
+  }
+}
+
+function queryText(query: Query = {}): string {
+  const text = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) text.set(name, String(value))
+  return text.size === 0 ? '' : `?${text}`
+}
+
+/** Doubles with each attempt, with jitter; a server that says how long is believed. */
+function delayMs(attempt: number, retryAfter: string | null): number {
+  const told = Number(retryAfter)
+  if (retryAfter !== null && Number.isFinite(told) && told >= 0) return Math.min(told * 1000, MAX_DELAY_MS)
+  return Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS) * (0.5 + Math.random() / 2)
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    if (signal?.aborted) stop()
+    else signal?.addEventListener('abort', stop, { once: true })
+  })
+}

@@ -1,0 +1,179 @@
+import type {
+  Address,
+  Backup,
+  Balance,
+  Block,
+  Chain,
+  Channel,
+  CloseChannel,
+  CreateInvoice,
+  Decoded,
+  Event,
+  Fees,
+  FindRoute,
+  GraphChannel,
+  GraphNode,
+  Health,
+  Invoice,
+  Mined,
+  Node,
+  OpenChannel,
+  Page,
+  Pay,
+  Payment,
+  Peer,
+  Route,
+  SendOnChain,
+  SetChannelPolicy,
+  Transaction,
+  Utxo,
+  Wallet,
+  WalletTransaction,
+} from '../api/schemas.ts'
+import { ApiError, ConnectionError } from './errors.ts'
+import { serverSentEvents } from './events.ts'
+import { type CallOptions, Http, type HttpOptions } from './http.ts'
+
+export interface PageQuery {
+  readonly limit?: number
+  readonly cursor?: string
+}
+/** An acting call, held until its result is final or this many seconds have passed. */
+export interface WaitOptions extends CallOptions {
+  readonly wait?: number
+}
+export interface EventOptions {
+  /** Names, or `payment.*` for all of a kind. All when absent. */
+  readonly types?: readonly string[]
+  /** Id of the last event seen; from now on when absent. */
+  readonly since?: number
+  readonly signal?: AbortSignal
+}
+
+const id = encodeURIComponent
+const RECONNECT_MS = 500
+
+/**
+ * One node over its REST API. Methods reject with ApiError (the node refused: `code`, `message`) or ConnectionError (no answer).
+ * Reads, and calls that act, are repeated by themselves when the connection fails; what acts does so once.
+ */
+export class FulmenClient {
+  readonly #http: Http
+
+  constructor(options: HttpOptions) {
+    this.#http = new Http(options)
+  }
+
+  node = (): Promise<Node> => this.#http.get('/v1/node')
+  balance = (): Promise<Balance> => this.#http.get('/v1/balance')
+  backup = (): Promise<Backup> => this.#http.get('/v1/backup')
+  /** Answers also while the node is not ready. */
+  ready = (): Promise<Health> => this.#http.get('/health/ready')
+  /** A BOLT 11 text. */
+  decode = (text: string): Promise<Decoded> => this.#http.send('POST', '/v1/decode', { text })
+
+  peers = {
+    list: (query?: PageQuery): Promise<Page<Peer>> => this.#http.get('/v1/peers', { ...query }),
+    /** @param uri nodeId@host:port */
+    connect: (uri: string): Promise<Peer> => this.#http.send('POST', '/v1/peers', { uri }),
+    disconnect: (nodeId: string): Promise<void> => this.#http.send('DELETE', `/v1/peers/${id(nodeId)}`),
+  }
+
+  channels = {
+    list: (query?: PageQuery & { state?: string; peer?: string }): Promise<Page<Channel>> =>
+      this.#http.get('/v1/channels', { ...query }),
+    get: (channelId: string): Promise<Channel> => this.#http.get(`/v1/channels/${id(channelId)}`),
+    open: (request: OpenChannel, { wait, ...options }: WaitOptions = {}): Promise<Channel> =>
+      this.#http.act('/v1/channels', request, { wait }, options),
+    close: (channelId: string, request: CloseChannel = {}, { wait, ...options }: WaitOptions = {}): Promise<Channel> =>
+      this.#http.act(`/v1/channels/${id(channelId)}/close`, request, { wait }, options),
+    setPolicy: (channelId: string, policy: SetChannelPolicy): Promise<Channel> =>
+      this.#http.send('PATCH', `/v1/channels/${id(channelId)}/policy`, policy),
+  }
+
+  invoices = {
+    list: (query?: PageQuery & { status?: Invoice['status'] }): Promise<Page<Invoice>> =>
+      this.#http.get('/v1/invoices', { ...query }),
+    /** By payment hash or id. */
+    get: (paymentHash: string): Promise<Invoice> => this.#http.get(`/v1/invoices/${id(paymentHash)}`),
+    create: (request: CreateInvoice, options?: CallOptions): Promise<Invoice> =>
+      this.#http.act('/v1/invoices', request, {}, options),
+    settle: (paymentHash: string, preimage: string): Promise<Invoice> =>
+      this.#http.send('POST', `/v1/invoices/${id(paymentHash)}/settle`, { preimage }),
+    cancel: (paymentHash: string): Promise<Invoice> =>
+      this.#http.send('POST', `/v1/invoices/${id(paymentHash)}/cancel`),
+  }
+
+  payments = {
+    list: (query?: PageQuery & { status?: Payment['status'] }): Promise<Page<Payment>> =>
+      this.#http.get('/v1/payments', { ...query }),
+    /** By payment hash or id. */
+    get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Payment> =>
+      this.#http.get(`/v1/payments/${id(paymentHash)}`, { wait }, options),
+    send: (request: Pay, { wait, ...options }: WaitOptions = {}): Promise<Payment> =>
+      this.#http.act('/v1/payments', request, { wait }, options),
+    cancel: (paymentHash: string): Promise<Payment> =>
+      this.#http.send('POST', `/v1/payments/${id(paymentHash)}/cancel`),
+  }
+
+  wallet = {
+    get: (): Promise<Wallet> => this.#http.get('/v1/wallet'),
+    newAddress: (): Promise<Address> => this.#http.send('POST', '/v1/wallet/addresses'),
+    utxos: async (): Promise<readonly Utxo[]> => (await this.#http.get<{ items: Utxo[] }>('/v1/wallet/utxos')).items,
+    transactions: (query?: PageQuery): Promise<Page<WalletTransaction>> =>
+      this.#http.get('/v1/wallet/transactions', { ...query }),
+    transaction: (txid: string): Promise<WalletTransaction> => this.#http.get(`/v1/wallet/transactions/${id(txid)}`),
+    send: (request: SendOnChain, options?: CallOptions): Promise<WalletTransaction> =>
+      this.#http.act('/v1/wallet/transactions', request, {}, options),
+  }
+
+  chain = {
+    get: (): Promise<Chain> => this.#http.get('/v1/chain'),
+    block: (heightOrHash: string | number): Promise<Block> =>
+      this.#http.get(`/v1/chain/blocks/${id(String(heightOrHash))}`),
+    transaction: (txid: string): Promise<Transaction> => this.#http.get(`/v1/chain/transactions/${id(txid)}`),
+    fees: async (): Promise<Fees['items']> => (await this.#http.get<Fees>('/v1/chain/fees')).items,
+    /** Embedded chain and regtest only. */
+    mine: (blocks: number, address?: string): Promise<Mined> =>
+      this.#http.send('POST', '/v1/chain/mine', { blocks, ...(address !== undefined && { address }) }),
+  }
+
+  graph = {
+    nodes: (query?: PageQuery): Promise<Page<GraphNode>> => this.#http.get('/v1/graph/nodes', { ...query }),
+    channels: (query?: PageQuery): Promise<Page<GraphChannel>> => this.#http.get('/v1/graph/channels', { ...query }),
+    route: (request: FindRoute): Promise<Route> => this.#http.send('POST', '/v1/graph/routes', request),
+  }
+
+  /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
+  async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {
+    let last = since
+    while (!signal?.aborted) {
+      try {
+        const query = { types: types?.join(','), since: last }
+        const response = await this.#http.open('/v1/events', 'text/event-stream', query, signal)
+        for await (const item of serverSentEvents(response.body as ReadableStream<Uint8Array>)) {
+          last = item.id ?? last
+          if (item.event) yield item.event
+        }
+      } catch (error) {
+        if (signal?.aborted) return
+        if (!mayPass(error)) throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS))
+    }
+  }
+}
+
+/** A broken stream (TypeError is what fetch makes of it), or a node that is busy or restarting. */
+const mayPass = (error: unknown): boolean =>
+  error instanceof ConnectionError || error instanceof TypeError || (error instanceof ApiError && (error.status === 429 || error.status >= 500))
+
+/** Every item of a list, page by page: `for await (const payment of allOf(client.payments.list))`. */
+export async function* allOf<T>(list: (query: PageQuery) => Promise<Page<T>>, limit = 100): AsyncGenerator<T> {
+  let cursor: string | null = null
+  do {
+    const page: Page<T> = await list({ limit, ...(cursor !== null && { cursor }) })
+    yield* page.items
+    cursor = page.nextCursor
+  } while (cursor !== null)
+}
