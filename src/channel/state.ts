@@ -229,8 +229,9 @@ export interface FundingStatus {
 
 /** BOLT 7 §announcement_signatures. */
 export interface Announcement {
-  /** We sent ours (in this connection or an earlier one). */
-  readonly sent: boolean
+  /** When we sent ours last: in this connection, in an earlier one, or never. */
+  readonly sent: 'never' | 'before' | 'now'
+  /** The peer's, checked. */
   readonly remote: AnnouncementSignatures | null
 }
 export interface AnnouncementSignatures {

@@ -1,0 +1,100 @@
+import { outpointKey } from '../../base/ids.ts'
+import { errorMessage, refuse, rejected } from '../faults.ts'
+import { hashes } from '../htlc.ts'
+import { getHtlc, replaceHtlc } from '../htlcTable.ts'
+import { fundingSpent, onchainEvent } from '../onchain/onchain.ts'
+import type { OnchainInput } from '../onchain/types.ts'
+import type { Channel, ClosedState, ClosingState, WaitingForPeerState } from '../state.ts'
+import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { withCommitments } from '../updates.ts'
+import { closingFault, removalCommand } from './operate.ts'
+import { closing as closingTurn, reply, turn } from './shared.ts'
+
+/** The funding output is spent, or about to be: everything further happens on chain. */
+export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelContext): Turn {
+  switch (input.tag) {
+    case 'chain':
+      return carryOn(state, state.channel, input.event, ctx)
+    case 'revokedHtlcs':
+      return carryOn(state, state.channel, input, ctx)
+    case 'connected':
+      return turn(state, sayWhy(state))
+    case 'message':
+      return turn(state, input.message.type === 'channel_reestablish' ? sayWhy(state) : [])
+    case 'command':
+      return onCommand(state, input.command, ctx)
+    default:
+      return turn(state)
+  }
+}
+
+function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
+  return closingTurn(onchainEvent(channel, state.onchain, input, ctx), state.error)
+}
+
+/** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
+const sayWhy = (state: ClosingState | WaitingForPeerState): readonly Effect[] =>
+  state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
+
+function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
+  const learned = command.tag === 'fulfillHtlc' ? withPreimage(state.channel, command) : null
+  if (learned && command.tag === 'fulfillHtlc') {
+    return carryOn(state, learned, { tag: 'preimage', htlcId: command.id }, ctx)
+  }
+  return turn(state, tooLate(command))
+}
+
+/** The record of an incoming HTLC with its preimage, so that it can be claimed; null when there is nothing to learn. */
+function withPreimage(channel: Channel, command: Extract<ChannelCommand, { tag: 'fulfillHtlc' }>): Channel | null {
+  const { incoming } = channel.commitments
+  const htlc = getHtlc(incoming, command.id)
+  if (!htlc || htlc.removal?.tag === 'fulfilled' || !hashes(command.preimage, htlc.add.paymentHash)) return null
+  const removal = { tag: 'fulfilled', preimage: command.preimage } as const
+  return withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) })
+}
+
+/** The answer to a command on a channel that is past taking any. */
+function tooLate(command: ChannelCommand): readonly Effect[] {
+  const fault = closingFault('the channel is closing on chain already')
+  if (command.tag === 'addHtlc') return [rejected(command.origin, fault)]
+  if (command.tag === 'forceClose') return [reply(command.requestId, 'done')]
+  if (removalCommand(command) === null && 'requestId' in command) return [reply(command.requestId, fault)]
+  return []
+}
+
+/** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
+export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, ctx: ChannelContext): Turn {
+  switch (input.tag) {
+    case 'chain': {
+      const { event } = input
+      const { funding } = state.channel.commitments.active[0]!
+      if (event.tag !== 'spent' || outpointKey(event.outpoint) !== outpointKey(funding)) return turn(state)
+      const spend = { tx: event.tx, height: event.height, mutual: false }
+      return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
+    }
+    case 'connected':
+      return turn(state, sayWhy(state))
+    case 'message':
+      return turn(state, input.message.type === 'channel_reestablish' ? sayWhy(state) : [])
+    case 'command': {
+      const learned = input.command.tag === 'fulfillHtlc' ? withPreimage(state.channel, input.command) : null
+      if (learned) return turn({ ...state, channel: learned })
+      if (input.command.tag !== 'forceClose') return turn(state, tooLate(input.command))
+      const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
+      const fault = refuse(
+        'DATA_LOSS',
+        rule,
+        'our state is old: publishing it would lose everything; wait for the peer',
+      ).error
+      return turn(state, [reply(input.command.requestId, fault)])
+    }
+    default:
+      return turn(state)
+  }
+}
+
+/** Nothing is left to do. */
+export function closed(state: ClosedState, input: ChannelInput): Turn {
+  if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
+  return turn(state, input.tag === 'command' ? tooLate(input.command) : [])
+}

@@ -1,0 +1,186 @@
+import type { Sat } from '../../base/units.ts'
+import { msatToSatFloor } from '../../base/units.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
+import type { MessageNamed } from '../../wire/registry.ts'
+import { answerFee, type FeePreference } from '../closingFee.ts'
+import { warn } from '../faults.ts'
+import type { FeeProposal, NegotiatingState, ShutdownState } from '../state.ts'
+import { localMsat, remoteMsat } from '../totals.ts'
+import { type BuiltClosing, buildClosing, closingFee } from '../tx/closing.ts'
+import { withFundingWitness } from '../tx/funding.ts'
+import { fundingScript } from '../tx/scripts.ts'
+import type { ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
+import { closingFault } from './operate.ts'
+import { common, reply, respond, turn } from './shared.ts'
+
+/** The lowest feerate that nodes relay, in sat per 1,000 weight units. */
+const LOWEST_FEERATE = 253
+
+/** No HTLC is left: the opener proposes a fee. @source BOLT 2 §legacy-closing-negotiation */
+export function beginNegotiation(from: ShutdownState, ctx: ChannelContext): Turn {
+  const state: NegotiatingState = {
+    tag: 'negotiating',
+    channel: from.channel,
+    localScript: from.localScript,
+    remoteScript: from.remoteScript,
+    closeRequest: from.closeRequest,
+    sent: null,
+    received: null,
+    signedFees: [],
+    published: [],
+  }
+  return openTalks(state, ctx)
+}
+
+/** The opener's first proposal in a connection: negotiation starts anew in each. */
+export function openTalks(state: NegotiatingState, ctx: ChannelContext): Turn {
+  const fresh: NegotiatingState = { ...state, sent: null, received: null }
+  if (!state.channel.params.isOpener) return turn(fresh)
+  return propose(fresh, preference(state, ctx).idealSat, ctx)
+}
+
+export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: ChannelContext): Turn {
+  const handled = common(state, input, ctx)
+  if (handled) return handled
+  if (input.tag === 'message' && input.message.type === 'closing_signed') return receiveFee(state, input.message, ctx)
+  if (input.tag === 'command') {
+    const closed = closingFault('the channel is closing already')
+    if (input.command.tag === 'close') return turn(state, [reply(input.command.requestId, closed)])
+    if (input.command.tag === 'addHtlc') {
+      const event = { tag: 'rejected', origin: input.command.origin, fault: closed } as const
+      return turn(state, [{ tag: 'relay', event }])
+    }
+  }
+  return turn(state)
+}
+
+/** What we would pay, or let the peer pay. The opener's own money sets the upper bound of its range. */
+function preference(state: NegotiatingState, ctx: ChannelContext): FeePreference {
+  const { channel, closeRequest, localScript, remoteScript } = state
+  const chosen = closeRequest?.feeratePerKw ?? null
+  const fee = (feeratePerKw: number): Sat => closingFee(feeratePerKw, localScript, remoteScript)
+  const base = channel.commitments.active[0]!
+  const { local } = channel.commitments.next
+  const ours = localMsat(base, local)
+  const payer = msatToSatFloor(channel.params.isOpener ? ours : remoteMsat(base, local))
+  const cap = (feeSat: Sat): Sat => (feeSat > payer ? payer : feeSat)
+  const minSat = cap(fee(LOWEST_FEERATE))
+  const idealSat = cap(fee(Math.max(chosen ?? ctx.feerates.closing, LOWEST_FEERATE)))
+  if (!channel.params.isOpener) return { idealSat, minSat, maxSat: payer }
+  const most = chosen ?? Math.max(2 * ctx.feerates.closing, channel.commitments.local.feeratePerKw)
+  return { idealSat, minSat, maxSat: cap(fee(Math.max(most, LOWEST_FEERATE))) }
+}
+
+/** The closing transaction at a fee, leaving out outputs below a limit; null when nothing would be left. */
+function closingTx(state: NegotiatingState, feeSat: Sat, dustLimitSat: Sat): BuiltClosing | null {
+  const { params, commitments } = state.channel
+  const base = commitments.active[0]!
+  const { local } = commitments.next
+  return buildClosing({
+    funding: base.funding,
+    capacitySat: base.capacitySat,
+    fundingScript: fundingScript(params.local.basepoints.fundingPubkey, params.remote.basepoints.fundingPubkey),
+    feeSat,
+    local: { amountMsat: localMsat(base, local), scriptPubKey: state.localScript },
+    remote: { amountMsat: remoteMsat(base, local), scriptPubKey: state.remoteScript },
+    localIsOpener: params.isOpener,
+    dustLimitSat,
+  })
+}
+
+/**
+ * The forms that the peer's signature may be for: each side leaves out outputs below its own limit, and the peer may leave out its
+ * own output when that is the smaller one.
+ * @source BOLT 3 §legacy-closing-transaction
+ */
+function candidates(state: NegotiatingState, feeSat: Sat): readonly BuiltClosing[] {
+  const { local, remote } = state.channel.params
+  const base = state.channel.commitments.active[0]!
+  const theirs = msatToSatFloor(remoteMsat(base, state.channel.commitments.next.local))
+  const limits = [local.dustLimitSat, remote.dustLimitSat, (theirs + 1n) as Sat]
+  return limits.flatMap((limit) => closingTx(state, feeSat, limit) ?? [])
+}
+
+function propose(state: NegotiatingState, feeSat: Sat, ctx: ChannelContext): Turn {
+  const built = closingTx(state, feeSat, state.channel.params.local.dustLimitSat)
+  if (built === null) return turn(state)
+  const { minSat, maxSat } = preference(state, ctx)
+  const { sent, message } = signedProposal(
+    state,
+    { feeSat, range: { minSat, maxSat } },
+    ctx.signer.signFunding(built.sighash),
+  )
+  const signedFees = state.signedFees.includes(feeSat) ? state.signedFees : [...state.signedFees, feeSat]
+  return turn({ ...state, sent, signedFees }, [message])
+}
+
+function signedProposal(
+  state: NegotiatingState,
+  sent: FeeProposal,
+  signature: Uint8Array,
+): { readonly sent: FeeProposal; readonly message: Effect } {
+  const feeRange = sent.range && { minFeeSatoshis: sent.range.minSat, maxFeeSatoshis: sent.range.maxSat }
+  const { channelId } = state.channel.params
+  const message = {
+    type: 'closing_signed',
+    channelId,
+    feeSatoshis: sent.feeSat,
+    signature,
+    ...(feeRange && { feeRange }),
+  } as const
+  return { sent, message: { tag: 'send', message } }
+}
+
+/** @source BOLT 2 §legacy-closing-negotiation: receiving node */
+function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, ctx: ChannelContext): Turn {
+  const { feeRange } = m
+  const received: FeeProposal = {
+    feeSat: m.feeSatoshis,
+    range: feeRange ? { minSat: feeRange.minFeeSatoshis, maxSat: feeRange.maxFeeSatoshis } : null,
+  }
+  const theirKey = state.channel.params.remote.basepoints.fundingPubkey
+  const built = candidates(state, received.feeSat).find((c) => ctx.signer.verify(m.signature, c.sighash, theirKey))
+  if (!built) return respond(state, badSignature(received.feeSat), ctx)
+  const { isOpener } = state.channel.params
+  const talk = { isOpener, preference: preference(state, ctx), sent: state.sent, before: state.received, received }
+  const answer = answerFee(talk)
+  const heard: NegotiatingState = { ...state, received }
+  switch (answer.tag) {
+    case 'fault':
+      return respond(heard, answer.fault, ctx)
+    case 'propose':
+      return propose(heard, answer.feeSat, ctx)
+    case 'agree': {
+      const told = answer.tell ? propose(heard, received.feeSat, ctx) : turn(heard)
+      return agree(told, { built, theirSignature: m.signature }, ctx)
+    }
+  }
+}
+
+const badSignature = (feeSat: Sat): Fault =>
+  warn(
+    'BAD_SIGNATURE',
+    'BOLT 2 §legacy-closing-negotiation: the signature is valid for a form of the closing transaction',
+    `the signature at ${feeSat} sat is for none`,
+  ).error
+
+/** Both signed the same transaction: it is published, and the channel ends when it confirms. */
+function agree(
+  before: Turn,
+  closing: { readonly built: BuiltClosing; readonly theirSignature: Uint8Array },
+  ctx: ChannelContext,
+): Turn {
+  const state = before.state as NegotiatingState
+  const { local, remote } = state.channel.params
+  const tx: Transaction = withFundingWitness(
+    closing.built.tx,
+    { publicKey: local.basepoints.fundingPubkey, signature: ctx.signer.signFunding(closing.built.sighash) },
+    { publicKey: remote.basepoints.fundingPubkey, signature: closing.theirSignature },
+  )
+  const txid = txidOf(tx)
+  const known = state.published.some((t) => txidOf(t) === txid)
+  const broadcast: Effect = { tag: 'broadcast', tx, purpose: 'mutual-close' }
+  if (known) return turn(state, [...before.effects, broadcast])
+  const event: Effect = { tag: 'notify', event: { tag: 'closing', how: 'cooperative', txid } }
+  return turn({ ...state, published: [...state.published, tx] }, [...before.effects, broadcast, event])
+}

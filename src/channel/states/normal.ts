@@ -1,0 +1,112 @@
+import { equalBytes } from '../../base/bytes.ts'
+import type { MessageNamed } from '../../wire/registry.ts'
+import { hasChangesToSign } from '../dance.ts'
+import { refuse, warn } from '../faults.ts'
+import { someHtlc } from '../htlcTable.ts'
+import { isShutdownScript } from '../scripts.ts'
+import type { CloseRequest, NormalState } from '../state.ts'
+import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
+import { type Closed, closingFault, operate } from './operate.ts'
+import { common, reply, respond, turn } from './shared.ts'
+import { enterShutdown } from './shutdown.ts'
+
+/** Open for HTLCs, until one side wants to close: then its shutdown goes out as soon as nothing waits for our signature. */
+export function normal(state: NormalState, input: ChannelInput, ctx: ChannelContext): Turn {
+  const handled = common(state, input, ctx)
+  if (handled) return handled
+  if (input.tag === 'message' && input.message.type === 'shutdown') return receiveShutdown(state, input.message, ctx)
+  if (input.tag === 'command' && input.command.tag === 'close') return startShutdown(state, input.command, ctx)
+  const operated = operate(state, input, closedFor(state), ctx)
+  if (input.tag === 'sign') return withShutdown(operated ?? turn(state), ctx)
+  return operated ?? turn(state)
+}
+
+function closedFor(state: NormalState): Closed {
+  const leaving = state.localShutdown !== null || state.remoteShutdown !== null || state.closeRequest !== null
+  return {
+    toThem: leaving ? closingFault('the channel is closing; use another') : null,
+    toUs: state.remoteShutdown === null ? null : addAfterShutdown,
+  }
+}
+const addAfterShutdown: Fault = warn(
+  'PROTOCOL_VIOLATION',
+  'BOLT 2 §closing-initiation-shutdown: no update_add_htlc follows a shutdown',
+  'update_add_htlc came after shutdown',
+).error
+
+type CloseCommand = Extract<ChannelCommand, { tag: 'close' }>
+
+/** The operator wants to close: shutdown goes out now, or when what waits is signed. @source BOLT 2 §closing-initiation-shutdown */
+export function startShutdown(state: NormalState, command: CloseCommand, ctx: ChannelContext): Turn {
+  const request = closeRequest(command, state.channel.theirFeatures, ctx)
+  if ('code' in request) return turn(state, [reply(command.requestId, request)])
+  if (state.localShutdown !== null || state.closeRequest !== null) {
+    return turn(state, [reply(command.requestId, closingFault('the channel is closing already'))])
+  }
+  return withShutdown(turn({ ...state, closeRequest: request }, [reply(command.requestId, 'done')]), ctx)
+}
+
+function closeRequest(command: CloseCommand, theirFeatures: Uint8Array, ctx: ChannelContext): CloseRequest | Fault {
+  const scriptPubKey = command.scriptPubKey ?? ctx.sweepScriptPubKey
+  if (!isShutdownScript(scriptPubKey, theirFeatures)) {
+    const requirement = 'BOLT 2 §closing-initiation-shutdown: the script is a witness program'
+    return refuse('INVALID_SCRIPT', requirement, 'give a segwit address that the peer accepts').error
+  }
+  return { scriptPubKey, feeratePerKw: command.feeratePerKw ?? null }
+}
+
+/** @source BOLT 2 §closing-initiation-shutdown: receiving node */
+export function receiveShutdown(state: NormalState, m: MessageNamed<'shutdown'>, ctx: ChannelContext): Turn {
+  const wrong = wrongShutdown(state, m.scriptPubKey)
+  if (wrong) return respond(state, wrong, ctx)
+  return withShutdown(turn({ ...state, remoteShutdown: m.scriptPubKey }), ctx)
+}
+
+function wrongShutdown(state: NormalState, script: Uint8Array): Fault | null {
+  const { params, theirFeatures, commitments } = state.channel
+  const rule = 'BOLT 2 §closing-initiation-shutdown'
+  if (!isShutdownScript(script, theirFeatures)) {
+    return warn('INVALID_SCRIPT', `${rule}: the script is a witness program`, 'it has another form').error
+  }
+  const upfront = params.remote.upfrontShutdownScript
+  if (upfront !== null && !equalBytes(upfront, script)) {
+    return warn('INVALID_SCRIPT', `${rule}: the script is the one committed to at the opening`, 'it is another').error
+  }
+  if (someHtlc(commitments.incoming, (h) => h.stage === 'proposed')) {
+    return warn('PROTOCOL_VIOLATION', `${rule}: no shutdown while updates are pending`, 'HTLCs are not signed for')
+      .error
+  }
+  return null
+}
+
+/** Sends our shutdown once it is due and allowed, and moves on when both are exchanged. */
+function withShutdown(before: Turn, ctx: ChannelContext): Turn {
+  const { state } = before
+  if (state.tag !== 'normal') return before
+  const due = state.localShutdown === null && (state.closeRequest !== null || state.remoteShutdown !== null)
+  if (!due || hasChangesToSign(state.channel)) return bothSent(before, ctx)
+  const script = state.closeRequest?.scriptPubKey ?? ctx.sweepScriptPubKey
+  const shutdown = shutdownMessage(state, script)
+  return bothSent(turn({ ...state, localShutdown: script }, [...before.effects, shutdown]), ctx)
+}
+
+export const shutdownMessage = (state: Pick<NormalState, 'channel'>, scriptPubKey: Uint8Array): Effect => ({
+  tag: 'send',
+  message: { type: 'shutdown', channelId: state.channel.params.channelId, scriptPubKey },
+})
+
+function bothSent(before: Turn, ctx: ChannelContext): Turn {
+  const { state, effects } = before
+  if (state.tag !== 'normal' || state.localShutdown === null || state.remoteShutdown === null) return before
+  const next = enterShutdown(
+    {
+      tag: 'shutdown',
+      channel: state.channel,
+      localScript: state.localShutdown,
+      remoteScript: state.remoteShutdown,
+      closeRequest: state.closeRequest,
+    },
+    ctx,
+  )
+  return turn(next.state, [...effects, ...next.effects])
+}

@@ -1,0 +1,70 @@
+import { forgetUnsigned } from '../dance.ts'
+import { refuse, rejected } from '../faults.ts'
+import { reestablishMessage } from '../reestablish.ts'
+import type { Channel, ChannelState, FundedState, OfflineState, SyncingState } from '../state.ts'
+import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { funded } from './funded.ts'
+import { reply, turn, withChannel } from './shared.ts'
+
+/** The peer is away. Chain events and commands go to the phase that the channel was in; what it would send is sent when both are back. */
+export function offline(state: OfflineState, input: ChannelInput, ctx: ChannelContext): Turn {
+  switch (input.tag) {
+    case 'connected': {
+      const from = withChannel<FundedState>(state.from, { ...state.from.channel, theirFeatures: input.theirFeatures })
+      return turn({ tag: 'syncing', from, peerBehind: false }, [reestablishMessage(from.channel, ctx.signer)])
+    }
+    case 'chain':
+    case 'command':
+      return withoutPeer(state, input, ctx)
+    default:
+      return turn(state)
+  }
+}
+
+/** Leaves the peer's unsigned updates, and our own unsigned adds, behind. @source BOLT 2 §message-retransmission */
+export function goOffline(from: FundedState): Turn {
+  const { channel, effects } = forgetUnsigned(from.channel)
+  const { announcement } = channel
+  const quiet: Channel =
+    announcement.sent === 'now' ? { ...channel, announcement: { ...announcement, sent: 'before' } } : channel
+  return turn({ tag: 'offline', from: withChannel<FundedState>(from, quiet) }, effects)
+}
+
+/** Lets the phase beneath handle an input that needs no peer. */
+export function withoutPeer(
+  state: OfflineState | SyncingState,
+  input: Extract<ChannelInput, { tag: 'chain' | 'command' }>,
+  ctx: ChannelContext,
+): Turn {
+  if (input.tag === 'command') {
+    const needs = needsPeer(input.command)
+    if (needs) return turn(state, needs)
+  }
+  const { state: next, effects } = funded(state.from, input, ctx)
+  if (next === state.from) return turn(state, effects.filter(needsNoPeer))
+  // A channel that goes on chain tells the peer why when it is connected.
+  if (!isFunded(next)) return turn(next, state.tag === 'syncing' ? effects : effects.filter(needsNoPeer))
+  return turn({ ...state, from: next }, effects.filter(needsNoPeer))
+}
+
+const needsNoPeer = (effect: Effect): boolean => effect.tag !== 'send' && effect.tag !== 'disconnect'
+
+const FUNDED: readonly ChannelState['tag'][] = ['await-ready', 'normal', 'shutdown', 'negotiating']
+export const isFunded = (state: ChannelState): state is FundedState => FUNDED.includes(state.tag)
+
+/** The answer to a command that cannot wait for the peer; null when it can be done or noted. */
+function needsPeer(command: Extract<ChannelInput, { tag: 'command' }>['command']): readonly Effect[] | null {
+  const offline = (detail: string) => refuse('PEER_OFFLINE', 'BOLT 2 §message-retransmission', detail).error
+  switch (command.tag) {
+    case 'addHtlc':
+      return [rejected(command.origin, offline('the peer is not connected; try another way'))]
+    case 'close': {
+      const fault = offline('the peer is not connected; wait until it is, or close by force')
+      return [reply(command.requestId, fault)]
+    }
+    case 'updateFee':
+      return []
+    default:
+      return null
+  }
+}

@@ -1,0 +1,176 @@
+import { printable } from '../../base/bytes.ts'
+import type { ShortChannelId } from '../../base/ids.ts'
+import { outpointKey, shortChannelId } from '../../base/ids.ts'
+import { obscuringFactorOf } from '../commitments.ts'
+import { missedDeadline } from '../deadlines.ts'
+import { errorMessage, faultText, warningMessage } from '../faults.ts'
+import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
+import type { OnchainStep } from '../onchain/types.ts'
+import type { Channel, ChannelState, FundedState } from '../state.ts'
+import { commitmentNumberOf } from '../tx/commitment.ts'
+import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
+import type { Change } from '../updates.ts'
+
+export const turn = (state: ChannelState, effects: readonly Effect[] = []): Turn => ({ state, effects })
+export const reply = (requestId: number, result: 'done' | Fault): Effect => ({ tag: 'reply', requestId, result })
+export const send = (message: Extract<Effect, { tag: 'send' }>['message']): Effect => ({ tag: 'send', message })
+
+/** The same phase with another channel record. */
+export const withChannel = <S extends FundedState>(state: S, channel: Channel): S =>
+  channel === state.channel ? state : { ...state, channel }
+
+export const applied = <S extends FundedState>(state: S, change: Change): Turn =>
+  turn(withChannel(state, change.channel), change.effects)
+
+// ---------------------------------------------------------------- depth
+
+/** Confirmations of the funding transaction at the context's height. */
+export const fundingDepth = (channel: Channel, blockHeight: number): number =>
+  channel.funding.confirmed === null ? 0 : Math.max(0, blockHeight - channel.funding.confirmed.height + 1)
+
+/** Null while the funding transaction is unconfirmed. */
+export function realScid(channel: Channel): ShortChannelId | null {
+  const { confirmed } = channel.funding
+  if (confirmed === null) return null
+  return shortChannelId(confirmed.height, confirmed.txIndex, channel.commitments.active[0]!.funding.index)
+}
+
+// ---------------------------------------------------------------- the end
+
+/** What the on-chain part made of it. */
+export function closing(step: OnchainStep, error: string | null, before: readonly Effect[] = []): Turn {
+  const { channel, onchain, effects, done } = step
+  const state: ChannelState = done
+    ? { tag: 'closed', channel, onchain, reason: onchain.how }
+    : { tag: 'closing', channel, error, onchain }
+  return turn(state, [...before, ...effects])
+}
+
+/** Publishes our commitment. @source BOLT 5 §failing-a-channel */
+export function forceClose(channel: Channel, ctx: ChannelContext, error: string, before: readonly Effect[] = []): Turn {
+  const told = errorMessage(channel.params.channelId, error)
+  return closing(beginLocal(channel, ctx), error, [told, ...before])
+}
+
+/** The answer to a fault, as its response says. */
+export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): Turn {
+  const event: Effect = { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } }
+  switch (fault.response) {
+    case 'reject-command':
+      return turn(state)
+    case 'warn-peer': {
+      const text = faultText(fault)
+      const { channelId } = state.channel.params
+      return turn(state, [warningMessage(channelId, text), { tag: 'disconnect', reason: text }, event])
+    }
+    case 'fail-channel':
+      return forceClose(state.channel, ctx, faultText(fault), [event])
+  }
+}
+
+// ---------------------------------------------------------------- what every funded phase does alike
+
+/** Handles what is the same in every phase of a funded channel; null for everything else. */
+export function common(state: FundedState, input: ChannelInput, ctx: ChannelContext): Turn | null {
+  switch (input.tag) {
+    case 'chain':
+      return onChain(state, input.event, ctx)
+    case 'message':
+      return onMessage(state, input.message, ctx)
+    case 'command':
+      return onCommand(state, input.command, ctx)
+    case 'connected':
+    case 'disconnected':
+    case 'funded':
+    case 'fundingFailed':
+    case 'revokedHtlcs':
+      return turn(state)
+    case 'sign':
+      return null
+  }
+}
+
+function onMessage(
+  state: FundedState,
+  message: Extract<ChannelInput, { tag: 'message' }>['message'],
+  ctx: ChannelContext,
+): Turn | null {
+  if (message.type === 'error') return peerError(state, message.data, ctx)
+  if (message.type === 'warning') return turn(state, [peerFault('warn-peer', message.data)])
+  return null
+}
+
+const peerFault = (response: Fault['response'], data: Uint8Array): Effect => ({
+  tag: 'notify',
+  event: { tag: 'fault', byPeer: true, fault: peerSaid(response, data) },
+})
+const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
+  code: 'PEER_ERROR',
+  response,
+  requirement: 'BOLT 1 §the-error-and-warning-messages',
+  detail: printable(data) || 'the peer gave no reason',
+})
+
+/**
+ * The peer failed the channel, so it ends on chain. One that has an agreed closing transaction already ends by that.
+ * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
+ */
+function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
+  const event = peerFault('fail-channel', data)
+  if (state.tag === 'negotiating' && state.published.length > 0) return turn(state, [event])
+  return closing(beginLocal(state.channel, ctx), null, [event])
+}
+
+function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelContext): Turn | null {
+  if (command.tag === 'setPolicy') {
+    const channel = { ...state.channel, relay: command.relay }
+    return turn(withChannel(state, channel), [reply(command.requestId, 'done'), { tag: 'gossip' }])
+  }
+  if (command.tag === 'forceClose') {
+    return forceClose(state.channel, ctx, 'the operator closes the channel by force', [
+      reply(command.requestId, 'done'),
+    ])
+  }
+  return null
+}
+
+function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Turn {
+  const { channel } = state
+  const commitment = channel.commitments.active[0]!
+  switch (event.tag) {
+    case 'spent': {
+      if (outpointKey(event.outpoint) !== outpointKey(commitment.funding)) return turn(state)
+      const mutual = commitmentNumberOf(event.tx, obscuringFactorOf(channel.params)) === null
+      return closing(fundingSpent(channel, { tx: event.tx, height: event.height, mutual }, ctx), null)
+    }
+    case 'reorg': {
+      const { confirmed } = channel.funding
+      if (confirmed === null || confirmed.height <= event.height) return turn(state)
+      return turn(withChannel(state, { ...channel, funding: { ...channel.funding, confirmed: null } }))
+    }
+    case 'confirmed': {
+      const known = channel.funding.confirmed !== null
+      if (known || event.txid !== commitment.funding.txid) return turn(state)
+      const confirmed = { height: event.height, txIndex: event.txIndex }
+      return turn(withChannel(state, { ...channel, funding: { ...channel.funding, confirmed } }))
+    }
+    case 'block': {
+      const late = missedDeadline(channel, event.height, ctx.policy)
+      if (late !== null) return respond(state, late, ctx)
+      return neverFunded(state, event.height) ?? turn(state)
+    }
+  }
+}
+
+/** Blocks that the accepter waits for the funding transaction. @source BOLT 2 §the-channel_ready-message */
+const FUNDING_TIMEOUT = 2016
+
+function neverFunded(state: FundedState, height: number): Turn | null {
+  const { params, funding } = state.channel
+  const waits = state.tag === 'await-ready' && !params.isOpener && funding.confirmed === null
+  if (!waits || height <= params.openedAt + FUNDING_TIMEOUT) return null
+  const reason = `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
+  return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
+    { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } },
+  ])
+}

@@ -1,0 +1,81 @@
+import type { MessageNamed } from '../../wire/registry.ts'
+import { resendRemovals } from '../dance.ts'
+import { errorMessage, warningMessage } from '../faults.ts'
+import { reestablished } from '../reestablish.ts'
+import type { FundedState, SyncingState } from '../state.ts'
+import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { funded } from './funded.ts'
+import { openTalks } from './negotiating.ts'
+import { shutdownMessage } from './normal.ts'
+import { goOffline, withoutPeer } from './offline.ts'
+import { respond, turn } from './shared.ts'
+
+/** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
+export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelContext): Turn {
+  switch (input.tag) {
+    case 'disconnected':
+      return goOffline(state.from)
+    case 'chain':
+    case 'command':
+      return withoutPeer(state, input, ctx)
+    case 'message': {
+      const { message } = input
+      if (message.type === 'channel_reestablish') return receiveReestablish(state, message, ctx)
+      if (message.type !== 'error' && message.type !== 'warning') return turn(state)
+      const { state: next, effects } = funded(state.from, input, ctx)
+      return turn(next === state.from ? state : next, effects)
+    }
+    default:
+      return turn(state)
+  }
+}
+
+function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
+  const { from } = state
+  const judged = reestablished(from.channel, m, ctx.signer)
+  if (!judged.ok) return respond(from, judged.error, ctx)
+  const { channelId } = from.channel.params
+  switch (judged.value.tag) {
+    case 'we-are-behind':
+      return lostData(from)
+    case 'peer-is-behind': {
+      // Its own error will ask us to close; until then it may find a newer copy of its state.
+      const text = `you seem to have lost data: ${judged.value.detail}`
+      return turn({ ...state, peerBehind: true }, [warningMessage(channelId, text)])
+    }
+    case 'resume':
+      return resume(from, judged.value.effects, ctx)
+  }
+}
+
+/** We must not publish what we have: the peer is asked to publish its own. */
+function lostData(from: FundedState): Turn {
+  const { channel } = from
+  const error = 'we lost data and cannot go on: please close the channel with your newest commitment'
+  const requirement = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
+  const detail = 'the peer proved that it knows a newer commitment of ours; restore from a backup no more'
+  const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement, detail } as const
+  return turn({ tag: 'waiting-for-peer', channel, error }, [
+    errorMessage(channel.params.channelId, error),
+    { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
+  ])
+}
+
+/** Sends again what was lost: first what is signed, then shutdown, then what is still to be signed. */
+function resume(from: FundedState, missed: readonly Effect[], ctx: ChannelContext): Turn {
+  const removals = resendRemovals(from.channel, 'removing')
+  switch (from.tag) {
+    case 'await-ready':
+      return turn(from, missed)
+    case 'normal': {
+      const shutdown = from.localShutdown === null ? [] : [shutdownMessage(from, from.localShutdown)]
+      return turn(from, [...missed, ...shutdown, ...removals])
+    }
+    case 'shutdown':
+      return turn(from, [...missed, shutdownMessage(from, from.localScript), ...removals])
+    case 'negotiating': {
+      const talks = openTalks(from, ctx)
+      return turn(talks.state, [...missed, shutdownMessage(from, from.localScript), ...talks.effects])
+    }
+  }
+}
