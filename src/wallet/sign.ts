@@ -1,6 +1,6 @@
 import { p2wpkhScriptCode } from '../bitcoin/script.ts'
-import { derSignature, SIGHASH_ALL, sighashV0 } from '../bitcoin/sighash.ts'
-import { type Transaction, withWitness } from '../bitcoin/transaction.ts'
+import { derSignature, SIGHASH_ALL, type SighashCache, sighashV0 } from '../bitcoin/sighash.ts'
+import type { Transaction, TxInput } from '../bitcoin/transaction.ts'
 import { crypto } from '../crypto/crypto.ts'
 import type { WalletSigner } from './keys.ts'
 import type { Coin } from './state.ts'
@@ -11,12 +11,15 @@ import type { Coin } from './state.ts'
  * @source BIP 141 §P2WPKH, BIP 143
  */
 export function signInputs(tx: Transaction, coins: ReadonlyMap<number, Coin>, signer: WalletSigner): Transaction {
-  const witnesses = Array.from(coins, ([index, coin]) => {
+  const cache: SighashCache = {}
+  const inputs = tx.inputs.map((input, index): TxInput => {
+    const coin = coins.get(index)
+    if (!coin) return input
     const publicKey = signer.publicKey(coin.branch, coin.keyIndex)
     const scriptCode = p2wpkhScriptCode(crypto.hash160(publicKey))
-    const digest = sighashV0(tx, { index, scriptCode, amountSat: coin.amountSat }, SIGHASH_ALL)
+    const digest = sighashV0(tx, { index, scriptCode, amountSat: coin.amountSat }, SIGHASH_ALL, cache)
     const signature = derSignature(signer.sign(coin.branch, coin.keyIndex, digest), SIGHASH_ALL)
-    return { index, witness: [signature, publicKey] }
+    return { ...input, witness: [signature, publicKey] }
   })
-  return witnesses.reduce((signed, { index, witness }) => withWitness(signed, index, witness), tx)
+  return { ...tx, inputs }
 }

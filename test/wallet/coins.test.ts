@@ -1,0 +1,422 @@
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { outpointKey, type Txid } from '../../src/base/ids.ts'
+import { pack, unpack } from '../../src/base/pack.ts'
+import { sat } from '../../src/base/units.ts'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import { verifyTransaction } from '../../src/bitcoin/verify.ts'
+import type { ChainBlock } from '../../src/chain/source.ts'
+import { fundTransaction } from '../../src/wallet/build.ts'
+import {
+  abandonTransaction,
+  addTransaction,
+  applyBlock,
+  importUnspent,
+  issueAddress,
+  lockCoins,
+  rollback,
+} from '../../src/wallet/coins.ts'
+import { walletScript } from '../../src/wallet/keys.ts'
+import { loadWallet, walletRecords } from '../../src/wallet/records.ts'
+import type { WalletState } from '../../src/wallet/state.ts'
+import { statusOf, unconfirmed, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
+import {
+  account,
+  block,
+  coinbase,
+  foreignOutpoint,
+  foreignScript,
+  GENESIS,
+  mine,
+  newWallet,
+  output,
+  signer,
+  transaction,
+  walletWith,
+} from './world.ts'
+
+const own = (i: number, branch: 0 | 1 = 0) => walletScript(account, branch, i)
+const view = (w: WalletState) =>
+  unspentCoins(w)
+    .map((v) => ({ key: outpointKey(v.coin.outpoint), status: v.status, height: v.coin.height, sat: v.coin.amountSat }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+
+describe('blocks and reorganisations', () => {
+  const deposit = transaction([foreignOutpoint(1)], [output(70_000, foreignScript(1)), output(50_000, own(0))])
+
+  it('a deposit counts from its first confirmation, and no longer when its block is undone', () => {
+    const before = newWallet()
+    const after = mine(before, deposit)
+    expect(walletBalance(after)).toMatchObject({ confirmedSat: 50_000n, spendableSat: 50_000n })
+    expect(after.txs.get(txidOf(deposit))).toMatchObject({ netSat: 50_000n, feeSat: null, height: 1 })
+    const undone = rollback(after, 0, GENESIS)
+    expect(walletBalance(undone)).toMatchObject({ confirmedSat: 0n, unconfirmedSat: 50_000n, spendableSat: 0n })
+    expect(unconfirmed(undone)).toEqual([deposit])
+    expect(walletBalance(mine(undone, deposit)).confirmedSat).toBe(50_000n)
+  })
+
+  it('a block without anything of ours costs no copies', () => {
+    const before = mine(newWallet(), deposit)
+    const after = mine(before, transaction([foreignOutpoint(9)], [output(1, foreignScript(2))]))
+    expect(after.coins).toBe(before.coins)
+    expect(after.txs).toBe(before.txs)
+    expect(walletRecords(before, after).map((r) => r.key)).toEqual(['numbers'])
+  })
+
+  it('a block that does not follow is refused, the last one again is harmless', () => {
+    const one = block({ height: 0, hash: GENESIS }, [deposit])
+    const after = applyBlock(newWallet(), one)
+    expect(applyBlock(after, one)).toBe(after)
+    expect(() => applyBlock(after, block({ height: 0, hash: GENESIS }, []))).toThrow('does not follow')
+  })
+
+  it('a payment of ours that another transaction rules out frees its coins, and comes back when that one is undone', () => {
+    const wallet = walletWith([80_000])
+    const built = fundTransaction(
+      wallet,
+      { outputs: [output(30_000, foreignScript(1))], feeratePerKw: 253, owner: 'x' },
+      signer,
+    )
+    const sent = addTransaction(built.state, built.tx, { now: 1 })
+    expect(view(sent)).toHaveLength(1)
+    const rival = transaction([built.coins[0]!.outpoint], [output(79_000, own(7))])
+    const ruledOut = mine(sent, rival)
+    expect(view(ruledOut)).toMatchObject([{ sat: 79_000n, status: 'spendable' }])
+    expect(statusOf(ruledOut, ruledOut.txs.get(built.txid)!)).toBe('replaced')
+    expect(unconfirmed(ruledOut)).toEqual([])
+    const back = mine(rollback(ruledOut, sent.height, sent.hash), built.tx)
+    expect(view(back)).toMatchObject([{ sat: built.changeSat, status: 'spendable', height: 2 }])
+    expect(statusOf(back, back.txs.get(txidOf(rival))!)).toBe('replaced')
+  })
+
+  it('a sweep that somebody else beat to it is ruled out, though its input was never ours', () => {
+    const sweep = transaction([foreignOutpoint(5)], [output(40_000, own(0))])
+    const wallet = addTransaction(newWallet(), sweep, { now: 1, feeSat: sat(200), label: 'sweep' })
+    expect(wallet.txs.get(txidOf(sweep))).toMatchObject({ netSat: 40_000n, feeSat: 200n, label: 'sweep' })
+    expect(walletBalance(wallet)).toMatchObject({ unconfirmedSat: 40_000n, spendableSat: 0n })
+    const beaten = mine(wallet, transaction([foreignOutpoint(5)], [output(40_000, foreignScript(1))]))
+    expect(walletBalance(beaten).unconfirmedSat).toBe(0n)
+    expect(walletBalance(rollback(beaten, 0, GENESIS)).unconfirmedSat).toBe(40_000n)
+  })
+
+  it('what spends a transaction that is ruled out is ruled out too', () => {
+    const parent = transaction([foreignOutpoint(5)], [output(40_000, own(0))])
+    const child = transaction([{ txid: txidOf(parent), index: 0 }], [output(39_000, own(1))])
+    const both = addTransaction(addTransaction(newWallet(), parent, { now: 1 }), child, { now: 2 })
+    expect(unconfirmed(both)).toEqual([parent, child])
+    const beaten = mine(both, transaction([foreignOutpoint(5)], [output(1, foreignScript(1))]))
+    expect(view(beaten)).toEqual([])
+    expect(unconfirmed(beaten)).toEqual([])
+  })
+
+  it('a fee-bumped version replaces the one before', () => {
+    const first = transaction([foreignOutpoint(5)], [output(40_000, own(0))])
+    const second = transaction([foreignOutpoint(5)], [output(39_000, own(0))])
+    const wallet = addTransaction(addTransaction(newWallet(), first, { now: 1 }), second, { now: 2 })
+    expect(unconfirmed(wallet)).toEqual([second])
+    expect(walletBalance(wallet).unconfirmedSat).toBe(39_000n)
+    expect(walletBalance(mine(wallet, first)).confirmedSat).toBe(40_000n)
+  })
+
+  it('an abandoned transaction frees its coins for good, unless it confirms after all', () => {
+    const wallet = walletWith([80_000])
+    const built = fundTransaction(
+      wallet,
+      { outputs: [output(30_000, foreignScript(1))], feeratePerKw: 253, owner: 'x' },
+      signer,
+    )
+    const sent = addTransaction(built.state, built.tx, { now: 1 })
+    const abandoned = abandonTransaction(sent, built.txid)
+    expect(view(abandoned)).toEqual(view(wallet))
+    const later = mine(mine(abandoned))
+    expect(later.txs.has(built.txid)).toBe(false)
+    expect(view(later)).toEqual(view(wallet))
+    expect(view(mine(later, built.tx))).toMatchObject([{ sat: built.changeSat, height: 4 }])
+  })
+
+  it('a mined reward dies with its block', () => {
+    const reward = coinbase(1, 0, output(5_000, own(0)))
+    const wallet = mine(newWallet(), reward)
+    expect(walletBalance(wallet).immatureSat).toBe(5_000n)
+    const undone = rollback(wallet, 0, GENESIS)
+    expect(view(undone)).toEqual([])
+    expect(unconfirmed(undone)).toEqual([])
+    expect(walletBalance(mine(undone, reward)).immatureSat).toBe(5_000n)
+  })
+
+  it('lets go of transactions that are 100 deep, and keeps their coins', () => {
+    let wallet = walletWith([80_000])
+    const built = fundTransaction(
+      wallet,
+      { outputs: [output(30_000, foreignScript(1))], feeratePerKw: 253, owner: 'x' },
+      signer,
+    )
+    wallet = mine(addTransaction(built.state, built.tx, { now: 1 }), built.tx)
+    const coins = view(wallet)
+    for (let i = 0; i < 100; i++) wallet = mine(wallet)
+    expect(wallet.txs.size).toBe(0)
+    expect(wallet.spends.size).toBe(0)
+    expect(wallet.coins.size).toBe(1)
+    expect(view(wallet)).toEqual(coins)
+  })
+})
+
+describe('addresses', () => {
+  it('are never handed out twice and all looked for, however many are out', () => {
+    let wallet = newWallet()
+    const scripts = new Set<string>()
+    for (let i = 0; i < 45; i++) {
+      const issued = issueAddress(wallet)
+      expect(issued.path).toBe(`m/84'/1'/0'/0/${i}`)
+      expect(issued.beyondGap).toBe(i >= 20)
+      scripts.add(issued.address)
+      wallet = issued.state
+    }
+    expect(scripts.size).toBe(45)
+    expect(walletBalance(mine(wallet, transaction([foreignOutpoint(1)], [output(1_000, own(64))]))).confirmedSat).toBe(
+      1_000n,
+    )
+  })
+
+  it('BIP 44 §address-gap-limit: a restored wallet finds payments up to 20 unused addresses ahead, and then 20 further', () => {
+    const pay = (i: number) => transaction([foreignOutpoint(i)], [output(1_000 + i, own(i))])
+    const found = mine(mine(newWallet(), pay(19)), pay(39), pay(60))
+    expect(walletBalance(found).confirmedSat).toBe(2_058n)
+    expect(found.next).toEqual([40, 0])
+    // Both outputs of one transaction, the farther one first.
+    const both = transaction([foreignOutpoint(1)], [output(1, own(30)), output(2, own(15))])
+    expect(walletBalance(mine(newWallet(), both)).confirmedSat).toBe(3n)
+  })
+
+  it('a scan of the unspent set restores coins, which blocks then spend or undo', () => {
+    const outpoint = foreignOutpoint(3)
+    const found = { outpoint, output: output(9_000, own(4)), height: 1, coinbase: false }
+    const wallet = importUnspent(mine(newWallet()), [found, { ...found, output: output(1, foreignScript(1)) }])
+    expect(walletBalance(wallet).confirmedSat).toBe(9_000n)
+    expect(wallet.next).toEqual([5, 0])
+    expect(walletBalance(mine(wallet, transaction([outpoint], [output(1, foreignScript(1))]))).confirmedSat).toBe(0n)
+    expect(walletBalance(rollback(wallet, 0, GENESIS)).confirmedSat).toBe(0n)
+  })
+})
+
+// ---------------------------------------------------------------- random lives
+
+type Step =
+  | { readonly tag: 'receive'; readonly source: number; readonly key: number }
+  | { readonly tag: 'spend'; readonly coin: number; readonly key: number }
+  | { readonly tag: 'send'; readonly tx: number }
+  | { readonly tag: 'abandon'; readonly tx: number }
+  | { readonly tag: 'mine'; readonly take: number; readonly reward: boolean }
+  | { readonly tag: 'reorg'; readonly depth: number; readonly fork: number }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  // Few sources, so that transactions conflict, also with some that have nothing of ours (keys 13 – 15).
+  fc.record({ tag: fc.constant('receive' as const), source: fc.nat(4), key: fc.nat(15) }),
+  fc.record({ tag: fc.constant('send' as const), tx: fc.nat(6) }),
+  fc.record({ tag: fc.constant('spend' as const), coin: fc.nat(30), key: fc.nat(12) }),
+  fc.record({ tag: fc.constant('send' as const), tx: fc.nat(30) }),
+  fc.record({ tag: fc.constant('abandon' as const), tx: fc.nat(30) }),
+  fc.record({ tag: fc.constant('mine' as const), take: fc.nat(), reward: fc.boolean() }),
+  fc.record({ tag: fc.constant('reorg' as const), depth: fc.integer({ min: 1, max: 8 }), fork: fc.nat() }),
+)
+
+const OWN = new Set([...Array(13).keys()].flatMap((i) => [own(i, 0).join(), own(i, 1).join()]))
+
+/** A chain with a pool of transactions, and the wallet that lives through it. */
+class Life {
+  wallet = newWallet()
+  stored = new Map<string, Uint8Array>()
+  chain: ChainBlock[] = []
+  pool: Transaction[] = []
+  #n = 0
+
+  #persist(before: WalletState | null): void {
+    for (const { key, value } of walletRecords(before, this.wallet)) {
+      if (value === undefined) this.stored.delete(key)
+      else this.stored.set(key, pack(value))
+    }
+  }
+
+  run(s: Step): void {
+    const before = this.#n === 0 ? null : this.wallet
+    this.#n++
+    this.#do(s)
+    this.#persist(before)
+  }
+
+  #do(s: Step): void {
+    switch (s.tag) {
+      case 'receive': {
+        const to = s.key > 12 ? foreignScript(s.key) : own(s.key)
+        const outputs = [output(1_000 + this.#n, to), output(500, foreignScript(this.#n))]
+        this.pool.push(transaction([foreignOutpoint(s.source)], outputs, this.#n))
+        return
+      }
+      case 'spend': {
+        const outputs = this.pool.flatMap((tx) =>
+          tx.outputs.map((o, index) => ({ o, outpoint: { txid: txidOf(tx), index } })),
+        )
+        const from = outputs[s.coin % Math.max(1, outputs.length)]
+        if (!from) return
+        const half = from.o.amountSat / 2n
+        const to = [output(half, own(s.key, 1)), output(half, foreignScript(this.#n))]
+        this.pool.push(transaction([from.outpoint], to, this.#n))
+        return
+      }
+      case 'send': {
+        const tx = this.pool[s.tx % Math.max(1, this.pool.length)]
+        if (tx && !this.#refused(tx)) this.wallet = addTransaction(this.wallet, tx, { now: 1 })
+        return
+      }
+      case 'abandon': {
+        const tx = this.pool[s.tx % Math.max(1, this.pool.length)]
+        if (tx) this.wallet = abandonTransaction(this.wallet, txidOf(tx))
+        return
+      }
+      case 'mine':
+        this.#mine(s.take, s.reward)
+        return
+      case 'reorg': {
+        const depth = Math.min(s.depth, this.chain.length)
+        this.chain.length -= depth
+        const fork = this.chain.at(-1) ?? { height: 0, hash: GENESIS }
+        this.wallet = rollback(this.wallet, fork.height, fork.hash)
+        for (let i = 0; i <= depth; i++) this.#mine((s.fork >>> i) + 1, (s.fork >>> i) % 2 === 1)
+      }
+    }
+  }
+
+  /** A node would not take it, for a reason that the wallet has never seen: a transaction without anything of ours. */
+  #refused(tx: Transaction): boolean {
+    const spends = new Set(tx.inputs.map(outpointKey))
+    return this.chain.some((b) =>
+      b.transactions.some(
+        (t, i) => t.inputs.some((o) => spends.has(outpointKey(o))) && !this.wallet.txs.has(b.txids[i]!),
+      ),
+    )
+  }
+
+  /** Mines whatever of the pool the bits of `take` name and the chain allows. */
+  #mine(take: number, reward: boolean): void {
+    const spent = new Set(this.chain.flatMap((b) => b.transactions.flatMap((tx) => tx.inputs.map(outpointKey))))
+    const inChain = new Set<Txid>(this.chain.flatMap((b) => b.txids))
+    const known = new Set(this.pool.map(txidOf))
+    const height = this.chain.length + 1
+    const picked: Transaction[] = reward ? [coinbase(height, this.#n, output(7_000, own(height % 12)))] : []
+    this.pool.forEach((tx, i) => {
+      const id = txidOf(tx)
+      if (((take >>> (i % 20)) & 1) === 0 || inChain.has(id)) return
+      if (tx.inputs.some((input) => spent.has(outpointKey(input)))) return
+      if (tx.inputs.some((input) => known.has(input.txid) && !inChain.has(input.txid))) return
+      for (const input of tx.inputs) spent.add(outpointKey(input))
+      inChain.add(id)
+      picked.push(tx)
+    })
+    const next = block(this.chain.at(-1) ?? { height: 0, hash: GENESIS }, picked)
+    this.chain.push(next)
+    this.wallet = applyBlock(this.wallet, next)
+  }
+
+  /** A wallet that never saw a reorganisation: the blocks as they are now, then what is still unconfirmed. */
+  replay(): WalletState {
+    let fresh = newWallet()
+    for (const b of this.chain) fresh = applyBlock(fresh, b)
+    const waiting = [...this.wallet.txs.values()].filter((t) => t.height === null).sort((a, b) => a.order - b.order)
+    for (const { tx, txid, abandoned } of waiting) {
+      fresh = addTransaction(fresh, tx, { now: 1 })
+      if (abandoned) fresh = abandonTransaction(fresh, txid)
+    }
+    return fresh
+  }
+
+  /** Confirmed coins by brute force. */
+  confirmedCoins(): string[] {
+    const spent = new Set(this.chain.flatMap((b) => b.transactions.flatMap((tx) => tx.inputs.map(outpointKey))))
+    return this.chain
+      .flatMap((b) =>
+        b.transactions.flatMap((tx, i) =>
+          tx.outputs.flatMap((o, index) =>
+            OWN.has(o.scriptPubKey.join()) ? [outpointKey({ txid: b.txids[i]!, index })] : [],
+          ),
+        ),
+      )
+      .filter((key) => !spent.has(key))
+      .sort()
+  }
+}
+
+describe('random lives', () => {
+  it('after any blocks, reorganisations and transactions of ours the wallet is what a fresh replay gives, also after a restart', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
+        const life = new Life()
+        for (const s of steps) life.run(s)
+        const { wallet } = life
+        const fresh = life.replay()
+        expect(isDeepStrictEqual(view(wallet), view(fresh))).toBe(true)
+        expect(walletBalance(wallet)).toEqual(walletBalance(fresh))
+
+        // By brute force: what is unspent on the chain is known, and nothing else counts as confirmed.
+        const onChain = new Set(life.confirmedCoins())
+        for (const key of onChain) expect(wallet.coins.get(key)?.height ?? null).not.toBeNull()
+        for (const { coin } of unspentCoins(wallet)) {
+          if (coin.height !== null) expect(onChain).toContain(outpointKey(coin.outpoint))
+        }
+
+        const records = Array.from(life.stored, ([key, value]) => [key, unpack(value)] as const)
+        const restarted = loadWallet(account, records)!
+        expect(isDeepStrictEqual(view(restarted), view(wallet))).toBe(true)
+        expect(isDeepStrictEqual(unconfirmed(restarted), unconfirmed(wallet))).toBe(true)
+        expect([restarted.next, restarted.height, restarted.hash]).toEqual([wallet.next, wallet.height, wallet.hash])
+        expect(isDeepStrictEqual(restarted.scripts, wallet.scripts)).toBe(true)
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  it('what it would broadcast again never conflicts with the chain or with itself, and is in order', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
+        const life = new Life()
+        for (const s of steps) life.run(s)
+        const inChain = life.chain.flatMap((b) => b.transactions)
+        const spent = new Set(inChain.flatMap((tx) => tx.inputs.map(outpointKey)))
+        const before = new Set<Txid>()
+        const ids = new Set(unconfirmed(life.wallet).map(txidOf))
+        for (const tx of unconfirmed(life.wallet)) {
+          for (const input of tx.inputs) {
+            expect(spent.has(outpointKey(input))).toBe(false)
+            spent.add(outpointKey(input))
+            if (ids.has(input.txid)) expect(before.has(input.txid)).toBe(true)
+          }
+          before.add(txidOf(tx))
+        }
+      }),
+      { numRuns: 150 },
+    )
+  })
+})
+
+describe('records', () => {
+  it('locks and labels survive a restart; a wallet without records is none', () => {
+    const wallet = lockCoins(walletWith([80_000]), [unspentCoins(walletWith([80_000]))[0]!.coin.outpoint], 'opening')
+    const records = walletRecords(null, wallet).map((r) => [r.key, unpack(pack(r.value))] as const)
+    const restarted = loadWallet(account, records)!
+    expect(restarted.locks).toEqual(wallet.locks)
+    expect(isDeepStrictEqual(restarted, wallet)).toBe(true)
+    expect(loadWallet(account, [])).toBeNull()
+  })
+
+  it('a transaction restored from the store still signs', () => {
+    const stored = walletRecords(null, walletWith([80_000])).map((r) => [r.key, unpack(pack(r.value))] as const)
+    const restarted = loadWallet(account, stored)!
+    const built = fundTransaction(
+      restarted,
+      { outputs: [output(30_000, foreignScript(1))], feeratePerKw: 253, owner: 'x' },
+      signer,
+    )
+    const prevout = output(80_000, walletScript(account, 0, built.coins[0]!.keyIndex))
+    expect(verifyTransaction(built.tx, [prevout])).toEqual({ ok: true })
+  })
+})

@@ -1,0 +1,176 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Txid } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
+import { type Transaction, weightOf } from '../../src/bitcoin/transaction.ts'
+import { InsufficientFundsError } from '../../src/wallet/errors.ts'
+import { selectCoins } from '../../src/wallet/select.ts'
+import { outputWeight } from '../../src/wallet/weights.ts'
+import { foreignScript, output } from './world.ts'
+
+const SIGNED = [new Uint8Array(72), new Uint8Array(33)]
+
+/** Weight by the encoder, with signatures of the largest size. */
+function weightOfReal(inputs: number, outputs: readonly number[], change: boolean): number {
+  const tx: Transaction = {
+    version: 2,
+    inputs: Array.from({ length: inputs }, (_, index) => ({
+      txid: '11'.repeat(32) as Txid,
+      index,
+      scriptSig: new Uint8Array(0),
+      sequence: 0,
+      witness: SIGNED,
+    })),
+    outputs: [...outputs, ...(change ? [1] : [])].map((a) => output(a, foreignScript(a))),
+    lockTime: 0,
+  }
+  return weightOf(tx)
+}
+const feeFor = (weight: number, feerate: number): bigint => BigInt(Math.ceil((weight * feerate) / 1000))
+
+const amounts = fc.array(fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: 5_000_000 })), {
+  maxLength: 40,
+})
+const scenario = fc.record({
+  amounts,
+  outputs: fc.array(fc.integer({ min: 294, max: 8_000_000 }), { minLength: 1, maxLength: 4 }),
+  feerate: fc.oneof(fc.integer({ min: 253, max: 2_000 }), fc.integer({ min: 253, max: 100_000 })),
+  reserve: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 100_000 })),
+  required: fc.nat(3),
+})
+
+function select({
+  amounts,
+  outputs,
+  feerate,
+  reserve,
+  required,
+}: typeof scenario extends fc.Arbitrary<infer S> ? S : never) {
+  const coins = amounts.map((a, id) => ({ id, amountSat: sat(a) }))
+  const scripts = outputs.map((a) => output(a, foreignScript(a)))
+  return selectCoins({
+    required: coins.slice(0, required),
+    candidates: coins.slice(required),
+    shape: {
+      inputs: 0,
+      inputsWeight: 0,
+      outputs: outputs.length,
+      outputsWeight: scripts.reduce((s, o) => s + outputWeight(o), 0),
+    },
+    targetSat: BigInt(outputs.reduce((s, a) => s + a, 0)),
+    feeratePerKw: feerate,
+    reserveSat: BigInt(reserve),
+  })
+}
+
+describe('coin selection', () => {
+  it('spends each coin once, conserves every satoshi, pays the feerate and not much more, makes no dust, keeps the reserve', () => {
+    let succeeded = 0
+    fc.assert(
+      fc.property(scenario, (s) => {
+        const owned = s.amounts.reduce((a, b) => a + b, 0)
+        const target = BigInt(s.outputs.reduce((a, b) => a + b, 0))
+        let selection: ReturnType<typeof select>
+        try {
+          selection = select(s)
+        } catch (e) {
+          expect(e).toBeInstanceOf(InsufficientFundsError)
+          const { neededSat, availableSat, missingSat } = e as InsufficientFundsError
+          expect(neededSat).toBe(availableSat + missingSat)
+          expect(missingSat).toBeGreaterThan(0n)
+          // Whatever is worth its input, together with what must be spent, is really not enough.
+          const usable = s.amounts.filter((a, i) => i < s.required || BigInt(a) > feeFor(272, s.feerate))
+          const all = BigInt(usable.reduce((a, b) => a + b, 0))
+          const fee = feeFor(weightOfReal(usable.length, s.outputs, false), s.feerate)
+          const changeFee = feeFor(weightOfReal(usable.length, s.outputs, true), s.feerate) + 294n
+          expect(all < target + fee || BigInt(owned - s.reserve) < target + changeFee).toBe(true)
+          return
+        }
+        succeeded++
+        const { coins, feeSat, changeSat } = selection
+        expect(new Set(coins.map((c) => c.id)).size).toBe(coins.length)
+        for (let id = 0; id < Math.min(s.required, s.amounts.length); id++) expect(coins.map((c) => c.id)).toContain(id)
+        const spent = coins.reduce((sum, c) => sum + c.amountSat, 0n)
+        expect(spent).toBe(target + feeSat + (changeSat ?? 0n))
+        const least = feeFor(weightOfReal(coins.length, s.outputs, changeSat !== null), s.feerate)
+        expect(feeSat).toBeGreaterThanOrEqual(least)
+        if (changeSat !== null) {
+          expect(changeSat).toBeGreaterThanOrEqual(294n)
+          expect(feeSat).toBe(least)
+        } else {
+          expect(feeSat - least).toBeLessThan(294n + feeFor(124, s.feerate) + 1n)
+        }
+        expect(BigInt(owned) - target - feeSat).toBeGreaterThanOrEqual(BigInt(s.reserve))
+      }),
+      { numRuns: 1_000 },
+    )
+    expect(succeeded).toBeGreaterThan(100)
+  })
+
+  it('finds a set that needs no change where one exists', () => {
+    const fee = feeFor(weightOfReal(2, [300_000], false), 1_000)
+    const { coins, changeSat, feeSat } = select({
+      amounts: [5_000_000, 171_717, 90_000, 128_283 + Number(fee), 1_000_000],
+      outputs: [300_000],
+      feerate: 1_000,
+      reserve: 0,
+      required: 0,
+    })
+    expect(coins.map((c) => c.id).sort()).toEqual([1, 3])
+    expect(changeSat).toBeNull()
+    expect(feeSat).toBe(fee)
+  })
+
+  it('takes the smallest coin that is enough by itself rather than breaking a large one', () => {
+    const { coins, changeSat } = select({
+      amounts: [9_000_000, 700_000, 2_000_000, 100_000],
+      outputs: [500_000],
+      feerate: 1_000,
+      reserve: 0,
+      required: 0,
+    })
+    expect(coins.map((c) => c.id)).toEqual([1])
+    expect(changeSat).not.toBeNull()
+  })
+
+  it('leaves coins that cost more than they bring', () => {
+    const { coins } = select({
+      amounts: [2_000, 2_000, 2_000, 60_000],
+      outputs: [40_000],
+      feerate: 10_000,
+      reserve: 0,
+      required: 0,
+    })
+    expect(coins.map((c) => c.id)).toEqual([3])
+  })
+
+  it('says how much is missing', () => {
+    const fee = feeFor(weightOfReal(2, [100_000], false), 1_000)
+    expect(() =>
+      select({ amounts: [40_000, 30_000], outputs: [100_000], feerate: 1_000, reserve: 0, required: 0 }),
+    ).toThrow(`${30_000n + fee} sat are missing`)
+  })
+
+  it('counts inputs beyond 252, where their number takes more bytes', () => {
+    const { coins, feeSat, changeSat } = select({
+      amounts: Array.from({ length: 300 }, () => 1_000),
+      outputs: [190_000],
+      feerate: 253,
+      reserve: 0,
+      required: 0,
+    })
+    expect(coins.length).toBeGreaterThan(190)
+    const many = select({
+      amounts: Array.from({ length: 400 }, () => 1_000),
+      outputs: [250_000],
+      feerate: 253,
+      reserve: 0,
+      required: 0,
+    })
+    expect(many.coins.length).toBeGreaterThan(252)
+    expect(many.feeSat).toBeGreaterThanOrEqual(
+      feeFor(weightOfReal(many.coins.length, [250_000], many.changeSat !== null), 253),
+    )
+    expect(feeSat).toBeGreaterThanOrEqual(feeFor(weightOfReal(coins.length, [190_000], changeSat !== null), 253))
+  })
+})
