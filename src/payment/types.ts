@@ -1,6 +1,6 @@
 import type { ChannelId, NodeId, PaymentHash, ShortChannelId } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
-import type { ChannelCommand, RelayPolicy } from '../channel/types.ts'
+import type { ChannelCommand, Fault, HtlcFailure, RelayPolicy } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { DirectedChannel, RouteHop } from '../routing/types.ts'
 
@@ -166,7 +166,16 @@ export interface ForwardRecord {
   /** 32 B, of the incoming onion. */
   readonly sharedSecret: Uint8Array
   readonly blinding: Blinding
+  /** 32 B, of the incoming onion; null unless blinded. */
+  readonly sha256OfOnion: Uint8Array | null
 }
+
+/** What became of the HTLC that we offered onwards. */
+export type ForwardResult =
+  | { readonly tag: 'fulfilled'; readonly preimage: Uint8Array }
+  | { readonly tag: 'failed'; readonly failure: HtlcFailure }
+  /** Nothing was offered. */
+  | { readonly tag: 'rejected'; readonly fault: Fault }
 
 /** A channel of ours as the forwarder sees it. */
 export interface OutgoingChannel {

@@ -1,0 +1,86 @@
+import { fromHex } from '../base/bytes.ts'
+import { assertNever } from '../base/errors.ts'
+import type { ChannelId, NodeId } from '../base/ids.ts'
+import type { HtlcFailure } from '../channel/types.ts'
+import { type AttributedFailure, openErrorPacket } from '../onion/errorPacket.ts'
+import { describeFailure, failureName, NODE } from '../onion/failure.ts'
+import { sharedSecretsOf } from '../onion/sphinx.ts'
+import { type DirectedChannel, directedChannel, type RouteHop } from '../routing/types.ts'
+import type { PaymentAttempt } from './types.ts'
+
+/** What a failed attempt teaches: where not to go again with this payment, or that going on is no use. */
+export interface Blame {
+  /** For people: `fee_insufficient at 02ab…`. */
+  readonly detail: string
+  /** The payee has spoken: no other route will change it. */
+  readonly final: boolean
+  readonly channels: readonly DirectedChannel[]
+  readonly nodes: readonly NodeId[]
+  readonly local: readonly ChannelId[]
+}
+
+const NOBODY = { final: false, channels: [], nodes: [], local: [] } as const
+
+/** @source BOLT 4 §receiving-failure-codes */
+export function blame(attempt: PaymentAttempt, failure: HtlcFailure): Blame {
+  const { hops } = attempt
+  const peer = hops[0]?.nodeId
+  if (peer === undefined) return { ...NOBODY, detail: 'failed; its route was lost in a crash' }
+  switch (failure.tag) {
+    case 'onchain':
+      return { ...NOBODY, detail: 'timed out on chain', local: [attempt.channelId] }
+    case 'malformed': {
+      const name = failureName(failure.failureCode) ?? `failure ${failure.failureCode}`
+      return blameNode(hops, 0, `${name} at ${peer}, our peer`)
+    }
+    case 'onion': {
+      const secrets = sharedSecretsOf(
+        attempt.sessionKey,
+        hops.map((h) => fromHex(h.nodeId)),
+      )
+      const opened = openErrorPacket(secrets, failure.reason)
+      return opened === null ? blameAll(hops) : blameHop(hops, opened)
+    }
+    default:
+      return assertNever(failure)
+  }
+}
+
+/** Somebody on the way garbled the failure: none of the way is used again. */
+const blameAll = (hops: readonly RouteHop[]): Blame => ({
+  ...NOBODY,
+  detail: 'a failure that nobody on the route signed',
+  final: hops.length === 1,
+  channels: hops.slice(1).map((_, i) => channelAfter(hops, i)),
+})
+
+/** The direction from the node that hop i reaches to the next. */
+const channelAfter = (hops: readonly RouteHop[], i: number): DirectedChannel =>
+  directedChannel(hops[i + 1]!.shortChannelId, hops[i]!.nodeId, hops[i + 1]!.nodeId)
+
+const blameNode = (hops: readonly RouteHop[], hop: number, detail: string): Blame => {
+  const isPayee = hop === hops.length - 1
+  return { ...NOBODY, detail, final: isPayee, nodes: isPayee ? [] : [hops[hop]!.nodeId] }
+}
+
+function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailure): Blame {
+  const detail = `${describeFailure(received)} at ${hops[hop]!.nodeId}`
+  const name = received.failure?.name
+  if (hop === hops.length - 1) {
+    if (name === 'mpp_timeout') return { ...NOBODY, detail }
+    const tampered = name === 'final_incorrect_cltv_expiry' || name === 'final_incorrect_htlc_amount'
+    if (tampered && hop > 0) return { ...NOBODY, detail, channels: [channelAfter(hops, hop - 1)] }
+    return blameNode(hops, hop, detail)
+  }
+  switch (name) {
+    case 'invalid_onion_payload':
+    case 'incorrect_or_unknown_payment_details':
+    case 'final_incorrect_cltv_expiry':
+    case 'final_incorrect_htlc_amount':
+    case 'mpp_timeout':
+      return blameNode(hops, hop, detail) // not a node on the way's to say, or one that understands no payload of ours
+    default:
+      if ((received.code & NODE) !== 0) return blameNode(hops, hop, detail)
+      return { ...NOBODY, detail, channels: [channelAfter(hops, hop)] }
+  }
+}

@@ -1,0 +1,170 @@
+import { concatBytes, u16be } from '../base/bytes.ts'
+import { assertNever } from '../base/errors.ts'
+import type { Msat } from '../base/units.ts'
+import type { FaultCode, HtlcFailure, IncomingHtlc, RelayPolicy } from '../channel/types.ts'
+import { wrapErrorPacket } from '../onion/errorPacket.ts'
+import { failureName, type OnionFailure } from '../onion/failure.ts'
+import { type FailureRoute, type ForwardOnion, failCommand, failureRouteOf, peelIncoming } from './peel.ts'
+import type {
+  ForwardContext,
+  ForwardRecord,
+  ForwardResult,
+  HtlcCommand,
+  OutgoingChannel,
+  PaymentEffect,
+  PaymentTurn,
+} from './types.ts'
+
+/** The field that used to carry a channel_update; sending one gives the sender away. @source BOLT 4 §failure-messages (rationale) */
+const channelUpdate = new Uint8Array(0)
+
+/** Rounded down. @source BOLT 7 §htlc-fees */
+export const forwardFee = (relay: RelayPolicy, amount: Msat): bigint =>
+  BigInt(relay.feeBaseMsat) + (amount * BigInt(relay.feeProportionalMillionths)) / 1_000_000n
+
+/**
+ * Passes an HTLC on over the best channel with the node that is meant, or fails it.
+ * @returns one command: addHtlc on the outgoing channel, or a failure on the incoming one
+ * @source BOLT 4 §failure-messages (a forwarding node), §non-strict-forwarding
+ */
+export function decideForward(
+  htlc: IncomingHtlc,
+  onion: ForwardOnion,
+  ctx: ForwardContext,
+): PaymentTurn<ForwardRecord> {
+  const candidates = ctx.channelsTo(onion.next)
+  const refusals = candidates.map((channel) => refusal({ htlc, onion, channel, ctx }))
+  const chosen = candidates[refusals.indexOf(null)]
+  const record = recordOf(htlc, onion, chosen ?? null)
+  if (chosen === undefined) return { record, effects: fail(record, refusals[0] ?? { name: 'unknown_next_peer' }) }
+  const command: HtlcCommand = {
+    tag: 'addHtlc',
+    amountMsat: onion.amtToForward,
+    paymentHash: htlc.paymentHash,
+    cltvExpiry: onion.outgoingCltvValue,
+    onion: onion.onion,
+    origin: { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id },
+    ...(onion.pathKey !== null && { pathKey: onion.pathKey }),
+  }
+  return { record, effects: [{ tag: 'command', channelId: chosen.channelId, command }] }
+}
+
+const recordOf = (htlc: IncomingHtlc, onion: ForwardOnion, outgoing: OutgoingChannel | null): ForwardRecord => ({
+  paymentHash: htlc.paymentHash,
+  incomingChannelId: htlc.channelId,
+  incomingHtlcId: htlc.id,
+  amountInMsat: htlc.amountMsat,
+  outgoingChannelId: outgoing?.channelId ?? null,
+  amountOutMsat: onion.amtToForward,
+  sharedSecret: onion.sharedSecret,
+  blinding: onion.blinding,
+  sha256OfOnion: failureRouteOf(htlc, onion).sha256OfOnion,
+})
+
+/** The record of a forward that another run of the program made, from its incoming HTLC; null when that is no forward. */
+export function forwardRecordOf(htlc: IncomingHtlc, nodeSecret: Uint8Array): ForwardRecord | null {
+  const onion = peelIncoming(htlc, nodeSecret)
+  return onion.tag === 'forward' ? recordOf(htlc, onion, null) : null
+}
+
+interface Candidate {
+  readonly htlc: IncomingHtlc
+  readonly onion: ForwardOnion
+  readonly channel: OutgoingChannel
+  readonly ctx: ForwardContext
+}
+
+/**
+ * Why a channel will not carry the HTLC, or null. What only a sender that pays well should learn (room in the channel) comes last.
+ * @source BOLT 4 §failure-messages
+ */
+function refusal({ htlc, onion, channel, ctx }: Candidate): OnionFailure | null {
+  if (channel.status === 'closing') return { name: 'permanent_channel_failure' }
+  if (channel.status === 'disabled') return { name: 'channel_disabled', disabledFlags: 0, channelUpdate }
+  const broken = brokenPolicy(htlc, onion, channel.relay)
+  const previous = channel.previousRelay ?? null
+  if (broken !== null && (previous === null || brokenPolicy(htlc, onion, previous) !== null)) return broken
+  const { blockHeight, limits } = ctx
+  const expiry = onion.outgoingCltvValue
+  if (expiry <= blockHeight + limits.minExpiryBlocks) return { name: 'expiry_too_soon', channelUpdate }
+  if (expiry > blockHeight + limits.maxExpiryBlocks) return { name: 'expiry_too_far' }
+  const room = channel.status === 'usable' && channel.channelId !== htlc.channelId ? channel.sendableMsat : 0n
+  const most = room < channel.relay.htlcMaximumMsat ? room : channel.relay.htlcMaximumMsat
+  return onion.amtToForward > most ? { name: 'temporary_channel_failure', channelUpdate } : null
+}
+
+function brokenPolicy(htlc: IncomingHtlc, onion: ForwardOnion, relay: RelayPolicy): OnionFailure | null {
+  const { amtToForward, outgoingCltvValue } = onion
+  if (amtToForward < relay.htlcMinimumMsat) {
+    return { name: 'amount_below_minimum', htlcMsat: amtToForward, channelUpdate }
+  }
+  if (htlc.amountMsat - amtToForward < forwardFee(relay, amtToForward)) {
+    return { name: 'fee_insufficient', htlcMsat: htlc.amountMsat, channelUpdate }
+  }
+  if (htlc.cltvExpiry - relay.cltvExpiryDelta < outgoingCltvValue) {
+    return { name: 'incorrect_cltv_expiry', cltvExpiry: outgoingCltvValue, channelUpdate }
+  }
+  return null
+}
+
+const failureRoute = (f: ForwardRecord): FailureRoute => ({ ...f, id: f.incomingHtlcId })
+
+function fail(forward: ForwardRecord, failure: OnionFailure): readonly PaymentEffect[] {
+  return [
+    { tag: 'command', channelId: forward.incomingChannelId, command: failCommand(failureRoute(forward), failure) },
+    { tag: 'notify', event: { type: 'forward.failed', forward, detail: failure.name } },
+  ]
+}
+
+/**
+ * What came back from downstream goes on upstream: the preimage, the failure with our layer on it, or a failure of our own.
+ * Repeats give the same commands; the channel ignores those that it has done.
+ * @source BOLT 4 §returning-errors (intermediate nodes), BOLT 2 §removing-an-htlc
+ */
+export function onForwardResult(forward: ForwardRecord, result: ForwardResult): readonly PaymentEffect[] {
+  switch (result.tag) {
+    case 'fulfilled': {
+      const command = { tag: 'fulfillHtlc', id: forward.incomingHtlcId, preimage: result.preimage } as const
+      return [
+        { tag: 'command', channelId: forward.incomingChannelId, command },
+        { tag: 'notify', event: { type: 'forward.settled', forward, detail: null } },
+      ]
+    }
+    case 'failed':
+      return [
+        { tag: 'command', channelId: forward.incomingChannelId, command: passBack(forward, result.failure) },
+        { tag: 'notify', event: { type: 'forward.failed', forward, detail: detailOf(result.failure) } },
+      ]
+    case 'rejected':
+      return fail(forward, failureOfFault(result.fault.code))
+    default:
+      return assertNever(result)
+  }
+}
+
+function passBack(forward: ForwardRecord, failure: HtlcFailure): HtlcCommand {
+  const route = failureRoute(forward)
+  switch (failure.tag) {
+    case 'onion':
+      if (forward.blinding !== 'none') return failCommand(route, { name: 'temporary_node_failure' })
+      return { tag: 'failHtlc', id: route.id, reason: wrapErrorPacket(forward.sharedSecret, failure.reason) }
+    case 'malformed':
+      return failCommand(route, concatBytes(u16be(failure.failureCode), failure.sha256OfOnion))
+    case 'onchain':
+      return failCommand(route, { name: 'permanent_channel_failure' })
+    default:
+      return assertNever(failure)
+  }
+}
+
+function detailOf(failure: HtlcFailure): string {
+  if (failure.tag === 'onion') return 'failed further on'
+  if (failure.tag === 'onchain') return 'the outgoing channel was closed and the payment timed out on chain'
+  return `the next node could not read the onion: ${failureName(failure.failureCode) ?? failure.failureCode}`
+}
+
+function failureOfFault(code: FaultCode): OnionFailure {
+  if (code === 'CHANNEL_CLOSING') return { name: 'permanent_channel_failure' }
+  if (code === 'EXPIRY_TOO_SOON') return { name: 'expiry_too_soon', channelUpdate }
+  return { name: 'temporary_channel_failure', channelUpdate }
+}

@@ -1,0 +1,315 @@
+import { EMPTY } from '../base/bytes.ts'
+import { assertNever } from '../base/errors.ts'
+import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
+import { err, ok, type Result } from '../base/result.ts'
+import { type Msat, ZERO_MSAT } from '../base/units.ts'
+import type { Fault, HtlcFailure } from '../channel/types.ts'
+import type { Graph } from '../routing/graph.ts'
+import { findRoutes, take } from '../routing/split.ts'
+import type { DirectedChannel, LocalChannel, Route, RouteFault } from '../routing/types.ts'
+import { buildAttempt, maxHopsFor } from './attempt.ts'
+import { type Blame, blame } from './blame.ts'
+import type {
+  PaymentAttempt,
+  PaymentEffect,
+  PaymentFailure,
+  PaymentRecord,
+  PaymentTarget,
+  PaymentTurn,
+} from './types.ts'
+
+export interface PaymentContext {
+  /** Unix ms. */
+  readonly now: number
+  readonly blockHeight: number
+  readonly nodeId: NodeId
+  readonly graph: Graph
+  /** As they are now: what other payments of the same turn have taken is taken off. */
+  readonly localChannels: readonly LocalChannel[]
+  /** 32 fresh random bytes. */
+  readonly entropy: Uint8Array
+}
+
+export type PaymentInput =
+  | { readonly tag: 'fulfilled'; readonly attempt: number; readonly preimage: Uint8Array }
+  | { readonly tag: 'failed'; readonly attempt: number; readonly failure: HtlcFailure }
+  /** The channel did not take the HTLC. */
+  | { readonly tag: 'rejected'; readonly attempt: number; readonly fault: Fault }
+  /** No more attempts; what is in flight decides. */
+  | { readonly tag: 'cancel' }
+
+export interface PaymentStartFault {
+  readonly code: 'ALREADY_PAID' | 'PAYMENT_PENDING' | RouteFault['code']
+  readonly detail: string
+}
+
+/** Blocks may come while a payment is on its way: the last expiry allows for so many. */
+const EXPIRY_MARGIN = 3
+/** @source BOLT 4 §max_htlc_cltv-selection */
+const MAX_HTLC_CLTV = 2016
+/** HTLCs that one try of a payment may use up. */
+export const MAX_ATTEMPTS = 100
+
+const notify = (
+  type: 'payment.pending' | 'payment.succeeded' | 'payment.failed',
+  paymentHash: PaymentHash,
+): PaymentEffect => ({
+  tag: 'notify',
+  event: { type, paymentHash },
+})
+
+/** Attempts of the current try that still count towards the amount. */
+const alive = (r: PaymentRecord): readonly PaymentAttempt[] => r.attempts.filter((a) => a.status !== 'failed')
+const inFlight = (r: PaymentRecord): readonly PaymentAttempt[] => r.attempts.filter((a) => a.status === 'pending')
+const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
+
+/** What the payment has cost, or will if all that is in flight succeeds. */
+export const paymentFee = (r: PaymentRecord): Msat => sum(alive(r).map((a) => a.feeMsat)) as Msat
+
+/**
+ * Begins to pay, unless the hash is being paid or has been.
+ * @param known the record of the payment hash, if any: a failed one is taken up again
+ * @returns a fault when nothing was started and nothing is to be stored
+ */
+export function startPayment(
+  known: PaymentRecord | undefined,
+  { paymentHash, target }: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget },
+  ctx: PaymentContext,
+): Result<PaymentTurn<PaymentRecord>, PaymentStartFault> {
+  if (known?.status === 'succeeded') return err({ code: 'ALREADY_PAID', detail: 'this payment hash has been paid' })
+  if (known?.status === 'pending') return err({ code: 'PAYMENT_PENDING', detail: 'this payment hash is being paid' })
+  const attempts = known?.attempts ?? []
+  const record: PaymentRecord = {
+    paymentHash,
+    status: 'pending',
+    target,
+    attempts,
+    since: attempts.length,
+    excludedChannels: [],
+    excludedNodes: [],
+    excludedLocal: [],
+    preimage: null,
+    failure: null,
+    createdAt: ctx.now,
+    completedAt: null,
+  }
+  const routes = routesFor(record, ctx)
+  if (!routes.ok) return err(routes.error)
+  const turn = send(record, routes.value, ctx)
+  return ok({ record: turn.record, effects: [notify('payment.pending', paymentHash), ...turn.effects] })
+}
+
+/** Takes in what became of an attempt, and tries again where that is of use. Repeats change nothing. */
+export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: PaymentContext): PaymentTurn<PaymentRecord> {
+  switch (input.tag) {
+    case 'fulfilled':
+      return succeed(r, input.attempt, input.preimage, ctx)
+    case 'failed': {
+      const attempt = r.attempts[input.attempt]
+      if (attempt?.status !== 'pending') return { record: r, effects: [] }
+      return proceed(withBlame(r, input.attempt, blame(attempt, input.failure)), ctx)
+    }
+    case 'rejected': {
+      const attempt = r.attempts[input.attempt]
+      if (attempt?.status !== 'pending') return { record: r, effects: [] }
+      const detail = `our channel did not take it: ${input.fault.detail}`
+      const refused = { detail, final: false, channels: [], nodes: [], local: [attempt.channelId] }
+      return proceed(withBlame(r, input.attempt, refused), ctx)
+    }
+    case 'cancel': {
+      if (r.status !== 'pending' || r.failure !== null) return { record: r, effects: [] }
+      return proceed(giveUp(r, { code: 'CANCELLED', detail: 'cancelled by the user' }), ctx)
+    }
+    default:
+      return assertNever(input)
+  }
+}
+
+const setAttempt = (r: PaymentRecord, index: number, change: Partial<PaymentAttempt>): PaymentRecord => ({
+  ...r,
+  attempts: r.attempts.map((a, i) => (i === index ? { ...a, ...change } : a)),
+})
+
+/** A preimage is proof of payment, whatever else the record says. */
+function succeed(
+  r: PaymentRecord,
+  index: number,
+  preimage: Uint8Array,
+  ctx: PaymentContext,
+): PaymentTurn<PaymentRecord> {
+  if (r.status === 'succeeded' && r.attempts[index]?.status !== 'pending') return { record: r, effects: [] }
+  const record = setAttempt(r, index, { status: 'succeeded', failure: null })
+  if (r.status === 'succeeded') return { record, effects: [] }
+  return {
+    record: { ...record, status: 'succeeded', preimage, failure: null, completedAt: ctx.now },
+    effects: [notify('payment.succeeded', r.paymentHash)],
+  }
+}
+
+const union = <T>(a: readonly T[], b: readonly T[]): readonly T[] => (b.length === 0 ? a : [...new Set([...a, ...b])])
+
+function withBlame(r: PaymentRecord, index: number, b: Blame): PaymentRecord {
+  const record: PaymentRecord = {
+    ...setAttempt(r, index, { status: 'failed', failure: b.detail }),
+    excludedChannels: union(r.excludedChannels, b.channels),
+    excludedNodes: union(r.excludedNodes, b.nodes),
+    excludedLocal: union(r.excludedLocal, b.local),
+  }
+  return b.final ? giveUp(record, { code: 'REJECTED_BY_PAYEE', detail: b.detail }) : record
+}
+
+/** The first reason stands. */
+const giveUp = (r: PaymentRecord, failure: PaymentFailure): PaymentRecord =>
+  r.status === 'pending' ? { ...r, failure: r.failure ?? failure } : r
+
+/** Sends what is missing, or ends the payment when nothing can be sent and nothing is out. */
+function proceed(r: PaymentRecord, ctx: PaymentContext): PaymentTurn<PaymentRecord> {
+  if (r.status !== 'pending') return { record: r, effects: [] }
+  if (r.failure === null) {
+    if (missing(r) <= 0n) return { record: r, effects: [] }
+    const stop = limitReached(r, ctx)
+    const routes = stop === null ? routesFor(r, ctx) : err(stop)
+    if (routes.ok) return send(r, routes.value, ctx)
+    return proceed(giveUp(r, withLastFailure(r, routes.error)), ctx)
+  }
+  if (inFlight(r).length > 0) return { record: r, effects: [] }
+  return {
+    record: { ...r, status: 'failed', completedAt: ctx.now },
+    effects: [notify('payment.failed', r.paymentHash)],
+  }
+}
+
+const missing = (r: PaymentRecord): bigint => r.target.amountMsat - sum(inFlight(r).map((a) => a.amountMsat))
+
+function limitReached(r: PaymentRecord, ctx: PaymentContext): PaymentFailure | null {
+  if (ctx.now >= r.target.deadline) return { code: 'TIMEOUT', detail: 'the time for new attempts is over' }
+  if (r.attempts.length - r.since >= MAX_ATTEMPTS) {
+    return { code: 'TOO_MANY_ATTEMPTS', detail: `${MAX_ATTEMPTS} attempts have failed` }
+  }
+  return null
+}
+
+function withLastFailure(r: PaymentRecord, f: PaymentFailure): PaymentFailure {
+  const last = r.attempts.slice(r.since).findLast((a) => a.failure !== null)
+  return last ? { ...f, detail: `${f.detail}; the last attempt: ${last.failure}` } : f
+}
+
+/** Routes for what is missing, within what is left of the fee limit, of the parts and of the attempts. */
+function routesFor(r: PaymentRecord, ctx: PaymentContext): Result<readonly Route[], RouteFault> {
+  const { target } = r
+  const out = inFlight(r)
+  if (target.payee === null) return err({ code: 'NO_ROUTE', detail: 'the payee is not known any more' })
+  const taken = new Map<DirectedChannel | ChannelId, number>()
+  for (const a of out) if (a.hops.length > 0) take(taken, a)
+  for (const c of ctx.localChannels) taken.delete(c.channelId) // what is out over our own channels is off their room already
+  const fee = target.maxFeeMsat - sum(out.map((a) => a.feeMsat))
+  const parts = Math.min(target.maxParts - out.length, MAX_ATTEMPTS - (r.attempts.length - r.since))
+  if (parts < 1 || fee < 0n) return err({ code: 'NO_ROUTE', detail: 'no part and no fee is left to send with' })
+  const request = {
+    source: ctx.nodeId,
+    target: target.payee,
+    amountMsat: missing(r) as Msat,
+    finalCltvExpiry: ctx.blockHeight + target.finalCltvDelta + EXPIRY_MARGIN,
+    maxFeeMsat: fee as Msat,
+    maxCltvExpiry: ctx.blockHeight + MAX_HTLC_CLTV,
+    maxHops: maxHopsFor(target),
+    localChannels: ctx.localChannels,
+    routeHints: target.routeHints,
+    excludedChannels: new Set(r.excludedChannels),
+    excludedNodes: new Set(r.excludedNodes),
+    excludedLocal: new Set(r.excludedLocal),
+    taken,
+  }
+  return findRoutes(ctx.graph, request, parts)
+}
+
+function send(r: PaymentRecord, routes: readonly Route[], ctx: PaymentContext): PaymentTurn<PaymentRecord> {
+  const { paymentHash, target } = r
+  const built = routes.map((route, i) =>
+    buildAttempt({ paymentHash, target, index: r.attempts.length + i }, route, ctx.entropy),
+  )
+  return {
+    record: { ...r, attempts: [...r.attempts, ...built.map((b) => b.attempt)] },
+    effects: built.map((b) => b.effect),
+  }
+}
+
+// ---------------------------------------------------------------- after a restart
+
+/** An HTLC of a payment of ours that some channel still holds. */
+export interface LiveHtlc {
+  readonly attempt: number
+  readonly channelId: ChannelId
+  readonly amountMsat: Msat
+}
+
+/**
+ * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
+ * failed, and HTLCs that the record does not know are taken into it, so that the hash is not paid twice.
+ */
+export function recoverPayment(
+  r: PaymentRecord,
+  live: readonly LiveHtlc[],
+  ctx: PaymentContext,
+): PaymentTurn<PaymentRecord> {
+  const attempts = [...r.attempts]
+  for (const htlc of live) {
+    while (attempts.length <= htlc.attempt) attempts.push({ ...unrecorded(htlc), status: 'failed' })
+    if (htlc.attempt >= r.attempts.length) attempts[htlc.attempt] = unrecorded(htlc)
+  }
+  const held = new Set(live.map((h) => h.attempt))
+  const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i)
+  if (attempts.length === r.attempts.length && !attempts.some(isLost)) return { record: r, effects: [] }
+  const recovered = attempts.map(
+    (a, i): PaymentAttempt =>
+      isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
+  )
+  const stillOut = r.status === 'failed' && recovered.some((a) => a.status === 'pending')
+  return proceed({ ...r, attempts: recovered, status: stillOut ? 'pending' : r.status }, ctx)
+}
+
+/** A record for HTLCs whose payment was not stored before a crash: nothing more is sent, and they decide how it ends. */
+export function interruptedPayment(
+  paymentHash: PaymentHash,
+  live: readonly LiveHtlc[],
+  ctx: PaymentContext,
+): PaymentTurn<PaymentRecord> {
+  const target: PaymentTarget = {
+    payee: null,
+    amountMsat: sum(live.map((h) => h.amountMsat)) as Msat,
+    maxFeeMsat: ZERO_MSAT,
+    maxParts: 1,
+    deadline: 0,
+    finalCltvDelta: 0,
+    paymentSecret: null,
+    paymentMetadata: null,
+    keysendPreimage: null,
+    routeHints: [],
+    bolt11: null,
+  }
+  const record: PaymentRecord = {
+    paymentHash,
+    status: 'pending',
+    target,
+    attempts: [],
+    since: 0,
+    excludedChannels: [],
+    excludedNodes: [],
+    excludedLocal: [],
+    preimage: null,
+    failure: { code: 'INTERRUPTED', detail: 'the node stopped while this payment was being started' },
+    createdAt: ctx.now,
+    completedAt: null,
+  }
+  return recoverPayment(record, live, ctx)
+}
+
+const unrecorded = (h: LiveHtlc): PaymentAttempt => ({
+  status: 'pending',
+  sessionKey: EMPTY,
+  channelId: h.channelId,
+  hops: [],
+  amountMsat: h.amountMsat,
+  feeMsat: ZERO_MSAT,
+  failure: null,
+})
