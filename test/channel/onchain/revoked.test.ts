@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { txidOf } from '../../../src/bitcoin/transaction.ts'
+import type { ChannelTypeName } from '../../../src/channel/types.ts'
+import {
+  CAPACITY,
+  channelOf,
+  DELAY,
+  type HtlcSpec,
+  type Name,
+  type Setup,
+  START,
+  settled,
+  type World,
+  won,
+  world,
+} from './fixture.ts'
+
+const types: readonly ChannelTypeName[] = ['static_remotekey', 'anchors']
+
+const htlc = (from: Name, amountSat: number, n: number, knows: boolean): HtlcSpec => ({
+  from,
+  amountSat,
+  cltvExpiry: START + n,
+  n,
+  knows,
+})
+const oldHtlcs = [htlc('alice', 100_000, 1, true), htlc('alice', 200_000, 90, false), htlc('bob', 150_000, 3, false)]
+
+/** Bob publishes commitment 3 and plays on from it, though the channel is at 6. */
+function cheating(type: ChannelTypeName, live: readonly HtlcSpec[] = []): World {
+  const old: Setup = { type, opener: 'bob', number: 3, htlcs: [...live, ...oldHtlcs] }
+  const now: Setup = { type, opener: 'bob', number: 6, htlcs: live.map((h) => ({ ...h, since: 2 })) }
+  const w = world(now)
+  w.alice.revokedHtlcs = settled('alice', { ...old, htlcs: oldHtlcs }, 5)
+  w.bob.channel = channelOf('bob', old)
+  return w
+}
+
+function finishAlice(w: World): void {
+  for (let i = 0; i < 300 && !w.alice.done; i++) w.mine()
+  expect(w.alice.done).toBe(true)
+}
+
+/** Alice has everything but what went to miners: by the commitment, and by HTLC transactions of bob's that pay from their HTLC. */
+function expectAll(w: World): void {
+  const { closing, spenders } = w.alice.onchain!
+  const stageFees = spenders.filter((s) => s.kind === 'theirs').reduce((sum, s) => sum + (s.feeSat ?? 0n), 0n)
+  expect(won(w, 'alice')).toBe(CAPACITY - closing.feeSat - closing.anchorsSat - stageFees)
+  expect(w.alice.refused).toEqual([])
+}
+
+for (const type of types) {
+  describe(`BOLT 5 §revoked-transaction-close-handling: ${type}`, () => {
+    it('takes everything: to_local, to_remote and every HTLC output', () => {
+      const w = cheating(type)
+      w.bob.forceClose()
+      w.mine()
+      expect(w.alice.onchain).toMatchObject({ how: 'revoked', closing: { kind: 'revoked' } })
+      finishAlice(w)
+      expectAll(w)
+    })
+
+    it('takes the outputs of HTLC transactions that confirmed before its penalties', () => {
+      const w = cheating(type)
+      w.bob.forceClose()
+      // A miner that works for bob: of alice it takes nothing for as long as bob's delay allows.
+      w.mine(DELAY.bob - 2, (tx) => !w.alice.paid.has(txidOf(tx)))
+      const stages = w.alice.onchain!.spenders.filter((s) => s.kind === 'theirs')
+      expect(stages.length).toBe(2)
+      finishAlice(w)
+      expectAll(w)
+    })
+
+    it('punishes HTLCs that still stand, and settles them upstream: by the preimage, or as failed', () => {
+      const live = [htlc('alice', 50_000, 1, true), htlc('alice', 60_000, 95, false), htlc('bob', 70_000, 96, false)]
+      const w = cheating(type, live)
+      w.bob.forceClose()
+      w.mine(DELAY.bob - 2, (tx) => !w.alice.paid.has(txidOf(tx)))
+      expect(w.alice.events).toMatchObject([{ tag: 'fulfilled', id: 0n }])
+      finishAlice(w)
+      expect(w.alice.events).toMatchObject([
+        { tag: 'fulfilled', id: 0n },
+        { tag: 'failed', id: 1n },
+      ])
+      expect(w.alice.refused).toEqual([])
+    })
+
+    it('publishes our own commitment when a reorg takes the revoked one away', () => {
+      const w = cheating(type)
+      w.bob.forceClose()
+      w.mine()
+      w.chain.reorg(1)
+      w.alice.reorg(w.chain.height)
+      expect(w.alice.onchain).toMatchObject({ how: 'local-force', closing: { kind: 'local', height: null } })
+      finishAlice(w)
+      expect(won(w, 'alice')).toBe(CAPACITY / 2n)
+    })
+  })
+}
