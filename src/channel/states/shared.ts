@@ -2,6 +2,7 @@ import { printable } from '../../base/bytes.ts'
 import type { ShortChannelId } from '../../base/ids.ts'
 import { outpointKey, shortChannelId } from '../../base/ids.ts'
 import { obscuringFactorOf } from '../commitments.ts'
+import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
@@ -46,10 +47,16 @@ export function closing(step: OnchainStep, error: string | null, before: readonl
   return turn(state, [...before, ...effects])
 }
 
-/** Publishes our commitment. @source BOLT 5 §failing-a-channel */
-export function forceClose(channel: Channel, ctx: ChannelContext, error: string, before: readonly Effect[] = []): Turn {
-  const told = errorMessage(channel.params.channelId, error)
-  return closing(beginLocal(channel, ctx), error, [told, ...before])
+/** Publishes our commitment; what nobody signed for is taken back. @source BOLT 5 §failing-a-channel */
+export function forceClose(
+  from: Channel,
+  ctx: ChannelContext,
+  error: string | null,
+  before: readonly Effect[] = [],
+): Turn {
+  const { channel, effects } = forgetUnsigned(from)
+  const told = error === null ? [] : [errorMessage(channel.params.channelId, error)]
+  return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
 }
 
 /** The answer to a fault, as its response says. */
@@ -118,7 +125,7 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
   const event = peerFault('fail-channel', data)
   if (state.tag === 'negotiating' && state.published.length > 0) return turn(state, [event])
-  return closing(beginLocal(state.channel, ctx), null, [event])
+  return forceClose(state.channel, ctx, null, [event])
 }
 
 function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelContext): Turn | null {
@@ -141,7 +148,8 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
     case 'spent': {
       if (outpointKey(event.outpoint) !== outpointKey(commitment.funding)) return turn(state)
       const mutual = commitmentNumberOf(event.tx, obscuringFactorOf(channel.params)) === null
-      return closing(fundingSpent(channel, { tx: event.tx, height: event.height, mutual }, ctx), null)
+      const { channel: bound, effects } = forgetUnsigned(channel)
+      return closing(fundingSpent(bound, { tx: event.tx, height: event.height, mutual }, ctx), null, effects)
     }
     case 'reorg': {
       const { confirmed } = channel.funding

@@ -1,0 +1,315 @@
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
+import { type Msat, type Sat, satToMsat, ZERO_MSAT } from '../base/units.ts'
+import { txidOf } from '../bitcoin/transaction.ts'
+import { fundingScriptOf } from './commitments.ts'
+import { incomingHtlc, resultOf } from './htlc.ts'
+import { eachHtlc } from './htlcTable.ts'
+import { localBalance, openerBuffer, remoteBalance } from './limits.ts'
+import type { ClaimContext } from './onchain/plan.ts'
+import { onchainResults } from './onchain/settle.ts'
+import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
+import type { Channel, ChannelState, Htlc, Proposal, SideParams } from './state.ts'
+import { fundingDepth, realScid } from './states/shared.ts'
+import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
+
+/** The channel's record, once it is funded. */
+export function channelOf(state: ChannelState): Channel | null {
+  if ('from' in state) return state.from.channel
+  return 'channel' in state ? state.channel : null
+}
+
+// ---------------------------------------------------------------- for the shell
+
+/** Under which ids messages and payments find the channel. Cheap: made at every change. */
+export function identifiers(state: ChannelState): {
+  readonly channelIds: readonly ChannelId[]
+  readonly shortChannelIds: readonly ShortChannelId[]
+} {
+  const channel = channelOf(state)
+  if (channel === null) {
+    return { channelIds: 'proposal' in state ? [state.proposal.temporaryChannelId] : [], shortChannelIds: [] }
+  }
+  const scid = realScid(channel)
+  const { channelId } = channel.params
+  const channelIds = state.tag === 'await-funding-signed' ? [state.temporaryChannelId, channelId] : [channelId]
+  return { channelIds, shortChannelIds: scid === null ? [] : [scid] }
+}
+
+/** What the chain watcher must look out for, as the state stands. */
+export function watches(state: ChannelState): readonly Watch[] {
+  if (state.tag === 'closed') return []
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'await-funding-signed') return []
+  if (state.tag === 'closing') return onchainWatches(channel, state.onchain)
+  const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
+  return channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [
+    { tag: 'confirmation', txid: funding.txid, scriptPubKey, minDepth: 1 },
+    { tag: 'spend', outpoint: funding, scriptPubKey },
+  ])
+}
+
+/** What belongs into the mempool as long as it is not confirmed: after a restart, and now and then. */
+export function rebroadcasts(state: ChannelState, ctx: ChannelContext): readonly Effect[] {
+  if (state.tag === 'closing') return onchainRebroadcasts(state.channel, state.onchain, ctx)
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'await-funding-signed' || state.tag === 'closed') return []
+  const { tx, confirmed } = channel.funding
+  const funding: readonly Effect[] =
+    tx !== null && confirmed === null ? [{ tag: 'broadcast', tx, purpose: 'funding' }] : []
+  const phase = 'from' in state ? state.from : state
+  const closing = phase.tag === 'negotiating' ? phase.published : []
+  return [...funding, ...closing.map((tx): Effect => ({ tag: 'broadcast', tx, purpose: 'mutual-close' }))]
+}
+
+/** Incoming HTLCs that are irrevocably committed and not decided on: each is news to a payment machine that lost it. */
+export function committedIncoming(state: ChannelState): readonly IncomingHtlc[] {
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'closed') return []
+  const { channelId } = channel.params
+  return select(channel.commitments.incoming.chunks, (h) => h.stage === 'committed' && h.removal === null).map((h) =>
+    incomingHtlc(channelId, h),
+  )
+}
+
+/** What is known for good of HTLCs that we offered and that the channel has not forgotten. */
+export function knownResults(state: ChannelState): readonly HtlcEvent[] {
+  const channel = channelOf(state)
+  if (channel === null) return []
+  if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
+    return onchainResults(channel, state.onchain)
+  const fulfilled = select(channel.commitments.outgoing.chunks, (h) => h.removal?.tag === 'fulfilled')
+  return fulfilled.flatMap((h) => resultOf(h) ?? [])
+}
+
+const select = (chunks: readonly (readonly Htlc[])[], keep: (htlc: Htlc) => boolean): readonly Htlc[] =>
+  chunks.flatMap((chunk) => chunk.filter(keep))
+
+// ---------------------------------------------------------------- for people
+
+export interface HtlcSummary {
+  readonly id: bigint
+  readonly direction: 'in' | 'out'
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+  readonly state: string
+}
+
+export interface ChannelSummary {
+  /** opening | waiting-confirmations | normal | shutdown | negotiating | closing | closed */
+  readonly state: string
+  /** Connected, open for HTLCs and not closing. */
+  readonly usable: boolean
+  readonly connected: boolean
+  readonly channelId: ChannelId | null
+  readonly shortChannelId: ShortChannelId | null
+  readonly remoteNodeId: NodeId | null
+  readonly channelType: ChannelTypeName | null
+  readonly announce: boolean
+  /** Both halves of the announcement are there. */
+  readonly announced: boolean
+  readonly isOpener: boolean
+  readonly capacitySat: Sat
+  readonly localMsat: Msat
+  readonly remoteMsat: Msat
+  readonly sendableMsat: Msat
+  readonly receivableMsat: Msat
+  /** What we must keep, and what the peer must. */
+  readonly localReserveSat: Sat
+  readonly remoteReserveSat: Sat
+  readonly feeratePerKw: number
+  /** Blocks that we wait for our money after a force close of ours. */
+  readonly toSelfDelay: number
+  readonly relay: RelayPolicy | null
+  readonly remoteAlias: ShortChannelId | null
+  readonly htlcs: readonly HtlcSummary[]
+  readonly funding: Outpoint | null
+  readonly fundingConfirmations: number
+  readonly closing: OnchainView | null
+  readonly waitsFor: string | null
+}
+
+const NAMES = {
+  'await-accept': 'opening',
+  'await-funding': 'opening',
+  'await-funding-signed': 'opening',
+  'await-funding-created': 'opening',
+  'await-ready': 'waiting-confirmations',
+  normal: 'normal',
+  shutdown: 'shutdown',
+  negotiating: 'negotiating',
+  closing: 'closing',
+  'waiting-for-peer': 'closing',
+  closed: 'closed',
+} as const
+
+/** Everything that the API shows of a channel. */
+export function summary(state: ChannelState, ctx: ClaimContext): ChannelSummary {
+  const phase = 'from' in state ? state.from : state
+  const published = phase.tag === 'negotiating' && phase.published.length > 0
+  const name = published ? 'closing' : NAMES[phase.tag]
+  const channel = channelOf(state)
+  if (channel === null) return beforeFunding(name, 'proposal' in state ? state.proposal : null)
+  const { params, commitments, relay, remoteAlias, announcement } = channel
+  const base = commitments.active[0]!
+  const totals = commitments.next.local
+  const local = localBalance(channel, totals)
+  const remote = remoteBalance(channel, totals)
+  const open = phase.tag === 'normal' && phase.localShutdown === null && phase.remoteShutdown === null
+  const usable = open && phase.closeRequest === null && state === phase
+  return {
+    state: name,
+    usable,
+    connected: !['offline', 'closed'].includes(state.tag),
+    channelId: params.channelId,
+    shortChannelId: realScid(channel),
+    remoteNodeId: params.remoteNodeId,
+    channelType: params.channelType,
+    announce: params.announce,
+    announced: announcement.remote !== null && announcement.sent !== 'never',
+    isOpener: params.isOpener,
+    capacitySat: base.capacitySat,
+    localMsat: local as Msat,
+    remoteMsat: remote as Msat,
+    sendableMsat: usable ? sendableMsat(channel) : ZERO_MSAT,
+    receivableMsat: usable ? receivableMsat(channel) : ZERO_MSAT,
+    localReserveSat: params.remote.channelReserveSat,
+    remoteReserveSat: params.local.channelReserveSat,
+    feeratePerKw: commitments.local.feeratePerKw,
+    toSelfDelay: params.remote.toSelfDelay,
+    relay,
+    remoteAlias,
+    htlcs: htlcSummaries(channel),
+    funding: base.funding,
+    fundingConfirmations: fundingDepth(channel, ctx.blockHeight),
+    closing: closingView(state, ctx),
+    waitsFor: waitsFor(state, ctx),
+  }
+}
+
+/** The most that one more HTLC of ours may carry now. */
+export function sendableMsat(channel: Channel): Msat {
+  const { params, commitments } = channel
+  const next = commitments.next.remote
+  if (next.outCount >= params.remote.maxAcceptedHtlcs) return ZERO_MSAT
+  const buffer = params.isOpener ? openerBuffer(channel) : 0n
+  const funds = localBalance(channel, next) - satToMsat(params.remote.channelReserveSat) - buffer
+  return least(funds, params.remote.maxHtlcValueInFlightMsat - next.outMsat)
+}
+
+/** The most that one more HTLC of the peer's may carry now; the peer keeps a buffer for fees as we do. */
+export function receivableMsat(channel: Channel): Msat {
+  const { params, commitments } = channel
+  const next = commitments.next.local
+  if (next.inCount >= params.local.maxAcceptedHtlcs) return ZERO_MSAT
+  const buffer = params.isOpener ? 0n : openerBuffer(channel)
+  const funds = remoteBalance(channel, next) - satToMsat(params.local.channelReserveSat) - buffer
+  return least(funds, params.local.maxHtlcValueInFlightMsat - next.inMsat)
+}
+
+const least = (a: bigint, b: bigint): Msat => {
+  const lower = [a, b].reduce((x, y) => (y < x ? y : x))
+  return (lower > 0n ? lower : 0n) as Msat
+}
+
+function htlcSummaries(channel: Channel): readonly HtlcSummary[] {
+  const { outgoing, incoming } = channel.commitments
+  const show =
+    (direction: 'in' | 'out') =>
+    ({ add, stage }: Htlc): HtlcSummary => {
+      const { id, amountMsat, paymentHash, cltvExpiry } = add
+      return { id, direction, amountMsat, paymentHash, cltvExpiry, state: stage }
+    }
+  return [...[...eachHtlc(outgoing)].map(show('out')), ...[...eachHtlc(incoming)].map(show('in'))]
+}
+
+/** A cooperative close shows from when its transaction is published, though the state waits for its confirmation. */
+function closingView(state: ChannelState, ctx: ClaimContext): OnchainView | null {
+  if ((state.tag === 'closing' || state.tag === 'closed') && state.channel !== null && state.onchain !== null) {
+    return describeOnchain(state.channel, state.onchain, ctx)
+  }
+  const phase = 'from' in state ? state.from : state
+  const tx = phase.tag === 'negotiating' ? phase.published[phase.published.length - 1] : undefined
+  if (!tx || phase.tag !== 'negotiating') return null
+  const paid = tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)
+  const feeSat = (phase.channel.commitments.active[0]!.capacitySat - paid) as Sat
+  const txid = txidOf(tx)
+  return {
+    how: 'cooperative',
+    txid,
+    confirmations: 0,
+    resolved: false,
+    transactions: [{ txid, kind: 'mutual', confirmed: false, feeSat }],
+    unclaimedSat: 0n as Sat,
+    pendingSat: 0n as Sat,
+    waitsFor: `the confirmation of ${txid}`,
+  }
+}
+
+function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
+  switch (state.tag) {
+    case 'await-accept':
+      return "the peer's answer"
+    case 'await-funding':
+      return "the wallet's funding transaction"
+    case 'await-funding-signed':
+    case 'await-funding-created':
+      return "the peer's signature"
+    case 'await-ready': {
+      const { channel } = state
+      const depth = fundingDepth(channel, ctx.blockHeight)
+      const { minimumDepth } = channel.params
+      return depth < minimumDepth ? `${depth} of ${minimumDepth} confirmations` : "the peer's channel_ready"
+    }
+    case 'normal':
+      return state.localShutdown !== null ? "the peer's shutdown" : null
+    case 'shutdown':
+      return `${state.channel.commitments.outgoing.size + state.channel.commitments.incoming.size} HTLCs to be settled`
+    case 'negotiating':
+      return closingView(state, ctx)?.waitsFor ?? "the peer's closing_signed"
+    case 'offline':
+      return state.from.tag === 'await-ready' || state.from.tag === 'negotiating'
+        ? waitsFor(state.from, ctx)
+        : 'the peer to connect'
+    case 'syncing':
+      return state.peerBehind ? 'the peer, which lost data, to ask for a close' : "the peer's channel_reestablish"
+    case 'closing':
+      return describeOnchain(state.channel, state.onchain, ctx).waitsFor
+    case 'waiting-for-peer':
+      return 'the peer to publish its commitment, since we lost data'
+    case 'closed':
+      return null
+  }
+}
+
+function beforeFunding(name: string, proposal: Proposal | null): ChannelSummary {
+  const local: SideParams | null = proposal?.local ?? null
+  return {
+    state: name,
+    usable: false,
+    connected: name !== 'closed',
+    channelId: null,
+    shortChannelId: null,
+    remoteNodeId: proposal?.remoteNodeId ?? null,
+    channelType: proposal?.channelType ?? null,
+    announce: proposal?.announce ?? false,
+    announced: false,
+    isOpener: proposal?.isOpener ?? false,
+    capacitySat: proposal?.capacitySat ?? (0n as Sat),
+    localMsat: ZERO_MSAT,
+    remoteMsat: ZERO_MSAT,
+    sendableMsat: ZERO_MSAT,
+    receivableMsat: ZERO_MSAT,
+    localReserveSat: 0n as Sat,
+    remoteReserveSat: local?.channelReserveSat ?? (0n as Sat),
+    feeratePerKw: proposal?.feeratePerKw ?? 0,
+    toSelfDelay: 0,
+    relay: proposal?.relay ?? null,
+    remoteAlias: null,
+    htlcs: [],
+    funding: null,
+    fundingConfirmations: 0,
+    closing: null,
+    waitsFor: null,
+  }
+}
