@@ -50,7 +50,13 @@ export type ScriptErrorCode = keyof typeof SCRIPT_ERRORS
 
 export type ScriptResult =
   | { readonly ok: true }
-  | { readonly ok: false; readonly error: ScriptErrorCode; readonly detail: string }
+  | {
+      readonly ok: false
+      readonly error: ScriptErrorCode
+      readonly detail: string
+      /** Which input failed, where a whole transaction was verified. */
+      readonly inputIndex?: number
+    }
 
 /** Ends an evaluation; caught where a spend is verified, where it becomes a ScriptResult. */
 export class ScriptFailure extends FulmenError {

@@ -47,7 +47,7 @@ export function verifyTransaction(
   const cache: SighashCache = {}
   for (const [inputIndex, prevout] of prevouts.entries()) {
     const result = verifySpend({ tx, inputIndex, prevout, cache }, flags)
-    if (!result.ok) return { ...result, detail: `input ${inputIndex}: ${result.detail}` }
+    if (!result.ok) return { ...result, detail: `input ${inputIndex}: ${result.detail}`, inputIndex }
   }
   return { ok: true }
 }

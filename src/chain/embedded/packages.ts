@@ -1,0 +1,117 @@
+import type { Txid } from '../../base/ids.ts'
+import type { Sat } from '../../base/units.ts'
+import type { Transaction } from '../../bitcoin/transaction.ts'
+import { type Candidate, type Mempool, MIN_RELAY_FEERATE } from './mempool.ts'
+import { type MempoolEntry, type MempoolTx, mempoolTx } from './mempoolEntry.ts'
+import { type Rejection, reject } from './rejection.ts'
+import { checkReplacementFee } from './replacement.ts'
+
+/** What became of one transaction of a package. */
+export type PackageTxResult =
+  | {
+      readonly ok: true
+      readonly fee: Sat
+      readonly vsize: number
+      /** The transactions whose fee rate counted for it; none when it was in the pool already. */
+      readonly paidWith: readonly MempoolTx[]
+    }
+  | { readonly ok: false; readonly rejection: Rejection }
+
+export interface PackageResult {
+  readonly ok: boolean
+  /** By transaction, in the package's order. */
+  readonly results: ReadonlyMap<MempoolTx, PackageTxResult>
+  readonly replaced: readonly Txid[]
+}
+
+export const MAX_PACKAGE = 25
+
+/** Whether the last transaction spends every other one, and those do not spend each other: the one shape of a package that is taken. */
+export function isChildWithParents(txs: readonly MempoolTx[]): boolean {
+  const child = txs.at(-1)
+  if (!child) return false
+  const parents = new Set(txs.slice(0, -1).map((t) => t.txid))
+  const spentByChild = new Set(child.tx.inputs.map((i) => i.txid))
+  const parentsOnly = txs.slice(0, -1).every((t) => !t.tx.inputs.some((i) => parents.has(i.txid)))
+  return parentsOnly && [...parents].every((p) => spentByChild.has(p)) && parents.size === txs.length - 1
+}
+
+/** Worth another look with its package: it pays too little, or what it spends is to come. */
+const mayBeHelped = (r: Rejection): boolean =>
+  ['min relay fee not met', 'insufficient fee', 'bad-txns-inputs-missingorspent'].includes(r.reason)
+
+/**
+ * Takes a package: each transaction for itself where it can stand alone, the others together, where the child pays for all. What
+ * stands alone stays even when the rest fails.
+ * @param txs parents, then their child
+ */
+export function submitPackage(pool: Mempool, txs: readonly Transaction[]): PackageResult {
+  const results = new Map<MempoolTx, PackageTxResult>()
+  const replaced: Txid[] = []
+  const together: MempoolTx[] = []
+  let hopeless = false
+  for (const t of txs.map(mempoolTx)) {
+    const alone = submitAlone(pool, t, replaced)
+    results.set(t, alone)
+    if (alone.ok) continue
+    if (mayBeHelped(alone.rejection)) together.push(t)
+    else hopeless = true
+  }
+  if (!hopeless && together.length > 1) {
+    for (const [t, result] of submitTogether(pool, together, replaced)) results.set(t, result)
+  }
+  return { ok: [...results.values()].every((r) => r.ok), results, replaced }
+}
+
+function submitAlone(pool: Mempool, t: MempoolTx, replaced: Txid[]): PackageTxResult {
+  const known = pool.get(t.txid)
+  if (known) return { ok: true, fee: known.fee, vsize: known.vsize, paidWith: [] }
+  const candidate = pool.test(t)
+  if (!candidate.ok) return { ok: false, rejection: candidate.error }
+  replaced.push(...[...candidate.value.replaced].map((e) => e.txid))
+  pool.add(candidate.value)
+  return { ok: true, fee: candidate.value.fee, vsize: t.vsize, paidWith: [t] }
+}
+
+/** All or none of them enter. */
+function submitTogether(
+  pool: Mempool,
+  txs: readonly MempoolTx[],
+  replaced: Txid[],
+): ReadonlyMap<MempoolTx, PackageTxResult> {
+  const added: { entry: MempoolEntry; candidate: Candidate }[] = []
+  const undo = (): void => {
+    for (const { entry, candidate } of [...added].reverse()) pool.undoAdd(entry, candidate.replaced)
+  }
+  for (const t of txs) {
+    const candidate = pool.test(t, { fees: 'package' })
+    if (!candidate.ok) {
+      undo()
+      return new Map([[t, { ok: false, rejection: candidate.error }]])
+    }
+    added.push({ entry: pool.add(candidate.value), candidate: candidate.value })
+  }
+  const candidates = added.map((a) => a.candidate)
+  const poor = checkPackageFee(candidates)
+  if (poor) {
+    undo()
+    return new Map([[txs.at(-1)!, { ok: false, rejection: poor }]])
+  }
+  replaced.push(...candidates.flatMap((c) => [...c.replaced].map((e) => e.txid)))
+  return new Map(candidates.map((c, i) => [txs[i]!, { ok: true, fee: c.fee, vsize: c.vsize, paidWith: txs } as const]))
+}
+
+function checkPackageFee(candidates: readonly Candidate[]): Rejection | null {
+  const fee = candidates.reduce((sum, c) => sum + c.fee, 0n)
+  const vsize = candidates.reduce((sum, c) => sum + c.vsize, 0)
+  const relay = BigInt(vsize) * MIN_RELAY_FEERATE
+  if (fee < relay) return reject('min relay fee not met', `${fee} < ${relay}`)
+  const conflicts = candidates.flatMap((c) => [...c.conflicts])
+  if (conflicts.length === 0) return null
+  if (candidates.length > 2) return reject('insufficient fee', 'package RBF takes one parent and one child only')
+  return checkReplacementFee(
+    { txid: candidates.at(-1)!.txid, fee, vsize },
+    conflicts,
+    candidates.flatMap((c) => [...c.replaced]),
+  )
+}
