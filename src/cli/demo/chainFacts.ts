@@ -1,0 +1,99 @@
+import type { Balance, Channel } from '../../api/schemas.ts'
+import { fromHex } from '../../base/bytes.ts'
+import { type Outpoint, type Txid, txid } from '../../base/ids.ts'
+import { msat, type Sat, sat } from '../../base/units.ts'
+import { decodeTransaction, type Transaction } from '../../bitcoin/transaction.ts'
+import type { FulmenClient } from '../../client/index.ts'
+import type { Funds, Spending } from './account.ts'
+import type { Party } from './steps.ts'
+
+export const fundsOf = ({ name }: { name: string }, balance: Balance): Funds => ({
+  name,
+  onchainSat: sat(balance.onchainConfirmedSat + balance.onchainUnconfirmedSat),
+  closingSat: sat(balance.onchainClosingSat),
+  channelMsat: msat(balance.channelLocalMsat + balance.channelPendingMsat),
+})
+
+/** Every coin in the wallets, as `txid:index`. */
+export async function ownedOutpoints(parties: readonly Party[]): Promise<Set<string>> {
+  const lists = await Promise.all(parties.map(({ client }) => client.wallet.utxos()))
+  return new Set(lists.flat().map((utxo) => utxo.outpoint))
+}
+
+/** What the node says about a transaction that took part in a channel's life. */
+export interface TransactionKind {
+  readonly words: string
+  readonly commitment: boolean
+}
+
+/** By transaction id. */
+export function kindsOf(
+  channels: readonly { readonly label: string; readonly views: readonly Channel[] }[],
+): Map<string, TransactionKind> {
+  const kinds = new Map<string, TransactionKind>()
+  for (const { label, views } of channels) {
+    for (const { funding, closing } of views) {
+      if (funding !== null) kinds.set(funding.split(':')[0]!, { words: `funding of ${label}`, commitment: false })
+      for (const tx of closing?.transactions ?? []) {
+        kinds.set(tx.txid, { words: `${tx.kind} of ${label}`, commitment: tx.kind === 'commitment' })
+      }
+      if (closing?.txid && closing.how !== 'cooperative') {
+        kinds.set(closing.txid, { words: `commitment of ${label}`, commitment: true })
+      }
+    }
+  }
+  return kinds
+}
+
+/**
+ * The transactions of the blocks from `fromHeight` to `toHeight` without the coinbases, read from the chain itself: the fees come from
+ * what is in the blocks, not from what the nodes believe.
+ */
+export async function readSpendings(
+  client: FulmenClient,
+  range: { readonly fromHeight: number; readonly toHeight: number },
+  kinds: ReadonlyMap<string, TransactionKind>,
+): Promise<Spending[]> {
+  const reader = new TransactionReader(client)
+  const spendings: Spending[] = []
+  for (let height = range.fromHeight; height <= range.toHeight; height++) {
+    const { txids } = await client.chain.block(height)
+    for (const id of txids.slice(1)) {
+      const tx = await reader.read(txid(id))
+      const kind = kinds.get(id) ?? { words: 'another transaction', commitment: false }
+      spendings.push({
+        txid: txid(id),
+        kind: kind.words,
+        commitment: kind.commitment,
+        inputs: await Promise.all(tx.inputs.map(async (input) => await reader.spent(input))),
+        outputs: tx.outputs.map((output) => output.amountSat),
+      })
+    }
+  }
+  return spendings
+}
+
+/** Reads each transaction once. */
+class TransactionReader {
+  readonly #client: FulmenClient
+  readonly #known = new Map<Txid, Promise<Transaction>>()
+
+  constructor(client: FulmenClient) {
+    this.#client = client
+  }
+
+  read(id: Txid): Promise<Transaction> {
+    let tx = this.#known.get(id)
+    if (!tx) {
+      tx = this.#client.chain.transaction(id).then(({ hex }) => decodeTransaction(fromHex(hex)))
+      this.#known.set(id, tx)
+    }
+    return tx
+  }
+
+  async spent(outpoint: Outpoint): Promise<{ outpoint: Outpoint; amountSat: Sat }> {
+    const output = (await this.read(outpoint.txid)).outputs[outpoint.index]
+    if (!output) throw new TypeError(`${outpoint.txid} has no output ${outpoint.index}`)
+    return { outpoint: { txid: outpoint.txid, index: outpoint.index }, amountSat: output.amountSat }
+  }
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { toHex } from '../../base/bytes.ts'
+import { FulmenClient } from '../../client/index.ts'
+import { readAdminKey, type Spawned, spawnFulmen } from '../processes.ts'
+import { DemoError } from './wait.ts'
+
+export const NAMES = ['alice', 'bob', 'carol'] as const
+export type Name = (typeof NAMES)[number]
+
+/** A node of the demo, as its operator has it: an address and a key. */
+export interface DemoNode {
+  readonly name: string
+  readonly url: string
+  readonly key: string
+  readonly keyFile: string
+  readonly nodeId: string
+  /** nodeId@host:port */
+  readonly uri: string
+  readonly client: FulmenClient
+}
+
+export interface Network {
+  /** Everything that it writes is in here. */
+  readonly directory: string
+  readonly nodes: Readonly<Record<Name, DemoNode>>
+  readonly pids: readonly number[]
+  /** Rejects when one of its processes ends by itself; never resolves. */
+  readonly failed: Promise<never>
+  /** Ends the processes and deletes the folder. */
+  stop(): Promise<void>
+  /** Lets the processes outlive this one and leaves the folder. */
+  release(): void
+}
+
+export interface NetworkOptions {
+  /** A Bitcoin node to use in place of the embedded chain: http://user:password@host:port */
+  readonly chain?: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * A chain and three nodes in processes of their own, on free loopback ports, in a fresh temporary folder.
+ * @throws ProcessError when one does not start; nothing is left then
+ */
+export async function startNetwork(options: NetworkOptions): Promise<Network> {
+  const directory = await mkdtemp(join(tmpdir(), 'fulmen-demo-'))
+  const spawned: Spawned[] = []
+  const stop = async (): Promise<void> => {
+    await Promise.all(spawned.map((child) => child.stop()))
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+  try {
+    const chain = options.chain ?? (await startChain(directory, spawned))
+    options.signal.throwIfAborted()
+    const started = await Promise.allSettled(NAMES.map((name) => startOne({ name, directory, chain, spawned })))
+    const nodes = started.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value
+    })
+    options.signal.throwIfAborted()
+    return {
+      directory,
+      nodes: Object.fromEntries(nodes.map((node) => [node.name, node])) as unknown as Record<Name, DemoNode>,
+      pids: spawned.map((child) => child.pid),
+      failed: firstToEnd(spawned),
+      stop,
+      release: () => {
+        for (const child of spawned) child.release()
+      },
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function firstToEnd(spawned: readonly Spawned[]): Promise<never> {
+  const failed = Promise.race(
+    spawned.map(async (child): Promise<never> => {
+      throw new DemoError(`${child.name} ${await child.ended}`)
+    }),
+  )
+  failed.catch(() => {}) // whoever races it sees it; when nobody does, it is the end that we asked for
+  return failed
+}
+
+/** @returns the URL that nodes reach it by */
+async function startChain(directory: string, spawned: Spawned[]): Promise<string> {
+  const dataDir = join(directory, 'chain')
+  await mkdir(dataDir)
+  const password = toHex(randomBytes(16))
+  const chain = await spawnFulmen({
+    name: 'the chain',
+    args: ['chain', '--rpc', '127.0.0.1:0', '--rpc-auth', `fulmen:${password}`, '--data-dir', dataDir],
+    logFile: join(dataDir, 'log'),
+  })
+  spawned.push(chain)
+  const url = new URL(chain.ready.rpc ?? '')
+  url.username = 'fulmen'
+  url.password = password
+  return url.href
+}
+
+interface StartOne {
+  readonly name: string
+  readonly directory: string
+  readonly chain: string
+  readonly spawned: Spawned[]
+}
+
+async function startOne({ name, directory, chain, spawned }: StartOne): Promise<DemoNode> {
+  const dataDir = join(directory, name)
+  await mkdir(dataDir)
+  const places = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0']
+  const child = await spawnFulmen({
+    name,
+    args: ['start', '--network', 'regtest', '--chain', chain, '--alias', name, '--log-level', 'warn', ...places],
+    logFile: join(dataDir, 'log'),
+  })
+  spawned.push(child)
+  const { api, listen, nodeId } = child.ready
+  if (api === undefined || listen === undefined || nodeId === undefined) {
+    throw new DemoError(`${name} did not say where it listens`)
+  }
+  const key = await readAdminKey(dataDir)
+  const client = new FulmenClient({ url: api, key })
+  return { name, url: api, key, keyFile: join(dataDir, 'admin.key'), nodeId, uri: `${nodeId}@${listen}`, client }
+}
