@@ -1,4 +1,4 @@
-import { err, ok, type Result } from '../base/result.ts'
+import { ok, type Result } from '../base/result.ts'
 import {
   ACT_ONE_LENGTH,
   ACT_THREE_LENGTH,
@@ -26,6 +26,7 @@ export interface ActDone {
   readonly next: Act | { readonly keys: TransportKeys; readonly remote: Uint8Array }
 }
 
+/** The dialler's: act one to send, act two to wait for. */
 export function dialActs(local: NoiseKey, ephemeral: NoiseKey, remote: Uint8Array): Result<ActDone, HandshakeFault> {
   const started = startInitiator({ local, ephemeral, remote })
   if (!started.ok) return started
@@ -41,14 +42,14 @@ export function dialActs(local: NoiseKey, ephemeral: NoiseKey, remote: Uint8Arra
   return ok({ send: message, next: actTwo })
 }
 
-export function answerActs(local: NoiseKey, ephemeral: NoiseKey): Act {
-  const start = startResponder({ local, ephemeral })
+/** @param ephemeral made only when act one is there: a connection that says nothing costs no key */
+export function answerActs(local: NoiseKey, ephemeral: () => NoiseKey): Act {
   return {
     name: 'act one',
     length: ACT_ONE_LENGTH,
     receive(bytes) {
-      const answered = responderActOne(start, bytes)
-      if (!answered.ok) return err(answered.error)
+      const answered = responderActOne(startResponder({ local, ephemeral: ephemeral() }), bytes)
+      if (!answered.ok) return answered
       const { state, message } = answered.value
       const actThree: Act = {
         name: 'act three',

@@ -119,7 +119,7 @@ export class PeerConnection {
       if (!this.#ended) this.#events.onDrained(this)
     })
     if (this.inbound) {
-      this.#act = answerActs(config.key, this.#ephemeral())
+      this.#act = answerActs(config.key, () => this.#ephemeral())
       this.#limitPhase(config.limits.handshakeTimeoutMs, 'the handshake')
     } else {
       this.#limitPhase(config.limits.connectTimeoutMs, 'connecting')
