@@ -1,0 +1,392 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { toHex } from '../../src/base/bytes.ts'
+import {
+  type ChannelId,
+  type NodeId,
+  type PaymentHash,
+  parseScid,
+  paymentHash,
+  type ShortChannelId,
+  type Txid,
+  txid,
+} from '../../src/base/ids.ts'
+import { type Msat, msat, sat } from '../../src/base/units.ts'
+import { ServiceError } from '../../src/node/errors.ts'
+import type {
+  ApiStore,
+  ChannelView,
+  InvoiceView,
+  NodeEvent,
+  NodeService,
+  Page,
+  PaymentView,
+  WalletTransactionView,
+} from '../../src/node/service.ts'
+
+export const NODE_ID = `02${'ab'.repeat(32)}` as NodeId
+export const PEER_ID = `03${'cd'.repeat(32)}` as NodeId
+const NOW = '2026-01-01T00:00:00.000Z'
+const SCID = parseScid('100x1x0') as ShortChannelId
+
+/** Ordered keys in memory; what a restart finds again. */
+export class FakeStore implements ApiStore {
+  readonly records = new Map<string, Uint8Array>()
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.records.get(key)
+  }
+  async put(key: string, value: Uint8Array): Promise<void> {
+    this.records.set(key, value)
+  }
+  async delete(key: string): Promise<void> {
+    this.records.delete(key)
+  }
+  async list(prefix: string, limit = Number.POSITIVE_INFINITY): Promise<readonly (readonly [string, Uint8Array])[]> {
+    const found = [...this.records].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
+    return found.slice(0, limit)
+  }
+}
+
+const page = <T>(items: Iterable<T>): Page<T> => ({ items: [...items].reverse(), nextCursor: null })
+const found = <T>(what: string, value: T | undefined): T => {
+  if (value === undefined) throw new ServiceError('NOT_FOUND', `There is no such ${what}.`)
+  return value
+}
+
+/**
+ * A node of records in memory, for what the API itself does (translation, keys, validation, idempotency, events). It moves no
+ * money: the real node is tested elsewhere.
+ */
+export class FakeNode implements NodeService {
+  readonly apiStore: FakeStore
+  readonly channelViews = new Map<string, ChannelView>()
+  readonly invoiceViews = new Map<string, InvoiceView>()
+  readonly paymentViews = new Map<string, PaymentView>()
+  readonly transactionViews = new Map<string, WalletTransactionView>()
+  readonly events: NodeEvent[] = []
+  /** Every call that would move money or change something, in order. */
+  readonly calls: string[] = []
+  /** Runs before each call that acts; a test makes it throw or wait. */
+  beforeAct: (call: string) => Promise<void> = async () => {}
+  /** What a new payment starts as. */
+  paymentStatus: PaymentView['status'] = 'succeeded'
+  readiness: { ready: boolean; reasons: string[] } = { ready: true, reasons: [] }
+  readonly #listeners = new Set<(event: NodeEvent) => void>()
+  #ids = 0
+
+  constructor(store = new FakeStore()) {
+    this.apiStore = store
+  }
+
+  newId(): string {
+    return `r${++this.#ids}_${toHex(randomBytes(4))}`
+  }
+
+  async #act(call: string): Promise<void> {
+    await this.beforeAct(call)
+    this.calls.push(call)
+  }
+
+  info() {
+    return {
+      nodeId: NODE_ID,
+      alias: 'fake',
+      network: 'regtest',
+      version: '0.0.0',
+      features: '2200',
+      addresses: ['127.0.0.1:9735'],
+      blockHeight: 100,
+      synced: true,
+      uptimeSeconds: 1,
+    }
+  }
+  async balance() {
+    const [s, m] = [sat(1n), msat(1000n)]
+    return {
+      onchainConfirmedSat: s,
+      onchainUnconfirmedSat: s,
+      onchainClosingSat: s,
+      channelSendableMsat: m,
+      channelReceivableMsat: m,
+      channelLocalMsat: m,
+      channelPendingMsat: m,
+    }
+  }
+
+  async peers() {
+    return page([this.#peer()])
+  }
+  async connectPeer() {
+    await this.#act('connectPeer')
+    return this.#peer()
+  }
+  async disconnectPeer() {
+    await this.#act('disconnectPeer')
+  }
+  #peer() {
+    return {
+      nodeId: PEER_ID,
+      address: '127.0.0.1:9735',
+      connected: true,
+      inbound: false,
+      features: null,
+      alias: null,
+      channels: 0,
+    }
+  }
+
+  async openChannel(request: Parameters<NodeService['openChannel']>[0]): Promise<ChannelView> {
+    await this.#act('openChannel')
+    const view = channelView(request.id ?? this.newId(), request)
+    this.channelViews.set(view.id, view)
+    return view
+  }
+  async channels() {
+    return page(this.channelViews.values())
+  }
+  async channel(id: string): Promise<ChannelView> {
+    return found(
+      'channel',
+      this.channelViews.get(id) ?? [...this.channelViews.values()].find((c) => c.channelId === id),
+    )
+  }
+  async closeChannel(id: string): Promise<ChannelView> {
+    const view = await this.channel(id)
+    await this.#act('closeChannel')
+    return this.#setChannel({ ...view, state: 'shutdown', usable: false })
+  }
+  async setChannelPolicy(id: string, policy: Partial<ChannelView['policy']>): Promise<ChannelView> {
+    const view = await this.channel(id)
+    await this.#act('setChannelPolicy')
+    return this.#setChannel({ ...view, policy: { ...view.policy, ...policy } })
+  }
+  #setChannel(view: ChannelView): ChannelView {
+    this.channelViews.set(view.id, view)
+    return view
+  }
+
+  async createInvoice(request: Parameters<NodeService['createInvoice']>[0]): Promise<InvoiceView> {
+    await this.#act('createInvoice')
+    const view = invoiceView(request.id ?? this.newId(), request)
+    this.invoiceViews.set(view.id, view)
+    return view
+  }
+  async invoices() {
+    return page(this.invoiceViews.values())
+  }
+  async invoice(id: string): Promise<InvoiceView> {
+    return found(
+      'invoice',
+      this.invoiceViews.get(id) ?? [...this.invoiceViews.values()].find((i) => i.paymentHash === id),
+    )
+  }
+  async settleInvoice(id: string, preimage: Uint8Array): Promise<InvoiceView> {
+    const view = { ...(await this.invoice(id)), status: 'settled' as const, preimage: toHex(preimage) }
+    this.invoiceViews.set(view.id, view)
+    return view
+  }
+  async cancelInvoice(id: string): Promise<InvoiceView> {
+    const view = { ...(await this.invoice(id)), status: 'cancelled' as const }
+    this.invoiceViews.set(view.id, view)
+    return view
+  }
+
+  async pay(request: Parameters<NodeService['pay']>[0]): Promise<PaymentView> {
+    await this.#act('pay')
+    const view = paymentView(request.id ?? this.newId(), this.paymentStatus, request)
+    const known = [...this.paymentViews.values()].find((p) => p.paymentHash === view.paymentHash)
+    if (known) return known
+    this.paymentViews.set(view.id, view)
+    return view
+  }
+  async payments() {
+    return page(this.paymentViews.values())
+  }
+  async payment(id: string): Promise<PaymentView> {
+    return found(
+      'payment',
+      this.paymentViews.get(id) ?? [...this.paymentViews.values()].find((p) => p.paymentHash === id),
+    )
+  }
+  async cancelPayment(id: string): Promise<PaymentView> {
+    return this.payment(id)
+  }
+
+  async wallet() {
+    return { confirmedSat: sat(1n), unconfirmedSat: sat(0n), lockedSat: sat(0n), reservedSat: sat(0n) }
+  }
+  async newAddress() {
+    return { address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080', path: "m/84'/1'/0'/0/0" }
+  }
+  async utxos() {
+    const outpoint = { txid: txid('11'.repeat(32)), index: 1 }
+    return [{ outpoint, amountSat: sat(5n), address: 'bcrt1q', confirmations: 1, locked: false }]
+  }
+  async walletTransactions() {
+    return page(this.transactionViews.values())
+  }
+  async walletTransaction(id: string): Promise<WalletTransactionView> {
+    return found('transaction', this.transactionViews.get(id))
+  }
+  async sendOnChain(request: Parameters<NodeService['sendOnChain']>[0]): Promise<WalletTransactionView> {
+    await this.#act('sendOnChain')
+    const view = {
+      id: request.id ?? this.newId(),
+      txid: txid(toHex(randomBytes(32))),
+      netSat: -1n * request.outputs.reduce((sum, o) => sum + o.amountSat, 0n),
+      feeSat: sat(200n),
+      blockHeight: null,
+      label: null,
+      hex: '02',
+      createdAt: NOW,
+    }
+    this.transactionViews.set(view.id, view)
+    return view
+  }
+
+  chain() {
+    return { network: 'regtest', backend: 'embedded', height: 100, hash: '22'.repeat(32), synced: true }
+  }
+  async chainBlock() {
+    return {
+      hash: '22'.repeat(32),
+      height: 100,
+      time: 1,
+      previousHash: '33'.repeat(32),
+      txids: ['44'.repeat(32) as Txid],
+    }
+  }
+  async chainTransaction(id: Txid) {
+    return { txid: id, hex: '02', vsize: 100, weight: 400, confirmations: null }
+  }
+  async chainFees() {
+    return [{ targetBlocks: 6, feerateSatPerVbyte: 1.5 }]
+  }
+  async mine(blocks: number) {
+    await this.#act('mine')
+    return { blockHashes: Array.from({ length: blocks }, () => '55'.repeat(32)) }
+  }
+
+  async graphNodes() {
+    return page([{ nodeId: PEER_ID, alias: 'peer', addresses: [] }])
+  }
+  async graphChannels() {
+    const policy = { feeBaseMsat: 1, feeProportionalMillionths: 2, cltvExpiryDelta: 3, enabled: true }
+    return page([
+      { shortChannelId: SCID, nodeId1: NODE_ID, nodeId2: PEER_ID, capacitySat: null, policies: [policy, null] },
+    ])
+  }
+  async findRoute(request: { nodeId: NodeId; amountMsat: Msat }) {
+    const hop = { nodeId: request.nodeId, shortChannelId: SCID, amountMsat: request.amountMsat, cltvExpiry: 140 }
+    return { amountMsat: request.amountMsat, feeMsat: msat(0n), hops: [hop] }
+  }
+
+  async backup() {
+    return Uint8Array.of(1, 2, 3)
+  }
+  ready() {
+    return this.readiness
+  }
+
+  emit(type: string, data: Record<string, unknown> = {}): NodeEvent {
+    const event = { id: this.events.length + 1, type, at: NOW, data }
+    this.events.push(event)
+    for (const listener of this.#listeners) listener(event)
+    return event
+  }
+  async eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]> {
+    return this.events.filter((event) => event.id > since).slice(0, limit)
+  }
+  onEvent(listener: (event: NodeEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+  async waitFor<T>(get: () => Promise<T>, done: (view: T) => boolean): Promise<T> {
+    for (;;) {
+      const view = await get()
+      if (done(view)) return view
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+function channelView(id: string, request: Parameters<NodeService['openChannel']>[0]): ChannelView {
+  const local = request.capacitySat * 1000n - (request.pushMsat ?? 0n)
+  return {
+    id,
+    channelId: toHex(createHash('sha256').update(id).digest()) as ChannelId,
+    shortChannelId: SCID,
+    peer: request.peer,
+    peerConnected: true,
+    state: 'normal',
+    usable: true,
+    type: request.type ?? 'anchors',
+    announced: request.announce ?? false,
+    isOpener: true,
+    capacitySat: request.capacitySat,
+    localMsat: msat(local),
+    remoteMsat: request.pushMsat ?? msat(0n),
+    sendableMsat: msat(local),
+    receivableMsat: msat(0n),
+    localReserveSat: sat(0n),
+    remoteReserveSat: sat(0n),
+    feeratePerKw: 253,
+    toSelfDelay: 144,
+    policy: {
+      feeBaseMsat: 1,
+      feeProportionalMillionths: 1,
+      cltvExpiryDelta: 40,
+      htlcMinimumMsat: msat(1n),
+      htlcMaximumMsat: msat(local),
+    },
+    htlcs: [],
+    funding: { txid: txid('66'.repeat(32)), index: 0 },
+    fundingConfirmations: 3,
+    closing: null,
+    waitsFor: null,
+    createdAt: NOW,
+  }
+}
+
+function invoiceView(id: string, request: Parameters<NodeService['createInvoice']>[0]): InvoiceView {
+  return {
+    id,
+    paymentHash: request.paymentHash ?? paymentHash(toHex(createHash('sha256').update(id).digest())),
+    bolt11: 'lnbcrt1fake',
+    status: 'open',
+    amountMsat: request.amountMsat ?? null,
+    receivedMsat: null,
+    description: request.description ?? null,
+    preimage: null,
+    createdAt: NOW,
+    expiresAt: NOW,
+    settledAt: null,
+  }
+}
+
+function paymentView(
+  id: string,
+  status: PaymentView['status'],
+  request: Parameters<NodeService['pay']>[0],
+): PaymentView {
+  const hash = toHex(
+    createHash('sha256')
+      .update(request.bolt11 ?? id)
+      .digest(),
+  ) as PaymentHash
+  const amountMsat = request.amountMsat ?? msat(1000n)
+  const route = [{ nodeId: PEER_ID, shortChannelId: SCID }]
+  return {
+    id,
+    paymentHash: hash,
+    status,
+    nodeId: request.nodeId ?? PEER_ID,
+    amountMsat,
+    feeMsat: msat(0n),
+    preimage: status === 'succeeded' ? '77'.repeat(32) : null,
+    failure: null,
+    parts: [{ status, amountMsat, feeMsat: msat(0n), route, failure: null }],
+    bolt11: request.bolt11 ?? null,
+    createdAt: NOW,
+    completedAt: null,
+  }
+}
