@@ -170,7 +170,10 @@ export function onchainEvent(
     case 'reorg': {
       const after = undone(onchain, input.height)
       // A revoked commitment that is undone may never come back: then ours is to be published.
-      if (after.closing.kind === 'revoked' && after.closing.height === null) return beginLocal(channel, ctx)
+      if (after.closing.kind === 'revoked' && after.closing.height === null) {
+        const step = beginLocal(channel, ctx)
+        return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
+      }
       return carryOn(channel, after, ctx, [])
     }
     case 'revokedHtlcs': {
@@ -190,7 +193,8 @@ export function onchainEvent(
 function carryOn(channel: Channel, onchain: OnchainState, ctx: ChannelContext, before: readonly Effect[]): OnchainStep {
   const settled = failHtlcs(channel, onchain, ctx)
   const plan = planClaims(channel, onchain, ctx)
-  const next: OnchainState = { ...onchain, failed: settled.failed, sweeps: plan.sweeps }
+  const same = settled.failed === onchain.failed && plan.sweeps === onchain.sweeps
+  const next: OnchainState = same ? onchain : { ...onchain, failed: settled.failed, sweeps: plan.sweeps }
   const load: Effect[] =
     next.revoked && !next.revoked.loaded
       ? [{ tag: 'loadRevokedHtlcs', commitmentNumber: next.revoked.commitmentNumber }]

@@ -86,6 +86,7 @@ export function isGivenUp(output: ClosedOutput, ready: number | null, ctx: Claim
 }
 
 export interface Plan {
+  /** The record's own array when nothing changed. */
   readonly sweeps: readonly Sweep[]
   readonly publish: readonly (Effect & { readonly tag: 'broadcast' })[]
 }
@@ -115,8 +116,9 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
   }
   const sweeps = planSweeps(onchain.sweeps, ready, ctx)
   const built = sweeps.map((sweep) => ({ sweep, tx: sweepTx(sweep, ready, ctx) })).filter((b) => b.tx !== null)
+  const same = built.length === onchain.sweeps.length && built.every((b, i) => b.sweep === onchain.sweeps[i])
   return {
-    sweeps: built.map((b) => b.sweep),
+    sweeps: same ? onchain.sweeps : built.map((b) => b.sweep),
     publish: [...stages, ...built.map((b) => sweepEffect(b.tx!, ready.get(b.sweep.outpoints[0]!)!.spend))],
   }
 }

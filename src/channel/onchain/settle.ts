@@ -6,7 +6,7 @@ import type { Channel, Htlc } from '../state.ts'
 import type { Effect, HtlcEvent } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { preimageIn } from './events.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, preimageFor, readyAt } from './plan.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isUneconomical, preimageFor, readyAt } from './plan.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>): boolean =>
@@ -76,7 +76,9 @@ export function failedEvent(htlc: Htlc): HtlcEvent | null {
 function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: OnchainState, ctx: ClaimContext): boolean {
   const { cltvExpiry } = htlc.add
   const expired = ctx.blockHeight >= cltvExpiry + IRREVOCABLE_DEPTH
-  if (output) return output.spent ? isDeep(output.spent.height, ctx) : expired && isGivenUp(output, cltvExpiry, ctx)
+  if (output?.spent) return isDeep(output.spent.height, ctx)
+  // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
+  if (output) return expired && isUneconomical(output, ctx.feerates.claim)
   // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.
   const blind = closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
   return !blind || expired

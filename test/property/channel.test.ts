@@ -1,0 +1,245 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { PaymentHash } from '../../src/base/ids.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
+import { committedIncoming } from '../../src/channel/describe.ts'
+import { expectAgreement, expectConserved, expectEnforceable } from '../channel/checks.ts'
+import {
+  add,
+  hashOf,
+  type Name,
+  other,
+  preimageOf,
+  reachNormal,
+  type Side,
+  type World,
+  type WorldOptions,
+} from '../channel/harness.ts'
+
+/** FULMEN_RUNS=5000 npx vitest run test/property/channel.test.ts looks longer. */
+const RUNS = Number(process.env.FULMEN_RUNS ?? 120)
+
+type Settlement = 'fulfill' | 'fail' | 'malformed'
+type Step =
+  | {
+      readonly tag: 'deliver'
+      readonly from: Name
+      readonly count: number
+      readonly sign: boolean
+      readonly flush: boolean
+    }
+  | { readonly tag: 'add'; readonly who: Name; readonly amountMsat: number; readonly sign: boolean }
+  | {
+      readonly tag: 'settle'
+      readonly who: Name
+      readonly pick: number
+      readonly how: Settlement
+      readonly sign: boolean
+    }
+  | { readonly tag: 'fee'; readonly feeratePerKw: number }
+  | { readonly tag: 'sign'; readonly who: Name }
+  | { readonly tag: 'disconnect' | 'connect' | 'mine' }
+  | { readonly tag: 'crash'; readonly who: Name }
+  | { readonly tag: 'close'; readonly who: Name }
+
+const name = fc.constantFrom<Name>('alice', 'bob')
+const often = fc.integer({ min: 0, max: 9 }).map((n) => n < 8)
+const amount = fc.oneof(
+  fc.integer({ min: 1, max: 400_000 }),
+  fc.integer({ min: 300_000, max: 3_000_000 }),
+  fc.integer({ min: 1_000_000, max: 300_000_000 }),
+)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      tag: fc.constant('deliver' as const),
+      from: name,
+      count: fc.integer({ min: 1, max: 4 }),
+      sign: often,
+      flush: often,
+    }),
+  },
+  { weight: 8, arbitrary: fc.record({ tag: fc.constant('add' as const), who: name, amountMsat: amount, sign: often }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      tag: fc.constant('settle' as const),
+      who: name,
+      pick: fc.nat(20),
+      how: fc.constantFrom<Settlement>('fulfill', 'fulfill', 'fail', 'malformed'),
+      sign: often,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ tag: fc.constant('fee' as const), feeratePerKw: fc.integer({ min: 300, max: 6000 }) }),
+  },
+  { weight: 2, arbitrary: fc.record({ tag: fc.constant('sign' as const), who: name }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      tag: fc.constantFrom('disconnect' as const, 'connect' as const, 'connect' as const, 'mine' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ tag: fc.constant('crash' as const), who: name }) },
+)
+const life = fc.record({
+  steps: fc.array(step, { minLength: 20, maxLength: 120, size: 'max' }),
+  closeAt: fc.option(fc.record({ at: fc.integer({ min: 0, max: 120 }), who: name }), { freq: 3 }),
+  channelType: fc.constantFrom('anchors' as const, 'static_remotekey' as const),
+  opener: name,
+  pushed: fc.constantFrom(0, 20_000_000, 400_000_000),
+  realSignatures: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+})
+type Life = typeof life extends fc.Arbitrary<infer T> ? T : never
+
+/** One run: what was asked for, and what came of it. */
+class Run {
+  readonly w: World
+  readonly preimages = new Map<PaymentHash, Uint8Array>()
+  readonly offered = new Map<number, { readonly who: Name; readonly amountMsat: number }>()
+  readonly decided = new Map<PaymentHash, Settlement>()
+  readonly enforce: boolean
+  #count = 0
+
+  constructor(options: WorldOptions) {
+    this.w = reachNormal(options)
+    this.enforce = options.realSignatures === true
+  }
+
+  step(s: Step): void {
+    const { w } = this
+    switch (s.tag) {
+      case 'deliver':
+        for (let i = 0; i < s.count; i++) this.#deliver(s)
+        break
+      case 'add': {
+        const n = this.#count++
+        this.preimages.set(hashOf(n), preimageOf(n))
+        this.offered.set(n, { who: s.who, amountMsat: s.amountMsat })
+        w.side(s.who).command(add(n, s.amountMsat), s.sign)
+        break
+      }
+      case 'settle':
+        this.settle(w.side(s.who), s.pick, s.how, s.sign)
+        break
+      case 'fee':
+        w.side(w.opener).command({ tag: 'updateFee', feeratePerKw: s.feeratePerKw })
+        break
+      case 'sign':
+        w.side(s.who).step({ tag: 'sign' })
+        break
+      case 'disconnect':
+        w.disconnect()
+        break
+      case 'connect':
+        if (!w.connected) w.connect()
+        break
+      case 'mine':
+        w.mine()
+        break
+      case 'crash':
+        w.side(s.who).crash()
+        w.disconnect()
+        break
+      case 'close':
+        w.side(s.who).command({ tag: 'close', requestId: 9 })
+        break
+    }
+    this.check()
+  }
+
+  #deliver(s: Extract<Step, { tag: 'deliver' }>): void {
+    const message = this.w.take(s.from)
+    if (!message) return
+    if (s.flush) this.w.receive(other(s.from), message, s.sign)
+    // Taken in, not yet written: a crash forgets it.
+    else this.w.side(other(s.from)).feed({ tag: 'message', message })
+  }
+
+  settle(side: Side, pick: number, how: Settlement, sign: boolean): boolean {
+    const open = committedIncoming(side.state!)
+    const htlc = open[pick % Math.max(1, open.length)]
+    if (!htlc) return false
+    this.decided.set(htlc.paymentHash, how)
+    const { id } = htlc
+    if (how === 'fulfill')
+      side.command({ tag: 'fulfillHtlc', id, preimage: this.preimages.get(htlc.paymentHash)! }, sign)
+    else if (how === 'fail') side.command({ tag: 'failHtlc', id, reason: new Uint8Array(292) }, sign)
+    else side.command({ tag: 'failMalformedHtlc', id, sha256OfOnion: new Uint8Array(32), failureCode: 0xc005 }, sign)
+    return true
+  }
+
+  check(): void {
+    for (const side of this.w.sides) {
+      const faults = side.notices.filter((n) => n.tag === 'fault')
+      expect(faults).toEqual([])
+      expectConserved(side.channel)
+      if (this.enforce) expectEnforceable(side, this.preimages)
+    }
+  }
+
+  /** Everything under way comes to its end. */
+  finish(): void {
+    const { w } = this
+    for (const side of w.sides) side.flush()
+    if (!w.connected) w.connect()
+    w.settle()
+    for (let again = true; again; ) {
+      again = false
+      for (const side of w.sides) while (this.settle(side, 0, 'fulfill', true)) again = true
+      w.settle()
+    }
+    for (const side of w.sides) side.step({ tag: 'sign' })
+    w.settle()
+    this.check()
+  }
+
+  /** Each HTLC that was asked for has one result, the one that its receiver chose, and the money is where that says. */
+  results(): void {
+    let toAlice = 0n
+    for (const [n, { who, amountMsat }] of this.offered) {
+      const events = this.w
+        .side(who)
+        .events.filter((e) => 'origin' in e && e.origin.tag === 'payment' && e.origin.attempt === n)
+      const tags = new Set(events.map((e) => e.tag))
+      expect([n, tags.size]).toEqual([n, 1])
+      const decided = this.decided.get(hashOf(n))
+      const want = decided === 'fulfill' ? 'fulfilled' : decided === undefined ? 'rejected' : 'failed'
+      expect([n, [...tags][0]]).toEqual([n, want])
+      if (want === 'fulfilled') toAlice += who === 'alice' ? -BigInt(amountMsat) : BigInt(amountMsat)
+    }
+    const { alice, bob } = this.w
+    expect(alice.channel.commitments.local.shiftMsat).toBe(toAlice)
+    expect(bob.channel.commitments.local.shiftMsat).toBe(-toAlice)
+    for (const side of [alice, bob]) {
+      expect(side.channel.commitments.outgoing.size + side.channel.commitments.incoming.size).toBe(0)
+    }
+  }
+}
+
+function live({ steps, closeAt, opener, pushed, ...options }: Life): void {
+  const run = new Run({ ...options, opener, pushMsat: BigInt(pushed) as never })
+  steps.forEach((s, i) => {
+    if (closeAt?.at === i) run.step({ tag: 'close', who: closeAt.who })
+    run.step(s)
+  })
+  run.finish()
+  run.results()
+  const [a, b] = run.w.sides
+  if (a.phase.tag === 'negotiating' || b.phase.tag === 'negotiating') {
+    const last = [a, b].map((s) => (s.phase.tag === 'negotiating' ? s.phase.published.map(txidOf) : []))
+    expect(last[0]!.length).toBeGreaterThan(0)
+    expect(last[1]).toContain(last[0]![last[0]!.length - 1])
+  } else {
+    expect([a.state!.tag, b.state!.tag]).toEqual(['normal', 'normal'])
+    expectAgreement(run.w)
+  }
+}
+
+describe('two channel cores, a network that fails and processes that die', () => {
+  it('lose no money and no HTLC, agree when quiet, and could enforce every commitment that they hold', () => {
+    fc.assert(fc.property(life, live), { numRuns: RUNS })
+  })
+})
