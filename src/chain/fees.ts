@@ -117,14 +117,15 @@ export async function followFees(options: FeeFollowerOptions): Promise<void> {
   const { source, onEstimates, signal, intervalMs = INTERVAL_MS, fallback, clock = realClock } = options
   let estimates: FeeEstimates | null = null
   for (let failures = 0; !signal.aborted; ) {
-    try {
-      estimates = updateEstimates(estimates, await readEstimates(source), fallback)
-      failures = 0
-      if (signal.aborted) return
-      onEstimates(estimates)
-      await clock.sleep(intervalMs, signal)
-    } catch {
+    const raw = await readEstimates(source).catch(() => null)
+    if (signal.aborted) return
+    if (!raw) {
       await clock.sleep(backOff(failures++, 1_000, intervalMs), signal)
+      continue
     }
+    failures = 0
+    estimates = updateEstimates(estimates, raw, fallback)
+    onEstimates(estimates)
+    await clock.sleep(intervalMs, signal)
   }
 }

@@ -1,0 +1,108 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ChainError } from '../../src/chain/errors.ts'
+import {
+  channelFeerates,
+  FEE_TARGETS,
+  FEERATE_CEILING,
+  FEERATE_FLOOR,
+  type FeeEstimates,
+  followFees,
+  initialEstimates,
+  perKw,
+  perVbyte,
+  type RawEstimates,
+  updateEstimates,
+  walletFeerate,
+} from '../../src/chain/fees.ts'
+import { FakeSource, instantClock } from './fakeSource.ts'
+
+const all = <T>(value: T) => ({ 2: value, 6: value, 12: value, 144: value, 1008: value })
+
+describe('fee estimates', () => {
+  const feerate = fc.oneof(fc.double(), fc.integer({ min: 0, max: 300_000 }), fc.constant(null))
+  const raw: fc.Arbitrary<RawEstimates> = fc.record({
+    byTarget: fc.record({ 2: feerate, 6: feerate, 12: feerate, 144: feerate, 1008: feerate }),
+    minimum: feerate,
+  })
+
+  it('whatever the backend says, they are whole, within bounds, relayable, and no later target costs more than a sooner one', () => {
+    fc.assert(
+      fc.property(fc.array(raw, { minLength: 1 }), (updates) => {
+        let estimates: FeeEstimates | null = null
+        for (const update of updates) {
+          estimates = updateEstimates(estimates, update)
+          const rates = FEE_TARGETS.map((t) => estimates!.byTarget[t])
+          for (const rate of [...rates, estimates.minimum]) {
+            expect(Number.isInteger(rate)).toBe(true)
+            expect(rate).toBeGreaterThanOrEqual(FEERATE_FLOOR)
+            expect(rate).toBeLessThanOrEqual(FEERATE_CEILING)
+            expect(rate).toBeGreaterThanOrEqual(estimates.minimum)
+          }
+          expect(rates).toEqual(rates.toSorted((a, b) => b - a))
+        }
+      }),
+    )
+  })
+
+  it('a rise counts at once, a fall little by little', () => {
+    const low = updateEstimates(null, { byTarget: all(1_000), minimum: 253 })
+    const high = updateEstimates(low, { byTarget: all(9_000), minimum: 253 })
+    expect(high.byTarget[2]).toBe(9_000)
+    const falling = updateEstimates(high, { byTarget: all(1_000), minimum: 253 })
+    expect(falling.byTarget[2]).toBe(7_000)
+    let later = falling
+    for (let i = 0; i < 40; i++) later = updateEstimates(later, { byTarget: all(1_000), minimum: 253 })
+    expect(later.byTarget[2]).toBeLessThan(1_010)
+  })
+
+  it('without an estimate the last one stays, and the fallback where there never was one', () => {
+    const known = updateEstimates(null, { byTarget: { ...all(null), 2: 5_000 }, minimum: null }, 800)
+    expect(known.byTarget).toEqual({ ...all(800), 2: 5_000 })
+    expect(updateEstimates(known, { byTarget: all(null), minimum: null }, 300)).toEqual(known)
+    expect(initialEstimates(100).byTarget[6]).toBe(FEERATE_FLOOR)
+  })
+
+  it('claims pay for the next blocks, the rest is in less of a hurry', () => {
+    const e = updateEstimates(null, { byTarget: { 2: 9_000, 6: 5_000, 12: 3_000, 144: 500, 1008: 260 }, minimum: 253 })
+    expect(channelFeerates(e)).toEqual({ commitment: 3_000, closing: 3_000, claim: 9_000 })
+    expect(walletFeerate(e)).toBe(5_000)
+  })
+
+  it('a sat per vbyte is 250 sat per 1,000 weight units, 253 at the floor', () => {
+    expect(perKw(1)).toBe(253)
+    expect(perKw(4)).toBe(1_000)
+    expect(perVbyte(1_000)).toBe(4)
+  })
+})
+
+describe('followFees', () => {
+  it('keeps asking, over failures and missing estimates', async () => {
+    const source = new FakeSource()
+    const stop = new AbortController()
+    const seen: FeeEstimates[] = []
+    let calls = 0
+    Object.assign(source, {
+      mempoolMinFeerate: async () => {
+        if (calls++ % 2 === 0) throw new ChainError('UNAVAILABLE', 'gone')
+        return 300
+      },
+      estimateFeerate: async (blocks: number) => {
+        if (blocks === 2) throw new ChainError('RPC_ERROR', 'estimatesmartfee: no')
+        return blocks > 100 ? null : 2_000
+      },
+    })
+    await followFees({
+      source,
+      signal: stop.signal,
+      clock: instantClock,
+      fallback: 700,
+      onEstimates: (e) => {
+        seen.push(e)
+        if (seen.length === 3) stop.abort()
+      },
+    })
+    expect(seen).toHaveLength(3)
+    expect(seen[2]).toEqual({ byTarget: { 2: 2_000, 6: 2_000, 12: 2_000, 144: 700, 1008: 700 }, minimum: 300 })
+  })
+})
