@@ -1,0 +1,21 @@
+# Build with everything, run with what is needed: production packages, the compiled program, no root.
+FROM node:20-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build && npm prune --omit=dev && chmod +x dist/cli/main.js
+
+FROM node:20-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build --chown=root:root /app/package.json ./
+COPY --from=build --chown=root:root /app/node_modules node_modules
+COPY --from=build --chown=root:root /app/dist dist
+RUN ln -s /app/dist/cli/main.js /usr/local/bin/fulmen && mkdir /data && chown node:node /data
+USER node
+VOLUME /data
+ENV FULMEN_DATA_DIR=/data
+ENTRYPOINT ["node", "/app/dist/cli/main.js"]
+CMD ["start"]

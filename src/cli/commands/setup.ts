@@ -1,0 +1,15 @@
+import type { Command } from 'commander'
+import type { SetupOptions } from '../demo/setup.ts'
+
+const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text]
+
+export function register(program: Command): void {
+  program
+    .command('setup')
+    .description('fund nodes on regtest and open channels from each to the next; does nothing where that is done')
+    .requiredOption('--node <name=url=dataDir>', 'a node of the network, in order; repeat it for each', collect, [])
+    .action(async (_options, command: Command) => {
+      const { setup } = await import('../demo/setup.ts')
+      process.exitCode = await setup(command.optsWithGlobals<SetupOptions>())
+    })
+}
