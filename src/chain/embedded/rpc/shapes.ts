@@ -24,10 +24,10 @@ export const toBtc = (amount: bigint): number => Number(amount) / 1e8
 const hex32 = (n: number): string => (n >>> 0).toString(16).padStart(8, '0')
 const hex256 = (n: bigint): string => n.toString(16).padStart(64, '0')
 
-/** How much harder than the easiest target of the main chain. */
+/** How much harder than the easiest target of the main chain; Core prints 16 digits. */
 function difficulty(bits: number): number {
   const shift = 29 - (bits >>> 24)
-  return (0xffff / (bits & 0xffffff)) * 256 ** shift
+  return Number(((0xffff / (bits & 0xffffff)) * 256 ** shift).toPrecision(16))
 }
 
 export const targetJson = (bits: number): Json => ({
