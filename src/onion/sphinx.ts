@@ -43,17 +43,23 @@ const blindingFactor = (key: Uint8Array, sharedSecret: Uint8Array): Uint8Array =
  * @throws OnionError when a key is not on the curve
  * @source BOLT 4 §shared-secret
  */
-export function sharedSecretsOf(sessionKey: Uint8Array, nodeKeys: readonly Uint8Array[]): readonly Uint8Array[] {
+export const sharedSecretsOf = (sessionKey: Uint8Array, nodeKeys: readonly Uint8Array[]): readonly Uint8Array[] =>
+  exchange(sessionKey, crypto.publicKey(sessionKey), nodeKeys)
+
+/** @param ephemeralKey of the session key: the one point that every caller needs for itself as well */
+function exchange(sessionKey: Uint8Array, ephemeralKey: Uint8Array, nodeKeys: readonly Uint8Array[]): Uint8Array[] {
   const secrets: Uint8Array[] = []
-  let ephemeral = sessionKey
+  let secret = sessionKey
+  let point = ephemeralKey
   for (let i = 0; i < nodeKeys.length; i++) {
-    const shared = crypto.ecdh(ephemeral, nodeKeys[i]!)
+    const shared = crypto.ecdh(secret, nodeKeys[i]!)
     if (shared === null) throw new OnionError(`the key of hop ${i} is not a point on the curve`)
     secrets.push(shared)
     if (i + 1 === nodeKeys.length) break
-    const next = crypto.secretMul(ephemeral, blindingFactor(crypto.publicKey(ephemeral), shared))
+    const next = crypto.secretMul(secret, blindingFactor(point, shared))
     if (next === null) throw new InvariantError('a blinded session key is zero')
-    ephemeral = next
+    secret = next
+    if (i + 2 < nodeKeys.length) point = crypto.publicKey(secret)
   }
   return secrets
 }
@@ -94,10 +100,9 @@ export function buildOnion(request: SphinxRequest): BuiltOnion {
   if (hops.length === 0 || hops.some((h) => h.payload.length < 2)) {
     throw new OnionError('an onion needs at least one hop, and every payload at least 2 bytes')
   }
-  const sharedSecrets = sharedSecretsOf(
-    sessionKey,
-    hops.map((h) => h.nodeKey),
-  )
+  const ephemeralKey = crypto.publicKey(sessionKey)
+  const keys = hops.map((h) => h.nodeKey)
+  const sharedSecrets = exchange(sessionKey, ephemeralKey, keys)
   const rhoKeys = sharedSecrets.map((s) => deriveKey('rho', s))
 
   let payloads = xorStream(deriveKey('pad', sessionKey), new Uint8Array(payloadsLength))
@@ -113,7 +118,7 @@ export function buildOnion(request: SphinxRequest): BuiltOnion {
     }
     hmac = crypto.hmacSha256(deriveKey('mu', sharedSecrets[i]!), concatBytes(payloads, associatedData))
   }
-  return { packet: concatBytes(Uint8Array.of(0), crypto.publicKey(sessionKey), payloads, hmac), sharedSecrets }
+  return { packet: concatBytes(Uint8Array.of(0), ephemeralKey, payloads, hmac), sharedSecrets }
 }
 
 /** One layer taken off a packet. */

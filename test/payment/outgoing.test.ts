@@ -1,0 +1,350 @@
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fromHex } from '../../src/base/bytes.ts'
+import { pack, unpack } from '../../src/base/pack.ts'
+import { type Msat, msat } from '../../src/base/units.ts'
+import type { Fault, HtlcFailure } from '../../src/channel/types.ts'
+import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
+import type { OnionFailure } from '../../src/onion/failure.ts'
+import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
+import { blame } from '../../src/payment/blame.ts'
+import {
+  interruptedPayment,
+  MAX_ATTEMPTS,
+  onPaymentInput,
+  type PaymentContext,
+  type PaymentInput,
+  paymentFee,
+  recoverPayment,
+  startPayment,
+} from '../../src/payment/outgoing.ts'
+import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '../../src/payment/types.ts'
+import { Graph } from '../../src/routing/graph.ts'
+import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
+import { channelId, type Policy, scid, update } from '../routing/network.ts'
+import { HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+
+const policy: Policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
+const PREIMAGE = preimageOf(3)
+const HASH = hashOf(PREIMAGE)
+const NOW = 1_000_000
+const M = 1_000_000n
+
+/** Node 0 pays; every pair of the other nodes has a channel, so that a payment has many ways to go. */
+function meshGraph(nodes: number): Graph {
+  const graph = new Graph()
+  let id = 100
+  for (let a = 1; a < nodes; a++) {
+    for (let b = a + 1; b < nodes; b++) {
+      const [nodeId1, nodeId2] = [IDS[a]!, IDS[b]!].sort() as [
+        PaymentAttempt['hops'][0]['nodeId'],
+        PaymentAttempt['hops'][0]['nodeId'],
+      ]
+      graph.addChannel({ shortChannelId: scid(++id), nodeId1, nodeId2, capacitySat: null, features: new Uint8Array(0) })
+      for (const direction of [0, 1] as const)
+        graph.applyUpdate(update(id, direction, { ...policy, base: 1000 * a + b }))
+    }
+  }
+  return graph
+}
+const GRAPH = meshGraph(6)
+const local = (n: number, peer: number, sendable: bigint): LocalChannel => ({
+  channelId: channelId(n),
+  shortChannelId: scid(n),
+  remoteNodeId: IDS[peer]!,
+  sendableMsat: sendable as Msat,
+  htlcMinimumMsat: 1n as Msat,
+})
+const context = (more: Partial<PaymentContext> = {}): PaymentContext => ({
+  now: NOW,
+  blockHeight: HEIGHT,
+  nodeId: IDS[0]!,
+  graph: GRAPH,
+  localChannels: [local(1, 1, 2n * M), local(2, 2, 2n * M), local(3, 3, M)],
+  entropy: new Uint8Array(32).fill(0xab),
+  ...more,
+})
+const target = (more: Partial<PaymentTarget> = {}): PaymentTarget => ({
+  payee: IDS[5]!,
+  amountMsat: msat(M),
+  maxFeeMsat: msat(100_000n),
+  maxParts: 8,
+  deadline: NOW + 60_000,
+  finalCltvDelta: 18,
+  paymentSecret: new Uint8Array(32).fill(1),
+  paymentMetadata: null,
+  keysendPreimage: null,
+  routeHints: [],
+  bolt11: null,
+  ...more,
+})
+const start = (t = target(), ctx = context()): PaymentTurn<PaymentRecord> => {
+  const started = startPayment(undefined, { paymentHash: HASH, target: t }, ctx)
+  if (!started.ok) throw new Error(started.error.detail)
+  return started.value
+}
+const fault: Fault = { code: 'TOO_MANY_HTLCS', response: 'reject-command', requirement: '', detail: 'no slot is free' }
+
+/** What hop h of an attempt would send back. */
+function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
+  const secrets = sharedSecretsOf(
+    attempt.sessionKey,
+    attempt.hops.map((h) => fromHex(h.nodeId)),
+  )
+  let reason = buildErrorPacket(secrets[hop]!, failure)
+  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
+  return { tag: 'onion', reason }
+}
+
+// ---------------------------------------------------------------- model
+
+type Step =
+  | { readonly tag: 'fulfil' }
+  | { readonly tag: 'fail'; readonly hop: number; readonly failure: OnionFailure }
+  | { readonly tag: 'garbled' | 'malformed' | 'onchain' | 'reject' | 'cancel' | 'late' | 'restart' }
+const failures: fc.Arbitrary<OnionFailure> = fc.constantFrom<OnionFailure>(
+  { name: 'temporary_channel_failure', channelUpdate: new Uint8Array(0) },
+  { name: 'fee_insufficient', htlcMsat: msat(1n), channelUpdate: new Uint8Array(0) },
+  { name: 'temporary_node_failure' },
+  { name: 'unknown_next_peer' },
+  { name: 'mpp_timeout' },
+  { name: 'invalid_onion_payload', type: 2n, offset: 0 },
+  { name: 'final_incorrect_cltv_expiry', cltvExpiry: 4 },
+)
+const step: fc.Arbitrary<{ at: number; step: Step }> = fc.record({
+  at: fc.nat(7),
+  step: fc.oneof(
+    { weight: 12, arbitrary: fc.record({ tag: fc.constant('fail' as const), hop: fc.nat(4), failure: failures }) },
+    { weight: 2, arbitrary: fc.constant<Step>({ tag: 'fulfil' }) },
+    {
+      weight: 5,
+      arbitrary: fc.constantFrom<Step>({ tag: 'garbled' }, { tag: 'malformed' }, { tag: 'onchain' }, { tag: 'reject' }),
+    },
+    { weight: 1, arbitrary: fc.constantFrom<Step>({ tag: 'cancel' }, { tag: 'late' }, { tag: 'restart' }) },
+  ),
+})
+
+function inputFor(s: Step, index: number, attempt: PaymentAttempt): PaymentInput {
+  const failed = (failure: HtlcFailure): PaymentInput => ({ tag: 'failed', attempt: index, failure })
+  switch (s.tag) {
+    case 'fulfil':
+      return { tag: 'fulfilled', attempt: index, preimage: PREIMAGE }
+    case 'fail':
+      return failed(failureFrom(attempt, s.hop % attempt.hops.length, s.failure))
+    case 'garbled':
+      return failed({ tag: 'onion', reason: new Uint8Array(292) })
+    case 'malformed':
+      return failed({ tag: 'malformed', failureCode: 0xc006, sha256OfOnion: new Uint8Array(32) })
+    case 'onchain':
+    case 'late':
+      return failed({ tag: 'onchain' })
+    case 'reject':
+      return { tag: 'rejected', attempt: index, fault }
+    default:
+      return { tag: 'cancel' }
+  }
+}
+
+const pendingOf = (r: PaymentRecord): number[] => r.attempts.flatMap((a, i) => (a.status === 'pending' ? [i] : []))
+
+/** Everything that must hold after every turn, whatever came before. */
+function checkTurn(before: PaymentRecord, turn: PaymentTurn<PaymentRecord>, offered: Set<number>): void {
+  const { record, effects } = turn
+  const { amountMsat, maxFeeMsat, maxParts } = record.target
+  const good = record.attempts.filter((a) => a.status !== 'failed')
+  expect(good.reduce((s, a) => s + a.amountMsat, 0n)).toBeLessThanOrEqual(amountMsat)
+  expect(paymentFee(record)).toBeLessThanOrEqual(maxFeeMsat)
+  expect(pendingOf(record).length).toBeLessThanOrEqual(maxParts)
+  expect(record.attempts.length).toBeLessThanOrEqual(MAX_ATTEMPTS)
+  for (const e of effects) {
+    if (e.tag !== 'command' || e.command.tag !== 'addHtlc') continue
+    expect(before.preimage).toBeNull()
+    expect(before.failure).toBeNull()
+    const { origin } = e.command
+    if (origin.tag !== 'payment') throw new Error('origin')
+    expect(offered.has(origin.attempt)).toBe(false)
+    offered.add(origin.attempt)
+    const attempt = record.attempts[origin.attempt]!
+    expect(attempt).toMatchObject({ status: 'pending', channelId: e.channelId })
+    expect(e.command.amountMsat).toBe(attempt.amountMsat + attempt.feeMsat)
+  }
+  if (record.status === 'pending' && record.failure === null) {
+    expect(good.reduce((s, a) => s + a.amountMsat, 0n)).toBe(amountMsat)
+  }
+  if (record.status === 'failed') expect(pendingOf(record)).toEqual([])
+  expect(isDeepStrictEqual(unpack(pack(record)), record)).toBe(true)
+}
+
+describe('an outgoing payment, whatever becomes of its attempts', () => {
+  it('never sends more than the amount or after the end, ends once all is in, and takes repeats for nothing', () => {
+    const ends = new Set<string>()
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: 1n, max: 5n * M - 100_000n }),
+        fc.array(step, { maxLength: 60 }),
+        (amount, steps) => {
+          const offered = new Set<number>()
+          const t = target({ amountMsat: amount as Msat })
+          const started = startPayment(undefined, { paymentHash: HASH, target: t }, context())
+          if (!started.ok) return
+          let { record } = started.value
+          checkTurn({ ...record, attempts: [] }, started.value, offered)
+          let ctx = context()
+          let notified = 0
+          for (const { at, step: s } of [...steps, ...Array(200).fill({ at: 0, step: { tag: 'onchain' } })]) {
+            const pending = pendingOf(record)
+            if (pending.length === 0) break
+            const index = pending[at % pending.length]!
+            if (s.tag === 'late') ctx = context({ now: NOW + 60_000 })
+            const turn =
+              s.tag === 'restart'
+                ? recoverPayment(
+                    record,
+                    pending.filter((i) => i !== index).map((i) => ({ attempt: i, ...record.attempts[i]! })),
+                    ctx,
+                  )
+                : onPaymentInput(record, inputFor(s, index, record.attempts[index]!), ctx)
+            checkTurn(record, turn, offered)
+            notified += turn.effects.filter((e) => e.tag === 'notify').length
+            const again =
+              s.tag === 'restart'
+                ? turn
+                : onPaymentInput(turn.record, inputFor(s, index, turn.record.attempts[index]!), ctx)
+            if (s.tag !== 'restart') expect([again.record === turn.record, again.effects]).toEqual([true, []])
+            record = turn.record
+          }
+          expect(pendingOf(record)).toEqual([])
+          expect(record.status).not.toBe('pending')
+          expect(notified).toBe(1)
+          ends.add(record.failure?.code ?? record.status)
+        },
+      ),
+      { numRuns: 250 },
+    )
+    for (const end of ['succeeded', 'NO_ROUTE', 'TIMEOUT', 'CANCELLED', 'REJECTED_BY_PAYEE'])
+      expect(ends).toContain(end)
+  })
+})
+
+describe('BOLT 4 §receiving-failure-codes: the origin', () => {
+  const { record } = start(target({ amountMsat: msat(10_000n) }), context({ localChannels: [local(1, 1, M)] }))
+  const attempt = record.attempts[0]!
+  const last = attempt.hops.length - 1
+  const blameOf = (hop: number, failure: OnionFailure) => blame(attempt, failureFrom(attempt, hop, failure))
+  const noUpdate = new Uint8Array(0)
+  const key = directedChannel(attempt.hops[1]!.shortChannelId, attempt.hops[0]!.nodeId, attempt.hops[1]!.nodeId)
+
+  it('keeps away from the channel that failed, in that direction', () => {
+    const b = blameOf(0, { name: 'temporary_channel_failure', channelUpdate: noUpdate })
+    expect(b).toMatchObject({ final: false, channels: [key], nodes: [], local: [] })
+    expect(b.detail).toBe(`temporary_channel_failure at ${IDS[1]}`)
+  })
+  it('keeps away from the node when the NODE bit is set', () => {
+    expect(blameOf(0, { name: 'temporary_node_failure' })).toMatchObject({
+      final: false,
+      channels: [],
+      nodes: [IDS[1]],
+    })
+  })
+  it('gives up when the payee refuses', () => {
+    const refusal: OnionFailure = { name: 'incorrect_or_unknown_payment_details', htlcMsat: msat(1n), height: 1 }
+    expect(blameOf(last, refusal)).toMatchObject({ final: true })
+    expect(blameOf(last, { name: 'temporary_node_failure' })).toMatchObject({ final: true })
+  })
+  it('does not take the refusal of the payee from a node on the way', () => {
+    const refusal: OnionFailure = { name: 'incorrect_or_unknown_payment_details', htlcMsat: msat(1n), height: 1 }
+    expect(blameOf(0, refusal)).toMatchObject({ final: false, nodes: [IDS[1]] })
+  })
+  it('tries again when the payee has waited for parts in vain', () => {
+    expect(blameOf(last, { name: 'mpp_timeout' })).toMatchObject({ final: false, channels: [], nodes: [] })
+  })
+  it('blames the channel into the payee when amount or expiry were cut on the way', () => {
+    const b = blameOf(last, { name: 'final_incorrect_htlc_amount', incomingHtlcAmt: msat(1n) })
+    expect(b).toMatchObject({ final: false, channels: [key] })
+  })
+  it('uses none of a route again whose failure nobody signed', () => {
+    expect(blame(attempt, { tag: 'onion', reason: new Uint8Array(100) }).channels).toEqual([key])
+  })
+  it('keeps away from our own channel when it timed out on chain', () => {
+    expect(blame(attempt, { tag: 'onchain' })).toMatchObject({ local: [channelId(1)] })
+  })
+})
+
+describe('an outgoing payment', () => {
+  it('to a node with metadata carries it, and finds only routes that leave room for it', () => {
+    const metadata = new Uint8Array(600).fill(7)
+    const turn = start(target({ paymentMetadata: metadata }))
+    const command = turn.effects.find((e) => e.tag === 'command')!.command
+    expect(command.tag === 'addHtlc' && command.onion.length).toBe(1366)
+  })
+
+  it('is stopped by the user: what is out decides', () => {
+    const { record } = start()
+    const cancelled = onPaymentInput(record, { tag: 'cancel' }, context())
+    expect(cancelled).toMatchObject({ record: { status: 'pending', failure: { code: 'CANCELLED' } }, effects: [] })
+    const paid = onPaymentInput(cancelled.record, { tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }, context())
+    expect(paid.record).toMatchObject({ status: 'succeeded', failure: null })
+    const failed = onPaymentInput(cancelled.record, { tag: 'rejected', attempt: 0, fault }, context())
+    expect(failed.record).toMatchObject({ status: 'failed', failure: { code: 'CANCELLED' } })
+  })
+
+  it('says why it cannot start, and stores nothing', () => {
+    const begin = (more: Partial<PaymentContext>, t = target()) =>
+      startPayment(undefined, { paymentHash: HASH, target: t }, context(more))
+    expect(begin({ localChannels: [] })).toMatchObject({ ok: false, error: { code: 'INSUFFICIENT_BALANCE' } })
+    expect(begin({ graph: new Graph() })).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
+    expect(begin({}, target({ payee: IDS[0]! }))).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
+  })
+
+  it('uses a session key of its own for every attempt', () => {
+    const { record } = start(target({ amountMsat: msat(4n * M) }))
+    const keys = new Set(record.attempts.map((a) => a.sessionKey.join()))
+    expect(record.attempts.length).toBeGreaterThan(1)
+    expect(keys.size).toBe(record.attempts.length)
+  })
+})
+
+describe('an outgoing payment after a restart', () => {
+  it('sends again what no channel holds and none has told about', () => {
+    const { record } = start()
+    const turn = recoverPayment(record, [], context())
+    expect(turn.record.attempts.map((a) => a.status)).toEqual(['failed', 'pending'])
+    expect(turn.effects.map((e) => e.tag)).toEqual(['command'])
+  })
+
+  it('waits for what a channel holds', () => {
+    const { record } = start()
+    const live = [{ attempt: 0, channelId: channelId(1), amountMsat: msat(M) }]
+    expect(recoverPayment(record, live, context())).toEqual({ record, effects: [] })
+  })
+
+  it('takes in HTLCs that its record does not know, and does not send their amount again', () => {
+    const { record } = start()
+    const live = [2, 0].map((attempt) => ({ attempt, channelId: channelId(1), amountMsat: msat(M) }))
+    const { record: r, effects } = recoverPayment(record, live, context())
+    expect(effects).toEqual([])
+    expect(r.attempts.map((a) => a.status)).toEqual(['pending', 'failed', 'pending'])
+    const paid = onPaymentInput(r, { tag: 'fulfilled', attempt: 2, preimage: PREIMAGE }, context())
+    expect(paid.record.status).toBe('succeeded')
+  })
+
+  it('without any record is neither forgotten nor begun again', () => {
+    const live = [{ attempt: 0, channelId: channelId(1), amountMsat: msat(M) }]
+    const { record } = interruptedPayment(HASH, live, context())
+    expect(record).toMatchObject({ status: 'pending', failure: { code: 'INTERRUPTED' } })
+    const begun = startPayment(record, { paymentHash: HASH, target: target() }, context())
+    expect(begun).toMatchObject({ ok: false, error: { code: 'PAYMENT_PENDING' } })
+    const failed = onPaymentInput(record, { tag: 'failed', attempt: 0, failure: { tag: 'onchain' } }, context())
+    expect(failed.record.status).toBe('failed')
+    expect(startPayment(failed.record, { paymentHash: HASH, target: target() }, context()).ok).toBe(true)
+  })
+
+  it('that was taken for failed is succeeded when the preimage comes after all', () => {
+    const { record } = start()
+    const failed = onPaymentInput(record, { tag: 'rejected', attempt: 0, fault }, context({ now: NOW + 60_000 })).record
+    expect(failed.status).toBe('failed')
+    const paid = onPaymentInput(failed, { tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }, context())
+    expect(paid.record).toMatchObject({ status: 'succeeded', preimage: PREIMAGE, failure: null })
+  })
+})
