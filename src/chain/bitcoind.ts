@@ -154,7 +154,7 @@ export class BitcoindSource implements ChainSource {
       if (!refused) throw e
       return /txn-already-(in-mempool|known)/.test((e as Error).message)
         ? { accepted: true }
-        : { accepted: false, reason: (e as Error).message.replace(/^sendrawtransaction: /, '') }
+        : { accepted: false, reason: (e as Error).message.replace(/^sendrawtransaction: | \(-\d+\)$/g, '') }
     }
   }
 

@@ -152,7 +152,9 @@ class Follower {
     const { height, hash } = block
     const recent = [...this.#state.recent.slice(-MAX_REORG), hash]
     await this.#emit({ tag: 'block', block }, { height, hash, recent })
-    this.#report({ synced: false, tipHeight: Math.max(tip.height, height), error: null })
+    // One new block is no reason to call the node out of step.
+    const synced = this.#status.synced && tip.height - height <= 1
+    this.#report({ synced, tipHeight: Math.max(tip.height, height), error: null })
   }
 
   /**

@@ -1,0 +1,33 @@
+import { fromHex } from '../base/bytes.ts'
+import type { ChainSource } from '../chain/source.ts'
+import { importUnspent } from './coins.ts'
+import type { WalletAccount } from './keys.ts'
+import { emptyWallet, RESTORE_GAP, type WalletState } from './state.ts'
+
+/**
+ * A wallet from its seed alone: scans the unspent set for its addresses, and again as long as finds widen the gap. Takes minutes on
+ * bitcoin. The result is to follow the chain from its own height on; what it had spent before is not known.
+ * @throws ChainError
+ */
+export async function restoreWallet(
+  source: ChainSource,
+  account: WalletAccount,
+  gapLimit = RESTORE_GAP,
+): Promise<WalletState> {
+  let wallet: WalletState | null = null
+  let scripts = [...emptyWallet({ account, tip: await source.tip(), gapLimit }).scripts.keys()]
+  const scanned = new Set<string>()
+  while (!wallet || scripts.length > 0) {
+    const { tip, outputs } = await source.scanUnspent(scripts.map(fromHex))
+    wallet ??= emptyWallet({ account, tip, gapLimit })
+    // What came after the first scan comes again with its block.
+    const { height } = wallet
+    wallet = importUnspent(
+      wallet,
+      outputs.filter((o) => o.height <= height),
+    )
+    for (const s of scripts) scanned.add(s)
+    scripts = [...wallet.scripts.keys()].filter((s) => !scanned.has(s))
+  }
+  return wallet
+}
