@@ -232,7 +232,7 @@ export const Payment = answer('Payment', {
   id: Type.String(),
   paymentHash: HashText,
   status: PaymentStatus,
-  nodeId: NodeIdText,
+  nodeId: nullable(NodeIdText),
   amountMsat: Msat,
   feeMsat: Msat,
   preimage: nullable(PreimageText),
@@ -246,7 +246,13 @@ export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus)
 
 // ------------------------------------------------------------------ wallet and chain
 
-export const Wallet = answer('Wallet', { confirmedSat: Sat, unconfirmedSat: Sat, lockedSat: Sat, reservedSat: Sat })
+export const Wallet = answer('Wallet', {
+  confirmedSat: Sat,
+  unconfirmedSat: Sat,
+  lockedSat: Sat,
+  immatureSat: Sat,
+  reservedSat: Sat,
+})
 export const Address = answer('Address', { address: Type.String(), path: Type.String() })
 export const Utxo = answer('Utxo', {
   outpoint: OutpointText,

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import type { NodeService } from '../node/service.ts'
@@ -28,6 +29,9 @@ const BODY_LIMIT = 128 * 1024
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 72_000
 const MAX_PARAM_LENGTH = 128
+/** An upgraded connection on which nothing moves for so long is dead: heartbeats alone move more often. */
+const DEAD_AFTER_MS = 60_000
+const HOST_ADVICE = 'Call the API by an address of this machine, or allow the name with --api-hosts.'
 /** A WebSocket client has nothing to say. */
 const MAX_WS_MESSAGE = 1024
 
@@ -64,47 +68,21 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     events: new EventHub(service),
     tickets: new Tickets(clock.now),
   }
-  prepare(app, options, context, routes, new FailedSignIns(clock))
-  app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } })
-  // In a plugin of its own, so that the routes come after the WebSocket plugin's onRoute hook.
+  shape(app, options, routes)
+  app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } }).after(() => {
+    // After the plugin's hooks, so that it also cleans up the upgrades that these refuse.
+    protect(app, options, context, new FailedSignIns(clock))
+  })
   app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
+  app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
   return app
 }
 
-function prepare(
-  app: App,
-  options: ApiOptions,
-  context: ApiContext,
-  routes: RouteOptions[],
-  failed: FailedSignIns,
-): void {
-  const hosts = new HostCheck(options.hosts ?? [])
-  let closing = false
+/** How requests are read and problems answered. */
+function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   app.decorateRequest('caller', null)
   app.setValidatorCompiler(compileValidator)
   allowEmptyJson(app)
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('cache-control', 'no-store')
-    if (closing) return done(new ApiProblem('SHUTTING_DOWN', 'The node is stopping; ask again when it is back.'))
-    if (hosts.allows(request.raw.headers.host, request.raw.socket?.localAddress)) return done()
-    done(
-      new ApiProblem(
-        'HOST_NOT_ALLOWED',
-        'Call the API by an address of this machine, or allow the name with --api-hosts.',
-      ),
-    )
-  })
-  app.addHook('onRoute', (route) => {
-    const { scope, takesTicket = false } = route.config ?? {}
-    if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)
-    const check = guard(scope, takesTicket, { keys: options.keys, tickets: context.tickets, failed })
-    route.onRequest = [check, ...[route.onRequest ?? []].flat()] as NonNullable<typeof route.onRequest>
-    routes.push(route)
-  })
-  app.addHook('preClose', async () => {
-    closing = true
-    context.events.close()
-  })
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = problemOf(error)
     if (problem.code === 'INTERNAL') {
@@ -113,6 +91,31 @@ function prepare(
     sendProblem(reply, problem)
   })
   app.setNotFoundHandler((request, reply) => sendProblem(reply, problemOf(notFound(routes, request, reply))))
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+  })
+}
+
+/** Who may call: no foreign Host on any path, and on each route a key with its scope. */
+function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext, failed: FailedSignIns): void {
+  const hosts = new HostCheck(options.hosts ?? [])
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+    events.close()
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('cache-control', 'no-store')
+    if (closing) return done(new ApiProblem('SHUTTING_DOWN', 'The node is stopping; ask again when it is back.'))
+    if (hosts.allows(request.raw.headers.host, request.raw.socket?.localAddress)) return done()
+    done(new ApiProblem('HOST_NOT_ALLOWED', HOST_ADVICE))
+  })
+  app.addHook('onRoute', (route) => {
+    const { scope, takesTicket = false } = route.config ?? {}
+    if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)
+    const check = guard(scope, takesTicket, { keys: options.keys, tickets, failed })
+    route.onRequest = [check, ...[route.onRequest ?? []].flat()] as NonNullable<typeof route.onRequest>
+  })
 }
 
 function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocument): void {

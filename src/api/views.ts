@@ -95,6 +95,7 @@ export const walletJson = (view: WalletView): Json.Wallet => ({
   confirmedSat: amountToJson(view.confirmedSat),
   unconfirmedSat: amountToJson(view.unconfirmedSat),
   lockedSat: amountToJson(view.lockedSat),
+  immatureSat: amountToJson(view.immatureSat),
   reservedSat: amountToJson(view.reservedSat),
 })
 

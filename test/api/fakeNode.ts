@@ -212,7 +212,13 @@ export class FakeNode implements NodeService {
   }
 
   async wallet() {
-    return { confirmedSat: sat(1n), unconfirmedSat: sat(0n), lockedSat: sat(0n), reservedSat: sat(0n) }
+    return {
+      confirmedSat: sat(1n),
+      unconfirmedSat: sat(0n),
+      lockedSat: sat(0n),
+      immatureSat: sat(0n),
+      reservedSat: sat(0n),
+    }
   }
   async newAddress() {
     return { address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080', path: "m/84'/1'/0'/0/0" }
@@ -300,7 +306,12 @@ export class FakeNode implements NodeService {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
-  async waitFor<T>(get: () => Promise<T>, done: (view: T) => boolean): Promise<T> {
+  async waitFor<T>(
+    _resource: string,
+    get: () => Promise<T>,
+    done: (view: T) => boolean,
+    _timeoutMs: number,
+  ): Promise<T> {
     for (;;) {
       const view = await get()
       if (done(view)) return view

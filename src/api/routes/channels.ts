@@ -139,7 +139,7 @@ async function held(
   done: (view: ChannelView) => boolean,
 ): Promise<ChannelView> {
   if (!waitSeconds || done(view)) return view
-  return service.waitFor(() => service.channel(view.id), done, waitSeconds * 1000)
+  return service.waitFor(`channel:${view.id}`, () => service.channel(view.id), done, waitSeconds * 1000)
 }
 
 async function connectFirst(service: NodeService, peer: string): Promise<void> {

@@ -72,7 +72,6 @@ export function eventRoutes(app: App, { events, tickets }: ApiContext): void {
     },
     wsHandler: (socket: WebSocketLike, request) => {
       const { accepts, since } = wishes(request as FastifyRequest)
-      request.raw.socket.setTimeout(DEAD_AFTER_MS, () => request.raw.socket.destroy())
       socket.on('close', events.subscribe(webSocketSink(socket), accepts, since))
     },
   })

@@ -96,7 +96,12 @@ function paymentItemRoutes(app: App, { service }: ApiContext): void {
 
 async function held(service: NodeService, view: PaymentView, waitSeconds: number | undefined): Promise<PaymentView> {
   if (!waitSeconds || final(view)) return view
-  return service.waitFor(() => service.payment(view.id), final, waitSeconds * 1000)
+  return service.waitFor(
+    `payment:${view.paymentHash}`,
+    () => service.payment(view.paymentHash),
+    final,
+    waitSeconds * 1000,
+  )
 }
 
 function payRequest(body: Pay): PayRequest {

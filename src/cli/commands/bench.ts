@@ -4,9 +4,10 @@ import { CliError } from '../errors.ts'
 export function register(program: Command): void {
   program
     .command('bench')
-    .description('measure')
-    .argument('[name]', 'payments; all when absent')
-    .action(async () => {
-      throw new CliError('the benchmarks are not part of this build yet')
+    .description('measure (in a checkout: npm run bench)')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      throw new CliError('the benchmarks need the sources and their rival: run "npm run bench" in a checkout')
     })
 }

@@ -2,16 +2,18 @@ import type { Command } from 'commander'
 import { integer } from '../arguments.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import type { ChainOptions } from '../runChain.ts'
 
 export function register(program: Command): void {
   const chain = program
     .command('chain')
     .description('run the embedded chain alone, for several nodes; its subcommands look at the chain of a node')
     .option('--rpc <host:port>', 'where its JSON-RPC listens', '127.0.0.1:18443')
+    .option('--rpc-auth <user:password>', 'ask for these')
     .option('--mine-every <seconds>', 'mine a block regularly; 0: only when asked', integer, 0)
     .action(async (_options, command: Command) => {
       const { runChain } = await import('../runChain.ts')
-      await runChain(command.optsWithGlobals())
+      await runChain(command.optsWithGlobals<ChainOptions>())
     })
   registerViews(chain)
   chain

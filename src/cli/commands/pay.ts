@@ -30,7 +30,7 @@ export function register(program: Command): void {
 }
 
 function outcome(payment: Payment): string {
-  const of = `${payment.amountMsat} msat to ${payment.nodeId}`
+  const of = `${payment.amountMsat} msat to ${payment.nodeId ?? 'an unknown node'}`
   if (payment.status === 'succeeded') return `paid ${of}, fee ${payment.feeMsat} msat\npreimage ${payment.preimage}`
   if (payment.status === 'failed')
     return `failed: ${payment.failure?.detail ?? 'no reason given'} [${payment.failure?.code}]`

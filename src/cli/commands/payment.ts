@@ -7,7 +7,14 @@ import { remote } from '../remote.ts'
 const paymentTable = (payments: readonly Payment[]): string =>
   table(
     ['payment hash', 'status', 'amount msat', 'fee msat', 'to', 'created'],
-    payments.map((p) => [p.paymentHash, p.status, p.amountMsat, p.feeMsat, `${p.nodeId.slice(0, 16)}…`, p.createdAt]),
+    payments.map((p) => [
+      p.paymentHash,
+      p.status,
+      p.amountMsat,
+      p.feeMsat,
+      `${(p.nodeId ?? 'unknown').slice(0, 16)}…`,
+      p.createdAt,
+    ]),
   )
 
 export function register(program: Command): void {

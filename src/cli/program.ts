@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { EXIT, explainFailure } from './errors.ts'
+
+interface CommandModule {
+  /** Adds the command, with its options and subcommands, to the program. */
+  register(program: Command): void
+}
+
+/** Name → what it does and where it is. Only the module of the command that was typed is loaded. */
+const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandModule>]>> = {
+  start: ['run a node', () => import('./commands/start.ts')],
+  chain: ['run the embedded chain alone; look at the chain of a node', () => import('./commands/chain.ts')],
+  config: ['print the configuration in force and where it comes from', () => import('./commands/config.ts')],
+  seed: ['show, restore or encrypt the seed words', () => import('./commands/seed.ts')],
+  info: ['what the node is and how it stands', () => import('./commands/info.ts')],
+  balance: ['what can be spent', () => import('./commands/balance.ts')],
+  peer: ['peers: list, connect, disconnect', () => import('./commands/peer.ts')],
+  channel: ['channels: list, show, open, close, policy', () => import('./commands/channel.ts')],
+  invoice: ['invoices: create, list, show, settle, cancel', () => import('./commands/invoice.ts')],
+  pay: ['pay an invoice or a node', () => import('./commands/pay.ts')],
+  payment: ['payments: list, show, cancel', () => import('./commands/payment.ts')],
+  wallet: ['the on-chain wallet: show, address, utxos, transactions, send', () => import('./commands/wallet.ts')],
+  graph: ['the network graph: nodes, channels, route', () => import('./commands/graph.ts')],
+  decode: ['what an invoice says', () => import('./commands/decode.ts')],
+  backup: ['the static channel backup', () => import('./commands/backup.ts')],
+  events: ['follow what happens', () => import('./commands/events.ts')],
+  demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],
+  setup: ['fund nodes and open channels between them (compose)', () => import('./commands/setup.ts')],
+  bench: ['measure', () => import('./commands/bench.ts')],
+}
+
+/** Global options that take a value, so that it is not mistaken for the command. */
+const VALUED: ReadonlySet<string> = new Set(['--url', '--key', '--data-dir'])
+
+/** The words of a command line that are neither options nor their values. */
+function operands(argv: readonly string[]): string[] {
+  return argv.filter((word, i) => !word.startsWith('-') && !VALUED.has(argv[i - 1] ?? ''))
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+async function build(argv: readonly string[]): Promise<Command> {
+  const program = new Command('fulmen')
+    .description('A Lightning node.')
+    .option('--url <url>', 'API of the node (FULMEN_URL; else the one running from the data directory)')
+    .option('--key <bearer>', 'API key (better in FULMEN_KEY; else admin.key in the data directory)')
+    .option('--data-dir <dir>', 'data directory of the node (FULMEN_DATA_DIR; default ~/.fulmen)')
+    .option('--json', 'print JSON')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+  const [first, second] = operands(argv)
+  const typed = first === 'help' ? second : first
+  for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
+    if (name === typed) (await load()).register(program)
+    else program.command(name).description(summary)
+  }
+  if (argv.includes('--version') || argv.includes('-V')) program.version(packageVersion())
+  else program.option('-V, --version', 'print the version')
+  return program
+}
+
+/** Runs one command line. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await (await build(argv)).parseAsync([...argv], { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    // Help, version and usage errors have been printed by commander.
+    if (error instanceof CommanderError) return error.exitCode === 0 || argv.length === 0 ? 0 : EXIT.usage
+    const { text, exitCode } = explainFailure(error)
+    process.stderr.write(`fulmen: ${text}\n`)
+    return exitCode
+  }
+}

@@ -1,0 +1,253 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { EVENT_SCOPES, EventHub, type EventSink } from '../../src/api/events.ts'
+import type { NodeEvent } from '../../src/node/service.ts'
+import { FakeNode } from './fakeNode.ts'
+import { testApi } from './harness.ts'
+import { openEventStream, openWebSocket, type StreamClient } from './streamClients.ts'
+
+const open: { close(): unknown }[] = []
+afterEach(async () => {
+  for (const thing of open.splice(0).reverse()) await thing.close()
+})
+
+async function listening(options: Parameters<typeof testApi>[0] = {}) {
+  const api = await testApi(options)
+  await api.app.listen({ host: '127.0.0.1', port: 0 })
+  open.push(api.app)
+  const { port } = api.app.server.address() as { port: number }
+  const streams = {
+    WebSocket: (path: string, headers = api.headers) => openWebSocket(port, path, headers),
+    'Server-Sent Events': (path: string, headers = api.headers) => openEventStream(port, path, headers),
+  }
+  const connectTo = async (
+    kind: keyof typeof streams,
+    path = '/v1/events',
+    headers: Record<string, string> = api.headers,
+  ) => {
+    const client = await streams[kind](path, headers as typeof api.headers)
+    open.push(client)
+    return client
+  }
+  return { ...api, port, connectTo }
+}
+
+const ids = (client: StreamClient) => client.events.flatMap((event) => event.id ?? [])
+const count = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+/** Resolves once the client has got the event; vitest's own time limit ends a wait for what never comes. */
+const until = (client: StreamClient, id: number) =>
+  expect.poll(() => ids(client).at(-1), { timeout: 30_000, interval: 5 }).toBe(id)
+const KINDS = ['WebSocket', 'Server-Sent Events'] as const
+
+describe.each(KINDS)('events over %s', (kind) => {
+  it('from now on without since; from the store after since, then as they happen; each once and in order', async () => {
+    const { node, connectTo } = await listening()
+    for (let i = 0; i < 1_000; i++) node.emit('chain.block', { height: i })
+    const now = await connectTo(kind)
+    const all = await connectTo(kind, '/v1/events?since=0')
+    const some = await connectTo(kind, '/v1/events?since=990')
+    for (let i = 0; i < 100; i++) {
+      node.emit('chain.block', { height: i })
+      if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    for (const client of [now, all, some]) await until(client, 1_100)
+    expect(ids(now)).toEqual(count(1_001, 1_100))
+    expect(ids(all)).toEqual(count(1, 1_100))
+    expect(ids(some)).toEqual(count(991, 1_100))
+    expect(all.events[4]).toEqual({ id: 5, type: 'chain.block', at: '2026-01-01T00:00:00.000Z', data: { height: 4 } })
+  })
+
+  it('a slow client is told that it lags, holds little memory, and gets every event once, from the store', async () => {
+    const { node, connectTo } = await listening()
+    const slow = await connectTo(kind)
+    const quick = await connectTo(kind)
+    slow.pause()
+    const padding = 'x'.repeat(4_000)
+    const total = 6_000 // 24 MB, far more than the buffers of sockets on both sides
+    for (let i = 1; i <= total; i++) {
+      node.emit('payment.succeeded', { i, padding })
+      if (i % 50 === 0) await until(quick, i)
+    }
+    expect(ids(slow).length).toBeLessThan(total)
+    slow.resume()
+    await until(slow, total)
+    expect(ids(slow)).toEqual(count(1, total))
+    expect(ids(quick)).toEqual(count(1, total))
+    const notices = slow.events.filter((event) => event.id === null)
+    expect(notices.map((event) => event.type)).toContain('events.lagging')
+    expect(quick.events.filter((event) => event.id === null)).toEqual([])
+  })
+
+  it('a client that comes back with the last id it saw misses nothing and sees nothing twice', async () => {
+    const { node, connectTo } = await listening()
+    const seen: number[] = []
+    for (let round = 0; round < 10; round++) {
+      const client = await connectTo(kind, `/v1/events?since=${seen.at(-1) ?? 0}`)
+      for (let i = 0; i < 37; i++) node.emit('chain.block')
+      const target = Math.max((seen.at(-1) ?? 0) + 1, 37 * (round + 1) - round)
+      await expect.poll(() => (ids(client).at(-1) ?? 0) >= target, { interval: 5 }).toBe(true)
+      client.close()
+      seen.push(...ids(client))
+    }
+    expect(seen).toEqual(count(1, seen.length))
+    expect(seen.length).toBeGreaterThan(300)
+  })
+
+  it('types choose, with * for all of a kind; a type that does not exist is refused', async () => {
+    const { node, connectTo } = await listening()
+    const one = await connectTo(kind, '/v1/events?types=payment.failed')
+    const kinds = await connectTo(kind, '/v1/events?types=payment.*,chain.block&since=0')
+    for (const type of ['payment.pending', 'payment.failed', 'peer.connected', 'chain.block', 'payment.failed'])
+      node.emit(type)
+    await until(one, 5)
+    await until(kinds, 5)
+    expect(ids(one)).toEqual([2, 5])
+    expect(ids(kinds)).toEqual([1, 2, 4, 5])
+    expect((await connectTo(kind, '/v1/events?types=payment.exploded')).status).toBe(400)
+  })
+
+  it('a key sees only the events that its scopes cover', async () => {
+    const { node, connectTo } = await listening({ scopes: ['invoices:read', 'chain:read'] })
+    const client = await connectTo(kind)
+    for (const type of Object.keys(EVENT_SCOPES)) node.emit(type)
+    const last = node.emit('chain.block')
+    await until(client, last.id)
+    const expected = Object.entries(EVENT_SCOPES).flatMap(([type, scope]) =>
+      ['invoices:read', 'chain:read'].includes(scope) ? [type] : [],
+    )
+    expect(client.events.map((event) => event.type)).toEqual([...expected, 'chain.block'])
+  })
+
+  it('needs a key or a ticket, and takes a ticket once', async () => {
+    const { node, call, connectTo } = await listening()
+    expect((await connectTo(kind, '/v1/events', {})).status).toBe(401)
+    expect((await connectTo(kind, '/v1/events?ticket=00', {})).status).toBe(401)
+    const { ticket } = (await call('POST', '/v1/events/tickets')).json()
+    const client = await connectTo(kind, `/v1/events?ticket=${ticket}`, {})
+    node.emit('chain.block')
+    await until(client, 1)
+    expect((await connectTo(kind, `/v1/events?ticket=${ticket}`, {})).status).toBe(401)
+  })
+
+  it('refuses a foreign Host', async () => {
+    const { headers, connectTo } = await listening()
+    expect((await connectTo(kind, '/v1/events', { ...headers, host: 'evil.example' })).status).toBe(403)
+  })
+
+  it('ends when the server stops', async () => {
+    const { app, connectTo } = await listening()
+    const client = await connectTo(kind)
+    await Promise.all([app.close(), client.closed])
+  })
+})
+
+describe('Server-Sent Events', () => {
+  it('resume after Last-Event-ID, and start with the id to resume after', async () => {
+    const { node, headers, port } = await listening()
+    for (let i = 0; i < 5; i++) node.emit('chain.block')
+    const client = await openEventStream(port, '/v1/events', { ...headers, 'last-event-id': '3' })
+    open.push(client)
+    await until(client, 5)
+    expect(ids(client)).toEqual([4, 5])
+    expect(client.ids).toEqual(['3', '4', '5'])
+    const fresh = await openEventStream(port, '/v1/events', headers)
+    open.push(fresh)
+    await expect.poll(() => fresh.ids).toEqual(['5'])
+  })
+})
+
+describe('the event hub', () => {
+  const sink = () => {
+    const sent: (number | null)[] = []
+    const texts: string[] = []
+    const state = { buffered: 0, closed: false }
+    const made: EventSink = {
+      get closed() {
+        return state.closed
+      },
+      get bufferedBytes() {
+        return state.buffered
+      },
+      send: (id, _type, json) => {
+        sent.push(id)
+        texts.push(json)
+      },
+      beat: () => {},
+      drained: async () => {
+        state.buffered = 0
+      },
+      close: () => {
+        state.closed = true
+      },
+    }
+    return { sent, texts, state, sink: made }
+  }
+  const all = () => true
+  const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+  it('makes the text of a live event once for all subscribers', async () => {
+    const node = new FakeNode()
+    const hub = new EventHub(node)
+    const clients = [sink(), sink(), sink()]
+    for (const client of clients) hub.subscribe(client.sink, all, undefined)
+    let serialised = 0
+    const data = { toJSON: () => ++serialised }
+    node.emit('chain.block', data as never)
+    expect(clients.map((c) => c.texts[0])).toEqual(Array(3).fill(expect.stringContaining('"data":1')))
+    expect(serialised).toBe(1)
+  })
+
+  it('sends an event once that is in the store before it is announced', async () => {
+    const node = new FakeNode()
+    const hub = new EventHub(node)
+    const stored: NodeEvent = { id: 1, type: 'chain.block', at: '', data: {} }
+    const early = Object.assign(Object.create(node), {
+      eventsSince: async (since: number) => (since < 1 ? [stored] : []),
+    })
+    const client = sink()
+    const earlyHub = new EventHub({ eventsSince: early.eventsSince, onEvent: (listener) => node.onEvent(listener) })
+    earlyHub.subscribe(client.sink, all, 0)
+    await settle()
+    expect(client.sent).toEqual([1])
+    node.emit('chain.block') // id 1, announced at last
+    node.emit('chain.block')
+    expect(client.sent).toEqual([1, 2])
+    hub.close()
+  })
+
+  it('says which events are no longer kept', async () => {
+    const node = new FakeNode()
+    const hub = new EventHub({
+      onEvent: (listener) => node.onEvent(listener),
+      eventsSince: async (since, limit) => (await node.eventsSince(since, limit)).filter((event) => event.id > 7),
+    })
+    for (let i = 0; i < 9; i++) node.emit('chain.block')
+    const client = sink()
+    hub.subscribe(client.sink, all, 2)
+    await settle()
+    expect(client.sent).toEqual([null, 8, 9])
+    expect(JSON.parse(client.texts[0] ?? '')).toMatchObject({ type: 'events.lost', data: { from: 3, to: 7 } })
+  })
+
+  it('a store that fails closes the stream: the client resumes', async () => {
+    const node = new FakeNode()
+    const hub = new EventHub({
+      onEvent: (listener) => node.onEvent(listener),
+      eventsSince: () => Promise.reject(new Error('disk')),
+    })
+    const client = sink()
+    hub.subscribe(client.sink, all, 0)
+    await settle()
+    expect(client.state.closed).toBe(true)
+  })
+
+  it('a client that left is forgotten', () => {
+    const node = new FakeNode()
+    const hub = new EventHub(node)
+    const client = sink()
+    const leave = hub.subscribe(client.sink, all, undefined)
+    node.emit('chain.block')
+    leave()
+    node.emit('chain.block')
+    expect([client.sent, hub.size]).toEqual([[1], 0])
+  })
+})
