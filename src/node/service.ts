@@ -1,6 +1,7 @@
 import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
 import type { Msat, Sat } from '../base/units.ts'
 import type { RelayPolicy } from '../channel/types.ts'
+import type { ResourceKey } from './changes.ts'
 
 /**
  * What the node does for whoever operates it: the REST API is a thin translation of this. Every method that fails rejects with a
@@ -67,7 +68,7 @@ export interface NodeService {
   /** Calls back after each durable event; returns the unsubscribe function. */
   onEvent(listener: (event: NodeEvent) => void): () => void
   /** Resolves when `done` first returns true for the resource's view, or with the last view at the time limit. */
-  waitFor<T>(get: () => Promise<T>, done: (view: T) => boolean, timeoutMs: number): Promise<T>
+  waitFor<T>(resource: ResourceKey, get: () => Promise<T>, done: (view: T) => boolean, timeoutMs: number): Promise<T>
 
   /** Small durable records of the API itself: keys, idempotency. */
   readonly apiStore: ApiStore
@@ -199,7 +200,12 @@ export interface ClosingView {
   /** Everything of this close is on chain and deep enough. */
   readonly resolved: boolean
   /** Every transaction that took part, ours and theirs, with what it paid in fees as far as we know. */
-  readonly transactions: readonly { readonly txid: Txid; readonly kind: string; readonly confirmed: boolean; readonly feeSat: Sat | null }[]
+  readonly transactions: readonly {
+    readonly txid: Txid
+    readonly kind: string
+    readonly confirmed: boolean
+    readonly feeSat: Sat | null
+  }[]
   /** Anchor outputs left unspent. */
   readonly unclaimedSat: Sat
 }
@@ -245,7 +251,8 @@ export interface PaymentView {
   readonly id: string
   readonly paymentHash: PaymentHash
   readonly status: PaymentStatus
-  readonly nodeId: NodeId
+  /** Null only for a payment that a crash interrupted. */
+  readonly nodeId: NodeId | null
   readonly amountMsat: Msat
   readonly feeMsat: Msat
   readonly preimage: string | null
@@ -267,6 +274,8 @@ export interface WalletView {
   readonly unconfirmedSat: Sat
   /** In coins locked by channel openings under way. */
   readonly lockedSat: Sat
+  /** Mined, and not 100 blocks deep yet. */
+  readonly immatureSat: Sat
   /** Kept back so that anchor channels can be closed at any time. */
   readonly reservedSat: Sat
 }
@@ -328,10 +337,20 @@ export interface GraphChannelView {
   readonly nodeId1: NodeId
   readonly nodeId2: NodeId
   readonly capacitySat: Sat | null
-  readonly policies: readonly (null | { readonly feeBaseMsat: number; readonly feeProportionalMillionths: number; readonly cltvExpiryDelta: number; readonly enabled: boolean })[]
+  readonly policies: readonly (null | {
+    readonly feeBaseMsat: number
+    readonly feeProportionalMillionths: number
+    readonly cltvExpiryDelta: number
+    readonly enabled: boolean
+  })[]
 }
 export interface RouteView {
   readonly amountMsat: Msat
   readonly feeMsat: Msat
-  readonly hops: readonly { readonly nodeId: NodeId; readonly shortChannelId: ShortChannelId; readonly amountMsat: Msat; readonly cltvExpiry: number }[]
+  readonly hops: readonly {
+    readonly nodeId: NodeId
+    readonly shortChannelId: ShortChannelId
+    readonly amountMsat: Msat
+    readonly cltvExpiry: number
+  }[]
 }

@@ -8,23 +8,25 @@ export const SCHEMA_VERSION = 1
 
 const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
 
+export type RecordKind = 'invoice' | 'payment'
+
 export const keys = {
   schema: 'meta/schema',
   /** Network and node id, so that a directory is never used for another network or seed. */
   identity: 'meta/identity',
-  /** Next numbers of the sequences below. */
-  sequences: 'meta/sequences',
+  /** The next key index of channels: one that was ever used is never used again. */
+  keyIndex: 'meta/key-index',
   journal: (n: number): string => `journal/${padded(n)}`,
   /** Suffixes are the channel's own (channel/persist.ts). */
   channel: (localId: string, suffix: string): string => `channel/${localId}/${suffix}`,
   /** What the node keeps beside the pure state: when it was opened, the id in lists. */
   channelMeta: (localId: string): string => `channel-meta/${localId}`,
-  invoice: (hash: string): string => `invoice/${hash}`,
-  invoiceIndex: (seq: number): string => `invoice-index/all/${padded(seq)}`,
-  invoiceStatus: (status: string, seq: number): string => `invoice-index/${status}/${padded(seq)}`,
-  payment: (hash: string): string => `payment/${hash}`,
-  paymentIndex: (seq: number): string => `payment-index/all/${padded(seq)}`,
-  paymentStatus: (status: string, seq: number): string => `payment-index/${status}/${padded(seq)}`,
+  /** Records with a local id, a payment hash and a status (node/recordBook.ts); `kind` is `invoice` or `payment`. */
+  record: (kind: RecordKind, hash: string): string => `${kind}/${hash}`,
+  recordId: (kind: RecordKind, id: string): string => `${kind}-id/${id}`,
+  /** By sequence number, which is the order of making; `all` or a status. */
+  recordIndex: (kind: RecordKind, status: string): string => `${kind}-index/${status}/`,
+  recordAt: (kind: RecordKind, status: string, seq: number): string => `${kind}-index/${status}/${padded(seq)}`,
   forward: (seq: number): string => `forward/${padded(seq)}`,
   event: (id: number): string => `event/${padded(id)}`,
   peer: (nodeId: string): string => `peer/${nodeId}`,

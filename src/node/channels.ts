@@ -1,0 +1,242 @@
+import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
+import { pack } from '../base/pack.ts'
+import { acceptChannel, advance, openChannel } from '../channel/advance.ts'
+import { channelOf, committedIncoming, identifiers, knownResults } from '../channel/describe.ts'
+import { channelOps } from '../channel/persist.ts'
+import type { ChannelState } from '../channel/state.ts'
+import type {
+  AcceptParams,
+  ChannelCommand,
+  ChannelContext,
+  ChannelInput,
+  ChannelSigner,
+  Effect,
+  HtlcEvent,
+  OpenParams,
+  Turn,
+} from '../channel/types.ts'
+import { keys } from '../store/schema.ts'
+import type { MessageNamed } from '../wire/registry.ts'
+import type { TurnScope } from './reactor.ts'
+
+/** What the node keeps of a channel beside its pure state. */
+export interface ChannelMeta {
+  readonly localId: string
+  /** Order of opening, for lists. */
+  readonly seq: number
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly keyIndex: number
+  readonly peer: NodeId
+  /** Where its funds go when it closes: a wallet script of its own, for its whole life. */
+  readonly sweepScriptPubKey: Uint8Array
+}
+
+export interface ChannelEntry {
+  readonly meta: ChannelMeta
+  readonly signer: ChannelSigner
+  state: ChannelState
+  /** What the sealed batches hold; null before the first. */
+  stored: ChannelState | null
+  /** The message of an unexpected exception: the state stays as it was, only claims with a deadline go on. */
+  quarantined: string | null
+}
+
+export interface ChannelsOptions {
+  readonly context: (entry: ChannelEntry) => ChannelContext
+  /** Everything but relays between channels and payments, which stay inside the turn. */
+  readonly onEffect: (entry: ChannelEntry, effect: Exclude<Effect, { tag: 'relay' }>, scope: TurnScope) => void
+  readonly onRelay: (entry: ChannelEntry, event: HtlcEvent, scope: TurnScope) => void
+  /** The set of things to watch, the ids or the usability may have changed. */
+  readonly onChanged: (entry: ChannelEntry, before: ChannelState | null, scope: TurnScope) => void
+  readonly onQuarantine: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
+}
+
+/**
+ * All channels, each with its inbox. An effect that calls for another input only enqueues it; `drain` works the queue off, so that
+ * nothing re-enters a channel in the middle of its own turn.
+ */
+export class Channels {
+  readonly #options: ChannelsOptions
+  readonly #entries = new Map<string, ChannelEntry>()
+  readonly #byChannelId = new Map<ChannelId, ChannelEntry>()
+  /** By peer and channel id, temporary ones too: what one peer names never reaches a channel with another. */
+  readonly #byPeerAndId = new Map<string, ChannelEntry>()
+  readonly #byScid = new Map<ShortChannelId, ChannelEntry>()
+  readonly #byPeer = new Map<NodeId, Set<ChannelEntry>>()
+  readonly #dirty = new Set<ChannelEntry>()
+  #inbox: (readonly [ChannelEntry, ChannelInput])[] = []
+
+  constructor(options: ChannelsOptions) {
+    this.#options = options
+  }
+
+  all(): readonly ChannelEntry[] {
+    return [...this.#entries.values()]
+  }
+  get(localId: string): ChannelEntry | undefined {
+    return this.#entries.get(localId)
+  }
+  byChannelId(id: ChannelId): ChannelEntry | undefined {
+    return this.#byChannelId.get(id)
+  }
+  ofPeerById(peer: NodeId, id: ChannelId): ChannelEntry | undefined {
+    return this.#byPeerAndId.get(`${peer}:${id}`)
+  }
+  byScid(scid: ShortChannelId): ChannelEntry | undefined {
+    return this.#byScid.get(scid)
+  }
+  ofPeer(peer: NodeId): readonly ChannelEntry[] {
+    return [...(this.#byPeer.get(peer) ?? [])]
+  }
+
+  /** From the store, at start. */
+  restore(entry: ChannelEntry): void {
+    this.#index(entry)
+  }
+
+  open(meta: ChannelMeta, signer: ChannelSigner, params: OpenParams, scope: TurnScope): ChannelEntry {
+    return this.#create(meta, signer, (ctx) => openChannel(params, ctx), scope)
+  }
+
+  accept(
+    meta: ChannelMeta,
+    signer: ChannelSigner,
+    { open, params }: { open: MessageNamed<'open_channel'>; params: AcceptParams },
+    scope: TurnScope,
+  ): ChannelEntry {
+    return this.#create(meta, signer, (ctx) => acceptChannel(open, params, ctx), scope)
+  }
+
+  /** Puts an input into the channel's inbox; `drain` handles it within this turn. */
+  deliver(entry: ChannelEntry, input: ChannelInput): void {
+    this.#inbox.push([entry, input])
+  }
+  command(entry: ChannelEntry, command: ChannelCommand): void {
+    this.deliver(entry, { tag: 'command', command })
+  }
+
+  /** Handles every waiting input, and those that they cause. */
+  drain(scope: TurnScope): void {
+    for (let i = 0; i < this.#inbox.length; i++) {
+      const [entry, input] = this.#inbox[i]!
+      this.#step(entry, input, scope)
+    }
+    this.#inbox = []
+  }
+
+  /** Signs what waits in every channel that this turn touched, then writes what changed. */
+  endOfTurn(scope: TurnScope): void {
+    this.drain(scope)
+    for (const entry of this.#dirty) this.deliver(entry, { tag: 'sign' })
+    this.drain(scope)
+    for (const entry of this.#dirty) this.#persist(entry, scope)
+    this.#dirty.clear()
+  }
+
+  /** Every result of an HTLC that a channel knows for good: the payment machine may have lost it in a crash. */
+  replayResults(scope: TurnScope): void {
+    for (const entry of this.#entries.values()) {
+      for (const event of knownResults(entry.state)) this.#options.onRelay(entry, event, scope)
+    }
+    this.drain(scope)
+  }
+
+  /** Every incoming HTLC that nothing has been decided on. */
+  replayIncoming(scope: TurnScope): void {
+    for (const entry of this.#entries.values()) {
+      for (const htlc of committedIncoming(entry.state)) this.#options.onRelay(entry, { tag: 'received', htlc }, scope)
+    }
+    this.drain(scope)
+  }
+
+  #create(
+    meta: ChannelMeta,
+    signer: ChannelSigner,
+    begin: (ctx: ChannelContext) => Turn,
+    scope: TurnScope,
+  ): ChannelEntry {
+    const draft = { meta, signer, state: null as unknown as ChannelState, stored: null, quarantined: null }
+    const turn = begin(this.#options.context(draft))
+    const entry: ChannelEntry = Object.assign(draft, { state: turn.state })
+    this.#index(entry)
+    this.#dirty.add(entry)
+    this.#options.onChanged(entry, null, scope)
+    this.#effects(entry, turn.effects, scope)
+    return entry
+  }
+
+  #step(entry: ChannelEntry, input: ChannelInput, scope: TurnScope): void {
+    if (entry.quarantined !== null) return
+    const before = entry.state
+    let turn: Turn
+    try {
+      turn = advance(before, input, this.#options.context(entry))
+    } catch (e) {
+      entry.quarantined = e instanceof Error ? (e.stack ?? e.message) : String(e)
+      this.#options.onQuarantine(entry, e, scope)
+      return
+    }
+    if (turn.state !== before) {
+      entry.state = turn.state
+      this.#dirty.add(entry)
+      if (changedPhase(before, turn.state)) {
+        this.#index(entry)
+        this.#options.onChanged(entry, before, scope)
+      }
+    }
+    this.#effects(entry, turn.effects, scope)
+  }
+
+  #effects(entry: ChannelEntry, effects: readonly Effect[], scope: TurnScope): void {
+    for (const effect of effects) {
+      if (effect.tag === 'relay') this.#options.onRelay(entry, effect.event, scope)
+      else this.#options.onEffect(entry, effect, scope)
+    }
+  }
+
+  #persist(entry: ChannelEntry, scope: TurnScope): void {
+    if (entry.stored === entry.state) return
+    const ops = channelOps(entry.stored, entry.state)
+    const { localId } = entry.meta
+    if (entry.stored === null && ops.length > 0)
+      scope.write({ key: keys.channelMeta(localId), value: pack(entry.meta) })
+    for (const op of ops) scope.write({ ...op, key: keys.channel(localId, op.key) })
+    if (ops.length > 0) entry.stored = entry.state
+  }
+
+  #index(entry: ChannelEntry): void {
+    const { localId, peer } = entry.meta
+    this.#entries.set(localId, entry)
+    const ofPeer = this.#byPeer.get(peer) ?? new Set()
+    this.#byPeer.set(peer, ofPeer.add(entry))
+    const ids = identifiers(entry.state)
+    for (const id of ids.channelIds) {
+      this.#byPeerAndId.set(`${peer}:${id}`, entry)
+      // A peer may claim the funding of a channel that exists: the first keeps the name.
+      if (!this.#byChannelId.has(id)) this.#byChannelId.set(id, entry)
+    }
+    for (const scid of ids.shortChannelIds) if (!this.#byScid.has(scid)) this.#byScid.set(scid, entry)
+  }
+}
+
+/**
+ * Whether ids, watches or usability may have changed. A payment only changes the commitments of a channel in the same phase: it is
+ * looked at no further.
+ */
+function changedPhase(before: ChannelState, after: ChannelState): boolean {
+  if (before.tag !== after.tag || before.tag === 'closing') return true
+  const [a, b] = [channelOf(before), channelOf(after)]
+  if (a === null || b === null) return a !== b
+  return (
+    a.funding !== b.funding ||
+    a.params !== b.params ||
+    a.announcement !== b.announcement ||
+    a.relay !== b.relay ||
+    a.remoteAlias !== b.remoteAlias ||
+    a.localReady !== b.localReady ||
+    a.remoteReady !== b.remoteReady ||
+    a.commitments.active.length !== b.commitments.active.length ||
+    before.tag === 'negotiating'
+  )
+}

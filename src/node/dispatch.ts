@@ -1,0 +1,120 @@
+import type { Logger } from 'pino'
+import type { ChannelId } from '../base/ids.ts'
+import { satToMsat } from '../base/units.ts'
+import type { ChannelSigner } from '../channel/types.ts'
+import type { PeerSession } from '../peer/manager.ts'
+import {
+  type ChannelMessage,
+  isChannelMessage,
+  isGossipMessage,
+  type Message,
+  type MessageNamed,
+} from '../wire/registry.ts'
+import type { ChannelMeta } from './channels.ts'
+import type { Link } from './outbox.ts'
+import type { NodeParts } from './parts.ts'
+import { relayPolicy } from './policy.ts'
+import type { TurnScope } from './reactor.ts'
+
+/** Channels that a peer may have in the making, and that may be in the making in all: each holds memory and a key. */
+const MAX_PENDING_PER_PEER = 4
+const MAX_PENDING = 100
+const EVERY_CHANNEL = '0'.repeat(64)
+
+export interface DispatchOptions {
+  readonly parts: () => NodeParts
+  readonly log: Logger
+  readonly newMeta: (peer: Link['nodeId']) => ChannelMeta
+  readonly signer: (meta: ChannelMeta) => ChannelSigner
+}
+
+/** Which channel a message is for; null for those that open one. */
+function channelIdOf(message: ChannelMessage): ChannelId | null {
+  if (message.type === 'open_channel') return null
+  if ('channelId' in message) return message.channelId
+  return 'temporaryChannelId' in message ? message.temporaryChannelId : null
+}
+
+/** Gives what comes from the peers to its owner: a channel, or the gossip part. */
+export class Dispatch {
+  readonly #options: DispatchOptions
+
+  constructor(options: DispatchOptions) {
+    this.#options = options
+  }
+
+  connected(link: Link, session: PeerSession, scope: TurnScope): void {
+    const { channels, events, gossip } = this.#options.parts()
+    for (const entry of channels.ofPeer(link.nodeId)) {
+      channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
+    }
+    channels.drain(scope)
+    gossip.onConnected(link)
+    events.emit(scope, 'peer.connected', { nodeId: link.nodeId, inbound: session.inbound })
+  }
+
+  disconnected(link: Link, reason: string, scope: TurnScope): void {
+    const { channels, events } = this.#options.parts()
+    for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'disconnected' })
+    channels.drain(scope)
+    events.emit(scope, 'peer.disconnected', { nodeId: link.nodeId, reason })
+  }
+
+  message(link: Link, message: Message, scope: TurnScope): void {
+    const { channels, gossip } = this.#options.parts()
+    if (isGossipMessage(message)) gossip.onMessage(link, message, scope)
+    else if (isChannelMessage(message)) {
+      this.#channelMessage(link, message, scope)
+      channels.drain(scope)
+    }
+  }
+
+  #channelMessage(link: Link, message: ChannelMessage, scope: TurnScope): void {
+    const { channels } = this.#options.parts()
+    if (message.type === 'open_channel') return this.#opened(link, message, scope)
+    const id = channelIdOf(message)
+    if ((message.type === 'error' || message.type === 'warning') && id === EVERY_CHANNEL) {
+      for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'message', message })
+      return
+    }
+    const entry = id === null ? undefined : channels.ofPeerById(link.nodeId, id)
+    if (entry) channels.deliver(entry, { tag: 'message', message })
+    else if (id !== null && message.type !== 'error' && message.type !== 'warning')
+      this.#unknownChannel(link, id, scope)
+  }
+
+  /** BOLT 1 §the-error-and-warning-messages: a message for a channel that we do not know is answered with an error for it. */
+  #unknownChannel(link: Link, channelId: ChannelId, scope: TurnScope): void {
+    const { peers } = this.#options.parts()
+    const data = new TextEncoder().encode('unknown channel')
+    scope.after(() => peers.send(link, [{ type: 'error', channelId, data }]))
+  }
+
+  #opened(link: Link, open: MessageNamed<'open_channel'>, scope: TurnScope): void {
+    const { channels, peers, storageLow } = this.#options.parts()
+    const pending = channels.all().filter((c) => c.state.tag.startsWith('await-'))
+    const ofPeer = pending.filter((c) => c.meta.peer === link.nodeId).length
+    const session = peers.session(link.nodeId)
+    const refusal =
+      ofPeer >= MAX_PENDING_PER_PEER
+        ? `you have ${ofPeer} channels waiting to be opened: let them confirm first`
+        : pending.length >= MAX_PENDING || storageLow()
+          ? 'this node cannot take more channels at the moment'
+          : channels.ofPeerById(link.nodeId, open.temporaryChannelId)
+            ? 'this temporary_channel_id is in use'
+            : null
+    if (refusal !== null || !session) {
+      const data = new TextEncoder().encode(refusal ?? 'not connected')
+      scope.after(() => peers.send(link, [{ type: 'error', channelId: open.temporaryChannelId, data }]))
+      return
+    }
+    const meta = this.#options.newMeta(link.nodeId)
+    const params = {
+      remoteNodeId: link.nodeId,
+      theirFeatures: session.theirFeatures,
+      relay: relayPolicy(satToMsat(open.fundingSatoshis)),
+      keyIndex: meta.keyIndex,
+    }
+    channels.accept(meta, this.#options.signer(meta), { open, params }, scope)
+  }
+}

@@ -1,0 +1,181 @@
+import type { Logger } from 'pino'
+import { outpointKey } from '../base/ids.ts'
+import { rebroadcasts } from '../channel/describe.ts'
+import { signHtlcTx } from '../channel/onchain/claims.ts'
+import { decodeRevoked, REVOKED_PREFIX, stoodIn } from '../channel/persist.ts'
+import type { RevokedHtlc } from '../channel/state.ts'
+import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import { WalletError } from '../wallet/errors.ts'
+import type { ChannelEntry, Channels } from './channels.ts'
+import type { Outbox } from './outbox.ts'
+import type { NodeParts } from './parts.ts'
+import type { TurnScope } from './reactor.ts'
+
+type OtherEffect = Exclude<Effect, { tag: 'relay' }>
+type Broadcast = Extract<Effect, { tag: 'broadcast' }>
+
+/** The name under which the wallet locks a channel's coins. */
+export const fundingOwner = (entry: ChannelEntry): string => `channel:${entry.meta.localId}`
+
+export interface EffectsOptions {
+  readonly parts: () => NodeParts
+  readonly channels: Channels
+  readonly outbox: Outbox
+  readonly log: Logger
+  readonly context: (entry: ChannelEntry) => ChannelContext
+  /** Our half of an announcement is known, or the relay policy changed. */
+  readonly onGossip: (entry: ChannelEntry, scope: TurnScope) => void
+}
+
+/** Does what the channel core asks for. Whatever leaves the process leaves after the turn is on disk. */
+export class Effects {
+  readonly #options: EffectsOptions
+  readonly #replies = new Map<number, (result: 'done' | Fault) => void>()
+  #nextRequest = 1
+
+  constructor(options: EffectsOptions) {
+    this.#options = options
+  }
+
+  /** A number for a command, and its answer once that is durable. */
+  request(): { readonly requestId: number; readonly answer: Promise<'done' | Fault> } {
+    const requestId = this.#nextRequest++
+    const answer = new Promise<'done' | Fault>((resolve) => this.#replies.set(requestId, resolve))
+    return { requestId, answer }
+  }
+
+  apply(entry: ChannelEntry, effect: OtherEffect, scope: TurnScope): void {
+    const { outbox, parts } = this.#options
+    switch (effect.tag) {
+      case 'send': {
+        const link = parts().peers.link(entry.meta.peer)
+        if (link) outbox.push(link, effect.message)
+        return
+      }
+      case 'broadcast':
+        return this.#broadcast(entry, effect, scope)
+      case 'fund':
+        return this.#fund(entry, effect)
+      case 'releaseFunding':
+        return parts().wallet.release(fundingOwner(entry))
+      case 'notify':
+        return this.#notify(entry, effect.event, scope)
+      case 'reply':
+        return this.#reply(effect.requestId, effect.result, scope)
+      case 'disconnect':
+        scope.after(() => parts().peers.disconnect(entry.meta.peer, effect.reason))
+        return
+      case 'gossip':
+        return this.#options.onGossip(entry, scope)
+      case 'loadRevokedHtlcs':
+        return this.#loadRevoked(entry, effect.commitmentNumber, scope)
+    }
+  }
+
+  /** What should be in the mempool as long as it is not confirmed. */
+  republish(entry: ChannelEntry, scope: TurnScope): void {
+    for (const effect of rebroadcasts(entry.state, this.#options.context(entry))) {
+      if (effect.tag !== 'relay') this.apply(entry, effect, scope)
+    }
+  }
+
+  #reply(requestId: number, result: 'done' | Fault, scope: TurnScope): void {
+    const resolve = this.#replies.get(requestId)
+    this.#replies.delete(requestId)
+    if (resolve) scope.after(() => resolve(result))
+  }
+
+  #fund(entry: ChannelEntry, effect: Extract<Effect, { tag: 'fund' }>): void {
+    const { channels, parts } = this.#options
+    const { amountSat, scriptPubKey, feeratePerKw } = effect
+    try {
+      const built = parts().wallet.fund({
+        outputs: [{ amountSat, scriptPubKey }],
+        feeratePerKw,
+        owner: fundingOwner(entry),
+        anchorChannels: parts().anchorChannels() + 1,
+      })
+      channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]! })
+    } catch (e) {
+      if (!(e instanceof WalletError)) throw e
+      channels.deliver(entry, { tag: 'fundingFailed', reason: e.message })
+    }
+  }
+
+  #broadcast(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
+    const { wallet, broadcast } = this.#options.parts()
+    const tx = effect.addFees === undefined ? effect.tx : this.#withFees(entry, effect, effect.addFees)
+    if (!tx) return
+    if (effect.purpose === 'funding') {
+      wallet.sent(tx, { label: `open channel ${entry.meta.localId}` })
+      wallet.release(fundingOwner(entry))
+    }
+    scope.after(() => void broadcast(tx, effect.purpose).catch(() => {}))
+  }
+
+  /** A zero-fee HTLC transaction with the wallet's inputs; the one that was made before as long as it can still confirm. */
+  #withFees(entry: ChannelEntry, effect: Broadcast, feeratePerKw: number) {
+    const { wallet } = this.#options.parts()
+    const before = wallet.spenderOf(outpointKey(effect.tx.inputs[0]!))
+    if (before) return before
+    try {
+      const label = `htlc of channel ${entry.meta.localId}`
+      const { stage, preimage } = effect.signAgain ?? {}
+      const sign = (tx: typeof effect.tx) => (stage ? signHtlcTx(tx, stage, preimage ?? null, entry.signer) : tx)
+      return wallet.addFees(effect.tx, feeratePerKw, label, sign)
+    } catch (e) {
+      if (!(e instanceof WalletError)) throw e
+      this.#options.log.error(
+        { channel: entry.meta.localId, err: e.message },
+        'no coins to pay for an HTLC transaction',
+      )
+      return null
+    }
+  }
+
+  #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {
+    const { channels, parts, log } = this.#options
+    const { driver, reactor } = parts()
+    const range = prefixRange(keys.channel(entry.meta.localId, REVOKED_PREFIX))
+    const load = async (): Promise<void> => {
+      const htlcs: RevokedHtlc[] = []
+      for await (const [, value] of driver.entries(range)) {
+        const htlc = decodeRevoked(value)
+        if (stoodIn(htlc, commitmentNumber)) htlcs.push(htlc)
+      }
+      reactor.post((later) => {
+        channels.deliver(entry, { tag: 'revokedHtlcs', commitmentNumber, htlcs })
+        channels.drain(later)
+      })
+    }
+    scope.after(() => void load().catch((e) => log.error({ err: e }, 'revoked HTLCs cannot be read')))
+  }
+
+  #notify(entry: ChannelEntry, event: ChannelEvent, scope: TurnScope): void {
+    const { parts, log } = this.#options
+    const { events, changes } = parts()
+    const { localId, peer } = entry.meta
+    const about = { id: localId, peer }
+    scope.after(() => changes.notify(`channel:${localId}`))
+    switch (event.tag) {
+      case 'pending':
+        return events.emit(scope, 'channel.pending', { ...about, funding: outpointKey(event.funding) })
+      case 'ready':
+        return events.emit(scope, 'channel.ready', {
+          ...about,
+          shortChannelId: event.shortChannelId?.toString() ?? null,
+        })
+      case 'closing':
+        return events.emit(scope, 'channel.closing', { ...about, how: event.how, txid: event.txid })
+      case 'closed':
+        return events.emit(scope, 'channel.closed', { ...about, how: event.how, txid: event.txid })
+      case 'fault': {
+        const { code, requirement, detail } = event.fault
+        log.warn({ ...about, code, requirement, detail, byPeer: event.byPeer }, 'channel fault')
+        const message = `${requirement} — ${detail}`
+        return events.emit(scope, 'node.alert', { ...about, code, message, byPeer: event.byPeer })
+      }
+    }
+  }
+}

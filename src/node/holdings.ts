@@ -1,0 +1,120 @@
+import type { ChannelId, PaymentHash } from '../base/ids.ts'
+import { channelOf, committedIncoming, sendableMsat } from '../channel/describe.ts'
+import { incomingHtlc } from '../channel/htlc.ts'
+import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
+import type { Channel, ChannelState } from '../channel/state.ts'
+import type { IncomingHtlc } from '../channel/types.ts'
+import type { RouteHint } from '../invoice/fields.ts'
+import type { OutgoingChannel } from '../payment/types.ts'
+import type { LocalChannel } from '../routing/types.ts'
+import type { ChannelUpdate } from '../wire/messages/gossip.ts'
+import type { ChannelEntry } from './channels.ts'
+import type { ChannelHoldings } from './payments.ts'
+
+/** What all channels hold, for the payments' recovery after a start. */
+export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
+  const outgoing: ChannelHoldings['outgoing'][number][] = []
+  const released: ChannelHoldings['released'][number][] = []
+  const incomingHashes: PaymentHash[] = []
+  for (const { state } of entries) {
+    const channel = state.tag === 'closed' ? null : channelOf(state)
+    if (channel === null) continue
+    const { channelId } = channel.params
+    for (const { add } of eachHtlc(channel.commitments.outgoing)) {
+      if (add.origin) outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
+    }
+    for (const htlc of eachHtlc(channel.commitments.incoming)) {
+      if (htlc.removal?.tag === 'fulfilled') {
+        released.push({ htlc: incomingHtlc(channelId, htlc), preimage: htlc.removal.preimage })
+      }
+    }
+    for (const htlc of committedIncoming(state)) incomingHashes.push(htlc.paymentHash)
+  }
+  return { outgoing, released, incomingHashes }
+}
+
+/** An incoming HTLC that its channel still has. */
+export function findIncoming(state: ChannelState, channelId: ChannelId, id: bigint): IncomingHtlc | null {
+  const channel = channelOf(state)
+  const htlc = channel && getHtlc(channel.commitments.incoming, id)
+  return htlc ? incomingHtlc(channelId, htlc) : null
+}
+
+/** In normal operation, connected and not closing. */
+const isUsable = (state: ChannelState): boolean =>
+  state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
+
+/** A channel as the path finder sees it; null when it carries nothing now. */
+export function localChannel({ state }: ChannelEntry): LocalChannel | null {
+  const channel = channelOf(state)
+  if (channel === null || !isUsable(state)) return null
+  const shortChannelId = scidOf(state)
+  if (shortChannelId === null) return null
+  return {
+    channelId: channel.params.channelId,
+    shortChannelId,
+    remoteNodeId: channel.params.remoteNodeId,
+    sendableMsat: sendableMsat(channel),
+    htlcMinimumMsat: channel.params.remote.htlcMinimumMsat,
+  }
+}
+
+/** The short channel id by which we know the channel: the real one, or an alias of the peer's. */
+export function scidOf(state: ChannelState): LocalChannel['shortChannelId'] | null {
+  const channel = channelOf(state)
+  if (channel === null) return null
+  const { confirmed } = channel.funding
+  if (confirmed === null) return channel.remoteAlias
+  const outputIndex = channel.commitments.active[0]!.funding.index
+  return ((BigInt(confirmed.height) << 40n) |
+    (BigInt(confirmed.txIndex) << 16n) |
+    BigInt(outputIndex)) as LocalChannel['shortChannelId']
+}
+
+/** A channel as the forwarder sees it; null before it is open and once it is closed. */
+export function outgoingChannel({ state }: ChannelEntry): OutgoingChannel | null {
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'closed') return null
+  const phase = 'from' in state ? state.from : state
+  if (phase.tag === 'await-ready' || phase.tag === 'await-funding-signed') return null
+  const status = isUsable(state)
+    ? 'usable'
+    : phase.tag === 'normal' && phase.localShutdown === null
+      ? 'offline'
+      : 'closing'
+  return {
+    channelId: channel.params.channelId,
+    remoteNodeId: channel.params.remoteNodeId,
+    status,
+    relay: channel.relay,
+    sendableMsat: status === 'usable' ? sendableMsat(channel) : (0n as LocalChannel['sendableMsat']),
+  }
+}
+
+/** How many hints an invoice carries: each is 51 bytes of text. */
+const MAX_HINTS = 3
+
+/** Ways to us over private channels whose peers told us what they ask; empty when a public channel leads to us. */
+export function routeHintsOf(
+  entries: readonly ChannelEntry[],
+  privateUpdate: (scid: LocalChannel['shortChannelId']) => ChannelUpdate | undefined,
+): readonly RouteHint[] {
+  const hints: RouteHint[] = []
+  for (const { state } of entries) {
+    const channel = channelOf(state)
+    if (channel === null || !isUsable(state)) continue
+    if (isAnnounced(channel)) return []
+    const real = scidOf(state)
+    const shown = channel.remoteAlias ?? real
+    const update = (real && privateUpdate(real)) ?? (shown && privateUpdate(shown))
+    if (shown === null || !update) continue
+    const { feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta } = update
+    const nodeId = channel.params.remoteNodeId
+    hints.push([{ nodeId, shortChannelId: shown, feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta }])
+  }
+  return hints.slice(0, MAX_HINTS)
+}
+
+/** Both halves of its announcement are there. */
+export const isAnnounced = ({ announcement }: Channel): boolean =>
+  announcement.remote !== null && announcement.sent !== 'never'

@@ -1,0 +1,51 @@
+import { unpack } from '../base/pack.ts'
+import { prefixRange } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import { ServiceError } from './errors.ts'
+import type { Page, PageRequest } from './service.ts'
+
+/** One page of a list in memory, in the order given; the cursor is the key of the last item shown. */
+export function pageOf<T>(items: readonly T[], key: (item: T) => string, { limit, cursor }: PageRequest): Page<T> {
+  let from = 0
+  if (cursor !== undefined) {
+    from = items.findIndex((item) => key(item) === cursor) + 1
+    if (from === 0) throw badCursor()
+  }
+  const page = items.slice(from, from + limit)
+  const last = page.at(-1)
+  return { items: page, nextCursor: last !== undefined && from + limit < items.length ? key(last) : null }
+}
+
+/**
+ * One page, newest first, of an index whose keys end in a sequence number and whose values name the record: cost is that of the
+ * page, however long the history.
+ */
+export async function pageOfIndex<T>(
+  driver: Driver,
+  prefix: string,
+  { limit, cursor }: PageRequest,
+  get: (name: string) => Promise<T | null>,
+): Promise<Page<T>> {
+  if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) throw badCursor()
+  const { gte, lt } = prefixRange(prefix)
+  const before = cursor === undefined ? lt : `${prefix}${cursor}`
+  const names: { readonly seq: string; readonly name: string }[] = []
+  for await (const [key, value] of driver.entries({ gte, lt: before, reverse: true, limit: limit + 1 })) {
+    names.push({ seq: key.slice(prefix.length), name: unpack<string>(value) })
+  }
+  const shown = names.slice(0, limit)
+  const items = await Promise.all(shown.map(({ name }) => get(name)))
+  const more = names.length > limit ? (shown.at(-1)?.seq ?? null) : null
+  return { items: items.filter((item) => item !== null) as T[], nextCursor: more }
+}
+
+/** The last sequence number of such an index; 0 when it is empty. */
+export async function lastSequence(driver: Driver, prefix: string): Promise<number> {
+  for await (const [key] of driver.entries({ ...prefixRange(prefix), reverse: true, limit: 1 })) {
+    return Number(key.slice(prefix.length))
+  }
+  return 0
+}
+
+const badCursor = (): ServiceError =>
+  new ServiceError('VALIDATION_FAILED', 'the cursor is not one that this list gave: start again without it')

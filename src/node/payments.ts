@@ -1,0 +1,389 @@
+import { randomBytes } from 'node:crypto'
+import { EMPTY } from '../base/bytes.ts'
+import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
+import { pack } from '../base/pack.ts'
+import type { Result } from '../base/result.ts'
+import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
+import { decideForward, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
+import {
+  type IncomingContext,
+  type ReleasedHtlc,
+  receiveHtlc,
+  recoverInvoice,
+  tickInvoice,
+} from '../payment/incoming.ts'
+import {
+  interruptedPayment,
+  type LiveHtlc,
+  onPaymentInput,
+  type PaymentContext,
+  type PaymentInput,
+  type PaymentStartFault,
+  paymentFee,
+  recoverPayment,
+  startPayment,
+} from '../payment/outgoing.ts'
+import { failCommand, failureRouteOf, peelIncoming } from '../payment/peel.ts'
+import {
+  DEFAULT_FORWARD_LIMITS,
+  type ForwardRecord,
+  type HtlcCommand,
+  type InvoiceRecord,
+  type NextHop,
+  type OutgoingChannel,
+  type PaymentEffect,
+  type PaymentEvent,
+  type PaymentRecord,
+  type PaymentTarget,
+  type PaymentTurn,
+} from '../payment/types.ts'
+import type { Graph } from '../routing/graph.ts'
+import type { LocalChannel } from '../routing/types.ts'
+import { keys } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import type { Changes } from './changes.ts'
+import type { EventLog } from './events.ts'
+import { lastSequence } from './paging.ts'
+import type { TurnScope } from './reactor.ts'
+import { RecordBook } from './recordBook.ts'
+
+export interface PaymentsOptions {
+  readonly driver: Driver
+  readonly changes: Changes
+  readonly events: EventLog
+  readonly graph: Graph
+  readonly nodeId: NodeId
+  readonly nodeSecret: Uint8Array
+  readonly minFinalCltvExpiryDelta: number
+  readonly newId: () => string
+  /** Unix milliseconds. */
+  readonly now: () => number
+  readonly blockHeight: () => number
+  readonly localChannels: () => readonly LocalChannel[]
+  readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
+  /** Puts the command into the channel's inbox; false when there is no such channel. */
+  readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
+  /** The incoming HTLC that a forward came from, while its channel has it. */
+  readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
+}
+
+/** What the channels hold when the node starts. */
+export interface ChannelHoldings {
+  readonly outgoing: readonly {
+    readonly channelId: ChannelId
+    readonly origin: HtlcOrigin
+    readonly amountMsat: LiveHtlc['amountMsat']
+  }[]
+  /** Incoming HTLCs that we have given a preimage for and that are not gone yet. */
+  readonly released: readonly { readonly htlc: IncomingHtlc; readonly preimage: Uint8Array }[]
+  /** Payment hashes of incoming HTLCs that will be replayed. */
+  readonly incomingHashes: readonly PaymentHash[]
+}
+
+const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
+
+/** Invoices, payments and forwards: the pure machines' records, and what joins them to channels, events and the store. */
+export class Payments {
+  readonly invoices: RecordBook<InvoiceRecord>
+  readonly outgoing: RecordBook<PaymentRecord>
+  readonly #options: PaymentsOptions
+  /** Under way, by incoming HTLC. */
+  readonly #forwards = new Map<string, ForwardRecord>()
+  /** When to look at an invoice again, Unix ms. */
+  readonly #wakes = new Map<PaymentHash, number>()
+  #nextForward = 1
+  #scope: TurnScope | null = null
+
+  constructor(options: PaymentsOptions) {
+    this.#options = options
+    const { driver, changes, newId } = options
+    this.invoices = new RecordBook({ kind: 'invoice', driver, changes, newId, live: ['open', 'accepted'] })
+    this.outgoing = new RecordBook({ kind: 'payment', driver, changes, newId, live: ['pending'] })
+  }
+
+  async load(): Promise<void> {
+    await Promise.all([this.invoices.load(), this.outgoing.load()])
+    this.#nextForward = (await lastSequence(this.#options.driver, 'forward/')) + 1
+  }
+
+  /** Records that a restart repeats and that are final: must be in memory before `recover`. */
+  async recall({ outgoing, released, incomingHashes }: ChannelHoldings): Promise<void> {
+    for (const { origin } of outgoing) if (origin.tag === 'payment') await this.outgoing.recall(origin.paymentHash)
+    const hashes = [...incomingHashes, ...released.map((r) => r.htlc.paymentHash)]
+    for (const hash of hashes) await this.invoices.recall(hash)
+  }
+
+  /**
+   * Brings the records in line with the channels after a start, once those have told what they know: they are the truth about
+   * what is in flight.
+   */
+  recover({ outgoing, released }: ChannelHoldings, scope: TurnScope): void {
+    this.#within(scope, () => {
+      const live = new Map<PaymentHash, LiveHtlc[]>()
+      for (const { channelId, origin, amountMsat } of outgoing) {
+        if (origin.tag === 'payment') {
+          const list = live.get(origin.paymentHash) ?? []
+          live.set(origin.paymentHash, [...list, { attempt: origin.attempt, channelId, amountMsat }])
+        } else this.#forwardOf(origin.channelId, origin.htlcId)
+      }
+      for (const { record } of this.outgoing.live()) {
+        if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
+      }
+      for (const [hash, htlcs] of live) {
+        const record = this.outgoing.get(hash)?.record
+        const ctx = this.#paymentContext()
+        this.#applyPayment(record ? recoverPayment(record, htlcs, ctx) : interruptedPayment(hash, htlcs, ctx))
+      }
+      this.#recoverInvoices(released)
+    })
+  }
+
+  /** @param id local id for a new record */
+  start(
+    request: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget; readonly id?: string },
+    scope: TurnScope,
+  ): Result<PaymentRecord, PaymentStartFault> {
+    return this.#within(scope, () => {
+      const { paymentHash, target, id } = request
+      const known = this.outgoing.get(paymentHash)?.record
+      const started = startPayment(known, { paymentHash, target }, this.#paymentContext())
+      if (!started.ok) return started
+      this.outgoing.put(started.value.record, id)
+      this.#effects(started.value.effects)
+      return { ok: true, value: started.value.record }
+    })
+  }
+
+  cancel(hash: PaymentHash, scope: TurnScope): void {
+    this.#within(scope, () => this.#paymentInput(hash, { tag: 'cancel' }))
+  }
+
+  applyInvoice(turn: PaymentTurn<InvoiceRecord | undefined>, scope: TurnScope): void {
+    this.#within(scope, () => this.#applyInvoiceTurn(turn))
+  }
+
+  /** What a channel tells of an HTLC. */
+  onRelay(event: HtlcEvent, scope: TurnScope): void {
+    this.#within(scope, () => {
+      if (event.tag === 'received') this.#received(event.htlc)
+      else if (event.origin.tag === 'payment') this.#paymentResult(event, event.origin)
+      else this.#forwardResult(event, event.origin)
+    })
+  }
+
+  /** Time has passed: looks at what asked to be looked at. */
+  tick(scope: TurnScope): void {
+    const now = this.#options.now()
+    const due = [...this.#wakes].filter(([, at]) => at <= now).map(([hash]) => hash)
+    this.#within(scope, () => {
+      for (const hash of due) {
+        this.#wakes.delete(hash)
+        this.#look(hash)
+      }
+    })
+  }
+
+  hasDue(): boolean {
+    const now = this.#options.now()
+    for (const at of this.#wakes.values()) if (at <= now) return true
+    return false
+  }
+
+  /** A block came, or a minute passed: every invoice that is open is looked at. */
+  review(scope: TurnScope): void {
+    this.#within(scope, () => {
+      for (const { record } of this.invoices.live()) this.#look(record.paymentHash)
+    })
+  }
+
+  endOfTurn(scope: TurnScope): void {
+    this.invoices.endOfTurn(scope)
+    this.outgoing.endOfTurn(scope)
+  }
+
+  // -------------------------------------------------------------- results from channels
+
+  #received(htlc: IncomingHtlc): void {
+    const onion = peelIncoming(htlc, this.#options.nodeSecret)
+    if (htlc.excessDust && onion.tag !== 'refused') {
+      const route = failureRouteOf(htlc, {
+        sharedSecret: onion.sharedSecret,
+        blinding: 'blinding' in onion ? onion.blinding : 'none',
+      })
+      this.#command(htlc.channelId, failCommand(route, { name: 'temporary_channel_failure', channelUpdate: EMPTY }))
+    } else if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
+    else if (onion.tag === 'final') {
+      const record = this.invoices.get(htlc.paymentHash)?.record
+      this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext()))
+    } else {
+      const key = incomingKey(htlc.channelId, htlc.id)
+      if (this.#forwards.has(key)) return
+      const { blockHeight, channelsTo } = this.#options
+      const ctx = { blockHeight: blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
+      const { record, effects } = decideForward(htlc, onion, ctx)
+      if (record.outgoingChannelId !== null) this.#forwards.set(key, record)
+      this.#effects(effects)
+    }
+  }
+
+  #paymentResult(
+    event: Exclude<HtlcEvent, { tag: 'received' }>,
+    { paymentHash, attempt }: Extract<HtlcOrigin, { tag: 'payment' }>,
+  ): void {
+    switch (event.tag) {
+      case 'fulfilled':
+        return this.#paymentInput(paymentHash, { tag: 'fulfilled', attempt, preimage: event.preimage })
+      case 'failed':
+        return this.#paymentInput(paymentHash, { tag: 'failed', attempt, failure: event.failure })
+      default:
+        return this.#paymentInput(paymentHash, { tag: 'rejected', attempt, fault: event.fault })
+    }
+  }
+
+  #forwardResult(
+    event: Exclude<HtlcEvent, { tag: 'received' }>,
+    { channelId, htlcId }: Extract<HtlcOrigin, { tag: 'forward' }>,
+  ): void {
+    const forward = this.#forwardOf(channelId, htlcId)
+    if (!forward) return
+    this.#forwards.delete(incomingKey(channelId, htlcId))
+    this.#effects(onForwardResult(forward, event))
+  }
+
+  /** The forward of an incoming HTLC; made again from the HTLC after a restart. */
+  #forwardOf(channelId: ChannelId, id: bigint): ForwardRecord | null {
+    const key = incomingKey(channelId, id)
+    const known = this.#forwards.get(key)
+    if (known) return known
+    const htlc = this.#options.incomingHtlc(channelId, id)
+    const record = htlc && forwardRecordOf(htlc, this.#options.nodeSecret)
+    if (record) this.#forwards.set(key, record)
+    return record
+  }
+
+  // -------------------------------------------------------------- records
+
+  #paymentInput(hash: PaymentHash, input: PaymentInput): void {
+    const record = this.outgoing.get(hash)?.record
+    if (record) this.#applyPayment(onPaymentInput(record, input, this.#paymentContext()))
+  }
+
+  #applyPayment({ record, effects }: PaymentTurn<PaymentRecord>): void {
+    this.outgoing.put(record)
+    this.#effects(effects, record.paymentHash)
+  }
+
+  #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
+    if (record) this.invoices.put(record)
+    this.#effects(effects, record?.paymentHash)
+  }
+
+  #look(hash: PaymentHash): void {
+    const invoice = this.invoices.get(hash)?.record
+    if (invoice) this.#applyInvoiceTurn(tickInvoice(invoice, this.#incomingContext()))
+  }
+
+  #recoverInvoices(released: ChannelHoldings['released']): void {
+    const byHash = new Map<PaymentHash, ReleasedHtlc[]>()
+    for (const { htlc, preimage } of released) {
+      const onion = peelIncoming(htlc, this.#options.nodeSecret)
+      if (onion.tag !== 'final') continue
+      byHash.set(htlc.paymentHash, [...(byHash.get(htlc.paymentHash) ?? []), { htlc, onion, preimage }])
+    }
+    for (const [hash, htlcs] of byHash) {
+      const record = this.invoices.get(hash)?.record
+      if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, this.#options.now()))
+    }
+  }
+
+  #paymentContext(): PaymentContext {
+    const { now, blockHeight, nodeId, graph, localChannels } = this.#options
+    return {
+      now: now(),
+      blockHeight: blockHeight(),
+      nodeId,
+      graph,
+      localChannels: localChannels(),
+      entropy: new Uint8Array(randomBytes(32)),
+    }
+  }
+
+  #incomingContext(): IncomingContext {
+    const { now, blockHeight, minFinalCltvExpiryDelta } = this.#options
+    return { now: now(), blockHeight: blockHeight(), acceptKeysend: true, minFinalCltvExpiryDelta }
+  }
+
+  // -------------------------------------------------------------- effects
+
+  #within<T>(scope: TurnScope, act: () => T): T {
+    const outer = this.#scope
+    this.#scope = scope
+    try {
+      return act()
+    } finally {
+      this.#scope = outer
+    }
+  }
+
+  #effects(effects: readonly PaymentEffect[], hash?: PaymentHash): void {
+    for (const effect of effects) {
+      if (effect.tag === 'command') this.#command(effect.channelId, effect.command)
+      else if (effect.tag === 'notify') this.#notify(effect.event)
+      else if (hash !== undefined) {
+        const at = this.#wakes.get(hash)
+        if (at === undefined || effect.at < at) this.#wakes.set(hash, effect.at)
+      }
+    }
+  }
+
+  /** A channel that is gone cannot take an HTLC; that it cannot settle one either needs no answer. */
+  #command(channelId: ChannelId, command: HtlcCommand): void {
+    if (this.#options.command(channelId, command) || command.tag !== 'addHtlc') return
+    const fault = {
+      code: 'CHANNEL_CLOSING',
+      response: 'reject-command',
+      requirement: 'an HTLC needs a channel',
+      detail: `there is no channel ${channelId} any more`,
+    } as const
+    const event = { tag: 'rejected', origin: command.origin, fault } as const
+    if (command.origin.tag === 'payment') this.#paymentResult(event, command.origin)
+    else this.#forwardResult(event, command.origin)
+  }
+
+  #notify(event: PaymentEvent): void {
+    const scope = this.#scope!
+    const { events } = this.#options
+    if ('forward' in event) {
+      this.#notifyForward(event, scope)
+      return
+    }
+    const { paymentHash } = event
+    const outgoing = event.type.startsWith('payment.')
+    // The record of this event is put before its effects are handled.
+    const booked = outgoing ? this.outgoing.get(paymentHash) : this.invoices.get(paymentHash)
+    const about = booked ? { id: booked.id, ...(outgoing ? aboutPayment(booked.record as PaymentRecord) : {}) } : {}
+    events.emit(scope, event.type, { paymentHash, ...about })
+  }
+
+  #notifyForward(event: Extract<PaymentEvent, { forward: ForwardRecord }>, scope: TurnScope): void {
+    const { events, now } = this.#options
+    const { forward, detail } = event
+    const data = {
+      paymentHash: forward.paymentHash,
+      incomingChannelId: forward.incomingChannelId,
+      outgoingChannelId: forward.outgoingChannelId,
+      amountInMsat: Number(forward.amountInMsat),
+      amountOutMsat: Number(forward.amountOutMsat),
+      feeMsat: Number(forward.amountInMsat - forward.amountOutMsat),
+    }
+    if (event.type === 'forward.settled') {
+      scope.write({ key: keys.forward(this.#nextForward++), value: pack({ ...data, at: now() }) })
+    }
+    events.emit(scope, event.type, { ...data, detail })
+  }
+}
+
+const aboutPayment = (r: PaymentRecord): { amountMsat: number; feeMsat: number } => ({
+  amountMsat: Number(r.target.amountMsat),
+  feeMsat: Number(paymentFee(r)),
+})

@@ -1,0 +1,138 @@
+import { toHex } from '../base/bytes.ts'
+import type { NodeId } from '../base/ids.ts'
+import { pack, unpack } from '../base/pack.ts'
+import { type PeerCallbacks, PeerManager, type PeerManagerOptions, type PeerSession } from '../peer/manager.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import type { Message } from '../wire/registry.ts'
+import type { Link } from './outbox.ts'
+import type { Reactor, TurnScope } from './reactor.ts'
+
+/** Messages of a peer that wait for a turn: above this its socket is not read. */
+const INBOX_BYTES = 1024 * 1024
+
+export interface PeerAddress {
+  readonly nodeId: NodeId
+  readonly host: string
+  readonly port: number
+}
+
+export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
+  readonly driver: Driver
+  readonly reactor: Reactor
+  readonly onConnected: (link: Link, session: PeerSession, scope: TurnScope) => void
+  readonly onMessage: (link: Link, message: Message, scope: TurnScope) => void
+  readonly onDisconnected: (link: Link, reason: string, scope: TurnScope) => void
+}
+
+/** Joins the connections to the reactor: a batch that came in one read is one task, and a peer that outruns us is not read from. */
+export class Peers {
+  readonly #options: PeersOptions
+  readonly #manager: PeerManager
+  readonly #sessions = new Map<NodeId, PeerSession>()
+  readonly #waiting = new Map<number, number>()
+  readonly #addresses = new Map<NodeId, PeerAddress>()
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+    this.#manager = new PeerManager({ ...options, callbacks: this.#callbacks() })
+  }
+
+  /** Loads the addresses to keep connections to; `start` dials them. */
+  async load(): Promise<void> {
+    for await (const [, value] of this.#options.driver.entries(prefixRange(keys.peer('')))) {
+      const address = unpack<PeerAddress>(value)
+      this.#addresses.set(address.nodeId, address)
+    }
+  }
+
+  start(): void {
+    for (const { nodeId, host, port } of this.#addresses.values()) this.#manager.keep(nodeId, host, port)
+  }
+
+  listen(host: string, port: number): Promise<number> {
+    return this.#manager.listen(host, port)
+  }
+
+  /** The live connection as of the reactor's turns: it may have been lost meanwhile, then what is sent goes nowhere. */
+  link(nodeId: NodeId): Link | null {
+    const session = this.#sessions.get(nodeId)
+    return session ? { nodeId, epoch: session.epoch } : null
+  }
+  session(nodeId: NodeId): PeerSession | undefined {
+    return this.#sessions.get(nodeId)
+  }
+  links(): readonly Link[] {
+    return [...this.#sessions].map(([nodeId, { epoch }]) => ({ nodeId, epoch }))
+  }
+  address(nodeId: NodeId): PeerAddress | undefined {
+    return this.#addresses.get(nodeId)
+  }
+  addresses(): readonly PeerAddress[] {
+    return [...this.#addresses.values()]
+  }
+
+  send(link: Link, messages: readonly Message[]): void {
+    this.#manager.send(link.nodeId, link.epoch, messages)
+  }
+  disconnect(nodeId: NodeId, reason: string): void {
+    this.#manager.disconnect(nodeId, reason)
+  }
+
+  /** Connects now and keeps the connection across losses and restarts. @throws PeerError */
+  async connect(address: PeerAddress): Promise<void> {
+    await this.#manager.connect(address.nodeId, address.host, address.port)
+    await this.#options.reactor.run((scope) => {
+      this.#addresses.set(address.nodeId, address)
+      scope.write({ key: keys.peer(address.nodeId), value: pack(address) })
+    })
+    this.#manager.keep(address.nodeId, address.host, address.port)
+  }
+
+  /** Ends the connection and does not bring it back. */
+  async forget(nodeId: NodeId): Promise<void> {
+    this.#manager.drop(nodeId)
+    this.#manager.disconnect(nodeId, 'disconnected by the operator')
+    await this.#options.reactor.run((scope) => {
+      this.#addresses.delete(nodeId)
+      scope.write({ key: keys.peer(nodeId) })
+    })
+  }
+
+  close(): Promise<void> {
+    return this.#manager.close()
+  }
+
+  #callbacks(): PeerCallbacks {
+    const { reactor, onConnected, onDisconnected, onMessage } = this.#options
+    return {
+      onConnected: (nodeId, session) =>
+        reactor.post((scope) => {
+          this.#sessions.set(nodeId, session)
+          onConnected({ nodeId, epoch: session.epoch }, session, scope)
+        }),
+      onMessages: (nodeId, epoch, messages, byteCount) => {
+        const waiting = (this.#waiting.get(epoch) ?? 0) + byteCount
+        this.#waiting.set(epoch, waiting)
+        if (waiting > INBOX_BYTES) this.#manager.pause(nodeId, epoch)
+        reactor.post((scope) => {
+          const left = (this.#waiting.get(epoch) ?? byteCount) - byteCount
+          this.#waiting.set(epoch, left)
+          if (left <= INBOX_BYTES && left + byteCount > INBOX_BYTES) this.#manager.resume(nodeId, epoch)
+          if (this.#sessions.get(nodeId)?.epoch !== epoch) return
+          const link = { nodeId, epoch }
+          for (const message of messages) onMessage(link, message, scope)
+        })
+      },
+      onDisconnected: (nodeId, epoch, reason) =>
+        reactor.post((scope) => {
+          this.#waiting.delete(epoch)
+          if (this.#sessions.get(nodeId)?.epoch !== epoch) return
+          this.#sessions.delete(nodeId)
+          onDisconnected({ nodeId, epoch }, reason.message, scope)
+        }),
+    }
+  }
+}
+
+export const featuresHex = (session: PeerSession): string => toHex(session.theirFeatures)

@@ -1,0 +1,100 @@
+import { isHex, toHex } from '../../base/bytes.ts'
+import { type BlockHash, blockHash, type Txid } from '../../base/ids.ts'
+import { encodeTransaction, vsizeOf, weightOf } from '../../bitcoin/transaction.ts'
+import { ChainError } from '../../chain/errors.ts'
+import { FEE_TARGETS, perVbyte } from '../../chain/fees.ts'
+import { ServiceError } from '../errors.ts'
+import type { NodeParts } from '../parts.ts'
+import type { NodeService } from '../service.ts'
+import { scriptOfAddress } from './wallet.ts'
+
+export type ChainService = Pick<NodeService, 'chain' | 'chainBlock' | 'chainTransaction' | 'chainFees' | 'mine'>
+
+/** The backend's failure as the API tells it. */
+export function chainProblem(e: unknown): unknown {
+  if (!(e instanceof ChainError)) return e
+  return new ServiceError('CHAIN_UNAVAILABLE', e.message, { cause: e })
+}
+
+const viaChain = async <T>(call: () => Promise<T>): Promise<T> => {
+  try {
+    return await call()
+  } catch (e) {
+    throw chainProblem(e)
+  }
+}
+
+/** Blocks whose transactions are looked through for one that the backend has no index for. */
+const SEARCH_DEPTH = 100
+
+export function chainService(parts: NodeParts): ChainService {
+  const { source, chain } = parts
+
+  const hashAt = async (text: string): Promise<BlockHash> => {
+    if (isHex(text, 32)) return blockHash(text)
+    const height = Number(text)
+    if (!/^\d{1,9}$/.test(text) || height > chain.height) {
+      throw new ServiceError('NOT_FOUND', `there is no block "${text}": the chain's height is ${chain.height}`)
+    }
+    return viaChain(() => source.blockHash(height))
+  }
+
+  /** Confirmations of a transaction in one of the last blocks, and itself; null when it is in none. */
+  const searchBlocks = async (txid: string) => {
+    for (let height = chain.height; height >= Math.max(1, chain.height - SEARCH_DEPTH); height--) {
+      const block = await source.block(await source.blockHash(height))
+      const at = block.txids.indexOf(txid as Txid)
+      if (at >= 0) return { tx: block.transactions[at]!, confirmations: chain.height - height + 1 }
+    }
+    return null
+  }
+
+  return {
+    chain: () => ({
+      network: parts.network,
+      backend: parts.backend,
+      height: chain.height,
+      hash: chain.tip.hash,
+      synced: chain.status.synced,
+    }),
+    async chainBlock(heightOrHash) {
+      const hash = await hashAt(heightOrHash)
+      const block = await source.block(hash).catch((e: unknown) => {
+        if (e instanceof ChainError && e.code === 'RPC_ERROR') {
+          throw new ServiceError('NOT_FOUND', `there is no block ${heightOrHash}`, { cause: e })
+        }
+        throw chainProblem(e)
+      })
+      const { height, time, previousHash, txids } = block
+      return { hash, height, time, previousHash, txids }
+    },
+    async chainTransaction(txid) {
+      const inBlock = await viaChain(() => searchBlocks(txid))
+      const tx = inBlock?.tx ?? (await viaChain(() => source.transaction(txid)))
+      if (!tx) throw new ServiceError('NOT_FOUND', `the chain has no transaction ${txid} that this node can find`)
+      return {
+        txid,
+        hex: toHex(encodeTransaction(tx)),
+        vsize: vsizeOf(tx),
+        weight: weightOf(tx),
+        confirmations: inBlock?.confirmations ?? 0,
+      }
+    },
+    async chainFees() {
+      const fees = parts.fees()
+      return FEE_TARGETS.map((target) => ({
+        targetBlocks: target,
+        feerateSatPerVbyte: perVbyte(fees.byTarget[target]),
+      }))
+    },
+    async mine(blocks, address) {
+      if (parts.network !== 'regtest') throw new ServiceError('NOT_SUPPORTED', 'blocks can be mined on regtest alone')
+      const script =
+        address === undefined
+          ? (await parts.reactor.run(() => parts.wallet.newAddress())).scriptPubKey
+          : scriptOfAddress(address, parts)
+      const blockHashes = await viaChain(() => source.mine(blocks, script))
+      return { blockHashes }
+    },
+  }
+}

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { toHex } from '../../base/bytes.ts'
+import { channelId } from '../../base/ids.ts'
+import { satToMsat, ZERO_MSAT } from '../../base/units.ts'
+import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
+import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
+import type { Fault } from '../../channel/types.ts'
+import type { ChannelEntry } from '../channels.ts'
+import { type ServiceCode, ServiceError } from '../errors.ts'
+import type { Node } from '../node.ts'
+import { pageOf } from '../paging.ts'
+import { relayPolicy } from '../policy.ts'
+import type { ChannelView, ClosingView, NodeService, OpenChannelRequest } from '../service.ts'
+import { scriptOfAddress } from './wallet.ts'
+
+export type ChannelService = Pick<
+  NodeService,
+  'openChannel' | 'channels' | 'channel' | 'closeChannel' | 'setChannelPolicy'
+>
+
+/** The wallet's own fundings may take longer than a peer's answer, never this long. */
+const OPEN_TIMEOUT_MS = 60_000
+
+const CODES: Partial<Record<Fault['code'], ServiceCode>> = {
+  INSUFFICIENT_BALANCE: 'INSUFFICIENT_BALANCE',
+  CHANNEL_CLOSING: 'CHANNEL_CLOSING',
+  CHANNEL_NOT_READY: 'CHANNEL_NOT_READY',
+  PEER_OFFLINE: 'PEER_UNREACHABLE',
+  FUNDING_FAILED: 'INSUFFICIENT_BALANCE',
+  INVALID_SCRIPT: 'VALIDATION_FAILED',
+}
+
+/** A refused command as the API tells it. */
+export const faultProblem = (fault: Fault, otherwise: ServiceCode): ServiceError =>
+  new ServiceError(CODES[fault.code] ?? otherwise, `${fault.detail} (${fault.requirement})`)
+
+function closingView(s: ChannelSummary): ClosingView | null {
+  if (!s.closing) return null
+  const { how, txid, confirmations, resolved, transactions, unclaimedSat } = s.closing
+  return { how, txid, confirmations, resolved, transactions, unclaimedSat }
+}
+
+export function channelView(node: Node, entry: ChannelEntry): ChannelView {
+  const { meta, state } = entry
+  const s = summary(state, node.claimContext(entry))
+  return {
+    id: meta.localId,
+    channelId: s.channelId,
+    shortChannelId: s.shortChannelId,
+    peer: meta.peer,
+    peerConnected: node.peers.session(meta.peer) !== undefined,
+    state: s.state,
+    usable: s.usable && entry.quarantined === null,
+    type: s.channelType ?? 'anchors',
+    announced: s.announced,
+    isOpener: s.isOpener,
+    capacitySat: s.capacitySat,
+    localMsat: s.localMsat,
+    remoteMsat: s.remoteMsat,
+    sendableMsat: s.sendableMsat,
+    receivableMsat: s.receivableMsat,
+    localReserveSat: s.localReserveSat,
+    remoteReserveSat: s.remoteReserveSat,
+    feeratePerKw: s.feeratePerKw,
+    toSelfDelay: s.toSelfDelay,
+    policy: s.relay ?? relayPolicy(satToMsat(s.capacitySat)),
+    htlcs: s.htlcs.map((h) => ({ ...h, id: Number(h.id) })),
+    funding: s.funding,
+    fundingConfirmations: s.fundingConfirmations,
+    closing: closingView(s),
+    waitsFor: entry.quarantined === null ? s.waitsFor : 'the cure of a bug: see the log',
+    createdAt: meta.createdAt,
+  }
+}
+
+export function channelService(node: Node): ChannelService {
+  const { channels, reactor, effects } = node
+
+  const find = (id: string): ChannelEntry => {
+    const entry = channels.get(id) ?? channels.all().find((c) => channelOf(c.state)?.params.channelId === id)
+    if (!entry) throw new ServiceError('NOT_FOUND', `there is no channel ${id}`)
+    return entry
+  }
+  const all = (): readonly ChannelEntry[] => [...channels.all()].sort((a, b) => b.meta.seq - a.meta.seq)
+
+  return {
+    openChannel: (request) => open(node, request),
+    async channels(page, { state, peer }) {
+      const wanted = all().filter((c) => peer === undefined || c.meta.peer === peer)
+      const views = wanted.map((c) => channelView(node, c)).filter((v) => state === undefined || v.state === state)
+      return pageOf(views, (v) => v.id, page)
+    },
+    channel: async (id) => channelView(node, find(id)),
+    async closeChannel(id, request) {
+      const entry = find(id)
+      const { requestId, answer } = effects.request()
+      const script = request.address === undefined ? undefined : scriptOfAddress(request.address, node)
+      const feerate = request.feerateSatPerVbyte
+      await reactor.run((scope) => {
+        channels.command(
+          entry,
+          request.force
+            ? { tag: 'forceClose', requestId }
+            : {
+                tag: 'close',
+                requestId,
+                ...(script && { scriptPubKey: script }),
+                ...(feerate !== undefined && { feeratePerKw: perKw(feerate) }),
+              },
+        )
+        channels.drain(scope)
+      })
+      const result = await answer
+      if (result !== 'done') throw faultProblem(result, 'CONFLICT')
+      return channelView(node, entry)
+    },
+    async setChannelPolicy(id, change) {
+      const entry = find(id)
+      const channel = channelOf(entry.state)
+      if (!channel) throw new ServiceError('CHANNEL_NOT_READY', 'the channel is not open yet')
+      const relay = { ...channel.relay, ...change }
+      if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
+        throw new ServiceError('VALIDATION_FAILED', 'htlcMinimumMsat is more than htlcMaximumMsat')
+      }
+      const { requestId, answer } = effects.request()
+      await reactor.run((scope) => {
+        channels.command(entry, { tag: 'setPolicy', requestId, relay })
+        channels.drain(scope)
+      })
+      const result = await answer
+      if (result !== 'done') throw faultProblem(result, 'CONFLICT')
+      return channelView(node, entry)
+    },
+  }
+}
+
+async function open(node: Node, request: OpenChannelRequest): Promise<ChannelView> {
+  const { peers, channels, reactor, effects, policy } = node
+  if (node.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before opening channels')
+  const { capacitySat, pushMsat = ZERO_MSAT } = request
+  if (capacitySat < policy.minFundingSat || capacitySat > policy.maxFundingSat) {
+    throw new ServiceError(
+      'VALIDATION_FAILED',
+      `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`,
+    )
+  }
+  if (pushMsat > satToMsat(capacitySat))
+    throw new ServiceError('VALIDATION_FAILED', 'pushMsat is more than the capacity')
+  const { requestId, answer } = effects.request()
+  const entry = await reactor.run((scope) => {
+    const session = peers.session(request.peer)
+    if (!session) throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: POST /v1/peers first`)
+    const meta = node.newChannelMeta(request.peer, request.id)
+    const entry = channels.open(
+      meta,
+      node.signerFor(meta),
+      {
+        temporaryChannelId: channelId(toHex(randomBytes(32))),
+        remoteNodeId: request.peer,
+        capacitySat,
+        pushMsat,
+        announce: request.announce ?? false,
+        channelType: request.type ?? 'anchors',
+        feeratePerKw: channelFeerates(node.fees()).commitment,
+        fundingFeeratePerKw:
+          request.feerateSatPerVbyte === undefined ? walletFeerate(node.fees()) : perKw(request.feerateSatPerVbyte),
+        theirFeatures: session.theirFeatures,
+        relay: relayPolicy(satToMsat(capacitySat)),
+        keyIndex: meta.keyIndex,
+        requestId,
+      },
+      scope,
+    )
+    channels.drain(scope)
+    return entry
+  })
+  const result = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
+  if (result === 'timeout')
+    throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
+  if (result !== 'done') throw faultProblem(result, 'PEER_REFUSED')
+  return channelView(node, entry)
+}
+
+const timeout = (ms: number): Promise<'timeout'> =>
+  new Promise((resolve) => {
+    setTimeout(() => resolve('timeout'), ms).unref()
+  })

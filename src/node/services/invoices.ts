@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto'
+import { fromHex, toHex } from '../../base/bytes.ts'
+import { type PaymentHash, paymentHash } from '../../base/ids.ts'
+import { crypto } from '../../crypto/crypto.ts'
+import { createInvoice } from '../../invoice/bolt11.ts'
+import { cancelInvoice, newInvoice, receivedMsat, settleInvoice } from '../../payment/incoming.ts'
+import type { InvoiceRecord } from '../../payment/types.ts'
+import { ourInvoiceFeatures } from '../../wire/features.ts'
+import { ServiceError } from '../errors.ts'
+import type { NodeParts } from '../parts.ts'
+import type { TurnScope } from '../reactor.ts'
+import type { Booked } from '../recordBook.ts'
+import type { CreateInvoiceRequest, InvoiceView, NodeService } from '../service.ts'
+
+export type InvoiceService = Pick<
+  NodeService,
+  'createInvoice' | 'invoices' | 'invoice' | 'settleInvoice' | 'cancelInvoice'
+>
+
+const DEFAULT_EXPIRY_SECONDS = 3_600
+/** BOLT 11 §tagged-fields: what payers assume without the field. */
+export const MIN_FINAL_CLTV_EXPIRY_DELTA = 18
+/** Live invoices: each takes memory until it is paid or expires. */
+const MAX_OPEN = 200_000
+
+const time = (ms: number): string => new Date(ms).toISOString()
+
+export function invoiceView({ id, record: r }: Booked<InvoiceRecord>): InvoiceView {
+  return {
+    id,
+    paymentHash: r.paymentHash,
+    bolt11: r.bolt11 ?? '',
+    status: r.status,
+    amountMsat: r.amountMsat,
+    receivedMsat: r.status === 'settled' || r.status === 'accepted' ? receivedMsat(r) : null,
+    description: r.description,
+    preimage: r.status === 'settled' && r.preimage ? toHex(r.preimage) : null,
+    createdAt: time(r.createdAt),
+    expiresAt: time(Math.min(r.expiresAt, 8.64e15)),
+    settledAt: r.settledAt === null ? null : time(r.settledAt),
+  }
+}
+
+export function invoiceService(parts: NodeParts): InvoiceService {
+  const { reactor, payments } = parts
+  const book = payments.invoices
+
+  const need = async (id: string): Promise<Booked<InvoiceRecord>> => {
+    const found = await book.find(id)
+    if (!found) throw new ServiceError('NOT_FOUND', `there is no invoice ${id}`)
+    return found
+  }
+
+  const change = async (id: string, act: (hash: PaymentHash, scope: TurnScope) => void): Promise<InvoiceView> => {
+    const { record } = await need(id)
+    await book.recall(record.paymentHash)
+    await reactor.run((scope) => act(record.paymentHash, scope))
+    return invoiceView(await need(id))
+  }
+
+  return {
+    async createInvoice(request) {
+      if (parts.storageLow())
+        throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before taking payments')
+      if (book.live().length >= MAX_OPEN) {
+        throw new ServiceError('LIMIT_EXCEEDED', `${MAX_OPEN} invoices are open: let some expire or cancel them`)
+      }
+      if (request.paymentHash !== undefined && (await book.find(request.paymentHash))) {
+        throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
+      }
+      const record = makeInvoice(request, parts)
+      return reactor.run(() => {
+        if (book.get(record.paymentHash))
+          throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
+        return invoiceView(book.put(record, request.id))
+      })
+    },
+    async invoices(page, { status }) {
+      const { items, nextCursor } = await book.page(page, status)
+      return { items: items.map(invoiceView), nextCursor }
+    },
+    invoice: async (id) => invoiceView(await need(id)),
+    settleInvoice: (id, preimage) =>
+      change(id, (hash, scope) => {
+        const settled = settleInvoice(book.get(hash)!.record, preimage, parts.now())
+        if (!settled.ok) {
+          const code = settled.error.code === 'WRONG_PREIMAGE' ? 'VALIDATION_FAILED' : 'CONFLICT'
+          throw new ServiceError(code, settled.error.detail)
+        }
+        payments.applyInvoice(settled.value, scope)
+      }),
+    cancelInvoice: (id) =>
+      change(id, (hash, scope) => {
+        const cancelled = cancelInvoice(book.get(hash)!.record, parts.chain.height)
+        if (!cancelled.ok) throw new ServiceError('CONFLICT', cancelled.error.detail)
+        payments.applyInvoice(cancelled.value, scope)
+      }),
+  }
+}
+
+function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRecord {
+  const preimage = request.paymentHash === undefined ? new Uint8Array(randomBytes(32)) : null
+  const hash = request.paymentHash ?? paymentHash(toHex(crypto.sha256(preimage!)))
+  const paymentSecret = new Uint8Array(randomBytes(32))
+  const createdAt = parts.now()
+  const expirySeconds = request.expirySeconds ?? DEFAULT_EXPIRY_SECONDS
+  const description = request.description ?? null
+  const bolt11 = createInvoice(
+    {
+      network: parts.network,
+      amountMsat: request.amountMsat ?? null,
+      timestamp: Math.floor(createdAt / 1000),
+      paymentHash: hash,
+      paymentSecret,
+      ...(request.descriptionHash ? { descriptionHash: request.descriptionHash } : { description: description ?? '' }),
+      expirySeconds,
+      minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+      features: ourInvoiceFeatures(),
+      routeHints: parts.routeHints(),
+    },
+    (digest) => crypto.ecdsaSignRecoverable(digest, parts.own.nodeSecret),
+  )
+  return newInvoice({
+    paymentHash: hash,
+    preimage,
+    paymentSecret,
+    amountMsat: request.amountMsat ?? null,
+    minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+    bolt11,
+    description: description ?? (request.descriptionHash ? toHex(request.descriptionHash) : ''),
+    createdAt,
+    expiresAt: createdAt + expirySeconds * 1000,
+  })
+}
+
+export const preimageBytes = (hex: string): Uint8Array => fromHex(hex)

@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { toHex } from '../../base/bytes.ts'
+import { addMsat, addSat, type Msat, type Sat, ZERO_MSAT, ZERO_SAT } from '../../base/units.ts'
+import { channelOf, summary } from '../../channel/describe.ts'
+import { keys, prefixRange } from '../../store/schema.ts'
+import { walletBalance } from '../../wallet/status.ts'
+import { ourInitFeatures } from '../../wire/features.ts'
+import { backupPath } from '../backup.ts'
+import type { NodeConfig } from '../config.ts'
+import { ServiceError } from '../errors.ts'
+import type { Node } from '../node.ts'
+import type { ApiStore, Balance, NodeService } from '../service.ts'
+import { chainService } from './chain.ts'
+import { channelService } from './channels.ts'
+import { graphService } from './graph.ts'
+import { invoiceService } from './invoices.ts'
+import { paymentService } from './payments.ts'
+import { peerService } from './peers.ts'
+import { walletService } from './wallet.ts'
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
+
+/** Everything that an operator can ask of the node. */
+export function nodeService(
+  node: Node,
+  { config, listen }: { config: NodeConfig; listen: string | null },
+): NodeService {
+  const startedAt = Date.now()
+  const { own, chain, events, changes } = node
+  const announced = config.announce.map(({ host, port }) => `${own.nodeId}@${host}:${port}`)
+  return {
+    ...peerService(node),
+    ...channelService(node),
+    ...invoiceService(node),
+    ...paymentService(node),
+    ...walletService(node),
+    ...chainService(node),
+    ...graphService(node),
+    info: () => ({
+      nodeId: own.nodeId,
+      alias: config.alias,
+      network: config.network,
+      version,
+      features: toHex(ourInitFeatures()),
+      addresses: announced.length > 0 ? announced : listen ? [`${own.nodeId}@${listen}`] : [],
+      blockHeight: chain.height,
+      synced: chain.status.synced,
+      uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
+    }),
+    newId: () => node.newId(),
+    balance: async () => balanceOf(node),
+    backup: async () => {
+      try {
+        return new Uint8Array(await readFile(backupPath(config.dataDir)))
+      } catch (e) {
+        throw new ServiceError('NOT_FOUND', 'there is no backup yet: it is written with the first channel', {
+          cause: e,
+        })
+      }
+    },
+    ready() {
+      const reasons: string[] = []
+      if (!chain.status.synced) reasons.push(chain.status.error?.message ?? 'the chain is being caught up with')
+      if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
+      return { ready: reasons.length === 0, reasons }
+    },
+    eventsSince: (since, limit) => events.since(since, limit),
+    onEvent: (listener) => events.subscribe(listener),
+    waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
+    apiStore: apiStore(node),
+  }
+}
+
+function balanceOf(node: Node): Balance {
+  const wallet = walletBalance(node.wallet.state)
+  let [sendable, receivable, local, pending]: Msat[] = [ZERO_MSAT, ZERO_MSAT, ZERO_MSAT, ZERO_MSAT]
+  let closing: Sat = ZERO_SAT
+  for (const entry of node.channels.all()) {
+    if (entry.state.tag === 'closed' || channelOf(entry.state) === null) continue
+    const s = summary(entry.state, node.claimContext(entry))
+    if (s.closing) {
+      closing = addSat(closing, s.closing.pendingSat)
+      continue
+    }
+    sendable = addMsat(sendable!, s.sendableMsat)
+    receivable = addMsat(receivable!, s.receivableMsat)
+    local = addMsat(local!, s.localMsat)
+    for (const htlc of s.htlcs) if (htlc.direction === 'out') pending = addMsat(pending!, htlc.amountMsat)
+  }
+  return {
+    onchainConfirmedSat: wallet.confirmedSat,
+    onchainUnconfirmedSat: wallet.unconfirmedSat,
+    onchainClosingSat: closing,
+    channelSendableMsat: sendable!,
+    channelReceivableMsat: receivable!,
+    channelLocalMsat: local!,
+    channelPendingMsat: pending!,
+  }
+}
+
+function apiStore({ driver, reactor }: Node): ApiStore {
+  return {
+    get: (key) => driver.get(keys.api(key)),
+    put: (key, value) => reactor.run((scope) => scope.write({ key: keys.api(key), value })),
+    delete: (key) => reactor.run((scope) => scope.write({ key: keys.api(key) })),
+    async list(prefix, limit) {
+      const found: (readonly [string, Uint8Array])[] = []
+      const range = { ...prefixRange(keys.api(prefix)), ...(limit === undefined ? {} : { limit }) }
+      for await (const [key, value] of driver.entries(range)) found.push([key.slice(keys.api('').length), value])
+      return found
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import type { NodeId } from '../../base/ids.ts'
+import { PeerError } from '../../peer/errors.ts'
+import { ServiceError } from '../errors.ts'
+import { pageOf } from '../paging.ts'
+import type { NodeParts } from '../parts.ts'
+import { featuresHex } from '../peers.ts'
+import type { NodeService, PeerView } from '../service.ts'
+
+export type PeerService = Pick<NodeService, 'peers' | 'connectPeer' | 'disconnectPeer'>
+
+export function peerService(parts: NodeParts): PeerService {
+  const { peers, channels, graph, own } = parts
+
+  const viewOf = (nodeId: NodeId): PeerView => {
+    const session = peers.session(nodeId)
+    const address = peers.address(nodeId)
+    return {
+      nodeId,
+      address: session?.address ?? (address ? `${address.host}:${address.port}` : null),
+      connected: session !== undefined,
+      inbound: session?.inbound ?? false,
+      features: session ? featuresHex(session) : null,
+      alias: graph.node(nodeId)?.alias || null,
+      channels: channels.ofPeer(nodeId).filter((c) => c.state.tag !== 'closed').length,
+    }
+  }
+
+  return {
+    async peers(page) {
+      const ids = new Set([
+        ...peers.links().map((l) => l.nodeId),
+        ...peers.addresses().map((a) => a.nodeId),
+        ...channels.all().map((c) => c.meta.peer),
+      ])
+      const { items, nextCursor } = pageOf([...ids].sort(), (id) => id, page)
+      return { items: items.map(viewOf), nextCursor }
+    },
+    async connectPeer(address) {
+      if (address.nodeId === own.nodeId) throw new ServiceError('VALIDATION_FAILED', 'that is this node itself')
+      try {
+        await peers.connect(address)
+      } catch (e) {
+        if (!(e instanceof PeerError)) throw e
+        const code =
+          e.code === 'WRONG_CHAIN' || e.code === 'INCOMPATIBLE_FEATURES' ? 'PEER_REFUSED' : 'PEER_UNREACHABLE'
+        throw new ServiceError(code, e.message, { cause: e })
+      }
+      return viewOf(address.nodeId)
+    },
+    async disconnectPeer(nodeId) {
+      if (!peers.session(nodeId) && !peers.address(nodeId)) {
+        throw new ServiceError('NOT_FOUND', `${nodeId} is not a peer of this node`)
+      }
+      const open = channels.ofPeer(nodeId).filter((c) => c.state.tag !== 'closed')
+      if (open.length > 0) {
+        throw new ServiceError(
+          'CONFLICT',
+          `${open.length} channels with this peer need the connection: close them first`,
+        )
+      }
+      await peers.forget(nodeId)
+    },
+  }
+}

@@ -1,0 +1,135 @@
+import { toHex } from '../../base/bytes.ts'
+import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
+import { unpack } from '../../base/pack.ts'
+import type { Sat } from '../../base/units.ts'
+import { decodeAddress } from '../../bitcoin/address.ts'
+import { encodeTransaction } from '../../bitcoin/transaction.ts'
+import { perKw, walletFeerate } from '../../chain/fees.ts'
+import { keys, prefixRange } from '../../store/schema.ts'
+import { anchorReserve } from '../../wallet/build.ts'
+import { WalletError } from '../../wallet/errors.ts'
+import { walletAddress } from '../../wallet/keys.ts'
+import type { WalletTx } from '../../wallet/state.ts'
+import { unspentCoins, walletBalance } from '../../wallet/status.ts'
+import { ServiceError } from '../errors.ts'
+import { pageOf } from '../paging.ts'
+import type { NodeParts } from '../parts.ts'
+import type { NodeService, WalletTransactionView } from '../service.ts'
+
+export type WalletService = Pick<
+  NodeService,
+  'wallet' | 'newAddress' | 'utxos' | 'walletTransactions' | 'walletTransaction' | 'sendOnChain'
+>
+
+/** A wallet's refusal as the API tells it. */
+export function walletProblem(e: unknown): unknown {
+  if (!(e instanceof WalletError)) return e
+  const code =
+    e.code === 'INSUFFICIENT_FUNDS' || e.code === 'NOTHING_TO_SPEND' ? 'INSUFFICIENT_BALANCE' : 'VALIDATION_FAILED'
+  return new ServiceError(code, e.message, { cause: e })
+}
+
+/** The script that an address of this network pays to. @throws ServiceError VALIDATION_FAILED */
+export function scriptOfAddress(address: string, parts: Pick<NodeParts, 'network'>): Uint8Array {
+  try {
+    return decodeAddress(address, parts.network)
+  } catch (e) {
+    throw new ServiceError('VALIDATION_FAILED', `address "${address}": ${e instanceof Error ? e.message : e}`, {
+      cause: e,
+    })
+  }
+}
+
+const viewOf = (entry: WalletTx): WalletTransactionView => ({
+  id: entry.txid,
+  txid: entry.txid,
+  netSat: entry.netSat,
+  feeSat: entry.feeSat,
+  blockHeight: entry.height,
+  label: entry.label,
+  hex: toHex(encodeTransaction(entry.tx)),
+  createdAt: new Date(entry.seenAt * 1000).toISOString(),
+})
+
+export function walletService(parts: NodeParts): WalletService {
+  const { wallet, reactor, driver } = parts
+
+  /** All of history, newest first: settled transactions are in the store alone. */
+  const history = async (): Promise<WalletTx[]> => {
+    const all = new Map<Txid, WalletTx>(wallet.state.txs)
+    for await (const [, value] of driver.entries(prefixRange(keys.wallet('tx/')))) {
+      const entry = unpack<WalletTx>(value)
+      if (!all.has(entry.txid)) all.set(entry.txid, entry)
+    }
+    return [...all.values()].sort((a, b) => b.order - a.order)
+  }
+
+  return {
+    async wallet() {
+      const b = walletBalance(wallet.state)
+      return {
+        confirmedSat: b.confirmedSat,
+        unconfirmedSat: b.unconfirmedSat,
+        lockedSat: b.lockedSat,
+        immatureSat: b.immatureSat,
+        reservedSat: anchorReserve(parts.anchorChannels()),
+      }
+    },
+    newAddress: () =>
+      reactor.run(() => {
+        const { address, path } = wallet.newAddress()
+        return { address, path }
+      }),
+    async utxos() {
+      return unspentCoins(wallet.state).map(({ coin, status, confirmations }) => ({
+        outpoint: coin.outpoint,
+        amountSat: coin.amountSat,
+        address: walletAddress(wallet.state.account, coin.branch, coin.keyIndex),
+        confirmations,
+        locked: status === 'locked',
+      }))
+    },
+    async walletTransactions(page) {
+      const { items, nextCursor } = pageOf(await history(), (t) => t.txid, page)
+      return { items: items.map(viewOf), nextCursor }
+    },
+    async walletTransaction(id) {
+      const stored = await driver.get(keys.wallet(`tx/${id}`))
+      const entry = wallet.state.txs.get(id as Txid) ?? (stored && unpack<WalletTx>(stored))
+      if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
+      return viewOf(entry)
+    },
+    async sendOnChain(request) {
+      const outputs = request.outputs.map((o) => ({
+        amountSat: o.amountSat,
+        scriptPubKey: scriptOfAddress(o.address, parts),
+      }))
+      const feeratePerKw =
+        request.feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(request.feerateSatPerVbyte)
+      const tx = await reactor.run(() => {
+        try {
+          return send(parts, { outputs, feeratePerKw, ...(request.utxos && { coins: request.utxos }) })
+        } catch (e) {
+          throw walletProblem(e)
+        }
+      })
+      await parts.broadcast(tx.tx, 'wallet')
+      return viewOf(wallet.state.txs.get(tx.txid)!)
+    },
+  }
+}
+
+interface Send {
+  readonly outputs: readonly { readonly amountSat: Sat; readonly scriptPubKey: Uint8Array }[]
+  readonly feeratePerKw: number
+  readonly coins?: readonly Outpoint[]
+}
+
+function send(parts: NodeParts, request: Send) {
+  const { wallet } = parts
+  const owner = `send:${request.coins?.map(outpointKey).join() ?? ''}:${parts.newId()}`
+  const built = wallet.fund({ ...request, owner, anchorChannels: parts.anchorChannels() })
+  wallet.sent(built.tx, { feeSat: built.feeSat, label: 'send' })
+  wallet.release(owner)
+  return built
+}

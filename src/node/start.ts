@@ -1,0 +1,190 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Logger, pino } from 'pino'
+import { equalBytes, toHex } from '../base/bytes.ts'
+import { nodeId } from '../base/ids.ts'
+import { pack, unpack } from '../base/pack.ts'
+import { chainHash } from '../bitcoin/networks.ts'
+import { BitcoindSource } from '../chain/bitcoind.ts'
+import { createEmbeddedChain, type EmbeddedChain } from '../chain/embedded/chain.ts'
+import { rpcHandler } from '../chain/embedded/rpc.ts'
+import { httpTransport, localTransport } from '../chain/rpc.ts'
+import type { ChainSource } from '../chain/source.ts'
+import { channelOf } from '../channel/describe.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { StoreError } from '../store/errors.ts'
+import { Ballast } from '../store/files.ts'
+import { checkJournal, Journal } from '../store/journal.ts'
+import { LevelDriver } from '../store/level.ts'
+import { migrate } from '../store/migrate.ts'
+import { keys } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import { backupKey, nodeSecret } from '../wallet/keys.ts'
+import { type ChannelBackup, sealBackup, writeBackup } from './backup.ts'
+import type { ChannelEntry } from './channels.ts'
+import type { NodeConfig } from './config.ts'
+import { Node } from './node.ts'
+import { loadOrCreateSeed, readPassphrase } from './seed.ts'
+import type { NodeService } from './service.ts'
+import { nodeService } from './services/node.ts'
+
+export interface RunningNode {
+  readonly service: NodeService
+  /** `host:port` where peers connect, or null. */
+  readonly listen: string | null
+  /** Finishes what has begun, closes everything. */
+  stop(): Promise<void>
+}
+
+export interface StartOptions {
+  /** Called when the node can say nothing more: a write failed, or a bug. Ends the process unless given. */
+  readonly onFatal?: (error: unknown) => void
+}
+
+const DISK_CHECK_MS = 10_000
+
+/**
+ * Starts a node on its data directory.
+ * @throws StoreError, ChainError, PeerError, ConfigError, each saying what to do
+ */
+export async function startNode(config: NodeConfig, options: StartOptions = {}): Promise<RunningNode> {
+  const { dataDir, network } = config
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }))
+  const driver = await LevelDriver.open(join(dataDir, 'db'))
+  const closing: (() => Promise<void> | void)[] = [() => driver.close()]
+  const closeAll = async (): Promise<void> => {
+    for (const close of closing.toReversed()) await close()
+  }
+  try {
+    const passphrase = await readPassphrase(config.passphraseFile)
+    const seed = await loadOrCreateSeed(dataDir, network, passphrase)
+    if (!seed.encrypted) log.warn('the seed is not encrypted: whoever reads the data directory has the coins')
+    const secret = nodeSecret(seed.master)
+    const publicKey = crypto.publicKey(secret)
+    const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
+    await migrate(driver)
+    await checkIdentity(driver, { network, nodeId: own.nodeId })
+    const { last, gap } = await checkJournal(driver)
+    if (gap !== null)
+      log.error({ gap }, 'the database lost a write: channels wait for their peers to show where they stand')
+    const ballast = new Ballast(dataDir)
+    await ballast.check()
+    const { source, stop: stopChain } = openChain(config)
+    closing.push(() => source.close(), stopChain)
+    const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
+    const key = backupKey(seed.master)
+    const backups = new BackupWriter(dataDir, (entries) =>
+      sealBackup({ version: 1, nodeId: own.nodeId, journal: last, channels: entries.flatMap(backupOf) }, key),
+    )
+    closing.push(() => backups.finish())
+    const node = await Node.open({
+      config,
+      log,
+      driver,
+      journal: new Journal(driver, last),
+      source,
+      master: seed.master,
+      own,
+      storageLow: () => ballast.low,
+      onFatal,
+      onBackupDue: (entries) => backups.write(entries),
+    })
+    const disk = setInterval(
+      () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),
+      DISK_CHECK_MS,
+    )
+    const port = await node.start()
+    closing.push(
+      () => node.stop(),
+      () => clearInterval(disk),
+    )
+    const listen = port === null || !config.listen ? null : `${config.listen.host}:${port}`
+    return { service: nodeService(node, { config, listen }), listen, stop: closeAll }
+  } catch (e) {
+    await closeAll().catch(() => {})
+    throw e
+  }
+}
+
+/** A directory belongs to one seed on one network for ever. */
+async function checkIdentity(driver: Driver, identity: { network: string; nodeId: string }): Promise<void> {
+  const stored = await driver.get(keys.identity)
+  if (!stored) return driver.batch([{ key: keys.identity, value: pack(identity) }])
+  if (equalBytes(stored, pack(identity))) return
+  const was = unpack<typeof identity>(stored)
+  throw new StoreError(
+    'STORE_UNREADABLE',
+    `the data directory belongs to node ${was.nodeId} on ${was.network}: use another directory for ${identity.network} or another seed`,
+  )
+}
+
+function openChain(config: NodeConfig): { source: ChainSource; stop: () => void } {
+  const { network } = config
+  if (config.chain.kind === 'bitcoind') {
+    const source = new BitcoindSource({ transport: httpTransport({ url: config.chain.url }), network })
+    return { source, stop: () => {} }
+  }
+  const clock = (): number => Math.floor(Date.now() / 1000)
+  const chain = createEmbeddedChain({ dir: join(config.dataDir, 'chain'), clock })
+  const timer = mineEvery(chain, config.mineEverySeconds)
+  const source = new BitcoindSource({ transport: localTransport(rpcHandler(chain)), network })
+  return {
+    source,
+    stop: () => {
+      clearInterval(timer)
+      chain.close()
+    },
+  }
+}
+
+/** OP_TRUE: the coins of blocks that nobody asked for belong to nobody. */
+const ANYONE = Uint8Array.of(0x51)
+
+export function mineEvery(chain: EmbeddedChain, seconds: number): NodeJS.Timeout | undefined {
+  return seconds > 0 ? setInterval(() => chain.mine(1, ANYONE), seconds * 1000) : undefined
+}
+
+function backupOf({ state, meta }: ChannelEntry): readonly ChannelBackup[] {
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'closed') return []
+  const { channelId, channelType, isOpener, keyIndex } = channel.params
+  const { funding, capacitySat } = channel.commitments.active[0]!
+  return [{ channelId, peer: meta.peer, address: null, funding, capacitySat, channelType, isOpener, keyIndex }]
+}
+
+/** Writes the newest backup, one at a time. */
+class BackupWriter {
+  readonly #dataDir: string
+  readonly #seal: (entries: readonly ChannelEntry[]) => Uint8Array
+  #next: readonly ChannelEntry[] | null = null
+  #writing: Promise<void> | null = null
+
+  constructor(dataDir: string, seal: (entries: readonly ChannelEntry[]) => Uint8Array) {
+    this.#dataDir = dataDir
+    this.#seal = seal
+  }
+
+  write(entries: readonly ChannelEntry[]): void {
+    this.#next = entries
+    this.#writing ??= this.#run()
+  }
+
+  async finish(): Promise<void> {
+    await this.#writing
+  }
+
+  async #run(): Promise<void> {
+    while (this.#next) {
+      const entries = this.#next
+      this.#next = null
+      await writeBackup(this.#dataDir, this.#seal(entries)).catch(() => {})
+    }
+    this.#writing = null
+  }
+}
+
+function die(log: Logger, error: unknown): void {
+  log.fatal({ err: error }, 'the node stops: nothing was said that is not on disk, so a restart is safe')
+  process.exit(1)
+}

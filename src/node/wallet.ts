@@ -1,0 +1,136 @@
+import type { Outpoint, Txid } from '../base/ids.ts'
+import { pack, unpack } from '../base/pack.ts'
+import type { Sat } from '../base/units.ts'
+import type { Transaction, TxOutput } from '../bitcoin/transaction.ts'
+import type { ChainBlock } from '../chain/source.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import { addFees, anchorReserve, type BuiltTransaction, fundTransaction } from '../wallet/build.ts'
+import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
+import type { MasterKey, WalletAccount, WalletSigner } from '../wallet/keys.ts'
+import { walletAccount, walletSigner } from '../wallet/keys.ts'
+import { loadWallet, walletRecords } from '../wallet/records.ts'
+import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
+import { unconfirmed } from '../wallet/status.ts'
+import type { TurnScope } from './reactor.ts'
+
+const WALLET_PREFIX = keys.wallet('')
+
+/** The wallet's state, its signer and its records: every change is written at the end of the turn that made it. */
+export class WalletShell {
+  readonly #signer: WalletSigner
+  readonly #now: () => number
+  #state: WalletState
+  #stored: WalletState | null
+
+  private constructor(signer: WalletSigner, state: WalletState, stored: WalletState | null, now: () => number) {
+    this.#signer = signer
+    this.#state = state
+    this.#stored = stored
+    this.#now = now
+  }
+
+  /** @param now Unix milliseconds */
+  static async open(
+    driver: Driver,
+    master: MasterKey,
+    tip: { readonly height: number; readonly hash: WalletState['hash'] },
+    now: () => number,
+  ): Promise<WalletShell> {
+    const account: WalletAccount = walletAccount(master)
+    const records: [string, unknown][] = []
+    for await (const [key, value] of driver.entries(prefixRange(WALLET_PREFIX))) {
+      records.push([key.slice(WALLET_PREFIX.length), unpack(value)])
+    }
+    const stored = loadWallet(account, records)
+    return new WalletShell(walletSigner(master), stored ?? emptyWallet({ account, tip }), stored, now)
+  }
+
+  get state(): WalletState {
+    return this.#state
+  }
+
+  applyBlock(block: ChainBlock): void {
+    this.#state = applyBlock(this.#state, block)
+  }
+  rollback(height: number, hash: WalletState['hash']): void {
+    this.#state = rollback(this.#state, height, hash)
+  }
+
+  newAddress(): { address: string; path: string; scriptPubKey: Uint8Array } {
+    const { state, address, path, scriptPubKey } = issueAddress(this.#state)
+    this.#state = state
+    return { address, path, scriptPubKey }
+  }
+
+  /**
+   * Builds and signs; the coins stay locked for the owner until `sent` or `release`.
+   * @throws WalletError
+   */
+  fund(request: {
+    readonly outputs: readonly TxOutput[]
+    readonly feeratePerKw: number
+    readonly owner: string
+    readonly anchorChannels: number
+    readonly coins?: readonly Outpoint[]
+  }): BuiltTransaction {
+    const { anchorChannels, ...rest } = request
+    const built = fundTransaction(this.#state, { ...rest, reserveSat: anchorReserve(anchorChannels) }, this.#signer)
+    this.#state = built.state
+    return built
+  }
+
+  /**
+   * Adds inputs to a zero-fee HTLC transaction, has its owner sign it again, and takes it as sent.
+   * @throws WalletError
+   */
+  addFees(
+    tx: Transaction,
+    feeratePerKw: number,
+    label: string,
+    signAgain: (tx: Transaction) => Transaction,
+  ): Transaction {
+    const built = addFees(this.#state, { tx, feeratePerKw, owner: label }, this.#signer)
+    this.#state = built.state
+    const signed = signAgain(built.tx)
+    if (built.coins.length > 0) this.sent(signed, { label })
+    this.release(label)
+    return signed
+  }
+
+  /** A transaction of ours that is about to be broadcast. */
+  sent(tx: Transaction, about: { readonly feeSat?: Sat; readonly label?: string }): void {
+    this.#state = addTransaction(this.#state, tx, { now: Math.floor(this.#now() / 1000), ...about })
+  }
+
+  release(owner: string): void {
+    this.#state = unlockCoins(this.#state, owner)
+  }
+  abandon(txid: Txid): void {
+    this.#state = abandonTransaction(this.#state, txid)
+  }
+
+  /** Whether an unconfirmed or confirmed transaction of ours spends this output already. */
+  spenderOf(outpointKey: string): Transaction | undefined {
+    const txid = this.#state.spends.get(outpointKey)?.at(-1)
+    const entry = txid === undefined ? undefined : this.#state.txs.get(txid)
+    return entry && !entry.abandoned && entry.conflictHeight === null ? entry.tx : undefined
+  }
+
+  unconfirmed(): readonly Transaction[] {
+    return unconfirmed(this.#state)
+  }
+
+  endOfTurn(scope: TurnScope, onTransaction: (tx: WalletTx, isNew: boolean) => void): void {
+    if (this.#state === this.#stored) return
+    for (const record of walletRecords(this.#stored, this.#state)) {
+      const key = keys.wallet(record.key)
+      scope.write(record.value === undefined ? { key } : { key, value: pack(record.value) })
+    }
+    for (const [txid, entry] of this.#state.txs) {
+      const before = this.#stored?.txs.get(txid)
+      if (before !== entry && before?.height !== entry.height) onTransaction(entry, before === undefined)
+    }
+    this.#stored = this.#state
+  }
+}
