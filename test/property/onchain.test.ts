@@ -71,7 +71,8 @@ function play(w: World, op: Op): void {
       break
     }
     case 'reorg': {
-      const depth = Math.min(op.depth, w.chain.blocks.length)
+      // A reorg of 6 blocks undoes what counts as irrevocable, in one go or in several.
+      const depth = Math.min(op.depth, w.chain.height - START, w.chain.height - (w.chain.peak - 5))
       if (depth > 0) w.reorg(depth)
       break
     }

@@ -22,6 +22,8 @@ const FLOOR = 250
  */
 export class TestChain {
   height: number
+  /** The greatest height that there ever was. */
+  peak: number
   readonly blocks: (readonly Transaction[])[] = []
   readonly fees = new Map<Txid, bigint>()
   #coins = new Map<string, Coin>()
@@ -32,6 +34,7 @@ export class TestChain {
   constructor(start: number, coins: readonly { outpoint: Outpoint; output: TxOutput }[]) {
     this.#start = start
     this.height = start
+    this.peak = start
     this.#genesis = new Map(coins.map((c) => [outpointKey(c.outpoint), { output: c.output, height: start }]))
     this.#coins = new Map(this.#genesis)
   }
@@ -107,6 +110,7 @@ export class TestChain {
       this.#mempool.delete(id)
     }
     this.height++
+    this.peak = Math.max(this.peak, this.height)
     this.blocks.push(txs)
     this.#apply(txs, this.height)
     return txs

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { onchainEvent } from '../../../src/channel/onchain/onchain.ts'
 import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
 import {
@@ -149,6 +150,30 @@ for (const type of types) {
         w.mine()
         expect(w.alice.events).toMatchObject([{ tag: 'failed' }])
       }
+    })
+
+    it('begins a second stage again that a reorg undid', () => {
+      const w = world(setup(type, [htlc('alice', 100_000, 2, false), htlc('bob', 150_000, 4, true)]))
+      w.alice.forceClose()
+      w.mine(15)
+      const stages = () => w.alice.onchain!.outputs.filter((o) => o.outpoint.txid !== w.alice.onchain!.closing.txid)
+      expect(stages().length).toBe(2)
+      w.reorg(5)
+      expect(stages().length).toBe(1)
+      w.finish()
+      expect(stages().every((o) => o.spent)).toBe(true)
+      expect(won(w, 'bob')).toBe(HALF - 150_000n)
+      expect(refusals(w)).toEqual([])
+    })
+
+    it('changes nothing in the record at a block that brings nothing', () => {
+      const w = world(setup(type, mixed))
+      w.alice.forceClose()
+      w.mine(2)
+      const { channel, onchain, ctx } = w.alice
+      const step = onchainEvent(channel, onchain!, { tag: 'block', height: ctx.blockHeight }, ctx)
+      expect(step.onchain).toBe(onchain)
+      expect(step.channel).toBe(channel)
     })
 
     it('goes on when a claim misses many blocks, with a higher fee each time', () => {

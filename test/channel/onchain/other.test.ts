@@ -186,6 +186,16 @@ describe('uneconomical outputs', () => {
     expect(won(w, 'alice') - (CAPACITY / 2n + 2_000n) + w.alice.onchain!.closing.feeSat).toBe(-660n)
   })
 
+  it('are failed upstream once they have expired, so that no other channel must close over them', () => {
+    const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [htlc('alice', 1_000, 10, false)] })
+    w.alice.forceClose()
+    w.mine(15)
+    expect(w.alice.events).toEqual([])
+    w.mine()
+    expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+    expect(w.alice.onchain!.outputs.find((o) => o.htlc)!.spent).toBeNull()
+  })
+
   it('are given up at once when no feerate that nodes relay is low enough, else after a week', () => {
     const w = world({ type: 'static_remotekey', opener: 'alice', number: 2, htlcs: [] })
     w.bob.forceClose()

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { txidOf } from '../../../src/bitcoin/transaction.ts'
+import { onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import type { OnchainState } from '../../../src/channel/onchain/types.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
 import {
   CAPACITY,
@@ -83,6 +85,29 @@ for (const type of types) {
         { tag: 'failed', id: 1n },
       ])
       expect(w.alice.refused).toEqual([])
+    })
+
+    it('is not done before the records of settled HTLCs have been looked through', () => {
+      const w = cheating(type)
+      w.bob.forceClose()
+      w.mine()
+      const { channel, onchain, ctx } = w.alice
+      const open: OnchainState = {
+        ...onchain!,
+        outputs: [],
+        revoked: { ...onchain!.revoked!, loaded: false },
+      }
+      const later = { ...ctx, blockHeight: ctx.blockHeight + 50 }
+      const n = 3
+      expect(onchainEvent(channel, open, { tag: 'block', height: later.blockHeight }, later)).toMatchObject({
+        done: false,
+        effects: [{ tag: 'loadRevokedHtlcs', commitmentNumber: n }],
+      })
+      expect(onchainEvent(channel, open, { tag: 'revokedHtlcs', commitmentNumber: n, htlcs: [] }, later).done).toBe(
+        true,
+      )
+      const wrong = onchainEvent(channel, open, { tag: 'revokedHtlcs', commitmentNumber: n + 1, htlcs: [] }, later)
+      expect(wrong.done).toBe(false)
     })
 
     it('publishes our own commitment when a reorg takes the revoked one away', () => {
