@@ -1,0 +1,374 @@
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { pack, unpack } from '../../src/base/pack.ts'
+import { type Msat, msat } from '../../src/base/units.ts'
+import type { IncomingHtlc } from '../../src/channel/types.ts'
+import { openErrorPacket } from '../../src/onion/errorPacket.ts'
+import {
+  cancelInvoice,
+  HOLD_RELEASE_BLOCKS,
+  type IncomingContext,
+  MPP_TIMEOUT_MS,
+  newInvoice,
+  receiveHtlc,
+  recoverInvoice,
+  settleInvoice,
+  tickInvoice,
+} from '../../src/payment/incoming.ts'
+import type { FinalOnion } from '../../src/payment/peel.ts'
+import type { InvoiceRecord, PaymentEffect, PaymentTurn } from '../../src/payment/types.ts'
+import { channelId } from '../routing/network.ts'
+import { FINAL_DELTA, HEIGHT, hashOf, preimageOf } from './world.ts'
+
+const PREIMAGE = preimageOf(3)
+const SECRET = new Uint8Array(32).fill(0x55)
+const NOW = 1_000_000
+const AMOUNT = 10_000n
+const ctx = (more: Partial<IncomingContext> = {}): IncomingContext => ({
+  now: NOW,
+  blockHeight: HEIGHT,
+  acceptKeysend: true,
+  minFinalCltvExpiryDelta: FINAL_DELTA,
+  ...more,
+})
+const invoice = (more: Partial<InvoiceRecord> = {}): InvoiceRecord => ({
+  ...newInvoice({
+    paymentHash: hashOf(PREIMAGE),
+    preimage: PREIMAGE,
+    paymentSecret: SECRET,
+    amountMsat: msat(AMOUNT),
+    minFinalCltvExpiryDelta: FINAL_DELTA,
+    bolt11: null,
+    description: null,
+    createdAt: NOW,
+    expiresAt: NOW + 3_600_000,
+  }),
+  ...more,
+})
+const hold = (): InvoiceRecord => invoice({ preimage: null, kind: 'hold' })
+const sharedSecret = (id: bigint): Uint8Array => new Uint8Array(32).fill(Number(id) + 1)
+const htlc = (id: bigint, amount: bigint, more: Partial<IncomingHtlc> = {}): IncomingHtlc => ({
+  channelId: channelId(1),
+  id,
+  amountMsat: amount as Msat,
+  paymentHash: hashOf(PREIMAGE),
+  cltvExpiry: HEIGHT + FINAL_DELTA,
+  onion: new Uint8Array(0),
+  ...more,
+})
+const onion = (id: bigint, amount: bigint, total = AMOUNT, more: Partial<FinalOnion> = {}): FinalOnion => ({
+  tag: 'final',
+  sharedSecret: sharedSecret(id),
+  amtToForward: amount as Msat,
+  outgoingCltvValue: HEIGHT + FINAL_DELTA,
+  paymentSecret: SECRET,
+  totalMsat: total as Msat,
+  paymentMetadata: null,
+  keysendPreimage: null,
+  ...more,
+})
+/** `fulfil 0`, `incorrect_or_unknown_payment_details 1`, `invoice.settled`, `wake`. */
+const say = (effects: readonly PaymentEffect[]): string[] =>
+  effects.map((e) => {
+    if (e.tag === 'notify') return e.event.type
+    if (e.tag === 'wake') return 'wake'
+    const { command } = e
+    if (command.tag === 'fulfillHtlc') return `fulfil ${command.id}`
+    if (command.tag !== 'failHtlc') return command.tag
+    return `${openErrorPacket([sharedSecret(command.id)], command.reason)?.received.failure?.name} ${command.id}`
+  })
+const receive = (r: InvoiceRecord | undefined, h: IncomingHtlc, o: FinalOnion, c = ctx()) => {
+  const turn = receiveHtlc(r, h, o, c)
+  return { ...turn, says: say(turn.effects) }
+}
+const REFUSED = 'incorrect_or_unknown_payment_details 0'
+
+describe('BOLT 4 §failure-messages: the final node', () => {
+  const cases: readonly [string, Partial<IncomingHtlc>, Partial<FinalOnion>, string, Partial<InvoiceRecord>?][] = [
+    ['a wrong payment secret', {}, { paymentSecret: new Uint8Array(32) }, REFUSED],
+    ['no payment secret', {}, { paymentSecret: null }, REFUSED],
+    ['less than the amount', {}, { totalMsat: msat(AMOUNT - 1n) }, REFUSED],
+    ['more than twice the amount', {}, { totalMsat: msat(2n * AMOUNT + 1n) }, REFUSED],
+    ['an expiry that is too near', { cltvExpiry: HEIGHT + FINAL_DELTA - 1 }, { outgoingCltvValue: HEIGHT }, REFUSED],
+    ['an expired invoice', {}, {}, REFUSED, { expiresAt: NOW }],
+    ['a cancelled invoice', {}, {}, REFUSED, { status: 'cancelled' }],
+    ['less in the HTLC than its onion says', { amountMsat: msat(AMOUNT - 1n) }, {}, 'final_incorrect_htlc_amount 0'],
+    [
+      'less time in the HTLC than its onion says',
+      {},
+      { outgoingCltvValue: HEIGHT + 99 },
+      'final_incorrect_cltv_expiry 0',
+    ],
+  ]
+  it.each(cases)('refuses %s', (_what, h, o, says, record = {}) => {
+    const r = invoice(record)
+    const turn = receive(r, htlc(0n, AMOUNT, h), onion(0n, AMOUNT, AMOUNT, o))
+    expect([turn.record === r, turn.says]).toEqual([true, [says]])
+  })
+
+  it('tells its height to the payer, and the same thing whatever was wrong', () => {
+    const { effects } = receiveHtlc(undefined, htlc(0n, AMOUNT), onion(0n, AMOUNT), ctx())
+    const command = effects[0]!.tag === 'command' ? effects[0]!.command : null
+    if (command?.tag !== 'failHtlc') throw new Error('not failed')
+    expect(openErrorPacket([sharedSecret(0n)], command.reason)?.received.failure).toEqual({
+      name: 'incorrect_or_unknown_payment_details',
+      htlcMsat: AMOUNT,
+      height: HEIGHT,
+    })
+  })
+
+  it.each([AMOUNT, AMOUNT + 1n, 2n * AMOUNT])('takes %d msat for an invoice of 10000', (amount) => {
+    const turn = receive(invoice(), htlc(0n, amount), onion(0n, amount, amount))
+    expect(turn.says).toEqual(['fulfil 0', 'invoice.settled'])
+    expect(turn.record).toMatchObject({ status: 'settled', settledAt: NOW })
+  })
+
+  it('takes any amount where the invoice leaves it open', () => {
+    const turn = receive(invoice({ amountMsat: null }), htlc(0n, 5n), onion(0n, 5n, 5n))
+    expect(turn.says).toEqual(['fulfil 0', 'invoice.settled'])
+  })
+
+  it('fulfils what paid it again when it is there again, and refuses a new payment', () => {
+    const { record } = receive(invoice(), htlc(0n, AMOUNT), onion(0n, AMOUNT))
+    const replayed = receive(
+      record,
+      htlc(0n, AMOUNT),
+      onion(0n, AMOUNT),
+      ctx({ now: NOW * 10, blockHeight: HEIGHT + 99 }),
+    )
+    expect([replayed.record === record, replayed.says]).toEqual([true, ['fulfil 0']])
+    const second = receive(record, htlc(1n, AMOUNT), onion(1n, AMOUNT))
+    expect([second.record === record, second.says]).toEqual([true, ['incorrect_or_unknown_payment_details 1']])
+  })
+})
+
+describe('BOLT 4 §basic-multi-part-payments: the final node', () => {
+  const half = AMOUNT / 2n
+  it('waits for the whole and takes it at once', () => {
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half))
+    expect(one.says).toEqual(['wake'])
+    const two = receive(one.record, htlc(1n, half), onion(1n, half), ctx({ now: NOW + 59_000 }))
+    expect(two.says).toEqual(['fulfil 0', 'fulfil 1', 'invoice.settled'])
+  })
+  it('completes a set that was begun before the invoice expired', () => {
+    const one = receive(invoice({ expiresAt: NOW + 1 }), htlc(0n, half), onion(0n, half))
+    const two = receive(one.record, htlc(1n, half), onion(1n, half), ctx({ now: NOW + 2 }))
+    expect(two.record?.status).toBe('settled')
+  })
+  it('gives an incomplete set back after a minute, and takes a new one', () => {
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half))
+    const before = tickInvoice(one.record!, ctx({ now: NOW + MPP_TIMEOUT_MS - 1 }))
+    expect([before.record === one.record, say(before.effects)]).toEqual([true, ['wake']])
+    const after = tickInvoice(one.record!, ctx({ now: NOW + MPP_TIMEOUT_MS }))
+    expect(say(after.effects)).toEqual(['mpp_timeout 0'])
+    expect(receive(after.record, htlc(1n, AMOUNT), onion(1n, AMOUNT)).record?.status).toBe('settled')
+  })
+  it('fails the whole set when a part names another total', () => {
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half))
+    const two = receive(one.record, htlc(1n, half), onion(1n, half, AMOUNT + 1n))
+    expect(two.says).toEqual(['incorrect_or_unknown_payment_details 1', 'incorrect_or_unknown_payment_details 0'])
+    expect(two.record?.htlcs).toEqual([])
+  })
+  it('lets nobody without the secret spoil a set', () => {
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half))
+    const stranger = onion(1n, half, AMOUNT + 1n, { paymentSecret: new Uint8Array(32) })
+    const two = receive(one.record, htlc(1n, half), stranger)
+    expect([two.record === one.record, two.says]).toEqual([true, ['incorrect_or_unknown_payment_details 1']])
+  })
+  it('does not wait for a set whose first part is about to expire', () => {
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half))
+    const turn = tickInvoice(one.record!, ctx({ blockHeight: HEIGHT + FINAL_DELTA - HOLD_RELEASE_BLOCKS }))
+    expect(say(turn.effects)).toEqual(['mpp_timeout 0'])
+  })
+})
+
+describe('a hold invoice', () => {
+  const accepted = (): InvoiceRecord => receive(hold(), htlc(0n, AMOUNT), onion(0n, AMOUNT)).record!
+  it('holds its payment until it is settled with the preimage', () => {
+    const r = accepted()
+    expect(r.status).toBe('accepted')
+    expect(receive(r, htlc(0n, AMOUNT), onion(0n, AMOUNT)).record).toBe(r)
+    expect(settleInvoice(r, preimageOf(4), NOW)).toMatchObject({ ok: false, error: { code: 'WRONG_PREIMAGE' } })
+    const settled = settleInvoice(r, PREIMAGE, NOW)
+    if (!settled.ok) throw new Error(settled.error.detail)
+    expect(say(settled.value.effects)).toEqual(['fulfil 0', 'invoice.settled'])
+    const again = settleInvoice(settled.value.record, PREIMAGE, NOW)
+    expect(again.ok && [again.value.record === settled.value.record, say(again.value.effects)]).toEqual([
+      true,
+      ['fulfil 0'],
+    ])
+    expect(cancelInvoice(settled.value.record, HEIGHT)).toMatchObject({ ok: false, error: { code: 'ALREADY_SETTLED' } })
+  })
+  it('gives its payment back when it is cancelled', () => {
+    const cancelled = cancelInvoice(accepted(), HEIGHT)
+    if (!cancelled.ok) throw new Error(cancelled.error.detail)
+    expect(say(cancelled.value.effects)).toEqual([REFUSED])
+    expect(receive(cancelled.value.record, htlc(0n, AMOUNT), onion(0n, AMOUNT)).says).toEqual([REFUSED])
+    expect(settleInvoice(cancelled.value.record, PREIMAGE, NOW)).toMatchObject({
+      ok: false,
+      error: { code: 'NOT_ACCEPTED' },
+    })
+  })
+  it('gives its payment back before a channel would have to be closed over it', () => {
+    const r = accepted()
+    const near = HEIGHT + FINAL_DELTA - HOLD_RELEASE_BLOCKS
+    expect(tickInvoice(r, ctx({ blockHeight: near - 1 })).record).toBe(r)
+    const turn = tickInvoice(r, ctx({ blockHeight: near }))
+    expect([turn.record.status, say(turn.effects)]).toEqual(['cancelled', [REFUSED]])
+  })
+  it('cannot be settled before its payment is there', () => {
+    expect(settleInvoice(hold(), PREIMAGE, NOW)).toMatchObject({ ok: false, error: { code: 'NOT_ACCEPTED' } })
+  })
+})
+
+describe('keysend (bLIP 3)', () => {
+  const keysend = { paymentSecret: null, keysendPreimage: PREIMAGE }
+  it('is taken when its preimage fits, and makes a settled record', () => {
+    const turn = receive(undefined, htlc(0n, 77n), onion(0n, 77n, 77n, keysend))
+    expect(turn.says).toEqual(['fulfil 0', 'invoice.settled'])
+    expect(turn.record).toMatchObject({ kind: 'keysend', status: 'settled', preimage: PREIMAGE })
+    expect(receive(turn.record, htlc(0n, 77n), onion(0n, 77n, 77n, keysend)).says).toEqual(['fulfil 0'])
+    expect(receive(turn.record, htlc(1n, 77n), onion(1n, 77n, 77n, keysend)).says).toEqual([
+      'incorrect_or_unknown_payment_details 1',
+    ])
+  })
+  it('is refused when its preimage does not fit, when we take none, and in parts', () => {
+    const wrong = onion(0n, 77n, 77n, { ...keysend, keysendPreimage: preimageOf(4) })
+    const part = onion(0n, 77n, 78n, keysend)
+    for (const [o, c] of [
+      [wrong, ctx()],
+      [onion(0n, 77n, 77n, keysend), ctx({ acceptKeysend: false })],
+      [part, ctx()],
+    ] as const) {
+      const turn = receive(undefined, htlc(0n, 77n), o, c)
+      expect([turn.record, turn.says]).toEqual([undefined, [REFUSED]])
+    }
+  })
+  it('cannot pay an invoice around its secret', () => {
+    expect(receive(invoice(), htlc(0n, AMOUNT), onion(0n, AMOUNT, AMOUNT, keysend)).says).toEqual([REFUSED])
+  })
+})
+
+describe('an invoice after a crash', () => {
+  it('that gave its preimage out for one part takes the others when they come again', () => {
+    const half = AMOUNT / 2n
+    const released = [{ htlc: htlc(0n, half), onion: onion(0n, half), preimage: PREIMAGE }]
+    const recovered = recoverInvoice(invoice(), released, NOW)
+    expect(recovered.record.status).toBe('settled')
+    const other = receive(recovered.record, htlc(1n, half), onion(1n, half))
+    expect(other.says).toEqual(['fulfil 1'])
+    const third = receive(other.record, htlc(2n, half), onion(2n, half))
+    expect(third.says).toEqual(['incorrect_or_unknown_payment_details 2'])
+    expect(recoverInvoice(other.record!, released, NOW).record).toBe(other.record)
+  })
+})
+
+describe('an invoice that nobody pays', () => {
+  it('expires once', () => {
+    const r = invoice()
+    expect(tickInvoice(r, ctx({ now: r.expiresAt - 1 })).record).toBe(r)
+    const turn = tickInvoice(r, ctx({ now: r.expiresAt }))
+    expect([turn.record.status, say(turn.effects)]).toEqual(['expired', ['invoice.expired']])
+    expect(tickInvoice(turn.record, ctx({ now: r.expiresAt })).effects).toEqual([])
+  })
+})
+
+// ---------------------------------------------------------------- any order of events
+
+type Event =
+  | {
+      readonly tag: 'htlc'
+      readonly amount: bigint
+      readonly total: bigint
+      readonly secret: boolean
+      readonly near: boolean
+    }
+  | { readonly tag: 'replay'; readonly n: number }
+  | { readonly tag: 'wait'; readonly ms: number; readonly blocks: number }
+  | { readonly tag: 'settle' | 'cancel' }
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      tag: fc.constant('htlc' as const),
+      amount: fc.constantFrom(1n, 2_500n, 5_000n, 10_000n, 20_000n),
+      total: fc.constantFrom(AMOUNT, AMOUNT, AMOUNT, 9_999n, 12_000n, 20_001n),
+      secret: fc.integer({ min: 0, max: 9 }).map((n) => n > 0),
+      near: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ tag: fc.constant('replay' as const), n: fc.nat(20) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      tag: fc.constant('wait' as const),
+      ms: fc.constantFrom(1000, 30_000, 61_000),
+      blocks: fc.nat(3),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constantFrom<Event>({ tag: 'settle' }, { tag: 'settle' }, { tag: 'cancel' }) },
+)
+
+describe('an HTLC set, whatever comes in whatever order', () => {
+  it('is fulfilled whole or failed whole, never for less than was asked, and no HTLC gets two answers', () => {
+    const ends = new Set<string>()
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(event, { maxLength: 25 }), (isHold, events) => {
+        let record = isHold ? hold() : invoice()
+        const seen: { htlc: IncomingHtlc; onion: FinalOnion }[] = []
+        const answers = new Map<bigint, 'fulfillHtlc' | 'failHtlc'>()
+        let [now, blockHeight] = [NOW, HEIGHT]
+        const apply = (turn: PaymentTurn<InvoiceRecord | undefined>): void => {
+          for (const e of turn.effects) {
+            if (e.tag !== 'command' || (e.command.tag !== 'fulfillHtlc' && e.command.tag !== 'failHtlc')) continue
+            const { id, tag } = e.command
+            expect(answers.get(id) ?? tag).toBe(tag)
+            answers.set(id, tag)
+          }
+          record = turn.record!
+          expect(isDeepStrictEqual(unpack(pack(record)), record)).toBe(true)
+          for (const h of record.htlcs)
+            if (record.status === 'open' || record.status === 'accepted') expect(answers.has(h.id)).toBe(false)
+        }
+        const arrive = (one: { htlc: IncomingHtlc; onion: FinalOnion }): void =>
+          apply(receiveHtlc(record, one.htlc, one.onion, ctx({ now, blockHeight })))
+        const act = (e: Event): void => {
+          if (e.tag === 'htlc') {
+            const id = BigInt(seen.length)
+            const cltvExpiry = blockHeight + FINAL_DELTA - (e.near ? 1 : 0)
+            const more = { outgoingCltvValue: cltvExpiry, ...(!e.secret && { paymentSecret: null }) }
+            seen.push({ htlc: htlc(id, e.amount, { cltvExpiry }), onion: onion(id, e.amount, e.total, more) })
+            arrive(seen.at(-1)!)
+          } else if (e.tag === 'replay') {
+            // Channels replay what has no answer yet, or a fulfilment that they have not carried out; what failed is gone.
+            const one = seen[e.n % (seen.length || 1)]
+            if (one && answers.get(one.htlc.id) !== 'failHtlc') arrive(one)
+          } else if (e.tag === 'wait') {
+            now += e.ms
+            blockHeight += e.blocks
+            apply(tickInvoice(record, ctx({ now, blockHeight })))
+          } else {
+            const done = e.tag === 'settle' ? settleInvoice(record, PREIMAGE, now) : cancelInvoice(record, blockHeight)
+            if (done.ok) apply(done.value)
+          }
+        }
+        for (const e of events) act(e)
+        const fulfilled = seen.filter((x) => answers.get(x.htlc.id) === 'fulfillHtlc')
+        expect(fulfilled.length > 0).toBe(record.status === 'settled')
+        if (record.status === 'settled') {
+          expect(fulfilled.map((x) => x.htlc.id)).toEqual(record.htlcs.map((h) => h.id))
+          const got = fulfilled.reduce((s, x) => s + x.htlc.amountMsat, 0n)
+          expect(got).toBeGreaterThanOrEqual(AMOUNT)
+          for (const x of fulfilled) expect([x.onion.totalMsat <= got, x.onion.paymentSecret]).toEqual([true, SECRET])
+        }
+        now += 4_000_000
+        for (let i = 0; i < 3; i++) act({ tag: 'wait', ms: 61_000, blocks: 30 })
+        for (const x of seen) expect(answers.has(x.htlc.id)).toBe(true)
+        ends.add(record.status)
+      }),
+      { numRuns: 500 },
+    )
+    expect([...ends].sort()).toEqual(['cancelled', 'expired', 'settled'])
+  })
+})
