@@ -87,8 +87,8 @@ function firstToEnd(spawned: readonly Spawned[]): Promise<never> {
   return failed
 }
 
-/** @returns the URL that nodes reach it by */
-async function startChain(directory: string, spawned: Spawned[]): Promise<string> {
+/** An embedded chain in a process of its own. @returns the URL that nodes reach it by */
+export async function startChain(directory: string, spawned: Spawned[]): Promise<string> {
   const dataDir = join(directory, 'chain')
   await mkdir(dataDir)
   const password = toHex(randomBytes(16))
@@ -104,14 +104,15 @@ async function startChain(directory: string, spawned: Spawned[]): Promise<string
   return url.href
 }
 
-interface StartOne {
+export interface StartOne {
   readonly name: string
   readonly directory: string
   readonly chain: string
   readonly spawned: Spawned[]
 }
 
-async function startOne({ name, directory, chain, spawned }: StartOne): Promise<DemoNode> {
+/** A node in a process of its own. */
+export async function startOne({ name, directory, chain, spawned }: StartOne): Promise<DemoNode> {
   const dataDir = join(directory, name)
   await mkdir(dataDir)
   const places = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0']
