@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { encodeTransaction, type Transaction, type TxOutput } from '../../src/bitcoin/transaction.ts'
 import { verifyInput, verifyTransaction } from '../../src/bitcoin/verify.ts'
 import { STANDARD_FLAGS, VERIFY, type VerifyFlag } from '../../src/bitcoin/verifyFlags.ts'
-import { SHAPES, spendOf } from './lightningSpends.ts'
+import { DAMAGES, SHAPES, spendOf } from './lightningSpends.ts'
 
 interface Bitcore {
   readonly Script: ((b: Buffer) => object) & { readonly Interpreter: new () => { verify(...a: unknown[]): boolean } }
@@ -42,33 +42,6 @@ function bitcoreVerdict(tx: Transaction, index: number, prevout: TxOutput): bool
     input.witness.map((w) => Buffer.from(w)),
     Number(prevout.amountSat),
   )
-}
-
-/** One thing gone wrong with a spend; `at` picks where. */
-type Damage = (tx: Transaction, at: number) => Transaction
-const changeWitness = (tx: Transaction, f: (w: Uint8Array[]) => Uint8Array[]): Transaction => ({
-  ...tx,
-  inputs: tx.inputs.map((input, i) => (i === 0 ? { ...input, witness: f([...input.witness]) } : input)),
-})
-const flip = (b: Uint8Array, at: number): Uint8Array => b.map((v, i) => (i === at % b.length ? v ^ (1 << (at % 8)) : v))
-const changeItem = (tx: Transaction, at: number, f: (item: Uint8Array) => Uint8Array): Transaction =>
-  changeWitness(tx, (w) => w.map((item, i) => (i === at % w.length ? f(item) : item)))
-
-const DAMAGES: { readonly [name: string]: Damage } = {
-  'one bit of the witness': (tx, at) => changeItem(tx, at, (item) => flip(item, at >> 4)),
-  'an item dropped': (tx, at) => changeWitness(tx, (w) => w.filter((_, i) => i !== at % w.length)),
-  'an item emptied': (tx, at) => changeItem(tx, at, () => new Uint8Array(0)),
-  'an item set to 1': (tx, at) => changeItem(tx, at, () => Uint8Array.of(1)),
-  'items swapped': (tx, at) =>
-    changeWitness(tx, (w) => w.map((item, i) => w[i === 0 ? at % w.length : i === at % w.length ? 0 : i] ?? item)),
-  'the lock time one lower': (tx) => ({ ...tx, lockTime: Math.max(tx.lockTime - 1, 0) }),
-  'the sequence one lower': (tx) => ({
-    ...tx,
-    inputs: tx.inputs.map((input) => ({ ...input, sequence: Math.max(input.sequence - 1, 0) })),
-  }),
-  'version 1': (tx) => ({ ...tx, version: 1 }),
-  'an output less': (tx) => ({ ...tx, outputs: tx.outputs.slice(0, 1) }),
-  'outputs swapped': (tx) => ({ ...tx, outputs: [...tx.outputs].reverse() }),
 }
 
 describe('the script interpreter beside an independent one, on what Lightning spends', () => {

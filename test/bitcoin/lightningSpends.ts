@@ -1,5 +1,5 @@
 import { fromHex } from '../../src/base/bytes.ts'
-import { type Txid, txid } from '../../src/base/ids.ts'
+import { type Outpoint, txid } from '../../src/base/ids.ts'
 import type { Sat } from '../../src/base/units.ts'
 import { OP } from '../../src/bitcoin/opcodes.ts'
 import {
@@ -127,17 +127,26 @@ export const SHAPES: readonly SpendShape[] = [
 
 export const PREVOUT_SAT = 100_000n as Sat
 
+/** What spendOf spends: the output of the shape, and one beside it. */
+export const prevoutsOf = (s: SpendShape): [TxOutput, TxOutput] => [
+  { amountSat: PREVOUT_SAT, scriptPubKey: p2wsh(s.script) },
+  { amountSat: PREVOUT_SAT, scriptPubKey: p2wpkhOfKey(key(LOCAL)) },
+]
+
+const SOMEWHERE: readonly [Outpoint, Outpoint] = [
+  { txid: txid('aa'.repeat(32)), index: 0 },
+  { txid: txid('bb'.repeat(32)), index: 0 },
+]
+
 /** A transaction that spends a P2WSH output the way the shape says, beside an input and two outputs of no matter. */
-export function spendOf(s: SpendShape): { tx: Transaction; prevouts: TxOutput[] } {
-  const prevout: TxOutput = { amountSat: PREVOUT_SAT, scriptPubKey: p2wsh(s.script) }
-  const other: TxOutput = { amountSat: PREVOUT_SAT, scriptPubKey: p2wpkhOfKey(key(LOCAL)) }
-  const input = { index: 0, scriptSig: NONE, witness: [] }
+export function spendOf(s: SpendShape, [first, second] = SOMEWHERE): { tx: Transaction; prevouts: TxOutput[] } {
+  const input = { scriptSig: NONE, witness: [] }
   const tx: Transaction = {
     version: 2,
     lockTime: s.lockTime,
     inputs: [
-      { ...input, txid: txid('aa'.repeat(32)), sequence: s.sequence },
-      { ...input, txid: 'bb'.repeat(32) as Txid, sequence: 0xfffffffd },
+      { ...input, ...first, sequence: s.sequence },
+      { ...input, ...second, sequence: 0xfffffffd },
     ],
     outputs: [
       { amountSat: 60_000n as Sat, scriptPubKey: p2wsh(TO_LOCAL) },
@@ -151,7 +160,34 @@ export function spendOf(s: SpendShape): { tx: Transaction; prevouts: TxOutput[] 
         crypto.ecdsaSign(sighashV0(tx, { index, scriptCode, amountSat: PREVOUT_SAT }, type), secretKey),
         type,
       )
-  const first = withWitness(tx, 0, [...s.witness(signer(0, s.script)), s.script])
-  const second = signer(1, p2wpkhScriptCode(crypto.hash160(key(LOCAL))))(LOCAL)
-  return { tx: withWitness(first, 1, [second, key(LOCAL)]), prevouts: [prevout, other] }
+  const withFirst = withWitness(tx, 0, [...s.witness(signer(0, s.script)), s.script])
+  const signature = signer(1, p2wpkhScriptCode(crypto.hash160(key(LOCAL))))(LOCAL)
+  return { tx: withWitness(withFirst, 1, [signature, key(LOCAL)]), prevouts: prevoutsOf(s) }
+}
+
+/** One thing gone wrong with a spend; `at` picks where. */
+export type Damage = (tx: Transaction, at: number) => Transaction
+const changeWitness = (tx: Transaction, f: (w: Uint8Array[]) => Uint8Array[]): Transaction => ({
+  ...tx,
+  inputs: tx.inputs.map((input, i) => (i === 0 ? { ...input, witness: f([...input.witness]) } : input)),
+})
+const flip = (b: Uint8Array, at: number): Uint8Array => b.map((v, i) => (i === at % b.length ? v ^ (1 << (at % 8)) : v))
+const changeItem = (tx: Transaction, at: number, f: (item: Uint8Array) => Uint8Array): Transaction =>
+  changeWitness(tx, (w) => w.map((item, i) => (i === at % w.length ? f(item) : item)))
+
+export const DAMAGES: { readonly [name: string]: Damage } = {
+  'one bit of the witness': (tx, at) => changeItem(tx, at, (item) => flip(item, at >> 4)),
+  'an item dropped': (tx, at) => changeWitness(tx, (w) => w.filter((_, i) => i !== at % w.length)),
+  'an item emptied': (tx, at) => changeItem(tx, at, () => new Uint8Array(0)),
+  'an item set to 1': (tx, at) => changeItem(tx, at, () => Uint8Array.of(1)),
+  'items swapped': (tx, at) =>
+    changeWitness(tx, (w) => w.map((item, i) => w[i === 0 ? at % w.length : i === at % w.length ? 0 : i] ?? item)),
+  'the lock time one lower': (tx) => ({ ...tx, lockTime: Math.max(tx.lockTime - 1, 0) }),
+  'the sequence one lower': (tx) => ({
+    ...tx,
+    inputs: tx.inputs.map((input) => ({ ...input, sequence: Math.max(input.sequence - 1, 0) })),
+  }),
+  'version 1': (tx) => ({ ...tx, version: 1 }),
+  'an output less': (tx) => ({ ...tx, outputs: tx.outputs.slice(0, 1) }),
+  'outputs swapped': (tx) => ({ ...tx, outputs: [...tx.outputs].reverse() }),
 }

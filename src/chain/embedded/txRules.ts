@@ -1,5 +1,5 @@
 import { toHex } from '../../base/bytes.ts'
-import { outpointKey } from '../../base/ids.ts'
+import { outpointKey, txidFromBytes } from '../../base/ids.ts'
 import { MAX_SAT, type Sat } from '../../base/units.ts'
 import { SCRIPT_ERRORS } from '../../bitcoin/scriptError.ts'
 import { type Transaction, txidOf, wtxidBytes } from '../../bitcoin/transaction.ts'
@@ -76,7 +76,8 @@ export class ScriptCache {
     )
     if (!result.ok) {
       const spent = tx.inputs[result.inputIndex ?? 0]!
-      const where = `input ${result.inputIndex} of ${txidOf(tx)}, spending ${outpointKey(spent)}`
+      const wtxid = txidFromBytes(wtxidBytes(tx))
+      const where = `input ${result.inputIndex} of ${txidOf(tx)} (wtxid ${wtxid}), spending ${outpointKey(spent)}`
       return reject(`${word}-script-verify-flag-failed (${SCRIPT_ERRORS[result.error]})`, where)
     }
     this.remember(tx, flags)

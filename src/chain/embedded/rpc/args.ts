@@ -67,9 +67,8 @@ export class Args {
     return typeof value === 'boolean' ? Number(value) : this.integer(at, otherwise)
   }
 
-  /** 64 hex characters, lower-cased. */
-  hash(at: number): string {
-    const name = this.#names[at]
+  /** 64 hex characters, lower-cased. @param name in complaints */
+  hash(at: number, name = this.#names[at]): string {
     const value = this.string(at)
     if (value.length !== 64) {
       const what = `${name} must be of length 64 (not ${value.length}, for '${value.slice(0, 80)}')`

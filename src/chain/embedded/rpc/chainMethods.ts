@@ -168,7 +168,6 @@ export const CHAIN_METHODS: Methods = {
   getblockchaininfo: { params: [], run: (_, { chain }) => blockchainInfo(chain) },
   getbestblockhash: { params: [], run: (_, { chain }) => chain.state.tip.hash },
   getblockcount: { params: [], run: (_, { chain }) => chain.state.height },
-  getdifficulty: { params: [], run: (_, { chain }) => targetJson(chain.state.tip.block.header.bits).difficulty },
   getchaintips: { params: [], run: (_, { chain }) => chainTips(chain) },
   getblockhash: {
     params: ['height'],
@@ -189,7 +188,7 @@ export const CHAIN_METHODS: Methods = {
   getblockheader: {
     params: ['blockhash', 'verbose'],
     run(args, { chain }) {
-      const node = nodeAt(chain, args.hash(0))
+      const node = nodeAt(chain, args.hash(0, 'hash'))
       return args.boolean(1, true) ? headerJson(chain, node) : headerHex(node)
     },
   },
