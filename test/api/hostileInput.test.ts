@@ -167,7 +167,7 @@ describe('hostile input', () => {
         } as Record<string, string>)
         await expectTyped(api, answer)
       }),
-      { numRuns: 3_000 },
+      { numRuns: 2_000 },
     )
   })
 

@@ -1,0 +1,239 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { startApi } from '../../src/api/start.ts'
+import { main } from '../../src/cli/program.ts'
+import { ServiceError } from '../../src/node/errors.ts'
+import { FakeNode, NODE_ID, PEER_ID } from '../api/fakeNode.ts'
+
+let dataDir: string
+let node: FakeNode
+let api: Awaited<ReturnType<typeof startApi>>
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'fulmen-cli-'))
+  node = new FakeNode()
+  api = await startApi(node, { host: '127.0.0.1', port: 0, dataDir })
+  await writeFile(join(dataDir, 'api.url'), `${api.url}\n`)
+})
+afterAll(async () => {
+  await api.stop()
+  await rm(dataDir, { recursive: true })
+})
+
+const written = { out: '', err: '' }
+beforeEach(() => {
+  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+  Object.assign(written, { out: '', err: '' })
+  const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
+    written[stream] += String(text)
+    return true
+  }
+  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
+  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err') as never)
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  process.exitCode = undefined
+  node.beforeAct = async () => {}
+})
+
+/** Runs a command line against the node. */
+async function fulmen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  Object.assign(written, { out: '', err: '' })
+  process.exitCode = undefined
+  const code = await main(['--data-dir', dataDir, ...args])
+  return { code, ...written }
+}
+const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
+
+describe('fulmen', () => {
+  it('finds address and key in the data directory', async () => {
+    expect((await fulmen('info')).out).toContain(`nodeId         ${NODE_ID}`)
+    expect(await json('info')).toMatchObject({ nodeId: NODE_ID, blockHeight: 100 })
+  })
+
+  it('takes address and key from flags and environment instead', async () => {
+    const key = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
+    expect(await main(['--url', api.url, '--key', key, '--data-dir', '/nowhere', 'balance', '--json'])).toBe(0)
+    vi.stubEnv('FULMEN_URL', api.url)
+    vi.stubEnv('FULMEN_KEY', key)
+    vi.stubEnv('FULMEN_DATA_DIR', '/nowhere')
+    expect(await main(['balance', '--json'])).toBe(0)
+  })
+
+  it('opens, lists, changes and closes a channel', async () => {
+    const channel = await json(
+      'channel',
+      'open',
+      PEER_ID,
+      '1_000_000',
+      '--push-msat',
+      '5',
+      '--feerate',
+      '1.5',
+      '--announce',
+    )
+    expect(channel).toMatchObject({ peer: PEER_ID, capacitySat: 1_000_000, remoteMsat: 5, announced: true })
+    expect((await fulmen('channel', 'list')).out).toMatch(new RegExp(`${channel.id}.*normal.*yes.*1,000,000`))
+    expect((await fulmen('channel', 'show', channel.id)).out).toContain('capacitySat')
+    expect((await fulmen('channel', 'policy', channel.id, '--fee-base-msat', '0')).out).toMatch(/feeBaseMsat +0/)
+    expect((await fulmen('channel', 'close', channel.id)).out).toContain('shutdown')
+  })
+
+  it('creates an invoice, whose text alone is printed', async () => {
+    expect((await fulmen('invoice', 'create', '5000', '--description', 'tea')).out).toBe('lnbcrt1fake\n')
+    const [newest] = (await json('invoice', 'list')).items
+    expect(newest).toMatchObject({ amountMsat: 5_000, description: 'tea' })
+    expect((await fulmen('invoice', 'show', newest.paymentHash)).out).toContain('tea')
+    expect((await fulmen('invoice', 'cancel', newest.paymentHash)).out).toContain('cancelled')
+  })
+
+  it('pays: 0 and the preimage when it succeeded, 1 and the reason when it failed', async () => {
+    const paid = await fulmen('pay', 'lnbcrt1fake')
+    expect(paid).toMatchObject({ code: 0, out: expect.stringMatching(/^paid 1000 msat to .*\npreimage 77/) })
+    node.paymentStatus = 'failed'
+    const failed = await fulmen('pay', PEER_ID, '--amount-msat', '7')
+    expect(failed).toMatchObject({ code: 1, out: expect.stringMatching(/^failed: /) })
+    node.paymentStatus = 'succeeded'
+    expect((await fulmen('payment', 'list')).out).toContain('succeeded')
+  })
+
+  it('acts once for one --idempotency-key', async () => {
+    const before = node.paymentViews.size
+    const args = ['pay', PEER_ID, '--amount-msat', '9', '--idempotency-key', 'same']
+    expect(await json(...args)).toEqual(await json(...args))
+    expect(node.paymentViews.size).toBe(before + 1)
+  })
+
+  it('shows wallet, chain, graph and peers, and sends and mines', async () => {
+    const { address } = await json('wallet', 'address')
+    expect((await fulmen('wallet', 'send', address, '1000')).out).toContain('-1,000')
+    expect((await fulmen('wallet', 'transactions')).out).toContain('-1,000')
+    expect((await fulmen('wallet', 'utxos')).out).toContain('1111')
+    expect((await fulmen('wallet', 'show')).out).toContain('confirmedSat')
+    expect((await fulmen('chain', 'info')).out).toContain('height   100')
+    expect((await fulmen('chain', 'block', '100')).out).toContain('txids')
+    expect((await fulmen('chain', 'fees')).out).toContain('1.5')
+    expect((await fulmen('chain', 'mine', '3')).out.trim().split('\n')).toHaveLength(3)
+    expect((await fulmen('graph', 'channels')).out).toContain('100x1x0')
+    expect((await fulmen('graph', 'route', PEER_ID, '5')).out).toContain('fee 0 msat')
+    expect((await fulmen('peer', 'connect', `${PEER_ID}@127.0.0.1:1`)).out).toContain(PEER_ID)
+    expect((await fulmen('peer', 'disconnect', PEER_ID)).code).toBe(0)
+  })
+
+  it('writes the backup, readable by its owner alone', async () => {
+    const out = join(dataDir, 'channels.backup')
+    expect((await fulmen('backup', '--out', out)).code).toBe(0)
+    expect([...(await readFile(out))]).toEqual([1, 2, 3])
+    expect((await stat(out)).mode & 0o777).toBe(0o600)
+  })
+
+  it('masks secrets in the configuration that it prints', async () => {
+    const { out } = await fulmen('config', '--chain', 'http://u:secret@127.0.0.1:1')
+    expect(out).toMatch(/chain +http:\/\/u:•••@127.0.0.1:1 +--chain/)
+    expect(await json('config')).toContainEqual({
+      name: 'network',
+      value: 'regtest',
+      source: 'default',
+      from: 'default',
+    })
+  })
+})
+
+describe('exit codes', () => {
+  it('1 when the node refuses, with its words and the code', async () => {
+    node.beforeAct = async () => {
+      throw new ServiceError('NO_ROUTE', 'Open a channel first.')
+    }
+    expect(await fulmen('pay', 'lnbcrt1fake')).toMatchObject({
+      code: 1,
+      err: 'fulmen: Open a channel first. [NO_ROUTE]\n',
+      out: '',
+    })
+  })
+
+  it.each([
+    [['nonsense'], /unknown command/],
+    [['channel', 'open', PEER_ID], /missing required argument/],
+    [['channel', 'open', PEER_ID, 'many'], /whole number/],
+    [['pay', 'x', '--max-fee-msat', '-1'], /whole number/],
+    [['channel', 'list', '--colour', 'red'], /unknown option/],
+    [['config', '--network', 'bitcoin'], /bitcoin is refused/],
+    [['start', '--network', 'bitcoin'], /bitcoin is refused/],
+  ])('2 when the command line or the configuration is wrong: %j', async (args, message) => {
+    expect(await fulmen(...args)).toMatchObject({ code: 2, err: expect.stringMatching(message) })
+  })
+
+  it('2 without a key, 3 when nothing answers', async () => {
+    vi.stubEnv('FULMEN_KEY', undefined)
+    expect(await main(['--data-dir', '/nowhere', 'info'])).toBe(2)
+    expect(written.err).toContain('there is no key at /nowhere/admin.key')
+    expect(await main(['--url', 'http://127.0.0.1:1', '--key', 'x', 'chain', 'mine'])).toBe(3)
+    expect(written.err).toContain('http://127.0.0.1:1 does not answer')
+  })
+
+  it('0 for help and version', async () => {
+    expect(await fulmen('--help')).toMatchObject({ code: 0, out: expect.stringContaining('channel') })
+    expect(await fulmen('help', 'pay')).toMatchObject({ code: 0, out: expect.stringContaining('--max-fee-msat') })
+    expect(await fulmen('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+    expect(await fulmen('start', '--help')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('--api-without-tls'),
+    })
+  })
+})
+
+describe('fulmen seed', () => {
+  const WORDS = `${'abandon '.repeat(23)}art`
+  const seedFolder = async () => mkdtemp(join(tmpdir(), 'fulmen-seed-'))
+  const withInput = async (text: string, ...args: string[]) => {
+    const { Readable } = await import('node:stream')
+    const input = vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([Buffer.from(text)]) as never)
+    try {
+      return await fulmen(...args)
+    } finally {
+      input.mockRestore()
+    }
+  }
+
+  it('restores words, shows them, encrypts them, and refuses to overwrite', async () => {
+    const dir = await seedFolder()
+    const passphrase = join(dir, 'p')
+    await writeFile(passphrase, 'correct horse\n')
+    const at = ['--data-dir', dir]
+    expect(await withInput(`  ${WORDS.toUpperCase()}\n`, ...at, 'seed', 'restore')).toMatchObject({ code: 0 })
+    expect((await fulmen(...at, 'seed', 'show')).out).toBe(`${WORDS}\n`)
+    expect(await withInput(WORDS, ...at, 'seed', 'restore')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('already'),
+    })
+
+    expect(await fulmen(...at, 'seed', 'passphrase')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--new-passphrase-file'),
+    })
+    expect((await fulmen(...at, 'seed', 'passphrase', '--new-passphrase-file', passphrase)).code).toBe(0)
+    expect(await readFile(join(dir, 'seed'), 'utf8')).not.toContain('abandon')
+    expect(await fulmen(...at, 'seed', 'show')).toMatchObject({ code: 1, err: expect.stringContaining('SEED_LOCKED') })
+    expect((await fulmen(...at, 'seed', 'show', '--passphrase-file', passphrase)).out).toBe(`${WORDS}\n`)
+    expect((await fulmen(...at, 'seed', 'passphrase', '--passphrase-file', passphrase, '--remove')).code).toBe(0)
+    expect((await fulmen(...at, 'seed', 'show')).out).toBe(`${WORDS}\n`)
+    await rm(dir, { recursive: true })
+  })
+
+  it('refuses words that are none, and says where a seed is missing', async () => {
+    const dir = await seedFolder()
+    const at = ['--data-dir', dir]
+    expect(await withInput('abandon abandon', ...at, 'seed', 'restore')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('2 words'),
+    })
+    expect(await fulmen(...at, 'seed', 'show')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no seed at'),
+    })
+    await rm(dir, { recursive: true })
+  })
+})

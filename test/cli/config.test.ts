@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type ConfigInputs, dataDirOf, resolveConfig } from '../../src/node/config.ts'
+import { CONFIG_OPTIONS, type OptionName } from '../../src/node/configOptions.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'fulmen-config-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let files = 0
+const fileWith = (text: string): string => {
+  const path = join(folder, `${++files}.toml`)
+  writeFileSync(path, text)
+  return path
+}
+const configOf = (inputs: Partial<ConfigInputs>) => resolveConfig({ flags: {}, env: {}, ...inputs })
+const sourceOf = (inputs: Partial<ConfigInputs>, name: OptionName) =>
+  configOf(inputs).entries.find((e) => e.name === name)
+
+describe('configuration', () => {
+  it('has defaults that keep to this machine', () => {
+    const { config, warnings } = configOf({ flags: { 'data-dir': folder } })
+    expect(config).toEqual({
+      dataDir: folder,
+      network: 'regtest',
+      chain: { kind: 'embedded' },
+      mineEverySeconds: 0,
+      api: { host: '127.0.0.1', port: 9737 },
+      apiHosts: [],
+      listen: { host: '127.0.0.1', port: 9735 },
+      announce: [],
+      alias: 'fulmen',
+      passphraseFile: null,
+      logLevel: 'info',
+    })
+    expect(warnings).toEqual([])
+  })
+
+  it('takes a flag over the environment over the file over the default, and says which it was', () => {
+    const file = fileWith('alias = "file"\n')
+    const env = { FULMEN_ALIAS: 'env' }
+    const flags = { alias: 'flag' }
+    expect(sourceOf({}, 'alias')).toMatchObject({ value: 'fulmen', source: 'default' })
+    expect(sourceOf({ file }, 'alias')).toMatchObject({ value: 'file', source: 'file', from: file })
+    expect(sourceOf({ file, env }, 'alias')).toMatchObject({
+      value: 'env',
+      source: 'environment',
+      from: 'FULMEN_ALIAS',
+    })
+    expect(sourceOf({ file, env, flags }, 'alias')).toMatchObject({ value: 'flag', source: 'flag', from: '--alias' })
+    expect(configOf({ file, env, flags }).config.alias).toBe('flag')
+  })
+
+  it('every option can be given in each of the three ways', () => {
+    const values: Record<OptionName, string> = {
+      'data-dir': folder,
+      network: 'signet',
+      chain: 'http://u:p@127.0.0.1:38332',
+      'mine-every': '0',
+      api: '127.0.0.1:1',
+      'api-without-tls': 'true',
+      'api-hosts': 'a,b',
+      listen: 'none',
+      announce: 'example.org:9735',
+      alias: 'x',
+      'passphrase-file': '/p',
+      'log-level': 'debug',
+    }
+    const env = Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [`FULMEN_${name.toUpperCase().replaceAll('-', '_')}`, value]),
+    )
+    const file = fileWith(
+      Object.entries(values)
+        .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
+        .join('\n'),
+    )
+    const expected = configOf({ flags: values }).config
+    expect(expected).toMatchObject({ network: 'signet', listen: null, apiHosts: ['a', 'b'], logLevel: 'debug' })
+    expect(configOf({ env }).config).toEqual(expected)
+    expect(configOf({ file }).config).toEqual(expected)
+    expect(Object.keys(values).sort()).toEqual(Object.keys(CONFIG_OPTIONS).sort())
+  })
+
+  it('the file may hold numbers, switches and lists of its own types', () => {
+    const file = fileWith(
+      'mine-every = 5\napi-without-tls = true\napi = "0.0.0.0:9737"\napi-hosts = ["alice", "bob"]\n',
+    )
+    expect(configOf({ file }).config).toMatchObject({
+      mineEverySeconds: 5,
+      apiHosts: ['alice', 'bob'],
+      api: { host: '0.0.0.0' },
+    })
+  })
+
+  it('finds fulmen.toml in the data directory, wherever that was said', () => {
+    writeFileSync(join(folder, 'fulmen.toml'), 'alias = "found"\n')
+    expect(configOf({ flags: { 'data-dir': folder } }).config.alias).toBe('found')
+    expect(configOf({ env: { FULMEN_DATA_DIR: folder } }).config.alias).toBe('found')
+    writeFileSync(join(folder, 'fulmen.toml'), 'data-dir = "/elsewhere"\n')
+    expect(() => configOf({ flags: { 'data-dir': folder } })).toThrow(/data-dir is what this file was found by/)
+    rmSync(join(folder, 'fulmen.toml'))
+    expect(() => configOf({ file: join(folder, 'missing.toml') })).toThrow(/missing.toml: cannot be read/)
+    expect(() => configOf({ env: { FULMEN_CONFIG: join(folder, 'missing.toml') } })).toThrow(
+      /missing.toml: cannot be read/,
+    )
+  })
+
+  it('makes paths absolute, and ~ the home directory', () => {
+    expect(dataDirOf(undefined, {})).toBe(join(homedir(), '.fulmen'))
+    expect(dataDirOf('~', {})).toBe(homedir())
+    expect(dataDirOf('x/~y', {})).toBe(resolve('x/~y'))
+    expect(dataDirOf(undefined, { FULMEN_DATA_DIR: '/d' })).toBe('/d')
+    expect(dataDirOf('/f', { FULMEN_DATA_DIR: '/d' })).toBe('/f')
+    expect(configOf({ flags: { 'passphrase-file': 'p' } }).config.passphraseFile).toBe(resolve('p'))
+  })
+
+  it('masks the password of the Bitcoin node where it shows the configuration, not where it uses it', () => {
+    const url = 'http://user:pa:ss@word@127.0.0.1:18443'
+    const { config, entries } = configOf({ env: { FULMEN_CHAIN: url } })
+    expect(config.chain).toEqual({ kind: 'bitcoind', url })
+    expect(JSON.stringify(entries)).not.toMatch(/pa:ss|word/)
+    expect(entries.find((e) => e.name === 'chain')?.value).toBe('http://user:•••@127.0.0.1:18443')
+  })
+
+  it('warns of variables that are no option, of test networks and of an API that others can reach', () => {
+    expect(configOf({ env: { FULMEN_PASSPHRASE: 'x', FULMEN_KEY: 'y', PATH: 'z' } }).warnings).toEqual([
+      'FULMEN_PASSPHRASE in the environment is not an option of fulmen and is ignored',
+    ])
+    const remote = { network: 'signet', chain: 'http://u:p@h:1', api: '0.0.0.0:1', 'api-without-tls': true }
+    expect(configOf({ flags: remote }).warnings).toEqual([
+      expect.stringMatching(/^signet/),
+      expect.stringMatching(/0\.0\.0\.0 without TLS/),
+    ])
+  })
+
+  it('an empty variable is as if it were not there', () => {
+    expect(configOf({ env: { FULMEN_NETWORK: '', FULMEN_ALIAS: '' } }).config).toMatchObject({
+      network: 'regtest',
+      alias: 'fulmen',
+    })
+  })
+})
+
+describe('a configuration that cannot be used is refused with a ConfigError that names option and source', () => {
+  it.each([
+    [{ network: 'bitcoin' }, /^network \(--network\): bitcoin is refused: .* use regtest, signet or testnet/],
+    [{ network: 'mainnet' }, /bitcoin is refused/],
+    [{ network: 'litecoin' }, /there is no network "litecoin"/],
+    [{ chain: 'ftp://u:p@h:1' }, /expected "embedded" or http/],
+    [{ chain: 'http://127.0.0.1:18443' }, /needs its RPC user and password/],
+    [{ network: 'signet' }, /the embedded chain is regtest/],
+    [{ chain: 'http://u:p@h:1', 'mine-every': '5' }, /only the embedded chain is mined/],
+    [{ 'mine-every': '1.5' }, /expected whole seconds/],
+    [{ 'mine-every': '' }, /expected whole seconds/],
+    [{ api: '127.0.0.1' }, /expected host:port/],
+    [{ api: '127.0.0.1:65536' }, /expected host:port/],
+    [{ api: '::1:80' }, /IPv6 in brackets/],
+    [{ api: '0.0.0.0:9737' }, /--api-without-tls/],
+    [{ api: '[::]:9737' }, /--api-without-tls/],
+    [{ api: 'example.org:9737' }, /--api-without-tls/],
+    [{ listen: 'nowhere' }, /expected host:port/],
+    [{ announce: 'a:1,b' }, /expected host:port/],
+    [{ alias: 'é'.repeat(17) }, /at most 32 bytes of UTF-8, this one has 34/],
+    [{ alias: 'a\u0007' }, /no control characters/],
+    [{ 'log-level': 'loud' }, /expected one of silent/],
+    [{ 'passphrase-file': '' }, /expected a path/],
+  ])('%o', (flags, message) => {
+    expect(() => configOf({ flags: { ...flags } as Record<string, string> })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    )
+    expect(() => configOf({ flags: { ...flags } as Record<string, string> })).toThrow(message)
+  })
+
+  it.each([
+    ['not toml =', /\.toml: /],
+    ['aliass = "x"', /there is no option "aliass"; there are data-dir, /],
+    ['alias = { a = 1 }', /alias: expected text/],
+    ['network = "bitcoin"', /^network \(.*\.toml\): bitcoin is refused/],
+  ])('file: %s', (text, message) => {
+    expect(() => configOf({ file: fileWith(text) })).toThrow(message)
+  })
+
+  it('environment', () => {
+    expect(() => configOf({ env: { FULMEN_API_WITHOUT_TLS: 'yes' } })).toThrow(
+      'api-without-tls (FULMEN_API_WITHOUT_TLS): expected true or false, got "yes"',
+    )
+  })
+
+  it('loopback in any spelling needs no permission', () => {
+    for (const api of ['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1'])
+      expect(configOf({ flags: { api } }).warnings).toEqual([])
+  })
+})
