@@ -166,6 +166,6 @@ function matchBlock(index: WatchIndex, block: ChainBlock, emit: (owner: string, 
     const txid = txids[txIndex]!
     const owners = index.confirmations.get(txid)
     if (!owners) continue
-    for (const owner of owners) emit(owner, { tag: 'confirmed', txid, height, txIndex })
+    for (const owner of owners) emit(owner, { tag: 'confirmed', txid, tx, height, txIndex })
   }
 }

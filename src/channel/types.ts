@@ -109,7 +109,13 @@ export type ChannelInput =
 /** What the watcher reports of the things that `watches(state)` names. Height is the block's. */
 export type ChainEvent =
   | { readonly tag: 'block'; readonly height: number }
-  | { readonly tag: 'confirmed'; readonly txid: Txid; readonly height: number; readonly txIndex: number }
+  | {
+      readonly tag: 'confirmed'
+      readonly txid: Txid
+      readonly tx: Transaction
+      readonly height: number
+      readonly txIndex: number
+    }
   | { readonly tag: 'spent'; readonly outpoint: Outpoint; readonly tx: Transaction; readonly height: number }
   /** Blocks above `height` are undone; whatever confirmed in them is reported again if it confirms again. */
   | { readonly tag: 'reorg'; readonly height: number }

@@ -91,14 +91,15 @@ export class Dispatch {
   }
 
   #opened(link: Link, open: MessageNamed<'open_channel'>, scope: TurnScope): void {
-    const { channels, peers, storageLow } = this.#options.parts()
+    const parts = this.#options.parts()
+    const { channels, peers } = parts
     const pending = channels.all().filter((c) => c.state.tag.startsWith('await-'))
     const ofPeer = pending.filter((c) => c.meta.peer === link.nodeId).length
     const session = peers.session(link.nodeId)
     const refusal =
       ofPeer >= MAX_PENDING_PER_PEER
         ? `you have ${ofPeer} channels waiting to be opened: let them confirm first`
-        : pending.length >= MAX_PENDING || storageLow()
+        : pending.length >= MAX_PENDING || parts.storageLow()
           ? 'this node cannot take more channels at the moment'
           : channels.ofPeerById(link.nodeId, open.temporaryChannelId)
             ? 'this temporary_channel_id is in use'

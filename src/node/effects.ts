@@ -104,14 +104,15 @@ export class Effects {
   }
 
   #broadcast(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
-    const { wallet, broadcast } = this.#options.parts()
+    const parts = this.#options.parts()
+    const { wallet } = parts
     const tx = effect.addFees === undefined ? effect.tx : this.#withFees(entry, effect, effect.addFees)
     if (!tx) return
     if (effect.purpose === 'funding') {
       wallet.sent(tx, { label: `open channel ${entry.meta.localId}` })
       wallet.release(fundingOwner(entry))
     }
-    scope.after(() => void broadcast(tx, effect.purpose).catch(() => {}))
+    scope.after(() => void parts.broadcast(tx, effect.purpose).catch(() => {}))
   }
 
   /** A zero-fee HTLC transaction with the wallet's inputs; the one that was made before as long as it can still confirm. */

@@ -45,9 +45,9 @@ describe('the watcher', () => {
     const block = chain.extend([other, spend])
     expect(connect(w, block)).toEqual({
       alice: [
-        { tag: 'confirmed', txid: txidOf(other), height: 1, txIndex: 0 },
+        { tag: 'confirmed', txid: txidOf(other), tx: other, height: 1, txIndex: 0 },
         { tag: 'spent', outpoint: outpoint(2), tx: spend, height: 1 },
-        { tag: 'confirmed', txid: txidOf(spend), height: 1, txIndex: 1 },
+        { tag: 'confirmed', txid: txidOf(spend), tx: spend, height: 1, txIndex: 1 },
         { tag: 'block', height: 1 },
       ],
       bob: [
@@ -88,7 +88,7 @@ describe('the watcher', () => {
     expect(events).toEqual([])
     expect(rescan).toEqual({ owner: 'alice', watches: [onConfirmation(spend)], fromHeight: 1, toHeight: 8 })
     expect(rescanBlock(rescan!.watches, blocks[0]!)).toEqual([
-      { tag: 'confirmed', txid: txidOf(spend), height: 1, txIndex: 0 },
+      { tag: 'confirmed', txid: txidOf(spend), tx: spend, height: 1, txIndex: 0 },
     ])
     expect(setWatches(w, 'bob', [onConfirmation(spend)]).rescan).toBeNull()
     expect(setWatches(w, 'carol', [onConfirmation(spend)], 9).rescan).toBeNull()
@@ -237,7 +237,7 @@ describe('random chains', () => {
             b.transactions.forEach((t, txIndex) => {
               for (const w of owner.watching.values()) {
                 if (w.tag === 'confirmation' && w.txid === txidOf(t)) {
-                  expected.set(w.txid, { tag: 'confirmed', txid: w.txid, height: b.height, txIndex })
+                  expected.set(w.txid, { tag: 'confirmed', txid: w.txid, tx: b.transactions[txIndex]!, height: b.height, txIndex })
                 }
                 if (w.tag === 'spend' && t.inputs.some((i) => outpointKey(i) === outpointKey(w.outpoint))) {
                   expected.set(outpointKey(w.outpoint), { tag: 'spent', outpoint: w.outpoint, tx: t, height: b.height })

@@ -365,7 +365,8 @@ export class World {
 
   /** Until nothing moves any more. */
   settle(): this {
-    for (let moved = true; moved; ) {
+    for (let moved = true, messages = 0; moved; messages++) {
+      if (messages > 10_000) throw new Error('the two sides never come to rest')
       this.fund()
       moved = this.deliver('alice') || this.deliver('bob')
     }
@@ -412,7 +413,7 @@ export class World {
       side.ctx = { ...side.ctx, blockHeight: height }
       const events: ChainEvent[] = []
       fresh.forEach((tx, i) => {
-        events.push({ tag: 'confirmed', txid: txidOf(tx), height, txIndex: i + 1 })
+        events.push({ tag: 'confirmed', txid: txidOf(tx), tx, height, txIndex: i + 1 })
         for (const { txid, index } of tx.inputs) events.push({ tag: 'spent', outpoint: { txid, index }, tx, height })
       })
       events.push({ tag: 'block', height })

@@ -1,7 +1,8 @@
-import { printable } from '../../base/bytes.ts'
+import { equalBytes, printable } from '../../base/bytes.ts'
 import type { ShortChannelId } from '../../base/ids.ts'
 import { outpointKey, shortChannelId } from '../../base/ids.ts'
-import { obscuringFactorOf } from '../commitments.ts'
+import type { Transaction } from '../../bitcoin/transaction.ts'
+import { fundingScriptOf, obscuringFactorOf } from '../commitments.ts'
 import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
@@ -159,6 +160,7 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
     case 'confirmed': {
       const known = channel.funding.confirmed !== null
       if (known || event.txid !== commitment.funding.txid) return turn(state)
+      if (!isFunding(channel, event.tx)) return notFunded(state, 'the announced transaction does not fund the channel')
       const confirmed = { height: event.height, txIndex: event.txIndex }
       return turn(withChannel(state, { ...channel, funding: { ...channel.funding, confirmed } }))
     }
@@ -177,8 +179,24 @@ function neverFunded(state: FundedState, height: number): Turn | null {
   const { params, funding } = state.channel
   const waits = state.tag === 'await-ready' && !params.isOpener && funding.confirmed === null
   if (!waits || height <= params.openedAt + FUNDING_TIMEOUT) return null
-  const reason = `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
+  return notFunded(state, `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`)
+}
+
+/**
+ * Whether the transaction that the opener named really pays the capacity to both keys: without this look, a peer could have us
+ * forward money over a channel that does not exist.
+ * @source BOLT 2 §the-funding_created-message, §the-channel_ready-message
+ */
+function isFunding({ params, commitments }: Channel, tx: Transaction): boolean {
+  const { funding, capacitySat } = commitments.active[0]!
+  const output = tx.outputs[funding.index]
+  const script = fundingScriptOf(params.local, params.remote)
+  return output !== undefined && output.amountSat === capacitySat && equalBytes(output.scriptPubKey, script)
+}
+
+function notFunded(state: FundedState, reason: string): Turn {
   return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
+    errorMessage(state.channel.params.channelId, reason),
     { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } },
   ])
 }
