@@ -110,7 +110,7 @@ const anyChannel = fc
   .map((c) => ({ ...c, balances: [...c.balances] as [bigint, bigint] }))
 const anyMischief = fc.array(
   fc.oneof(
-    { weight: 5, arbitrary: fc.constant<Mischief>('none') },
+    { weight: 12, arbitrary: fc.constant<Mischief>('none') },
     { weight: 2, arbitrary: fc.constantFrom<Mischief>('timeout', 'garble', 'reject', 'unreadable') },
   ),
   { minLength: 1, maxLength: 30 },
@@ -122,7 +122,7 @@ describe('payments through any network, whatever nodes do', () => {
     let parts = 0
     fc.assert(
       fc.property(
-        fc.array(anyChannel, { minLength: 3, maxLength: 10 }),
+        fc.array(anyChannel, { minLength: 4, maxLength: 14 }),
         fc.array(fc.tuple(fc.nat(NODES - 1), fc.nat(NODES - 1), fc.bigInt({ min: 1n, max: 2n * M })), {
           minLength: 1,
           maxLength: 4,
@@ -137,7 +137,7 @@ describe('payments through any network, whatever nodes do', () => {
             if (payer === payee) continue
             const preimage = preimageOf(100 + i)
             const hash = hashOf(preimage)
-            const target = { ...world.invoice(payee, preimage, amount), maxFeeMsat: (amount / 50n) as Msat }
+            const target = { ...world.invoice(payee, preimage, amount), maxFeeMsat: (amount / 8n) as Msat }
             const balances = [...Array(NODES).keys()].map((x) => world.balance(x))
             const [before, beforePayee] = [balances[payer]!, balances[payee]!]
             let record = world.pay(payer, hash, target)
@@ -167,7 +167,7 @@ describe('payments through any network, whatever nodes do', () => {
           }
         },
       ),
-      { numRuns: 120 },
+      { numRuns: 150 },
     )
     expect(succeeded).toBeGreaterThan(20)
     expect(parts).toBeGreaterThan(0)

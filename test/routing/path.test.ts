@@ -141,9 +141,9 @@ describe('path finding', () => {
           if (got.ok) routes++
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     )
-    expect(routes).toBeGreaterThan(200)
+    expect(routes).toBeGreaterThan(100)
   })
 
   it('every hop of a route gets the fee and the time that it asks for', () => {
