@@ -6,7 +6,7 @@ import { crypto } from '../../crypto/crypto.ts'
 import { isHtlcStage, type Spend } from './claims.ts'
 import { delayedPenalty } from './outputs.ts'
 import { feeFrom } from './plan.ts'
-import type { ClosedOutput, OnchainState, SpendingTransaction } from './types.ts'
+import type { ClosedOutput, OnchainState, OutputSpend, SpendingTransaction } from './types.ts'
 
 const sameOutpoint = (a: Outpoint, b: { readonly txid: Txid; readonly index: number }): boolean =>
   a.txid === b.txid && a.index === b.index
@@ -18,27 +18,53 @@ export const closingConfirmed = (onchain: OnchainState, height: number): Onchain
   outputs: onchain.outputs.map((o) => (o.outpoint.txid === onchain.closing.txid ? { ...o, since: height } : o)),
 })
 
-/** A confirmed transaction spends one of the outputs: that one is taken, and what it makes of HTLC outputs is watched in turn. */
-export function outputSpent(
-  onchain: OnchainState,
-  spend: { readonly outpoint: Outpoint; readonly tx: Transaction; readonly height: number },
-): OnchainState {
+/**
+ * A confirmed transaction spends one of the outputs: that one is taken with all others that it spends, so that none of them is
+ * claimed again while the rest of the block is gone through; and what it makes of HTLC outputs is watched in turn.
+ */
+export function outputSpent(onchain: OnchainState, spend: OutputSpend): OnchainState {
   const { tx, height } = spend
-  const output = onchain.outputs.find((o) => sameOutpoint(o.outpoint, spend.outpoint))
-  if (!output) return onchain
+  if (!onchain.outputs.some((o) => sameOutpoint(o.outpoint, spend.outpoint))) return notKnownYet(onchain, spend)
   const txid = txidOf(tx)
-  if (output.spent?.txid === txid && output.spent.height === height) return onchain
-  const taken = onchain.outputs.map((o) => (o === output ? { ...o, spent: { txid, height } } : o))
-  const known = new Set(taken.map((o) => outpointKey(o.outpoint)))
-  const next = secondStage(onchain, output, { tx, txid, height })
+  const inputs = new Set(tx.inputs.map(outpointKey))
+  const isNews = (o: ClosedOutput): boolean =>
+    inputs.has(outpointKey(o.outpoint)) && !(o.spent?.txid === txid && o.spent.height === height)
+  const news = onchain.outputs.filter(isNews)
+  if (news.length === 0) return onchain
+  const known = new Set(onchain.outputs.map((o) => outpointKey(o.outpoint)))
+  const stages = news.flatMap((o) => secondStage(onchain, o, { tx, txid, height }) ?? [])
   return {
     ...onchain,
-    outputs: next && !known.has(outpointKey(next.outpoint)) ? [...taken, next] : taken,
+    outputs: [
+      ...onchain.outputs.map((o) => (isNews(o) ? { ...o, spent: { txid, height } } : o)),
+      ...stages.filter((o) => !known.has(outpointKey(o.outpoint))),
+    ],
     spenders: [
       ...onchain.spenders.filter((s) => s.txid !== txid),
-      spender(onchain, { tx, txid, height }, next !== null),
+      spender(onchain, { tx, txid, height }, stages.length > 0),
     ],
   }
+}
+
+/** In a revoked commitment, the output of an HTLC whose record has not been read yet. */
+function notKnownYet(onchain: OnchainState, spend: OutputSpend): OnchainState {
+  const { revoked, closing } = onchain
+  if (!revoked || revoked.loaded || spend.outpoint.txid !== closing.txid) return onchain
+  const early = revoked.early.filter((e) => !sameOutpoint(e.outpoint, spend.outpoint))
+  return { ...onchain, revoked: { ...revoked, early: [...early, spend] } }
+}
+
+/** The records of settled HTLCs are read: their outputs, and what spent them meanwhile. */
+export function revokedHtlcsFound(onchain: OnchainState, found: readonly ClosedOutput[]): OnchainState {
+  const { revoked, closing, outputs } = onchain
+  if (!revoked) return onchain
+  const more = found.map((o) => ({ ...o, since: closing.height }))
+  const all: OnchainState = {
+    ...onchain,
+    outputs: [...outputs, ...more],
+    revoked: { ...revoked, loaded: true, early: [] },
+  }
+  return revoked.early.reduce(outputSpent, all)
 }
 
 interface Confirmed {
@@ -117,5 +143,6 @@ export function undone(onchain: OnchainState, height: number): OnchainState {
     closing: above(closing.height) ? { ...closing, height: null } : closing,
     outputs,
     spenders: onchain.spenders.filter((s) => !above(s.height)),
+    revoked: onchain.revoked && { ...onchain.revoked, early: onchain.revoked.early.filter((e) => !above(e.height)) },
   }
 }

@@ -6,7 +6,7 @@ import type { Channel } from '../state.ts'
 import { commitmentNumberOf } from '../tx/commitment.ts'
 import type { ChannelContext, CloseKind, Effect } from '../types.ts'
 import { type Classified, classifySpend, spends, spentCommitment } from './classify.ts'
-import { closingConfirmed, outputSpent, undone } from './events.ts'
+import { closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
 import {
   anchorsIn,
   localOutputs,
@@ -18,7 +18,7 @@ import {
   toRemoteOutputs,
 } from './outputs.ts'
 import { planClaims } from './plan.ts'
-import { failHtlcs, isResolved, learnPreimage } from './settle.ts'
+import { failHtlcs, isResolved, learnPreimages } from './settle.ts'
 import type {
   ClosedOutput,
   ClosingKind,
@@ -156,7 +156,7 @@ export function onchainEvent(
   switch (input.tag) {
     case 'spent': {
       if (!spends(input.tx, onchain.closing.funding)) {
-        const learned = learnPreimage(channel, onchain, input)
+        const learned = learnPreimages(channel, onchain, input.tx)
         return carryOn(learned.channel, outputSpent(onchain, input), ctx, learned.effects)
       }
       if (txidOf(input.tx) === onchain.closing.txid) {
@@ -180,9 +180,7 @@ export function onchainEvent(
       const { revoked, closing } = onchain
       if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx, [])
       const search = { tx: closing.tx, txid: closing.txid, revoked, found: onchain.outputs }
-      const more = revokedHtlcOutputs(channel, search, input.htlcs).map((o) => ({ ...o, since: closing.height }))
-      const outputs = [...onchain.outputs, ...more]
-      return carryOn(channel, { ...onchain, outputs, revoked: { ...revoked, loaded: true } }, ctx, [])
+      return carryOn(channel, revokedHtlcsFound(onchain, revokedHtlcOutputs(channel, search, input.htlcs)), ctx, [])
     }
     default:
       return carryOn(channel, onchain, ctx, [])

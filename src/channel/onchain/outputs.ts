@@ -130,6 +130,7 @@ export function revokedCommitment(
     ...found,
     delayedScript: delayedScript(keys.revocation, channel.params.local.toSelfDelay, keys.holderDelayed),
     loaded: false,
+    early: [],
   }
 }
 

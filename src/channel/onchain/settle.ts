@@ -1,4 +1,4 @@
-import type { Outpoint } from '../../base/ids.ts'
+import { outpointKey } from '../../base/ids.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { resultOf } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
@@ -13,28 +13,29 @@ const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>): 
   height !== null && ctx.blockHeight - height + 1 >= IRREVOCABLE_DEPTH
 
 /**
- * A spend of an HTLC that we offered shows the preimage: it goes upstream at once, whatever becomes of the spend.
+ * Spends of HTLCs that we offered show their preimages: they go upstream at once, whatever becomes of the spend.
  * @source BOLT 5 §htlc-output-handling-local-commitment-local-offers
  */
-export function learnPreimage(
+export function learnPreimages(
   channel: Channel,
   onchain: OnchainState,
-  spend: { readonly outpoint: Outpoint; readonly tx: Transaction },
+  tx: Transaction,
 ): { readonly channel: Channel; readonly effects: readonly Effect[] } {
-  const { outpoint, tx } = spend
-  const output = onchain.outputs.find((o) => o.outpoint.txid === outpoint.txid && o.outpoint.index === outpoint.index)
-  const none = { channel, effects: [] }
-  if (output?.htlc?.direction !== 'out' || output.htlc.id === null) return none
-  const { commitments } = channel
-  const htlc = getHtlc(commitments.outgoing, output.htlc.id)
-  const preimage = preimageIn(tx, outpoint, output.htlc.paymentHash)
-  if (!htlc || !preimage || htlc.removal?.tag === 'fulfilled') return none
-  const known: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
-  const event = resultOf(known)
-  return {
-    channel: { ...channel, commitments: { ...commitments, outgoing: replaceHtlc(commitments.outgoing, known) } },
-    effects: event ? [{ tag: 'relay', event }] : [],
+  let { outgoing } = channel.commitments
+  const effects: Effect[] = []
+  const inputs = new Set(tx.inputs.map(outpointKey))
+  for (const { htlc: about, outpoint } of onchain.outputs) {
+    if (about?.direction !== 'out' || about.id === null || !inputs.has(outpointKey(outpoint))) continue
+    const htlc = getHtlc(outgoing, about.id)
+    const preimage = preimageIn(tx, outpoint, about.paymentHash)
+    if (!htlc || !preimage || htlc.removal?.tag === 'fulfilled') continue
+    const known: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
+    outgoing = replaceHtlc(outgoing, known)
+    const event = resultOf(known)
+    if (event) effects.push({ tag: 'relay', event })
   }
+  if (outgoing === channel.commitments.outgoing) return { channel, effects }
+  return { channel: { ...channel, commitments: { ...channel.commitments, outgoing } }, effects }
 }
 
 /**

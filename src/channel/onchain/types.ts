@@ -96,6 +96,15 @@ export interface RevokedCommitment {
   readonly delayedScript: Uint8Array
   /** Whether the records of settled HTLCs have been looked through. */
   readonly loaded: boolean
+  /** Spends of its outputs that came before that, to be gone through then. */
+  readonly early: readonly OutputSpend[]
+}
+
+/** A confirmed transaction that spends an output of the closing transaction, or one that follows from it. */
+export interface OutputSpend {
+  readonly outpoint: Outpoint
+  readonly tx: Transaction
+  readonly height: number
 }
 
 /** `channel` comes back changed when HTLCs were resolved (their `removal` set) so that knownResults(state) stays right after a restart. */

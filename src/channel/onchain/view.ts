@@ -19,7 +19,17 @@ export function onchainWatches(channel: Channel, onchain: OnchainState): readonl
   return [
     { tag: 'spend', outpoint: onchain.closing.funding, scriptPubKey },
     ...onchain.outputs.map((o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey })),
+    ...notKnownYet(onchain),
   ]
+}
+
+/** In a revoked commitment, every output may be an HTLC's whose record has not been read yet. */
+function notKnownYet({ revoked, closing, outputs }: OnchainState): readonly Watch[] {
+  if (!revoked || revoked.loaded) return []
+  const known = new Set(outputs.filter((o) => o.outpoint.txid === closing.txid).map((o) => o.outpoint.index))
+  return closing.tx.outputs.flatMap(({ scriptPubKey }, index): readonly Watch[] =>
+    known.has(index) ? [] : [{ tag: 'spend', outpoint: { txid: closing.txid, index }, scriptPubKey }],
+  )
 }
 
 /** What should be in the mempool now, and what is still to be asked for: for a restart. */

@@ -86,6 +86,7 @@ for (const type of types) {
         w.finish()
         expectResults(w, mixed)
         expect(refusals(w)).toEqual([])
+        expect([...w.alice.raced, ...w.bob.raced]).toEqual([])
         const { feeSat, anchorsSat } = w[closer].onchain!.closing
         expect(anchorsSat).toBe(type === 'anchors' ? 660n : 0n)
         // The accepter pays no fee: its half, less what it offered, with what it got back and what it claimed.

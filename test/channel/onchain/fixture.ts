@@ -205,10 +205,12 @@ export class Party {
   claim = FEERATE
   /** What the chain refused, other than a race that the other side won. */
   readonly refused: string[] = []
+  /** Claims of what the other side took, or was taking, first. */
+  readonly raced: string[] = []
   readonly events: HtlcEvent[] = []
   readonly paid = new Set<Txid>()
-  /** Settled HTLCs of revoked commitments, as the store has them. */
-  revokedHtlcs: readonly RevokedHtlc[] = []
+  /** Settled HTLCs of revoked commitments, as the store has them; null while the disk is slow. */
+  revokedHtlcs: readonly RevokedHtlc[] | null = []
   /** Wallet inputs spent on fees. */
   readonly #funded = new Map<string, Transaction>()
   #gifts: Outpoint[]
@@ -243,6 +245,7 @@ export class Party {
     if (effect.tag === 'broadcast') this.#broadcast(effect)
     if (effect.tag === 'loadRevokedHtlcs') {
       const n = effect.commitmentNumber
+      if (this.revokedHtlcs === null) return
       const htlcs = this.revokedHtlcs.filter((h) => h.remoteFrom <= n && n < h.remoteTo)
       this.input({ tag: 'revokedHtlcs', commitmentNumber: n, htlcs })
     }
@@ -252,7 +255,8 @@ export class Party {
     const tx = effect.addFees === undefined ? effect.tx : this.#addFees(effect)
     const reason = this.chain.broadcast(tx)
     if (reason === null) this.paid.add(txidOf(tx))
-    else if (reason !== 'missing inputs' && reason !== 'insufficient fee to replace') this.refused.push(reason)
+    else if (reason === 'missing inputs' || reason === 'insufficient fee to replace') this.raced.push(reason)
+    else this.refused.push(reason)
   }
 
   /** A wallet that adds one input and its change, once for each HTLC transaction. */

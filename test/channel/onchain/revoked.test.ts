@@ -87,6 +87,20 @@ for (const type of types) {
       expect(w.alice.refused).toEqual([])
     })
 
+    it('misses nothing that happens before the records of settled HTLCs are read', () => {
+      const w = cheating(type)
+      const records = w.alice.revokedHtlcs
+      w.alice.revokedHtlcs = null
+      w.bob.forceClose()
+      w.mine(6)
+      expect(w.alice.onchain!.revoked!.early.length).toBe(2)
+      w.alice.revokedHtlcs = records
+      w.mine()
+      expect(w.alice.onchain!.revoked!.early).toEqual([])
+      finishAlice(w)
+      expectAll(w)
+    })
+
     it('is not done before the records of settled HTLCs have been looked through', () => {
       const w = cheating(type)
       w.bob.forceClose()
