@@ -26,6 +26,14 @@ export interface TransactionKind {
   readonly commitment: boolean
 }
 
+type Closing = NonNullable<Channel['closing']>
+
+/** What a transaction of a close is: its node may have seen it from either side. */
+export function nameOf(closing: Closing, tx: Closing['transactions'][number]): string {
+  if (tx.txid !== closing.txid) return tx.kind
+  return closing.how === 'cooperative' ? 'mutual close' : 'commitment'
+}
+
 /** By transaction id. */
 export function kindsOf(
   channels: readonly { readonly label: string; readonly views: readonly Channel[] }[],
@@ -34,11 +42,10 @@ export function kindsOf(
   for (const { label, views } of channels) {
     for (const { funding, closing } of views) {
       if (funding !== null) kinds.set(funding.split(':')[0]!, { words: `funding of ${label}`, commitment: false })
-      for (const tx of closing?.transactions ?? []) {
-        kinds.set(tx.txid, { words: `${tx.kind} of ${label}`, commitment: tx.kind === 'commitment' })
-      }
-      if (closing?.txid && closing.how !== 'cooperative') {
-        kinds.set(closing.txid, { words: `commitment of ${label}`, commitment: true })
+      if (closing === null) continue
+      for (const tx of closing.transactions) {
+        const name = nameOf(closing, tx)
+        kinds.set(tx.txid, { words: `${name} of ${label}`, commitment: name === 'commitment' })
       }
     }
   }

@@ -2,6 +2,7 @@ import { outpointKey } from '../../base/ids.ts'
 import { amountToJson } from '../../base/units.ts'
 import { table } from '../output.ts'
 import type { Account } from './account.ts'
+import { nameOf } from './chainFacts.ts'
 import { type DemoClose, type DemoResult, labelOf } from './flow.ts'
 
 const whole = (n: number | bigint): string => n.toLocaleString('en-US')
@@ -70,11 +71,10 @@ function paymentsPart({ payments: p }: DemoResult): string[] {
 }
 
 function closePart(close: DemoClose): string[] {
-  const [ours, theirs] = close.views
   const transactions = new Map<string, readonly unknown[]>()
-  for (const { closing } of [ours, theirs]) {
+  for (const { closing } of close.views) {
     for (const tx of closing?.transactions ?? []) {
-      transactions.set(tx.txid, [tx.kind, tx.txid, tx.confirmed ? 'confirmed' : 'NOT CONFIRMED'])
+      transactions.set(tx.txid, [nameOf(closing!, tx), tx.txid, tx.confirmed ? 'confirmed' : 'NOT CONFIRMED'])
     }
   }
   const how = close.how === 'force' ? `by force, by ${close.opener.name}` : 'cooperatively'
