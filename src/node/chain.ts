@@ -43,6 +43,7 @@ export class ChainShell {
   #state: FollowerState
   #status: FollowerStatus
   #following: Promise<void> = Promise.resolve()
+  readonly #reaching = new Set<() => void>()
 
   private constructor(options: ChainShellOptions, state: FollowerState) {
     this.#options = options
@@ -89,6 +90,23 @@ export class ChainShell {
     await this.#following
   }
 
+  /** Resolves once blocks up to this height are taken in and on disk, or when the time is over. */
+  reach(height: number, timeoutMs: number): Promise<void> {
+    if (this.height >= height) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#reaching.delete(waiter)
+        resolve()
+      }
+      const timer = setTimeout(done, timeoutMs)
+      const waiter = (): void => {
+        if (this.height >= height) done()
+      }
+      this.#reaching.add(waiter)
+    })
+  }
+
   /** @param fromHeight the lowest block in which something newly watched may have happened */
   watch(owner: string, watches: readonly Watch[], scope: TurnScope, fromHeight?: number): void {
     const { events, rescan } = setWatches(this.#watcher, owner, watches, fromHeight)
@@ -130,5 +148,6 @@ export class ChainShell {
       if (event.tag === 'block') onBlock(event.block, scope)
       scope.write({ key: keys.chain, value: pack(next) })
     })
+    for (const waiter of [...this.#reaching]) waiter()
   }
 }

@@ -198,11 +198,22 @@ export class Channels {
   #persist(entry: ChannelEntry, scope: TurnScope): void {
     if (entry.stored === entry.state) return
     const ops = channelOps(entry.stored, entry.state)
+    if (entry.state.tag === 'closed' && entry.stored === null && ops.length === 0) return this.#forget(entry)
     const { localId } = entry.meta
     if (entry.stored === null && ops.length > 0)
       scope.write({ key: keys.channelMeta(localId), value: pack(entry.meta) })
     for (const op of ops) scope.write({ ...op, key: keys.channel(localId, op.key) })
     if (ops.length > 0) entry.stored = entry.state
+  }
+
+  /** An opening that failed before there was anything to store. */
+  #forget(entry: ChannelEntry): void {
+    const { localId, peer } = entry.meta
+    this.#entries.delete(localId)
+    this.#byPeer.get(peer)?.delete(entry)
+    for (const map of [this.#byChannelId, this.#byScid, this.#byPeerAndId] as Map<unknown, ChannelEntry>[]) {
+      for (const [key, value] of map) if (value === entry) map.delete(key)
+    }
   }
 
   #index(entry: ChannelEntry): void {

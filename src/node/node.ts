@@ -28,7 +28,7 @@ import { Changes } from './changes.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
 import type { NodeConfig } from './config.ts'
 import { Dispatch } from './dispatch.ts'
-import { Effects } from './effects.ts'
+import { Effects, fundingOwner } from './effects.ts'
 import { EventLog } from './events.ts'
 import { GossipShell } from './gossip.ts'
 import {
@@ -365,6 +365,7 @@ export class Node implements NodeParts {
       this.channels.replayResults(scope)
       this.channels.replayIncoming(scope)
       for (const entry of entries) this.effects.republish(entry, scope)
+      this.wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
       for (const tx of this.wallet.unconfirmed()) scope.after(() => void this.broadcast(tx, 'wallet').catch(() => {}))
     })
   }

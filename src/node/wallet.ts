@@ -106,6 +106,10 @@ export class WalletShell {
   release(owner: string): void {
     this.#state = unlockCoins(this.#state, owner)
   }
+  /** Frees what nobody needs any more: openings that a crash cut short. */
+  releaseUnless(isNeeded: (owner: string) => boolean): void {
+    for (const owner of new Set(this.#state.locks.values())) if (!isNeeded(owner)) this.release(owner)
+  }
   abandon(txid: Txid): void {
     this.#state = abandonTransaction(this.#state, txid)
   }

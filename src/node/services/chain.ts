@@ -26,6 +26,8 @@ const viaChain = async <T>(call: () => Promise<T>): Promise<T> => {
 
 /** Blocks whose transactions are looked through for one that the backend has no index for. */
 const SEARCH_DEPTH = 100
+/** How long the answer to mining waits for this node itself to take the blocks in. */
+const CATCH_UP_MS = 10_000
 
 export function chainService(parts: NodeParts): ChainService {
   const { source, chain } = parts
@@ -94,6 +96,8 @@ export function chainService(parts: NodeParts): ChainService {
           ? (await parts.reactor.run(() => parts.wallet.newAddress())).scriptPubKey
           : scriptOfAddress(address, parts)
       const blockHashes = await viaChain(() => source.mine(blocks, script))
+      const tip = await viaChain(() => source.tip())
+      await chain.reach(tip.height, CATCH_UP_MS)
       return { blockHashes }
     },
   }
