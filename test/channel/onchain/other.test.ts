@@ -186,6 +186,26 @@ describe('uneconomical outputs', () => {
     expect(won(w, 'alice') - (CAPACITY / 2n + 2_000n) + w.alice.onchain!.closing.feeSat).toBe(-660n)
   })
 
+  it('go together in one sweep when they become worth it', () => {
+    const setup = {
+      type: 'static_remotekey',
+      opener: 'alice',
+      number: 2,
+      htlcs: [htlc('alice', 100_000, 5, false)],
+    } as const
+    const w = world(setup)
+    w.alice.claim = 20_000_000
+    w.alice.forceClose()
+    w.mine(30)
+    expect(w.alice.onchain!.outputs.filter((o) => o.spent === null).length).toBe(2)
+    w.alice.claim = 1_000
+    w.mine()
+    expect(w.alice.onchain!.sweeps).toMatchObject([{ outpoints: { length: 2 } }])
+    w.finish()
+    expect(w.alice.onchain!.spenders.map((s) => s.kind)).toEqual(['htlc', 'sweep'])
+    expect(w.alice.raced).toEqual([])
+  })
+
   it('are failed upstream once they have expired, so that no other channel must close over them', () => {
     const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [htlc('alice', 1_000, 10, false)] })
     w.alice.forceClose()
