@@ -3,14 +3,7 @@ import { type BlockHash, blockHashFromBytes, txidToBytes } from '../base/ids.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { OP } from './opcodes.ts'
 import { Reader, Writer } from './serialize.ts'
-import {
-  encodeTransaction,
-  encodeTransactionStripped,
-  readTransaction,
-  type Transaction,
-  txidOf,
-  wtxidBytes,
-} from './transaction.ts'
+import { encodeTransaction, readTransaction, sizesOf, type Transaction, txidOf, wtxidBytes } from './transaction.ts'
 
 export interface BlockHeader {
   readonly version: number
@@ -64,15 +57,22 @@ export function decodeBlock(bytes: Uint8Array): Block {
   return { header, transactions }
 }
 
+/** Bytes without and with witnesses. */
+export function blockSizes({ transactions }: Block): { readonly stripped: number; readonly full: number } {
+  const head = HEADER_SIZE + new Writer().varint(transactions.length).finish().length
+  let [stripped, full] = [head, head]
+  for (const tx of transactions) {
+    const sizes = sizesOf(tx)
+    stripped += sizes.stripped
+    full += sizes.full
+  }
+  return { stripped, full }
+}
+
 /** BIP 141 §block-size. */
 export function blockWeight(block: Block): number {
-  let stripped = HEADER_SIZE + new Writer().varint(block.transactions.length).finish().length
-  let total = stripped
-  for (const tx of block.transactions) {
-    stripped += encodeTransactionStripped(tx).length
-    total += encodeTransaction(tx).length
-  }
-  return 3 * stripped + total
+  const { stripped, full } = blockSizes(block)
+  return 3 * stripped + full
 }
 
 /** The number that a block hash must not exceed; null for a negative, zero or overflowing compact form. */
@@ -123,14 +123,17 @@ export const merkleRootOf = (txs: readonly Transaction[]): Uint8Array =>
   merkleTree(txs.map((tx) => txidToBytes(txidOf(tx)))).root
 
 /** BIP 141 §commitment-structure: root over wtxids, the coinbase's counted as zero. */
-export const witnessRootOf = (txs: readonly Transaction[]): Uint8Array =>
-  merkleTree(txs.map((tx, i) => (i === 0 ? new Uint8Array(32) : wtxidBytes(tx)))).root
+export const witnessRootOf = (txs: readonly Transaction[]): Uint8Array => witnessRoot(txs.map(wtxidBytes))
+
+/** The same from wtxids in wire order; the first one does not matter. */
+export const witnessRoot = (wtxids: readonly Uint8Array[]): Uint8Array =>
+  merkleTree([new Uint8Array(32), ...wtxids.slice(1)]).root
 
 const COMMITMENT_HEADER = Uint8Array.of(OP.RETURN, 0x24, 0xaa, 0x21, 0xa9, 0xed)
 
 /** Hash that the commitment output carries. */
-export const witnessCommitment = (witnessRoot: Uint8Array, reserved: Uint8Array): Uint8Array =>
-  crypto.sha256d(concatBytes(witnessRoot, reserved))
+export const witnessCommitment = (root: Uint8Array, reserved: Uint8Array): Uint8Array =>
+  crypto.sha256d(concatBytes(root, reserved))
 
 export const witnessCommitmentScript = (commitment: Uint8Array): Uint8Array =>
   concatBytes(COMMITMENT_HEADER, commitment)

@@ -1,7 +1,7 @@
 import { outpointKey } from '../base/ids.ts'
 import { MAX_SAT } from '../base/units.ts'
 import { MAX_BLOCK_WEIGHT } from './block.ts'
-import { encodeTransactionStripped, type Transaction } from './transaction.ts'
+import { sizesOf, type Transaction } from './transaction.ts'
 
 const NULL_TXID = '00'.repeat(32)
 
@@ -16,7 +16,7 @@ export const isCoinbase = (tx: Transaction): boolean =>
 export function checkTransaction(tx: Transaction): string | null {
   if (tx.inputs.length === 0) return 'bad-txns-vin-empty'
   if (tx.outputs.length === 0) return 'bad-txns-vout-empty'
-  if (encodeTransactionStripped(tx).length * 4 > MAX_BLOCK_WEIGHT) return 'bad-txns-oversize'
+  if (sizesOf(tx).stripped * 4 > MAX_BLOCK_WEIGHT) return 'bad-txns-oversize'
   return checkOutputs(tx) ?? checkInputs(tx)
 }
 

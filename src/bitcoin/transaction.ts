@@ -108,8 +108,26 @@ export const txidOf = (tx: Transaction): Txid => txidFromBytes(crypto.sha256d(en
 /** BIP 141: hash over the witness too, wire order. */
 export const wtxidBytes = (tx: Transaction): Uint8Array => crypto.sha256d(encodeTransaction(tx))
 
+const varintSize = (n: number): number => (n < 0xfd ? 1 : n <= 0xffff ? 3 : n <= 0xffffffff ? 5 : 9)
+const varbytesSize = (b: Uint8Array): number => varintSize(b.length) + b.length
+
+/** Bytes of encodeTransactionStripped and encodeTransaction, without encoding. */
+export function sizesOf(tx: Transaction): { readonly stripped: number; readonly full: number } {
+  let stripped = 8 + varintSize(tx.inputs.length) + varintSize(tx.outputs.length)
+  let witness = 2
+  for (const i of tx.inputs) {
+    stripped += 40 + varbytesSize(i.scriptSig)
+    witness += varintSize(i.witness.length)
+    for (const item of i.witness) witness += varbytesSize(item)
+  }
+  for (const o of tx.outputs) stripped += 8 + varbytesSize(o.scriptPubKey)
+  return { stripped, full: hasWitness(tx) ? stripped + witness : stripped }
+}
+
 /** BIP 141: 3 × stripped size + full size. */
-export const weightOf = (tx: Transaction): number =>
-  3 * encodeTransactionStripped(tx).length + encodeTransaction(tx).length
+export function weightOf(tx: Transaction): number {
+  const { stripped, full } = sizesOf(tx)
+  return 3 * stripped + full
+}
 /** Rounded up. */
 export const vsizeOf = (tx: Transaction): number => Math.ceil(weightOf(tx) / 4)

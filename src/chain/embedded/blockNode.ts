@@ -1,6 +1,6 @@
 import type { BlockHash, Txid } from '../../base/ids.ts'
 import { type Block, type BlockHeader, blockHashOf, workOfBits } from '../../bitcoin/block.ts'
-import { txidOf } from '../../bitcoin/transaction.ts'
+import { txidOf, wtxidBytes } from '../../bitcoin/transaction.ts'
 import type { Coin } from './coins.ts'
 
 /** A block in the tree of all that were accepted. Links and numbers never change; `failed` and `undo` do. */
@@ -8,6 +8,8 @@ export interface BlockNode {
   readonly hash: BlockHash
   readonly block: Block
   readonly txids: readonly Txid[]
+  /** Wire order. */
+  readonly wtxids: readonly Uint8Array[]
   readonly parent: BlockNode | null
   readonly height: number
   /** Of the whole chain up to here. */
@@ -27,6 +29,7 @@ export function makeNode(block: Block, parent: BlockNode | null, arrival: number
     hash: blockHashOf(block.header),
     block,
     txids: block.transactions.map(txidOf),
+    wtxids: block.transactions.map(wtxidBytes),
     parent,
     height: parent ? parent.height + 1 : 0,
     chainWork: (parent?.chainWork ?? 0n) + workOfBits(block.header.bits),

@@ -1,7 +1,6 @@
 import { equalBytes } from '../../base/bytes.ts'
 import { txidToBytes } from '../../base/ids.ts'
 import {
-  type Block,
   type BlockHeader,
   blockWeight,
   findWitnessCommitment,
@@ -9,7 +8,7 @@ import {
   meetsTarget,
   merkleTree,
   witnessCommitment,
-  witnessRootOf,
+  witnessRoot,
 } from '../../bitcoin/block.ts'
 import { checkTransaction, isCoinbase } from '../../bitcoin/checkTransaction.ts'
 import { pushData } from '../../bitcoin/script.ts'
@@ -73,7 +72,7 @@ export function checkPlacement(node: BlockNode, parent: BlockNode): Rejection | 
   if (!equalBytes(transactions[0]!.inputs[0]!.scriptSig.subarray(0, height.length), height)) {
     return reject('bad-cb-height', 'block height mismatch in coinbase')
   }
-  const commitment = checkWitnessCommitment(node.block)
+  const commitment = checkWitnessCommitment(node)
   if (commitment) return commitment
   return blockWeight(node.block) > MAX_BLOCK_WEIGHT ? reject('bad-blk-weight', 'weight limit failed') : null
 }
@@ -84,7 +83,7 @@ export const heightPush = (height: number): Uint8Array => pushData(encodeScriptN
 const hasWitness = (tx: Transaction): boolean => tx.inputs.some((i) => i.witness.length > 0)
 
 /** @source BIP 141 §commitment-structure */
-function checkWitnessCommitment({ transactions }: Block): Rejection | null {
+function checkWitnessCommitment({ block: { transactions }, wtxids }: BlockNode): Rejection | null {
   const coinbase = transactions[0]!
   const expected = findWitnessCommitment(coinbase)
   if (!expected) {
@@ -94,6 +93,6 @@ function checkWitnessCommitment({ transactions }: Block): Rejection | null {
   if (witness.length !== 1 || witness[0]!.length !== 32) {
     return reject('bad-witness-nonce-size', 'invalid witness reserved value size')
   }
-  const actual = witnessCommitment(witnessRootOf(transactions), witness[0]!)
+  const actual = witnessCommitment(witnessRoot(wtxids), witness[0]!)
   return equalBytes(actual, expected) ? null : reject('bad-witness-merkle-match', 'witness merkle commitment mismatch')
 }

@@ -45,7 +45,7 @@ export function connectBlock(node: BlockNode, context: ConnectContext): Result<C
     if (tx.outputs.some((_, index) => changes.get(outpointKey({ txid: id, index })))) {
       return err(reject('bad-txns-BIP30', 'tried to overwrite transaction'))
     }
-    const spent = i === 0 ? ok({ coins: [], fee: 0n as Sat }) : spend(tx, changes, context)
+    const spent = i === 0 ? ok({ coins: [], fee: 0n as Sat }) : spend(tx, node.wtxids[i]!, changes, context)
     if (!spent.ok) return spent
     fees += spent.value.fee
     undo.push(spent.value.coins)
@@ -67,6 +67,7 @@ export function connectBlock(node: BlockNode, context: ConnectContext): Result<C
 
 function spend(
   tx: Transaction,
+  wtxid: Uint8Array,
   source: CoinSource,
   { locks, scripts }: ConnectContext,
 ): Result<{ coins: Coin[]; fee: Sat }, Rejection> {
@@ -75,6 +76,6 @@ function spend(
   const amounts = checkAmounts(tx, coins, locks.height)
   if ('reason' in amounts) return err(amounts)
   if (!locksPassed(tx, coins, locks)) return err(reject('bad-txns-nonfinal', 'contains a non-BIP68-final transaction'))
-  const failure = scripts?.verify(tx, coins, CONSENSUS_FLAGS, 'block')
+  const failure = scripts?.verify({ tx, wtxid, coins }, CONSENSUS_FLAGS, 'block')
   return failure ? err(failure) : ok({ coins, fee: amounts.fee })
 }

@@ -112,18 +112,18 @@ export class Mempool {
       if (poor) return err(poor)
     }
     const limits = fees === 'reorg' ? null : this.#checkLimits(t, parents, replaced)
-    const failure = limits ?? this.#scripts.verify(t.tx, coins, STANDARD_FLAGS, 'mempool')
+    const failure = limits ?? this.#scripts.verify({ tx: t.tx, wtxid: t.wtxidBytes, coins }, STANDARD_FLAGS, 'mempool')
     if (failure) return err(failure)
-    this.#scripts.remember(t.tx, CONSENSUS_FLAGS)
+    this.#scripts.remember(t.wtxidBytes, CONSENSUS_FLAGS)
     return ok({ ...t, fee, coins, parents, conflicts, replaced })
   }
 
   /** Enters a candidate that was just found good, and drops what it replaces. */
   add(candidate: Candidate): MempoolEntry {
     for (const e of candidate.replaced) this.#unlink(e)
-    const { tx, txid, wtxid, vsize, weight, fee, coins } = candidate
+    const { parents: _, conflicts: __, replaced: ___, ...kept } = candidate
     const entry: MempoolEntry = {
-      ...{ tx, txid, wtxid, vsize, weight, fee, coins },
+      ...kept,
       time: this.#now(),
       height: this.#chain.height,
       parents: new Set(),

@@ -1,6 +1,6 @@
 import { type Txid, txidFromBytes } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
-import { type Transaction, txidOf, vsizeOf, weightOf, wtxidBytes } from '../../bitcoin/transaction.ts'
+import { type Transaction, txidOf, weightOf, wtxidBytes } from '../../bitcoin/transaction.ts'
 import type { Coin } from './coins.ts'
 
 /** A transaction with what is asked of it again and again. */
@@ -9,17 +9,17 @@ export interface MempoolTx {
   readonly txid: Txid
   /** Display order, as Core shows it. */
   readonly wtxid: Txid
+  /** Wire order. */
+  readonly wtxidBytes: Uint8Array
   readonly vsize: number
   readonly weight: number
 }
 
-export const mempoolTx = (tx: Transaction): MempoolTx => ({
-  tx,
-  txid: txidOf(tx),
-  wtxid: txidFromBytes(wtxidBytes(tx)),
-  vsize: vsizeOf(tx),
-  weight: weightOf(tx),
-})
+export function mempoolTx(tx: Transaction): MempoolTx {
+  const bytes = wtxidBytes(tx)
+  const weight = weightOf(tx)
+  return { tx, txid: txidOf(tx), wtxid: txidFromBytes(bytes), wtxidBytes: bytes, weight, vsize: Math.ceil(weight / 4) }
+}
 
 /** A transaction that waits for a block, linked to those in the pool that it spends and that spend it. */
 export interface MempoolEntry extends MempoolTx {

@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { equalBytesConstantTime, utf8 } from '../../base/bytes.ts'
 import type { EmbeddedChain } from './chain.ts'
 import { RPC_ERROR, RpcError } from './rpc/errors.ts'
@@ -53,7 +52,9 @@ export async function startRpcServer(chain: EmbeddedChain, options: RpcServerOpt
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-  return { host, port: (server.address() as AddressInfo).port, close: () => closeServer(server) }
+  const address = server.address()
+  const bound = typeof address === 'object' && address ? address.port : port
+  return { host, port: bound, close: () => closeServer(server) }
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -1,7 +1,6 @@
 import { dustThreshold } from '../../bitcoin/policy.ts'
 import { isP2sh, isPushOnly, lastPush, outputType, witnessProgram } from '../../bitcoin/script.ts'
-import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
-import { encodeTransactionStripped } from '../../bitcoin/transaction.ts'
+import { sizesOf, type Transaction, type TxOutput } from '../../bitcoin/transaction.ts'
 import type { Coin } from './coins.ts'
 import type { MempoolTx } from './mempoolEntry.ts'
 import { type Rejection, reject } from './rejection.ts'
@@ -27,7 +26,7 @@ export function checkStandard({ tx, weight }: MempoolTx): Rejection | null {
   }
   const output = checkOutputs(tx.outputs)
   if (output) return output
-  return encodeTransactionStripped(tx).length < MIN_STRIPPED_SIZE ? reject('tx-size-small') : null
+  return sizesOf(tx).stripped < MIN_STRIPPED_SIZE ? reject('tx-size-small') : null
 }
 
 function checkOutputs(outputs: readonly TxOutput[]): Rejection | null {

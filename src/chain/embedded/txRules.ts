@@ -2,7 +2,7 @@ import { toHex } from '../../base/bytes.ts'
 import { outpointKey, txidFromBytes } from '../../base/ids.ts'
 import { MAX_SAT, type Sat } from '../../base/units.ts'
 import { SCRIPT_ERRORS } from '../../bitcoin/scriptError.ts'
-import { type Transaction, txidOf, wtxidBytes } from '../../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { verifyTransaction } from '../../bitcoin/verify.ts'
 import type { Coin, CoinSource } from './coins.ts'
 import { type LockContext, sequenceLocksPassed } from './locks.ts'
@@ -61,13 +61,20 @@ export const locksPassed = (tx: Transaction, coins: readonly Coin[], context: Lo
 
 const MAX_REMEMBERED = 100_000
 
+/** A transaction whose scripts are to be verified. `wtxid` is its id with the witness, wire order: what the cache goes by. */
+export interface ScriptCheck {
+  readonly tx: Transaction
+  readonly wtxid: Uint8Array
+  readonly coins: readonly Coin[]
+}
+
 /** Transactions whose scripts have been found good, so that a block need not run them again. The id covers the witness. */
 export class ScriptCache {
   #good = new Set<string>()
 
   /** @returns null when the scripts are good, otherwise the rejection, whose reason begins with `word` */
-  verify(tx: Transaction, coins: readonly Coin[], flags: number, word: string): Rejection | null {
-    const id = `${flags}:${toHex(wtxidBytes(tx))}`
+  verify({ tx, wtxid, coins }: ScriptCheck, flags: number, word: string): Rejection | null {
+    const id = cacheId(wtxid, flags)
     if (this.#good.has(id)) return null
     const result = verifyTransaction(
       tx,
@@ -76,17 +83,19 @@ export class ScriptCache {
     )
     if (!result.ok) {
       const spent = tx.inputs[result.inputIndex ?? 0]!
-      const wtxid = txidFromBytes(wtxidBytes(tx))
-      const where = `input ${result.inputIndex} of ${txidOf(tx)} (wtxid ${wtxid}), spending ${outpointKey(spent)}`
+      const ids = `${txidOf(tx)} (wtxid ${txidFromBytes(wtxid)})`
+      const where = `input ${result.inputIndex} of ${ids}, spending ${outpointKey(spent)}`
       return reject(`${word}-script-verify-flag-failed (${SCRIPT_ERRORS[result.error]})`, where)
     }
-    this.remember(tx, flags)
+    this.remember(wtxid, flags)
     return null
   }
 
   /** That the scripts hold under flags that a stricter check included. */
-  remember(tx: Transaction, flags: number): void {
+  remember(wtxid: Uint8Array, flags: number): void {
     if (this.#good.size >= MAX_REMEMBERED) this.#good = new Set()
-    this.#good.add(`${flags}:${toHex(wtxidBytes(tx))}`)
+    this.#good.add(cacheId(wtxid, flags))
   }
 }
+
+const cacheId = (wtxid: Uint8Array, flags: number): string => `${flags}:${toHex(wtxid)}`

@@ -1,16 +1,9 @@
 import { toHex } from '../../../base/bytes.ts'
 import { encodeAddress } from '../../../bitcoin/address.ts'
-import { encodeBlock, encodeHeader, HEADER_SIZE, targetOfBits } from '../../../bitcoin/block.ts'
+import { blockSizes, encodeBlock, encodeHeader, targetOfBits } from '../../../bitcoin/block.ts'
 import { isCoinbase } from '../../../bitcoin/checkTransaction.ts'
 import { outputType, scriptAsm } from '../../../bitcoin/script.ts'
-import { Writer } from '../../../bitcoin/serialize.ts'
-import {
-  encodeTransaction,
-  encodeTransactionStripped,
-  type Transaction,
-  type TxInput,
-  type TxOutput,
-} from '../../../bitcoin/transaction.ts'
+import { encodeTransaction, type Transaction, type TxInput, type TxOutput } from '../../../bitcoin/transaction.ts'
 import type { BlockNode } from '../blockNode.ts'
 import type { EmbeddedChain } from '../chain.ts'
 import type { Coin } from '../coins.ts'
@@ -66,14 +59,12 @@ export const blockHex = (node: BlockNode): string => toHex(encodeBlock(node.bloc
 /** @param verbosity 1: ids of transactions; 2: transactions with fees; 3: with what they spent too */
 export function blockJson(chain: EmbeddedChain, node: BlockNode, verbosity: number): Json {
   const { transactions } = node.block
-  const size = encodeBlock(node.block).length
-  const counter = new Writer().varint(transactions.length).finish().length
-  const strippedsize = transactions.reduce((n, tx) => n + encodeTransactionStripped(tx).length, HEADER_SIZE + counter)
+  const { stripped, full } = blockSizes(node.block)
   return {
     ...headerJson(chain, node),
-    strippedsize,
-    size,
-    weight: 3 * strippedsize + size,
+    strippedsize: stripped,
+    size: full,
+    weight: 3 * stripped + full,
     tx:
       verbosity === 1
         ? node.txids
