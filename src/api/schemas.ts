@@ -20,13 +20,12 @@ import {
   request,
   Sat,
   ScidText,
-  SignedSat,
   TimeText,
   TxidText,
   UriText,
 } from './scalars.ts'
 
-/* Every body that the API takes or gives. A schema with a title becomes a component of the OpenAPI document and a type below. */
+/* Every body that the API takes or gives; those of wallet and chain are in onchainSchemas.ts. A schema with a title becomes a component of the OpenAPI document and a type below. */
 
 // ------------------------------------------------------------------ node
 
@@ -244,73 +243,6 @@ export const Payment = answer('Payment', {
 })
 export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus) })
 
-// ------------------------------------------------------------------ wallet and chain
-
-export const Wallet = answer('Wallet', {
-  confirmedSat: Sat,
-  unconfirmedSat: Sat,
-  lockedSat: Sat,
-  immatureSat: Sat,
-  reservedSat: Sat,
-})
-export const Address = answer('Address', { address: Type.String(), path: Type.String() })
-export const Utxo = answer('Utxo', {
-  outpoint: OutpointText,
-  amountSat: Sat,
-  address: Type.String(),
-  confirmations: Count,
-  locked: Type.Boolean(),
-})
-export const Utxos = answer('Utxos', { items: Type.Array(Utxo) })
-export const SendOnChain = request('SendOnChain', {
-  outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: PositiveSat }), {
-    minItems: 1,
-    maxItems: 250,
-  }),
-  feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
-  utxos: Type.Optional(Type.Array(OutpointText, { minItems: 1, maxItems: 250 })),
-})
-export const WalletTransaction = answer('WalletTransaction', {
-  id: Type.String(),
-  txid: TxidText,
-  netSat: SignedSat,
-  feeSat: nullable(Sat),
-  blockHeight: nullable(Count),
-  label: nullable(Type.String()),
-  hex: HexText,
-  createdAt: TimeText,
-})
-
-export const Chain = answer('Chain', {
-  network: Type.String(),
-  backend: Type.String(),
-  height: Count,
-  hash: HexText,
-  synced: Type.Boolean(),
-})
-export const Block = answer('Block', {
-  hash: HexText,
-  height: Count,
-  time: Count,
-  previousHash: HexText,
-  txids: Type.Array(TxidText),
-})
-export const Transaction = answer('Transaction', {
-  txid: TxidText,
-  hex: HexText,
-  vsize: Count,
-  weight: Count,
-  confirmations: nullable(Count),
-})
-export const Fees = answer('Fees', {
-  items: Type.Array(answer('FeeEstimate', { targetBlocks: Count, feerateSatPerVbyte: Type.Number() })),
-})
-export const Mine = request('Mine', {
-  blocks: Type.Integer({ minimum: 1, maximum: 1_000 }),
-  address: Type.Optional(AddressText),
-})
-export const Mined = answer('Mined', { blockHashes: Type.Array(HexText) })
-
 // ------------------------------------------------------------------ graph
 
 export const GraphNode = answer('GraphNode', {
@@ -383,16 +315,6 @@ export type Invoice = Static<typeof Invoice>
 export type Decoded = Static<typeof Decoded>
 export type Pay = Static<typeof Pay>
 export type Payment = Static<typeof Payment>
-export type Wallet = Static<typeof Wallet>
-export type Address = Static<typeof Address>
-export type Utxo = Static<typeof Utxo>
-export type SendOnChain = Static<typeof SendOnChain>
-export type WalletTransaction = Static<typeof WalletTransaction>
-export type Chain = Static<typeof Chain>
-export type Block = Static<typeof Block>
-export type Transaction = Static<typeof Transaction>
-export type Fees = Static<typeof Fees>
-export type Mined = Static<typeof Mined>
 export type GraphNode = Static<typeof GraphNode>
 export type GraphChannel = Static<typeof GraphChannel>
 export type FindRoute = Static<typeof FindRoute>

@@ -32,6 +32,8 @@ const MAX_PARAM_LENGTH = 128
 /** An upgraded connection on which nothing moves for so long is dead: heartbeats alone move more often. */
 const DEAD_AFTER_MS = 60_000
 const HOST_ADVICE = 'Call the API by an address of this machine, or allow the name with --api-hosts.'
+/** So that clients cannot use up the file descriptors that peers and the store need. */
+const MAX_CONNECTIONS = 1_024
 /** A WebSocket client has nothing to say. */
 const MAX_WS_MESSAGE = 1024
 
@@ -74,6 +76,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     protect(app, options, context, new FailedSignIns(clock))
   })
   app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
+  app.server.maxConnections = MAX_CONNECTIONS
   app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
   return app
 }

@@ -11,6 +11,7 @@ import type {
   WalletTransactionView,
   WalletView,
 } from '../node/service.ts'
+import type * as Onchain from './onchainSchemas.ts'
 import type * as Json from './schemas.ts'
 
 /*
@@ -91,7 +92,7 @@ export const paymentJson = (view: PaymentView): Json.Payment => ({
   completedAt: view.completedAt,
 })
 
-export const walletJson = (view: WalletView): Json.Wallet => ({
+export const walletJson = (view: WalletView): Onchain.Wallet => ({
   confirmedSat: amountToJson(view.confirmedSat),
   unconfirmedSat: amountToJson(view.unconfirmedSat),
   lockedSat: amountToJson(view.lockedSat),
@@ -99,13 +100,13 @@ export const walletJson = (view: WalletView): Json.Wallet => ({
   reservedSat: amountToJson(view.reservedSat),
 })
 
-export const utxoJson = (view: UtxoView): Json.Utxo => ({
+export const utxoJson = (view: UtxoView): Onchain.Utxo => ({
   ...view,
   outpoint: outpointKey(view.outpoint),
   amountSat: amountToJson(view.amountSat),
 })
 
-export const walletTransactionJson = (view: WalletTransactionView): Json.WalletTransaction => ({
+export const walletTransactionJson = (view: WalletTransactionView): Onchain.WalletTransaction => ({
   ...view,
   netSat: amountToJson(view.netSat),
   feeSat: amountOrNull(view.feeSat),

@@ -1,21 +1,28 @@
 import type {
   Address,
-  Backup,
-  Balance,
   Block,
   Chain,
+  Fees,
+  Mined,
+  SendOnChain,
+  Transaction,
+  Utxo,
+  Wallet,
+  WalletTransaction,
+} from '../api/onchainSchemas.ts'
+import type {
+  Backup,
+  Balance,
   Channel,
   CloseChannel,
   CreateInvoice,
   Decoded,
   Event,
-  Fees,
   FindRoute,
   GraphChannel,
   GraphNode,
   Health,
   Invoice,
-  Mined,
   Node,
   OpenChannel,
   Page,
@@ -23,12 +30,7 @@ import type {
   Payment,
   Peer,
   Route,
-  SendOnChain,
   SetChannelPolicy,
-  Transaction,
-  Utxo,
-  Wallet,
-  WalletTransaction,
 } from '../api/schemas.ts'
 import { ApiError, ConnectionError } from './errors.ts'
 import { serverSentEvents } from './events.ts'
@@ -166,7 +168,9 @@ export class FulmenClient {
 
 /** A broken stream (TypeError is what fetch makes of it), or a node that is busy or restarting. */
 const mayPass = (error: unknown): boolean =>
-  error instanceof ConnectionError || error instanceof TypeError || (error instanceof ApiError && (error.status === 429 || error.status >= 500))
+  error instanceof ConnectionError ||
+  error instanceof TypeError ||
+  (error instanceof ApiError && (error.status === 429 || error.status >= 500))
 
 /** Every item of a list, page by page: `for await (const payment of allOf(client.payments.list))`. */
 export async function* allOf<T>(list: (query: PageQuery) => Promise<Page<T>>, limit = 100): AsyncGenerator<T> {

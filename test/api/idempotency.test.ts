@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { FakeStore, PEER_ID } from './fakeNode.ts'
 import { testApi } from './harness.ts'
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
+/** The first example of BOLT 11, and its payment hash. */
+const INVOICE =
+  'lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql'
+const INVOICE_HASH = '0001020304050607080900010203040506070809000102030405060708090102' as PaymentHash
 const DAY_MS = 24 * 3_600_000
 
 /** Each call that moves money: what it is and what it does to the node. */
@@ -161,6 +166,32 @@ async function restarted(before: Awaited<ReturnType<typeof testApi>>) {
 }
 
 describe('Idempotency-Key', () => {
+  it('a crash while a hash is paid that had failed before: the answer is the payment of that hash', async () => {
+    const before = await testApi()
+    before.node.beforeAct = () => new Promise(() => {})
+    void before.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
+    await expect
+      .poll(() => [...before.node.apiStore.records.keys()].some((k) => k.startsWith('idempotency/')))
+      .toBe(true)
+    const after = await restarted(before)
+    const first = {
+      ...(await after.node.pay({ bolt11: INVOICE })),
+      paymentHash: INVOICE_HASH,
+      status: 'pending' as const,
+    }
+    after.node.paymentViews.clear()
+    after.node.paymentViews.set(first.id, first)
+    after.node.beforeAct = async () => {
+      throw new ServiceError('PAYMENT_PENDING', 'It is under way.')
+    }
+    const again = await after.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
+    expect([again.statusCode, again.json()]).toMatchObject([202, { id: first.id, paymentHash: INVOICE_HASH }])
+    after.node.paymentViews.set(first.id, { ...first, status: 'failed' })
+    expect((await after.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))).json().code).toBe(
+      'PAYMENT_PENDING',
+    )
+  })
+
   it('has 1 to 255 visible ASCII characters', async () => {
     const { call, node } = await testApi()
     for (const bad of [' ', 'a b', 'ü', 'x'.repeat(256)]) {

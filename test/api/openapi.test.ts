@@ -87,7 +87,8 @@ describe('the OpenAPI document', () => {
   it('refuses unknown fields in every request body', async () => {
     const { document: doc } = await document()
     for (const [path, methods] of Object.entries<Record<string, Json>>(doc.paths)) {
-      for (const op of Object.values(methods)) {
+      for (const [method, op] of Object.entries(methods)) {
+        expect(op.requestBody !== undefined, `${method} ${path}`).toBe(['post', 'put', 'patch'].includes(method))
         const body = op.requestBody as { content: Record<string, { schema: { $ref: string } }> } | undefined
         if (!body) continue
         const name = body.content['application/json']?.schema.$ref.split('/').at(-1) ?? ''

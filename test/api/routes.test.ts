@@ -232,7 +232,7 @@ describe('long work', () => {
 })
 
 describe('POST /v1/decode', () => {
-  /** BOLT 11 §examples, "Please send 0.00967878534 BTC … with … metadata" has none of our network; this one is regtest's shape of it. */
+  /** The first example of BOLT 11: a donation of any amount. */
   const DONATION =
     'lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql'
 

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { txid } from '../../base/ids.ts'
 import type { ApiContext, App } from '../app.ts'
+import { Block, Chain, Fees, Mine, Mined, Transaction } from '../onchainSchemas.ts'
 import { TxidText } from '../scalars.ts'
-import { Block, Chain, Fees, Mine, Mined, Transaction } from '../schemas.ts'
 
 const BlockParams = Type.Object({
   heightOrHash: Type.String({ pattern: '^(\\d{1,9}|[0-9a-fA-F]{64})$', description: 'a block height or hash' }),

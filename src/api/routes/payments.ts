@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { nodeId } from '../../base/ids.ts'
+import { nodeId, type PaymentHash } from '../../base/ids.ts'
 import { msat } from '../../base/units.ts'
+import { decodeInvoice } from '../../invoice/bolt11.ts'
 import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { ApiProblem, type FieldError, fieldsText } from '../problems.ts'
@@ -32,7 +33,7 @@ export function paymentRoutes(app: App, context: ApiContext): void {
       const pay = payRequest(request.body)
       const view = await idempotency.once(request, {
         make: (id) => service.pay(id === undefined ? pay : { ...pay, id }),
-        find: (id) => service.payment(id),
+        find: (id) => findPayment(service, id, pay.bolt11),
         idOf: (made) => made.id,
       })
       const last = await held(service, view, request.query.wait)
@@ -92,6 +93,30 @@ function paymentItemRoutes(app: App, { service }: ApiContext): void {
     },
     async (request) => paymentJson(await service.cancelPayment(pathId(request.params.paymentHash))),
   )
+}
+
+/**
+ * By the id that the request was given, or by its payment hash: a hash that failed before keeps the id of its first payment.
+ * One that is pending or paid is the answer, whoever paid it: it is never paid twice.
+ */
+async function findPayment(service: NodeService, id: string, bolt11: string | undefined): Promise<PaymentView> {
+  try {
+    return await service.payment(id)
+  } catch (notFound) {
+    const hash = bolt11 === undefined ? undefined : hashOf(bolt11)
+    if (hash === undefined) throw notFound
+    const view = await service.payment(hash)
+    if (view.status === 'failed') throw notFound
+    return view
+  }
+}
+
+function hashOf(bolt11: string): PaymentHash | undefined {
+  try {
+    return decodeInvoice(bolt11).paymentHash
+  } catch {
+    return undefined
+  }
 }
 
 async function held(service: NodeService, view: PaymentView, waitSeconds: number | undefined): Promise<PaymentView> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { WalletTransaction } from '../../api/schemas.ts'
+import type { WalletTransaction } from '../../api/onchainSchemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
