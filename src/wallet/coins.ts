@@ -62,10 +62,10 @@ export function applyBlock(state: WalletState, block: ChainBlock): WalletState {
     const tx = block.transactions[i]!
     const txid = block.txids[i]!
     const at: WalletState | Draft = draft ?? state
-    const ours = at.txs.has(txid) || concernsUs(at, tx)
-    if (!ours && !tx.inputs.some((input) => at.spends.has(outpointKey(input)))) continue
+    const { ours, rivals } = concern(at, tx)
+    if (!ours && !rivals) continue
     draft ??= draftOf(state)
-    if (ours) insert(draft, txid, tx, { height: block.height, seenAt: block.time })
+    if (ours || draft.txs.has(txid)) insert(draft, txid, tx, { height: block.height, seenAt: block.time })
     markConflicts(draft, txid, tx, block.height)
   }
   draft = settle(draft, state, block.height)
@@ -180,9 +180,20 @@ export function importUnspent(state: WalletState, found: readonly UnspentOutput[
   return draft
 }
 
-const concernsUs = (s: WalletState | Draft, tx: Transaction): boolean =>
-  tx.inputs.some((i) => s.coins.has(outpointKey(i))) ||
-  tx.outputs.some((o) => keyOf(s.scripts, o.scriptPubKey) !== null)
+/**
+ * `ours`: it spends from us or pays us. `rivals`: it spends what a transaction that we know spends, be it itself.
+ */
+function concern(s: WalletState | Draft, tx: Transaction): { readonly ours: boolean; readonly rivals: boolean } {
+  let ours = false
+  let rivals = false
+  for (const input of tx.inputs) {
+    const key = outpointKey(input)
+    ours ||= s.coins.has(key)
+    rivals ||= s.spends.has(key)
+  }
+  ours ||= tx.outputs.some((o) => keyOf(s.scripts, o.scriptPubKey) !== null)
+  return { ours, rivals }
+}
 
 function markUsed(draft: Draft, key: KeyRef): void {
   if (key.keyIndex < draft.next[key.branch]) return
@@ -250,9 +261,6 @@ function markConflicts(draft: Draft, txid: Txid, tx: Transaction, height: number
   }
 }
 
-/** Lets go of transactions that are loaded from the store as history alone. */
-export const settleAll = (state: WalletState): WalletState => settle(null, state, state.height) ?? state
-
 /** Lets go of what no reorganisation can change any more. Returns the draft, made if needed. */
 function settle(draft: Draft | null, state: WalletState, height: number): Draft | null {
   const deep = (h: number | null): boolean => h !== null && h <= height - SETTLED_DEPTH
@@ -273,7 +281,7 @@ function settle(draft: Draft | null, state: WalletState, height: number): Draft 
   return d
 }
 
-/** What was to spend its outputs is given up with it: first on record, then, a block later, from memory. */
+/** What was to spend its outputs is given up with it, and leaves memory a block later. */
 function forgetLost(draft: Draft, entry: WalletTx): void {
   forget(draft, entry)
   entry.tx.outputs.forEach((_, index) => {

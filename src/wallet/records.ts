@@ -1,13 +1,15 @@
 import { type BlockHash, outpointKey, type Txid } from '../base/ids.ts'
-import { settleAll } from './coins.ts'
 import type { WalletAccount } from './keys.ts'
 import { type Coin, emptyWallet, indexSpends, scriptsFor, type WalletState, type WalletTx } from './state.ts'
 
 /** One stored record: plain data under a key of the wallet's own; without a value it is to be deleted. */
 export interface WalletRecord {
   readonly key: string
-  readonly value?: WalletNumbers | Coin | WalletTx | string
+  readonly value?: WalletNumbers | Coin | StoredTx | string
 }
+
+/** `settled`: it left memory and is history, of which nothing follows any more. */
+export type StoredTx = WalletTx & { readonly settled?: true }
 
 /** Record `numbers`. The others: `coin/<outpoint>`, `tx/<txid>`, `lock/<outpoint>`. */
 interface WalletNumbers {
@@ -17,16 +19,23 @@ interface WalletNumbers {
   readonly nextOrder: number
 }
 
-/** What to write to turn the stored wallet `before` into `after`; everything when there is none yet. */
+/**
+ * What to write to turn the stored wallet `before` into `after`; everything when there is none yet. To be called for every block,
+ * so that no transaction comes and goes unrecorded.
+ */
 export function walletRecords(before: WalletState | null, after: WalletState): readonly WalletRecord[] {
   if (before === after) return []
   const { height, hash, next, nextOrder } = after
   const records: WalletRecord[] = [{ key: 'numbers', value: { height, hash, next, nextOrder } }]
   difference('coin', before?.coins, after.coins, records)
   difference('lock', before?.locks, after.locks, records)
-  // A transaction that left memory is history: its record stays.
+  if (before?.txs === after.txs) return records
   for (const [txid, entry] of after.txs) {
     if (before?.txs.get(txid) !== entry) records.push({ key: `tx/${txid}`, value: entry })
+  }
+  for (const [txid, entry] of before?.txs ?? []) {
+    if (after.txs.has(txid)) continue
+    records.push({ key: `tx/${txid}`, value: { ...entry, abandoned: entry.height === null, settled: true } })
   }
   return records
 }
@@ -52,10 +61,13 @@ export function loadWallet(
   const txs = new Map<Txid, WalletTx>()
   const locks = new Map<string, string>()
   let numbers: WalletNumbers | null = null
+  const loadTx = (entry: StoredTx): void => {
+    if (!entry.settled) txs.set(entry.txid, entry)
+  }
   for (const [key, value] of records) {
     if (key === 'numbers') numbers = value as WalletNumbers
     else if (key.startsWith('coin/')) coins.set(outpointKey((value as Coin).outpoint), value as Coin)
-    else if (key.startsWith('tx/')) txs.set((value as WalletTx).txid, value as WalletTx)
+    else if (key.startsWith('tx/')) loadTx(value as StoredTx)
     else if (key.startsWith('lock/')) locks.set(key.slice('lock/'.length), value as string)
   }
   if (!numbers) return null
@@ -63,5 +75,5 @@ export function loadWallet(
   for (const { txid, tx } of txs.values()) indexSpends(spends, txid, tx)
   const empty = emptyWallet({ account, tip: numbers, ...(gapLimit === undefined ? {} : { gapLimit }) })
   const state = { ...empty, ...numbers, coins, txs, locks, spends }
-  return settleAll({ ...state, scripts: scriptsFor(state) })
+  return { ...state, scripts: scriptsFor(state) }
 }

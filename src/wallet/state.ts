@@ -113,9 +113,25 @@ export function scriptsFor(state: Pick<WalletState, 'account' | 'next' | 'gapLim
 
 const isP2wpkh = (s: Uint8Array): boolean => s.length === 22 && s[0] === 0 && s[1] === 20
 
+/** The first four bytes of each key hash, by the scripts they are of: rules out nearly all of a block's outputs cheaply. */
+const prefixes = new WeakMap<ReadonlyMap<string, KeyRef>, ReadonlySet<number>>()
+
+function prefixesOf(scripts: ReadonlyMap<string, KeyRef>): ReadonlySet<number> {
+  let known = prefixes.get(scripts)
+  if (!known) {
+    known = new Set(Array.from(scripts.keys(), (hex) => Number.parseInt(hex.slice(4, 12), 16) | 0))
+    prefixes.set(scripts, known)
+  }
+  return known
+}
+
 /** Which of our keys a script pays; null when it is not ours. */
-export const keyOf = (scripts: ReadonlyMap<string, KeyRef>, scriptPubKey: Uint8Array): KeyRef | null =>
-  isP2wpkh(scriptPubKey) ? (scripts.get(toHex(scriptPubKey)) ?? null) : null
+export function keyOf(scripts: ReadonlyMap<string, KeyRef>, scriptPubKey: Uint8Array): KeyRef | null {
+  const s = scriptPubKey
+  if (!isP2wpkh(s)) return null
+  const prefix = (s[2]! << 24) | (s[3]! << 16) | (s[4]! << 8) | s[5]!
+  return prefixesOf(scripts).has(prefix) ? (scripts.get(toHex(s)) ?? null) : null
+}
 
 /** BIP 34: the only input spends nothing. */
 export const isCoinbase = (tx: Transaction): boolean =>

@@ -146,8 +146,10 @@ export function unconfirmed(state: WalletState): readonly Transaction[] {
 
 export type WalletTxStatus = 'confirmed' | 'unconfirmed' | 'replaced' | 'abandoned'
 
+/** Also of a transaction that has left memory and was read from the store. */
 export function statusOf(state: WalletState, entry: WalletTx): WalletTxStatus {
   if (entry.height !== null) return 'confirmed'
+  if (entry.conflictHeight !== null) return 'replaced'
   if (entry.abandoned) return 'abandoned'
   return judge(state).isAlive(entry.txid) ? 'unconfirmed' : 'replaced'
 }

@@ -17,7 +17,8 @@ export const signer = walletSigner(master)
 
 const digest = (text: string): Uint8Array => crypto.sha256(utf8(text))
 export const GENESIS = blockHashFromBytes(digest('genesis'))
-export const newWallet = (): WalletState => emptyWallet({ account, tip: { height: 0, hash: GENESIS } })
+const EMPTY = emptyWallet({ account, tip: { height: 0, hash: GENESIS } })
+export const newWallet = (): WalletState => EMPTY
 
 /** An output script that is not the wallet's. */
 export const foreignScript = (n: number): Uint8Array => p2wpkh(digest(`foreign ${n}`).slice(0, 20))
