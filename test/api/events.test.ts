@@ -214,6 +214,27 @@ describe('the event hub', () => {
     hub.close()
   })
 
+  it('sends an event that comes while the store is read and found empty', async () => {
+    const node = new FakeNode()
+    node.emit('chain.block')
+    let isLate = true
+    const hub = new EventHub({
+      onEvent: (listener) => node.onEvent(listener),
+      eventsSince: async (since, limit) => {
+        const events = await node.eventsSince(since, limit)
+        if (events.length === 0 && isLate) {
+          isLate = false
+          node.emit('chain.block')
+        }
+        return events
+      },
+    })
+    const client = sink()
+    hub.subscribe(client.sink, all, 0)
+    await settle()
+    expect(client.sent).toEqual([1, 2])
+  })
+
   it('says which events are no longer kept', async () => {
     const node = new FakeNode()
     const hub = new EventHub({
