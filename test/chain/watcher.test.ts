@@ -237,7 +237,13 @@ describe('random chains', () => {
             b.transactions.forEach((t, txIndex) => {
               for (const w of owner.watching.values()) {
                 if (w.tag === 'confirmation' && w.txid === txidOf(t)) {
-                  expected.set(w.txid, { tag: 'confirmed', txid: w.txid, tx: b.transactions[txIndex]!, height: b.height, txIndex })
+                  expected.set(w.txid, {
+                    tag: 'confirmed',
+                    txid: w.txid,
+                    tx: b.transactions[txIndex]!,
+                    height: b.height,
+                    txIndex,
+                  })
                 }
                 if (w.tag === 'spend' && t.inputs.some((i) => outpointKey(i) === outpointKey(w.outpoint))) {
                   expected.set(outpointKey(w.outpoint), { tag: 'spent', outpoint: w.outpoint, tx: t, height: b.height })
