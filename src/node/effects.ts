@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { outpointKey } from '../base/ids.ts'
+import { formatScid, outpointKey } from '../base/ids.ts'
 import { rebroadcasts } from '../channel/describe.ts'
 import { signHtlcTx } from '../channel/onchain/claims.ts'
 import { decodeRevoked, REVOKED_PREFIX, stoodIn } from '../channel/persist.ts'
@@ -165,7 +165,7 @@ export class Effects {
       case 'ready':
         return events.emit(scope, 'channel.ready', {
           ...about,
-          shortChannelId: event.shortChannelId?.toString() ?? null,
+          shortChannelId: event.shortChannelId === null ? null : formatScid(event.shortChannelId),
         })
       case 'closing':
         return events.emit(scope, 'channel.closing', { ...about, how: event.how, txid: event.txid })

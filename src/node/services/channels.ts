@@ -42,7 +42,7 @@ function closingView(s: ChannelSummary): ClosingView | null {
 
 export function channelView(node: Node, entry: ChannelEntry): ChannelView {
   const { meta, state } = entry
-  const s = summary(state, node.claimContext(entry))
+  const s = summary(state, node.context(entry))
   return {
     id: meta.localId,
     channelId: s.channelId,

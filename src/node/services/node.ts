@@ -78,7 +78,7 @@ function balanceOf(node: Node): Balance {
   let closing: Sat = ZERO_SAT
   for (const entry of node.channels.all()) {
     if (entry.state.tag === 'closed' || channelOf(entry.state) === null) continue
-    const s = summary(entry.state, node.claimContext(entry))
+    const s = summary(entry.state, node.context(entry))
     if (s.closing) {
       closing = addSat(closing, s.closing.pendingSat)
       continue

@@ -1,0 +1,125 @@
+import { noiseKey } from '../noise/handshake.ts'
+import type { NextHop, OutgoingChannel } from '../payment/types.ts'
+import { networkAddress } from '../wire/address.ts'
+import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
+import type { ChainShellOptions } from './chain.ts'
+import { Dispatch } from './dispatch.ts'
+import { GossipShell } from './gossip.ts'
+import { findIncoming, outgoingChannel } from './holdings.ts'
+import type { Node } from './node.ts'
+import { Payments } from './payments.ts'
+import { Peers } from './peers.ts'
+import { MIN_FINAL_CLTV_EXPIRY_DELTA } from './services/invoices.ts'
+
+export function createPeers(node: Node): Peers {
+  const { driver, reactor } = node
+  const dispatch = new Dispatch({
+    parts: () => node,
+    log: node.log,
+    newMeta: (peer) => node.newChannelMeta(peer),
+    signer: (meta) => node.signerFor(meta),
+  })
+  return new Peers({
+    driver,
+    reactor,
+    key: noiseKey(node.own.nodeSecret),
+    features: ourInitFeatures(),
+    chainHash: node.own.chainHash,
+    onConnected: (link, session, scope) => dispatch.connected(link, session, scope),
+    onMessage: (link, message, scope) => dispatch.message(link, message, scope),
+    onDisconnected: (link, reason, scope) => dispatch.disconnected(link, reason, scope),
+  })
+}
+
+export function createGossip(node: Node): GossipShell {
+  const { own, graph, source, driver, reactor } = node
+  const { config } = node.resources
+  return new GossipShell({
+    own,
+    graph,
+    source,
+    driver,
+    reactor,
+    push: (link, message) => node.outbox.push(link, message),
+    links: () => node.peers.links(),
+    blame: (link, reason) => {
+      node.log.info({ peer: link.nodeId, reason }, 'bad gossip')
+      node.peers.disconnect(link.nodeId, reason)
+    },
+    now: () => node.now(),
+    blockHeight: () => node.chain.height,
+    alias: config.alias,
+    features: ourNodeFeatures(),
+    addresses: config.announce.map(({ host, port }) => networkAddress(host, port)),
+  })
+}
+
+export function createPayments(node: Node): Payments {
+  const { driver, changes, events, graph, own } = node
+  return new Payments({
+    driver,
+    changes,
+    events,
+    graph,
+    nodeId: own.nodeId,
+    nodeSecret: own.nodeSecret,
+    minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+    newId: () => node.newId(),
+    now: () => node.now(),
+    blockHeight: () => node.chain.height,
+    localChannels: () => node.localChannels(),
+    channelsTo: (next) => channelsTo(node, next),
+    command: (channelId, command) => {
+      const entry = node.channels.byChannelId(channelId)
+      if (entry) node.channels.command(entry, command)
+      return entry !== undefined
+    },
+    incomingHtlc: (channelId, id) => {
+      const entry = node.channels.byChannelId(channelId)
+      return entry ? findIncoming(entry.state, channelId, id) : null
+    },
+  })
+}
+
+/** What each block and reorganisation does to the parts, in this order. */
+export function chainOptions(node: Node): ChainShellOptions {
+  const { driver, reactor, source } = node
+  return {
+    source,
+    driver,
+    reactor,
+    onEvents: (owner, events, scope) => {
+      const entry = node.channels.get(owner)
+      if (!entry) return
+      for (const event of events) node.channels.deliver(entry, { tag: 'chain', event })
+      node.channels.drain(scope)
+    },
+    onBlock: (block, scope) => {
+      node.wallet.applyBlock(block)
+      node.gossip.onBlock(block, scope)
+      node.payments.review(scope)
+      node.channels.drain(scope)
+      for (const entry of node.channels.all()) node.effects.republish(entry, scope)
+      node.channels.drain(scope)
+      node.events.emit(scope, 'chain.block', { height: block.height, hash: block.hash })
+    },
+    onReorg: (height, scope) => {
+      node.wallet.rollback(height, node.chain.tip.hash)
+      node.events.emit(scope, 'chain.reorg', { height })
+      for (const tx of node.wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
+    },
+    onStatus: (status) => {
+      if (status.error) node.log.warn({ err: status.error.message }, 'the chain cannot be followed')
+    },
+    onFatal: node.resources.onFatal,
+  }
+}
+
+/** Our channels with the node at the other end of a hop, the one meant first. @source BOLT 4 §non-strict-forwarding */
+function channelsTo({ channels }: Node, next: NextHop): readonly OutgoingChannel[] {
+  const meant = next.tag === 'channel' ? channels.byScid(next.shortChannelId) : undefined
+  const peer = next.tag === 'node' ? next.nodeId : meant?.meta.peer
+  if (peer === undefined) return []
+  const others = channels.ofPeer(peer).filter((entry) => entry !== meant)
+  return [...(meant ? [meant] : []), ...others].flatMap((entry) => outgoingChannel(entry) ?? [])
+}
