@@ -14,6 +14,8 @@ export interface LdkPeer {
   waitFor(event: string, matches?: (e: LdkEvent) => boolean): Promise<LdkEvent>
   /** Calls back for every transaction that LDK broadcasts; those of one package come one after the other. */
   onBroadcast(listener: (tx: LdkBroadcast) => void): void
+  /** Calls back for every event of LDK's, before a waiting waitFor() takes it. */
+  onEvent(listener: (event: LdkEvent) => void): void
   /** Connects the next block of LDK's best chain (it starts at regtest's genesis), and returns when LDK has acted on it. */
   feedBlock(rawBlockHex: string, height: number): Promise<void>
   /** Ends the process; safe to call twice. */
@@ -110,6 +112,8 @@ export interface LdkResults {
   /** { hash } */
   claim: Done
   fail: Done
+  /** { on } */
+  autoclaim: Done
   create_offer: { readonly offer: string }
   pay_offer: { readonly payment_id: string }
   announce_node: Done
@@ -147,6 +151,7 @@ export async function startLdkPeer(options: LdkOptions = {}): Promise<LdkPeer> {
     cmd: (name, args) => lines.call(name, args ?? {}) as Promise<never>,
     waitFor: (event, matches = () => true) => lines.waitFor(event, matches),
     onBroadcast: (listener) => void lines.broadcastListeners.push(listener),
+    onEvent: (listener) => void lines.eventListeners.push(listener),
     async feedBlock(block, height) {
       await lines.call('block', { block, height })
       await lines.call('getinfo', {}) // what the block set off has been worked off by the time this is answered
@@ -164,6 +169,7 @@ interface Call {
 /** Commands to the child's stdin, answers and events from its stdout, the end of its stderr for error messages. */
 class JsonLines {
   readonly broadcastListeners: ((tx: LdkBroadcast) => void)[] = []
+  readonly eventListeners: ((event: LdkEvent) => void)[] = []
   readonly #child: ChildProcess
   readonly #events: LdkEvent[] = []
   readonly #looking = new Set<() => void>()
@@ -228,6 +234,7 @@ class JsonLines {
     if (m.event !== undefined) {
       if (m.event === 'broadcast')
         for (const listener of this.broadcastListeners) listener(m as unknown as LdkBroadcast)
+      for (const listener of this.eventListeners) listener(m)
       this.#events.push(m)
       for (const look of [...this.#looking]) look()
       return

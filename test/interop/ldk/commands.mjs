@@ -126,6 +126,12 @@ export const commands = {
     return {}
   },
 
+  /** { on }: false leaves incoming payments waiting for claim or fail. */
+  autoclaim(node, m) {
+    node.opt.autoclaim = m.on ? '1' : '0'
+    return {}
+  },
+
   create_offer(node, m) {
     const b = must(node.cm.create_offer_builder(noU64()), 'offer builder')
     // Known bug of these bindings: the setters (amount_msats, description, ...) have no effect on what build() gives,

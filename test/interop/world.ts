@@ -1,0 +1,327 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { fromHex } from '../../src/base/bytes.ts'
+import type { NodeId } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
+import { decodeAddress } from '../../src/bitcoin/address.ts'
+import type { NodeConfig } from '../../src/node/config.ts'
+import type { ChannelView, InvoiceView, NodeEvent, NodeService, PaymentView } from '../../src/node/service.ts'
+import { type RunningNode, startNode } from '../../src/node/start.ts'
+import { type Ground, startGround, type Verdict } from './ground.ts'
+import { type LdkChannel, type LdkOptions, type LdkPeer, startLdkPeer } from './ldk.ts'
+import { type Link, startLink } from './link.ts'
+
+const UNTIL_MS = 20_000
+/** Between looks at what no event tells of. */
+const LOOK_MS = 20
+
+export type ChannelType = ChannelView['type']
+
+/** Our node in this process; started again on the same directory by `restart`. */
+export class OurNode {
+  readonly nodeId: NodeId
+  readonly events: NodeEvent[] = []
+  readonly #config: NodeConfig
+  readonly #onEvent: () => void
+  #running: RunningNode
+
+  private constructor(config: NodeConfig, running: RunningNode, onEvent: () => void) {
+    this.#config = config
+    this.#onEvent = onEvent
+    this.#running = running
+    this.nodeId = running.service.info().nodeId
+    this.#listen()
+  }
+
+  static async start(url: string, onEvent: () => void): Promise<OurNode> {
+    const config: NodeConfig = {
+      dataDir: await mkdtemp(join(tmpdir(), 'fulmen-interop-')),
+      network: 'regtest',
+      chain: { kind: 'bitcoind', url },
+      mineEverySeconds: 0,
+      api: { host: '127.0.0.1', port: 0 },
+      apiHosts: [],
+      listen: { host: '127.0.0.1', port: 0 },
+      announce: [],
+      alias: 'fulmen',
+      passphraseFile: null,
+      logLevel: 'silent',
+    }
+    return new OurNode(config, await startNode(config), onEvent)
+  }
+
+  get service(): NodeService {
+    return this.#running.service
+  }
+  get port(): number {
+    return Number(this.#running.listen!.split(':')[1])
+  }
+
+  async stop(): Promise<void> {
+    await this.#running.stop()
+  }
+  /** After stop(). */
+  async restart(): Promise<void> {
+    this.#running = await startNode(this.#config)
+    this.#listen()
+  }
+  async destroy(): Promise<void> {
+    await this.stop()
+    await rm(this.#config.dataDir, { recursive: true })
+  }
+
+  async channels(): Promise<readonly ChannelView[]> {
+    return (await this.service.channels({ limit: 100 }, {})).items
+  }
+
+  #listen(): void {
+    this.service.onEvent((event) => {
+      this.events.push(event)
+      this.#onEvent()
+    })
+  }
+}
+
+/** One chain, our node, and an LDK node behind a link that can be cut. */
+export class World {
+  readonly ground: Ground
+  readonly us: OurNode
+  readonly ldk: LdkPeer
+  readonly link: Link
+  readonly #nodes: OurNode[]
+  readonly #waiting: Set<() => void>
+  #fed = 0
+
+  private constructor(parts: { ground: Ground; us: OurNode; ldk: LdkPeer; link: Link; waiting: Set<() => void> }) {
+    this.ground = parts.ground
+    this.us = parts.us
+    this.ldk = parts.ldk
+    this.link = parts.link
+    this.#nodes = [parts.us]
+    this.#waiting = parts.waiting
+  }
+
+  /** Both nodes at the chain's tip, with coins, and connected. */
+  static async start(options: LdkOptions = {}): Promise<World> {
+    const waiting = new Set<() => void>()
+    const wake = (): void => {
+      for (const look of [...waiting]) look()
+    }
+    const [ground, ldk] = await Promise.all([startGround(), startLdkPeer(options)])
+    ground.onChange(wake)
+    ldk.onEvent(wake)
+    ground.serve(ldk)
+    const us = await OurNode.start(ground.url, wake)
+    const world = new World({ ground, us, ldk, link: await startLink(ldk.port), waiting })
+    await world.#feed()
+    await world.fund()
+    await world.connect()
+    return world
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#nodes.map((n) => n.destroy()), this.ldk.stop(), this.link.close()])
+    await this.ground.close()
+  }
+
+  /** A second node of ours, with coins. */
+  async another(): Promise<OurNode> {
+    const node = await OurNode.start(this.ground.url, () => {
+      for (const look of [...this.#waiting]) look()
+    })
+    this.#nodes.push(node)
+    await this.#giveCoins([node])
+    return node
+  }
+
+  /** Coins for our node and for LDK, several each: claims of anchor channels need them. */
+  async fund(): Promise<void> {
+    const { wallet_script: script } = await this.ldk.cmd('getinfo')
+    const coin = { amountSat: sat(50_000_000), scriptPubKey: fromHex(script) }
+    this.ground.give([coin, coin, coin, coin])
+    await this.#giveCoins([this.us])
+  }
+
+  async connect(): Promise<void> {
+    await this.us.service.connectPeer({ nodeId: this.ldk.nodeId, host: '127.0.0.1', port: this.link.port })
+  }
+  /** Cuts the link, and returns when both ends have noticed. */
+  async cut(): Promise<void> {
+    this.link.cut()
+    await this.lost()
+  }
+  /** Returns when both ends have noticed that the connection is gone. */
+  async lost(): Promise<void> {
+    await this.ldk.waitFor('socket_closed')
+    await this.until('our node to notice the cut', async () => !(await this.peer()).connected)
+  }
+  async peer() {
+    const { items } = await this.us.service.peers({ limit: 10 })
+    return items.find((p) => p.nodeId === this.ldk.nodeId)!
+  }
+
+  /** Mines blocks one by one; every node has acted on each before the next. */
+  async mine(blocks = 1): Promise<void> {
+    for (let i = 0; i < blocks; i++) {
+      this.ground.mineBlock()
+      await this.#feed()
+      await this.until('the block to be seen', () =>
+        this.#nodes.every((n) => n.service.info().blockHeight === this.ground.chain.state.height),
+      )
+    }
+  }
+
+  /** Resolves when it is true; looked at after every event of the chain and of the nodes. */
+  async until(what: string, isTrue: () => boolean | Promise<boolean>, ms = UNTIL_MS): Promise<void> {
+    const deadline = performance.now() + ms
+    while (!(await isTrue())) {
+      if (performance.now() > deadline) throw new Error(`waited ${ms} ms for ${what}`)
+      await new Promise<void>((resolve) => {
+        const look = (): void => {
+          clearTimeout(timer)
+          this.#waiting.delete(look)
+          resolve()
+        }
+        const timer = setTimeout(look, LOOK_MS)
+        this.#waiting.add(look)
+      })
+    }
+  }
+
+  // ---------------------------------------------------------------- channels
+
+  /** Opens a channel to LDK, and returns when both sides can use it. */
+  async openToLdk(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<ChannelView> {
+    const { id } = await this.us.service.openChannel({
+      peer: this.ldk.nodeId,
+      capacitySat: sat(capacity),
+      pushMsat: (BigInt(pushSat) * 1000n) as never,
+      type,
+    })
+    return this.#confirmed(id)
+  }
+
+  /** LDK opens one to us. */
+  async openFromLdk(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<ChannelView> {
+    const before = new Set((await this.us.channels()).map((c) => c.id))
+    await this.ldk.cmd('open_channel', {
+      ...{ pubkey: this.us.nodeId, sat: capacity, push_msat: pushSat * 1000, anchors: type === 'anchors' },
+    })
+    const request = await this.ldk.waitFor('FundingGenerationReady')
+    const output = { amountSat: sat(Number(request.sat)), scriptPubKey: fromHex(String(request.script)) }
+    const tx = this.ground.buildHex([output])
+    await this.ldk.cmd('funding', { temp_channel_id: request.temp_channel_id, tx })
+    const ours = async () => (await this.us.channels()).find((c) => !before.has(c.id))
+    await this.until('our side of LDK’s channel', async () => (await ours())?.state === 'waiting-confirmations')
+    return this.#confirmed((await ours())!.id)
+  }
+
+  async #confirmed(id: string): Promise<ChannelView> {
+    const { funding } = await this.us.service.channel(id)
+    await this.until('the funding transaction', () => this.ground.chain.mempool.get(funding!.txid) !== undefined)
+    await this.mine(LDK_DEPTH)
+    await this.usable(id)
+    return this.us.service.channel(id)
+  }
+
+  /** Returns when both sides take HTLCs. */
+  async usable(id: string): Promise<void> {
+    await this.until('both sides to be ready', async () => {
+      const ours = await this.us.service.channel(id)
+      return ours.usable && ((await this.ldkChannel(ours))?.usable ?? false)
+    })
+  }
+
+  /** LDK's view of a channel; undefined when it has forgotten it. */
+  async ldkChannel(c: Pick<ChannelView, 'channelId'>): Promise<LdkChannel | undefined> {
+    return (await this.ldk.cmd('list_channels')).find((l) => l.channel_id === c.channelId)
+  }
+
+  /** Whether neither side has an HTLC in the channel. */
+  async isQuiet(id: string): Promise<boolean> {
+    const ours = await this.us.service.channel(id)
+    const theirs = await this.ldkChannel(ours)
+    return ours.htlcs.length === 0 && theirs?.in_htlcs === 0 && theirs.out_htlcs === 0
+  }
+  /** Returns when neither side has an HTLC in the channel, and both agree on who has what. */
+  async quiet(id: string): Promise<ChannelView> {
+    await this.until('the channel to be quiet', () => this.isQuiet(id))
+    const ours = await this.us.service.channel(id)
+    const theirs = await this.ldkChannel(ours)
+    const sides = [
+      { own: ours.remoteMsat, reserve: ours.remoteReserveSat, ldk: theirs!.outbound_msat },
+      { own: ours.localMsat, reserve: ours.localReserveSat, ldk: theirs!.inbound_msat },
+    ]
+    for (const { own, reserve, ldk } of sides) expect(ldk).toBe(Math.max(0, Number(own) - Number(reserve) * 1000))
+    return ours
+  }
+
+  // ---------------------------------------------------------------- payments
+
+  /** @returns what it looks like when it is over */
+  async settledPayment(id: string): Promise<PaymentView> {
+    const { service } = this.us
+    const { paymentHash } = await service.payment(id)
+    const done = (p: PaymentView) => p.status !== 'pending'
+    return service.waitFor(`payment:${paymentHash}`, () => service.payment(id), done, UNTIL_MS)
+  }
+  async settledInvoice(id: string): Promise<InvoiceView> {
+    const { service } = this.us
+    const { paymentHash } = await service.invoice(id)
+    const done = (i: InvoiceView) => i.status === 'settled'
+    return service.waitFor(`invoice:${paymentHash}`, () => service.invoice(id), done, UNTIL_MS)
+  }
+
+  /** Pays an invoice of LDK's. */
+  async payLdk(msat: number): Promise<PaymentView> {
+    const { invoice } = await this.ldk.cmd('create_invoice', { msat })
+    return this.settledPayment((await this.us.service.pay({ bolt11: invoice })).id)
+  }
+  /** LDK pays an invoice of ours. */
+  async payUs(msat: number): Promise<InvoiceView> {
+    const { bolt11, id, paymentHash } = await this.us.service.createInvoice({ amountMsat: BigInt(msat) as never })
+    await this.ldk.cmd('pay', { invoice: bolt11 })
+    await this.ldk.waitFor('PaymentSent', (e) => e.hash === paymentHash)
+    return this.settledInvoice(id)
+  }
+
+  // ---------------------------------------------------------------- chain
+
+  /** Transactions that were refused although they did not stand in the chain already. */
+  refused(): readonly Verdict[] {
+    return this.ground.verdicts.filter((v) => v.refused !== null && !this.ground.chain.findTransaction(v.txid))
+  }
+
+  async #feed(): Promise<void> {
+    const { blocks } = this.ground
+    if (blocks.length - this.#fed > 1) {
+      const batch = blocks.slice(this.#fed).map((block, i) => ({ block, height: this.#fed + i + 1 }))
+      await this.ldk.cmd('blocks', { blocks: batch })
+      this.#fed = blocks.length
+    } else if (blocks.length > this.#fed) {
+      this.#fed = blocks.length
+      await this.ldk.feedBlock(blocks[this.#fed - 1]!, this.#fed)
+    }
+  }
+
+  async #giveCoins(nodes: readonly OurNode[]): Promise<void> {
+    const outputs = []
+    for (const { service } of nodes) {
+      for (let i = 0; i < 4; i++) {
+        const { address } = await service.newAddress()
+        outputs.push({ amountSat: sat(50_000_000), scriptPubKey: decodeAddress(address, 'regtest') })
+      }
+    }
+    this.ground.give(outputs)
+    await this.mine()
+    await this.until('the coins', async () => {
+      for (const { service } of nodes) if ((await service.wallet()).confirmedSat < 200_000_000n) return false
+      return true
+    })
+  }
+}
+
+/** minDepth of startLdkPeer. */
+const LDK_DEPTH = 3
