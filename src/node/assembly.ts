@@ -22,6 +22,7 @@ export function createPeers(node: Node): Peers {
   return new Peers({
     driver,
     reactor,
+    ...(node.resources.connections && { connections: node.resources.connections }),
     key: noiseKey(node.own.nodeSecret),
     features: ourInitFeatures(),
     chainHash: node.own.chainHash,

@@ -35,6 +35,8 @@ export interface ChainShellOptions {
   readonly onFatal: (error: unknown) => void
 }
 
+const RESCAN_RETRY_MS = 1_000
+
 /** Joins the chain to the reactor: each block is one task whose writes include the new position in the chain. */
 export class ChainShell {
   readonly #options: ChainShellOptions
@@ -44,6 +46,7 @@ export class ChainShell {
   #status: FollowerStatus
   #following: Promise<void> = Promise.resolve()
   readonly #reaching = new Set<() => void>()
+  #reorgs = 0
 
   private constructor(options: ChainShellOptions, state: FollowerState) {
     this.#options = options
@@ -52,11 +55,15 @@ export class ChainShell {
     this.#status = { synced: false, height: state.height, tipHeight: null, error: null }
   }
 
-  /** Where the last session stood in the chain; for a new node the tip. @throws ChainError when the backend cannot be reached */
-  static async open(options: ChainShellOptions): Promise<ChainShell> {
+  /**
+   * Stands where the last session stood in the chain.
+   * @param newAt height at which a new node begins; the tip when left out
+   * @throws ChainError when the backend cannot be reached
+   */
+  static async open(options: ChainShellOptions, newAt?: number): Promise<ChainShell> {
     await options.source.check()
     const stored = await options.driver.get(keys.chain)
-    const state = stored ? unpack<FollowerState>(stored) : await followFrom(options.source)
+    const state = stored ? unpack<FollowerState>(stored) : await followFrom(options.source, newAt)
     return new ChainShell(options, state)
   }
 
@@ -110,7 +117,8 @@ export class ChainShell {
   /** @param fromHeight the lowest block in which something newly watched may have happened */
   watch(owner: string, watches: readonly Watch[], scope: TurnScope, fromHeight?: number): void {
     const { events, rescan } = setWatches(this.#watcher, owner, watches, fromHeight)
-    if (events.length > 0) this.#options.reactor.post((later) => this.#options.onEvents(owner, events, later))
+    // In this turn, so that what was found is stored together with the position in the chain.
+    if (events.length > 0) this.#options.onEvents(owner, events, scope)
     if (rescan) scope.after(() => this.#rescan(rescan))
   }
 
@@ -118,19 +126,21 @@ export class ChainShell {
     removeOwner(this.#watcher, owner)
   }
 
-  /** Looks for new watches in blocks that were connected before; tried again until it has been done. */
+  /** Looks for new watches in blocks that were connected before; tried again until it has been done on an unchanged chain. */
   #rescan(rescan: Rescan): void {
     const { source, reactor, onEvents } = this.#options
     const { owner, watches, fromHeight, toHeight } = rescan
+    const reorgs = this.#reorgs
     const found: ChainEvent[] = []
     readBlocks(source, this.#state, { fromHeight, toHeight }, (block) => {
       found.push(...rescanBlock(watches, block))
     }).then(
       () => {
-        if (found.length > 0) reactor.post((scope) => onEvents(owner, found, scope))
+        if (reorgs !== this.#reorgs) this.#rescan(rescan)
+        else if (found.length > 0) reactor.post((scope) => onEvents(owner, found, scope))
       },
       () => {
-        if (!this.#stop.signal.aborted) setTimeout(() => this.#rescan(rescan), 1000).unref()
+        if (!this.#stop.signal.aborted) setTimeout(() => this.#rescan(rescan), RESCAN_RETRY_MS).unref()
       },
     )
   }
@@ -143,7 +153,10 @@ export class ChainShell {
         event.tag === 'block'
           ? connectBlock(this.#watcher, event.block)
           : disconnectBlocks(this.#watcher, event.height, event.hash)
-      if (event.tag === 'reorg') onReorg(event.height, scope)
+      if (event.tag === 'reorg') {
+        this.#reorgs++
+        onReorg(event.height, scope)
+      }
       for (const { owner, events } of found) onEvents(owner, events, scope)
       if (event.tag === 'block') onBlock(event.block, scope)
       scope.write({ key: keys.chain, value: pack(next) })

@@ -66,6 +66,7 @@ export class Channels {
   readonly #byPeer = new Map<NodeId, Set<ChannelEntry>>()
   readonly #dirty = new Set<ChannelEntry>()
   #inbox: (readonly [ChannelEntry, ChannelInput])[] = []
+  #draining = false
 
   constructor(options: ChannelsOptions) {
     this.#options = options
@@ -118,11 +119,14 @@ export class Channels {
 
   /** Handles every waiting input, and those that they cause. */
   drain(scope: TurnScope): void {
+    if (this.#draining) return
+    this.#draining = true
     for (let i = 0; i < this.#inbox.length; i++) {
       const [entry, input] = this.#inbox[i]!
       this.#step(entry, input, scope)
     }
     this.#inbox = []
+    this.#draining = false
   }
 
   /** Signs what waits in every channel that this turn touched, then writes what changed. */

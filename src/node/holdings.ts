@@ -118,3 +118,13 @@ export function routeHintsOf(
 /** Both halves of its announcement are there. */
 export const isAnnounced = ({ announcement }: Channel): boolean =>
   announcement.remote !== null && announcement.sent !== 'never'
+
+/**
+ * The lowest block in which something that the channel waits for may have happened without its having been told: a crash can come
+ * between a block and what was found by looking back. Undefined when it has everything.
+ */
+export function watchedFrom(state: ChannelState): number | undefined {
+  if (state.tag === 'closing') return state.onchain.closing.height ?? undefined
+  const channel = channelOf(state)
+  return channel !== null && channel.funding.confirmed === null ? channel.params.openedAt : undefined
+}

@@ -26,11 +26,11 @@ import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import type { GossipShell } from './gossip.ts'
-import { isAnnounced, localChannel, routeHintsOf, scidOf } from './holdings.ts'
+import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
 import { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
-import type { Peers } from './peers.ts'
+import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
@@ -48,11 +48,15 @@ export interface NodeResources {
   readonly source: ChainSource
   readonly master: MasterKey
   readonly own: OwnNode
+  /** The seed was made just now: nothing can be in the chain for it. */
+  readonly isNewSeed: boolean
   readonly storageLow: () => boolean
   /** Nothing more may be said: the process must stop. */
   readonly onFatal: (error: unknown) => void
   /** The set of channels, or something that the static backup holds, changed. */
   readonly onBackupDue: (entries: readonly ChannelEntry[]) => void
+  /** What stands in for sockets in a test. */
+  readonly connections?: ConnectionsFactory
 }
 
 /** The composition root: joins the pure core to the disk, the chain and the sockets. Read this first. */
@@ -127,10 +131,13 @@ export class Node implements NodeParts {
 
   /** Loads everything and brings the records in line; nothing is sent, listened to or followed before `start`. */
   static async open(resources: NodeResources): Promise<Node> {
-    const { driver, master } = resources
+    const { driver, master, source, isNewSeed } = resources
     const node = new Node(resources, await EventLog.open(driver, Date.now))
-    const chain = await ChainShell.open(chainOptions(node))
-    const wallet = await WalletShell.open(driver, master, chain.tip, Date.now)
+    const known =
+      (await WalletShell.load(driver, master, Date.now)) ??
+      (isNewSeed ? null : await WalletShell.restore(source, master, Date.now))
+    const chain = await ChainShell.open(chainOptions(node), known?.state.height)
+    const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     Object.assign(node, { chain, wallet })
     await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load(), loadChannels(node)])
     await recover(node)
@@ -275,7 +282,7 @@ export class Node implements NodeParts {
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
     const channel = channelOf(entry.state)
-    this.chain.watch(localId, watches(entry.state), scope, channel?.params.openedAt)
+    this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
     if (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)) this.#announce(entry, scope)
     const fundedBefore = before && channelOf(before)

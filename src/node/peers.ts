@@ -17,9 +17,17 @@ export interface PeerAddress {
   readonly port: number
 }
 
+/** What the node asks of its connections: a PeerManager, or in tests a network without sockets. */
+export type Connections = Pick<
+  PeerManager,
+  'listen' | 'connect' | 'keep' | 'drop' | 'send' | 'disconnect' | 'pause' | 'resume' | 'close'
+>
+export type ConnectionsFactory = (options: PeerManagerOptions) => Connections
+
 export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
   readonly driver: Driver
   readonly reactor: Reactor
+  readonly connections?: ConnectionsFactory
   readonly onConnected: (link: Link, session: PeerSession, scope: TurnScope) => void
   readonly onMessage: (link: Link, message: Message, scope: TurnScope) => void
   readonly onDisconnected: (link: Link, reason: string, scope: TurnScope) => void
@@ -28,14 +36,15 @@ export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
 /** Joins the connections to the reactor: a batch that came in one read is one task, and a peer that outruns us is not read from. */
 export class Peers {
   readonly #options: PeersOptions
-  readonly #manager: PeerManager
+  readonly #manager: Connections
   readonly #sessions = new Map<NodeId, PeerSession>()
   readonly #waiting = new Map<number, number>()
   readonly #addresses = new Map<NodeId, PeerAddress>()
 
   constructor(options: PeersOptions) {
     this.#options = options
-    this.#manager = new PeerManager({ ...options, callbacks: this.#callbacks() })
+    const { connections = (o) => new PeerManager(o) } = options
+    this.#manager = connections({ ...options, callbacks: this.#callbacks() })
   }
 
   /** Loads the addresses to keep connections to; `start` dials them. */

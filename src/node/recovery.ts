@@ -4,7 +4,7 @@ import { loadChannel } from '../channel/persist.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
-import { holdingsOf } from './holdings.ts'
+import { holdingsOf, watchedFrom } from './holdings.ts'
 import type { Node } from './node.ts'
 
 /** Reads every channel from the store. */
@@ -36,7 +36,7 @@ export async function recover(node: Node): Promise<void> {
   await reactor.run((scope) => {
     for (const entry of entries) {
       channels.deliver(entry, { tag: 'disconnected' })
-      chain.watch(entry.meta.localId, watches(entry.state), scope)
+      chain.watch(entry.meta.localId, watches(entry.state), scope, watchedFrom(entry.state))
     }
     channels.drain(scope)
     channels.replayResults(scope)

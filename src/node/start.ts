@@ -86,6 +86,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       source,
       master: seed.master,
       own,
+      isNewSeed: seed.created,
       storageLow: () => ballast.low,
       onFatal,
       onBackupDue: (entries) => backups.write(entries),

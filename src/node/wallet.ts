@@ -2,14 +2,15 @@ import type { Outpoint, Txid } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { Transaction, TxOutput } from '../bitcoin/transaction.ts'
-import type { ChainBlock } from '../chain/source.ts'
+import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { addFees, anchorReserve, type BuiltTransaction, fundTransaction } from '../wallet/build.ts'
 import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
-import type { MasterKey, WalletAccount, WalletSigner } from '../wallet/keys.ts'
+import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
 import { loadWallet, walletRecords } from '../wallet/records.ts'
+import { restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
 import { unconfirmed } from '../wallet/status.ts'
 import type { TurnScope } from './reactor.ts'
@@ -30,20 +31,25 @@ export class WalletShell {
     this.#now = now
   }
 
-  /** @param now Unix milliseconds */
-  static async open(
-    driver: Driver,
-    master: MasterKey,
-    tip: { readonly height: number; readonly hash: WalletState['hash'] },
-    now: () => number,
-  ): Promise<WalletShell> {
-    const account: WalletAccount = walletAccount(master)
+  /** The wallet as the store has it; null for a new node. @param now Unix milliseconds */
+  static async load(driver: Driver, master: MasterKey, now: () => number): Promise<WalletShell | null> {
     const records: [string, unknown][] = []
     for await (const [key, value] of driver.entries(prefixRange(WALLET_PREFIX))) {
       records.push([key.slice(WALLET_PREFIX.length), unpack(value)])
     }
-    const stored = loadWallet(account, records)
-    return new WalletShell(walletSigner(master), stored ?? emptyWallet({ account, tip }), stored, now)
+    const stored = loadWallet(walletAccount(master), records)
+    return stored && new WalletShell(walletSigner(master), stored, stored, now)
+  }
+
+  /** The wallet of a seed that came from elsewhere: what it owns is looked for in the whole chain. @throws ChainError */
+  static async restore(source: ChainSource, master: MasterKey, now: () => number): Promise<WalletShell> {
+    const found = await restoreWallet(source, walletAccount(master))
+    return new WalletShell(walletSigner(master), found, null, now)
+  }
+
+  /** The wallet of a seed that was made just now: there is nothing before this block. */
+  static create(tip: { height: number; hash: WalletState['hash'] }, master: MasterKey, now: () => number): WalletShell {
+    return new WalletShell(walletSigner(master), emptyWallet({ account: walletAccount(master), tip }), null, now)
   }
 
   get state(): WalletState {
