@@ -42,7 +42,12 @@ export function openTalks(state: NegotiatingState, ctx: ChannelContext): Turn {
 export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: ChannelContext): Turn {
   const handled = common(state, input, ctx)
   if (handled) return handled
-  if (input.tag === 'message' && input.message.type === 'closing_signed') return receiveFee(state, input.message, ctx)
+  if (input.tag === 'message') {
+    const { message } = input
+    if (message.type === 'closing_signed') return receiveFee(state, message, ctx)
+    const late = message.type.startsWith('update_') || message.type === 'commitment_signed'
+    return late ? respond(state, lateUpdate(message.type), ctx) : turn(state)
+  }
   if (input.tag === 'command') {
     const closed = closingFault('the channel is closing already')
     if (input.command.tag === 'close') return turn(state, [reply(input.command.requestId, closed)])
@@ -53,6 +58,13 @@ export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: C
   }
   return turn(state)
 }
+
+const lateUpdate = (type: string): Fault =>
+  warn(
+    'PROTOCOL_VIOLATION',
+    'BOLT 2 §closing-initiation-shutdown: no update follows once no HTLC is left',
+    `${type} came while the closing fee is negotiated`,
+  ).error
 
 /** What we would pay, or let the peer pay. The opener's own money sets the upper bound of its range. */
 function preference(state: NegotiatingState, ctx: ChannelContext): FeePreference {

@@ -70,11 +70,16 @@ function command(state: FundedState, c: ChannelCommand, closed: Closed, ctx: Cha
       closed.toThem === null ? offerHtlc(state.channel, c, ctx) : { ok: false, error: closed.toThem }
     return judged.ok ? applied(state, judged.value) : rejectAdd(state, c.origin, judged.error)
   }
+  // Once nothing is left to settle, no update may follow a shutdown (BOLT 2 §closing-initiation-shutdown).
+  if (c.tag === 'updateFee' && closed.toThem !== null && hasNoHtlcs(state.channel)) return turn(state)
   const judged = settle(state.channel, c, ctx)
   if (judged === null) return null
   // A settlement that cannot be made has no one to tell: whoever sent it learns from the HTLC's further events.
   return judged.ok ? applied(state, judged.value) : turn(state)
 }
+
+const hasNoHtlcs = ({ commitments }: Channel): boolean =>
+  commitments.outgoing.size === 0 && commitments.incoming.size === 0
 
 export const rejectAdd = (state: Turn['state'], origin: HtlcOrigin, f: Fault): Turn =>
   turn(state, [rejected(origin, f)])
