@@ -1,0 +1,164 @@
+import type { NodeId } from '../../src/base/ids.ts'
+import type { Connections, ConnectionsFactory } from '../../src/node/peers.ts'
+import { PeerError } from '../../src/peer/errors.ts'
+import type { PeerManagerOptions, PeerSession } from '../../src/peer/manager.ts'
+import { decodeMessage, encodeMessage, type Message } from '../../src/wire/registry.ts'
+
+/** One direction of a connection: what was sent in one write, as bytes. */
+interface Flow {
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly writes: (readonly Uint8Array[])[]
+  /** The sender hung up: the connection ends once all that was sent is read. */
+  ended: string | null
+}
+
+interface Connection {
+  readonly flows: readonly [Flow, Flow]
+  readonly epochs: ReadonlyMap<NodeId, number>
+}
+
+/**
+ * The network between the nodes of a test: connections without sockets, where nothing arrives before the test delivers it. Messages
+ * travel as bytes. A node that is not plugged in says nothing and hears nothing.
+ */
+export class Wire {
+  readonly #plugs = new Map<NodeId, Plug>()
+  readonly #connections = new Set<Connection>()
+  #epoch = 0
+
+  /** For `NodeResources.connections`: makes the node's place in this network. */
+  readonly factory: ConnectionsFactory = (options) => new Plug(this, options)
+
+  plugIn(plug: Plug): void {
+    this.#plugs.set(plug.nodeId, plug)
+  }
+
+  /** The process is gone: its connections break at the other ends. */
+  unplug(nodeId: NodeId): void {
+    this.#plugs.delete(nodeId)
+    for (const c of this.#of(nodeId)) this.#cut(c, 'the other end is gone')
+  }
+
+  connected(a: NodeId, b: NodeId): boolean {
+    return this.#between(a, b) !== undefined
+  }
+
+  connect(a: NodeId, b: NodeId): void {
+    const ends = [this.#plugs.get(a), this.#plugs.get(b)] as const
+    if (!ends[0] || !ends[1] || this.connected(a, b)) return
+    const flow = (from: NodeId, to: NodeId): Flow => ({ from, to, writes: [], ended: null })
+    const epochs = new Map([a, b].map((id) => [id, ++this.#epoch]))
+    this.#connections.add({ flows: [flow(a, b), flow(b, a)], epochs })
+    ends.forEach((plug, i) => {
+      const other = ends[1 - i]!
+      const session = {
+        theirFeatures: other.options.features,
+        inbound: i === 1,
+        address: 'wire:1',
+        epoch: epochs.get(plug!.nodeId)!,
+      }
+      plug!.options.callbacks.onConnected(other.nodeId, session)
+    })
+  }
+
+  /** What is under way is lost. */
+  cut(a: NodeId, b: NodeId): void {
+    const c = this.#between(a, b)
+    if (c) this.#cut(c, 'the connection broke')
+  }
+
+  /** Hands over the next write of every flow, or of one node's. @returns whether there was any */
+  deliver(from?: NodeId): boolean {
+    let any = false
+    for (const c of [...this.#connections]) {
+      for (const f of c.flows) {
+        if (!this.#connections.has(c) || (from !== undefined && f.from !== from)) continue
+        any = this.#deliver(c, f) || any
+      }
+    }
+    return any
+  }
+
+  // ---------------------------------------------------------------- for the plugs
+
+  send(from: NodeId, { to, epoch, messages }: { to: NodeId; epoch: number; messages: readonly Message[] }): boolean {
+    const c = this.#between(from, to)
+    if (!c || c.epochs.get(from) !== epoch) return false
+    const flow = c.flows.find((f) => f.from === from)!
+    if (flow.ended !== null) return false
+    flow.writes.push(messages.map((m) => encodeMessage(m)))
+    return true
+  }
+
+  hangUp(from: NodeId, to: NodeId, reason: string): void {
+    const c = this.#between(from, to)
+    const flow = c?.flows.find((f) => f.from === from)
+    if (flow) flow.ended ??= reason
+  }
+
+  #deliver(c: Connection, f: Flow): boolean {
+    const write = f.writes.shift()
+    if (write) {
+      const bytes = write.reduce((sum, m) => sum + m.length, 0)
+      const { callbacks } = this.#plugs.get(f.to)!.options
+      callbacks.onMessages(
+        f.from,
+        c.epochs.get(f.to)!,
+        write.map((m) => decodeMessage(m)!),
+        bytes,
+      )
+    } else if (f.ended !== null) this.#cut(c, f.ended)
+    else return false
+    return true
+  }
+
+  #of(id: NodeId): readonly Connection[] {
+    return [...this.#connections].filter((c) => c.epochs.has(id))
+  }
+  #between(a: NodeId, b: NodeId): Connection | undefined {
+    return this.#of(a).find((c) => c.epochs.has(b))
+  }
+  #cut(c: Connection, reason: string): void {
+    this.#connections.delete(c)
+    for (const { from, to } of c.flows) {
+      const plug = this.#plugs.get(to)
+      plug?.options.callbacks.onDisconnected(from, c.epochs.get(to)!, new PeerError('DISCONNECTED', reason))
+    }
+  }
+}
+
+/** A node's end of the wire. */
+class Plug implements Connections {
+  readonly options: PeerManagerOptions
+  readonly nodeId: NodeId
+  readonly #wire: Wire
+
+  constructor(wire: Wire, options: PeerManagerOptions) {
+    this.#wire = wire
+    this.options = options
+    this.nodeId = Buffer.from(options.key.publicKey).toString('hex') as NodeId
+    wire.plugIn(this)
+  }
+
+  async connect(nodeId: NodeId): Promise<PeerSession> {
+    this.#wire.connect(this.nodeId, nodeId)
+    return { theirFeatures: this.options.features, inbound: false, address: 'wire:1', epoch: 0 }
+  }
+  send(to: NodeId, epoch: number, messages: readonly Message[]): boolean {
+    return this.#wire.send(this.nodeId, { to, epoch, messages })
+  }
+  disconnect(nodeId: NodeId, reason: string): void {
+    this.#wire.hangUp(this.nodeId, nodeId, reason)
+  }
+  async listen(): Promise<number> {
+    return 0
+  }
+  async close(): Promise<void> {
+    this.#wire.unplug(this.nodeId)
+  }
+  keep(): void {}
+  drop(): void {}
+  pause(): void {}
+  resume(): void {}
+}

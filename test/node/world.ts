@@ -1,0 +1,306 @@
+import { pino } from 'pino'
+import { toHex } from '../../src/base/bytes.ts'
+import { nodeId as asNodeId, type NodeId } from '../../src/base/ids.ts'
+import { chainHash } from '../../src/bitcoin/networks.ts'
+import { p2wsh } from '../../src/bitcoin/script.ts'
+import { BitcoindSource } from '../../src/chain/bitcoind.ts'
+import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
+import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
+import { localTransport } from '../../src/chain/rpc.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
+import type { NodeConfig } from '../../src/node/config.ts'
+import { Node } from '../../src/node/node.ts'
+import type { ChannelView, NodeService } from '../../src/node/service.ts'
+import { nodeService } from '../../src/node/services/node.ts'
+import { checkJournal, Journal } from '../../src/store/journal.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { type MasterKey, masterKey, nodeSecret } from '../../src/wallet/keys.ts'
+import { Disk } from './disk.ts'
+import { Wire } from './wire.ts'
+
+export type Name = 'alice' | 'bob' | 'carol'
+export const NAMES: readonly Name[] = ['alice', 'bob', 'carol']
+
+const WORDS: Readonly<Record<Name, string>> = {
+  alice: 'legal winner thank year wave sausage worth useful legal winner thank yellow',
+  bob: 'letter advice cage absurd amount doctor acoustic avoid letter advice cage above',
+  carol: 'zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong',
+}
+
+interface Identity {
+  readonly master: MasterKey
+  readonly secret: Uint8Array
+  readonly nodeId: NodeId
+}
+const identities = new Map<Name, Identity>()
+/** Made once: stretching a seed takes longer than a whole life in these tests. */
+function identityOf(name: Name): Identity {
+  const known = identities.get(name)
+  if (known) return known
+  const master = masterKey(WORDS[name], 'regtest')
+  const secret = nodeSecret(master)
+  const identity = { master, secret, nodeId: asNodeId(toHex(crypto.publicKey(secret))) }
+  identities.set(name, identity)
+  return identity
+}
+export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
+
+/** Coins of blocks that nobody asked for go here. */
+export const NOBODY = p2wsh(Uint8Array.of(0x00))
+/** Seconds; the embedded chain's own clock, which moves with its blocks. */
+const START = 1_700_000_000
+/** Turns without anything happening before a world counts as quiet. */
+const CALM = 3
+const MOST_ROUNDS = 20_000
+
+/** What a world can be made from again: what every disk holds, and the blocks. */
+export interface Snapshot {
+  readonly disks: Readonly<Partial<Record<Name, ReadonlyMap<string, Uint8Array>>>>
+  readonly blocks: EmbeddedChain['state']['tip']['block'][]
+}
+
+/** A node's process: gone when it crashed, and then there is only its disk. */
+export class Process {
+  readonly name: Name
+  readonly nodeId: NodeId
+  disk: Disk
+  node: Node | null = null
+  service: NodeService | null = null
+  /** Alerts and errors of all its runs: whatever is here needs a reason. */
+  readonly complaints: unknown[] = []
+  fatal: unknown = null
+  /** Batches written by all its runs. */
+  writes = 0
+
+  constructor(name: Name, disk: Disk) {
+    this.name = name
+    this.nodeId = nodeIdOf(name)
+    this.disk = disk
+  }
+  /** The running service. */
+  get api(): NodeService {
+    if (!this.service) throw new Error(`${this.name} is not running`)
+    return this.service
+  }
+}
+
+/** Nodes in one process over one embedded chain, with disks that can fail and a network that the test delivers by hand. */
+export class World {
+  readonly chain: EmbeddedChain
+  readonly wire = new Wire()
+  readonly processes: ReadonlyMap<Name, Process>
+  #rounds = 0
+  #time = START
+
+  private constructor(names: readonly Name[], snapshot: Snapshot | null) {
+    this.chain = createEmbeddedChain({ clock: () => this.#time })
+    for (const block of snapshot?.blocks ?? []) {
+      this.#time = Math.max(this.#time, block.header.time)
+      const taken = this.chain.submitBlock(block)
+      if (!taken.ok) throw new Error(`a block of the snapshot is refused: ${taken.error.reason}`)
+    }
+    this.processes = new Map(
+      names.map((name) => {
+        const process = new Process(name, null as unknown as Disk)
+        process.disk = this.#disk(process, snapshot?.disks[name] ?? new Map())
+        return [name, process]
+      }),
+    )
+  }
+
+  static async start(names: readonly Name[] = NAMES, snapshot: Snapshot | null = null): Promise<World> {
+    const world = new World(names, snapshot)
+    for (const name of names) await world.boot(name)
+    world.connectAll()
+    await world.settle()
+    return world
+  }
+
+  of(name: Name): Process {
+    return this.processes.get(name)!
+  }
+  get all(): readonly Process[] {
+    return [...this.processes.values()]
+  }
+  get alive(): readonly Process[] {
+    return this.all.filter((p) => p.node !== null)
+  }
+
+  snapshot(): Snapshot {
+    const { state } = this.chain
+    const blocks = Array.from({ length: state.height }, (_, i) => state.at(i + 1)!.block)
+    return { disks: Object.fromEntries(this.all.map((p) => [p.name, p.disk.snapshot()])), blocks }
+  }
+
+  // -------------------------------------------------------------- processes
+
+  #disk(process: Process, data: ReadonlyMap<string, Uint8Array>): Disk {
+    return new Disk(data, () => this.#died(process))
+  }
+
+  /** Starts the process on what its disk holds. */
+  async boot(name: Name): Promise<void> {
+    const process = this.of(name)
+    if (process.node) return
+    process.writes += process.disk.writes
+    process.disk = this.#disk(process, process.disk.snapshot())
+    const { disk } = process
+    const { master, secret, nodeId } = identityOf(name)
+    const isNewSeed = await migrate(disk)
+    const { last } = await checkJournal(disk)
+    disk.writes = 0
+    const config = configOf(name)
+    const source = new BitcoindSource({ transport: localTransport(rpcHandler(this.chain)), network: 'regtest' })
+    const node = await Node.open({
+      config,
+      log: complaintsLog(process),
+      driver: disk,
+      journal: new Journal(disk, last),
+      source,
+      master,
+      own: { nodeId, nodeSecret: secret, chainHash: chainHash('regtest') },
+      isNewSeed,
+      storageLow: () => false,
+      onFatal: (error) => {
+        if (process.disk !== disk) return
+        process.fatal = error
+        this.#died(process)
+      },
+      onBackupDue: () => {},
+      connections: this.wire.factory,
+    })
+    if (disk.dead) return this.#bury(node)
+    process.node = node
+    process.service = nodeService(node, { config, listen: null })
+    node.events.subscribe((event) => {
+      if (event.type === 'node.alert') process.complaints.push(event.data)
+    })
+    await node.start()
+  }
+
+  /** The process dies between two writes; what was not on disk is lost. */
+  crash(name: Name): void {
+    const process = this.of(name)
+    process.disk.dead = true
+    this.#died(process)
+  }
+
+  async restart(name: Name): Promise<void> {
+    this.crash(name)
+    await this.boot(name)
+  }
+
+  #died(process: Process): void {
+    process.disk.dead = true
+    this.wire.unplug(process.nodeId)
+    if (process.node) this.#bury(process.node)
+    process.node = null
+    process.service = null
+  }
+
+  /** Ends the timers and waits of a dead node's object; nothing of it is heard any more. */
+  #bury(node: Node): void {
+    void node.stop().catch(() => {})
+  }
+
+  /** Ends everything, so that nothing of this world runs on beneath the next test. */
+  close(): void {
+    for (const { name } of this.all) this.crash(name)
+    this.chain.close()
+  }
+
+  // -------------------------------------------------------------- time
+
+  /** Connects the line alice – bob – carol, as far as they run. */
+  connectAll(): void {
+    this.all.forEach((p, i) => {
+      const next = this.all[i + 1]
+      if (next) this.wire.connect(p.nodeId, next.nodeId)
+    })
+  }
+
+  /** Lets every turn that waits run, and its write. */
+  async turn(): Promise<void> {
+    this.#rounds++
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Delivers everything, until nothing moves any more. */
+  async settle(): Promise<void> {
+    const written = (): number => this.alive.reduce((sum, p) => sum + p.disk.writes, 0)
+    for (let calm = 0, rounds = 0, before = -1; calm < CALM; rounds++) {
+      const moved = this.wire.deliver()
+      await this.turn()
+      const now = written()
+      calm = moved || now !== before || !this.#caughtUp() ? 0 : calm + 1
+      before = now
+      if (rounds > MOST_ROUNDS) throw new Error('the world does not come to rest')
+    }
+  }
+
+  #caughtUp(): boolean {
+    const { height } = this.chain.state
+    return this.alive.every(({ node }) => node!.chain.height === height && node!.chain.status.synced)
+  }
+
+  async mine(blocks: number, scriptPubKey: Uint8Array = NOBODY): Promise<void> {
+    for (let i = 0; i < blocks; i++) {
+      this.#time += 600
+      this.chain.mine(1, scriptPubKey)
+    }
+    await this.settle()
+  }
+
+  // -------------------------------------------------------------- what people do
+
+  /** Gives every node coins that it can spend. */
+  async fund(coins = 2): Promise<void> {
+    for (const { node } of this.alive) {
+      for (let i = 0; i < coins; i++) {
+        const { scriptPubKey } = await node!.reactor.run(() => node!.wallet.newAddress())
+        this.chain.mine(1, scriptPubKey)
+      }
+    }
+    await this.mine(100)
+  }
+
+  /** A channel that can be used. */
+  async open(from: Name, to: Name, capacitySat: number, pushSat = 0): Promise<ChannelView> {
+    const opening = this.of(from).api.openChannel({
+      peer: nodeIdOf(to),
+      capacitySat: BigInt(capacitySat) as never,
+      pushMsat: BigInt(pushSat * 1000) as never,
+      announce: true,
+    })
+    opening.catch(() => {})
+    await this.settle()
+    const { id } = await opening
+    await this.mine(6)
+    return this.of(from).api.channel(id)
+  }
+
+  channelsOf(name: Name): readonly ReturnType<typeof channelOf>[] {
+    return this.of(name)
+      .node!.channels.all()
+      .map((e) => channelOf(e.state))
+  }
+}
+
+const configOf = (name: Name): NodeConfig => ({
+  dataDir: `/nowhere/${name}`,
+  network: 'regtest',
+  chain: { kind: 'embedded' },
+  mineEverySeconds: 0,
+  api: { host: '127.0.0.1', port: 0 },
+  apiHosts: [],
+  listen: null,
+  announce: [],
+  alias: name,
+  passphraseFile: null,
+  logLevel: 'silent',
+})
+
+/** Warnings and worse become complaints of the process. */
+const complaintsLog = (process: Process) =>
+  pino({ level: 'warn', base: null }, { write: (line: string) => void process.complaints.push(JSON.parse(line)) })
