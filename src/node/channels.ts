@@ -3,6 +3,7 @@ import { pack } from '../base/pack.ts'
 import { acceptChannel, advance, openChannel } from '../channel/advance.ts'
 import { channelOf, committedIncoming, identifiers, knownResults } from '../channel/describe.ts'
 import { channelOps } from '../channel/persist.ts'
+import { rescue } from '../channel/rescue.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type {
   AcceptParams,
@@ -171,16 +172,9 @@ export class Channels {
   }
 
   #step(entry: ChannelEntry, input: ChannelInput, scope: TurnScope): void {
-    if (entry.quarantined !== null) return
     const before = entry.state
-    let turn: Turn
-    try {
-      turn = advance(before, input, this.#options.context(entry))
-    } catch (e) {
-      entry.quarantined = e instanceof Error ? (e.stack ?? e.message) : String(e)
-      this.#options.onQuarantine(entry, e, scope)
-      return
-    }
+    const turn = this.#advance(entry, input, scope)
+    if (turn === null) return
     if (turn.state !== before) {
       entry.state = turn.state
       this.#dirty.add(entry)
@@ -190,6 +184,23 @@ export class Channels {
       }
     }
     this.#effects(entry, turn.effects, scope)
+  }
+
+  /** A bug in one channel must not stop the others: the old state is kept, and only the chain goes on. */
+  #advance(entry: ChannelEntry, input: ChannelInput, scope: TurnScope): Turn | null {
+    const { context, onQuarantine } = this.#options
+    try {
+      if (entry.quarantined === null) return advance(entry.state, input, context(entry))
+    } catch (e) {
+      entry.quarantined = e instanceof Error ? (e.stack ?? e.message) : String(e)
+      onQuarantine(entry, e, scope)
+    }
+    try {
+      return rescue(entry.state, input, context(entry))
+    } catch (e) {
+      onQuarantine(entry, e, scope)
+      return null
+    }
   }
 
   #effects(entry: ChannelEntry, effects: readonly Effect[], scope: TurnScope): void {

@@ -1,0 +1,40 @@
+import type { ChannelState, FundedState } from './state.ts'
+import { closing, waitingForPeer, withPreimage } from './states/closing.ts'
+import { isFunded } from './states/offline.ts'
+import { common, turn, withChannel } from './states/shared.ts'
+import type { ChannelContext, ChannelInput, Turn } from './types.ts'
+
+/**
+ * What goes on for a channel that was set aside after an unexpected exception: the chain is watched, preimages are noted,
+ * deadlines are kept and claims are made. Nothing is said to the peer and nothing it says is heard, so this path shares as little as
+ * possible with the code that may be at fault.
+ * @source docs/architecture.md §The channel core
+ */
+export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
+  if (!concernsChain(input)) return turn(state)
+  if (state.tag === 'closing') return closing(state, input, ctx)
+  if (state.tag === 'waiting-for-peer') return waitingForPeer(state, input, ctx)
+  if (isFunded(state)) return silent(rescueFunded(state, input, ctx))
+  if (state.tag !== 'offline' && state.tag !== 'syncing') return turn(state)
+  const inner = rescueFunded(state.from, input, ctx)
+  return silent(isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner)
+}
+
+const concernsChain = (input: ChannelInput): boolean =>
+  input.tag === 'chain' ||
+  input.tag === 'revokedHtlcs' ||
+  (input.tag === 'command' && (input.command.tag === 'fulfillHtlc' || input.command.tag === 'forceClose'))
+
+function rescueFunded(state: FundedState, input: ChannelInput, ctx: ChannelContext): Turn {
+  if (input.tag === 'command' && input.command.tag === 'fulfillHtlc') {
+    const channel = withPreimage(state.channel, input.command)
+    return turn(channel ? withChannel<FundedState>(state, channel) : state)
+  }
+  return common(state, input, ctx) ?? turn(state)
+}
+
+const silent = ({ state, effects }: Turn): Turn =>
+  turn(
+    state,
+    effects.filter((e) => e.tag !== 'send'),
+  )

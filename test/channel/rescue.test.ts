@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { rescue } from '../../src/channel/rescue.ts'
+import type { ChannelInput, Turn } from '../../src/channel/types.ts'
+import { add, preimageOf, reachNormal, type World } from './harness.ts'
+
+/** Alice offered one HTLC to bob, who is then set aside: everything further goes to `rescue`. */
+function quarantinedBob(): { world: World; step: (input: ChannelInput) => Turn } {
+  const world = reachNormal()
+  world.alice.command(add(1, 50_000_000))
+  world.settle()
+  let state = world.bob.state!
+  const step = (input: ChannelInput): Turn => {
+    const turn = rescue(state, input, { ...world.bob.ctx, blockHeight: height(input) ?? world.bob.ctx.blockHeight })
+    state = turn.state
+    return turn
+  }
+  return { world, step }
+}
+const height = (input: ChannelInput): number | null =>
+  input.tag === 'chain' && 'height' in input.event ? input.event.height : null
+const block = (h: number): ChannelInput => ({ tag: 'chain', event: { tag: 'block', height: h } })
+
+describe('a channel that was set aside after a bug', () => {
+  it('says nothing and hears nothing', () => {
+    const { world, step } = quarantinedBob()
+    for (const input of [
+      { tag: 'sign' },
+      { tag: 'disconnected' },
+      { tag: 'command', command: add(2, 1_000) },
+      {
+        tag: 'message',
+        message: { type: 'error', channelId: world.bob.channel.params.channelId, data: new Uint8Array(0) },
+      },
+    ] as ChannelInput[]) {
+      expect(step(input)).toEqual({ state: world.bob.state, effects: [] })
+    }
+  })
+
+  it('keeps the deadline of an HTLC whose preimage it has learnt, and publishes its commitment', () => {
+    const { world, step } = quarantinedBob()
+    const { cltvExpiry } = [...world.bob.channel.commitments.incoming.chunks.flat()][0]!.add
+    step({ tag: 'command', command: { tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) } })
+    expect(step(block(cltvExpiry - 100)).effects).toEqual([])
+    const { state, effects } = step(block(cltvExpiry - 3))
+    expect(state.tag).toBe('closing')
+    expect(effects.map((e) => (e.tag === 'broadcast' ? e.purpose : e.tag))).toContain('commitment')
+    expect(effects.some((e) => e.tag === 'send')).toBe(false)
+  })
+
+  it('notices that the peer has closed', () => {
+    const { world, step } = quarantinedBob()
+    world.alice.command({ tag: 'forceClose', requestId: 9 })
+    const tx = world.alice.broadcasts.at(-1)!
+    const { funding } = world.bob.channel.commitments.active[0]!
+    const { state } = step({ tag: 'chain', event: { tag: 'spent', outpoint: funding, tx, height: 150 } })
+    expect(state).toMatchObject({ tag: 'closing', onchain: { how: 'remote-force' } })
+  })
+})
