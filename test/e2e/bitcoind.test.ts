@@ -1,8 +1,3 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import type { Outpoint } from '../../src/base/ids.ts'
@@ -10,71 +5,9 @@ import { encodeAddress } from '../../src/bitcoin/address.ts'
 import { encodeTransaction, type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
-import { httpTransport, type RpcTransport } from '../../src/chain/rpc.ts'
 import { DAMAGES, prevoutsOf, SHAPES, spendOf } from '../bitcoin/lightningSpends.ts'
 import { FALSE_OUTPUT, outputOf, pay, type Spendable, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
-
-/** Path of a bitcoind (Core 29 or Knots); only with it can this file compare. */
-const BITCOIND = process.env.FULMEN_BITCOIND
-
-async function freePorts(n: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: n },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const s = createServer().listen(0, '127.0.0.1', () => resolve(s))
-        }),
-    ),
-  )
-  const ports = servers.map((s) => (s.address() as { port: number }).port)
-  await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))))
-  return ports
-}
-
-interface RealNode {
-  readonly transport: RpcTransport
-  stop(): Promise<void>
-}
-
-async function startBitcoind(path: string): Promise<RealNode> {
-  const dir = mkdtempSync(join(tmpdir(), 'fulmen-bitcoind-'))
-  const [rpcPort, port] = await freePorts(2)
-  const knots = execFileSync(path, ['--version'], { encoding: 'utf8' }).includes('Knots')
-  const child: ChildProcess = spawn(
-    path,
-    [
-      ...['-regtest', `-datadir=${dir}`, '-server', '-rpcuser=u', '-rpcpassword=p', `-rpcport=${rpcPort}`],
-      ...[`-bind=127.0.0.1:${port}`, '-dnsseed=0', '-fixedseeds=0', '-listenonion=0', '-discover=0', '-txindex'],
-      ...['-minrelaytxfee=0.00001', '-incrementalrelayfee=0.00001'],
-      ...(knots ? ['-corepolicy', '-mempooltruc=enforce'] : []),
-    ],
-    { stdio: 'ignore' },
-  )
-  const transport = httpTransport({ url: `http://u:p@127.0.0.1:${rpcPort}` })
-  const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))
-  const ready = async (): Promise<void> => {
-    for (;;) {
-      const up = await transport.call('getblockcount', [], { timeoutMs: 5_000 }).then(
-        () => true,
-        () => false,
-      )
-      if (up) return
-      if (child.exitCode !== null) throw new Error('bitcoind ended at once')
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-  }
-  await ready()
-  return {
-    transport,
-    async stop() {
-      transport.close()
-      child.kill()
-      await exited
-      rmSync(dir, { recursive: true, force: true })
-    },
-  }
-}
+import { BITCOIND, type RealNode, startBitcoind } from './realNode.ts'
 
 type Call = (method: string, params: readonly unknown[]) => Promise<unknown>
 const hexOf = (tx: Transaction): string => toHex(encodeTransaction(tx))

@@ -1,0 +1,73 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { httpTransport, type RpcTransport } from '../../src/chain/rpc.ts'
+
+/** Path of a bitcoind (Core 29 or Knots); undefined: tests that need one are left out, and say so. */
+export const BITCOIND = process.env.FULMEN_BITCOIND
+
+async function freePorts(n: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: n },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve) => {
+          const s = createServer().listen(0, '127.0.0.1', () => resolve(s))
+        }),
+    ),
+  )
+  const ports = servers.map((s) => (s.address() as { port: number }).port)
+  await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))))
+  return ports
+}
+
+/** A bitcoind of its own on regtest, with an empty chain. */
+export interface RealNode {
+  /** http://user:password@host:port */
+  readonly url: string
+  readonly transport: RpcTransport
+  stop(): Promise<void>
+}
+
+export async function startBitcoind(path: string): Promise<RealNode> {
+  const dir = mkdtempSync(join(tmpdir(), 'fulmen-bitcoind-'))
+  const [rpcPort, port] = await freePorts(2)
+  const knots = execFileSync(path, ['--version'], { encoding: 'utf8' }).includes('Knots')
+  const child: ChildProcess = spawn(
+    path,
+    [
+      ...['-regtest', `-datadir=${dir}`, '-server', '-rpcuser=u', '-rpcpassword=p', `-rpcport=${rpcPort}`],
+      ...[`-bind=127.0.0.1:${port}`, '-dnsseed=0', '-fixedseeds=0', '-listenonion=0', '-discover=0', '-txindex'],
+      ...['-minrelaytxfee=0.00001', '-incrementalrelayfee=0.00001'],
+      ...(knots ? ['-corepolicy', '-mempooltruc=enforce'] : []),
+    ],
+    { stdio: 'ignore' },
+  )
+  const url = `http://u:p@127.0.0.1:${rpcPort}`
+  const transport = httpTransport({ url })
+  const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))
+  const ready = async (): Promise<void> => {
+    for (;;) {
+      const up = await transport.call('getblockcount', [], { timeoutMs: 5_000 }).then(
+        () => true,
+        () => false,
+      )
+      if (up) return
+      if (child.exitCode !== null) throw new Error('bitcoind ended at once')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+  await ready()
+  return {
+    url,
+    transport,
+    async stop() {
+      transport.close()
+      child.kill()
+      await exited
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
