@@ -45,7 +45,10 @@ function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelCon
 }
 
 /** The record of an incoming HTLC with its preimage, so that it can be claimed; null when there is nothing to learn. */
-export function withPreimage(channel: Channel, command: Extract<ChannelCommand, { tag: 'fulfillHtlc' }>): Channel | null {
+export function withPreimage(
+  channel: Channel,
+  command: Extract<ChannelCommand, { tag: 'fulfillHtlc' }>,
+): Channel | null {
   const { incoming } = channel.commitments
   const htlc = getHtlc(incoming, command.id)
   if (!htlc || htlc.removal?.tag === 'fulfilled' || !hashes(command.preimage, htlc.add.paymentHash)) return null
