@@ -93,6 +93,7 @@ export class World {
   readonly #nodes: OurNode[]
   readonly #waiting: Set<() => void>
   #fed = 0
+  #judged = 0
 
   private constructor(parts: { ground: Ground; us: OurNode; ldk: LdkPeer; link: Link; waiting: Set<() => void> }) {
     this.ground = parts.ground
@@ -291,7 +292,14 @@ export class World {
 
   /** Transactions that were refused although they did not stand in the chain already. */
   refused(): readonly Verdict[] {
-    return this.ground.verdicts.filter((v) => v.refused !== null && !this.ground.chain.findTransaction(v.txid))
+    return this.ground.verdicts
+      .slice(this.#judged)
+      .filter((v) => v.refused !== null && !this.ground.chain.findTransaction(v.txid))
+  }
+
+  /** Of what was refused up to now. */
+  forgetVerdicts(): void {
+    this.#judged = this.ground.verdicts.length
   }
 
   async #feed(): Promise<void> {

@@ -60,6 +60,9 @@ export function forceClose(
   return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
 }
 
+/** Both sides have signed a closing transaction and it is published: whatever goes wrong from here, the channel ends by that. */
+export const isAgreed = (state: FundedState): boolean => state.tag === 'negotiating' && state.published.length > 0
+
 /** The answer to a fault, as its response says. */
 export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): Turn {
   const event: Effect = { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } }
@@ -72,7 +75,7 @@ export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): 
       return turn(state, [warningMessage(channelId, text), { tag: 'disconnect', reason: text }, event])
     }
     case 'fail-channel':
-      return forceClose(state.channel, ctx, faultText(fault), [event])
+      return isAgreed(state) ? turn(state, [event]) : forceClose(state.channel, ctx, faultText(fault), [event])
   }
 }
 
@@ -120,13 +123,12 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
 })
 
 /**
- * The peer failed the channel, so it ends on chain. One that has an agreed closing transaction already ends by that.
+ * The peer failed the channel, so it ends on chain. Where the close is agreed, the peer may have forgotten the channel, and says so.
  * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
-  const event = peerFault('fail-channel', data)
-  if (state.tag === 'negotiating' && state.published.length > 0) return turn(state, [event])
-  return forceClose(state.channel, ctx, null, [event])
+  if (isAgreed(state)) return turn(state)
+  return forceClose(state.channel, ctx, null, [peerFault('fail-channel', data)])
 }
 
 function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelContext): Turn | null {

@@ -8,7 +8,7 @@ import { funded } from './funded.ts'
 import { openTalks } from './negotiating.ts'
 import { shutdownMessage } from './normal.ts'
 import { goOffline, withoutPeer } from './offline.ts'
-import { respond, turn } from './shared.ts'
+import { isAgreed, respond, turn } from './shared.ts'
 
 /** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
 export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -33,7 +33,8 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
 function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
   const { from } = state
   const judged = reestablished(from.channel, m, ctx.signer)
-  if (!judged.ok) return respond(from, judged.error, ctx)
+  // A peer that has forgotten the channel after the close was agreed makes up numbers, so that we close too.
+  if (!judged.ok) return isAgreed(from) ? turn(state) : respond(from, judged.error, ctx)
   const { channelId } = from.channel.params
   switch (judged.value.tag) {
     case 'we-are-behind':
