@@ -21,7 +21,7 @@ export async function startFulmen(options: ContenderOptions): Promise<Contender>
   let payer: Payer | null = null
   const stop = async (): Promise<void> => {
     await payer?.stop()
-    await Promise.all(spawned.map((child) => child.stop()))
+    for (const child of spawned.toReversed()) await child.stop()
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
   }
   try {

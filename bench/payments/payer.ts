@@ -117,7 +117,7 @@ function outcomeOf(latencies: number[], failures: ReadonlyMap<string, number>, m
 
 /** Started by fork(): the data directory and the chain are its arguments. */
 async function main([dataDir = '', chain = '']: readonly string[]): Promise<void> {
-  const flags = { 'data-dir': dataDir, network: 'regtest', chain, listen: 'none', alias: 'payer', 'log-level': 'warn' }
+  const flags = { 'data-dir': dataDir, network: 'regtest', chain, listen: 'none', alias: 'payer', 'log-level': 'error' }
   const node = await startNode(resolveConfig({ flags, env: {} }).config)
   const own = commands(node.service, async () => {
     await node.stop()

@@ -49,7 +49,8 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const directory = await mkdtemp(join(tmpdir(), 'fulmen-demo-'))
   const spawned: Spawned[] = []
   const stop = async (): Promise<void> => {
-    await Promise.all(spawned.map((child) => child.stop()))
+    // The chain last: what a node is still asking it would be asked again and again.
+    for (const group of [spawned.slice(1), spawned.slice(0, 1)]) await Promise.all(group.map((child) => child.stop()))
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
