@@ -1,5 +1,7 @@
 import { receiveCommitmentSigned, receiveRevocation, sign } from '../dance.ts'
 import { type Judged, refuse, rejected } from '../faults.ts'
+import { stands } from '../htlc.ts'
+import { someHtlc } from '../htlcTable.ts'
 import type { Channel, FundedState } from '../state.ts'
 import type { ChannelCommand, ChannelContext, ChannelInput, Fault, HtlcOrigin, Removal, Turn } from '../types.ts'
 import {
@@ -70,16 +72,20 @@ function command(state: FundedState, c: ChannelCommand, closed: Closed, ctx: Cha
       closed.toThem === null ? offerHtlc(state.channel, c, ctx) : { ok: false, error: closed.toThem }
     return judged.ok ? applied(state, judged.value) : rejectAdd(state, c.origin, judged.error)
   }
-  // Once nothing is left to settle, no update may follow a shutdown (BOLT 2 §closing-initiation-shutdown).
-  if (c.tag === 'updateFee' && closed.toThem !== null && hasNoHtlcs(state.channel)) return turn(state)
+  if (c.tag === 'updateFee' && closed.toThem !== null && mayBeEmpty(state.channel)) return turn(state)
   const judged = settle(state.channel, c, ctx)
   if (judged === null) return null
   // A settlement that cannot be made has no one to tell: whoever sent it learns from the HTLC's further events.
   return judged.ok ? applied(state, judged.value) : turn(state)
 }
 
-const hasNoHtlcs = ({ commitments }: Channel): boolean =>
-  commitments.outgoing.size === 0 && commitments.incoming.size === 0
+/**
+ * The peer may have seen the last HTLC go already, after which no update is allowed: none is left that we have yet to sign away.
+ * @source BOLT 2 §closing-initiation-shutdown
+ */
+const mayBeEmpty = ({ commitments }: Channel): boolean =>
+  !someHtlc(commitments.outgoing, (h) => stands(h, 'out', 'remoteSigned')) &&
+  !someHtlc(commitments.incoming, (h) => stands(h, 'in', 'remoteSigned'))
 
 export const rejectAdd = (state: Turn['state'], origin: HtlcOrigin, f: Fault): Turn =>
   turn(state, [rejected(origin, f)])
