@@ -12,6 +12,8 @@ import type { Contender, ContenderOptions, Load } from './types.ts'
 
 const PAYER = fileURLToPath(new URL('./payer.js', import.meta.url))
 const INVOICES_AT_ONCE = 50
+/** A peer takes no more channels than this before they confirm. */
+const OPEN_AT_ONCE = 4
 const { signal } = new AbortController()
 
 /** Two nodes of ours, each in a process with its own database, on an embedded chain in a third. Every payment is on disk. */
@@ -48,10 +50,14 @@ async function openChannels(payer: PayerCommands, payee: DemoNode, options: Cont
   await mineBoth(Math.max(3, channels), await payer.newAddress())
   await mineBoth(100)
   await until('coins', async () => ((await payer.confirmedSat()) > 0 ? true : null), { signal })
-  await payer.open(payee.uri, capacitySat, channels)
-  await mineBoth(6)
-  const usable = async () => ((await payer.usableChannels()) === channels ? true : null)
-  await until(`${channels} usable channels`, usable, { signal })
+  for (let open = 0; open < channels; ) {
+    const some = Math.min(OPEN_AT_ONCE, channels - open)
+    await payer.open(payee.uri, capacitySat, some)
+    await mineBoth(6)
+    open += some
+    const usable = async () => ((await payer.usableChannels()) === open ? true : null)
+    await until(`${open} usable channels`, usable, { signal })
+  }
 }
 
 async function run(payer: PayerCommands, payee: DemoNode, load: Load) {

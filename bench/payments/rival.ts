@@ -37,8 +37,10 @@ export async function startRival(options: ContenderOptions): Promise<Contender> 
     chain.attach(peers)
     await chain.mine(options.channels + MATURITY)
     await payer.cmd('connect', { pubkey: payee.nodeId, port: payee.port })
-    for (let i = 0; i < options.channels; i++) await openChannel(chain, payer, payee, options.capacitySat)
-    await chain.mine(CONFIRMATIONS)
+    for (let i = 0; i < options.channels; i++) {
+      await openChannel(chain, payer, payee, options.capacitySat)
+      await chain.mine(CONFIRMATIONS) // a peer takes few channels that have not confirmed
+    }
     const isReady = async (peer: LdkPeer) =>
       (await peer.cmd('list_channels')).filter((c) => c.usable).length === options.channels
     await until(
