@@ -473,3 +473,20 @@ export const add = (
   origin: { tag: 'payment', paymentHash: hashOf(n), attempt: n },
   ...more,
 })
+
+// ---------------------------------------------------------------- what a test looks at
+
+export const faultsOf = (side: Side): readonly Fault[] =>
+  side.notices.flatMap((n) => (n.tag === 'fault' ? [n.fault] : []))
+export const sentBy = (side: Side): readonly ChannelMessage['type'][] => side.outbox.map((m) => m.type)
+
+/** The next message of one side, which must be of this type. */
+export function expectNext<T extends ChannelMessage['type']>(
+  w: World,
+  from: Name,
+  type: T,
+): Extract<ChannelMessage, { type: T }> {
+  const message = w.take(from)
+  if (message?.type !== type) throw new Error(`expected ${type} from ${from}, got ${message?.type ?? 'nothing'}`)
+  return message as Extract<ChannelMessage, { type: T }>
+}
