@@ -67,7 +67,9 @@ export async function spawnFulmen(options: SpawnOptions): Promise<Spawned> {
     throw new ProcessError(`cannot find the fulmen program at "${main}": build it with \`npm run build\``)
   }
   const log = logFile === undefined ? 'pipe' : openSync(logFile, 'a', 0o600)
-  const child = spawn(process.execPath, [main, ...args, '--json'], { stdio: ['ignore', 'pipe', log], env: plainEnv() })
+  // With the same options of Node, as fork() does: a profile of this process is one of them all.
+  const argv = [...process.execArgv, main, ...args, '--json']
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', log], env: plainEnv() })
   if (typeof log === 'number') closeSync(log)
   children.add(child)
   const lastWords = keepLastWords(child, logFile)

@@ -1,12 +1,16 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { type DemoNode, startChain, startOne } from '../../src/cli/demo/network.ts'
+import type { Spawned } from '../../src/cli/processes.ts'
 import { buildProgram } from './program.ts'
 import { BITCOIND, startBitcoind } from './realNode.ts'
 
 const PAYMENTS = 60
+/** Three nodes and a chain start, and several hundred blocks are mined: on a busy machine that takes a while. */
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
 
 interface Ended {
   readonly code: number | null
@@ -66,11 +70,14 @@ function expectWholeAccount({ code, stdout, stderr }: Ended): void {
   expect(report.nodes.map((node: { name: string }) => node.name)).toEqual(['alice', 'bob', 'carol'])
 }
 
+let main = ''
+beforeAll(() => {
+  main = buildProgram('demo')
+})
+
 describe('fulmen demo', () => {
-  let main = ''
   let temp = ''
   beforeAll(() => {
-    main = buildProgram('demo')
     temp = mkdtempSync(join(tmpdir(), 'fulmen-test-'))
   })
   afterAll(() => rmSync(temp, { recursive: true, force: true }))
@@ -100,6 +107,36 @@ describe('fulmen demo', () => {
       expectWholeAccount(await runDemo(main, temp, ['--payments', String(PAYMENTS), '--chain', node.url]).ended)
     } finally {
       await node.stop()
+    }
+  })
+})
+
+describe('fulmen setup', () => {
+  it('funds, connects and opens what is missing, and the second time changes nothing', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'fulmen-test-'))
+    const spawned: Spawned[] = []
+    try {
+      const chain = await startChain(directory, spawned, main)
+      const nodes: DemoNode[] = []
+      for (const name of ['alice', 'bob']) nodes.push(await startOne({ name, directory, chain, spawned, main }))
+      const [alice, bob] = nodes as [DemoNode, DemoNode]
+      const args = nodes.map(({ name, url }) => `--node=${name}=${url}=${join(directory, name)}`)
+      const run = () =>
+        JSON.parse(execFileSync(process.execPath, [main, 'setup', '--json', ...args], { encoding: 'utf8' }))
+
+      const first = run()
+      expect(first).toMatchObject({ changed: true, funded: ['alice', 'bob'], opened: ['alice → bob'] })
+      const { height } = await alice.client.chain.get()
+      const second = run()
+      expect(second).toMatchObject({ changed: false, funded: [], opened: [] })
+      expect((await alice.client.chain.get()).height).toBe(height)
+      expect((await alice.client.channels.list()).items).toHaveLength(1)
+
+      const { bolt11 } = await bob.client.invoices.create({ amountMsat: 25_000_000, description: 'hello' })
+      expect((await alice.client.payments.send({ bolt11 }, { wait: 20 })).status).toBe('succeeded')
+    } finally {
+      for (const child of spawned.toReversed()) await child.stop()
+      rmSync(directory, { recursive: true, force: true })
     }
   })
 })

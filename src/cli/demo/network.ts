@@ -89,7 +89,7 @@ function firstToEnd(spawned: readonly Spawned[]): Promise<never> {
 }
 
 /** An embedded chain in a process of its own. @returns the URL that nodes reach it by */
-export async function startChain(directory: string, spawned: Spawned[]): Promise<string> {
+export async function startChain(directory: string, spawned: Spawned[], main?: string): Promise<string> {
   const dataDir = join(directory, 'chain')
   await mkdir(dataDir)
   const password = toHex(randomBytes(16))
@@ -97,6 +97,7 @@ export async function startChain(directory: string, spawned: Spawned[]): Promise
     name: 'the chain',
     args: ['chain', '--rpc', '127.0.0.1:0', '--rpc-auth', `fulmen:${password}`, '--data-dir', dataDir],
     logFile: join(dataDir, 'log'),
+    ...(main !== undefined && { main }),
   })
   spawned.push(chain)
   const url = new URL(chain.ready.rpc ?? '')
@@ -110,10 +111,12 @@ export interface StartOne {
   readonly directory: string
   readonly chain: string
   readonly spawned: Spawned[]
+  /** The program; by default the one that this process runs. */
+  readonly main?: string
 }
 
 /** A node in a process of its own. */
-export async function startOne({ name, directory, chain, spawned }: StartOne): Promise<DemoNode> {
+export async function startOne({ name, directory, chain, spawned, main }: StartOne): Promise<DemoNode> {
   const dataDir = join(directory, name)
   await mkdir(dataDir)
   const places = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0']
@@ -121,6 +124,7 @@ export async function startOne({ name, directory, chain, spawned }: StartOne): P
     name,
     args: ['start', '--network', 'regtest', '--chain', chain, '--alias', name, '--log-level', 'warn', ...places],
     logFile: join(dataDir, 'log'),
+    ...(main !== undefined && { main }),
   })
   spawned.push(child)
   const { api, listen, nodeId } = child.ready
