@@ -21,7 +21,6 @@ import type { LdkBroadcast, LdkPeer } from './ldk.ts'
 export interface Verdict {
   readonly from: 'ldk' | 'fulmen'
   readonly txid: Txid
-  readonly tx: Transaction
   /** null: accepted. */
   readonly refused: string | null
 }
@@ -80,7 +79,7 @@ export async function startGround(): Promise<Ground> {
     return tx
   }
   const record = (from: Verdict['from'], tx: Transaction, refused: string | null): void => {
-    verdicts.push({ from, txid: txidOf(tx), tx, refused })
+    verdicts.push({ from, txid: txidOf(tx), refused })
     changed()
   }
   const { fromLdk, quietly } = recordVerdicts(chain, record)

@@ -290,14 +290,14 @@ export class World {
 
   // ---------------------------------------------------------------- chain
 
-  /** Transactions that were refused although they did not stand in the chain already. */
-  refused(): readonly Verdict[] {
+  /** Transactions that were refused although they are not in the chain: who, why, which. */
+  refused(from?: Verdict['from']): readonly string[] {
     return this.ground.verdicts
       .slice(this.#judged)
-      .filter((v) => v.refused !== null && !this.ground.chain.findTransaction(v.txid))
+      .filter((v) => v.refused !== null && (!from || v.from === from) && !this.ground.chain.findTransaction(v.txid))
+      .map((v) => `${v.from}: ${v.refused} (${v.txid})`)
   }
-
-  /** Of what was refused up to now. */
+  /** Leaves out of refused() what was refused up to now. */
   forgetVerdicts(): void {
     this.#judged = this.ground.verdicts.length
   }
