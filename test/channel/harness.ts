@@ -8,9 +8,9 @@ import { acceptChannel, advance, openChannel } from '../../src/channel/advance.t
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { eachHtlc, type HtlcTable, htlcTable } from '../../src/channel/htlcTable.ts'
-import { channelOps, loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
+import { channelOps, decodeRevoked, loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { secpSigner } from '../../src/channel/signer.ts'
-import type { Channel, ChannelState } from '../../src/channel/state.ts'
+import type { Channel, ChannelState, RevokedHtlc } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import type {
   ChainEvent,
@@ -29,6 +29,7 @@ import type {
 } from '../../src/channel/types.ts'
 import { derivePublicKey } from '../../src/crypto/channelKeys.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
+import { storedSecret } from '../../src/crypto/shachain.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import { type ChannelMessage, decodeMessage, encodeMessage } from '../../src/wire/registry.ts'
 
@@ -202,6 +203,11 @@ export class Side {
   load(): ChannelState {
     const live = [...this.records].filter(([key]) => !key.startsWith(REVOKED_PREFIX))
     return loadChannel(live)
+  }
+
+  /** What was kept of HTLCs that have left the channel. */
+  revokedRecords(): readonly RevokedHtlc[] {
+    return [...this.records].flatMap(([key, value]) => (key.startsWith(REVOKED_PREFIX) ? [decodeRevoked(value)] : []))
   }
 
   /** The process dies: what was not flushed is lost. */
@@ -490,3 +496,6 @@ export function expectNext<T extends ChannelMessage['type']>(
   if (message?.type !== type) throw new Error(`expected ${type} from ${from}, got ${message?.type ?? 'nothing'}`)
   return message as Extract<ChannelMessage, { type: T }>
 }
+
+/** The peer's secret of a revoked commitment, as the side stored it. */
+export const secretsOf = (side: Side, n: number): Uint8Array | null => storedSecret(side.channel.commitments.secrets, n)
