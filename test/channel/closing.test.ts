@@ -1,0 +1,388 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { concatBytes } from '../../src/base/bytes.ts'
+import { msat, type Sat, sat } from '../../src/base/units.ts'
+import { p2wpkh, p2wsh } from '../../src/bitcoin/script.ts'
+import { txidOf, weightOf } from '../../src/bitcoin/transaction.ts'
+import { verifyTransaction } from '../../src/bitcoin/verify.ts'
+import { answerFee, type FeePreference } from '../../src/channel/closingFee.ts'
+import { fundingScriptOf } from '../../src/channel/commitments.ts'
+import { rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
+import { isShutdownScript } from '../../src/channel/scripts.ts'
+import type { FeeProposal } from '../../src/channel/state.ts'
+import { featuresFromBits } from '../../src/wire/features.ts'
+import type { ChannelMessage } from '../../src/wire/registry.ts'
+import { add, expectNext, faultsOf, preimageOf, reachNormal, sentBy, type World } from './harness.ts'
+
+const close = (w: World, more: object = {}): World => {
+  w.alice.command({ tag: 'close', requestId: 5, ...more })
+  return w
+}
+const published = (w: World) =>
+  w.sides.map((s) => {
+    if (s.phase.tag !== 'negotiating') throw new Error(`${s.name} is ${s.phase.tag}`)
+    return s.phase.published
+  })
+
+describe('BOLT 2 §closing-initiation-shutdown', () => {
+  it('a channel without HTLCs closes by one transaction that both hold and anyone can verify', () => {
+    for (const opener of ['alice', 'bob'] as const) {
+      const w = close(reachNormal({ opener, pushMsat: msat(300_000_000), realSignatures: true })).settle()
+      const [a, b] = published(w)
+      expect(a!.map(txidOf)).toEqual(b!.map(txidOf))
+      const tx = a![0]!
+      const { params, commitments } = w.alice.channel
+      const funding = {
+        amountSat: commitments.active[0]!.capacitySat,
+        scriptPubKey: fundingScriptOf(params.local, params.remote),
+      }
+      expect(verifyTransaction(tx, [funding])).toEqual({ ok: true })
+      const fee = funding.amountSat - tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)
+      expect(Number(fee)).toBeGreaterThanOrEqual(weightOf(tx))
+      expect(Number(fee)).toBeLessThan(weightOf(tx) * 1.1)
+      const own = tx.outputs.find((o) =>
+        o.scriptPubKey.every((x, i) => x === w.side(opener === 'alice' ? 'bob' : 'alice').ctx.sweepScriptPubKey[i]),
+      )
+      expect(own?.amountSat).toBe(300_000n)
+      expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 5, result: 'done' })
+      w.mine()
+      expect(w.sides.map((s) => s.state!.tag)).toEqual(['closing', 'closing'])
+      w.mine(5)
+      expect(w.sides.map((s) => s.state!.tag)).toEqual(['closed', 'closed'])
+      expect(w.sides.map((s) => faultsOf(s))).toEqual([[], []])
+    }
+  })
+
+  it('HTLCs are settled first, none is added', () => {
+    const w = reachNormal({ pushMsat: msat(300_000_000) })
+    w.alice.command(add(1, 5_000_000))
+    w.bob.command(add(2, 5_000_000))
+    close(w.settle()).settle()
+    expect(w.sides.map((s) => s.state!.tag)).toEqual(['shutdown', 'shutdown'])
+    for (const side of w.sides) {
+      side.command(add(3, 1000))
+      expect(side.events.at(-1)).toMatchObject({ tag: 'rejected', fault: { code: 'CHANNEL_CLOSING' } })
+    }
+    expect(summary(w.alice.state!, w.alice.ctx)).toMatchObject({
+      state: 'shutdown',
+      usable: false,
+      waitsFor: '2 HTLCs to be settled',
+    })
+    w.alice.command({ tag: 'updateFee', feeratePerKw: 1200 })
+    w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+    w.settle()
+    w.reconnect()
+    w.alice.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(1) })
+    w.settle()
+    const [a, b] = published(w)
+    expect(a!.map(txidOf)).toEqual(b!.map(txidOf))
+    expect(w.alice.channel.commitments.local.feeratePerKw).toBe(1200)
+  })
+
+  it('shutdown waits for what is not signed yet', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000))
+    w.alice.command(add(2, 5_000_000), false)
+    w.alice.command({ tag: 'close', requestId: 5 }, false)
+    expect(sentBy(w.alice)).not.toContain('shutdown')
+    w.settle()
+    expect(w.bob.events.map((e) => e.tag)).toEqual(['received', 'received'])
+    expect(w.sides.map((s) => s.state!.tag)).toEqual(['shutdown', 'shutdown'])
+  })
+
+  it('may come before channel_ready', () => {
+    const w = reachNormal({ policy: { minimumDepth: 1 } })
+    const early = new (w.constructor as typeof World)().open()
+    close(early).settle()
+    expect(published(early).map((p) => p.length)).toEqual([1, 1])
+  })
+
+  it('a second request, a bad script and an absent peer are refused', () => {
+    const w = reachNormal()
+    close(w, { scriptPubKey: new Uint8Array(25) })
+    expect(w.alice.replies.at(-1)!.result).toMatchObject({ code: 'INVALID_SCRIPT' })
+    close(close(w))
+    expect(w.alice.replies.at(-1)!.result).toMatchObject({ code: 'CHANNEL_CLOSING' })
+    const away = reachNormal()
+    away.disconnect()
+    close(away)
+    expect(away.alice.replies.at(-1)!.result).toMatchObject({ code: 'PEER_OFFLINE' })
+  })
+
+  it('refuses a script that is no witness program, or not the one committed to', () => {
+    const say = (scriptPubKey: Uint8Array, w = reachNormal()) => {
+      w.receive('alice', { type: 'shutdown', channelId: w.alice.channel.params.channelId, scriptPubKey })
+      return faultsOf(w.alice)[0]?.code
+    }
+    expect(say(new Uint8Array(25))).toBe('INVALID_SCRIPT')
+    expect(say(p2wpkh(new Uint8Array(20)))).toBeUndefined()
+    const w = reachNormal()
+    const { state } = w.alice
+    if (state?.tag !== 'normal') throw new Error('not normal')
+    const remote = { ...state.channel.params.remote, upfrontShutdownScript: p2wpkh(new Uint8Array(20).fill(1)) }
+    w.alice.state = { ...state, channel: { ...state.channel, params: { ...state.channel.params, remote } } }
+    expect(say(p2wpkh(new Uint8Array(20).fill(2)), w)).toBe('INVALID_SCRIPT')
+  })
+
+  it('refuses an HTLC after the peer said shutdown, and a shutdown between update and signature', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000), false)
+    const htlc = w.alice.outbox[0]!
+    w.receive('bob', {
+      type: 'shutdown',
+      channelId: w.bob.channel.params.channelId,
+      scriptPubKey: w.alice.ctx.sweepScriptPubKey,
+    })
+    w.receive('bob', htlc)
+    expect(faultsOf(w.bob)).toMatchObject([{ code: 'PROTOCOL_VIOLATION' }])
+    const other = reachNormal()
+    other.alice.command(add(1, 5_000_000), false)
+    other.deliver('alice', false)
+    other.receive('bob', {
+      type: 'shutdown',
+      channelId: other.bob.channel.params.channelId,
+      scriptPubKey: other.alice.ctx.sweepScriptPubKey,
+    })
+    expect(faultsOf(other.bob)).toMatchObject([{ code: 'PROTOCOL_VIOLATION' }])
+  })
+
+  it('knows the forms of scripts', () => {
+    const anySegwit = featuresFromBits([27])
+    const none = new Uint8Array(0)
+    expect(isShutdownScript(p2wpkh(new Uint8Array(20)), none)).toBe(true)
+    expect(isShutdownScript(p2wsh(new Uint8Array(3)), none)).toBe(true)
+    const taproot = concatBytes(Uint8Array.of(0x51, 32), new Uint8Array(32))
+    expect([isShutdownScript(taproot, none), isShutdownScript(taproot, anySegwit)]).toEqual([false, true])
+    for (const bad of [
+      [0, 21],
+      [0x61, 20],
+      [0x51, 1],
+      [0x51, 41],
+      [0x6a, 10],
+    ] as const) {
+      expect(isShutdownScript(concatBytes(Uint8Array.of(...bad), new Uint8Array(bad[1])), anySegwit)).toBe(false)
+    }
+  })
+})
+
+describe('BOLT 2 §legacy-closing-negotiation', () => {
+  it('uses the feerate that the operator chose', () => {
+    const w = close(reachNormal(), { feeratePerKw: 5000 }).settle()
+    const tx = published(w)[0]![0]!
+    const fee = Number(1_000_000n - tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n))
+    expect(fee / weightOf(tx)).toBeGreaterThan(4.9)
+  })
+
+  it('refuses a signature that is for no form of the closing transaction', () => {
+    const w = close(reachNormal())
+    for (;;) {
+      const message = w.take('alice') ?? null
+      if (message?.type === 'closing_signed') {
+        w.receive('bob', { ...message, signature: new Uint8Array(64).fill(3) })
+        break
+      }
+      if (message) w.receive('bob', message)
+      else w.deliver('bob')
+    }
+    expect(faultsOf(w.bob)).toMatchObject([{ code: 'BAD_SIGNATURE', response: 'warn-peer' }])
+    w.connect()
+    w.settle()
+    expect(published(w).map((p) => p.length)).toEqual([1, 1])
+  })
+
+  it('an output below the dust limit is left out', () => {
+    const w = close(reachNormal({ pushMsat: msat(353_999) })).settle()
+    expect(published(w)[0]![0]!.outputs.length).toBe(1)
+    const above = close(reachNormal({ pushMsat: msat(354_000) })).settle()
+    expect(published(above)[0]![0]!.outputs.length).toBe(2)
+  })
+
+  it('the agreed transaction is published again and watched for, whatever the peer says after it', () => {
+    const w = close(reachNormal()).settle()
+    const [tx] = published(w)[0]!
+    w.receive('alice', { type: 'error', channelId: w.alice.channel.params.channelId, data: new Uint8Array(0) })
+    expect(w.alice.state!.tag).toBe('negotiating')
+    expect(rebroadcasts(w.alice.state!, w.alice.ctx)).toEqual([{ tag: 'broadcast', tx, purpose: 'mutual-close' }])
+    expect(watches(w.alice.state!).some((x) => x.tag === 'spend')).toBe(true)
+    expect(summary(w.alice.state!, w.alice.ctx)).toMatchObject({
+      state: 'closing',
+      closing: { how: 'cooperative', txid: txidOf(tx!) },
+    })
+    w.alice.crash()
+    expect(rebroadcasts(w.alice.state!, w.alice.ctx).length).toBe(1)
+  })
+
+  it('no update is taken any more', () => {
+    const w = close(reachNormal()).settle()
+    w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw: 1000 })
+    expect(faultsOf(w.bob)).toMatchObject([{ code: 'PROTOCOL_VIOLATION' }])
+  })
+
+  const pref = (idealSat: number, minSat: number, maxSat: number): FeePreference => ({
+    idealSat: sat(idealSat),
+    minSat: sat(minSat),
+    maxSat: sat(maxSat),
+  })
+  const offer = (fee: number, range: readonly [number, number] | null = null): FeeProposal => ({
+    feeSat: sat(fee),
+    range: range && { minSat: sat(range[0]), maxSat: sat(range[1]) },
+  })
+  const ask = (talk: Partial<Parameters<typeof answerFee>[0]>) => {
+    const answer = answerFee({
+      isOpener: false,
+      preference: pref(500, 200, 1000),
+      sent: null,
+      before: null,
+      received: offer(500),
+      ...talk,
+    })
+    return answer.tag === 'fault' ? answer.fault.response : answer
+  }
+
+  it('agrees to its own fee without a word, and tells the peer when it takes another in its range', () => {
+    expect(ask({ sent: offer(500, [200, 1000]), received: offer(500) })).toEqual({ tag: 'agree', tell: false })
+    expect(ask({ isOpener: true, sent: offer(500, [200, 1000]), received: offer(900, [100, 2000]) })).toEqual({
+      tag: 'agree',
+      tell: true,
+    })
+  })
+  it('the accepter chooses a fee in the overlap of both ranges', () => {
+    expect(ask({ received: offer(300, [250, 600]) })).toEqual({ tag: 'agree', tell: true })
+    expect(ask({ received: offer(150, [150, 400]) })).toEqual({ tag: 'propose', feeSat: 400n })
+    expect(ask({ received: offer(2000, [800, 2000]) })).toEqual({ tag: 'propose', feeSat: 800n })
+  })
+  it('warns when the ranges do not overlap', () => {
+    expect(ask({ received: offer(3000, [2000, 4000]) })).toBe('warn-peer')
+  })
+  it('the opener fails the channel when the fee lies outside of the overlap', () => {
+    expect(ask({ isOpener: true, sent: offer(500, [200, 1000]), received: offer(1500, [300, 2000]) })).toBe(
+      'fail-channel',
+    )
+  })
+  it('the accepter fails the channel when the opener does not take the fee that it chose', () => {
+    expect(ask({ sent: offer(400, null), received: offer(300, [250, 600]) })).toBe('fail-channel')
+  })
+  it('without ranges each fee lies strictly between the last two', () => {
+    expect(ask({ sent: offer(500), before: offer(100), received: offer(100) })).toBe('warn-peer')
+    expect(ask({ sent: offer(500), before: offer(100), received: offer(600) })).toBe('warn-peer')
+    expect(ask({ sent: offer(500), before: offer(100), received: offer(300) })).toEqual({ tag: 'agree', tell: true })
+    expect(ask({ isOpener: true, sent: offer(500), received: offer(100) })).toEqual({ tag: 'propose', feeSat: 300n })
+  })
+  it('two sides without ranges come to an end, by a fee both accept or by a fault', () => {
+    const range = fc.tuple(fc.integer({ min: 100, max: 3000 }), fc.integer({ min: 0, max: 3000 }))
+    fc.assert(
+      fc.property(range, range, fc.nat(3000), fc.nat(3000), ([lowA, widthA], [lowB, widthB], a, b) => {
+        const preference = [
+          pref(lowA + (a % (widthA + 1)), lowA, lowA + widthA),
+          pref(lowB + (b % (widthB + 1)), lowB, lowB + widthB),
+        ] as const
+        const sent: (FeeProposal | null)[] = [{ feeSat: preference[0].idealSat, range: null }, null]
+        const heard: (FeeProposal | null)[] = [null, null]
+        for (let turn = 1; turn < 100; turn++) {
+          const me = turn % 2
+          const received = sent[1 - me]!
+          const answer = answerFee({
+            isOpener: me === 0,
+            preference: preference[me]!,
+            sent: sent[me]!,
+            before: heard[me]!,
+            received,
+          })
+          heard[me] = received
+          if (answer.tag === 'fault') return
+          if (answer.tag === 'agree') {
+            const fee = received.feeSat
+            expect((fee >= preference[me]!.minSat && fee <= preference[me]!.maxSat) || fee === sent[me]?.feeSat).toBe(
+              true,
+            )
+            return
+          }
+          sent[me] = { feeSat: answer.feeSat as Sat, range: null }
+        }
+        throw new Error('no end')
+      }),
+    )
+  })
+})
+
+describe('BOLT 5 §failing-a-channel', () => {
+  it('an error of the peer, also one for all channels, closes by our newest commitment', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000))
+    w.settle()
+    w.receive('alice', {
+      type: 'error',
+      channelId: '00'.repeat(32),
+      data: new TextEncoder().encode('bye'),
+    } as ChannelMessage)
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { how: 'local-force' } })
+    expect(faultsOf(w.alice)).toMatchObject([{ code: 'PEER_ERROR', detail: 'bye' }])
+    expect(sentBy(w.alice)).toEqual([])
+    w.mine()
+    expect(w.bob.state).toMatchObject({ tag: 'closing', onchain: { how: 'remote-force' } })
+  })
+  it('a warning of the peer is told and changes nothing', () => {
+    const w = reachNormal()
+    w.receive('alice', {
+      type: 'warning',
+      channelId: w.alice.channel.params.channelId,
+      data: new TextEncoder().encode('hm'),
+    })
+    expect([w.alice.state!.tag, faultsOf(w.alice)[0]!.detail]).toEqual(['normal', 'hm'])
+  })
+  it('the operator may close by force in every phase, online and offline', () => {
+    for (const online of [true, false]) {
+      const w = reachNormal()
+      w.alice.command(add(1, 5_000_000), false)
+      if (!online) w.disconnect()
+      w.alice.command({ tag: 'forceClose', requestId: 7 })
+      expect(w.alice.state!.tag).toBe('closing')
+      expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 7, result: 'done' })
+      expect(w.alice.events.map((e) => e.tag)).toEqual(['rejected'])
+      expect(w.alice.broadcasts.length).toBe(1)
+      if (!online) w.connect()
+      w.settle()
+      expect(w.bob.state!.tag).toBe('closing')
+    }
+  })
+  it('tells why, in every new connection', () => {
+    const w = reachNormal()
+    w.alice.command({ tag: 'forceClose', requestId: 7 })
+    w.disconnect()
+    w.connect()
+    expect(expectNext(w, 'alice', 'error').channelId).toBe(w.alice.channel.params.channelId)
+  })
+})
+
+describe('BOLT 2 §cltv_expiry_delta-selection: deadlines', () => {
+  const mineTo = (w: World, height: number) => w.mine(height - w.height)
+
+  it('an HTLC that we offered and that times out closes the channel after a grace of 2 blocks', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000, { cltvExpiry: 150 }))
+    w.settle()
+    w.disconnect()
+    mineTo(w, 151)
+    expect(w.alice.state!.tag).toBe('offline')
+    w.mine()
+    expect(w.alice.state!.tag).toBe('closing')
+    expect(faultsOf(w.alice)).toMatchObject([{ code: 'EXPIRY_TOO_SOON', response: 'fail-channel' }])
+    expect(w.bob.state!.tag).toBe('offline')
+  })
+  it('an HTLC that we fulfilled closes the channel 18 blocks before it expires, one without preimage does not', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000, { cltvExpiry: 150 }))
+    w.settle()
+    const idle = reachNormal()
+    idle.alice.command(add(1, 5_000_000, { cltvExpiry: 150 }))
+    idle.settle()
+    w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+    w.disconnect()
+    mineTo(w, 131)
+    expect(w.bob.state!.tag).toBe('offline')
+    w.mine()
+    expect(w.bob.state!.tag).toBe('closing')
+    mineTo(idle, 148)
+    expect(idle.bob.state!.tag).toBe('normal')
+  })
+})
