@@ -37,7 +37,11 @@ export interface ChainShellOptions {
 
 const RESCAN_RETRY_MS = 1_000
 
-/** Joins the chain to the reactor: each block is one task whose writes include the new position in the chain. */
+/**
+ * Joins the chain to the reactor: each block is one task. The position in the chain goes forward once all that came of the block is
+ * on disk, and back before anything is undone: so no part of the node is ever behind the position, however a crash cuts a batch
+ * apart. What is ahead of it is taken back at the next start (recovery.ts), and comes again with its block.
+ */
 export class ChainShell {
   readonly #options: ChainShellOptions
   readonly #watcher = createWatcher()
@@ -56,14 +60,17 @@ export class ChainShell {
   }
 
   /**
-   * Stands where the last session stood in the chain.
+   * Stands where the last session stood in the chain, or before the last block that it took in.
    * @param newAt height at which a new node begins; the tip when left out
    * @throws ChainError when the backend cannot be reached
    */
   static async open(options: ChainShellOptions, newAt?: number): Promise<ChainShell> {
     await options.source.check()
-    const stored = await options.driver.get(keys.chain)
-    const state = stored ? unpack<FollowerState>(stored) : await followFrom(options.source, newAt)
+    const { driver, source } = options
+    const stored = await driver.get(keys.chain)
+    if (stored) return new ChainShell(options, unpack<FollowerState>(stored))
+    const state = await followFrom(source, newAt)
+    await driver.batch([{ key: keys.chain, value: pack(state) }])
     return new ChainShell(options, state)
   }
 
@@ -146,21 +153,26 @@ export class ChainShell {
   }
 
   async #onEvent(event: FollowerEvent, next: FollowerState): Promise<void> {
-    const { reactor, onBlock, onReorg, onEvents } = this.#options
-    await reactor.run((scope) => {
-      this.#state = next
-      const found =
-        event.tag === 'block'
-          ? connectBlock(this.#watcher, event.block)
-          : disconnectBlocks(this.#watcher, event.height, event.hash)
-      if (event.tag === 'reorg') {
-        this.#reorgs++
-        onReorg(event.height, scope)
-      }
-      for (const { owner, events } of found) onEvents(owner, events, scope)
-      if (event.tag === 'block') onBlock(event.block, scope)
-      scope.write({ key: keys.chain, value: pack(next) })
-    })
+    const { reactor } = this.#options
+    const place = (scope: TurnScope): void => scope.write({ key: keys.chain, value: pack(next) })
+    if (event.tag === 'reorg') await reactor.run(place)
+    await reactor.run((scope) => this.#take(event, next, scope))
+    if (event.tag === 'block') reactor.post(place)
     for (const waiter of [...this.#reaching]) waiter()
+  }
+
+  #take(event: FollowerEvent, next: FollowerState, scope: TurnScope): void {
+    const { onBlock, onReorg, onEvents } = this.#options
+    this.#state = next
+    if (event.tag === 'reorg') {
+      const found = disconnectBlocks(this.#watcher, event.height, event.hash)
+      this.#reorgs++
+      onReorg(event.height, scope)
+      for (const { owner, events } of found) onEvents(owner, events, scope)
+      return
+    }
+    const found = connectBlock(this.#watcher, event.block)
+    for (const { owner, events } of found) onEvents(owner, events, scope)
+    onBlock(event.block, scope)
   }
 }

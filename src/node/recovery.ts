@@ -31,16 +31,19 @@ export async function loadChannels(node: Node): Promise<void> {
 export async function recover(node: Node): Promise<void> {
   const { channels, chain, payments, wallet, effects, reactor } = node
   const entries = channels.all()
-  const holdings = holdingsOf(entries)
-  await payments.recall(holdings)
+  await payments.recall(holdingsOf(entries))
+  const { height, hash } = chain.tip
   await reactor.run((scope) => {
+    wallet.rollback(height, hash)
     for (const entry of entries) {
       channels.deliver(entry, { tag: 'disconnected' })
+      channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height } })
       chain.watch(entry.meta.localId, watches(entry.state), scope, watchedFrom(entry.state))
     }
     channels.drain(scope)
     channels.replayResults(scope)
-    payments.recover(holdings, scope)
+    // What the lost connections left unbound is gone by now.
+    payments.recover(holdingsOf(entries), scope)
     channels.drain(scope)
     channels.replayResults(scope)
     channels.replayIncoming(scope)
