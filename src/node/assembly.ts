@@ -5,7 +5,7 @@ import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { GossipShell } from './gossip.ts'
-import { findIncoming, outgoingChannel } from './holdings.ts'
+import { outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
 import { Payments } from './payments.ts'
 import { Peers } from './peers.ts'
@@ -77,7 +77,7 @@ export function createPayments(node: Node): Payments {
     },
     incomingHtlc: (channelId, id) => {
       const entry = node.channels.byChannelId(channelId)
-      return entry ? findIncoming(entry.state, channelId, id) : null
+      return entry ? undecidedIncoming(entry.state, channelId, id) : null
     },
   })
 }

@@ -1,5 +1,5 @@
 import type { ChannelId, PaymentHash } from '../base/ids.ts'
-import { channelOf, committedIncoming, sendableMsat } from '../channel/describe.ts'
+import { channelOf, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
@@ -24,20 +24,20 @@ export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
       if (add.origin) outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
     }
     for (const htlc of eachHtlc(channel.commitments.incoming)) {
-      if (htlc.removal?.tag === 'fulfilled') {
+      if (htlc.removal === null) incomingHashes.push(htlc.add.paymentHash)
+      else if (htlc.removal.tag === 'fulfilled') {
         released.push({ htlc: incomingHtlc(channelId, htlc), preimage: htlc.removal.preimage })
       }
     }
-    for (const htlc of committedIncoming(state)) incomingHashes.push(htlc.paymentHash)
   }
   return { outgoing, released, incomingHashes }
 }
 
-/** An incoming HTLC that its channel still has. */
-export function findIncoming(state: ChannelState, channelId: ChannelId, id: bigint): IncomingHtlc | null {
+/** An incoming HTLC that its channel still has and that nothing has been decided on. */
+export function undecidedIncoming(state: ChannelState, channelId: ChannelId, id: bigint): IncomingHtlc | null {
   const channel = channelOf(state)
   const htlc = channel && getHtlc(channel.commitments.incoming, id)
-  return htlc ? incomingHtlc(channelId, htlc) : null
+  return htlc?.removal === null ? incomingHtlc(channelId, htlc) : null
 }
 
 /** In normal operation, connected and not closing. */

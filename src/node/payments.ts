@@ -7,6 +7,7 @@ import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
 import {
   type IncomingContext,
+  keysendInvoice,
   type ReleasedHtlc,
   receiveHtlc,
   recoverInvoice,
@@ -63,7 +64,7 @@ export interface PaymentsOptions {
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
-  /** The incoming HTLC that a forward came from, while its channel has it. */
+  /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
 }
 
@@ -76,7 +77,7 @@ export interface ChannelHoldings {
   }[]
   /** Incoming HTLCs that we have given a preimage for and that are not gone yet. */
   readonly released: readonly { readonly htlc: IncomingHtlc; readonly preimage: Uint8Array }[]
-  /** Payment hashes of incoming HTLCs that will be replayed. */
+  /** Payment hashes of incoming HTLCs that are yet to be decided on, or to be decided on again. */
   readonly incomingHashes: readonly PaymentHash[]
 }
 
@@ -291,8 +292,9 @@ export class Payments {
       byHash.set(htlc.paymentHash, [...(byHash.get(htlc.paymentHash) ?? []), { htlc, onion, preimage }])
     }
     for (const [hash, htlcs] of byHash) {
-      const record = this.invoices.get(hash)?.record
-      if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, this.#options.now()))
+      const ctx = this.#incomingContext()
+      const record = this.invoices.get(hash)?.record ?? keysendInvoice(hash, htlcs[0]!.onion, ctx)
+      if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, ctx.now))
     }
   }
 

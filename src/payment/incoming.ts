@@ -186,8 +186,12 @@ function settle(r: InvoiceRecord, preimage: Uint8Array, now: number): PaymentTur
   }
 }
 
-/** A payment that brings its own preimage (bLIP 3) makes its own invoice. */
-function keysendInvoice(paymentHash: PaymentHash, onion: FinalOnion, ctx: IncomingContext): InvoiceRecord | null {
+/** A payment that brings its own preimage (bLIP 3) makes its own invoice; null for any other. */
+export function keysendInvoice(
+  paymentHash: PaymentHash,
+  onion: FinalOnion,
+  ctx: IncomingContext,
+): InvoiceRecord | null {
   const preimage = onion.keysendPreimage
   if (!ctx.acceptKeysend || preimage === null || !equalBytes(crypto.sha256(preimage), fromHex(paymentHash))) return null
   return {
