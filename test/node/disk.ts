@@ -17,6 +17,8 @@ export class Disk implements Driver {
   readonly #onDeath: () => void
   judge: Judge = () => null
   writes = 0
+  /** A write failed: that the process stops is as it should be. */
+  refused = false
   /** The process is gone: nothing is written any more, and nobody hears of it. */
   dead = false
 
@@ -38,7 +40,10 @@ export class Disk implements Driver {
   async batch(ops: readonly Op[]): Promise<void> {
     if (this.dead) return never()
     const fate = this.judge(ops, ++this.writes)
-    if (fate?.tag === 'fail') throw new Error('no space left on device')
+    if (fate?.tag === 'fail') {
+      this.refused = true
+      throw new Error('no space left on device')
+    }
     await this.#memory.batch(fate?.kept ?? ops)
     if (!fate) return
     this.dead = true

@@ -102,12 +102,7 @@ export class Wire {
     if (write) {
       const bytes = write.reduce((sum, m) => sum + m.length, 0)
       const { callbacks } = this.#plugs.get(f.to)!.options
-      callbacks.onMessages(
-        f.from,
-        c.epochs.get(f.to)!,
-        write.map((m) => decodeMessage(m)!),
-        bytes,
-      )
+      callbacks.onMessages(f.from, c.epochs.get(f.to)!, write.map(decoded), bytes)
     } else if (f.ended !== null) this.#cut(c, f.ended)
     else return false
     return true
@@ -126,6 +121,12 @@ export class Wire {
       plug?.options.callbacks.onDisconnected(from, c.epochs.get(to)!, new PeerError('DISCONNECTED', reason))
     }
   }
+}
+
+function decoded(bytes: Uint8Array): Message {
+  const message = decodeMessage(bytes)
+  if (message.type === 'unknown') throw new Error('a node sent a message that nodes do not know')
+  return message
 }
 
 /** A node's end of the wire. */

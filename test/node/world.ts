@@ -53,6 +53,8 @@ const START = 1_700_000_000
 /** Turns without anything happening before a world counts as quiet. */
 const CALM = 3
 const MOST_ROUNDS = 20_000
+/** Turns within which a node answers what it need ask nobody else for. */
+const PATIENCE = 10
 
 /** What a world can be made from again: what every disk holds, and the blocks. */
 export interface Snapshot {
@@ -69,7 +71,6 @@ export class Process {
   service: NodeService | null = null
   /** Alerts and errors of all its runs: whatever is here needs a reason. */
   readonly complaints: unknown[] = []
-  fatal: unknown = null
   /** Batches written by all its runs. */
   writes = 0
 
@@ -90,7 +91,6 @@ export class World {
   readonly chain: EmbeddedChain
   readonly wire = new Wire()
   readonly processes: ReadonlyMap<Name, Process>
-  #rounds = 0
   #time = START
 
   private constructor(names: readonly Name[], snapshot: Snapshot | null) {
@@ -164,7 +164,7 @@ export class World {
       storageLow: () => false,
       onFatal: (error) => {
         if (process.disk !== disk) return
-        process.fatal = error
+        if (!disk.refused) process.complaints.push(error)
         this.#died(process)
       },
       onBackupDue: () => {},
@@ -222,8 +222,24 @@ export class World {
 
   /** Lets every turn that waits run, and its write. */
   async turn(): Promise<void> {
-    this.#rounds++
     await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** What a call gives, or undefined when the process that was asked dies before it answers. */
+  async attempt<T>(call: Promise<T>): Promise<T | undefined> {
+    let result: { readonly value: T } | { readonly error: unknown } | null = null
+    call.then(
+      (value) => {
+        result = { value }
+      },
+      (error: unknown) => {
+        result = { error }
+      },
+    )
+    for (let n = 0; n < PATIENCE && result === null; n++) await this.turn()
+    const settled = result as { readonly value: T } | { readonly error: unknown } | null
+    if (settled && 'error' in settled) throw settled.error
+    return settled?.value
   }
 
   /** Delivers everything, until nothing moves any more. */

@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto'
+import { toHex } from '../../src/base/bytes.ts'
+import type { NodeId, PaymentHash } from '../../src/base/ids.ts'
+import type { Op } from '../../src/store/types.ts'
+import { type Fate, torn } from './disk.ts'
+import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+
+/** How a process ends at a write: it is refused, lost, found whole, or found in part (the seed says which). */
+export type Ending = { readonly how: 'refused' | 'lost' | 'kept' } | { readonly how: 'torn'; readonly seed: number }
+
+export type Kind = 'invoice' | 'hold' | 'keysend'
+
+export type Step =
+  | {
+      readonly tag: 'pay'
+      readonly from: Name
+      readonly to: Name
+      readonly amountMsat: number
+      readonly kind: Kind
+    }
+  /** Rounds of delivering and letting every node have its turn. */
+  | { readonly tag: 'run'; readonly rounds: number }
+  | { readonly tag: 'settle' | 'connect' | 'mine' | 'boot' }
+  | { readonly tag: 'cut'; readonly link: 0 | 1 }
+  | { readonly tag: 'crash'; readonly who: Name }
+  /** The process ends at its n-th write from here. */
+  | { readonly tag: 'doom'; readonly who: Name; readonly writes: number; readonly ending: Ending }
+  /** What the payee of a held payment does with it. */
+  | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
+  | { readonly tag: 'fee'; readonly who: 'alice' | 'bob'; readonly feeratePerKw: number }
+  | { readonly tag: 'close'; readonly who: Name; readonly pick: number; readonly force: boolean }
+
+export interface Payment {
+  readonly payer: Name
+  readonly payee: Name
+  readonly hash: PaymentHash
+  readonly amountMsat: bigint
+}
+
+interface Held {
+  readonly payee: Name
+  readonly hash: PaymentHash
+  readonly preimage: Uint8Array
+}
+
+/** A deterministic coin: which groups of a batch survive does not depend on their names, which are random. */
+const coin = (seed: number): (() => boolean) => {
+  let n = 0
+  return () => (createHash('sha256').update(`${seed}:${n++}`).digest()[0]! & 1) === 1
+}
+
+export function fateOf(ending: Ending, ops: readonly Op[]): Fate {
+  switch (ending.how) {
+    case 'refused':
+      return { tag: 'fail' }
+    case 'lost':
+      return { tag: 'die', kept: [] }
+    case 'kept':
+      return { tag: 'die', kept: ops }
+    case 'torn':
+      return { tag: 'die', kept: torn(ops, coin(ending.seed)) }
+  }
+}
+
+/** A life of three nodes in a line, step by step. */
+export class Life {
+  readonly world: World
+  readonly payments: Payment[] = []
+  readonly held: Held[] = []
+  /** Channels whose end somebody asked for. */
+  closes = 0
+  #preimages = 0
+
+  constructor(world: World) {
+    this.world = world
+  }
+
+  static async begin(snapshot: Snapshot): Promise<Life> {
+    return new Life(await World.start(NAMES, snapshot))
+  }
+
+  async step(s: Step): Promise<void> {
+    const { world } = this
+    switch (s.tag) {
+      case 'pay':
+        return this.#pay(s)
+      case 'run':
+        for (let n = 0; n < s.rounds; n++) {
+          world.wire.deliver()
+          await world.turn()
+        }
+        return
+      case 'settle':
+        return world.settle()
+      case 'connect':
+        return world.connectAll()
+      case 'mine':
+        return world.mine(1)
+      case 'boot':
+        return this.bootAll()
+      case 'cut':
+        return world.wire.cut(nodeIdOf(NAMES[s.link]!), nodeIdOf(NAMES[s.link + 1]!))
+      case 'crash':
+        return world.crash(s.who)
+      case 'doom':
+        return this.doom(s.who, s.writes, s.ending)
+      case 'decide':
+        return this.#decide(s)
+      case 'fee':
+        return this.#fee(s)
+      case 'close':
+        return this.#close(s)
+    }
+  }
+
+  doom(who: Name, writes: number, ending: Ending): void {
+    const { disk } = this.world.of(who)
+    const last = disk.writes + writes
+    disk.judge = (ops, n) => (n >= last ? fateOf(ending, ops) : null)
+  }
+
+  async bootAll(): Promise<void> {
+    for (const { name } of this.world.all) await this.world.boot(name)
+    this.world.connectAll()
+  }
+
+  /** Everything runs, is connected and comes to rest; held payments are decided on. */
+  async finish(): Promise<void> {
+    const { world } = this
+    for (const { disk } of world.all) disk.judge = () => null
+    await this.bootAll()
+    await world.settle()
+    for (let i = 0; i < this.held.length; i++) await this.#decide({ pick: i, settle: i % 2 === 0 })
+    await world.settle()
+  }
+
+  // -------------------------------------------------------------- steps
+
+  async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
+    const { world } = this
+    const [payer, payee] = [world.of(from), world.of(to)]
+    if (!payer.service || !payee.service || from === to) return
+    const amount = BigInt(amountMsat)
+    if (kind === 'keysend') {
+      // The hash is the payer's secret until its record is there.
+      payer.service.pay({ nodeId: nodeIdOf(to), amountMsat: amount as never }).then(
+        ({ paymentHash }) => this.payments.push({ payer: from, payee: to, hash: paymentHash, amountMsat: amount }),
+        () => {},
+      )
+      return world.turn()
+    }
+    const preimage = new Uint8Array(32).fill(++this.#preimages)
+    const hash = toHex(new Uint8Array(createHash('sha256').update(preimage).digest())) as PaymentHash
+    const request = { amountMsat: amount as never, ...(kind === 'hold' && { paymentHash: hash }) }
+    const invoice = await world.attempt(payee.service.createInvoice(request))
+    if (!invoice) return
+    if (kind === 'hold') this.held.push({ payee: to, hash, preimage })
+    this.payments.push({ payer: from, payee: to, hash: invoice.paymentHash, amountMsat: amount })
+    payer.service?.pay({ bolt11: invoice.bolt11 }).catch(() => {})
+    await world.turn()
+  }
+
+  async #decide({ pick, settle }: { pick: number; settle: boolean }): Promise<void> {
+    const held = this.held[pick % Math.max(1, this.held.length)]
+    const api = held && this.world.of(held.payee).service
+    if (!held || !api) return
+    const { status } = await api.invoice(held.hash)
+    if (status !== 'accepted' && status !== 'open') return
+    const call =
+      settle && status === 'accepted' ? api.settleInvoice(held.hash, held.preimage) : api.cancelInvoice(held.hash)
+    await this.world.attempt(call)
+  }
+
+  async #fee({ who, feeratePerKw }: Extract<Step, { tag: 'fee' }>): Promise<void> {
+    const { node } = this.world.of(who)
+    if (!node) return
+    const opened = node.channels.all().filter((e) => e.state.tag === 'normal' && e.state.channel.params.isOpener)
+    node.reactor.post((scope) => {
+      for (const entry of opened) node.channels.command(entry, { tag: 'updateFee', feeratePerKw })
+      node.channels.drain(scope)
+    })
+    await this.world.turn()
+  }
+
+  async #close({ who, pick, force }: Extract<Step, { tag: 'close' }>): Promise<void> {
+    const { node, service } = this.world.of(who)
+    const open = node?.channels.all().filter((e) => !['closing', 'closed'].includes(e.state.tag)) ?? []
+    const entry = open[pick % Math.max(1, open.length)]
+    if (!service || !entry) return
+    this.closes++
+    await this.world.attempt(service.closeChannel(entry.meta.localId, { force })).catch(() => {})
+  }
+
+  // -------------------------------------------------------------- what became of it
+
+  /** Every HTLC that any channel still holds. */
+  openHtlcs(): number {
+    let count = 0
+    for (const { node } of this.world.alive) {
+      for (const { state } of node!.channels.all()) {
+        const channel = 'from' in state ? state.from.channel : 'channel' in state ? state.channel : null
+        if (state.tag !== 'closed' && channel)
+          count += channel.commitments.outgoing.size + channel.commitments.incoming.size
+      }
+    }
+    return count
+  }
+
+  /** What the payer says of a payment: `none` when a crash took it before it was written. */
+  async outcome({ payer, hash }: Payment): Promise<'none' | 'pending' | 'succeeded' | 'failed'> {
+    const found = await this.world.of(payer).node!.payments.outgoing.find(hash)
+    return found?.record.status ?? 'none'
+  }
+
+  /** What the payee says: settled with this much, or not. */
+  async received({ payee, hash }: Payment): Promise<bigint | null> {
+    const found = await this.world.of(payee).node!.payments.invoices.find(hash)
+    return found?.record.status === 'settled' ? found.record.htlcs.reduce((sum, h) => sum + h.amountMsat, 0n) : null
+  }
+}
+
+export type { NodeId }
