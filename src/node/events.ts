@@ -25,6 +25,8 @@ export type EventType =
   | 'chain.block'
   | 'chain.reorg'
   | 'wallet.transaction'
+  | 'key.rotated'
+  | 'key.expiring'
   | 'node.alert'
 
 export type EventData = Readonly<Record<string, string | number | boolean | null>>

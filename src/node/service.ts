@@ -70,7 +70,7 @@ export interface NodeService {
   /** Resolves when `done` first returns true for the resource's view, or with the last view at the time limit. */
   waitFor<T>(resource: ResourceKey, get: () => Promise<T>, done: (view: T) => boolean, timeoutMs: number): Promise<T>
 
-  /** Small durable records of the API itself: keys, idempotency. */
+  /** Small durable records of the API itself: keys, budgets, audit log, idempotency. */
   readonly apiStore: ApiStore
 }
 
@@ -80,6 +80,20 @@ export interface ApiStore {
   delete(key: string): Promise<void>
   /** In ascending order of keys, at most `limit`. */
   list(prefix: string, limit?: number): Promise<readonly (readonly [string, Uint8Array])[]>
+  /** All or nothing, and in the order of the calls; the events enter the node's log in the same batch. */
+  commit(ops: readonly ApiOp[], events?: readonly ApiEvent[]): Promise<void>
+}
+
+/** A put, or a delete when value is absent. */
+export interface ApiOp {
+  readonly key: string
+  readonly value?: Uint8Array
+}
+
+/** What the API itself has to tell. Never a secret. */
+export interface ApiEvent {
+  readonly type: 'key.rotated' | 'key.expiring'
+  readonly data: Readonly<Record<string, string | number | boolean | null>>
 }
 
 export interface PageRequest {
@@ -303,6 +317,8 @@ export interface SendRequest {
   readonly outputs: readonly { readonly address: string; readonly amountSat: Sat }[]
   readonly feerateSatPerVbyte?: number
   readonly utxos?: readonly Outpoint[]
+  /** LIMIT_EXCEEDED, and nothing sent, when the fee would be more. */
+  readonly maxFeeSat?: Sat
 }
 
 export interface ChainView {

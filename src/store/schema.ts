@@ -31,6 +31,8 @@ export const keys = {
   event: (id: number): string => `event/${padded(id)}`,
   peer: (nodeId: string): string => `peer/${nodeId}`,
   wallet: (suffix: string): string => `wallet/${suffix}`,
+  /** Txid of what was sent under a local id chosen beforehand. */
+  walletSend: (id: string): string => `wallet-send/${id}`,
   chain: 'chain/position',
   gossip: (suffix: string): string => `gossip/${suffix}`,
   api: (suffix: string): string => `api/${suffix}`,

@@ -13,6 +13,8 @@ import {
 import { type Msat, msat, sat } from '../../src/base/units.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import type {
+  ApiEvent,
+  ApiOp,
   ApiStore,
   ChannelView,
   InvoiceView,
@@ -31,6 +33,12 @@ const SCID = parseScid('100x1x0') as ShortChannelId
 /** Ordered keys in memory; what a restart finds again. */
 export class FakeStore implements ApiStore {
   readonly records = new Map<string, Uint8Array>()
+  /** Where the events of a commit go. */
+  announce: (type: string, data: Record<string, unknown>) => void = () => {}
+  async commit(ops: readonly ApiOp[], events: readonly ApiEvent[] = []): Promise<void> {
+    for (const { key, value } of ops) value === undefined ? this.records.delete(key) : this.records.set(key, value)
+    for (const { type, data } of events) this.announce(type, data)
+  }
   async get(key: string): Promise<Uint8Array | undefined> {
     return this.records.get(key)
   }
@@ -75,6 +83,7 @@ export class FakeNode implements NodeService {
 
   constructor(store = new FakeStore()) {
     this.apiStore = store
+    store.announce = (type, data) => this.emit(type, data)
   }
 
   newId(): string {

@@ -3,14 +3,14 @@ import { createRequire } from 'node:module'
 import { toHex } from '../../base/bytes.ts'
 import { addMsat, addSat, type Msat, type Sat, ZERO_MSAT, ZERO_SAT } from '../../base/units.ts'
 import { channelOf, summary } from '../../channel/describe.ts'
-import { keys, prefixRange } from '../../store/schema.ts'
 import { walletBalance } from '../../wallet/status.ts'
 import { ourInitFeatures } from '../../wire/features.ts'
+import { apiStore } from '../apiStore.ts'
 import { backupPath } from '../backup.ts'
 import type { NodeConfig } from '../config.ts'
 import { ServiceError } from '../errors.ts'
 import type { Node } from '../node.ts'
-import type { ApiStore, Balance, NodeService } from '../service.ts'
+import type { Balance, NodeService } from '../service.ts'
 import { chainService } from './chain.ts'
 import { channelService } from './channels.ts'
 import { graphService } from './graph.ts'
@@ -96,19 +96,5 @@ function balanceOf(node: Node): Balance {
     channelReceivableMsat: receivable!,
     channelLocalMsat: local!,
     channelPendingMsat: pending!,
-  }
-}
-
-function apiStore({ driver, reactor }: Node): ApiStore {
-  return {
-    get: (key) => driver.get(keys.api(key)),
-    put: (key, value) => reactor.run((scope) => scope.write({ key: keys.api(key), value })),
-    delete: (key) => reactor.run((scope) => scope.write({ key: keys.api(key) })),
-    async list(prefix, limit) {
-      const found: (readonly [string, Uint8Array])[] = []
-      const range = { ...prefixRange(keys.api(prefix)), ...(limit === undefined ? {} : { limit }) }
-      for await (const [key, value] of driver.entries(range)) found.push([key.slice(keys.api('').length), value])
-      return found
-    },
   }
 }

@@ -1,6 +1,6 @@
 import { toHex } from '../../base/bytes.ts'
 import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
-import { unpack } from '../../base/pack.ts'
+import { pack, unpack } from '../../base/pack.ts'
 import type { Sat } from '../../base/units.ts'
 import { decodeAddress } from '../../bitcoin/address.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
@@ -94,8 +94,10 @@ export function walletService(parts: NodeParts): WalletService {
       return { items: items.map(viewOf), nextCursor }
     },
     async walletTransaction(id) {
-      const stored = await driver.get(keys.wallet(`tx/${id}`))
-      const entry = wallet.state.txs.get(id as Txid) ?? (stored && unpack<WalletTx>(stored))
+      const sent = await driver.get(keys.walletSend(id))
+      const txid = sent ? unpack<Txid>(sent) : id
+      const stored = await driver.get(keys.wallet(`tx/${txid}`))
+      const entry = wallet.state.txs.get(txid as Txid) ?? (stored && unpack<WalletTx>(stored))
       if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
       return viewOf(entry)
     },
@@ -106,9 +108,18 @@ export function walletService(parts: NodeParts): WalletService {
       }))
       const feeratePerKw =
         request.feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(request.feerateSatPerVbyte)
-      const tx = await reactor.run(() => {
+      const tx = await reactor.run((scope) => {
         try {
-          return send(parts, { outputs, feeratePerKw, ...(request.utxos && { coins: request.utxos }) })
+          const { id, utxos: coins, maxFeeSat } = request
+          const built = send(parts, {
+            outputs,
+            feeratePerKw,
+            ...(coins && { coins }),
+            ...(maxFeeSat !== undefined && { maxFeeSat }),
+          })
+          // In the same batch as the transaction: a caller that repeats itself after a crash finds it and does not send twice.
+          if (id !== undefined) scope.write({ key: keys.walletSend(id), value: pack(built.txid) })
+          return built
         } catch (e) {
           throw walletProblem(e)
         }
@@ -123,12 +134,17 @@ interface Send {
   readonly outputs: readonly { readonly amountSat: Sat; readonly scriptPubKey: Uint8Array }[]
   readonly feeratePerKw: number
   readonly coins?: readonly Outpoint[]
+  readonly maxFeeSat?: Sat
 }
 
-function send(parts: NodeParts, request: Send) {
+function send(parts: NodeParts, { maxFeeSat, ...request }: Send) {
   const { wallet } = parts
   const owner = `send:${request.coins?.map(outpointKey).join() ?? ''}:${parts.newId()}`
   const built = wallet.fund({ ...request, owner, anchorChannels: parts.anchorChannels() })
+  if (maxFeeSat !== undefined && built.feeSat > maxFeeSat) {
+    wallet.release(owner)
+    throw new ServiceError('LIMIT_EXCEEDED', `the fee of ${built.feeSat} sat is more than the ${maxFeeSat} sat allowed`)
+  }
   wallet.sent(built.tx, { feeSat: built.feeSat, label: 'send' })
   wallet.release(owner)
   return built

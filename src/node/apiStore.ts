@@ -1,0 +1,40 @@
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver, Op } from '../store/types.ts'
+import type { EventLog } from './events.ts'
+import type { Reactor } from './reactor.ts'
+import type { ApiOp, ApiStore } from './service.ts'
+
+const opOf = ({ key, value }: ApiOp): Op =>
+  value === undefined ? { key: keys.api(key) } : { key: keys.api(key), value }
+
+/** The API's records of a running node: every write is part of a turn, and shares its batch and its fsync. */
+export function apiStore(parts: { driver: Driver; reactor: Reactor; events: EventLog }): ApiStore {
+  const { driver, reactor, events } = parts
+  return storeOver(driver, (ops, news) =>
+    reactor.run((scope) => {
+      for (const op of ops) scope.write(opOf(op))
+      for (const { type, data } of news) events.emit(scope, type, data)
+    }),
+  )
+}
+
+/** The API's records of a node that does not run: nobody hears of events. @param commit of the journal */
+export const offlineApiStore = (driver: Driver, commit: (ops: readonly Op[]) => Promise<void>): ApiStore =>
+  storeOver(driver, (ops) => commit(ops.map(opOf)))
+
+type Commit = (ops: readonly ApiOp[], events: Parameters<ApiStore['commit']>[1] & object) => Promise<void>
+
+function storeOver(driver: Driver, commit: Commit): ApiStore {
+  return {
+    get: (key) => driver.get(keys.api(key)),
+    put: (key, value) => commit([{ key, value }], []),
+    delete: (key) => commit([{ key }], []),
+    commit: (ops, events = []) => commit(ops, events),
+    async list(prefix, limit) {
+      const found: (readonly [string, Uint8Array])[] = []
+      const range = { ...prefixRange(keys.api(prefix)), ...(limit === undefined ? {} : { limit }) }
+      for await (const [key, value] of driver.entries(range)) found.push([key.slice(keys.api('').length), value])
+      return found
+    },
+  }
+}
