@@ -1,10 +1,11 @@
 import nodeCrypto from 'node:crypto'
 import { utf8 } from '../src/base/bytes.ts'
 import { derSignature } from '../src/bitcoin/sighash.ts'
+import { createCoreProvider } from '../src/crypto/core.ts'
 import { nobleProvider } from '../src/crypto/noble.ts'
 import type { CryptoProvider } from '../src/crypto/provider.ts'
-import { createWasmProvider } from '../src/crypto/wasm.ts'
 import { type Suite, type Task, task, timeSuite } from './harness.ts'
+import { createLibauthProvider } from './libauth.ts'
 
 const secret = new Uint8Array(32).fill(0x11)
 const other = new Uint8Array(32).fill(0x22)
@@ -41,7 +42,7 @@ const symmetric = (size: number): readonly Operation[] => {
 
 /** Every operation on every provider, next to each other; the answers of all must be the same. */
 export async function cryptoSuites(): Promise<Suite[]> {
-  const providers = [await createWasmProvider(), nobleProvider]
+  const providers = [createCoreProvider(), await createLibauthProvider(), nobleProvider]
   const tasks = (operations: readonly Operation[]): Task<unknown>[] =>
     operations.flatMap(([name, run]) => {
       const expect = run(nobleProvider)

@@ -93,7 +93,9 @@ export const nobleProvider: CryptoProvider = {
   },
   ecdsaRecover(signature, recoveryId, hash) {
     if (signature.length !== 64 || recoveryId < 0 || recoveryId > 3) return null
-    return orNull(() => secp.recoverPublicKey(concatBytes(Uint8Array.of(recoveryId), signature), hash, { prehash: false }))
+    return orNull(() =>
+      secp.recoverPublicKey(concatBytes(Uint8Array.of(recoveryId), signature), hash, { prehash: false }),
+    )
   },
   ecdh(secret, publicKey) {
     needSecret(secret)

@@ -42,7 +42,10 @@ export function selfTest(c: CryptoProvider): string | null {
         '76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7',
       ),
     ],
-    ['aead', opened !== null && equalBytes(opened, message) && c.aeadDecrypt(aeadKey, aeadNonce, aeadAd, tampered) === null],
+    [
+      'aead',
+      opened !== null && equalBytes(opened, message) && c.aeadDecrypt(aeadKey, aeadNonce, aeadAd, tampered) === null,
+    ],
     ['publicKey', is(c.publicKey(scalar(1)), G) && is(c.publicKey(scalar(2)), G2)],
     ['pointMul', is(c.pointMul(fromHex(G), scalar(3)), G3)],
     ['pointAdd', is(c.pointAdd(fromHex(G), fromHex(G2)), G3) && is(c.pointAdd(fromHex(G), fromHex(G)), G2)],
@@ -57,7 +60,10 @@ export function selfTest(c: CryptoProvider): string | null {
         '934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d82442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5',
       ),
     ],
-    ['ecdsaVerify', c.ecdsaVerify(signature, hash, fromHex(G)) && !c.ecdsaVerify(signature, c.sha256(hash), fromHex(G))],
+    [
+      'ecdsaVerify',
+      c.ecdsaVerify(signature, hash, fromHex(G)) && !c.ecdsaVerify(signature, c.sha256(hash), fromHex(G)),
+    ],
     ['ecdsaRecover', is(c.ecdsaRecover(recoverable.signature, recoverable.recoveryId, hash), G)],
   ]
   return checks.find(([, passed]) => !passed)?.[0] ?? null

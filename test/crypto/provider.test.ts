@@ -2,13 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { concatBytes, fromHex } from '../../src/base/bytes.ts'
+import { createCoreProvider } from '../../src/crypto/core.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
 import { selfTest } from '../../src/crypto/selfTest.ts'
-import { createWasmProvider } from '../../src/crypto/wasm.ts'
 
-const wasm = await createWasmProvider()
+const core = createCoreProvider()
 const N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const toBytes = (n: bigint): Uint8Array => fromHex(n.toString(16).padStart(64, '0'))
 
@@ -44,22 +44,22 @@ const same = <A extends unknown[]>(
 ): void =>
   fc.assert(
     fc.property(args, (a) => {
-      const [x, y] = [f(wasm, ...a), f(noble, ...a)]
-      if (!isDeepStrictEqual(x, y)) throw new Error(`wasm ${JSON.stringify(x)} noble ${JSON.stringify(y)}`)
+      const [x, y] = [f(core, ...a), f(noble, ...a)]
+      if (!isDeepStrictEqual(x, y)) throw new Error(`core ${JSON.stringify(x)} noble ${JSON.stringify(y)}`)
     }),
     { numRuns },
   )
 
 describe('crypto providers', () => {
-  it('both pass the known-answer self-test, and WASM is the one chosen', () => {
-    expect(selfTest(wasm)).toBeNull()
+  it('both pass the known-answer self-test, and the WASM core is the one chosen', () => {
+    expect(selfTest(core)).toBeNull()
     expect(selfTest(noble)).toBeNull()
-    expect(crypto.name).toBe('wasm')
+    expect(crypto.name).toBe('core')
   })
 
   it('the self-test names the operation that a broken provider gets wrong', () => {
-    expect(selfTest({ ...wasm, pointAdd: wasm.pointMul })).toBe('pointAdd')
-    expect(selfTest({ ...wasm, ecdsaVerify: () => true })).toBe('ecdsaVerify')
+    expect(selfTest({ ...core, pointAdd: core.pointMul })).toBe('pointAdd')
+    expect(selfTest({ ...core, ecdsaVerify: () => true })).toBe('ecdsaVerify')
   })
 
   it('agree on hashes and MACs of every length', () => {

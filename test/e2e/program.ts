@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 
@@ -15,6 +15,7 @@ export function buildProgram(name: string): string {
   const directory = join(ROOT, 'node_modules/.cache/fulmen-e2e', name)
   mkdirSync(directory, { recursive: true })
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'))
+  cpSync(join(ROOT, 'build'), join(directory, 'build'), { recursive: true }) // the crypto core, compiled before the tests
   const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
   const options = ['--outDir', join(directory, 'dist'), '--declaration', 'false', '--sourceMap', 'false']
   execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json'), ...options], { stdio: 'pipe' })

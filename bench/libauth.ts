@@ -1,10 +1,10 @@
 import { createHash, createHmac } from 'node:crypto'
 import { instantiateSecp256k1 } from '@bitauth/libauth'
 import { createRIPEMD160, createSHA256 } from 'hash-wasm'
-import { fromHex, toHex } from '../base/bytes.ts'
-import { CryptoError } from './errors.ts'
-import { nodeCiphers } from './noble.ts'
-import type { CryptoProvider } from './provider.ts'
+import { fromHex, toHex } from '../src/base/bytes.ts'
+import { CryptoError } from '../src/crypto/errors.ts'
+import { nodeCiphers } from '../src/crypto/noble.ts'
+import type { CryptoProvider } from '../src/crypto/provider.ts'
 
 /** Above this size node:crypto hashes faster than WASM, whose cost is per byte (docs/performance.md). */
 const NODE_HASH_FROM = 128
@@ -39,7 +39,7 @@ function addAffine(p: Uint8Array, q: Uint8Array): Uint8Array | null {
  * libauth's libsecp256k1 in WASM, hash-wasm for short inputs and node:crypto for the rest.
  * @throws when WebAssembly is not to be had
  */
-export async function createWasmProvider(): Promise<CryptoProvider> {
+export async function createLibauthProvider(): Promise<CryptoProvider> {
   const [secp, sha, ripemd] = await Promise.all([instantiateSecp256k1(), createSHA256(), createRIPEMD160()])
 
   const sha256 = (data: Uint8Array): Uint8Array =>
@@ -62,7 +62,7 @@ export async function createWasmProvider(): Promise<CryptoProvider> {
     p.length === 33 && k.length === 32 ? bytesOrNull(secp.mulTweakPublicKeyCompressed(p, k)) : null
 
   return {
-    name: 'wasm',
+    name: 'libauth',
     sha256,
     sha256d: (data) => sha256(sha256(data)),
     ripemd160,
