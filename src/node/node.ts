@@ -85,6 +85,8 @@ export class Node implements NodeParts {
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   #fees: FeeEstimates = initialEstimates()
   #feerates = channelFeerates(this.#fees)
+  /** false: they are a guess. */
+  #feesAreRead = false
   #nextKeyIndex = 1
   #storedKeyIndex = 1
   #nextSeq = 1
@@ -269,14 +271,17 @@ export class Node implements NodeParts {
     this.reactor.post((scope) => {
       this.#fees = fees
       this.#feerates = channelFeerates(fees)
-      for (const entry of this.channels.all()) {
-        const feeratePerKw = this.#feerates.commitment
-        if (entry.state.tag === 'normal' && entry.state.channel.params.isOpener) {
-          this.channels.command(entry, { tag: 'updateFee', feeratePerKw })
-        }
-      }
+      this.#feesAreRead = true
+      for (const entry of this.channels.all()) this.#updateFee(entry)
       this.channels.drain(scope)
     })
+  }
+
+  /** Where the fee is ours to set. Never by a guess: the peer could find it too low, and close. */
+  #updateFee(entry: ChannelEntry): void {
+    const { state } = entry
+    if (!this.#feesAreRead || state.tag !== 'normal' || !state.channel.params.isOpener) return
+    this.channels.command(entry, { tag: 'updateFee', feeratePerKw: this.#feerates.commitment })
   }
 
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
@@ -285,6 +290,7 @@ export class Node implements NodeParts {
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
     if (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)) this.#announce(entry, scope)
+    if (before?.tag !== 'normal') this.#updateFee(entry) // estimates may have changed while the peer was away
     const fundedBefore = before && channelOf(before)
     if (channel && (!fundedBefore || entry.state.tag === 'closed')) {
       scope.after(() => this.resources.onBackupDue(this.channels.all()))

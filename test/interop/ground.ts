@@ -10,6 +10,7 @@ import {
 } from '../../src/bitcoin/transaction.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { type Rejection, rejectionText } from '../../src/chain/embedded/rejection.ts'
+import { MEMPOOL_METHODS } from '../../src/chain/embedded/rpc/mempoolMethods.ts'
 import { startRpcServer } from '../../src/chain/embedded/rpc.ts'
 import { fundTransaction } from '../../src/wallet/build.ts'
 import { addTransaction, applyBlock, issueAddress } from '../../src/wallet/coins.ts'
@@ -32,6 +33,8 @@ export interface Ground {
   readonly url: string
   /** Every transaction that a node broadcast, with the chain's answer, oldest first. */
   readonly verdicts: readonly Verdict[]
+  /** What the backend estimates for every target, sat per 1,000 weight units; null: it has no estimate. */
+  feerate: number | null
   /** Blocks as hex, from height 1. */
   readonly blocks: readonly string[]
   /** Mines one block of what pays best. */
@@ -84,11 +87,11 @@ export async function startGround(): Promise<Ground> {
   }
   const { fromLdk, quietly } = recordVerdicts(chain, record)
 
-  for (let i = 0; i < COINS + COINBASE_MATURITY; i++) mineBlock()
-  return {
+  const ground: Ground = {
     chain,
     url: `http://test:test@${rpc.host}:${rpc.port}`,
     verdicts,
+    feerate: null,
     blocks,
     mineBlock,
     buildHex: (outputs) => Buffer.from(encodeTransaction(build(outputs))).toString('hex'),
@@ -107,10 +110,25 @@ export async function startGround(): Promise<Ground> {
     },
     onChange: (listener) => void listeners.push(listener),
     async close() {
+      noMoreFees()
       await rpc.close()
       chain.close()
     },
   }
+  const noMoreFees = estimateFees(ground)
+  for (let i = 0; i < COINS + COINBASE_MATURITY; i++) mineBlock()
+  return ground
+}
+
+/** The embedded chain has no market to learn fees from: they are the test's to say. One ground at a time in a process. */
+function estimateFees(ground: Ground): () => void {
+  const method = MEMPOOL_METHODS.estimatesmartfee!
+  const { run } = method
+  Object.assign(method, {
+    run: (...args: Parameters<typeof run>) =>
+      ground.feerate === null ? run(...args) : { feerate: (ground.feerate * 4) / 1e8, blocks: 2 },
+  })
+  return () => void Object.assign(method, { run })
 }
 
 /**

@@ -1,0 +1,69 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { outpointKey } from '../../src/base/ids.ts'
+import type { ChannelView } from '../../src/node/service.ts'
+import { hold, settle, settled } from './held.ts'
+import { World } from './world.ts'
+
+describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 §updating-fees with LDK, %s', (type) => {
+  let w: World
+  beforeAll(async () => {
+    w = await World.start()
+  })
+  afterAll(() => w.stop())
+  afterEach(() => {
+    expect(w.us.events.filter((e) => e.type === 'node.alert')).toEqual([])
+    expect(w.refused()).toEqual([])
+  })
+
+  /** Returns when both commitments have the feerate. */
+  const feerate = async (channel: ChannelView, perKw: number) =>
+    w.until(`a feerate of ${perKw}`, async () => {
+      const [ours, theirs] = [await w.us.service.channel(channel.id), await w.ldkChannel(channel)]
+      return ours.feeratePerKw === perKw && theirs?.feerate === perKw
+    })
+  /** Both commitments hold with the new feerate: payments sign them again, a close spends them. */
+  const inUse = async (channel: ChannelView) => {
+    expect((await w.payLdk(30_000_000)).status).toBe('succeeded')
+    expect((await w.payUs(20_000_000)).status).toBe('settled')
+    await w.quiet(channel.id)
+    await w.us.service.closeChannel(channel.id, {})
+    const spender = () => w.ground.chain.mempool.spender(outpointKey(channel.funding!))
+    await w.until('the closing transaction', () => spender() !== undefined)
+    await w.mine(6)
+    await w.until('the end', async () => (await w.us.service.channel(channel.id)).closing?.resolved === true)
+  }
+
+  it('LDK, which opened, raises it with HTLCs both ways in flight, through a lost connection', async () => {
+    const channel = await w.openFromLdk(type, 5_000_000, 2_500_000)
+    const held = await hold(w, [1_500_000, 40_000_000])
+    for (const [i, perKw] of [600, 1_200, 2_400, 4_800].entries()) {
+      w.link.cutAfter('in', i * 120)
+      await w.ldk.cmd('set_feerate', { sat_per_kw: perKw })
+      await w.lost()
+      await w.connect()
+      await w.usable(channel.id)
+      await w.ldk.cmd('set_feerate', { sat_per_kw: perKw })
+      await feerate(channel, perKw)
+    }
+    await settle(w, held)
+    await settled(w, held)
+    await w.ldk.cmd('autoclaim', { on: true })
+    await inUse(channel)
+  })
+
+  it('we, who opened, set it anew when we are back', async () => {
+    await w.ldk.cmd('set_feerate', { sat_per_kw: 253 })
+    const channel = await w.openToLdk(type, 5_000_000, 2_500_000)
+    const held = await hold(w, [1_500_000, 40_000_000])
+    expect(channel.feeratePerKw).toBe(1_000)
+    await w.us.stop()
+    w.ground.feerate = 3_000
+    await w.us.restart()
+    await w.connect()
+    await feerate(channel, 3_000)
+    await settle(w, held)
+    await settled(w, held)
+    await w.ldk.cmd('autoclaim', { on: true })
+    await inUse(channel)
+  })
+})
