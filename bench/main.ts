@@ -18,7 +18,7 @@ npm run bench -- small               the parts of the node
 npm run bench -- crypto              every operation on every crypto provider
 npm run bench -- payments            durable payments between two nodes, beside LDK-WASM
   --json                             one JSON object
-  --payments N                       payments of each run (default 2000)
+  --payments N                       at most so many payments in a run (default 2000)
   --in-flight 1,50,200               how many are under way
   --channels 1,10                    over how many channels
   --amounts 1000,1000000             millisatoshis

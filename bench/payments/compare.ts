@@ -37,9 +37,9 @@ export interface Ratio extends Pick<Row, 'channels' | 'amountMsat' | 'inFlight'>
 const CAPACITY_SAT = 400_000_000
 const WARM_UP = 1_000
 const WARM_UP_ALONE = 100
-/** So many payments for each one in flight give a steady figure; the rival is too slow for more. */
-const RIVAL_PER_FLIGHT = 20
-const RIVAL_MIN = 200
+/** So many payments for each one in flight give a steady figure; the rival is too slow for as many as we make. */
+const PER_FLIGHT = { fulmen: 40, rival: 20 }
+const AT_LEAST = { fulmen: 400, rival: 200 }
 
 /** Runs every setting, the contenders in turn, and prints tables or one JSON object. */
 export async function comparePayments(options: CompareOptions): Promise<void> {
@@ -95,10 +95,10 @@ async function warmUp(contender: Contender): Promise<void> {
   await contender.run({ amountMsat: 1_000_000, inFlight: 1, payments: WARM_UP_ALONE })
 }
 
-const loadFor = ({ name }: Contender, load: Load): Load =>
-  name === 'fulmen'
-    ? load
-    : { ...load, payments: Math.min(load.payments, Math.max(RIVAL_MIN, load.inFlight * RIVAL_PER_FLIGHT)) }
+function loadFor({ name }: Contender, load: Load): Load {
+  const who = name === 'fulmen' ? 'fulmen' : 'rival'
+  return { ...load, payments: Math.min(load.payments, Math.max(AT_LEAST[who], load.inFlight * PER_FLIGHT[who])) }
+}
 
 function rowOf(who: string, channels: number, load: Load, outcomes: readonly Outcome[]): Row {
   const failed = outcomes.reduce((sum, o) => sum + o.failed, 0)
