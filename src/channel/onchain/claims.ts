@@ -1,4 +1,4 @@
-import { EMPTY } from '../../base/bytes.ts'
+import { concatBytes, EMPTY } from '../../base/bytes.ts'
 import { assertNever } from '../../base/errors.ts'
 import type { Outpoint } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
@@ -163,6 +163,13 @@ export function buildSweep(
 /** Whether an output pays for its own input at a feerate: one that does not only makes a sweep of several poorer. */
 export const isWorthSweeping = (amountSat: Sat, spend: SweepSpend, feeratePerKw: number): boolean =>
   amountSat > feeOf(inputWeight(spend), feeratePerKw)
+
+/** Any witness program of 34 B, and the dust limit that goes with it: what a wallet asks for at most. */
+const WIDEST_SCRIPT = concatBytes(Uint8Array.of(0, 32), new Uint8Array(32))
+
+/** Whether an output can be swept at a feerate without others beside it, leaving more than dust. */
+export const isWorthSweepingAlone = (amountSat: Sat, spend: SweepSpend, feeratePerKw: number): boolean =>
+  amountSat - feeOf(sweepBaseWeight(WIDEST_SCRIPT) + inputWeight(spend), feeratePerKw) >= dustThreshold(WIDEST_SCRIPT)
 
 const ONE = Uint8Array.of(1)
 

@@ -8,9 +8,9 @@ import type { ChannelContext, Effect } from '../types.ts'
 import {
   buildSweep,
   type HtlcStage,
-  inputWeight,
   isHtlcStage,
   isWorthSweeping,
+  isWorthSweepingAlone,
   type SweepInput,
   type SweepSpend,
   signHtlcTx,
@@ -63,10 +63,10 @@ export function readyAt(output: ClosedOutput, preimage: Uint8Array | null): numb
   }
 }
 
-/** Whether claiming an output costs more than it holds. */
+/** Whether claiming an output by itself costs more than it holds, or would leave dust, which nobody relays. */
 export function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
   const { spend, amountSat } = output
-  if (!isHtlcStage(spend)) return !isWorthSweeping(amountSat, spend, feeratePerKw)
+  if (!isHtlcStage(spend)) return !isWorthSweepingAlone(amountSat, spend, feeratePerKw)
   const later: SweepSpend = {
     tag: 'delayed',
     witnessScript: spend.delayedScript,
@@ -75,7 +75,8 @@ export function isUneconomical(output: ClosedOutput, feeratePerKw: number): bool
   }
   const stage = spend.tag === 'htlc-timeout' ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT
   const now = spend.channelType === 'anchors' ? stage.anchors + WALLET_WEIGHT : 0
-  return spend.tx.outputs[0]!.amountSat <= feeOf(now + inputWeight(later), feeratePerKw)
+  const left = (spend.tx.outputs[0]!.amountSat - feeOf(now, feeratePerKw)) as Sat
+  return !isWorthSweepingAlone(left, later, feeratePerKw)
 }
 
 /** No feerate that nodes relay, or none that came in a week, makes the output worth its claim. */

@@ -11,13 +11,17 @@ import type { ClosedOutput, OnchainState } from './types.ts'
 
 /**
  * What the chain watcher must look out for until everything is resolved: also what is spent already, since a reorg may bring
- * another spend.
+ * another spend; and the funding itself, as long as it may never confirm.
  */
 export function onchainWatches(channel: Channel, onchain: OnchainState): readonly Watch[] {
   const { local, remote } = channel.params
   const scriptPubKey = fundingScriptOf(local, remote)
+  const { funding } = onchain.closing
+  const unfunded: readonly Watch[] =
+    channel.funding.confirmed === null ? [{ tag: 'confirmation', txid: funding.txid, scriptPubKey, minDepth: 1 }] : []
   return [
-    { tag: 'spend', outpoint: onchain.closing.funding, scriptPubKey },
+    ...unfunded,
+    { tag: 'spend', outpoint: funding, scriptPubKey },
     ...onchain.outputs.map((o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey })),
     ...notKnownYet(onchain),
   ]

@@ -5,16 +5,16 @@ import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { fundingSpent, onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
 import type { Channel, ClosedState, ClosingState, WaitingForPeerState } from '../state.ts'
-import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { closingFault, removalCommand } from './operate.ts'
-import { closing as closingTurn, reply, turn } from './shared.ts'
+import { closing as closingTurn, followFunding, fundingTimeout, notFunded, reply, turn } from './shared.ts'
 
 /** The funding output is spent, or about to be: everything further happens on chain. */
 export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelContext): Turn {
   switch (input.tag) {
     case 'chain':
-      return carryOn(state, state.channel, input.event, ctx)
+      return onChain(state, input.event, ctx)
     case 'revokedHtlcs':
       return carryOn(state, state.channel, input, ctx)
     case 'connected':
@@ -26,6 +26,14 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
     default:
       return turn(state)
   }
+}
+
+/** Closed before its funding confirmed, the channel may turn out never to have been. */
+function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): Turn {
+  const channel = followFunding(state.channel, event)
+  const unpublished = event.tag === 'block' && state.onchain.closing.height === null
+  const reason = unpublished ? fundingTimeout(channel, event.height) : null
+  return reason === null ? carryOn(state, channel, event, ctx) : notFunded({ channel }, reason)
 }
 
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {

@@ -123,11 +123,15 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
 })
 
 /**
- * The peer failed the channel, so it ends on chain. Where the close is agreed, the peer may have forgotten the channel, and says so.
+ * The peer failed the channel, so it ends on chain. Where the close is agreed, the peer may have forgotten the channel, and says so;
+ * so does an opener that a crash stopped before the funding: that channel never comes to be, and without a share in it we forget it.
  * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
   if (isAgreed(state)) return turn(state)
+  if (state.tag === 'await-ready' && mayNeverBe(state.channel) && hasNoShare(state.channel)) {
+    return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
+  }
   return forceClose(state.channel, ctx, null, [peerFault('fail-channel', data)])
 }
 
@@ -144,6 +148,19 @@ function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelCont
   return null
 }
 
+/** The channel with what a chain event says of its funding transaction; the same one when that is nothing. */
+export function followFunding(channel: Channel, event: ChainEvent): Channel {
+  const { funding, commitments } = channel
+  const { confirmed } = funding
+  if (event.tag === 'reorg' && confirmed !== null && confirmed.height > event.height) {
+    return { ...channel, funding: { ...funding, confirmed: null } }
+  }
+  if (event.tag === 'confirmed' && confirmed === null && event.txid === commitments.active[0]!.funding.txid) {
+    return { ...channel, funding: { ...funding, confirmed: { height: event.height, txIndex: event.txIndex } } }
+  }
+  return channel
+}
+
 function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Turn {
   const { channel } = state
   const commitment = channel.commitments.active[0]!
@@ -154,17 +171,13 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
       const { channel: bound, effects } = forgetUnsigned(channel)
       return closing(fundingSpent(bound, { tx: event.tx, height: event.height, mutual }, ctx), null, effects)
     }
-    case 'reorg': {
-      const { confirmed } = channel.funding
-      if (confirmed === null || confirmed.height <= event.height) return turn(state)
-      return turn(withChannel(state, { ...channel, funding: { ...channel.funding, confirmed: null } }))
-    }
+    case 'reorg':
+      return turn(withChannel(state, followFunding(channel, event)))
     case 'confirmed': {
-      const known = channel.funding.confirmed !== null
-      if (known || event.txid !== commitment.funding.txid) return turn(state)
-      if (!isFunding(channel, event.tx)) return notFunded(state, 'the announced transaction does not fund the channel')
-      const confirmed = { height: event.height, txIndex: event.txIndex }
-      return turn(withChannel(state, { ...channel, funding: { ...channel.funding, confirmed } }))
+      const after = followFunding(channel, event)
+      if (after !== channel && !isFunding(channel, event.tx))
+        return notFunded(state, 'the announced transaction does not fund the channel')
+      return turn(withChannel(state, after))
     }
     case 'block': {
       const late = missedDeadline(channel, event.height, ctx.policy)
@@ -177,11 +190,19 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
 /** Blocks that the accepter waits for the funding transaction. @source BOLT 2 §the-channel_ready-message */
 const FUNDING_TIMEOUT = 2016
 
+/** It is for the opener to publish the funding transaction, and it is not in the chain. */
+const mayNeverBe = ({ params, funding }: Channel): boolean => !params.isOpener && funding.confirmed === null
+const hasNoShare = ({ commitments }: Channel): boolean => commitments.active.every((c) => c.baseLocalMsat === 0n)
+
+/** Why a channel is taken as never funded at this height, or null. */
+export function fundingTimeout(channel: Channel, height: number): string | null {
+  if (!mayNeverBe(channel) || height <= channel.params.openedAt + FUNDING_TIMEOUT) return null
+  return `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
+}
+
 function neverFunded(state: FundedState, height: number): Turn | null {
-  const { params, funding } = state.channel
-  const waits = state.tag === 'await-ready' && !params.isOpener && funding.confirmed === null
-  if (!waits || height <= params.openedAt + FUNDING_TIMEOUT) return null
-  return notFunded(state, `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`)
+  const reason = state.tag === 'await-ready' ? fundingTimeout(state.channel, height) : null
+  return reason === null ? null : notFunded(state, reason)
 }
 
 /**
@@ -196,7 +217,7 @@ function isFunding({ params, commitments }: Channel, tx: Transaction): boolean {
   return output !== undefined && output.amountSat === capacitySat && equalBytes(output.scriptPubKey, script)
 }
 
-function notFunded(state: FundedState, reason: string): Turn {
+export function notFunded(state: Pick<FundedState, 'channel'>, reason: string): Turn {
   return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
     errorMessage(state.channel.params.channelId, reason),
     { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } },
