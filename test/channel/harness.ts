@@ -67,6 +67,8 @@ export const POLICY: ChannelPolicy = {
 // ---------------------------------------------------------------- signers
 
 const secret = (who: Name, n: number): Uint8Array => new Uint8Array(32).fill((who === 'alice' ? 0x11 : 0x22) + n)
+/** Of the wallet that closed funds go to. */
+export const walletSecret = (who: Name): Uint8Array => secret(who, 2)
 export const nodeIds: Readonly<Record<Name, NodeId>> = {
   alice: toHex(crypto.publicKey(secret('alice', 0))) as NodeId,
   bob: toHex(crypto.publicKey(secret('bob', 0))) as NodeId,
@@ -133,6 +135,10 @@ export class Side {
   /** The highest commitment of ours whose secret has left. */
   revealed = -1
   readonly records = new Map<string, Uint8Array>()
+  /** Takes an effect away from the harness by answering true. */
+  handler: (effect: Effect) => boolean = () => false
+  /** Called when a turn is durable. */
+  onFlush: () => void = () => undefined
   #stored: ChannelState | null = null
   #unsent: Effect[] = []
 
@@ -195,9 +201,10 @@ export class Side {
       if (!isDeepStrictEqual(back, canonical(this.state)))
         throw new Error(`${this.name}: ${this.state.tag} does not round-trip`)
     }
+    this.onFlush()
     const effects = this.#unsent
     this.#unsent = []
-    for (const effect of effects) this.#release(effect)
+    for (const effect of effects) if (!this.handler(effect)) this.#release(effect)
   }
 
   load(): ChannelState {
