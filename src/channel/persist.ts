@@ -193,8 +193,9 @@ export function channelOps(prev: ChannelState | null, next: ChannelState): reado
     }
   }
   if (c0?.secrets !== c1.secrets) secretOps(c0?.secrets, c1.secrets, ops)
-  const onchain = onchainOf(next)
-  if (onchain !== null && (before === null || onchainOf(before) !== onchain)) put('onchain', onchain)
+  const [end0, end1] = [before && onchainOf(before), onchainOf(next)]
+  if (end1 === null && end0 !== null) ops.push({ key: 'onchain' })
+  else if (end1 !== end0) put('onchain', end1)
   return ops
 }
 
