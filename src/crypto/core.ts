@@ -62,8 +62,7 @@ const BLINDING_LASTS = 1024
  * The crypto core of src/crypto/core/, compiled to WASM. Secrets are wiped from its memory before a call returns.
  * @throws when WebAssembly or the compiled file is not to be had
  */
-export function createCoreProvider(): CryptoProvider {
-  const { core, u8, io } = loadCore()
+export function createCoreProvider({ core, u8, io } = loadCore(), random = randomBytes): CryptoProvider {
   const OUT = io
   const A = io + 128
   const B = io + 256
@@ -87,7 +86,7 @@ export function createCoreProvider(): CryptoProvider {
     u8.fill(0, io, DATA)
   }
   const blindAgain = (): void => {
-    do put(A, randomBytes(64))
+    do put(A, random(64))
     while (core.blind(A) === 0)
     forget()
     blindingLeft = BLINDING_LASTS
@@ -158,8 +157,10 @@ export function createCoreProvider(): CryptoProvider {
         return nodeCiphers.aeadEncrypt(key, nonce, ad, plaintext)
       }
       core.aeadSeal(put(DATA, plaintext), length, put(D, ad), ad.length, put(A, key), put(B, nonce))
-      u8.fill(0, A, A + 32)
-      return u8.slice(DATA, DATA + length + 16)
+      const sealed = u8.slice(DATA, DATA + length + 16)
+      u8.fill(0, A, D + ad.length)
+      u8.fill(0, DATA, DATA + length + 16)
+      return sealed
     },
     aeadDecrypt(key, nonce, ad, ciphertext) {
       const length = ciphertext.length - 16
@@ -168,10 +169,9 @@ export function createCoreProvider(): CryptoProvider {
       }
       if (length < 0) return null
       const right = core.aeadOpen(put(DATA, ciphertext), length, put(D, ad), ad.length, put(A, key), put(B, nonce))
-      u8.fill(0, A, A + 32)
-      if (right === 0) return null
-      const result = u8.slice(DATA, DATA + length)
-      u8.fill(0, DATA, DATA + length)
+      const result = right === 1 ? u8.slice(DATA, DATA + length) : null
+      u8.fill(0, A, D + ad.length)
+      u8.fill(0, DATA, DATA + length + 16)
       return result
     },
 
@@ -229,14 +229,24 @@ export function createCoreProvider(): CryptoProvider {
       p.length === 33 && q.length === 33 && core.addPoints(OUT, put(A, p), 33, put(B, q), 33) === 1 ? out(33) : null,
     pointMul(p, k) {
       const some = p.length === 33 && k.length === 32 && core.multiplyPublic(OUT, put(A, p), 33, put(B, k)) === 1
-      return some ? out(33) : null
+      const product = secretOut(33)
+      return some ? product : null
     },
   }
 }
 
-/** The module itself, with nothing blinded yet: for the tests that need more than a provider has. */
-export function loadCore(): { core: CoreExports; u8: Uint8Array; io: number } {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(FILE)), {})
+/** The module and its exchange buffer. */
+export interface LoadedCore {
+  readonly core: CoreExports
+  readonly u8: Uint8Array
+  readonly io: number
+}
+/** Nothing is blinded yet. For createCoreProvider, and for tests that need more than a provider has. */
+export const loadCore = (): LoadedCore => instantiateCore(readFileSync(FILE))
+
+/** @param imports none, but for an instrumented build */
+export function instantiateCore(wasm: Uint8Array, imports: object = {}): LoadedCore {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), imports)
   const core = instance.exports as CoreExports
   core.init()
   return { core, u8: new Uint8Array(core.memory.buffer), io: core.io() }

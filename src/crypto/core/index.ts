@@ -8,7 +8,6 @@ import { feMul } from './fieldMul.ts';
 import { initGenerator } from './generator.ts';
 import { hmac as hmacSha256, hmacWipe } from './hmac.ts';
 import { bytesFromWords, INDEX_AREA, wipe16, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
-import { modWipe } from './modinv.ts';
 import { INF, pointAddVar, pointFromAffine, pointToAffine, Z } from './point.ts';
 import { parsePublicKey, writePublicKey33, writePublicKey65 } from './publicKey.ts';
 import { addGenerator, doubleMul, zg } from './publicMul.ts';
@@ -34,11 +33,7 @@ export function init(): void {
   initSchnorr();
   initGenerator();
   initBlinding();
-  wipe();
-}
-function wipe(): void {
   wipeScratch();
-  modWipe();
 }
 /** Replaces what secret multiplications are blinded with; 0 when one of the 2 × 32 random bytes is not a scalar: try again. */
 export function blind(random64: usize): i32 {
@@ -46,7 +41,7 @@ export function blind(random64: usize): i32 {
   wordsFromBytes(b, random64 + 32);
   const valid = scValidMask(a) & scValidMask(b);
   if (valid) reblind(a, b);
-  wipe();
+  wipeScratch();
   return valid & 1;
 }
 
@@ -55,13 +50,13 @@ export function blind(random64: usize): i32 {
 export function isScalar(bytes32: usize): i32 {
   wordsFromBytes(a, bytes32);
   const valid = scValidMask(a) & 1;
-  wipe();
+  wipeScratch();
   return valid;
 }
 /** The recovery id, or −1 for a bad key; extra32 may be 0. */
 export function sign(out64: usize, hash32: usize, key32: usize, extra32: usize, lowR: i32): i32 {
   const id = ecdsaSign(out64, hash32, key32, extra32, lowR != 0);
-  wipe();
+  wipeScratch();
   return id;
 }
 export function publicKey(out33: usize, key32: usize): i32 {
@@ -72,7 +67,7 @@ export function publicKey(out33: usize, key32: usize): i32 {
     pointToAffine(q, point, true);
     writePublicKey33(out33, q);
   }
-  wipe();
+  wipeScratch();
   return valid;
 }
 /** out32 = SHA-256 of the compressed point key · pub, as BOLT 8 has it; 0 for a bad key or point */
@@ -85,7 +80,7 @@ export function ecdh(out32: usize, pub: usize, length: i32, key32: usize): i32 {
     writePublicKey33(shared, q);
     sha(out32, shared, 33);
   }
-  wipe();
+  wipeScratch();
   return valid ? 1 : 0;
 }
 /** out33 = key · pub; 0 for a bad key or point */
@@ -97,7 +92,7 @@ export function multiplySecret(out33: usize, pub: usize, length: i32, key32: usi
     pointToAffine(q, point, true);
     writePublicKey33(out33, q);
   }
-  wipe();
+  wipeScratch();
   return valid ? 1 : 0;
 }
 /** out32 = x + y mod n; 0 when an argument is not a scalar or the sum is 0 */
@@ -108,7 +103,7 @@ export function secretAdd(out32: usize, x32: usize, y32: usize): i32 {
   scAdd(a, a, b);
   valid &= ~wordsZeroMask(a);
   bytesFromWords(out32, a);
-  wipe();
+  wipeScratch();
   return valid & 1;
 }
 /** out32 = x · y mod n; 0 when an argument is not a scalar */
@@ -118,17 +113,17 @@ export function secretMul(out32: usize, x32: usize, y32: usize): i32 {
   const valid = scValidMask(a) & scValidMask(b);
   scMul(a, a, b);
   bytesFromWords(out32, a);
-  wipe();
+  wipeScratch();
   return valid & 1;
 }
 export function schnorrKey(out32: usize, key32: usize): i32 {
   const valid = schnorrPublicKey(out32, key32);
-  wipe();
+  wipeScratch();
   return valid ? 1 : 0;
 }
 export function signSchnorr(out64: usize, message: usize, length: usize, key32: usize, aux32: usize): i32 {
   const valid = schnorrSign(out64, message, length, key32, aux32);
-  wipe();
+  wipeScratch();
   return valid ? 1 : 0;
 }
 
@@ -161,16 +156,18 @@ export function convert(out33: usize, out65: usize, pub: usize, length: i32): i3
   writePublicKey65(out65, q);
   return 1;
 }
-/** out33 = k · pub; 0 for a bad scalar or point. What was derived from k is wiped, though no secret should come here. */
+/** out33 = k · pub; 0 for a bad scalar or point. k is nobody's key, but what was made of it is wiped all the same. */
 export function multiplyPublic(out33: usize, pub: usize, length: i32, k32: usize): i32 {
   wordsFromBytes(a, k32);
-  if (!scValidMask(a) || !parsePublicKey(q, pub, length)) return 0;
-  doubleMul(point, ZERO, a, q, q + FE);
-  feMul(point + Z, point + Z, zg);
-  pointToAffine(q, point, false);
-  writePublicKey33(out33, q);
-  wipe();
-  return 1;
+  const valid = scValidMask(a) != 0 && parsePublicKey(q, pub, length);
+  if (valid) {
+    doubleMul(point, ZERO, a, q, q + FE);
+    feMul(point + Z, point + Z, zg);
+    pointToAffine(q, point, false);
+    writePublicKey33(out33, q);
+  }
+  wipeScratch();
+  return valid ? 1 : 0;
 }
 /** out33 = pub + t·G; 0 for a bad scalar or point and at infinity */
 export function addTweak(out33: usize, pub: usize, length: i32, t32: usize): i32 {

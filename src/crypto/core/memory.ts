@@ -14,12 +14,12 @@ export function reserve(bytes: usize): usize {
 
 /**
  * Everything that may depend on a secret while a call runs lies in this one block, so that one fill wipes it all. Each module
- * carves its slots out of its own area; `fits` refuses, when compiling, an area that is too small.
+ * carves its slots out of its own area.
  */
 const SCRATCH_BYTES: i32 = 12288;
 const SCRATCH = memory.data(SCRATCH_BYTES, 16);
 export const MODINV_AREA = SCRATCH;
-export const SCALAR_AREA = MODINV_AREA + 192;
+export const SCALAR_AREA = MODINV_AREA + 208;
 export const GLV_AREA = SCALAR_AREA + 208;
 export const FIELD_AREA = GLV_AREA + 160;
 export const POINT_AREA = FIELD_AREA + 528;

@@ -7,7 +7,7 @@ const M30: i32 = 0x3fffffff;
 const LIMBS: usize = 36;
 
 const f = MODINV_AREA, g = f + 48, d = g + 48, e = d + 48;
-let mu: i32 = 0, mv: i32 = 0, mq: i32 = 0, mr: i32 = 0; // the matrix of the last 30 steps, times 2^30
+const matrix = e + 48; // of the last 30 steps, times 2^30: u, v, q, r, each i32; ends at 208
 
 function toLimbs(r: usize, words: usize): void {
   const a = load<u64>(words), b = load<u64>(words, 8), c = load<u64>(words, 16), h = load<u64>(words, 24);
@@ -49,7 +49,10 @@ function steps30(D: i32, f0: i32, g0: i32): i32 {
     v <<= 1;
     D = ((D ^ swap) - swap) + 1 - swap; // 2 - D when swapping, else D + 1
   }
-  mu = u; mv = v; mq = q; mr = r;
+  store<i32>(matrix, u);
+  store<i32>(matrix, v, 4);
+  store<i32>(matrix, q, 8);
+  store<i32>(matrix, r, 12);
   return D;
 }
 
@@ -71,13 +74,16 @@ function steps30Var(D: i32, f0: i32, g0: i32): i32 {
     const k = (gl * fl * (fl * fl - 2)) & mask; // -g/f modulo 2^can
     gl += fl * k; q += u * k; r += v * k;
   }
-  mu = u; mv = v; mq = q; mr = r;
+  store<i32>(matrix, u);
+  store<i32>(matrix, v, 4);
+  store<i32>(matrix, q, 8);
+  store<i32>(matrix, r, 12);
   return D;
 }
 
 /** (f, g) = matrix * (f, g) / 2^30 */
 function updateFG(len: usize): void {
-  const u = <i64>mu, v = <i64>mv, q = <i64>mq, r = <i64>mr;
+  const u = <i64>load<i32>(matrix), v = <i64>load<i32>(matrix, 4), q = <i64>load<i32>(matrix, 8), r = <i64>load<i32>(matrix, 12);
   let a = <i64>load<i32>(f), b = <i64>load<i32>(g);
   let cf = (u * a + v * b) >> 30, cg = (q * a + r * b) >> 30;
   for (let i: usize = 4; i < len; i += 4) {
@@ -91,11 +97,11 @@ function updateFG(len: usize): void {
 
 /** (d, e) = matrix * (d, e) / 2^30 modulo m, keeping both in (-2m, m) */
 function updateDE(ctx: usize): void {
-  const u = <i64>mu, v = <i64>mv, q = <i64>mq, r = <i64>mr;
+  const u = <i64>load<i32>(matrix), v = <i64>load<i32>(matrix, 4), q = <i64>load<i32>(matrix, 8), r = <i64>load<i32>(matrix, 12);
   const sd = load<i32>(d, 32) >> 31, se = load<i32>(e, 32) >> 31;
   let a = <i64>load<i32>(d), b = <i64>load<i32>(e);
   let cd = u * a + v * b, ce = q * a + r * b;
-  let kd = (mu & sd) + (mv & se), ke = (mq & sd) + (mr & se);
+  let kd = (<i32>u & sd) + (<i32>v & se), ke = (<i32>q & sd) + (<i32>r & se);
   const inv = load<i32>(ctx, 36);
   kd -= (inv * <i32>cd + kd) & M30; // makes cd + kd*m divisible by 2^30
   ke -= (inv * <i32>ce + ke) & M30;
@@ -157,9 +163,4 @@ export function modInverse(rWords: usize, aWords: usize, ctx: usize, constantTim
   adjust(d, ctx, negative, 0);
   adjust(d, ctx, 0, load<i32>(d, 32) >> 31);
   fromLimbs(rWords, d);
-}
-
-/** Forgets the last matrix; the limbs lie in the scratch block. */
-export function modWipe(): void {
-  mu = mv = mq = mr = 0;
 }
