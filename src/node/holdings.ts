@@ -1,4 +1,4 @@
-import type { ChannelId, PaymentHash } from '../base/ids.ts'
+import type { ChannelId } from '../base/ids.ts'
 import { channelOf, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
@@ -15,7 +15,7 @@ import type { ChannelHoldings } from './payments.ts'
 export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
   const outgoing: ChannelHoldings['outgoing'][number][] = []
   const released: ChannelHoldings['released'][number][] = []
-  const incomingHashes: PaymentHash[] = []
+  const undecided: IncomingHtlc[] = []
   for (const { state } of entries) {
     const channel = state.tag === 'closed' ? null : channelOf(state)
     if (channel === null) continue
@@ -24,13 +24,13 @@ export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
       if (add.origin) outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
     }
     for (const htlc of eachHtlc(channel.commitments.incoming)) {
-      if (htlc.removal === null) incomingHashes.push(htlc.add.paymentHash)
+      if (htlc.removal === null) undecided.push(incomingHtlc(channelId, htlc))
       else if (htlc.removal.tag === 'fulfilled') {
         released.push({ htlc: incomingHtlc(channelId, htlc), preimage: htlc.removal.preimage })
       }
     }
   }
-  return { outgoing, released, incomingHashes }
+  return { outgoing, released, undecided }
 }
 
 /** An incoming HTLC that its channel still has and that nothing has been decided on. */

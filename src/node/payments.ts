@@ -11,6 +11,7 @@ import {
   type ReleasedHtlc,
   receiveHtlc,
   recoverInvoice,
+  recoverSet,
   tickInvoice,
 } from '../payment/incoming.ts'
 import {
@@ -77,8 +78,8 @@ export interface ChannelHoldings {
   }[]
   /** Incoming HTLCs that we have given a preimage for and that are not gone yet. */
   readonly released: readonly { readonly htlc: IncomingHtlc; readonly preimage: Uint8Array }[]
-  /** Payment hashes of incoming HTLCs that are yet to be decided on, or to be decided on again. */
-  readonly incomingHashes: readonly PaymentHash[]
+  /** Incoming HTLCs that are yet to be decided on, or to be decided on again. */
+  readonly undecided: readonly IncomingHtlc[]
 }
 
 const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
@@ -108,17 +109,17 @@ export class Payments {
   }
 
   /** Records that a restart repeats and that are final: must be in memory before `recover`. */
-  async recall({ outgoing, released, incomingHashes }: ChannelHoldings): Promise<void> {
+  async recall({ outgoing, released, undecided }: ChannelHoldings): Promise<void> {
     for (const { origin } of outgoing) if (origin.tag === 'payment') await this.outgoing.recall(origin.paymentHash)
-    const hashes = [...incomingHashes, ...released.map((r) => r.htlc.paymentHash)]
-    for (const hash of hashes) await this.invoices.recall(hash)
+    for (const { paymentHash } of [...undecided, ...released.map((r) => r.htlc)])
+      await this.invoices.recall(paymentHash)
   }
 
   /**
    * Brings the records in line with the channels after a start, once those have told what they know: they are the truth about
    * what is in flight.
    */
-  recover({ outgoing, released }: ChannelHoldings, scope: TurnScope): void {
+  recover({ outgoing, released, undecided }: ChannelHoldings, scope: TurnScope): void {
     this.#within(scope, () => {
       const live = new Map<PaymentHash, LiveHtlc[]>()
       for (const { channelId, origin, amountMsat } of outgoing) {
@@ -135,7 +136,7 @@ export class Payments {
         const ctx = this.#paymentContext()
         this.#applyPayment(record ? recoverPayment(record, htlcs, ctx) : interruptedPayment(hash, htlcs, ctx))
       }
-      this.#recoverInvoices(released)
+      this.#recoverInvoices(released, undecided)
     })
   }
 
@@ -284,7 +285,7 @@ export class Payments {
     if (invoice) this.#applyInvoiceTurn(tickInvoice(invoice, this.#incomingContext()))
   }
 
-  #recoverInvoices(released: ChannelHoldings['released']): void {
+  #recoverInvoices(released: ChannelHoldings['released'], undecided: readonly IncomingHtlc[]): void {
     const byHash = new Map<PaymentHash, ReleasedHtlc[]>()
     for (const { htlc, preimage } of released) {
       const onion = peelIncoming(htlc, this.#options.nodeSecret)
@@ -295,6 +296,11 @@ export class Payments {
       const ctx = this.#incomingContext()
       const record = this.invoices.get(hash)?.record ?? keysendInvoice(hash, htlcs[0]!.onion, ctx)
       if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, ctx.now))
+    }
+    const open = new Set(undecided.map((h) => incomingKey(h.channelId, h.id)))
+    for (const { record } of this.invoices.live()) {
+      const isOpen = (h: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean => open.has(incomingKey(h.channelId, h.id))
+      this.#applyInvoiceTurn(recoverSet(record, isOpen, this.#options.blockHeight()))
     }
   }
 

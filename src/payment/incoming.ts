@@ -316,3 +316,19 @@ export function recoverInvoice(
   }
   return settle(record, first.preimage, now)
 }
+
+/**
+ * The channels say which HTLCs of a payment are still undecided: where one is failed or gone, its record was not stored with that, and
+ * the payment cannot be taken any more.
+ */
+export function recoverSet(
+  r: InvoiceRecord,
+  isUndecided: (htlc: Pick<ReceivedHtlc, 'channelId' | 'id'>) => boolean,
+  blockHeight: number,
+): PaymentTurn<InvoiceRecord> {
+  const left = r.htlcs.filter(isUndecided)
+  if ((r.status !== 'open' && r.status !== 'accepted') || left.length === r.htlcs.length)
+    return { record: r, effects: [] }
+  const rest = { ...r, htlcs: left }
+  return r.status === 'accepted' ? cancel(rest, blockHeight) : timeOut(rest)
+}
