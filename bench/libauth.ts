@@ -3,7 +3,7 @@ import { instantiateSecp256k1 } from '@bitauth/libauth'
 import { createRIPEMD160, createSHA256 } from 'hash-wasm'
 import { fromHex, toHex } from '../src/base/bytes.ts'
 import { CryptoError } from '../src/crypto/errors.ts'
-import { nodeCiphers } from '../src/crypto/noble.ts'
+import { nobleProvider, nodeCiphers } from '../src/crypto/noble.ts'
 import type { CryptoProvider } from '../src/crypto/provider.ts'
 
 /** Above this size node:crypto hashes faster than WASM, whose cost is per byte (docs/performance.md). */
@@ -62,6 +62,7 @@ export async function createLibauthProvider(): Promise<CryptoProvider> {
     p.length === 33 && k.length === 32 ? bytesOrNull(secp.mulTweakPublicKeyCompressed(p, k)) : null
 
   return {
+    ...nobleProvider, // for what it does not have: BIP 340
     name: 'libauth',
     sha256,
     sha256d: (data) => sha256(sha256(data)),

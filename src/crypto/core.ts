@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { CryptoError } from './errors.ts'
 import { nobleProvider, nodeCiphers } from './noble.ts'
-import type { CryptoProvider } from './provider.ts'
+import type { CryptoProvider, SignOptions } from './provider.ts'
 
 /** What src/crypto/core/index.ts exports: addresses in, 1 or 0 out unless it says otherwise. */
 export interface CoreExports {
@@ -39,6 +39,10 @@ export interface CoreExports {
   aeadOpen(data: number, length: number, ad: number, adLength: number, key32: number, nonce12: number): number
 }
 
+const need32 = (bytes: Uint8Array, what: string): void => {
+  if (bytes.length !== 32) throw new CryptoError(`the ${what} has ${bytes.length} bytes, not 32`)
+}
+
 /** @types/node does not declare WebAssembly. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object
@@ -54,6 +58,9 @@ const NODE_HMAC_FROM = 512
 const NODE_AEAD_FROM = 4096
 /** Room for data in the exchange buffer, behind 1 KiB for keys and results. */
 const MOST_DATA = 16_384
+
+/** The longest message of a Schnorr signature, as core/schnorr.ts has it. */
+const MOST_MESSAGE = 4096
 
 /** How many secret multiplications share one blinding. */
 const BLINDING_LASTS = 1024
@@ -99,10 +106,12 @@ export function createCoreProvider({ core, u8, io } = loadCore(), random = rando
     forget()
     throw new CryptoError('not a valid secret key')
   }
-  const sign = (hash: Uint8Array, secret: Uint8Array): number => {
-    if (hash.length !== 32) throw new CryptoError(`the hash to sign has ${hash.length} bytes, not 32`)
+  const sign = (hash: Uint8Array, secret: Uint8Array, { extraEntropy, lowR }: SignOptions = {}): number => {
+    need32(hash, 'hash to sign')
+    if (extraEntropy !== undefined) need32(extraEntropy, 'extra entropy')
     spendBlinding()
-    const id = secret.length === 32 ? core.sign(OUT, put(A, hash), put(B, secret), 0, 0) : -1
+    const extra = extraEntropy === undefined ? 0 : put(C, extraEntropy)
+    const id = secret.length === 32 ? core.sign(OUT, put(A, hash), put(B, secret), extra, lowR === true ? 1 : 0) : -1
     needSecret(id >= 0)
     return id
   }
@@ -187,8 +196,8 @@ export function createCoreProvider({ core, u8, io } = loadCore(), random = rando
       needSecret(secret.length === 32 && core.publicKey(OUT, put(A, secret)) === 1)
       return secretOut(33)
     },
-    ecdsaSign(hash, secret) {
-      sign(hash, secret)
+    ecdsaSign(hash, secret, options) {
+      sign(hash, secret, options)
       return secretOut(64)
     },
     ecdsaVerify: (signature, hash, publicKey) =>
@@ -213,6 +222,27 @@ export function createCoreProvider({ core, u8, io } = loadCore(), random = rando
       forget()
       return null
     },
+    schnorrPublicKey(secret) {
+      spendBlinding()
+      needSecret(secret.length === 32 && core.schnorrKey(OUT, put(A, secret)) === 1)
+      return secretOut(32)
+    },
+    schnorrSign(message, secret, auxiliary) {
+      need32(auxiliary, 'auxiliary randomness')
+      if (message.length > MOST_MESSAGE)
+        throw new CryptoError(`a message of ${message.length} bytes is too long to sign`)
+      spendBlinding()
+      const at = put(DATA, message)
+      const valid =
+        secret.length === 32 && core.signSchnorr(OUT, at, message.length, put(A, secret), put(B, auxiliary)) === 1
+      needSecret(valid)
+      return secretOut(64)
+    },
+    schnorrVerify: (signature, message, publicKey) =>
+      signature.length === 64 &&
+      publicKey.length === 32 &&
+      message.length <= MOST_MESSAGE &&
+      core.verifySchnorr(put(A, signature), put(DATA, message), message.length, put(B, publicKey)) === 1,
     secretAdd(a, b) {
       const some = a.length === 32 && b.length === 32 && core.secretAdd(OUT, put(A, a), put(B, b)) === 1
       const sum = secretOut(32)

@@ -78,9 +78,19 @@ export const nobleProvider: CryptoProvider = {
     needSecret(secret)
     return secp.getPublicKey(secret, true)
   },
-  ecdsaSign(hash, secret) {
+  ecdsaSign(hash, secret, { extraEntropy, lowR = false } = {}) {
     needSecret(secret)
-    return secp.sign(hash, secret, { prehash: false, lowS: true })
+    let entropy = extraEntropy
+    for (let tries = 1; ; tries++) {
+      const signature = secp.sign(hash, secret, {
+        prehash: false,
+        lowS: true,
+        ...(entropy === undefined ? {} : { extraEntropy: entropy }),
+      })
+      if (!lowR || signature[0]! < 0x80) return signature
+      entropy = new Uint8Array(32)
+      new DataView(entropy.buffer).setUint32(0, tries, true)
+    }
   },
   ecdsaVerify(signature, hash, publicKey) {
     if (publicKey.length !== 33 || signature.length !== 64 || hash.length !== 32) return false
@@ -102,13 +112,26 @@ export const nobleProvider: CryptoProvider = {
     const p = point(publicKey)
     return p && sha256(p.multiply(scalar(secret)).toBytes(true))
   },
+  schnorrPublicKey(secret) {
+    needSecret(secret)
+    return secp.schnorr.getPublicKey(secret)
+  },
+  schnorrSign(message, secret, auxiliary) {
+    needSecret(secret)
+    return secp.schnorr.sign(message, secret, auxiliary)
+  },
+  schnorrVerify(signature, message, publicKey) {
+    if (signature.length !== 64 || publicKey.length !== 32) return false
+    return orNull(() => secp.schnorr.verify(signature, message, publicKey)) ?? false
+  },
   secretAdd(a, b) {
+    if (!validScalar(a) || !validScalar(b)) return null
     const s = mod(scalar(a) + scalar(b))
     return s === 0n ? null : scalarBytes(s)
   },
   secretMul(a, b) {
-    const s = mod(scalar(a) * scalar(b))
-    return s === 0n ? null : scalarBytes(s)
+    if (!validScalar(a) || !validScalar(b)) return null
+    return scalarBytes(mod(scalar(a) * scalar(b)))
   },
   pointAddTweak(p, t) {
     const a = point(p)

@@ -1,3 +1,10 @@
+export interface SignOptions {
+  /** 32 B that enter the nonce beside hash and secret (RFC 6979 §3.6). */
+  readonly extraEntropy?: Uint8Array
+  /** Try until r < 2^255, so that the DER form is a byte shorter: extra entropy 1, 2, 3 … as a little-endian number. */
+  readonly lowR?: boolean
+}
+
 /**
  * Every cryptographic primitive that the node uses, behind one interface. Byte arrays in, fresh byte arrays out. Methods that
  * can meet bad outside input return null or false; a bad secret of our own throws CryptoError.
@@ -27,7 +34,7 @@ export interface CryptoProvider {
   /** 33 B. */
   publicKey(secret: Uint8Array): Uint8Array
   /** RFC 6979, low S; 64 B compact. */
-  ecdsaSign(hash: Uint8Array, secret: Uint8Array): Uint8Array
+  ecdsaSign(hash: Uint8Array, secret: Uint8Array, options?: SignOptions): Uint8Array
   /** false for high S, malformed keys and signatures. */
   ecdsaVerify(signature: Uint8Array, hash: Uint8Array, publicKey: Uint8Array): boolean
   /** Recovery id 0 – 3 beside the compact signature (BOLT 11). */
@@ -37,9 +44,16 @@ export interface CryptoProvider {
   /** BOLT 8: SHA-256 of the compressed shared point; null when the public key is not on the curve. */
   ecdh(secret: Uint8Array, publicKey: Uint8Array): Uint8Array | null
 
-  /** a + b mod n; null when the sum is 0. */
+  /** The x-only key of a secret, 32 B (BIP 340). */
+  schnorrPublicKey(secret: Uint8Array): Uint8Array
+  /** BIP 340, 64 B. @param message any length up to 4,096 B @param auxiliary 32 B, best random */
+  schnorrSign(message: Uint8Array, secret: Uint8Array, auxiliary: Uint8Array): Uint8Array
+  /** BIP 340; false for malformed keys and signatures. @param publicKey x-only, 32 B */
+  schnorrVerify(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
+
+  /** a + b mod n; null when one is not a valid secret or the sum is 0. */
   secretAdd(a: Uint8Array, b: Uint8Array): Uint8Array | null
-  /** a · b mod n; null when it is 0. */
+  /** a · b mod n; null when one is not a valid secret. */
   secretMul(a: Uint8Array, b: Uint8Array): Uint8Array | null
   /** P + t·G; null at infinity or for a bad point or scalar (BOLT 3 §key-derivation). */
   pointAddTweak(p: Uint8Array, t: Uint8Array): Uint8Array | null

@@ -4,10 +4,14 @@ import type { CryptoProvider } from './provider.ts'
 const G = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798'
 const G2 = '02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5'
 const G3 = '02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9'
+/** BIP 340, test vector 0. */
+const SCHNORR_SIGNATURE =
+  'e907831f80848d1069a5371b402410364bdf1c5f8307b0084c55f1ce2dca821525f66a4a85ea8b71e482a74f382d2ce5ebeee8fdb2172f477df4900d310536c0'
 const scalar = (n: number): Uint8Array => concatBytes(new Uint8Array(31), Uint8Array.of(n))
 
 /**
- * Known answers: FIPS 180-4, RFC 4231 case 2, RFC 8439 §2.8.2, SEC 2 small multiples of G, RFC 6979 for secp256k1.
+ * Known answers: FIPS 180-4, RFC 4231 case 2, RFC 8439 §2.8.2, SEC 2 small multiples of G, RFC 6979 for secp256k1,
+ * BIP 340.
  * @returns the name of the first operation that answers wrongly, or null
  */
 export function selfTest(c: CryptoProvider): string | null {
@@ -16,6 +20,9 @@ export function selfTest(c: CryptoProvider): string | null {
   const hash = c.sha256(message)
   const signature = c.ecdsaSign(hash, scalar(1))
   const recoverable = c.ecdsaSignRecoverable(hash, scalar(1))
+  const zeros = new Uint8Array(32)
+  const xOnly = fromHex(G3).subarray(1)
+  const schnorr = c.schnorrSign(zeros, scalar(3), zeros)
   const aeadKey = fromHex('808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f')
   const aeadNonce = fromHex('070000004041424344454647')
   const aeadAd = fromHex('50515253c0c1c2c3c4c5c6c7')
@@ -64,6 +71,8 @@ export function selfTest(c: CryptoProvider): string | null {
       'ecdsaVerify',
       c.ecdsaVerify(signature, hash, fromHex(G)) && !c.ecdsaVerify(signature, c.sha256(hash), fromHex(G)),
     ],
+    ['schnorrSign', is(schnorr, SCHNORR_SIGNATURE)],
+    ['schnorrVerify', c.schnorrVerify(schnorr, zeros, xOnly) && !c.schnorrVerify(schnorr, hash, xOnly)],
     ['ecdsaRecover', is(c.ecdsaRecover(recoverable.signature, recoverable.recoveryId, hash), G)],
   ]
   return checks.find(([, passed]) => !passed)?.[0] ?? null

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { concatBytes } from '../../src/base/bytes.ts'
 import { type CoreExports, instantiateCore } from '../../src/crypto/core.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { bytes32, LAMBDA, mod, N } from './edges.ts'
@@ -84,7 +85,7 @@ const OPERATIONS: readonly Operation[] = [
   ['product of secrets', (c, s) => c.secretMul(io, put(A, s), put(B, bytes32(5n)))],
   ['x-only public key', (c, s) => c.schnorrKey(io, put(A, s))],
   ['Schnorr signature', (c, s) => c.signSchnorr(io, put(DATA, HASH), 32, put(A, s), put(B, s))],
-  ['blinding', (c, s) => c.blind((put(A, s), put(A + 32, s), A))],
+  ['blinding', (c, s) => c.blind(put(A, concatBytes(s, s)))],
   ['SHA-256', (c, _, i) => c.sha256(io, put(DATA, LONG[i]!), 100)],
   ['double SHA-256', (c, _, i) => c.sha256d(io, put(DATA, LONG[i]!), 100)],
   ['RIPEMD-160', (c, _, i) => c.ripemd160(io, put(DATA, LONG[i]!), 100)],

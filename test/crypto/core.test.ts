@@ -87,6 +87,18 @@ describe('ECDSA', () => {
     })
   })
 
+  it('signs with extra entropy and with low R as noble does', () => {
+    check(fc.tuple(edgeInteger, edgeScalar, edgeInteger), 60, ([h, d, e]) => {
+      const [hash, secret, extraEntropy] = [bytes32(h), bytes32(d), bytes32(e)]
+      const signature = core.ecdsaSign(hash, secret, { extraEntropy })
+      expect(signature).toEqual(noble.ecdsaSign(hash, secret, { extraEntropy }))
+      expect(core.ecdsaVerify(signature, hash, core.publicKey(secret))).toBe(true)
+      const low = core.ecdsaSign(hash, secret, { lowR: true })
+      expect(low).toEqual(noble.ecdsaSign(hash, secret, { lowR: true }))
+      expect(low[0]).toBeLessThan(0x80)
+    })
+  })
+
   it('judges damaged signatures, keys and hashes as noble does', () => {
     const part = fc.constantFrom('none', 'signature', 'hash', 'key', 'r', 's', 'x', 'prefix')
     check(fc.tuple(edgeScalar, edgeInteger, part, edgeInteger, fc.nat(511)), 200, ([d, h, what, value, bit]) => {
@@ -141,6 +153,26 @@ describe('ECDSA', () => {
     }
     expect(seen).toBeGreaterThan(10)
     expect(core.ecdsaRecover(concatBytes(bytes32(P - N), bytes32(1n)), 2, bytes32(1n))).toBeNull()
+  })
+})
+
+describe('BIP 340', () => {
+  it('signs and judges as noble does, messages of every length', () => {
+    const cases = fc.tuple(edgeScalar, edgeInteger, fc.uint8Array({ maxLength: 200 }), fc.nat(2000))
+    check(cases, 60, ([d, a, message, bit]) => {
+      const [secret, auxiliary] = [bytes32(d), bytes32(a)]
+      const key = core.schnorrPublicKey(secret)
+      const signature = core.schnorrSign(message, secret, auxiliary)
+      expect(key).toEqual(noble.schnorrPublicKey(secret))
+      expect(signature).toEqual(noble.schnorrSign(message, secret, auxiliary))
+      expect(core.schnorrVerify(signature, message, key)).toBe(true)
+      for (const [s, k] of [
+        [damaged(signature, bit), key],
+        [signature, damaged(key, bit)],
+      ] as const) {
+        expect(core.schnorrVerify(s, message, k)).toBe(noble.schnorrVerify(s, message, k))
+      }
+    })
   })
 })
 
