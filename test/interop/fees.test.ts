@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { outpointKey } from '../../src/base/ids.ts'
 import type { ChannelView } from '../../src/node/service.ts'
 import { hold, settle, settled } from './held.ts'
 import { World } from './world.ts'
@@ -26,11 +25,7 @@ describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 §updating-fees 
     expect((await w.payLdk(30_000_000)).status).toBe('succeeded')
     expect((await w.payUs(20_000_000)).status).toBe('settled')
     await w.quiet(channel.id)
-    await w.us.service.closeChannel(channel.id, {})
-    const spender = () => w.ground.chain.mempool.spender(outpointKey(channel.funding!))
-    await w.until('the closing transaction', () => spender() !== undefined)
-    await w.mine(6)
-    await w.until('the end', async () => (await w.us.service.channel(channel.id)).closing?.resolved === true)
+    await w.close(channel.id)
   }
 
   it('LDK, which opened, raises it with HTLCs both ways in flight, through a lost connection', async () => {

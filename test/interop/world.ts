@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
-import type { NodeId } from '../../src/base/ids.ts'
+import { type NodeId, outpointKey } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { decodeAddress } from '../../src/bitcoin/address.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
@@ -195,28 +195,38 @@ export class World {
 
   /** Opens a channel to LDK, and returns when both sides can use it. */
   async openToLdk(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<ChannelView> {
-    const { id } = await this.us.service.openChannel({
+    const { id } = await this.beginOpen(type, capacity, pushSat)
+    return this.#confirmed(id)
+  }
+  beginOpen(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<ChannelView> {
+    return this.us.service.openChannel({
       peer: this.ldk.nodeId,
       capacitySat: sat(capacity),
       pushMsat: (BigInt(pushSat) * 1000n) as never,
       type,
     })
-    return this.#confirmed(id)
   }
 
   /** LDK opens one to us. */
   async openFromLdk(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<ChannelView> {
     const before = new Set((await this.us.channels()).map((c) => c.id))
-    await this.ldk.cmd('open_channel', {
-      ...{ pubkey: this.us.nodeId, sat: capacity, push_msat: pushSat * 1000, anchors: type === 'anchors' },
-    })
-    const request = await this.ldk.waitFor('FundingGenerationReady')
-    const output = { amountSat: sat(Number(request.sat)), scriptPubKey: fromHex(String(request.script)) }
-    const tx = this.ground.buildHex([output])
-    await this.ldk.cmd('funding', { temp_channel_id: request.temp_channel_id, tx })
+    await this.beginOpenFromLdk(type, capacity, pushSat)
     const ours = async () => (await this.us.channels()).find((c) => !before.has(c.id))
     await this.until('our side of LDK’s channel', async () => (await ours())?.state === 'waiting-confirmations')
     return this.#confirmed((await ours())!.id)
+  }
+  /** Up to funding_created. */
+  async beginOpenFromLdk(type: ChannelType, capacity = 1_000_000, pushSat = 0): Promise<void> {
+    const { temp_channel_id } = await this.ldk.cmd('open_channel', {
+      ...{ pubkey: this.us.nodeId, sat: capacity, push_msat: pushSat * 1000, anchors: type === 'anchors' },
+    })
+    const givenUp = this.ldk.waitFor('ChannelClosed', (e) => e.channel_id === temp_channel_id)
+    const asked = this.ldk.waitFor('FundingGenerationReady', (e) => e.temp_channel_id === temp_channel_id)
+    for (const event of [givenUp, asked]) event.catch(() => undefined)
+    const request = await Promise.race([asked, givenUp])
+    if (request.event === 'ChannelClosed') throw new Error(String(request.reason))
+    const output = { amountSat: sat(Number(request.sat)), scriptPubKey: fromHex(String(request.script)) }
+    await this.ldk.cmd('funding', { temp_channel_id, tx: this.ground.buildHex([output]) })
   }
 
   async #confirmed(id: string): Promise<ChannelView> {
@@ -225,6 +235,15 @@ export class World {
     await this.mine(LDK_DEPTH)
     await this.usable(id)
     return this.us.service.channel(id)
+  }
+
+  /** Closes it together, and mines that. */
+  async close(id: string): Promise<void> {
+    const { funding } = await this.us.service.closeChannel(id, {})
+    const spender = () => this.ground.chain.mempool.spender(outpointKey(funding!))
+    await this.until('the closing transaction', () => spender() !== undefined)
+    await this.mine(6)
+    await this.until('the end', async () => (await this.us.service.channel(id)).closing?.resolved === true)
   }
 
   /** Returns when both sides take HTLCs. */

@@ -75,7 +75,9 @@ export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): 
       return turn(state, [warningMessage(channelId, text), { tag: 'disconnect', reason: text }, event])
     }
     case 'fail-channel':
-      return isAgreed(state) ? turn(state, [event]) : forceClose(state.channel, ctx, faultText(fault), [event])
+      if (isAgreed(state)) return turn(state, [event])
+      if (isPromise(state)) return notFunded(state, faultText(fault))
+      return forceClose(state.channel, ctx, faultText(fault), [event])
   }
 }
 
@@ -129,7 +131,7 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
   if (isAgreed(state)) return turn(state)
-  if (state.tag === 'await-ready' && mayNeverBe(state.channel) && hasNoShare(state.channel)) {
+  if (isPromise(state)) {
     return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
   }
   return forceClose(state.channel, ctx, null, [peerFault('fail-channel', data)])
@@ -141,6 +143,10 @@ function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelCont
     return turn(withChannel(state, channel), [reply(command.requestId, 'done'), { tag: 'gossip' }])
   }
   if (command.tag === 'forceClose') {
+    if (isPromise(state)) {
+      const { state: next, effects } = notFunded(state, 'the operator gave the channel up before it was funded')
+      return turn(next, [reply(command.requestId, 'done'), ...effects])
+    }
     return forceClose(state.channel, ctx, 'the operator closes the channel by force', [
       reply(command.requestId, 'done'),
     ])
@@ -193,6 +199,9 @@ const FUNDING_TIMEOUT = 2016
 /** It is for the opener to publish the funding transaction, and it is not in the chain. */
 const mayNeverBe = ({ params, funding }: Channel): boolean => !params.isOpener && funding.confirmed === null
 const hasNoShare = ({ commitments }: Channel): boolean => commitments.active.every((c) => c.baseLocalMsat === 0n)
+/** The peer's channel, of which there is nothing yet and in which nothing is ours: when it fails, there is nothing to publish. */
+const isPromise = (state: FundedState): boolean =>
+  state.tag === 'await-ready' && mayNeverBe(state.channel) && hasNoShare(state.channel)
 
 /** Why a channel is taken as never funded at this height, or null. */
 export function fundingTimeout(channel: Channel, height: number): string | null {
