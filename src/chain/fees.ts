@@ -71,14 +71,16 @@ const bounded = (feerate: number): number => {
 
 /**
  * Feerates of the channel core's context (ChannelContext.feerates).
- * `commitment` need not confirm by itself when channels have anchors; `claim` races a time lock.
+ * `commitment` need not confirm by itself when channels have anchors; `claim` races a time lock; `slow` has
+ * a day.
  */
 export const channelFeerates = (
   e: FeeEstimates,
-): { readonly commitment: number; readonly closing: number; readonly claim: number } => ({
+): { readonly commitment: number; readonly closing: number; readonly claim: number; readonly slow: number } => ({
   commitment: e.byTarget[12],
   closing: e.byTarget[12],
   claim: e.byTarget[2],
+  slow: e.byTarget[144],
 })
 
 /** What people pay with when they give no feerate, and channel openings. */

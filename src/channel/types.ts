@@ -2,6 +2,7 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../wire/registry.ts'
+import type { AnchorPlan } from './onchain/anchor.ts'
 import type { HtlcStage } from './onchain/claims.ts'
 import type { ChannelState, RevokedHtlc } from './state.ts'
 
@@ -18,8 +19,13 @@ export interface ChannelContext {
   readonly chainHash: Uint8Array
   /** Our own. */
   readonly nodeId: NodeId
-  /** Feerates in sat per 1,000 weight units, ≥ 253. */
-  readonly feerates: { readonly commitment: number; readonly closing: number; readonly claim: number }
+  /** Feerates in sat per 1,000 weight units, ≥ 253. `slow`: for what nobody races for; when left out, `claim` is for that too. */
+  readonly feerates: {
+    readonly commitment: number
+    readonly closing: number
+    readonly claim: number
+    readonly slow?: number
+  }
   /** Secrets of this channel. Nothing secret is ever in the state. */
   readonly signer: ChannelSigner
   /** Our own limits and preferences (not negotiated ones: those are in the state). */
@@ -169,8 +175,14 @@ export type Effect =
       readonly tx: Transaction
       readonly purpose: TxPurpose
       readonly addFees?: number
+      /** With addFees: the most that the wallet may pay. */
+      readonly budgetSat?: Sat
       /** With addFees: what `signHtlcTx` (onchain/claims.ts) signs the transaction with once the wallet's inputs are in it. */
       readonly signAgain?: { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }
+      /** A commitment with anchors: how a child pays for it. */
+      readonly anchor?: AnchorPlan
+      /** The peer's commitments that the mempools may have instead, with the same for each. */
+      readonly rivals?: readonly AnchorPlan[]
     }
   /** Build and sign (but do not broadcast) a transaction paying amountSat to the funding script; answer with `funded`. */
   | { readonly tag: 'fund'; readonly amountSat: Sat; readonly scriptPubKey: Uint8Array; readonly feeratePerKw: number }

@@ -65,7 +65,7 @@ describe('fee estimates', () => {
 
   it('claims pay for the next blocks, the rest is in less of a hurry', () => {
     const e = updateEstimates(null, { byTarget: { 2: 9_000, 6: 5_000, 12: 3_000, 144: 500, 1008: 260 }, minimum: 253 })
-    expect(channelFeerates(e)).toEqual({ commitment: 3_000, closing: 3_000, claim: 9_000 })
+    expect(channelFeerates(e)).toEqual({ commitment: 3_000, closing: 3_000, claim: 9_000, slow: 500 })
     expect(walletFeerate(e)).toBe(5_000)
   })
 

@@ -93,6 +93,10 @@ function argumentSize(spend: SweepSpend): number {
 /** Weight of everything in a sweep but its inputs. */
 const sweepBaseWeight = (scriptPubKey: Uint8Array): number => 4 * (4 + 1 + 1 + 9 + scriptPubKey.length + 4) + 2
 
+/** Weight of a sweep of these outputs, signatures at their longest. */
+export const sweepWeight = (inputs: readonly { readonly spend: SweepSpend }[], scriptPubKey: Uint8Array): number =>
+  inputs.reduce((sum, i) => sum + inputWeight(i.spend), sweepBaseWeight(scriptPubKey))
+
 /** Lets the fee be raised, and lock times count. */
 const SEQUENCE_RBF = 0xfffffffd
 
@@ -136,15 +140,13 @@ export function buildSweep(
   options: SweepOptions,
   signer: ChannelSigner,
 ): { readonly tx: Transaction; readonly feeSat: Sat } | null {
-  let weight = sweepBaseWeight(options.scriptPubKey)
   let total = 0n
   let lockTime = 0
   for (const i of inputs) {
-    weight += inputWeight(i.spend)
     total += i.amountSat
     if (i.spend.tag === 'claim-timeout') lockTime = Math.max(lockTime, i.spend.cltvExpiry)
   }
-  const feeSat = feeOf(weight, options.feeratePerKw)
+  const feeSat = feeOf(sweepWeight(inputs, options.scriptPubKey), options.feeratePerKw)
   const amountSat = (total - feeSat) as Sat
   if (amountSat < dustThreshold(options.scriptPubKey)) return null
   const unsigned: Transaction = {
@@ -167,9 +169,12 @@ export const isWorthSweeping = (amountSat: Sat, spend: SweepSpend, feeratePerKw:
 /** Any witness program of 34 B, and the dust limit that goes with it: what a wallet asks for at most. */
 const WIDEST_SCRIPT = concatBytes(Uint8Array.of(0, 32), new Uint8Array(32))
 
+/** What a sweep must leave over, whichever script it pays. */
+export const LEAST_LEFT_SAT = dustThreshold(WIDEST_SCRIPT)
+
 /** Whether an output can be swept at a feerate without others beside it, leaving more than dust. */
 export const isWorthSweepingAlone = (amountSat: Sat, spend: SweepSpend, feeratePerKw: number): boolean =>
-  amountSat - feeOf(sweepBaseWeight(WIDEST_SCRIPT) + inputWeight(spend), feeratePerKw) >= dustThreshold(WIDEST_SCRIPT)
+  amountSat - feeOf(sweepBaseWeight(WIDEST_SCRIPT) + inputWeight(spend), feeratePerKw) >= LEAST_LEFT_SAT
 
 const ONE = Uint8Array.of(1)
 

@@ -17,7 +17,7 @@ import {
   revokedOutputs,
   toRemoteOutputs,
 } from './outputs.ts'
-import { planClaims } from './plan.ts'
+import { planAmidBlock, planClaims } from './plan.ts'
 import { failHtlcs, isResolved, learnPreimages } from './settle.ts'
 import type {
   ClosedOutput,
@@ -157,7 +157,7 @@ export function onchainEvent(
     case 'spent': {
       if (!spends(input.tx, onchain.closing.funding)) {
         const learned = learnPreimages(channel, onchain, input.tx)
-        return carryOn(learned.channel, outputSpent(onchain, input), ctx, learned.effects)
+        return carryOn(learned.channel, outputSpent(onchain, input), ctx, learned.effects, planAmidBlock)
       }
       if (txidOf(input.tx) === onchain.closing.txid) {
         return carryOn(channel, closingConfirmed(onchain, input.height), ctx, [])
@@ -188,9 +188,15 @@ export function onchainEvent(
 }
 
 /** After every input: settles HTLCs, plans claims, and says whether anything is left. */
-function carryOn(channel: Channel, onchain: OnchainState, ctx: ChannelContext, before: readonly Effect[]): OnchainStep {
+function carryOn(
+  channel: Channel,
+  onchain: OnchainState,
+  ctx: ChannelContext,
+  before: readonly Effect[],
+  planBy = planClaims,
+): OnchainStep {
   const settled = failHtlcs(channel, onchain, ctx)
-  const plan = planClaims(channel, onchain, ctx)
+  const plan = planBy(channel, onchain, ctx)
   const same = settled.failed === onchain.failed && plan.sweeps === onchain.sweeps
   const next: OnchainState = same ? onchain : { ...onchain, failed: settled.failed, sweeps: plan.sweeps }
   const load: Effect[] =

@@ -1,45 +1,25 @@
 import { type Outpoint, outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import { feeOf, HTLC_SUCCESS_WEIGHT, HTLC_TIMEOUT_WEIGHT } from '../tx/weights.ts'
 import type { ChannelContext, Effect } from '../types.ts'
-import {
-  buildSweep,
-  type HtlcStage,
-  isHtlcStage,
-  isWorthSweeping,
-  isWorthSweepingAlone,
-  type SweepInput,
-  type SweepSpend,
-  signHtlcTx,
-} from './claims.ts'
-import type { ClosedOutput, ClosingTransaction, OnchainState, Sweep } from './types.ts'
+import { anchorPlan, rivalPlans } from './anchor.ts'
+import { type HtlcStage, isHtlcStage, isWorthSweepingAlone, type SweepSpend, signHtlcTx } from './claims.ts'
+import { preimageFor } from './preimages.ts'
+import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
+import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
+import { budgetOf, deadlineOf, FEERATE_FLOOR, feerateFor, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
 
 /** Confirmations after which an output counts as resolved for good, and an HTLC is failed upstream. */
 export const IRREVOCABLE_DEPTH = 6
-/** A sweep that has not confirmed after this many blocks is made again with a higher fee. */
-const BUMP_AFTER = 6
-const BUMP_PERCENT = 125
-/** No sweep pays more than this many times the feerate that our estimate asks for. */
-const BUMP_LIMIT = 4
 /** How long an output that costs more than it holds is waited for, in the hope of lower fees. */
 const GIVE_UP_AFTER = 1008
-/** The lowest feerate that Bitcoin nodes relay, sat per 1,000 weight units. */
-const FEERATE_FLOOR = 253
 /** What a wallet adds to pay for an HTLC transaction with anchors: one P2WPKH input and a change output. */
 const WALLET_WEIGHT = 272 + 124
-
-/** The preimage of an HTLC that the peer offered, once we have fulfilled it. */
-export function preimageFor(channel: Channel, output: ClosedOutput): Uint8Array | null {
-  if (output.htlc?.direction !== 'in' || output.htlc.id === null) return null
-  const removal = getHtlc(channel.commitments.incoming, output.htlc.id)?.removal
-  return removal?.tag === 'fulfilled' ? removal.preimage : null
-}
 
 /**
  * The height of the chain at which an output's spend is accepted for the next block; null while that is unknown: the output is
@@ -83,7 +63,13 @@ export function isUneconomical(output: ClosedOutput, feeratePerKw: number): bool
 export function isGivenUp(output: ClosedOutput, ready: number | null, ctx: ClaimContext): boolean {
   if (ready === null || ctx.blockHeight < ready) return false
   if (isUneconomical(output, FEERATE_FLOOR)) return true
-  return isUneconomical(output, ctx.feerates.claim) && ctx.blockHeight >= ready + GIVE_UP_AFTER
+  return isTooDear(output, ctx) && ctx.blockHeight >= ready + GIVE_UP_AFTER
+}
+
+/** Whether an output is not worth its claim by the estimates of now: those of haste, where the peer may take it. */
+export function isTooDear(output: ClosedOutput, ctx: ClaimContext): boolean {
+  const { tag } = output.spend
+  return isUneconomical(output, tag === 'delayed' || tag === 'to-remote' ? slowFeerate(ctx) : ctx.feerates.claim)
 }
 
 export interface Plan {
@@ -94,16 +80,35 @@ export interface Plan {
 
 /**
  * What should be in the mempool now. Derived from the record alone, so it can be asked at every block and after a restart; a sweep
- * that is under way stays the same transaction until its fee is raised. Outputs that nobody contests share one sweep; those that
- * the peer may take first have a transaction each, so that no competing spend holds up the rest.
+ * that is under way stays the same transaction until its fee is raised.
  */
 export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan {
-  const { closing } = onchain
-  if (closing.height === null) {
-    return { sweeps: onchain.sweeps, publish: republish(closing) }
+  if (onchain.closing.height === null) {
+    return { sweeps: onchain.sweeps, publish: republish(channel, onchain, ctx) }
   }
-  const stages: (Effect & { readonly tag: 'broadcast' })[] = []
-  const ready = new Map<string, SweepInput>()
+  const { stages, ready } = claimable(channel, onchain, ctx)
+  const { sweeps, publish } = publishSweeps(onchain, planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
+  return { sweeps, publish: [...stages, ...publish] }
+}
+
+/**
+ * The same while a block is gone through: what the rest of it confirms is not known yet, so no fee is raised. What a spend leaves
+ * over of a sweep is claimed anew.
+ */
+export function planAmidBlock(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan {
+  if (onchain.closing.height === null) return { sweeps: onchain.sweeps, publish: [] }
+  const { ready } = claimable(channel, onchain, ctx)
+  return publishSweeps(onchain, planSweeps(onchain.sweeps, ready, ctx, { raise: false }), ready, ctx)
+}
+
+/** What can be in the next block: HTLC transactions, and outputs to sweep. */
+function claimable(
+  channel: Channel,
+  onchain: OnchainState,
+  ctx: ClaimContext,
+): { readonly stages: Plan['publish']; readonly ready: ReadyOutputs } {
+  const stages: Plan['publish'][number][] = []
+  const ready = new Map<string, ReadyOutput>()
   for (const output of onchain.outputs) {
     const preimage = preimageFor(channel, output)
     const at = output.spent ? null : readyAt(output, preimage)
@@ -112,30 +117,49 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
     if (isHtlcStage(spend)) {
       // Without anchors its fee is paid for: nothing is saved by holding it back.
       const free = spend.channelType !== 'anchors'
-      if (free || !isUneconomical(output, ctx.feerates.claim)) stages.push(stageEffect(spend, preimage, ctx))
-    } else ready.set(outpointKey(output.outpoint), { ...output, spend, preimage })
+      if (free || !isTooDear(output, ctx)) stages.push(stageEffect(channel, { ...output, spend }, preimage, ctx))
+    } else {
+      const { outpoint, amountSat } = output
+      ready.set(outpointKey(outpoint), { outpoint, amountSat, spend, preimage, deadline: deadlineOf(channel, output) })
+    }
   }
-  const sweeps = planSweeps(onchain.sweeps, ready, ctx)
+  return { stages, ready }
+}
+
+function publishSweeps(onchain: OnchainState, sweeps: readonly Sweep[], ready: ReadyOutputs, ctx: ClaimContext): Plan {
   const built = sweeps.map((sweep) => ({ sweep, tx: sweepTx(sweep, ready, ctx) })).filter((b) => b.tx !== null)
   const same = built.length === onchain.sweeps.length && built.every((b, i) => b.sweep === onchain.sweeps[i])
   return {
     sweeps: same ? onchain.sweeps : built.map((b) => b.sweep),
-    publish: [...stages, ...built.map((b) => sweepEffect(b.tx!, ready.get(b.sweep.outpoints[0]!)!.spend))],
+    publish: built.map((b) => sweepEffect(b.tx!, ready.get(b.sweep.outpoints[0]!)!.spend)),
   }
 }
 
 /** An unconfirmed closing transaction is ours, or was undone by a reorg; a revoked one is not helped along. */
-function republish({ kind, tx }: ClosingTransaction): Plan['publish'] {
+function republish(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan['publish'] {
+  const { kind, tx } = onchain.closing
   if (kind === 'mutual') return [{ tag: 'broadcast', tx, purpose: 'mutual-close' }]
-  const current = kind === 'local' || kind === 'remote' || kind === 'remote-next'
-  return current ? [{ tag: 'broadcast', tx, purpose: 'commitment' }] : []
+  if (kind !== 'local' && kind !== 'remote' && kind !== 'remote-next') return []
+  const anchor = anchorPlan(channel, onchain, ctx)
+  if (anchor === null) return [{ tag: 'broadcast', tx, purpose: 'commitment' }]
+  return [{ tag: 'broadcast', tx, purpose: 'commitment', anchor, rivals: rivalPlans(channel, onchain, ctx) }]
 }
 
-function stageEffect(stage: HtlcStage, preimage: Uint8Array | null, ctx: ClaimContext): Effect & { tag: 'broadcast' } {
+function stageEffect(
+  channel: Channel,
+  output: ClosedOutput & { readonly spend: HtlcStage },
+  preimage: Uint8Array | null,
+  ctx: ClaimContext,
+): Plan['publish'][number] {
+  const stage = output.spend
   const used = stage.tag === 'htlc-success' ? preimage : null
   const tx = signHtlcTx(stage.tx, stage, used, ctx.signer)
   if (stage.channelType !== 'anchors') return { tag: 'broadcast', tx, purpose: 'htlc' }
-  return { tag: 'broadcast', tx, purpose: 'htlc', addFees: ctx.feerates.claim, signAgain: { stage, preimage: used } }
+  const budgetSat = budgetOf(output.amountSat)
+  const weights = stage.tag === 'htlc-timeout' ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT
+  const bill = { weight: weights.anchors + WALLET_WEIGHT, budgetSat }
+  const addFees = feerateFor(deadlineOf(channel, output), bill, ctx)
+  return { tag: 'broadcast', tx, purpose: 'htlc', addFees, budgetSat, signAgain: { stage, preimage: used } }
 }
 
 const sweepEffect = (tx: Transaction, spend: SweepSpend): Effect & { tag: 'broadcast' } => ({
@@ -145,43 +169,6 @@ const sweepEffect = (tx: Transaction, spend: SweepSpend): Effect & { tag: 'broad
 })
 
 const isContested = (spend: SweepSpend): boolean => spend.tag !== 'delayed' && spend.tag !== 'to-remote'
-
-function planSweeps(
-  before: readonly Sweep[],
-  ready: ReadonlyMap<string, SweepInput>,
-  ctx: ClaimContext,
-): readonly Sweep[] {
-  const sweeps = before.filter((s) => s.outpoints.every((o) => ready.has(o))).map((s) => bumped(s, ready, ctx))
-  const covered = new Set(sweeps.flatMap((s) => s.outpoints))
-  const pool: string[] = []
-  const fresh = (outpoints: readonly string[]): Sweep => ({
-    outpoints,
-    feeratePerKw: ctx.feerates.claim,
-    at: ctx.blockHeight,
-  })
-  for (const [key, input] of ready) {
-    if (covered.has(key) || !isWorthSweeping(input.amountSat, input.spend, ctx.feerates.claim)) continue
-    if (isContested(input.spend)) sweeps.push(fresh([key]))
-    else pool.push(key)
-  }
-  if (pool.length > 0) sweeps.push(fresh(pool))
-  return sweeps
-}
-
-/** BIP 125: the replacement pays more, in all and per weight unit. */
-function bumped(sweep: Sweep, ready: ReadonlyMap<string, SweepInput>, ctx: ClaimContext): Sweep {
-  if (ctx.blockHeight < sweep.at + BUMP_AFTER) return sweep
-  const raised = Math.max(ctx.feerates.claim, Math.ceil((sweep.feeratePerKw * BUMP_PERCENT) / 100))
-  if (raised > ctx.feerates.claim * BUMP_LIMIT) return sweep
-  const next = { ...sweep, feeratePerKw: raised, at: ctx.blockHeight }
-  return sweepTx(next, ready, ctx) ? next : sweep
-}
-
-function sweepTx(sweep: Sweep, ready: ReadonlyMap<string, SweepInput>, ctx: ClaimContext): Transaction | null {
-  const inputs = sweep.outpoints.map((o) => ready.get(o)!)
-  const options = { scriptPubKey: ctx.sweepScriptPubKey, feeratePerKw: sweep.feeratePerKw }
-  return buildSweep(inputs, options, ctx.signer)?.tx ?? null
-}
 
 /** Fee of a transaction whose inputs are all among the given ones; null when others are. */
 export function feeFrom(

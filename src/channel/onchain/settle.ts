@@ -6,7 +6,8 @@ import type { Channel, Htlc } from '../state.ts'
 import type { Effect, HtlcEvent } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { preimageIn } from './events.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isUneconomical, preimageFor, readyAt } from './plan.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, readyAt } from './plan.ts'
+import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>): boolean =>
@@ -79,7 +80,7 @@ function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: Oncha
   const expired = ctx.blockHeight >= cltvExpiry + IRREVOCABLE_DEPTH
   if (output?.spent) return isDeep(output.spent.height, ctx)
   // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
-  if (output) return expired && isUneconomical(output, ctx.feerates.claim)
+  if (output) return expired && isTooDear(output, ctx)
   // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.
   const blind = closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
   return !blind || expired

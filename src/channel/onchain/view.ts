@@ -5,7 +5,8 @@ import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isUneconomical, planClaims, preimageFor, readyAt } from './plan.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isTooDear, planClaims, readyAt } from './plan.ts'
+import { preimageFor } from './preimages.ts'
 import { isResolved } from './settle.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
@@ -69,7 +70,7 @@ export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: Cl
   const { closing, outputs, spenders } = onchain
   const confirmations = closing.height === null ? 0 : Math.max(0, ctx.blockHeight - closing.height + 1)
   const open = outputs.filter((o) => o.spent === null && isOurs(channel, o))
-  const [poor, rich] = [true, false].map((u) => open.filter((o) => isUneconomical(o, ctx.feerates.claim) === u))
+  const [poor, rich] = [true, false].map((u) => open.filter((o) => isTooDear(o, ctx) === u))
   const resolved = isResolved(channel, onchain, ctx)
   return {
     how: onchain.how,
@@ -107,7 +108,7 @@ function waitsFor(channel: Channel, { closing, outputs }: OnchainState, ctx: Cla
       const what = delayName(o)
       if (ready === null) heights.push({ height: expiryOf(o), what: 'the expiry of an HTLC of the peer' })
       else if (ready > ctx.blockHeight) heights.push({ height: ready, what })
-      else if (!isUneconomical(o, ctx.feerates.claim)) claims++
+      else if (!isTooDear(o, ctx)) claims++
     }
   }
   if (claims > 0)

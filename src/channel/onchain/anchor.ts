@@ -1,0 +1,130 @@
+import { EMPTY, equalBytes } from '../../base/bytes.ts'
+import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
+import type { Sat } from '../../base/units.ts'
+import { p2wsh } from '../../bitcoin/script.ts'
+import { derSignature, SIGHASH_ALL, sighashV0 } from '../../bitcoin/sighash.ts'
+import { type Transaction, unsignedInput, weightOf, withWitness } from '../../bitcoin/transaction.ts'
+import { buildRemote, buildRemoteSigned, type HtlcCommitment } from '../commitments.ts'
+import { getHtlc } from '../htlcTable.ts'
+import type { Channel } from '../state.ts'
+import { anchorScript } from '../tx/scripts.ts'
+import { ANCHOR_SAT } from '../tx/weights.ts'
+import type { ChannelContext, ChannelSigner } from '../types.ts'
+import { remoteOutputs } from './outputs.ts'
+import { preimageFor } from './preimages.ts'
+import type { ClosedOutput, OnchainState } from './types.ts'
+import { type Bill, budgetOf, deadlineOf, feerateFor, type Stake } from './urgency.ts'
+
+/** How a child of a commitment pays for its parent, through our anchor. Plain data, for a wallet to fill in. */
+export interface AnchorPlan {
+  /** Of the commitment. */
+  readonly txid: Txid
+  /** Of the commitment, signed. */
+  readonly weight: number
+  /** What the commitment pays by itself. */
+  readonly feeSat: Sat
+  readonly outpoint: Outpoint
+  readonly witnessScript: Uint8Array
+  /** Of both together, sat per 1,000 weight units. */
+  readonly feeratePerKw: number
+  /** The most that the wallet may add. */
+  readonly budgetSat: Sat
+}
+
+/** Both signatures on the funding output at their longest, and the two bytes that mark a witness (BOLT 3 §appendix-a). */
+const FUNDING_WITNESS = 222 + 2
+/** The child that a wallet makes, about: the anchor's input, one P2WPKH input and a change output. */
+const CHILD_WEIGHT = 42 + 280 + 272 + 124
+/** Blocks before an HTLC's own deadline by which its commitment must be in the chain, for what follows to have its time. */
+const SECOND_STAGE_BLOCKS = 6
+/** Where only time is at stake, this much of our balance may go to get it back sooner, percent. */
+const PATIENT_PERCENT = 2n
+
+interface Unconfirmed {
+  readonly tx: Transaction
+  readonly txid: Txid
+  readonly weight: number
+  readonly feeSat: Sat
+  readonly outputs: readonly ClosedOutput[]
+}
+
+type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
+
+/** How to help the unconfirmed closing transaction along; null when it is none with an anchor of ours. */
+export function anchorPlan(
+  channel: Channel,
+  { closing, outputs }: OnchainState,
+  ctx: AnchorContext,
+): AnchorPlan | null {
+  const { tx, txid, feeSat } = closing
+  return planFor(channel, { tx, txid, feeSat, outputs, weight: weightOf(tx) }, ctx)
+}
+
+/** The same for the peer's commitments that may be in the mempools in the place of ours, unseen by us: they count as much. */
+export function rivalPlans(channel: Channel, { closing }: OnchainState, ctx: AnchorContext): readonly AnchorPlan[] {
+  if (closing.kind !== 'local' || channel.params.channelType !== 'anchors') return []
+  const commitment = channel.commitments.active.find((c) => outpointKey(c.funding) === outpointKey(closing.funding))
+  if (!commitment) return []
+  const theirs = [buildRemote(channel, commitment), buildRemoteSigned(channel, commitment)]
+  return theirs.flatMap((built) => (built && planFor(channel, ofPeer(built), ctx)) ?? [])
+}
+
+const ofPeer = (built: HtlcCommitment): Unconfirmed => ({
+  ...built,
+  weight: weightOf(built.tx) + FUNDING_WITNESS,
+  outputs: remoteOutputs(built),
+})
+
+function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext): AnchorPlan | null {
+  if (channel.params.channelType !== 'anchors') return null
+  const { tx, txid, weight, feeSat } = commitment
+  const witnessScript = anchorScript(channel.params.local.basepoints.fundingPubkey)
+  const scriptPubKey = p2wsh(witnessScript)
+  const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, scriptPubKey))
+  if (index < 0) return null
+  const { valueSat, deadline } = stakeIn(channel, commitment.outputs)
+  const budgetSat = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
+  const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat, paidSat: feeSat }
+  const feeratePerKw = feerateFor(deadline, bill, ctx)
+  return { txid, weight, feeSat, outpoint: { txid, index }, witnessScript, feeratePerKw, budgetSat }
+}
+
+/** HTLCs that are lost when the commitment comes too late, and the first height of that; without any, our balance, whenever. */
+export function stakeIn(channel: Channel, outputs: readonly ClosedOutput[]): Stake {
+  let [contested, patient] = [0n, 0n]
+  let first = Number.POSITIVE_INFINITY
+  for (const output of outputs) {
+    const deadline = deadlineOf(channel, output)
+    if (deadline === null) patient += output.amountSat
+    else if (isAtStake(channel, output)) {
+      contested += output.amountSat
+      first = Math.min(first, deadline - SECOND_STAGE_BLOCKS)
+    }
+  }
+  return contested > 0n ? { valueSat: contested as Sat, deadline: first } : { valueSat: patient as Sat, deadline: null }
+}
+
+/** An HTLC of the peer's that we have the preimage of, or one of ours that the peer has not fulfilled. */
+function isAtStake(channel: Channel, output: ClosedOutput): boolean {
+  const { htlc } = output
+  if (htlc === null || htlc.id === null) return false
+  if (htlc.direction === 'in') return preimageFor(channel, output) !== null
+  return getHtlc(channel.commitments.outgoing, htlc.id)?.removal?.tag !== 'fulfilled'
+}
+
+/** The child before a wallet adds its inputs and outputs; its witness counts for the weight. */
+export function anchorChild({ outpoint, witnessScript }: AnchorPlan): Transaction {
+  const child: Transaction = { version: 2, inputs: [unsignedInput(outpoint, 0xfffffffd)], outputs: [], lockTime: 0 }
+  return withWitness(child, 0, [LONGEST_SIGNATURE, witnessScript])
+}
+const LONGEST_SIGNATURE = new Uint8Array(72)
+
+/**
+ * Signs the anchor's input of a child as the wallet has made it.
+ * @source BOLT 3 §to_local_anchor-and-to_remote_anchor-output-option_anchors
+ */
+export function signAnchor(tx: Transaction, { witnessScript }: AnchorPlan, signer: ChannelSigner): Transaction {
+  const bare = withWitness(tx, 0, [EMPTY])
+  const digest = sighashV0(bare, { index: 0, scriptCode: witnessScript, amountSat: ANCHOR_SAT }, SIGHASH_ALL)
+  return withWitness(tx, 0, [derSignature(signer.signFunding(digest), SIGHASH_ALL), witnessScript])
+}

@@ -1,0 +1,161 @@
+import { outpointKey } from '../../base/ids.ts'
+import type { Sat } from '../../base/units.ts'
+import type { Transaction } from '../../bitcoin/transaction.ts'
+import { feeOf } from '../tx/weights.ts'
+import type { ChannelContext } from '../types.ts'
+import { buildSweep, isWorthSweeping, LEAST_LEFT_SAT, type SweepInput, type SweepSpend, sweepWeight } from './claims.ts'
+import type { Sweep } from './types.ts'
+import {
+  type Bill,
+  budgetOf,
+  ceilingOf,
+  estimateFor,
+  FEERATE_FLOOR,
+  feerateFor,
+  REPLACEMENT_STEP,
+  raised,
+  slowFeerate,
+  URGENT_BLOCKS,
+} from './urgency.ts'
+
+type SweepContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
+
+/** An output that can be swept in the next block. */
+export interface ReadyOutput extends SweepInput {
+  /** When the peer may take it; null: never. */
+  readonly deadline: number | null
+}
+/** By outpoint. */
+export type ReadyOutputs = ReadonlyMap<string, ReadyOutput>
+
+/** A sweep that has not confirmed after this many blocks is made again with a higher fee. */
+const BUMP_AFTER = 6
+const BUMP_PERCENT = 125
+/** Without a deadline that presses, no sweep pays more than this many times the feerate that our estimate asks for. */
+const BUMP_LIMIT = 4
+/** Far below the size that nodes relay, with the largest HTLC scripts. */
+const MAX_INPUTS = 100
+
+const isPatient = (spend: SweepSpend): boolean => spend.tag === 'delayed' || spend.tag === 'to-remote'
+
+/**
+ * Outputs of one group share a transaction. Those that the peer can take now are never with those that it cannot, so that its spend
+ * holds up nothing else; an HTLC that we race for has a transaction to itself, and near its deadline so has every penalty: the peer
+ * could have pinned one that takes several outputs by spending a single one of them.
+ * @source BOLT 5 §revoked-transaction-close-handling (option_anchors)
+ */
+type Group = 'patient' | 'penalty' | 'penalty-htlc' | 'alone'
+
+function groupOf({ spend, deadline }: ReadyOutput, ctx: SweepContext): Group {
+  if (isPatient(spend)) return 'patient'
+  if (spend.tag !== 'penalty' || deadline === null || deadline - ctx.blockHeight <= URGENT_BLOCKS) return 'alone'
+  return spend.revocationKey ? 'penalty-htlc' : 'penalty'
+}
+
+/**
+ * The sweeps that should be under way: those before, with their fees raised where time presses, as long as all of their outputs are
+ * still there; what is left over by one that lost an output is put together anew at once.
+ */
+export function planSweeps(
+  before: readonly Sweep[],
+  ready: ReadyOutputs,
+  ctx: SweepContext,
+  { raise } = { raise: true },
+): readonly Sweep[] {
+  const whole = before.filter((s) => s.outpoints.every((o) => ready.has(o)))
+  const split = whole.filter(
+    (s) => raise && s.outpoints.length > 1 && outputsOf(s, ready).some((o) => groupOf(o, ctx) === 'alone'),
+  )
+  const kept = whole.filter((s) => !split.includes(s)).map((s) => (raise ? bumped(s, ready, ctx) : s))
+  const covered = new Set(kept.flatMap((s) => s.outpoints))
+  const groups = new Map<Group, ReadyOutput[]>()
+  for (const [key, output] of ready) {
+    if (covered.has(key) || !isWorthSweeping(output.amountSat, output.spend, rateOf(output, ctx))) continue
+    const group = groupOf(output, ctx)
+    groups.set(group, [...(groups.get(group) ?? []), output])
+  }
+  const alone = (groups.get('alone') ?? []).map((o) => [o])
+  groups.delete('alone')
+  const shared = [...groups.values()].flatMap((outputs) => chunks(outputs))
+  return [...kept, ...outbid(split, fresh(alone, ctx), ready), ...fresh(shared, ctx)]
+}
+
+/** The transaction of a sweep; null when it would leave dust. */
+export function sweepTx(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): Transaction | null {
+  const options = { scriptPubKey: ctx.sweepScriptPubKey, feeratePerKw: sweep.feeratePerKw }
+  return buildSweep(outputsOf(sweep, ready), options, ctx.signer)?.tx ?? null
+}
+
+const outputsOf = (sweep: Sweep, ready: ReadyOutputs): readonly ReadyOutput[] =>
+  sweep.outpoints.map((o) => ready.get(o)!)
+
+/** The feerate by which it is judged whether an output is worth its claim. */
+const rateOf = ({ spend }: ReadyOutput, ctx: SweepContext): number =>
+  isPatient(spend) ? slowFeerate(ctx) : ctx.feerates.claim
+
+function chunks(outputs: readonly ReadyOutput[]): readonly (readonly ReadyOutput[])[] {
+  const parts: ReadyOutput[][] = []
+  for (let i = 0; i < outputs.length; i += MAX_INPUTS) parts.push(outputs.slice(i, i + MAX_INPUTS))
+  return parts
+}
+
+const fresh = (parts: readonly (readonly ReadyOutput[])[], ctx: SweepContext): readonly Sweep[] =>
+  parts
+    .map((outputs) => ({
+      outpoints: outputs.map((o) => outpointKey(o.outpoint)),
+      feeratePerKw: feerateFor(deadlineOfAll(outputs), billOf(outputs, ctx), ctx),
+      at: ctx.blockHeight,
+    }))
+    .filter((s) => s.feeratePerKw >= FEERATE_FLOOR)
+
+function deadlineOfAll(outputs: readonly ReadyOutput[]): number | null {
+  const deadlines = outputs.flatMap((o) => o.deadline ?? [])
+  return deadlines.length === 0 ? null : Math.min(...deadlines)
+}
+
+function billOf(outputs: readonly ReadyOutput[], ctx: Pick<SweepContext, 'sweepScriptPubKey'>): Bill {
+  const valueSat = outputs.reduce((sum, o) => sum + o.amountSat, 0n) as Sat
+  const [share, most] = [budgetOf(valueSat), valueSat - LEAST_LEFT_SAT]
+  return {
+    weight: sweepWeight(outputs, ctx.sweepScriptPubKey),
+    budgetSat: (share < most ? share : most > 0n ? most : 0n) as Sat,
+  }
+}
+
+function bumped(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): Sweep {
+  const outputs = outputsOf(sweep, ready)
+  const deadline = deadlineOfAll(outputs)
+  const bill = billOf(outputs, ctx)
+  const wanted = Math.max(feerateFor(deadline, bill, ctx), overdue(sweep, deadline, ctx))
+  const feeratePerKw = raised(sweep.feeratePerKw, wanted, ceilingOf(bill))
+  return feeratePerKw === null ? sweep : { ...sweep, feeratePerKw, at: ctx.blockHeight }
+}
+
+/** The estimates are not everything: what does not confirm by them is tried with more. */
+function overdue({ feeratePerKw, at }: Sweep, deadline: number | null, ctx: SweepContext): number {
+  if (ctx.blockHeight < at + BUMP_AFTER) return 0
+  const next = Math.ceil((feeratePerKw * BUMP_PERCENT) / 100)
+  const estimate = estimateFor(deadline === null ? null : deadline - ctx.blockHeight, ctx)
+  return next > estimate * BUMP_LIMIT ? 0 : next
+}
+
+/**
+ * The transactions that a sweep was split into, the one with the most to lose first: it pays for the removal of the old one from
+ * the mempools if its budget allows, so that the others need not (BIP 125 rules 3 and 4).
+ */
+function outbid(split: readonly Sweep[], parts: readonly Sweep[], ready: ReadyOutputs): readonly Sweep[] {
+  const amount = (s: Sweep): bigint => ready.get(s.outpoints[0]!)!.amountSat
+  const sorted = [...parts].sort((a, b) => (amount(a) < amount(b) ? 1 : amount(a) > amount(b) ? -1 : 0))
+  for (const old of split) {
+    const i = sorted.findIndex((s) => old.outpoints.includes(s.outpoints[0]!))
+    if (i < 0) continue
+    const script = new Uint8Array(22)
+    const outputs = outputsOf(sorted[i]!, ready)
+    const { weight, budgetSat } = billOf(outputs, { sweepScriptPubKey: script })
+    const replacedSat = feeOf(sweepWeight(outputsOf(old, ready), script), old.feeratePerKw)
+    const needed = Math.ceil((Number(replacedSat) * 1000) / weight) + REPLACEMENT_STEP
+    const feeratePerKw = Math.max(sorted[i]!.feeratePerKw, needed)
+    if (feeratePerKw <= ceilingOf({ weight, budgetSat })) sorted[i] = { ...sorted[i]!, feeratePerKw }
+  }
+  return sorted
+}

@@ -1,0 +1,120 @@
+import type { Sat } from '../../base/units.ts'
+import { getHtlc } from '../htlcTable.ts'
+import type { Channel } from '../state.ts'
+import type { ChannelContext } from '../types.ts'
+import type { ClosedOutput } from './types.ts'
+
+/** What a transaction is for: how much is lost, and at which height that begins, when it does not confirm. */
+export interface Stake {
+  readonly valueSat: Sat
+  /** Null: nobody else can take it, only time is lost. */
+  readonly deadline: number | null
+}
+
+type FeeContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
+
+/** Of what is at stake, this much may go to fees. */
+const BUDGET_PERCENT = 50n
+/** Blocks before a deadline from which the feerate leaves the estimates behind and climbs towards what the budget allows. */
+export const URGENT_BLOCKS = 18
+/** Up to here the deadline asks for the estimate of the soonest confirmation, up to there for that of the same day. */
+const SOON_BLOCKS = 12
+const PATIENT_BLOCKS = 72
+/** 1,000 sat per vbyte: whatever the value at stake, more than this buys nothing. */
+const FEERATE_CEILING = 250_000
+/** The lowest feerate that Bitcoin nodes relay, sat per 1,000 weight units. */
+export const FEERATE_FLOOR = 253
+/** BIP 125 rule 4: what a replacement pays beyond the replaced, sat per 1,000 weight units, rounding included. */
+export const REPLACEMENT_STEP = 253
+
+/** The most that may be paid to save a value. */
+export const budgetOf = (valueSat: Sat, percent = BUDGET_PERCENT): Sat => ((valueSat * percent) / 100n) as Sat
+
+/** What nobody races for. */
+export const slowFeerate = ({ feerates }: FeeContext): number => feerates.slow ?? feerates.claim
+
+/** The estimate for a confirmation within so many blocks; null: whenever. */
+export function estimateFor(blocksLeft: number | null, ctx: FeeContext): number {
+  const { claim, closing } = ctx.feerates
+  const slow = slowFeerate(ctx)
+  if (blocksLeft === null || blocksLeft > 2 * PATIENT_BLOCKS) return slow
+  if (blocksLeft > PATIENT_BLOCKS) return Math.max(slow, Math.min(closing, claim))
+  return blocksLeft > SOON_BLOCKS * 2 ? Math.min(closing, claim) : claim
+}
+
+/** What fees are to be paid: the weight that they are for, and the part that is paid already. */
+export interface Bill {
+  readonly weight: number
+  readonly budgetSat: Sat
+  /** By a transaction that is helped along. */
+  readonly paidSat?: Sat
+}
+
+/** The highest feerate that stays within the budget, sat per 1,000 weight units; may be lower than what nodes relay. */
+export function ceilingOf({ weight, budgetSat, paidSat = 0n as Sat }: Bill): number {
+  const most = ((budgetSat + paidSat) * 1000n) / BigInt(Math.max(1, weight))
+  return most > FEERATE_CEILING ? FEERATE_CEILING : Number(most)
+}
+
+/**
+ * The feerate for what has a deadline: the estimates' as long as there is time, from there on more with every block, and all that the
+ * budget allows at the deadline. Most of the rise comes late: a block that is full now may be followed by an empty one.
+ * @returns sat per 1,000 weight units, never above `ceilingOf(bill)`
+ */
+export function feerateFor(deadline: number | null, bill: Bill, ctx: FeeContext): number {
+  const left = deadline === null ? null : deadline - ctx.blockHeight
+  const estimate = Math.max(FEERATE_FLOOR, estimateFor(left, ctx))
+  const ceiling = ceilingOf(bill)
+  if (left === null || left >= URGENT_BLOCKS || estimate >= ceiling) return Math.min(estimate, ceiling)
+  const pressed = (URGENT_BLOCKS - Math.max(0, left)) / URGENT_BLOCKS
+  return Math.min(ceiling, Math.ceil(estimate * (ceiling / estimate) ** (pressed ** 3)))
+}
+
+/** What a fee must at least change by, in percent of the old one, to be worth a new transaction. */
+const WORTH_RAISING = 105
+
+/** A feerate that replaces another by BIP 125; null when it is too near to it, or beyond the ceiling. */
+export function raised(feeratePerKw: number, wanted: number, ceiling: number): number | null {
+  if (wanted * 100 < feeratePerKw * WORTH_RAISING) return null
+  const next = Math.max(wanted, feeratePerKw + REPLACEMENT_STEP)
+  return next <= ceiling ? next : null
+}
+
+// ---------------------------------------------------------------- deadlines
+
+/** Blocks from the expiry of an HTLC that we forwarded to when it must be over, lest the one that it came by expires. */
+const FORWARD_DELTA = 40
+/** Of those, kept for the depth at which it counts as over. */
+const FORWARD_MARGIN = 6
+/** For a payment of our own nothing waits upstream: it should merely be over some day. */
+const OWN_PAYMENT_BLOCKS = 144
+
+/**
+ * The height at which the peer may take an output, or at which its delay costs us money elsewhere; null when neither will ever be.
+ * @source BOLT 2 §cltv_expiry_delta-selection, BOLT 5
+ */
+export function deadlineOf(channel: Channel, output: ClosedOutput): number | null {
+  const { spend, htlc, since } = output
+  switch (spend.tag) {
+    case 'delayed':
+    case 'to-remote':
+      return null
+    case 'claim-preimage':
+    case 'htlc-success':
+      return spend.cltvExpiry
+    case 'claim-timeout':
+    case 'htlc-timeout':
+      return spend.cltvExpiry + (isForward(channel, htlc) ? forwardBlocks(channel) : OWN_PAYMENT_BLOCKS)
+    case 'penalty':
+      // HTLC outputs too: what the peer's HTLC transaction makes of one can be punished for as long again.
+      return since === null ? null : since + channel.params.local.toSelfDelay
+  }
+}
+
+function isForward(channel: Channel, htlc: ClosedOutput['htlc']): boolean {
+  if (htlc === null || htlc.id === null) return true
+  return getHtlc(channel.commitments.outgoing, htlc.id)?.add.origin?.tag !== 'payment'
+}
+
+const forwardBlocks = ({ relay }: Channel): number =>
+  Math.max(FORWARD_MARGIN, Math.min(relay.cltvExpiryDelta, FORWARD_DELTA) - FORWARD_MARGIN)
