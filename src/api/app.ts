@@ -8,10 +8,13 @@ import type {
   RawServerDefault,
 } from 'fastify'
 import type { NodeService } from '../node/service.ts'
+import type { KeyAdmin } from './auth/keyAdmin.ts'
+import type { KeyRing } from './auth/keys.ts'
 import type { RouteScope } from './auth/scopes.ts'
 import type { Tickets } from './auth/tickets.ts'
 import type { EventHub } from './events.ts'
 import type { Idempotency } from './idempotency.ts'
+import type { Spending } from './spending.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -19,6 +22,8 @@ declare module 'fastify' {
     scope?: RouteScope
     /** The route takes a one-time `?ticket=` in place of a key. */
     takesTicket?: boolean
+    /** What it does is entered in the audit log. */
+    audited?: boolean
     /** The route takes an Idempotency-Key. */
     idempotent?: boolean
   }
@@ -47,6 +52,9 @@ export type App = FastifyInstance<
 /** What the routes share. */
 export interface ApiContext {
   readonly service: NodeService
+  readonly keys: KeyRing
+  readonly keyAdmin: KeyAdmin
+  readonly spending: Spending
   readonly idempotency: Idempotency
   readonly events: EventHub
   readonly tickets: Tickets

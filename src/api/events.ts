@@ -49,7 +49,8 @@ export interface EventSink {
   beat(): void
   /** Resolves when everything sent has left the process, or the connection is closed. */
   drained(): Promise<void>
-  close(): void
+  /** `refused`: the key that opened it works no more. */
+  close(why?: 'refused'): void
 }
 
 export type Accepts = (type: string) => boolean

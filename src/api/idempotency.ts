@@ -4,7 +4,7 @@ import { InvariantError } from '../base/errors.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { ServiceError } from '../node/errors.ts'
 import type { ApiStore } from '../node/service.ts'
-import type { Caller } from './auth/keys.ts'
+import type { Caller } from './auth/keyEntry.ts'
 import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
 
 export const IDEMPOTENCY_DAYS = 7

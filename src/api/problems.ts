@@ -15,7 +15,13 @@ type ApiCode =
   | 'KEY_MISSING'
   | 'KEY_INVALID'
   | 'KEY_EXPIRED'
+  | 'KEY_REVOKED'
+  | 'KEY_NOT_ACTIVE'
   | 'SCOPE_MISSING'
+  | 'BEYOND_OWN_KEY'
+  | 'SELF_ROTATION_FORBIDDEN'
+  | 'ADDRESS_NOT_ALLOWED'
+  | 'BUDGET_EXCEEDED'
   | 'TICKET_INVALID'
   | 'RATE_LIMITED'
   | 'IDEMPOTENCY_CONFLICT'
@@ -38,8 +44,14 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
   KEY_MISSING: { status: 401, title: 'The request carries no API key' },
   KEY_INVALID: { status: 401, title: 'The API key is not known' },
   KEY_EXPIRED: { status: 401, title: 'The API key has expired' },
+  KEY_REVOKED: { status: 401, title: 'The API key, or this version of it, was stopped' },
+  KEY_NOT_ACTIVE: { status: 401, title: 'This version of the API key does not work yet' },
   TICKET_INVALID: { status: 401, title: 'The ticket is unknown, used or expired' },
   SCOPE_MISSING: { status: 403, title: 'The API key lacks a scope' },
+  BEYOND_OWN_KEY: { status: 403, title: 'A key cannot give more than it has' },
+  SELF_ROTATION_FORBIDDEN: { status: 403, title: 'This key cannot rotate itself' },
+  ADDRESS_NOT_ALLOWED: { status: 403, title: 'The API key may not be used from this address' },
+  BUDGET_EXCEEDED: { status: 403, title: 'The budget of the API key does not suffice' },
   HOST_NOT_ALLOWED: { status: 403, title: 'The Host header names another server' },
   NOT_FOUND: { status: 404, title: 'There is no such resource' },
   ROUTE_NOT_FOUND: { status: 404, title: 'There is no such path' },

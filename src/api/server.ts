@@ -3,26 +3,31 @@ import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import type { NodeService } from '../node/service.ts'
 import type { ApiContext, App } from './app.ts'
+import { noteRefusal, recordCalls } from './auth/calls.ts'
 import { FailedSignIns, realClock, type SignInClock } from './auth/failedSignIns.ts'
 import { guard } from './auth/guard.ts'
 import { HostCheck } from './auth/hosts.ts'
+import { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
 import { Tickets } from './auth/tickets.ts'
 import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { chainRoutes } from './routes/chain.ts'
 import { channelRoutes } from './routes/channels.ts'
 import { decodeRoutes } from './routes/decode.ts'
 import { eventRoutes } from './routes/events.ts'
 import { graphRoutes } from './routes/graph.ts'
 import { invoiceRoutes } from './routes/invoices.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { metaRoutes } from './routes/meta.ts'
 import { healthRoutes, nodeRoutes } from './routes/node.ts'
 import { paymentRoutes } from './routes/payments.ts'
 import { peerRoutes } from './routes/peers.ts'
 import { walletRoutes } from './routes/wallet.ts'
+import { Spending } from './spending.ts'
 import { compileValidator } from './validation.ts'
 
 const BODY_LIMIT = 128 * 1024
@@ -64,13 +69,19 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     clientErrorHandler: refuseRaw,
   }).withTypeProvider() as unknown as App
   const routes: RouteOptions[] = []
+  const { keys } = options
   const context: ApiContext = {
     service,
+    keys,
+    keyAdmin: new KeyAdmin(keys),
+    spending: new Spending(service, keys),
     idempotency: new Idempotency(service.apiStore, () => service.newId(), clock.now),
     events: new EventHub(service),
     tickets: new Tickets(clock.now),
   }
   shape(app, options, routes)
+  recordCalls(app, keys)
+  keepKeys(app, context, options)
   app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } }).after(() => {
     // After the plugin's hooks, so that it also cleans up the upgrades that these refuse.
     protect(app, options, context, new FailedSignIns(clock))
@@ -88,6 +99,7 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   allowEmptyJson(app)
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = problemOf(error)
+    noteRefusal(options.keys, request, problem.code)
     if (problem.code === 'INTERNAL') {
       options.onInternalError?.(error, { method: request.method, route: request.routeOptions.url ?? '' })
     }
@@ -96,6 +108,28 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   app.setNotFoundHandler((request, reply) => sendProblem(reply, problemOf(notFound(routes, request, reply))))
   app.addHook('onRoute', (route) => {
     routes.push(route)
+  })
+}
+
+const TICK_MS = 1_000
+const FLUSH_MS = 10_000
+
+/** What keys need besides calls: budgets are known before the first one, time passes, and what was counted is written. */
+function keepKeys(app: App, { keys, spending }: ApiContext, { onInternalError }: ApiOptions): void {
+  const timers: NodeJS.Timeout[] = []
+  const every = (ms: number, name: string, act: () => Promise<void>): void => {
+    const failed = (error: unknown) => onInternalError?.(error, { method: name, route: 'keys' })
+    timers.push(setInterval(() => void act().catch(failed), ms).unref())
+  }
+  app.addHook('onReady', () => spending.budgets.load())
+  app.addHook('onListen', async () => {
+    every(TICK_MS, 'tick', () => keys.tick())
+    every(FLUSH_MS, 'flush', () => keys.flush())
+  })
+  app.addHook('onClose', async () => {
+    for (const timer of timers) clearInterval(timer)
+    spending.close()
+    await keys.flush()
   })
 }
 
@@ -132,6 +166,8 @@ function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocumen
   chainRoutes(app, context)
   graphRoutes(app, context)
   eventRoutes(app, context)
+  keyRoutes(app, context)
+  auditRoutes(app, context)
   healthRoutes(app, context)
   metaRoutes(app, context, document)
 }

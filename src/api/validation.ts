@@ -47,7 +47,8 @@ function validationProblem(found: Iterable<ValueError>, where: FieldError['in'])
 function explain({ type, schema, message }: ValueError): string {
   if (type === ValueErrorType.ObjectRequiredProperty) return 'is required'
   if (type === ValueErrorType.ObjectAdditionalProperties) return 'is not a known field'
-  if (type === ValueErrorType.StringPattern && schema.description) return `expected ${schema.description}`
+  if ((type === ValueErrorType.StringPattern || type === ValueErrorType.Union) && schema.description)
+    return `expected ${schema.description}`
   if (schema[Kind] === STRING_ENUM) return `expected one of ${(schema.enum as string[]).join(', ')}`
   return message.replace(/^E/, 'e')
 }

@@ -1,3 +1,6 @@
+/** Any working key will do; what it may see is decided case by case. */
+export const ANY_KEY = 'any-key'
+
 /** The paths that clients rely on, with the scope each asks for; written by hand, not taken from the server. */
 export const CONTRACT: readonly (readonly [method: string, path: string, scope: string])[] = [
   ['GET', '/v1/node', 'node:read'],
@@ -35,8 +38,20 @@ export const CONTRACT: readonly (readonly [method: string, path: string, scope: 
   ['GET', '/v1/graph/channels', 'node:read'],
   ['POST', '/v1/graph/routes', 'node:read'],
   ['GET', '/v1/backup', '*'],
-  ['POST', '/v1/events/tickets', 'node:read'],
-  ['GET', '/v1/events', 'node:read'],
+  ['POST', '/v1/events/tickets', ANY_KEY],
+  ['GET', '/v1/events', ANY_KEY],
+  ['GET', '/v1/keys', 'keys:admin'],
+  ['POST', '/v1/keys', 'keys:admin'],
+  ['GET', '/v1/keys/self', ANY_KEY],
+  ['POST', '/v1/keys/self/rotate', ANY_KEY],
+  ['POST', '/v1/keys/rotate-all', 'keys:admin'],
+  ['GET', '/v1/keys/{id}', 'keys:admin'],
+  ['PATCH', '/v1/keys/{id}', 'keys:admin'],
+  ['DELETE', '/v1/keys/{id}', 'keys:admin'],
+  ['GET', '/v1/keys/{id}/usage', 'keys:admin'],
+  ['POST', '/v1/keys/{id}/rotate', 'keys:admin'],
+  ['POST', '/v1/keys/{id}/rollback', 'keys:admin'],
+  ['GET', '/v1/audit', 'audit:read'],
   ['GET', '/metrics', 'metrics:read'],
 ]
 
@@ -48,4 +63,5 @@ export const filled = (path: string): string =>
   path
     .replace('{nodeId}', `03${'cd'.repeat(32)}`)
     .replace('{heightOrHash}', '100')
+    .replace('{id}', 'abababababab')
     .replace(/\{\w+\}/g, 'ab'.repeat(32))

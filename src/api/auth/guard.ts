@@ -1,13 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { InvariantError } from '../../base/errors.ts'
 import { ApiProblem } from '../problems.ts'
 import type { FailedSignIns } from './failedSignIns.ts'
-import type { Caller, KeyRing } from './keys.ts'
-import { grants, type RouteScope, scopeText } from './scopes.ts'
+import type { Caller, LiveVersion } from './keyEntry.ts'
+import type { KeyRing } from './keys.ts'
+import { grants, type RouteScope, type Scope, scopeText } from './scopes.ts'
 import type { Tickets } from './tickets.ts'
+import type { RateState } from './tokenBucket.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set on every route that is not public. */
+    /** Set on every route that is not public, as soon as the key is known. */
     caller: Caller | null
   }
 }
@@ -24,19 +27,26 @@ type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error)
 export function guard(scope: RouteScope, takesTicket: boolean, parts: GuardParts): Hook {
   if (scope === 'public') return (_request, _reply, done) => done()
   return (request, reply, done) => {
-    let caller: Caller
     try {
-      caller = identify(request, takesTicket, parts)
+      request.caller = identify(request, takesTicket, parts)
     } catch (error) {
       refuse(error as ApiProblem, request, reply, parts.failed).then(done, done)
       return
     }
-    if (!grants(caller.scopes, scope)) {
-      return done(new ApiProblem('SCOPE_MISSING', `This needs a key with the scope ${scopeText(scope)}.`))
-    }
-    request.caller = caller
-    done()
+    done(admit(request.caller, scope, { request, reply, keys: parts.keys }))
   }
+}
+
+/** The caller of a route that is not public. */
+export function callerOf(request: Pick<FastifyRequest, 'caller'>): Caller {
+  if (request.caller === null) throw new InvariantError('a route without a caller')
+  return request.caller
+}
+
+/** For what only some calls of a route need. @throws ApiProblem SCOPE_MISSING */
+export function needScope(request: Pick<FastifyRequest, 'caller'>, scope: Scope, what: string): void {
+  if (grants(callerOf(request).scopes, scope)) return
+  throw new ApiProblem('SCOPE_MISSING', `${what} needs a key with the scope ${scope} as well.`)
 }
 
 function identify(request: FastifyRequest, takesTicket: boolean, { keys, tickets }: GuardParts): Caller {
@@ -45,8 +55,8 @@ function identify(request: FastifyRequest, takesTicket: boolean, { keys, tickets
     const { ticket } = request.query as { ticket?: unknown }
     if (typeof ticket === 'string') {
       const issuedTo = tickets.redeem(ticket)
-      const caller = issuedTo && keys.find(issuedTo.keyId, issuedTo.version)
-      if (caller) return caller
+      const live = issuedTo && keys.live(issuedTo.keyId, issuedTo.version)
+      if (live) return live.caller
       throw new ApiProblem(
         'TICKET_INVALID',
         'Ask POST /v1/events/tickets for a new one: it works once, for 30 seconds.',
@@ -54,6 +64,48 @@ function identify(request: FastifyRequest, takesTicket: boolean, { keys, tickets
     }
   }
   return keys.verify(authorization)
+}
+
+/** What a known key may do from here and now. @returns why not */
+function admit(
+  caller: Caller,
+  scope: RouteScope,
+  { request, reply, keys }: { request: FastifyRequest; reply: FastifyReply; keys: KeyRing },
+): ApiProblem | undefined {
+  const entry = keys.entry(caller.keyId)
+  if (!entry.allows(request.ip)) {
+    return new ApiProblem(
+      'ADDRESS_NOT_ALLOWED',
+      'This key may be used from other addresses only: see its allowedCidrs.',
+    )
+  }
+  const rate = entry.take(keys.now())
+  if (rate !== null) tellRate(reply, rate)
+  if (rate !== null && !rate.allowed) {
+    const { retryAfterSeconds } = rate
+    return new ApiProblem('RATE_LIMITED', `This key makes too many requests: wait ${retryAfterSeconds} s.`, {
+      retryAfterSeconds,
+    })
+  }
+  tellRotation(reply, keys.live(caller.keyId, caller.version))
+  if (!grants(caller.scopes, scope)) {
+    return new ApiProblem('SCOPE_MISSING', `This needs a key with the scope ${scopeText(scope)}.`)
+  }
+  keys.count(caller, request.ip)
+  return undefined
+}
+
+function tellRate(reply: FastifyReply, rate: RateState): void {
+  reply.header('ratelimit-limit', rate.limit)
+  reply.header('ratelimit-remaining', rate.remaining)
+  reply.header('ratelimit-reset', rate.resetSeconds)
+}
+
+/** Clients rotate their keys between these two times; the SDK does it by itself. */
+function tellRotation(reply: FastifyReply, live: LiveVersion | undefined): void {
+  if (!live?.notice) return
+  reply.header('x-key-rotate-from', live.notice.from)
+  reply.header('x-key-rotate-by', live.notice.by)
 }
 
 /** A missing key is no guess; a wrong one counts against the address. */
@@ -64,7 +116,7 @@ async function refuse(
   failed: FailedSignIns,
 ): Promise<ApiProblem> {
   reply.header('www-authenticate', 'Bearer realm="fulmen"')
-  if (problem.code === 'KEY_MISSING') return problem
+  if (problem.code !== 'KEY_INVALID' && problem.code !== 'TICKET_INVALID') return problem
   if (await failed.record(request.ip)) return problem
   return new ApiProblem('RATE_LIMITED', 'Too many failed sign-ins from this address.', { retryAfterSeconds: 1 })
 }

@@ -1,97 +1,114 @@
-import { randomBytes } from 'node:crypto'
-import { equalBytesConstantTime, fromHex, toHex, utf8, utf8Decode } from '../../base/bytes.ts'
+import { equalBytesConstantTime, utf8, utf8Decode } from '../../base/bytes.ts'
 import { crypto } from '../../crypto/crypto.ts'
-import type { ApiStore } from '../../node/service.ts'
+import { ServiceError } from '../../node/errors.ts'
+import type { ApiEvent, ApiOp, ApiStore } from '../../node/service.ts'
 import { ApiProblem } from '../problems.ts'
-import { SCOPES, type Scope } from './scopes.ts'
-
-/** Of a secret only its hash is kept: 32 random bytes need no slow hash. */
-interface KeyVersion {
-  readonly version: number
-  /** SHA-256 of the secret, hex. */
-  readonly hash: string
-  readonly createdAt: string
-  /** RFC 3339; null: until it is revoked. */
-  readonly expiresAt: string | null
-}
-
-/** One client's key; it may have several live versions while it rotates. */
-interface KeyRecord {
-  readonly id: string
-  readonly name: string
-  readonly scopes: readonly Scope[]
-  readonly versions: readonly KeyVersion[]
-}
-
-/** Who makes a request. */
-export interface Caller {
-  readonly keyId: string
-  readonly version: number
-  readonly scopes: readonly Scope[]
-}
-
-interface LiveVersion {
-  readonly caller: Caller
-  readonly hash: Uint8Array
-  readonly expiresAtMs: number
-}
+import { AuditLog } from './audit.ts'
+import type { AuditFact } from './auditChain.ts'
+import { createKey } from './keyChanges.ts'
+import { type Caller, isWorking, KeyEntry, type LiveVersion, type VersionUsage } from './keyEntry.ts'
+import {
+  currentOf,
+  type KeyRecord,
+  keyState,
+  lifeOf,
+  noticeFrom,
+  readKeyRecord,
+  readToken,
+  versionState,
+  writeKeyRecord,
+} from './keyRecord.ts'
+import type { Scope } from './scopes.ts'
 
 const PREFIX = 'key/'
-const TOKEN = /^Bearer fulmen_([0-9a-z]{1,32})_([0-9A-Za-z]{16,128})$/i
+const USAGE_PREFIX = 'key-usage/'
 const NO_HASH = new Uint8Array(32)
 
-/** The keys in memory, hashed; every change is durable before it counts. */
+/** What a change of keys does besides changing their records. */
+export interface KeyChange {
+  readonly records: readonly KeyRecord[]
+  readonly facts: readonly AuditFact[]
+  readonly events?: readonly ApiEvent[]
+}
+
+/**
+ * The keys in memory, hashed. Every change is durable before it counts, in one batch with its entry in the audit log; how often a
+ * key was used is counted in memory and written now and then, so that a crash forgets the last seconds of it.
+ */
 export class KeyRing {
+  readonly audit: AuditLog
   readonly #store: ApiStore
   readonly #now: () => number
-  readonly #live = new Map<string, LiveVersion[]>()
+  readonly #entries = new Map<string, KeyEntry>()
+  #changing: Promise<unknown> = Promise.resolve()
 
-  private constructor(store: ApiStore, now: () => number) {
+  private constructor(store: ApiStore, now: () => number, audit: AuditLog) {
     this.#store = store
     this.#now = now
+    this.audit = audit
   }
 
   /** @param now Unix milliseconds */
   static async open(store: ApiStore, now: () => number = Date.now): Promise<KeyRing> {
-    const ring = new KeyRing(store, now)
-    for (const [, value] of await store.list(PREFIX)) ring.#add(JSON.parse(utf8Decode(value)) as KeyRecord)
+    const ring = new KeyRing(store, now, await AuditLog.open(store, now))
+    for (const [, value] of await store.list(PREFIX)) {
+      const record = readKeyRecord(value)
+      ring.#entries.set(record.id, new KeyEntry(record, now()))
+    }
+    for (const [key, value] of await store.list(USAGE_PREFIX)) {
+      const stored = JSON.parse(utf8Decode(value)) as Record<string, VersionUsage>
+      const entry = ring.#entries.get(key.slice(USAGE_PREFIX.length))
+      for (const [version, usage] of Object.entries(stored)) entry?.usage.set(Number(version), usage)
+    }
     return ring
   }
 
   get size(): number {
-    return this.#live.size
+    return this.#entries.size
+  }
+
+  now(): number {
+    return this.#now()
+  }
+
+  entries(): readonly KeyEntry[] {
+    return [...this.#entries.values()]
+  }
+
+  /** @throws ServiceError NOT_FOUND */
+  entry(id: string): KeyEntry {
+    const entry = this.#entries.get(id)
+    if (!entry) throw new ServiceError('NOT_FOUND', `There is no key ${id}.`)
+    return entry
   }
 
   /**
    * The caller of an Authorization header.
-   * @throws ApiProblem KEY_MISSING, KEY_INVALID or KEY_EXPIRED
+   * @throws ApiProblem KEY_MISSING, KEY_INVALID, KEY_EXPIRED, KEY_REVOKED or KEY_NOT_ACTIVE
    */
   verify(authorization: string | undefined): Caller {
     if (!authorization)
       throw new ApiProblem('KEY_MISSING', 'Send "Authorization: Bearer fulmen_…" with a key of this node.')
-    const token = TOKEN.exec(authorization)
-    const versions = token ? this.#live.get(token[1]!.toLowerCase()) : undefined
-    const hash = crypto.sha256(utf8(token?.[2] ?? ''))
-    if (!versions) {
-      equalBytesConstantTime(hash, NO_HASH)
-      throw new ApiProblem('KEY_INVALID', 'The bearer token is not a key of this node.')
-    }
-    for (const version of versions) {
-      if (!equalBytesConstantTime(hash, version.hash)) continue
-      if (version.expiresAtMs > this.#now()) return version.caller
-      throw new ApiProblem('KEY_EXPIRED', 'Use the newer version of this key, or ask the operator for one.')
-    }
-    throw new ApiProblem('KEY_INVALID', 'The bearer token is not a key of this node.')
+    const token = readToken(authorization)
+    const versions = token ? this.#entries.get(token.id)?.versions : undefined
+    const hash = crypto.sha256(utf8(token?.secret ?? ''))
+    let found: LiveVersion | undefined
+    for (const version of versions ?? []) if (equalBytesConstantTime(hash, version.hash)) found = version
+    if (!versions) equalBytesConstantTime(hash, NO_HASH)
+    if (!found) throw new ApiProblem('KEY_INVALID', 'The bearer token is not a key of this node.')
+    if (isWorking(found, this.#now())) return found.caller
+    throw endOf(found, this.#now())
   }
 
-  /** The live caller of a key that was verified before (tickets). */
-  find(keyId: string, version: number): Caller | undefined {
-    const live = this.#live.get(keyId)?.find((v) => v.caller.version === version)
-    return live && live.expiresAtMs > this.#now() ? live.caller : undefined
+  /** The working version of a key that was verified before. */
+  live(keyId: string, version: number): LiveVersion | undefined {
+    const found = this.#entries.get(keyId)?.versions.find((v) => v.caller.version === version)
+    return found && isWorking(found, this.#now()) ? found : undefined
   }
 
   /**
-   * A new key. `beforeCommit` gets the whole bearer value before it counts, so that a crash cannot leave a key that nobody holds.
+   * A new key, made by the machine itself. `beforeCommit` gets the whole bearer value before it counts, so that a crash cannot leave
+   * a key that nobody holds.
    * @returns the bearer value, which is never to be seen again
    */
   async create(
@@ -99,37 +116,107 @@ export class KeyRing {
     scopes: readonly Scope[],
     beforeCommit?: (bearer: string) => Promise<void>,
   ): Promise<string> {
-    const id = toHex(randomBytes(6))
-    const secret = toHex(randomBytes(32))
-    const record: KeyRecord = {
-      id,
-      name,
-      scopes,
-      versions: [
-        {
-          version: 1,
-          hash: toHex(crypto.sha256(utf8(secret))),
-          createdAt: new Date(this.#now()).toISOString(),
-          expiresAt: null,
-        },
-      ],
-    }
-    const bearer = `fulmen_${id}_${secret}`
+    const now = this.#now()
+    const { record, bearer } = createKey({ ...PLAIN, name, scopes }, { createdBy: null, activatesAt: now, now })
     await beforeCommit?.(bearer)
-    await this.#store.put(PREFIX + id, utf8(JSON.stringify(record)))
-    this.#add(record)
+    const detail = { name, scopes: [...scopes] }
+    const about = { keyId: null, version: null, address: null, target: record.id, detail }
+    await this.change(() => ({ records: [record], facts: [{ ...about, action: 'key.created' }] }))
     return bearer
   }
 
-  #add(record: KeyRecord): void {
-    const scopes = record.scopes.filter((scope) => SCOPES.includes(scope))
-    this.#live.set(
-      record.id,
-      record.versions.map((v) => ({
-        caller: { keyId: record.id, version: v.version, scopes },
-        hash: fromHex(v.hash),
-        expiresAtMs: v.expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(v.expiresAt),
-      })),
-    )
+  /** Makes changes one after another, so that each sees what the one before it did. What `make` throws changes nothing. */
+  change<T extends KeyChange>(make: () => T): Promise<T> {
+    const changed = this.#changing.then(async () => {
+      const made = make()
+      const writes = made.records.map((record): ApiOp => ({ key: PREFIX + record.id, value: writeKeyRecord(record) }))
+      await this.#store.commit([...writes, ...this.audit.append(made.facts)], made.events)
+      for (const record of made.records) this.#put(record)
+      return made
+    })
+    this.#changing = changed.catch(() => {})
+    return changed
   }
+
+  /** Counts a call. The first of a version is written at once: it decides whether an older one may still rotate itself. */
+  count(caller: Caller, address: string): void {
+    const entry = this.#entries.get(caller.keyId)
+    if (!entry) return
+    if (entry.count(caller.version, this.#now(), address).requests === 1) void this.flush().catch(() => {})
+  }
+
+  countRefused(caller: Caller): void {
+    const entry = this.#entries.get(caller.keyId)
+    if (!entry) return
+    entry.usageOf(caller.version).refused++
+    entry.dirty = true
+  }
+
+  /** Writes what was counted and noted since the last time. */
+  async flush(): Promise<void> {
+    const dirty = this.entries().filter((entry) => entry.dirty)
+    const ops = dirty.map((entry): ApiOp => {
+      entry.dirty = false
+      return { key: USAGE_PREFIX + entry.record.id, value: utf8(JSON.stringify(Object.fromEntries(entry.usage))) }
+    })
+    if (ops.length > 0) await this.#store.commit(ops)
+    await this.audit.flush()
+  }
+
+  /** Time has passed: ends the streams of versions that ended, and tells of those that soon will. */
+  async tick(): Promise<void> {
+    const now = this.#now()
+    for (const entry of this.#entries.values()) entry.endStreams(now)
+    const due = this.entries().filter(({ record }) => endingSoon(record, now) !== null)
+    if (due.length === 0) return
+    await this.change(() => {
+      const ending = due.flatMap(({ record }) => endingSoon(record, now) ?? [])
+      return { ...ALERTED, records: ending.map((e) => e.record), events: ending.map((e) => e.event) }
+    })
+  }
+
+  #put(record: KeyRecord): void {
+    const entry = this.#entries.get(record.id)
+    if (entry) entry.replace(record, this.#now())
+    else this.#entries.set(record.id, new KeyEntry(record, this.#now()))
+  }
+}
+
+const ALERTED = { facts: [] as readonly AuditFact[] }
+
+/** Settings of a key that nothing limits but its scopes. */
+const PLAIN = {
+  expiresAt: null,
+  allowedCidrs: [],
+  rateLimit: null,
+  budget: null,
+  rotateEverySeconds: null,
+  metadata: {},
+} as const
+
+function endOf(version: LiveVersion, now: number): ApiProblem {
+  if (now < version.from) {
+    return new ApiProblem('KEY_NOT_ACTIVE', `This version works from ${new Date(version.from).toISOString()} on.`)
+  }
+  return version.stopped
+    ? new ApiProblem('KEY_REVOKED', 'This version of the key was stopped: ask the operator for the present one.')
+    : new ApiProblem('KEY_EXPIRED', 'Use the newer version of this key, or ask the operator for one.')
+}
+
+/** The event that tells of the coming end of the current version, and the record that remembers it; null when it is not due. */
+function endingSoon(record: KeyRecord, now: number): { record: KeyRecord; event: ApiEvent } | null {
+  const current = currentOf(record)
+  const { from, until } = lifeOf(record, current)
+  if (current.alerted || versionState(record, current, now) !== 'active' || keyState(record, now) !== 'active')
+    return null
+  if (!Number.isFinite(until) || now < noticeFrom(from, until)) return null
+  const data = {
+    id: record.id,
+    version: current.version,
+    name: record.name,
+    expiresAt: new Date(until).toISOString(),
+    rotate: current.rotateBy !== null && Date.parse(current.rotateBy) === until,
+  }
+  const versions = record.versions.map((v) => (v === current ? { ...v, alerted: true as const } : v))
+  return { record: { ...record, versions }, event: { type: 'key.expiring', data } }
 }

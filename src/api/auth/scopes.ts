@@ -20,6 +20,37 @@ export const SCOPES = [
 
 export type Scope = (typeof SCOPES)[number]
 
+/** Scopes by what a client is for. `invoice` may receive and cannot spend. */
+export const PRESETS = {
+  readonly: [
+    'node:read',
+    'channels:read',
+    'invoices:read',
+    'payments:read',
+    'wallet:read',
+    'chain:read',
+    'metrics:read',
+  ],
+  invoice: ['node:read', 'invoices:read', 'invoices:write'],
+  spend: [
+    'node:read',
+    'channels:read',
+    'invoices:read',
+    'invoices:write',
+    'payments:read',
+    'payments:send',
+    'wallet:read',
+    'wallet:send',
+  ],
+  admin: ['*'],
+} as const satisfies Readonly<Record<string, readonly Scope[]>>
+
+export type Preset = keyof typeof PRESETS
+
+/** Whether who holds some scopes may give all of these to another. */
+export const covers = (held: readonly Scope[], given: readonly Scope[]): boolean =>
+  held.includes('*') || given.every((scope) => held.includes(scope))
+
 /**
  * What a route asks of its caller, declared on every route: nothing, any valid key (the route filters by itself), or one of the
  * scopes named.

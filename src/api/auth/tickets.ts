@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toHex } from '../../base/bytes.ts'
-import type { Caller } from './keys.ts'
+import type { Caller } from './keyEntry.ts'
 
 export const TICKET_SECONDS = 30
 const MAX_TICKETS = 1_000

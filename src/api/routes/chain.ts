@@ -56,7 +56,7 @@ export function chainRoutes(app: App, { service }: ApiContext): void {
   app.post(
     '/v1/chain/mine',
     {
-      config: { scope: 'chain:mine' },
+      config: { scope: 'chain:mine', audited: true },
       schema: {
         summary: 'Mine blocks (embedded chain and regtest only)',
         tags: ['chain'],

@@ -5,6 +5,7 @@ import type { RelayPolicy } from '../../channel/types.ts'
 import { ServiceError } from '../../node/errors.ts'
 import type { ChannelView, CloseChannelRequest, NodeService, OpenChannelRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
+import { callerOf, needScope } from '../auth/guard.ts'
 import { badField } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Channel, ChannelQuery, CloseChannel, OpenChannel, SetChannelPolicy } from '../schemas.ts'
@@ -53,7 +54,7 @@ export function channelRoutes(app: App, context: ApiContext): void {
   app.patch(
     '/v1/channels/:channelId/policy',
     {
-      config: { scope: 'channels:write' },
+      config: { scope: 'channels:write', audited: true },
       schema: {
         summary: 'Change what this channel asks of forwarded payments',
         tags: ['channels'],
@@ -69,11 +70,11 @@ export function channelRoutes(app: App, context: ApiContext): void {
   closeRoute(app, context)
 }
 
-function openRoute(app: App, { service, idempotency }: ApiContext): void {
+function openRoute(app: App, { service, idempotency, spending }: ApiContext): void {
   app.post(
     '/v1/channels',
     {
-      config: { scope: 'channels:write', idempotent: true },
+      config: { scope: 'channels:write', idempotent: true, audited: true },
       schema: {
         summary: 'Open a channel',
         tags: ['channels'],
@@ -84,10 +85,11 @@ function openRoute(app: App, { service, idempotency }: ApiContext): void {
     },
     async (request, reply) => {
       const open = openRequest(request.body)
+      if ((open.pushMsat ?? 0n) > 0n) needScope(request, 'wallet:send', 'pushMsat')
       const view = await idempotency.once(request, {
         make: async (id) => {
           await connectFirst(service, request.body.peer)
-          return service.openChannel({ ...open, ...(id !== undefined && { id }) })
+          return spending.open(callerOf(request), { ...open, ...(id !== undefined && { id }) })
         },
         find: (id) => service.channel(id),
         idOf: (made) => made.id,
@@ -98,11 +100,11 @@ function openRoute(app: App, { service, idempotency }: ApiContext): void {
   )
 }
 
-function closeRoute(app: App, { service, idempotency }: ApiContext): void {
+function closeRoute(app: App, { service, idempotency, spending }: ApiContext): void {
   app.post(
     '/v1/channels/:channelId/close',
     {
-      config: { scope: 'channels:write', idempotent: true },
+      config: { scope: 'channels:write', idempotent: true, audited: true },
       schema: {
         summary: 'Close a channel: together with the peer, or by force',
         tags: ['channels'],
@@ -115,8 +117,9 @@ function closeRoute(app: App, { service, idempotency }: ApiContext): void {
     async (request, reply) => {
       const id = pathId(request.params.channelId)
       const close: CloseChannelRequest = request.body
+      if (close.address !== undefined) needScope(request, 'wallet:send', 'address')
       const view = await idempotency.once(request, {
-        make: () => service.closeChannel(id, close),
+        make: () => spending.closeChannel(callerOf(request), id, close),
         find: async () => findClosing(await service.channel(id), close.force === true),
         idOf: (made) => made.id,
       })

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { InvariantError } from '../../base/errors.ts'
 import type { ApiContext, App } from '../app.ts'
-import type { Caller } from '../auth/keys.ts'
+import { callerOf } from '../auth/guard.ts'
 import { type Accepts, type EventSink, eventFilter } from '../events.ts'
 import { ApiProblem, badField } from '../problems.ts'
 import { Empty, EventQuery, Ticket } from '../schemas.ts'
@@ -10,6 +9,7 @@ const MAX_STREAMS = 256
 /** A connection on which nothing moves for so long is dead: heartbeats alone move more often. */
 const DEAD_AFTER_MS = 60_000
 const WS_GOING_AWAY = 1001
+const WS_POLICY_VIOLATION = 1008
 
 /** The part of a `ws` socket that is used here. */
 interface WebSocketLike {
@@ -27,7 +27,22 @@ interface Query {
   since?: number
 }
 
-export function eventRoutes(app: App, { events, tickets }: ApiContext): void {
+export function eventRoutes(app: App, { events, tickets, keys }: ApiContext): void {
+  /** The stream ends with the version of the key that opened it. */
+  const stream = (request: FastifyRequest, sink: EventSink): (() => void) => {
+    const { accepts, since } = wishes(request)
+    const { keyId, version } = callerOf(request)
+    const unsubscribe = events.subscribe(sink, accepts, since)
+    const forget = keys.entry(keyId).addStream(version, () => {
+      unsubscribe()
+      sink.close('refused')
+    })
+    return () => {
+      forget()
+      unsubscribe()
+    }
+  }
+
   app.post(
     '/v1/events/tickets',
     {
@@ -66,20 +81,13 @@ export function eventRoutes(app: App, { events, tickets }: ApiContext): void {
       if (!request.headers.accept?.includes('text/event-stream')) {
         throw badField('header', '/accept', 'expected text/event-stream, or an upgrade to a WebSocket')
       }
-      const { accepts, since } = wishes(request)
-      const sink = serverSentSink(reply, since ?? events.lastId)
-      reply.raw.on('close', events.subscribe(sink, accepts, since))
+      const { since } = wishes(request)
+      reply.raw.on('close', stream(request, serverSentSink(reply, since ?? events.lastId)))
     },
     wsHandler: (socket: WebSocketLike, request) => {
-      const { accepts, since } = wishes(request as FastifyRequest)
-      socket.on('close', events.subscribe(webSocketSink(socket), accepts, since))
+      socket.on('close', stream(request as FastifyRequest, webSocketSink(socket)))
     },
   })
-}
-
-function callerOf(request: Pick<FastifyRequest, 'caller'>): Caller {
-  if (request.caller === null) throw new InvariantError('an event route without a caller')
-  return request.caller
 }
 
 /** What the client asked for. `Last-Event-ID` is what EventSource sends when it reconnects. */
@@ -116,7 +124,7 @@ function webSocketSink(socket: WebSocketLike): EventSink {
         if (unsent === 0 || socket.readyState !== WS_OPEN) return resolve()
         wake = resolve
       }),
-    close: () => socket.close(WS_GOING_AWAY),
+    close: (why) => socket.close(why === 'refused' ? WS_POLICY_VIOLATION : WS_GOING_AWAY),
   }
 }
 

@@ -31,7 +31,7 @@ export function nodeRoutes(app: App, { service }: ApiContext): void {
   app.get(
     '/v1/backup',
     {
-      config: { scope: '*' },
+      config: { scope: '*', audited: true },
       schema: {
         summary: 'The static channel backup, as JSON or (Accept: application/octet-stream) as the file itself',
         tags: ['node'],

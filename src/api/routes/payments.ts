@@ -4,6 +4,7 @@ import { msat } from '../../base/units.ts'
 import { decodeInvoice } from '../../invoice/bolt11.ts'
 import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
+import { callerOf } from '../auth/guard.ts'
 import { ApiProblem, type FieldError, fieldsText } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
@@ -16,7 +17,7 @@ const PaymentParams = Type.Object({ paymentHash: AnyId })
 const final = (view: PaymentView): boolean => view.status !== 'pending'
 
 export function paymentRoutes(app: App, context: ApiContext): void {
-  const { service, idempotency } = context
+  const { service, idempotency, spending } = context
   app.post(
     '/v1/payments',
     {
@@ -32,7 +33,7 @@ export function paymentRoutes(app: App, context: ApiContext): void {
     async (request, reply) => {
       const pay = payRequest(request.body)
       const view = await idempotency.once(request, {
-        make: (id) => service.pay(id === undefined ? pay : { ...pay, id }),
+        make: (id) => spending.pay(callerOf(request), id === undefined ? pay : { ...pay, id }),
         find: (id) => findPayment(service, id, pay.bolt11),
         idOf: (made) => made.id,
       })

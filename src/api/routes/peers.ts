@@ -19,7 +19,7 @@ export function peerRoutes(app: App, { service }: ApiContext): void {
   app.post(
     '/v1/peers',
     {
-      config: { scope: 'peers:write' },
+      config: { scope: 'peers:write', audited: true },
       schema: {
         summary: 'Connect to a peer, now and after each restart',
         tags: ['peers'],
@@ -33,7 +33,7 @@ export function peerRoutes(app: App, { service }: ApiContext): void {
   app.delete(
     '/v1/peers/:nodeId',
     {
-      config: { scope: 'peers:write' },
+      config: { scope: 'peers:write', audited: true },
       schema: {
         summary: 'Disconnect from a peer and forget its address',
         tags: ['peers'],

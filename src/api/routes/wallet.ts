@@ -3,6 +3,7 @@ import { parseOutpoint } from '../../base/ids.ts'
 import { sat } from '../../base/units.ts'
 import type { SendRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
+import { callerOf } from '../auth/guard.ts'
 import { Address, SendOnChain, Utxos, Wallet, WalletTransaction } from '../onchainSchemas.ts'
 import { badField } from '../problems.ts'
 import { AnyId, PageQuery, pageOf } from '../scalars.ts'
@@ -42,7 +43,7 @@ export function walletRoutes(app: App, context: ApiContext): void {
   walletTransactionRoutes(app, context)
 }
 
-function walletTransactionRoutes(app: App, { service, idempotency }: ApiContext): void {
+function walletTransactionRoutes(app: App, { service, idempotency, spending }: ApiContext): void {
   app.get(
     '/v1/wallet/transactions',
     {
@@ -74,7 +75,7 @@ function walletTransactionRoutes(app: App, { service, idempotency }: ApiContext)
   app.post(
     '/v1/wallet/transactions',
     {
-      config: { scope: 'wallet:send', idempotent: true },
+      config: { scope: 'wallet:send', idempotent: true, audited: true },
       schema: {
         summary: 'Send on chain',
         tags: ['wallet'],
@@ -85,7 +86,7 @@ function walletTransactionRoutes(app: App, { service, idempotency }: ApiContext)
     async (request, reply) => {
       const send = sendRequest(request.body)
       const view = await idempotency.once(request, {
-        make: (id) => service.sendOnChain({ ...send, ...(id !== undefined && { id }) }),
+        make: (id) => spending.send(callerOf(request), { ...send, ...(id !== undefined && { id }) }),
         find: (id) => service.walletTransaction(id),
         idOf: (made) => made.id,
       })
