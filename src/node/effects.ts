@@ -1,19 +1,18 @@
 import type { Logger } from 'pino'
 import { formatScid, outpointKey } from '../base/ids.ts'
 import { rebroadcasts } from '../channel/describe.ts'
-import { signHtlcTx } from '../channel/onchain/claims.ts'
 import { decodeRevoked, REVOKED_PREFIX, stoodIn } from '../channel/persist.ts'
 import type { RevokedHtlc } from '../channel/state.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { WalletError } from '../wallet/errors.ts'
+import { type Broadcast, Bumper } from './bumper.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
 import type { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 
 type OtherEffect = Exclude<Effect, { tag: 'relay' }>
-type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 
 /** The name under which the wallet locks a channel's coins. */
 export const fundingOwner = (entry: ChannelEntry): string => `channel:${entry.meta.localId}`
@@ -32,10 +31,12 @@ export interface EffectsOptions {
 export class Effects {
   readonly #options: EffectsOptions
   readonly #replies = new Map<number, (result: 'done' | Fault) => void>()
+  readonly #bumper: Bumper
   #nextRequest = 1
 
   constructor(options: EffectsOptions) {
     this.#options = options
+    this.#bumper = new Bumper(options)
   }
 
   /** A number for a command, and its answer once that is durable. */
@@ -75,6 +76,7 @@ export class Effects {
 
   /** What should be in the mempool as long as it is not confirmed. */
   republish(entry: ChannelEntry, scope: TurnScope): void {
+    this.#bumper.tidy(entry, scope)
     for (const effect of rebroadcasts(entry.state, this.#options.context(entry))) {
       if (effect.tag !== 'relay') this.apply(entry, effect, scope)
     }
@@ -106,33 +108,14 @@ export class Effects {
   #broadcast(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
     const parts = this.#options.parts()
     const { wallet } = parts
-    const tx = effect.addFees === undefined ? effect.tx : this.#withFees(entry, effect, effect.addFees)
+    if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
+    const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)
     if (!tx) return
     if (effect.purpose === 'funding') {
       wallet.sent(tx, { label: `open channel ${entry.meta.localId}` })
       wallet.release(fundingOwner(entry))
     }
     scope.after(() => void parts.broadcast(tx, effect.purpose).catch(() => {}))
-  }
-
-  /** A zero-fee HTLC transaction with the wallet's inputs; the one that was made before as long as it can still confirm. */
-  #withFees(entry: ChannelEntry, effect: Broadcast, feeratePerKw: number) {
-    const { wallet } = this.#options.parts()
-    const before = wallet.spenderOf(outpointKey(effect.tx.inputs[0]!))
-    if (before) return before
-    try {
-      const label = `htlc of channel ${entry.meta.localId}`
-      const { stage, preimage } = effect.signAgain ?? {}
-      const sign = (tx: typeof effect.tx) => (stage ? signHtlcTx(tx, stage, preimage ?? null, entry.signer) : tx)
-      return wallet.addFees(effect.tx, feeratePerKw, label, sign)
-    } catch (e) {
-      if (!(e instanceof WalletError)) throw e
-      this.#options.log.error(
-        { channel: entry.meta.localId, err: e.message },
-        'no coins to pay for an HTLC transaction',
-      )
-      return null
-    }
   }
 
   #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {

@@ -1,18 +1,19 @@
-import type { Outpoint, Txid } from '../base/ids.ts'
+import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { Transaction, TxOutput } from '../bitcoin/transaction.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import { addFees, anchorReserve, type BuiltTransaction, fundTransaction } from '../wallet/build.ts'
+import { anchorReserve, type BuiltTransaction, fundTransaction } from '../wallet/build.ts'
+import { type AddFeesRequest, addFees } from '../wallet/bump.ts'
 import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
 import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
 import { loadWallet, walletRecords } from '../wallet/records.ts'
 import { restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
-import { unconfirmed } from '../wallet/status.ts'
+import { judge, unconfirmed } from '../wallet/status.ts'
 import type { TurnScope } from './reactor.ts'
 
 const WALLET_PREFIX = keys.wallet('')
@@ -87,20 +88,22 @@ export class WalletShell {
   }
 
   /**
-   * Adds inputs to a zero-fee HTLC transaction, has its owner sign it again, and takes it as sent.
+   * Pays for a transaction of a channel: adds inputs, has the rest signed again, and takes it as sent. What was made before for the
+   * same first input is replaced when more is to be paid by now, and stays otherwise.
+   * @param request.owner names it in the wallet's history too
+   * @returns null when it needs nothing of ours
    * @throws WalletError
    */
-  addFees(
-    tx: Transaction,
-    feeratePerKw: number,
-    label: string,
-    signAgain: (tx: Transaction) => Transaction,
-  ): Transaction {
-    const built = addFees(this.#state, { tx, feeratePerKw, owner: label }, this.#signer)
+  bump(request: Omit<AddFeesRequest, 'earlier'>, signAgain: (tx: Transaction) => Transaction): Transaction | null {
+    const { tx, owner } = request
+    const earlier = this.spenderOf(outpointKey(tx.inputs[0]!)) ?? null
+    const built = addFees(this.#state, { ...request, earlier }, this.#signer)
+    if (built === null) return earlier
+    if (built.coins.length === 0) return null
     this.#state = built.state
     const signed = signAgain(built.tx)
-    if (built.coins.length > 0) this.sent(signed, { label })
-    this.release(label)
+    this.sent(signed, { label: owner, feeSat: built.feeSat })
+    this.release(owner)
     return signed
   }
 
@@ -120,11 +123,16 @@ export class WalletShell {
     this.#state = abandonTransaction(this.#state, txid)
   }
 
-  /** Whether an unconfirmed or confirmed transaction of ours spends this output already. */
-  spenderOf(outpointKey: string): Transaction | undefined {
-    const txid = this.#state.spends.get(outpointKey)?.at(-1)
-    const entry = txid === undefined ? undefined : this.#state.txs.get(txid)
-    return entry && !entry.abandoned && entry.conflictHeight === null ? entry.tx : undefined
+  /** The transaction of ours, confirmed or able to, that spends this output already. */
+  spenderOf(outpoint: string): Transaction | undefined {
+    const spenders = this.#state.spends.get(outpoint) ?? []
+    const { isAlive } = judge(this.#state)
+    const txid = spenders.findLast((id) => isAlive(id))
+    return txid === undefined ? undefined : this.#state.txs.get(txid)?.tx
+  }
+  /** Transactions of this name that wait for a block. */
+  waiting(label: string): readonly WalletTx[] {
+    return [...this.#state.txs.values()].filter((t) => t.label === label && t.height === null && !t.abandoned)
   }
 
   unconfirmed(): readonly Transaction[] {

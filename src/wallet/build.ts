@@ -3,7 +3,7 @@ import { InvariantError } from '../base/errors.ts'
 import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { dustThreshold } from '../bitcoin/policy.ts'
-import { type Transaction, type TxOutput, txidOf, unsignedInput, weightOf } from '../bitcoin/transaction.ts'
+import { type Transaction, type TxOutput, txidOf, unsignedInput } from '../bitcoin/transaction.ts'
 import { FEERATE_CEILING, FEERATE_FLOOR } from '../chain/fees.ts'
 import { issueAddress, lockCoins } from './coins.ts'
 import { InsufficientFundsError, WalletError } from './errors.ts'
@@ -108,35 +108,6 @@ export function sweepWallet(state: WalletState, request: SweepRequest, signer: W
   return finish(state, { selection, outputs, owner, signer })
 }
 
-export interface AddFeesRequest {
-  /** Signed with SIGHASH_SINGLE | SIGHASH_ANYONECANPAY: its inputs and outputs keep their places. */
-  readonly tx: Transaction
-  readonly feeratePerKw: number
-  readonly owner: string
-  /** Fee that it pays by itself; 0 for an HTLC transaction of a channel with anchors. */
-  readonly paidSat?: Sat
-}
-
-/**
- * Adds inputs of ours, and change, behind those of a transaction that pays too little: the whole of it then has the feerate.
- * The reserve is for this, hence none is kept back here.
- * @throws InsufficientFundsError, WalletError
- * @source BOLT 3 §htlc-timeout-and-htlc-success-transactions (option_anchors)
- */
-export function addFees(state: WalletState, request: AddFeesRequest, signer: WalletSigner): BuiltTransaction {
-  const { tx, feeratePerKw, owner, paidSat = 0n } = request
-  checkFeerate(feeratePerKw)
-  const outputsWeight = tx.outputs.reduce((s, o) => s + outputWeight(o), 0)
-  const shape = { inputs: tx.inputs.length, inputsWeight: 0, outputs: tx.outputs.length, outputsWeight }
-  const inputsWeight = weightOf(tx) - shapeWeight(shape)
-  if (paidSat >= feeOf(weightOf(tx), feeratePerKw)) {
-    return { state, tx, txid: txidOf(tx), outputIndexes: [], feeSat: paidSat as Sat, changeSat: null, coins: [] }
-  }
-  const select = { shape: { ...shape, inputsWeight }, targetSat: -paidSat, feeratePerKw }
-  const selection = selectSpendable(unspentCoins(state), select)
-  return finish(state, { selection, outputs: [], owner, signer, base: tx, paidSat })
-}
-
 /** What to keep back so that channels with anchors can be closed at any time, for a number of such channels. */
 export function anchorReserve(channels: number): Sat {
   return BigInt(Math.min(channels, RESERVE_CHANNELS) * RESERVE_PER_CHANNEL_SAT) as Sat
@@ -144,7 +115,7 @@ export function anchorReserve(channels: number): Sat {
 const RESERVE_PER_CHANNEL_SAT = 10_000
 const RESERVE_CHANNELS = 10
 
-function checkFeerate(feeratePerKw: number): void {
+export function checkFeerate(feeratePerKw: number): void {
   if (Number.isInteger(feeratePerKw) && feeratePerKw >= FEERATE_FLOOR && feeratePerKw <= FEERATE_CEILING) return
   const range = `${FEERATE_FLOOR} – ${FEERATE_CEILING} sat per 1,000 weight units`
   throw new WalletError('INVALID_FEERATE', `feerate ${feeratePerKw}: expected a whole number within ${range}`)
@@ -182,10 +153,10 @@ function pickCoins(views: readonly CoinView[], wanted: readonly Outpoint[]): rea
 const owned = (views: readonly CoinView[]): bigint =>
   views.reduce((s, v) => (v.status === 'spendable' ? s + v.coin.amountSat : s), 0n)
 
-type SelectBy = Omit<SelectRequest<Coin>, 'candidates' | 'ownedSat'>
+export type SelectBy = Omit<SelectRequest<Coin>, 'candidates' | 'ownedSat'>
 
-/** Confirmed coins if they are enough, our own unconfirmed change only if not. */
-function selectSpendable(views: readonly CoinView[], select: SelectBy): Selection<Coin> {
+/** Confirmed coins if they are enough, our own unconfirmed change only if not. @throws WalletError */
+export function selectSpendable(views: readonly CoinView[], select: SelectBy): Selection<Coin> {
   const spendable = views.filter((v) => v.status === 'spendable')
   const ownedSat = owned(views)
   const confirmed = spendable.filter((v) => v.coin.height !== null)
@@ -199,7 +170,8 @@ function selectSpendable(views: readonly CoinView[], select: SelectBy): Selectio
   return selectCoins({ ...select, ownedSat, candidates: spendable.map((v) => v.coin) })
 }
 
-interface Plan {
+/** What a transaction is made of. */
+export interface Plan {
   readonly selection: Selection<Coin>
   readonly outputs: readonly TxOutput[]
   readonly owner: string
@@ -208,9 +180,12 @@ interface Plan {
   readonly base?: Transaction
   /** Fee that `base` pays by itself. */
   readonly paidSat?: bigint
+  /** A change script that has been issued before; left out, the next one. */
+  readonly changeScript?: Uint8Array
 }
 
-function finish(state: WalletState, plan: Plan): BuiltTransaction {
+/** Locks the coins, adds change, signs. */
+export function finish(state: WalletState, plan: Plan): BuiltTransaction {
   const { selection, outputs, owner, signer, base, paidSat = 0n } = plan
   const { feeSat, changeSat } = selection
   const coins = [...selection.coins].sort(byOutpoint)
@@ -222,9 +197,9 @@ function finish(state: WalletState, plan: Plan): BuiltTransaction {
   const requested = outputs.map((o) => ({ ...o }))
   const added: TxOutput[] = [...requested]
   if (changeSat !== null) {
-    const change = issueAddress(after, CHANGE)
-    after = change.state
-    added.push({ amountSat: changeSat, scriptPubKey: change.scriptPubKey })
+    const change = plan.changeScript ? null : issueAddress(after, CHANGE)
+    if (change) after = change.state
+    added.push({ amountSat: changeSat, scriptPubKey: plan.changeScript ?? change!.scriptPubKey })
   }
   added.sort(byAmountThenScript)
   const first = base?.inputs.length ?? 0

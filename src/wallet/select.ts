@@ -21,6 +21,8 @@ export interface SelectRequest<C> {
   /** What the selected inputs must bring beside the fee: outputs less what other inputs bring. */
   readonly targetSat: bigint
   readonly feeratePerKw: number
+  /** A transaction without another output: there must be change. */
+  readonly mustChange?: boolean
   /** sat that must be left in the wallet. */
   readonly reserveSat?: bigint
   /** sat that the wallet could spend now; left out, the coins given here. */
@@ -87,6 +89,7 @@ function withChange<C extends Spendable>(request: SelectRequest<C>, coins: reado
   const changeFee = feeOf(weightWith(request, coins.length, true), request.feeratePerKw)
   const change = excess - changeFee
   if (change >= CHANGE_DUST_SAT) return { coins, feeSat: changeFee as Sat, changeSat: change as Sat }
+  if (request.mustChange) return null
   const feeSat = feeOf(weightWith(request, coins.length, false), request.feeratePerKw)
   return excess >= feeSat ? { coins, feeSat: excess as Sat, changeSat: null } : null
 }
@@ -117,6 +120,7 @@ const MAX_EXACT_INPUTS = 200
  */
 function exactMatch<C extends Spendable>(request: SelectRequest<C>, candidates: readonly C[]): readonly C[] | null {
   const { required = [], feeratePerKw, targetSat } = request
+  if (request.mustChange) return null
   const feerate = BigInt(feeratePerKw)
   const values = candidates.map((c) => c.amountSat * 1000n - BigInt(P2WPKH_INPUT_WEIGHT) * feerate)
   const base = BigInt(weightWith(request, required.length, false)) * feerate

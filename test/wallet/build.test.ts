@@ -9,7 +9,8 @@ import { derSignature, SIGHASH_ANYONECANPAY, SIGHASH_SINGLE, sighashV0 } from '.
 import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../src/bitcoin/transaction.ts'
 import { verifyInput, verifyTransaction } from '../../src/bitcoin/verify.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import { addFees, anchorReserve, type BuiltTransaction, fundTransaction, sweepWallet } from '../../src/wallet/build.ts'
+import { anchorReserve, type BuiltTransaction, fundTransaction, sweepWallet } from '../../src/wallet/build.ts'
+import { addFees } from '../../src/wallet/bump.ts'
 import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
 import { WalletError } from '../../src/wallet/errors.ts'
 import { walletScript } from '../../src/wallet/keys.ts'
@@ -263,7 +264,7 @@ describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions: addFees', () => {
           const htlc = htlcTransaction(amount, lockTime)
           let built: BuiltTransaction
           try {
-            built = addFees(wallet, { tx: htlc, feeratePerKw, owner: 'htlc' }, signer)
+            built = addFees(wallet, { tx: htlc, feeratePerKw, owner: 'htlc' }, signer)!
           } catch (e) {
             expect((e as WalletError).code).toBe('INSUFFICIENT_FUNDS')
             return
@@ -279,7 +280,13 @@ describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions: addFees', () => {
           expect(verifyTransaction(tx, prevouts)).toEqual({ ok: true })
           expect(total(prevouts) - total(tx.outputs)).toBe(feeSat)
           const least = BigInt(Math.ceil((weightOf(tx) * feeratePerKw) / 1000))
-          expect(feeSat).toBeGreaterThanOrEqual(least)
+          if (feeSat < least) {
+            // Less than was asked for, but no more could be paid by all coins together.
+            const everything = weightOf(htlc) + 272 * amounts.length + 8
+            expect(amounts.reduce((a, b) => a + b)).toBeLessThan((everything * feeratePerKw) / 1000)
+            expect(feeSat).toBeGreaterThanOrEqual(BigInt(Math.ceil((weightOf(tx) * 253) / 1000)))
+            return
+          }
           const slack = BigInt(Math.ceil(((124 + 2 * coins.length) * feeratePerKw) / 1000)) + 296n
           expect(feeSat).toBeLessThanOrEqual(least + slack)
         },
@@ -290,7 +297,7 @@ describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions: addFees', () => {
 
   it('our added inputs commit to everything: a changed output breaks them, not the HTLC signature', () => {
     const wallet = walletWith([100_000])
-    const { tx, coins } = addFees(wallet, { tx: htlcTransaction(10_000, 0), feeratePerKw: 1_000, owner: 'x' }, signer)
+    const { tx, coins } = addFees(wallet, { tx: htlcTransaction(10_000, 0), feeratePerKw: 1_000, owner: 'x' }, signer)!
     const stolen = { ...tx, outputs: [tx.outputs[0]!, { ...tx.outputs[1]!, scriptPubKey: p2wpkh(new Uint8Array(20)) }] }
     expect(verifyInput(stolen, 0, output(10_000, p2wsh(witnessScript))).ok).toBe(true)
     const ours = output(100_000, walletScript(account, coins[0]!.branch, coins[0]!.keyIndex))
@@ -301,8 +308,8 @@ describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions: addFees', () => {
   it('may use what the reserve was kept for, and leaves a transaction alone that pays enough', () => {
     const wallet = walletWith([2_000])
     const tx = htlcTransaction(10_000, 0)
-    expect(addFees(wallet, { tx, feeratePerKw: 1_000, owner: 'x' }, signer).coins).toHaveLength(1)
-    const paid = addFees(wallet, { tx, feeratePerKw: 1_000, owner: 'x', paidSat: sat(5_000) }, signer)
+    expect(addFees(wallet, { tx, feeratePerKw: 1_000, owner: 'x' }, signer)!.coins).toHaveLength(1)
+    const paid = addFees(wallet, { tx, feeratePerKw: 1_000, owner: 'x', paidSat: sat(5_000) }, signer)!
     expect(paid.tx).toEqual(tx)
     expect(paid.state).toBe(wallet)
   })

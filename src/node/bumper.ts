@@ -1,0 +1,158 @@
+import type { Logger } from 'pino'
+import type { Txid } from '../base/ids.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import { FEERATE_FLOOR } from '../chain/fees.ts'
+import { type AnchorPlan, anchorChild, signAnchor } from '../channel/onchain/anchor.ts'
+import { signHtlcTx } from '../channel/onchain/claims.ts'
+import { ANCHOR_SAT } from '../channel/tx/weights.ts'
+import type { Effect } from '../channel/types.ts'
+import { WalletError } from '../wallet/errors.ts'
+import type { ChannelEntry } from './channels.ts'
+import type { NodeParts } from './parts.ts'
+import type { TurnScope } from './reactor.ts'
+
+export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
+type Commitment = Broadcast & { readonly anchor: AnchorPlan }
+
+export interface BumperOptions {
+  readonly parts: () => NodeParts
+  readonly log: Logger
+}
+
+const childLabel = (entry: ChannelEntry): string => `fee of the close of channel ${entry.meta.localId}`
+const htlcLabel = (entry: ChannelEntry): string => `htlc of channel ${entry.meta.localId}`
+
+/**
+ * Pays with the wallet's coins for what channels publish: the core has decided how much and up to what budget, here coins are
+ * attached, replaced by more of them when the feerate rises, and freed when they are not needed after all.
+ */
+export class Bumper {
+  readonly #options: BumperOptions
+  /** The peer's commitment that was found in the mempool in the place of ours, by channel. */
+  readonly #rivals = new Map<string, Txid>()
+
+  constructor(options: BumperOptions) {
+    this.#options = options
+  }
+
+  /** A zero-fee HTLC transaction with the wallet's inputs; null when the wallet cannot pay for it. */
+  htlc(entry: ChannelEntry, effect: Broadcast, wanted: number): Transaction | null {
+    const { stage, preimage = null } = effect.signAgain ?? {}
+    const feeratePerKw = Math.max(FEERATE_FLOOR, wanted)
+    const request = {
+      tx: effect.tx,
+      feeratePerKw,
+      owner: htlcLabel(entry),
+      ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
+    }
+    return this.#pay(entry, 'an HTLC transaction', (wallet) =>
+      wallet.bump(request, (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)),
+    )
+  }
+
+  /**
+   * Publishes a commitment, with a child that pays for both where it pays too little by itself. Where the mempool has the peer's
+   * commitment instead, that one is helped along: it closes the channel as well.
+   */
+  commitment(entry: ChannelEntry, effect: Commitment, scope: TurnScope): void {
+    const rival = effect.rivals?.find((r) => r.txid === this.#rivals.get(entry.meta.localId))
+    const plan = rival ?? effect.anchor
+    this.#freeOthers(entry, plan.txid)
+    const child = this.#child(entry, plan)
+    scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== undefined }).catch(() => {}))
+  }
+
+  /** The close is in the chain: children of commitments that lost are given up, and one that is not needed any more. */
+  tidy(entry: ChannelEntry, scope: TurnScope): void {
+    const { state } = entry
+    if (state.tag !== 'closing' && state.tag !== 'closed') return
+    const closing = state.onchain?.closing
+    if (!closing || closing.height === null) return
+    this.#rivals.delete(entry.meta.localId)
+    this.#freeOthers(entry, closing.txid)
+    const left = this.#options.parts().wallet.waiting(childLabel(entry))
+    if (left.length > 0) scope.after(() => void this.#dropUnknown(left.map((t) => t.txid)).catch(() => {}))
+  }
+
+  #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
+    const { feeratePerKw, budgetSat, weight, feeSat } = plan
+    if (feeratePerKw < FEERATE_FLOOR) return null
+    const request = {
+      tx: anchorChild(plan),
+      feeratePerKw,
+      owner: childLabel(entry),
+      paidSat: ANCHOR_SAT,
+      budgetSat,
+      parent: { weight, feeSat },
+    }
+    return this.#pay(entry, 'the fee of a commitment', (wallet) =>
+      wallet.bump(request, (tx) => signAnchor(tx, plan, entry.signer)),
+    )
+  }
+
+  #pay(entry: ChannelEntry, what: string, by: (w: NodeParts['wallet']) => Transaction | null): Transaction | null {
+    try {
+      return by(this.#options.parts().wallet)
+    } catch (e) {
+      if (!(e instanceof WalletError)) throw e
+      const about = { channel: entry.meta.localId, err: e.message }
+      this.#options.log.error(about, `no coins to pay for ${what}: send some to the wallet`)
+      return null
+    }
+  }
+
+  async #publish(
+    entry: ChannelEntry,
+    effect: Commitment,
+    { child, isRival }: { readonly child: Transaction | null; readonly isRival: boolean },
+  ): Promise<void> {
+    const { parts, log } = this.#options
+    const { source, reactor } = parts()
+    if (isRival) {
+      const ours = await source.broadcast(effect.tx)
+      if (ours.accepted) this.#rivals.delete(entry.meta.localId)
+      else if (child) await parts().broadcast(child, 'commitment')
+      return
+    }
+    const result = await source.broadcastPackage(child ? [effect.tx, child] : [effect.tx])
+    if (result.accepted) return
+    const rival = await this.#inMempool(effect.rivals ?? [])
+    if (rival === null) {
+      log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
+      return
+    }
+    reactor.post((scope) => {
+      this.#rivals.set(entry.meta.localId, rival)
+      this.commitment(entry, effect, scope)
+    })
+  }
+
+  /** Confirmed ones are the watcher's news. */
+  async #inMempool(rivals: readonly AnchorPlan[]): Promise<Txid | null> {
+    const { source } = this.#options.parts()
+    for (const { txid, outpoint } of rivals) {
+      if ((await source.transaction(txid)) !== null && (await source.utxo(outpoint)) === null) return txid
+    }
+    return null
+  }
+
+  /** Children of other commitments than this one can no longer confirm, or should not: their coins are free again. */
+  #freeOthers(entry: ChannelEntry, parent: Txid): void {
+    const { wallet } = this.#options.parts()
+    for (const { txid, tx } of wallet.waiting(childLabel(entry))) {
+      if (tx.inputs[0]!.txid !== parent) wallet.abandon(txid)
+    }
+  }
+
+  /** A child that never came into the mempool has nothing to pay for once its parent is confirmed. */
+  async #dropUnknown(txids: readonly Txid[]): Promise<void> {
+    const { source, reactor, wallet } = this.#options.parts()
+    const known = await Promise.all(txids.map((txid) => source.transaction(txid)))
+    const gone = txids.filter((_, i) => known[i] === null)
+    if (gone.length > 0) {
+      reactor.post(() => {
+        for (const txid of gone) wallet.abandon(txid)
+      })
+    }
+  }
+}

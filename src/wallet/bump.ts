@@ -1,0 +1,205 @@
+import { outpointKey, type Txid } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
+import { type Transaction, txidOf, weightOf } from '../bitcoin/transaction.ts'
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../chain/fees.ts'
+import { type BuiltTransaction, checkFeerate, finish, type SelectBy, selectSpendable } from './build.ts'
+import { abandonTransaction } from './coins.ts'
+import { WalletError } from './errors.ts'
+import { CHANGE, type WalletSigner } from './keys.ts'
+import { type Selection, selectCoins } from './select.ts'
+import { type Coin, keyOf, type WalletState } from './state.ts'
+import { type CoinView, unspentCoins } from './status.ts'
+import { feeOf, outputWeight, shapeWeight } from './weights.ts'
+
+export interface AddFeesRequest {
+  /** Its inputs and outputs keep their places; its witnesses count for the weight. Without outputs it gets change. */
+  readonly tx: Transaction
+  /** Of the transaction, with the one that it helps along if there is one. */
+  readonly feeratePerKw: number
+  readonly owner: string
+  /** What its inputs bring beyond its outputs; 0 for an HTLC transaction of a channel with anchors. */
+  readonly paidSat?: Sat
+  /** The most of the wallet's money that may go to the fee; paid by a lower feerate if need be. */
+  readonly budgetSat?: Sat
+  /** An unconfirmed parent that it pays for, with the fee that this one pays by itself. */
+  readonly parent?: { readonly weight: number; readonly feeSat: Sat }
+  /** A transaction that spends the same first input and was broadcast before: it is replaced, its coins are spent again. */
+  readonly earlier?: Transaction | null
+}
+
+/** BIP 125 rule 4, sat per vbyte. */
+const INCREMENTAL = 1n
+/** Blocks of search for a fee that is affordable and within the budget. */
+const MAX_TRIES = 40
+
+/**
+ * Adds inputs of ours, and change, behind those of a transaction that pays too little: the whole of it then has the feerate, or the
+ * highest one that the budget and the coins allow. The reserve is for this, hence none is kept back here.
+ * @returns null when the earlier one pays as much already, or what replaces it would be too dear
+ * @throws InsufficientFundsError when not even the lowest feerate that nodes relay can be paid, WalletError
+ * @source BOLT 3 §htlc-timeout-and-htlc-success-transactions (option_anchors), BIP 125
+ */
+export function addFees(state: WalletState, request: AddFeesRequest, signer: WalletSigner): BuiltTransaction | null {
+  checkFeerate(request.feeratePerKw)
+  const { tx, owner, parent, paidSat = 0n } = request
+  const earlier = request.earlier ? replacedBy(state, request, request.earlier) : null
+  const paid = paidSat + (parent?.feeSat ?? 0n)
+  const work: Work = { request, earlier, shape: shapeOf(request), free: freed(state, earlier), paid }
+  if (paid >= feeOf(weightOf(tx) + (parent?.weight ?? 0), request.feeratePerKw)) {
+    const none = { outputIndexes: [], changeSat: null, coins: [] }
+    return earlier ? null : { state, tx, txid: txidOf(tx), feeSat: paidSat as Sat, ...none }
+  }
+  const selection = affordable(work)
+  if (selection === null) return null
+  const changeScript = earlier?.changeScript
+  const plan = { selection, outputs: [], owner, signer, base: tx, paidSat: paid, ...(changeScript && { changeScript }) }
+  const built = finish(state, plan)
+  return { ...built, feeSat: (built.feeSat - (parent?.feeSat ?? 0n)) as Sat }
+}
+
+/** What is to be replaced. */
+interface Earlier {
+  readonly txid: Txid
+  readonly coins: readonly Coin[]
+  /** Of itself, and of it with all that builds on it: those go with it. */
+  readonly feeSat: bigint
+  readonly familyFeeSat: bigint
+  readonly weight: number
+  readonly changeScript: Uint8Array | undefined
+}
+
+interface Work {
+  readonly request: AddFeesRequest
+  readonly earlier: Earlier | null
+  readonly shape: SelectBy['shape']
+  /** The wallet as if the earlier transaction had never been. */
+  readonly free: WalletState
+  /** By the transaction itself and its parent. */
+  readonly paid: bigint
+}
+
+/** The parent's weight counts as one of the inputs: what is selected pays for both. */
+function shapeOf({ tx, parent }: AddFeesRequest): SelectBy['shape'] {
+  const outputsWeight = tx.outputs.reduce((s, o) => s + outputWeight(o), 0)
+  const bare = { inputs: tx.inputs.length, inputsWeight: 0, outputs: tx.outputs.length, outputsWeight }
+  return { ...bare, inputsWeight: weightOf(tx) - shapeWeight(bare) + (parent?.weight ?? 0) }
+}
+
+function replacedBy(
+  state: WalletState,
+  { tx, paidSat = 0n as Sat }: AddFeesRequest,
+  earlier: Transaction,
+): Earlier | null {
+  const own = earlier.inputs.slice(tx.inputs.length).map((i) => state.coins.get(outpointKey(i)))
+  if (own.some((c) => c === undefined)) return null
+  const coins = own as readonly Coin[]
+  const added = earlier.outputs.slice(tx.outputs.length)
+  const spent = coins.reduce((s, c) => s + c.amountSat, 0n)
+  const feeSat = paidSat + spent - added.reduce((s, o) => s + o.amountSat, 0n)
+  const txid = txidOf(earlier)
+  const change = added.find((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
+  const familyFeeSat = feeSat + descendantFees(state, txid)
+  return { txid, coins, feeSat, familyFeeSat, weight: weightOf(earlier), changeScript: change?.scriptPubKey }
+}
+
+function descendantFees(state: WalletState, txid: Txid): bigint {
+  let sum = 0n
+  for (const entry of state.txs.values()) {
+    if (entry.height !== null || entry.abandoned || !entry.tx.inputs.some((i) => i.txid === txid)) continue
+    sum += (entry.feeSat ?? 0n) + descendantFees(state, entry.txid)
+  }
+  return sum
+}
+
+const freed = (state: WalletState, earlier: Earlier | null): WalletState =>
+  earlier ? abandonTransaction(state, earlier.txid) : state
+
+/** The coins for the highest feerate, up to the one that is asked for, that the budget and the wallet allow. */
+function affordable(work: Work): Selection<Coin> | null {
+  const { request, paid, earlier } = work
+  const { budgetSat } = request
+  let feeratePerKw = Math.min(FEERATE_CEILING, request.feeratePerKw)
+  let poor: WalletError | null = null
+  for (let tries = 0; tries < MAX_TRIES && feeratePerKw >= FEERATE_FLOOR; tries++) {
+    const found = trySelect(work, feeratePerKw)
+    if (found instanceof WalletError) {
+      poor = found
+      feeratePerKw = Math.floor(feeratePerKw * 0.8)
+      continue
+    }
+    const ours = found.feeSat - paid
+    const least = earlier ? leastToReplace(work, earlier, found) : 0n
+    if (found.feeSat < least) {
+      // Not worth a replacement by what was asked for, or just short of what one has to pay.
+      if (tries > 2 || tooClose(work, earlier!)) return null
+      feeratePerKw = Math.ceil((feeratePerKw * Number(least)) / Number(found.feeSat)) + 1
+      continue
+    }
+    if (budgetSat === undefined || ours <= budgetSat) return found
+    const within = Math.floor((feeratePerKw * Number(budgetSat + paid)) / Number(found.feeSat))
+    feeratePerKw = Math.min(feeratePerKw - 1, within)
+  }
+  if (poor && !earlier) throw poor
+  return null
+}
+
+function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: number): Selection<Coin> | WalletError {
+  const required = earlier?.coins ?? []
+  const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange: request.tx.outputs.length === 0 }
+  const views = unspentCoins(free)
+  const reused = new Set(required.map((c) => outpointKey(c.outpoint)))
+  const others = views.filter((v) => v.status === 'spendable' && !reused.has(outpointKey(v.coin.outpoint)))
+  try {
+    // BIP 125 rule 2: a replacement brings no unconfirmed coins that the replaced one did not have.
+    if (earlier) {
+      const candidates = others.filter((v) => v.coin.height !== null).map((v) => v.coin)
+      return selectCoins({ ...select, candidates })
+    }
+    return selectSpendable(others, select)
+  } catch (e) {
+    if (!(e instanceof WalletError)) throw e
+    return earlier ? e : lastResort(free, views, select, e)
+  }
+}
+
+/**
+ * Change of an unconfirmed transaction of ours that a peer can still undo: better than to let a deadline pass, since what is built on
+ * it is made anew when that happens.
+ */
+function lastResort(state: WalletState, views: readonly CoinView[], select: SelectBy, e: WalletError) {
+  const ours = (txid: Txid): boolean =>
+    state.txs.get(txid)?.tx.inputs.some((i) => state.coins.has(outpointKey(i))) ?? false
+  const usable = ({ status, coin }: CoinView): boolean =>
+    status === 'spendable' || (status === 'unconfirmed' && coin.branch === CHANGE && ours(coin.outpoint.txid))
+  const candidates = views.filter(usable).map((v) => v.coin)
+  try {
+    return selectCoins({ ...select, candidates })
+  } catch (again) {
+    if (again instanceof WalletError) return e
+    throw again
+  }
+}
+
+/** BIP 125: more than what goes, by the relay of what comes; and a higher feerate than the one in its place (Bitcoin Core). */
+function leastToReplace({ request, shape }: Work, earlier: Earlier, found: Selection<Coin>): bigint {
+  const parent = request.parent ?? { weight: 0, feeSat: 0n }
+  const change = found.changeSat === null ? 0 : 1
+  const weight = BigInt(
+    shapeWeight({
+      inputs: shape.inputs + found.coins.length,
+      inputsWeight: shape.inputsWeight - parent.weight + 272 * found.coins.length,
+      outputs: shape.outputs + change,
+      outputsWeight: shape.outputsWeight + 124 * change,
+    }),
+  )
+  const byRelay = earlier.familyFeeSat + INCREMENTAL * ((weight + 3n) / 4n)
+  const byRate = (earlier.feeSat * weight) / BigInt(earlier.weight) + 1n
+  return parent.feeSat + (byRelay > byRate ? byRelay : byRate)
+}
+
+/** What was asked for is no more than a twentieth above what is paid already. */
+function tooClose({ request }: Work, earlier: Earlier): boolean {
+  const parent = request.parent ?? { weight: 0, feeSat: 0n }
+  const rate = (Number(earlier.feeSat + parent.feeSat) * 1000) / (earlier.weight + parent.weight)
+  return request.feeratePerKw < rate * 1.05
+}

@@ -1,0 +1,172 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { outpointKey } from '../../src/base/ids.ts'
+import { type Sat, sat } from '../../src/base/units.ts'
+import { p2wsh } from '../../src/bitcoin/script.ts'
+import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../src/bitcoin/transaction.ts'
+import { addFees } from '../../src/wallet/bump.ts'
+import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
+import type { WalletState } from '../../src/wallet/state.ts'
+import { unspentCoins, walletBalance } from '../../src/wallet/status.ts'
+import { foreignOutpoint, foreignScript, mine, output, signer, walletWith } from './world.ts'
+
+const AMOUNT = 100_000
+/** Like an HTLC transaction with option_anchors: its fee is 0. */
+const htlc = (n = 1): Transaction =>
+  withWitness(
+    {
+      version: 2,
+      inputs: [unsignedInput(foreignOutpoint(n), 1)],
+      outputs: [output(AMOUNT, p2wsh(foreignScript(n)))],
+      lockTime: 0,
+    },
+    0,
+    [new Uint8Array(72), new Uint8Array(72), new Uint8Array(140)],
+  )
+/** Like the child of a commitment: nothing but an anchor. */
+const child = (n = 1): Transaction =>
+  withWitness({ version: 2, inputs: [unsignedInput(foreignOutpoint(n), 1)], outputs: [], lockTime: 0 }, 0, [
+    new Uint8Array(72),
+    new Uint8Array(40),
+  ])
+
+interface Bump {
+  readonly state: WalletState
+  readonly tx: Transaction
+  readonly feeSat: Sat
+}
+function bump(state: WalletState, request: Omit<Parameters<typeof addFees>[1], 'owner'>): Bump | null {
+  const built = addFees(state, { ...request, owner: 'x' }, signer)
+  if (built === null) return null
+  const sent = addTransaction(built.state, built.tx, { now: 1, feeSat: built.feeSat })
+  return { ...built, state: unlockCoins(sent, 'x') }
+}
+const rate = ({ tx, feeSat }: Bump): number => (Number(feeSat) * 1000) / weightOf(tx)
+
+describe('BIP 125 §implementation-details: a bump that replaces another', () => {
+  it('pays the rules of replacement, spends the same coins again, and leaves all others free', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 3_000, max: 200_000 }), { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 253, max: 5_000 }),
+        fc.array(fc.integer({ min: 253, max: 40_000 }), { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 500, max: 60_000 }),
+        (amounts, first, later, budget) => {
+          const budgetSat = sat(budget)
+          const start = walletWith(amounts)
+          const sum = walletBalance(start).spendableSat
+          let last: Bump | null
+          try {
+            last = bump(start, { tx: htlc(), feeratePerKw: first, budgetSat })
+          } catch {
+            return
+          }
+          if (last === null) return expect(budget).toBeLessThan(1_500)
+          for (const feeratePerKw of later) {
+            const before: Bump = last
+            const next = bump(before.state, { tx: htlc(), feeratePerKw, budgetSat, earlier: before.tx })
+            expect(before.feeSat).toBeLessThanOrEqual(budgetSat)
+            if (next === null) continue
+            const old = before.tx.inputs.map(outpointKey)
+            const now = next.tx.inputs.map(outpointKey)
+            expect(now[0]).toBe(old[0])
+            for (const key of old) expect(now).toContain(key)
+            expect(next.feeSat - before.feeSat).toBeGreaterThanOrEqual(BigInt(Math.ceil(weightOf(next.tx) / 4)))
+            expect(rate(next)).toBeGreaterThan(rate(before))
+            expect(next.feeSat).toBeLessThanOrEqual(budgetSat)
+            last = next
+          }
+          // As if only the last one had ever been: what it does not spend is free, its change is the only one.
+          const alive = unspentCoins(last.state).reduce((s, v) => s + v.coin.amountSat, 0n)
+          expect(alive).toBe(sum - last.feeSat)
+          const settled = mine(last.state, last.tx)
+          expect(walletBalance(settled).spendableSat).toBe(sum - last.feeSat)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  it('uses one change address, however often the fee is raised', () => {
+    let now = bump(walletWith([500_000]), { tx: htlc(), feeratePerKw: 500 })!
+    const { next } = now.state
+    const change = now.tx.outputs[1]!.scriptPubKey
+    for (const feeratePerKw of [1_000, 2_000, 4_000]) {
+      now = bump(now.state, { tx: htlc(), feeratePerKw, earlier: now.tx })!
+      expect(now.tx.outputs[1]!.scriptPubKey).toEqual(change)
+    }
+    expect(now.state.next).toEqual(next)
+  })
+
+  it('takes more coins where the first is not enough any more', () => {
+    const first = bump(walletWith([3_000, 4_000, 50_000]), { tx: htlc(), feeratePerKw: 1_000 })!
+    expect(first.tx.inputs.length).toBe(2)
+    const second = bump(first.state, { tx: htlc(), feeratePerKw: 20_000, earlier: first.tx })!
+    expect(second.tx.inputs.length).toBe(3)
+    expect(rate(second)).toBeGreaterThanOrEqual(20_000)
+  })
+
+  it('stays when what is wanted is no more than is paid', () => {
+    const first = bump(walletWith([90_000]), { tx: htlc(), feeratePerKw: 2_000 })!
+    for (const feeratePerKw of [300, 2_000, 2_050]) {
+      expect(bump(first.state, { tx: htlc(), feeratePerKw, earlier: first.tx })).toBeNull()
+    }
+  })
+
+  it('pays for what was built on the replaced one, since that goes too', () => {
+    const first = bump(walletWith([90_000]), { tx: htlc(1), feeratePerKw: 1_000 })!
+    // The only coin is in use: its change serves a second HTLC, though the peer may undo it.
+    const second = bump(first.state, { tx: htlc(2), feeratePerKw: 1_000 })!
+    expect(second.tx.inputs[1]!.txid).toBe(txidOf(first.tx))
+    const third = bump(second.state, { tx: htlc(1), feeratePerKw: 1_100, earlier: first.tx })!
+    expect(third.feeSat).toBeGreaterThan(first.feeSat + second.feeSat)
+    // The second one is made anew on what is there now.
+    expect(bump(third.state, { tx: htlc(2), feeratePerKw: 1_000 })!.tx.inputs[1]!.txid).toBe(txidOf(third.tx))
+  })
+})
+
+describe('a child that pays for its parent', () => {
+  const parent = { weight: 1_800, feeSat: sat(456) }
+
+  it('brings both together to the feerate, and always has an output', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 2_000, max: 300_000 }), { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 400, max: 30_000 }),
+        fc.integer({ min: 400, max: 100_000 }),
+        (amounts, feeratePerKw, budget) => {
+          let built: Bump | null
+          try {
+            const request = { tx: child(), feeratePerKw, paidSat: sat(330), parent, budgetSat: sat(budget) }
+            built = bump(walletWith(amounts), request)
+          } catch {
+            return
+          }
+          if (built === null) return
+          const { tx, feeSat } = built
+          expect(tx.outputs.length).toBe(1)
+          expect(tx.outputs[0]!.amountSat).toBeGreaterThanOrEqual(294n)
+          expect(feeSat - 330n).toBeLessThanOrEqual(BigInt(budget))
+          const both = (Number(feeSat + parent.feeSat) * 1000) / (weightOf(tx) + parent.weight)
+          expect(both).toBeLessThan(feeratePerKw * 1.01 + 2)
+          const poor = amounts.reduce((a, b) => a + b) < (2 * feeratePerKw * (weightOf(tx) + parent.weight)) / 1000
+          const spent = Number(feeSat) > budget * 0.7
+          if (!poor && !spent) expect(both).toBeGreaterThanOrEqual(feeratePerKw)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  it('is not made when the parent pays enough', () => {
+    const wallet = walletWith([50_000])
+    const rich = { weight: 1_800, feeSat: sat(20_000) }
+    const built = addFees(
+      wallet,
+      { tx: child(), feeratePerKw: 1_000, owner: 'x', paidSat: sat(330), parent: rich },
+      signer,
+    )!
+    expect(built.coins).toEqual([])
+    expect(built.state).toBe(wallet)
+  })
+})
