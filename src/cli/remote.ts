@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { adminKeyPath } from '../api/auth/adminKey.ts'
 import { FulmenClient } from '../client/index.ts'
 import { dataDirOf, resolveConfig } from '../node/config.ts'
+import { writeFileAtomic } from '../store/files.ts'
 import { CliError, EXIT } from './errors.ts'
 import { show } from './output.ts'
 
@@ -28,9 +30,15 @@ export function remote(command: Command): Remote {
   const options = command.optsWithGlobals<GlobalOptions>()
   const dataDir = dataDirOf(options.dataDir, process.env)
   const json = options.json === true
-  const key = options.key ?? process.env.FULMEN_KEY ?? adminKey(dataDir)
+  const given = options.key ?? process.env.FULMEN_KEY
+  const path = adminKeyPath(dataDir)
+  // A key that came from a file goes back there when it is rotated; one that was given cannot, and so is left alone.
+  const key =
+    given === undefined
+      ? { key: adminKey(path), onKey: (rotated: string) => writeFileAtomic(path, `${rotated}\n`) }
+      : { key: given, rotate: false }
   return {
-    client: new FulmenClient({ url: urlOf(options, dataDir), key }),
+    client: new FulmenClient({ url: urlOf(options, dataDir), ...key }),
     json,
     show: (value, text) => show(json, value, text),
   }
@@ -44,8 +52,7 @@ function urlOf(options: GlobalOptions, dataDir: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-function adminKey(dataDir: string): string {
-  const path = join(dataDir, 'admin.key')
+function adminKey(path: string): string {
   const key = readLine(path)
   if (key !== undefined) return key
   throw new CliError(

@@ -1,11 +1,10 @@
 import type { Problem } from '../api/problems.ts'
 import { ApiError, ConnectionError } from './errors.ts'
+import { KeyKeeper, type KeyOptions } from './keyKeeper.ts'
 
-export interface HttpOptions {
+export interface HttpOptions extends KeyOptions {
   /** `http://127.0.0.1:9737` */
   readonly url: string
-  /** The whole bearer value, `fulmen_…`. */
-  readonly key?: string
   /** Tries after the first, for what may be repeated without harm. Default 3. */
   readonly retries?: number
   readonly fetch?: typeof fetch
@@ -24,22 +23,25 @@ interface Call extends CallOptions {
   readonly body?: unknown
   /** Repeating it does no harm: reads, and what carries an idempotency key. */
   readonly repeatable: boolean
+  /** Brings a new version of the own key: waits for no other. */
+  readonly issues?: true
 }
 
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 5_000
+const SELF_ROTATE = '/v1/keys/self/rotate'
 const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
 /** HTTP to one node: keys, JSON, problems, and retries of what may be repeated. */
 export class Http {
   readonly #base: string
-  readonly #key: string | undefined
+  readonly keys: KeyKeeper
   readonly #retries: number
   readonly #fetch: typeof fetch
 
   constructor(options: HttpOptions) {
     this.#base = options.url.replace(/\/+$/, '')
-    this.#key = options.key
+    this.keys = new KeyKeeper(options)
     this.#retries = options.retries ?? 3
     this.#fetch = options.fetch ?? fetch
   }
@@ -51,6 +53,11 @@ export class Http {
   /** A call that a repetition would not do twice by itself (connect, cancel, decode …). */
   send<T>(method: string, path: string, body: unknown = {}, options: CallOptions = {}): Promise<T> {
     return this.#json(method, path, { ...options, ...(method !== 'DELETE' && { body }), repeatable: false })
+  }
+
+  /** A call that brings a new version of this client's own key, which is taken from then on. */
+  issue<T extends { readonly secret: string }>(path: string, body: unknown = {}): Promise<T> {
+    return this.keys.adopt(() => this.#json<T>('POST', path, { body, repeatable: false, issues: true }))
   }
 
   /** A call that moves money or makes something: carries an idempotency key and can so be repeated. */
@@ -80,9 +87,28 @@ export class Http {
     }
   }
 
+  /** Once, or again with another key when the node refused this one: such a call was not carried out. */
   async #once(method: string, path: string, call: Call, accept: string): Promise<Response> {
-    const headers: Record<string, string> = { accept }
-    if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`
+    const tried = new Set<string | undefined>()
+    for (;;) {
+      const key = await this.keys.current()
+      tried.add(key)
+      const response = await this.#fetchWith(key, method, path, { ...call, accept })
+      // The present version works on when this fails; a later answer asks again.
+      if (this.keys.isAsked(response.headers)) this.issue(SELF_ROTATE).catch(() => {})
+      if (response.status !== 401 || call.issues || !(await this.keys.refused(tried))) return response
+      await response.body?.cancel()
+    }
+  }
+
+  async #fetchWith(
+    key: string | undefined,
+    method: string,
+    path: string,
+    call: Call & { readonly accept: string },
+  ): Promise<Response> {
+    const headers: Record<string, string> = { accept: call.accept }
+    if (key !== undefined) headers.authorization = `Bearer ${key}`
     if (call.body !== undefined) headers['content-type'] = 'application/json'
     if (call.idempotencyKey !== undefined) headers['idempotency-key'] = call.idempotencyKey
     try {

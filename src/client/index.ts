@@ -1,3 +1,4 @@
+import type { AuditPage, CreateKey, IssuedKey, Key, KeyUsage, RotateKey, UpdateKey } from '../api/keySchemas.ts'
 import type {
   Address,
   Block,
@@ -145,6 +146,34 @@ export class FulmenClient {
     channels: (query?: PageQuery): Promise<Page<GraphChannel>> => this.#http.get('/v1/graph/channels', { ...query }),
     route: (request: FindRoute): Promise<Route> => this.#http.send('POST', '/v1/graph/routes', request),
   }
+
+  keys = {
+    list: (query?: PageQuery): Promise<Page<Key>> => this.#http.get('/v1/keys', { ...query }),
+    get: (keyId: string): Promise<Key> => this.#http.get(`/v1/keys/${id(keyId)}`),
+    /** The key that this client uses. */
+    self: (): Promise<Key> => this.#http.get('/v1/keys/self'),
+    usage: (keyId: string): Promise<KeyUsage> => this.#http.get(`/v1/keys/${id(keyId)}/usage`),
+    /** `secret` of the answer is the whole bearer value, shown this once. */
+    create: (request: CreateKey): Promise<IssuedKey> => this.#http.send('POST', '/v1/keys', request),
+    update: (keyId: string, request: UpdateKey): Promise<Key> =>
+      this.#http.send('PATCH', `/v1/keys/${id(keyId)}`, request),
+    /** When it is this client's own key, the client goes on with the new version. */
+    rotate: (keyId: string, request: RotateKey = {}): Promise<IssuedKey> => {
+      const path = `/v1/keys/${id(keyId)}/rotate`
+      const isOwn = keyId === this.#http.keys.id && request.activatesAt === undefined
+      return isOwn ? this.#http.issue(path, request) : this.#http.send('POST', path, request)
+    },
+    rollback: (keyId: string): Promise<Key> => this.#http.send('POST', `/v1/keys/${id(keyId)}/rollback`),
+    revoke: (keyId: string): Promise<void> => this.#http.send('DELETE', `/v1/keys/${id(keyId)}`),
+    /** Next version of this client's own key; done by itself when the node asks for it. */
+    rotateSelf: (graceSeconds?: number): Promise<IssuedKey> =>
+      this.#http.issue('/v1/keys/self/rotate', graceSeconds === undefined ? {} : { graceSeconds }),
+    /** The emergency: every other key stops, and this client goes on with a new version of its own. */
+    rotateAll: (): Promise<IssuedKey> => this.#http.issue('/v1/keys/rotate-all'),
+  }
+
+  /** The audit log, newest first. */
+  audit = (query?: PageQuery): Promise<AuditPage> => this.#http.get('/v1/audit', { ...query })
 
   /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
   async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {
