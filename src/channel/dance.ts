@@ -82,8 +82,9 @@ function commitmentSigned(channel: Channel, signer: ChannelSigner): readonly Eff
  * @source BOLT 2 §committing-updates-so-far
  */
 export function sign(channel: Channel, ctx: ChannelContext): Change | null {
-  const { remoteSigned, remoteNextPoint, remote, local, next } = channel.commitments
-  if (remoteSigned !== null || remoteNextPoint === null || !hasChangesToSign(channel)) return null
+  const { remoteNextPoint, remote, local, next } = channel.commitments
+  // The point comes with the revocation, so that one commitment is open at most.
+  if (remoteNextPoint === null || !hasChangesToSign(channel)) return null
   const number = remote.number + 1
   const signed = moved(channel, {
     ...moveAll(channel, (h, d) => onSign(h, d, number), feeOnSign),

@@ -84,11 +84,13 @@ export function onCommit(htlc: Htlc, direction: Direction): Htlc | null {
 
 /**
  * The connection is lost; null: the HTLC was never bound and is gone. The peer's unsigned updates are reversed; our own unsigned
- * adds are taken back too, so that their payments can go another way at once; our own removals stay and are sent again.
+ * adds are taken back too, so that their payments can go another way at once; our own removals stay and are sent again, also one
+ * that was only noted while the channel was set aside (rescue.ts).
  * @source BOLT 2 §message-retransmission
  */
 export function onDisconnect(htlc: Htlc, direction: Direction): Htlc | null {
   if (htlc.stage === 'proposed') return null
+  if (direction === 'in' && htlc.stage === 'committed' && htlc.removal !== null) return { ...htlc, stage: 'removing' }
   if (direction === 'out' && htlc.stage === 'removing') {
     return { ...htlc, stage: 'committed', removal: htlc.removal?.tag === 'fulfilled' ? htlc.removal : null }
   }

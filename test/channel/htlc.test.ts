@@ -84,6 +84,19 @@ describe('BOLT 2 §adding-an-htlc: sending node', () => {
     expectAgreement(w)
   })
 
+  it('counts for the fee what has an output in either commitment', () => {
+    for (const [own, theirs] of [
+      [354, 1000],
+      [1000, 354],
+    ] as const) {
+      const w = reachNormal({ policy: { dustLimitSat: sat(own) }, bobPolicy: { dustLimitSat: sat(theirs) } })
+      const before = sendableMsat(w.alice.channel)
+      w.alice.command(add(1, 500_000))
+      w.settle()
+      expect(before - sendableMsat(w.alice.channel)).toBe(500_000n + 172n * 2000n)
+    }
+  })
+
   it('without the duty to pay the fee, keeps its reserve and lets the opener keep its own', () => {
     const w = reachNormal({ pushMsat: msat(985_000_000) })
     expect(sendableMsat(w.bob.channel)).toBe(975_000_000n)

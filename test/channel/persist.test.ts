@@ -34,6 +34,16 @@ describe('what a channel writes', () => {
     expect(idle).toEqual({})
   })
 
+  it('an HTLC that takes the id of one that was taken back is written anew', () => {
+    const states = [1, 2].map((n) => {
+      const w = reachNormal()
+      w.alice.command(add(n, 5_000_000), false)
+      return w.alice.state!
+    })
+    const ops = channelOps(states[0]!, states[1]!)
+    expect(ops.filter((op) => op.value).map((op) => op.key)).toContain('add/out/0000000000000000')
+  })
+
   it('an HTLC that is gone leaves one record for the punishment of the commitments that it stood in', () => {
     const w = reachNormal()
     w.alice.command(add(1, 5_000_000))

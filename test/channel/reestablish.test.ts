@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
+import { rescue } from '../../src/channel/rescue.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
@@ -108,6 +109,24 @@ describe('BOLT 2 §message-retransmission: what was lost is sent again', () => {
     w.settle()
     expect(w.alice.events.map((e) => e.tag)).toEqual(['fulfilled'])
     expect(w.alice.channel.commitments.outgoing.size).toBe(0)
+  })
+
+  it('a settlement that was noted while the channel was set aside after a bug', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000))
+    w.settle()
+    const command = { tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) } as const
+    w.bob.state = rescue(w.bob.state!, { tag: 'command', command }, w.bob.ctx).state
+    expect(w.bob.outbox).toEqual([])
+    w.bob.flush()
+    w.bob.crash()
+    w.disconnect()
+    w.connect()
+    w.settle()
+    w.bob.step({ tag: 'sign' })
+    w.settle()
+    expect(w.alice.events.map((e) => e.tag)).toEqual(['fulfilled'])
+    expectAgreement(w)
   })
 
   it('the updates and the commitment_signed, when those were lost', () => {

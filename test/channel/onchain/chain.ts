@@ -109,6 +109,11 @@ export class TestChain {
       this.fees.set(id, feeSat)
       this.#mempool.delete(id)
     }
+    return this.connect(txs)
+  }
+
+  /** A block with these transactions, whatever the mempool says. */
+  connect(txs: readonly Transaction[]): readonly Transaction[] {
     this.height++
     this.peak = Math.max(this.peak, this.height)
     this.blocks.push(txs)
