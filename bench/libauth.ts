@@ -2,9 +2,10 @@ import { createHash, createHmac } from 'node:crypto'
 import { instantiateSecp256k1 } from '@bitauth/libauth'
 import { createRIPEMD160, createSHA256 } from 'hash-wasm'
 import { fromHex, toHex } from '../src/base/bytes.ts'
+import { composites } from '../src/crypto/composites.ts'
 import { CryptoError } from '../src/crypto/errors.ts'
 import { nobleProvider, nodeCiphers } from '../src/crypto/noble.ts'
-import type { CryptoProvider } from '../src/crypto/provider.ts'
+import type { CryptoProvider, Primitives } from '../src/crypto/provider.ts'
 
 /** Above this size node:crypto hashes faster than WASM, whose cost is per byte (docs/performance.md). */
 const NODE_HASH_FROM = 128
@@ -61,7 +62,7 @@ export async function createLibauthProvider(): Promise<CryptoProvider> {
   const pointMul = (p: Uint8Array, k: Uint8Array): Uint8Array | null =>
     p.length === 33 && k.length === 32 ? bytesOrNull(secp.mulTweakPublicKeyCompressed(p, k)) : null
 
-  return {
+  const primitives: Primitives = {
     ...nobleProvider, // for what it does not have: BIP 340
     name: 'libauth',
     sha256,
@@ -112,4 +113,5 @@ export async function createLibauthProvider(): Promise<CryptoProvider> {
     },
     pointMul,
   }
+  return { ...primitives, ...composites(primitives) }
 }

@@ -124,8 +124,8 @@ export function wrongSignature(
   if (!signer.verify(theirs.signature, built.sighash, keys.counterpartyFunding)) {
     return `the signature is not valid for commitment ${built.params.commitmentNumber} (${built.txid})`
   }
-  const digests = htlcSighashes(built)
-  const bad = digests.findIndex((d, i) => !signer.verify(theirs.htlcSignatures[i]!, d, keys.counterpartyHtlc))
+  if (built.htlcs.length === 0) return null
+  const bad = signer.verifyAll(theirs.htlcSignatures, htlcSighashes(built), keys.counterpartyHtlc)
   if (bad < 0) return null
   return `the signature of HTLC output ${bad} is not valid for commitment ${built.params.commitmentNumber} (${built.txid})`
 }

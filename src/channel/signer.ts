@@ -55,5 +55,6 @@ export function secpSigner(channelSeed: Uint8Array, nodeSecret: Uint8Array): Cha
     signRevocation: (sighash, secret) => crypto.ecdsaSign(sighash, revocationSecret(secret)),
     signAnnouncement: (digest) => crypto.ecdsaSign(digest, nodeSecret),
     verify: (signature, sighash, publicKey) => crypto.ecdsaVerify(signature, sighash, publicKey),
+    verifyAll: (signatures, sighashes, publicKey) => crypto.ecdsaVerifyAll(signatures, sighashes, publicKey),
   }
 }

@@ -77,6 +77,8 @@ export interface ChannelSigner {
   signAnnouncement(digest: Uint8Array): Uint8Array
   /** true when the 64-byte compact signature is right for the key (33 B). */
   verify(signature: Uint8Array, sighash: Uint8Array, publicKey: Uint8Array): boolean
+  /** The index of one of as many signatures as sighashes that is not right for the key, or −1. */
+  verifyAll(signatures: readonly Uint8Array[], sighashes: readonly Uint8Array[], publicKey: Uint8Array): number
 }
 
 /** BOLT 2 §open_channel: the funding key and the four basepoints, 33 B each. */

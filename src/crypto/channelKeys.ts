@@ -3,7 +3,7 @@ import { crypto } from './crypto.ts'
 import { CryptoError } from './errors.ts'
 
 /** A sum at infinity has a chance of 2^-256 and a bad point was refused when it was received, so null is a bug or a miracle. */
-function must(result: Uint8Array | null, what: string): Uint8Array {
+function must<T>(result: T | null, what: string): T {
   if (result === null) throw new CryptoError(`${what}: not a valid key`)
   return result
 }
@@ -15,7 +15,19 @@ function must(result: Uint8Array | null, what: string): Uint8Array {
  * @source BOLT 3 §key-derivation
  */
 export const derivePublicKey = (basepoint: Uint8Array, commitmentPoint: Uint8Array): Uint8Array =>
-  must(crypto.pointAddTweak(basepoint, crypto.sha256(concatBytes(commitmentPoint, basepoint))), 'derived public key')
+  deriveCommitmentKeys(commitmentPoint, [basepoint], null)[0]!
+
+/**
+ * The keys that a commitment's outputs need together, at the cost of little more than one: of each of ≤ 4 basepoints what
+ * derivePublicKey gives, then the revocation key when its basepoint is given.
+ * @throws CryptoError when a point is not on the curve
+ */
+export const deriveCommitmentKeys = (
+  commitmentPoint: Uint8Array,
+  basepoints: readonly Uint8Array[],
+  revocationBasepoint: Uint8Array | null,
+): readonly Uint8Array[] =>
+  must(crypto.commitmentKeys(commitmentPoint, basepoints, revocationBasepoint), 'derived keys')
 
 /** The secret of derivePublicKey's key, 32 B. */
 export function derivePrivateKey(basepointSecret: Uint8Array, commitmentPoint: Uint8Array): Uint8Array {
@@ -32,9 +44,7 @@ export function derivePrivateKey(basepointSecret: Uint8Array, commitmentPoint: U
  * @source BOLT 3 §revocationpubkey-derivation
  */
 export function deriveRevocationPublicKey(revocationBasepoint: Uint8Array, commitmentPoint: Uint8Array): Uint8Array {
-  const a = crypto.pointMul(revocationBasepoint, crypto.sha256(concatBytes(revocationBasepoint, commitmentPoint)))
-  const b = crypto.pointMul(commitmentPoint, crypto.sha256(concatBytes(commitmentPoint, revocationBasepoint)))
-  return must(a && b && crypto.pointAdd(a, b), 'revocation public key')
+  return deriveCommitmentKeys(commitmentPoint, [], revocationBasepoint)[0]!
 }
 
 /** The secret of deriveRevocationPublicKey's key, 32 B, once the peer has revealed its per-commitment secret. */

@@ -1,56 +1,12 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { loadCore } from './coreModule.ts'
 import { CryptoError } from './errors.ts'
 import { nobleProvider, nodeCiphers } from './noble.ts'
 import type { CryptoProvider, SignOptions } from './provider.ts'
 
-/** What src/crypto/core/index.ts exports: addresses in, 1 or 0 out unless it says otherwise. */
-export interface CoreExports {
-  readonly memory: { readonly buffer: ArrayBuffer }
-  init(): void
-  io(): number
-  ioBytes(): number
-  blind(random64: number): number
-  isScalar(bytes32: number): number
-  sign(out64: number, hash32: number, key32: number, extra32: number, lowR: number): number
-  publicKey(out33: number, key32: number): number
-  ecdh(out32: number, pub: number, length: number, key32: number): number
-  multiplySecret(out33: number, pub: number, length: number, key32: number): number
-  secretAdd(out32: number, x32: number, y32: number): number
-  secretMul(out32: number, x32: number, y32: number): number
-  schnorrKey(out32: number, key32: number): number
-  signSchnorr(out64: number, message: number, length: number, key32: number, aux32: number): number
-  verify(sig64: number, hash32: number, pub: number, length: number, lowS: number): number
-  verifyOneKey(count: number, sigs: number, hashes: number, pub33: number, lowS: number): number
-  verifySchnorr(sig64: number, message: number, length: number, x32: number): number
-  recover(out33: number, sig64: number, id: number, hash32: number): number
-  isPoint(pub: number, length: number): number
-  convert(out33: number, out65: number, pub: number, length: number): number
-  multiplyPublic(out33: number, pub: number, length: number, k32: number): number
-  addTweak(out33: number, pub: number, length: number, t32: number): number
-  addPoints(out33: number, pub: number, length: number, other: number, otherLength: number): number
-  sha256(out32: number, data: number, length: number): void
-  sha256d(out32: number, data: number, length: number): void
-  ripemd160(out20: number, data: number, length: number): void
-  hash160(out20: number, data: number, length: number): void
-  hmac(out32: number, key: number, keyLength: number, data: number, length: number): void
-  chacha20(data: number, length: number, key32: number, nonce12: number, counter: number): void
-  aeadSeal(data: number, length: number, ad: number, adLength: number, key32: number, nonce12: number): void
-  aeadOpen(data: number, length: number, ad: number, adLength: number, key32: number, nonce12: number): number
-}
-
 const need32 = (bytes: Uint8Array, what: string): void => {
   if (bytes.length !== 32) throw new CryptoError(`the ${what} has ${bytes.length} bytes, not 32`)
 }
-
-/** @types/node does not declare WebAssembly. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object, imports: object) => { readonly exports: unknown }
-}
-
-/** `npm run build` puts it at the root of the package, beside src/ and dist/. */
-const FILE = new URL('../../build/core.wasm', import.meta.url)
 
 /** From these sizes on node:crypto is faster, whose cost is per call where ours is per byte (docs/performance.md). */
 const NODE_SHA256_FROM = 128
@@ -61,6 +17,9 @@ const MOST_DATA = 16_384
 
 /** The longest message of a Schnorr signature, as core/schnorr.ts has it. */
 const MOST_MESSAGE = 4096
+
+/** Signatures that one call verifies. */
+const BATCH = 128
 
 /** How many secret multiplications share one blinding. */
 const BLINDING_LASTS = 1024
@@ -257,27 +216,39 @@ export function createCoreProvider({ core, u8, io } = loadCore(), random = rando
       p.length === 33 && t.length === 32 && core.addTweak(OUT, put(A, p), 33, put(B, t)) === 1 ? out(33) : null,
     pointAdd: (p, q) =>
       p.length === 33 && q.length === 33 && core.addPoints(OUT, put(A, p), 33, put(B, q), 33) === 1 ? out(33) : null,
+    ecdsaVerifyAll(signatures, hashes, publicKey) {
+      if (publicKey.length !== 33) return 0
+      for (let from = 0; from < hashes.length; from += BATCH) {
+        const count = Math.min(BATCH, hashes.length - from)
+        for (let i = 0; i < count; i++) {
+          const [signature, hash] = [signatures[from + i]!, hashes[from + i]!]
+          if (signature.length !== 64 || hash.length !== 32) return from + i
+          put(DATA + 64 * i, signature)
+          put(DATA + 64 * BATCH + 32 * i, hash)
+        }
+        const wrong = core.verifyAll(count, DATA, DATA + 64 * BATCH, put(A, publicKey), 33, 1)
+        if (wrong >= 0) return from + wrong
+      }
+      return -1
+    },
+    commitmentKeys(point, basepoints, revocationBasepoint) {
+      const count = basepoints.length
+      const inputs = revocationBasepoint === null ? basepoints : [...basepoints, revocationBasepoint]
+      if (count > 4 || point.length !== 33 || inputs.some((b) => b.length !== 33)) return null
+      for (const [i, b] of inputs.entries()) put(DATA + 33 * i, b)
+      const revocation = revocationBasepoint === null ? 0 : DATA + 33 * count
+      if (core.commitmentKeys(DATA, put(A, point), DATA, count, revocation) === 0) return null
+      return inputs.map((_, i) => u8.slice(DATA + 33 * i, DATA + 33 * i + 33))
+    },
+    chainSecret(secret, bits, index) {
+      need32(secret, 'node of the secret chain')
+      core.chainSecret(put(OUT, secret), bits, Math.floor(index / 2 ** 32), index % 2 ** 32)
+      return secretOut(32)
+    },
     pointMul(p, k) {
       const some = p.length === 33 && k.length === 32 && core.multiplyPublic(OUT, put(A, p), 33, put(B, k)) === 1
       const product = secretOut(33)
       return some ? product : null
     },
   }
-}
-
-/** The module and its exchange buffer. */
-export interface LoadedCore {
-  readonly core: CoreExports
-  readonly u8: Uint8Array
-  readonly io: number
-}
-/** Nothing is blinded yet. For createCoreProvider, and for tests that need more than a provider has. */
-export const loadCore = (): LoadedCore => instantiateCore(readFileSync(FILE))
-
-/** @param imports none, but for an instrumented build */
-export function instantiateCore(wasm: Uint8Array, imports: object = {}): LoadedCore {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), imports)
-  const core = instance.exports as CoreExports
-  core.init()
-  return { core, u8: new Uint8Array(core.memory.buffer), io: core.io() }
 }

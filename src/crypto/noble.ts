@@ -4,8 +4,9 @@ import { ripemd160 } from '@noble/hashes/legacy.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import * as secp from '@noble/secp256k1'
 import { concatBytes, EMPTY, fromHex } from '../base/bytes.ts'
+import { composites } from './composites.ts'
 import { CryptoError } from './errors.ts'
-import type { CryptoProvider } from './provider.ts'
+import type { CryptoProvider, Primitives } from './provider.ts'
 
 secp.hashes.sha256 = sha256
 secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message)
@@ -63,8 +64,7 @@ export const nodeCiphers: Pick<CryptoProvider, 'chacha20' | 'aeadEncrypt' | 'aea
   },
 }
 
-/** Pure JavaScript: the independent oracle of every differential test, and the fallback where WASM cannot run. */
-export const nobleProvider: CryptoProvider = {
+const primitives: Primitives = {
   name: 'noble',
   sha256: (data) => sha256(data),
   sha256d: (data) => sha256(sha256(data)),
@@ -149,3 +149,6 @@ export const nobleProvider: CryptoProvider = {
     return a.multiplyUnsafe(scalar(k)).toBytes(true)
   },
 }
+
+/** Pure JavaScript: the independent oracle of every differential test, and the fallback where WASM cannot run. */
+export const nobleProvider: CryptoProvider = { ...primitives, ...composites(primitives) }

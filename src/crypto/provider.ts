@@ -6,10 +6,10 @@ export interface SignOptions {
 }
 
 /**
- * Every cryptographic primitive that the node uses, behind one interface. Byte arrays in, fresh byte arrays out. Methods that
+ * Every cryptographic operation that the node uses, behind one interface. Byte arrays in, fresh byte arrays out. Methods that
  * can meet bad outside input return null or false; a bad secret of our own throws CryptoError.
  */
-export interface CryptoProvider {
+export interface Primitives {
   readonly name: string
 
   sha256(data: Uint8Array): Uint8Array
@@ -62,3 +62,30 @@ export interface CryptoProvider {
   /** k · P, for a public k; null for a bad point or scalar. */
   pointMul(p: Uint8Array, k: Uint8Array): Uint8Array | null
 }
+
+/** What Lightning repeats so often that it is worth a call of its own; `composites` makes them of the primitives. */
+export interface Composites {
+  /**
+   * Many signatures of one key at once, as the HTLC signatures of a commitment are: as many hashes as signatures.
+   * @returns the index of one that is wrong, or −1
+   */
+  ecdsaVerifyAll(signatures: readonly Uint8Array[], hashes: readonly Uint8Array[], publicKey: Uint8Array): number
+  /**
+   * The keys of one commitment: each of ≤ 4 basepoints, tweaked for the commitment point; then, when its basepoint is given, the
+   * revocation key. All 33 B. null when one of them is not a point.
+   * @source BOLT 3 §key-derivation
+   */
+  commitmentKeys(
+    point: Uint8Array,
+    basepoints: readonly Uint8Array[],
+    revocationBasepoint: Uint8Array | null,
+  ): Uint8Array[] | null
+  /**
+   * From the secret of an index whose low `bits` bits are 0 to the one of `index`, which shares the bits above. 32 B.
+   * @param index below 2^48
+   * @source BOLT 3 §per-commitment-secret-requirements
+   */
+  chainSecret(secret: Uint8Array, bits: number, index: number): Uint8Array
+}
+
+export type CryptoProvider = Primitives & Composites

@@ -28,9 +28,7 @@ function step(value: Uint8Array, bit: number): Uint8Array {
 
 /** Walks from the secret of an index whose low `bits` bits are 0 to the one of `index`, which shares the bits above. */
 function walk(base: Uint8Array, bits: number, index: number): Uint8Array {
-  let value = base
-  for (let bit = bits - 1; bit >= 0; bit--) if (bitOf(index, bit)) value = step(value, bit)
-  return value
+  return crypto.chainSecret(base, bits, index)
 }
 
 /**

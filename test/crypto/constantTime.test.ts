@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../src/base/bytes.ts'
-import { type CoreExports, instantiateCore } from '../../src/crypto/core.ts'
+import { type CoreExports, instantiateCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { bytes32, LAMBDA, mod, N } from './edges.ts'
 import { instrument } from './instrument.ts'
@@ -72,6 +72,8 @@ const put = (at: number, data: Uint8Array): number => {
   u8.set(data, at)
   return at
 }
+
+core.isPoint(put(B, PUBLIC), 33) // now its square root is remembered, as public keys are
 
 type Operation = readonly [name: string, run: (c: CoreExports, secret: Uint8Array, i: number) => void]
 const OPERATIONS: readonly Operation[] = [

@@ -2,7 +2,8 @@ import * as secp from '@noble/secp256k1'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { concatBytes, equalBytes, toHex } from '../../src/base/bytes.ts'
-import { createCoreProvider, loadCore } from '../../src/crypto/core.ts'
+import { createCoreProvider } from '../../src/crypto/core.ts'
+import { loadCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { bytes32, edgeInteger, edgeScalar, inverse, mod, N, P, SPECIAL_SCALARS, toInteger } from './edges.ts'
 
@@ -21,6 +22,15 @@ const damaged = (bytes: Uint8Array, bit: number): Uint8Array => {
   const b = Uint8Array.from(bytes)
   b[(bit >> 3) % b.length]! ^= 1 << (bit & 7)
   return b
+}
+
+/** A signature that makes the verifier compute u1·G + u2·Q with Q = q·G. */
+const crafted = (u1: bigint, u2: bigint, q: bigint) => {
+  const R = multiple(G, mod(u1 + u2 * q))
+  const r = R.is0() ? 7n : mod(R.toAffine().x)
+  const s = mod(r * inverse(u2))
+  const signature = concatBytes(bytes32(r), bytes32(s > N / 2n ? N - s : s)) // -s: the same but for the sign of R
+  return { signature, hash: bytes32(mod(u1 * s)), key: multiple(G, q).toBytes(true), valid: !R.is0() }
 }
 
 describe('multiplication by secret scalars', () => {
@@ -117,14 +127,6 @@ describe('ECDSA', () => {
     })
   })
 
-  /** A signature that makes the verifier compute u1·G + u2·Q with Q = q·G. */
-  const crafted = (u1: bigint, u2: bigint, q: bigint) => {
-    const R = multiple(G, mod(u1 + u2 * q))
-    const r = R.is0() ? 7n : mod(R.toAffine().x)
-    const s = mod(r * inverse(u2))
-    const signature = concatBytes(bytes32(r), bytes32(s > N / 2n ? N - s : s)) // -s: the same but for the sign of R
-    return { signature, hash: bytes32(mod(u1 * s)), key: multiple(G, q).toBytes(true), valid: !R.is0() }
-  }
   it('verifies when both halves meet: equal, opposite, near infinity, or no G at all', () => {
     const kinds = fc.integer({ min: 0, max: 4 })
     check(fc.tuple(kinds, edgeScalar, edgeScalar, edgeScalar), 150, ([kind, u, u2, q]) => {
@@ -197,6 +199,65 @@ describe('public keys', () => {
       expect(convert(concatBytes(Uint8Array.of(4), bytes32(x), bytes32(1n)))).toBe(false)
       expect(convert(concatBytes(Uint8Array.of(4), bytes32(1n), bytes32(x)))).toBe(false)
     }
+  })
+})
+
+describe('composites', () => {
+  it('derive the keys of a commitment as its single steps do, whatever the points', () => {
+    const keys = fc.array(edgeScalar, { minLength: 1, maxLength: 4 })
+    check(fc.tuple(edgeScalar, keys, edgeScalar, fc.integer({ min: 0, max: 3 })), 40, ([c, ks, r, kind]) => {
+      const point = multiple(G, c).toBytes(true)
+      const basepoints = ks.map((k) => multiple(G, k).toBytes(true))
+      const revocation = kind === 0 ? null : multiple(G, kind === 1 ? c : kind === 2 ? N - c : r).toBytes(true)
+      const derived = core.commitmentKeys(point, basepoints, revocation)
+      expect(derived).toEqual(noble.commitmentKeys(point, basepoints, revocation))
+      const bad = Uint8Array.from(point).fill(255, 1)
+      expect(core.commitmentKeys(bad, basepoints, point)).toBeNull()
+      expect(core.commitmentKeys(point, [...basepoints.slice(1), bad], revocation)).toBeNull()
+      expect(core.commitmentKeys(point, basepoints, bad)).toBeNull()
+    })
+  })
+
+  it('verify many signatures of one key, and find the wrong one', () => {
+    const secret = bytes32(0xdecafn)
+    const key = core.publicKey(secret)
+    const hashes = Array.from({ length: 300 }, (_, i) => core.sha256(Uint8Array.of(i & 255, i >> 8)))
+    const signatures = hashes.map((h) => core.ecdsaSign(h, secret))
+    for (const count of [0, 1, 2, 3, 24, 25, 300]) {
+      expect(core.ecdsaVerifyAll(signatures.slice(0, count), hashes.slice(0, count), key)).toBe(-1)
+    }
+    for (const at of [0, 1, 100, 128, 299]) {
+      const some = signatures.with(at, damaged(signatures[at]!, at))
+      expect(core.ecdsaVerifyAll(some, hashes, key)).toBe(at)
+      expect(core.ecdsaVerifyAll(signatures.with(at, new Uint8Array(63)), hashes, key)).toBe(at)
+    }
+    expect(core.ecdsaVerifyAll(signatures.slice(0, 2), hashes.slice(0, 2), damaged(key, 5))).toBe(0)
+  })
+
+  it('verify many with halves that meet, as one does', () => {
+    const q = 77n
+    const scalars = [1n, 2n, N - 1n, mod(-q), q, mod(3n * q), inverse(q)]
+    const cases = scalars.flatMap((u1) => scalars.map((u2) => crafted(u1, u2, q)))
+    const all = cases.flatMap((c) => [c, c, c]) // three of each make the larger table
+    for (let i = 0; i < all.length; i += 3) {
+      const three = all.slice(i, i + 3)
+      const wrong = core.ecdsaVerifyAll(
+        three.map((c) => c.signature),
+        three.map((c) => c.hash),
+        three[0]!.key,
+      )
+      expect(wrong).toBe(three[0]!.valid ? -1 : 0)
+    }
+  })
+
+  it('walk the secret chain as single hashes do', () => {
+    check(
+      fc.tuple(edgeInteger, fc.integer({ min: 0, max: 48 }), fc.bigInt({ min: 0n, max: 2n ** 48n - 1n })),
+      60,
+      ([s, bits, i]) => {
+        expect(core.chainSecret(bytes32(s), bits, Number(i))).toEqual(noble.chainSecret(bytes32(s), bits, Number(i)))
+      },
+    )
   })
 })
 

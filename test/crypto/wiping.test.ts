@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../src/base/bytes.ts'
-import { createCoreProvider, loadCore } from '../../src/crypto/core.ts'
+import { createCoreProvider } from '../../src/crypto/core.ts'
+import { loadCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
 import { bytes32, N } from './edges.ts'
@@ -24,6 +25,7 @@ const OPERATIONS: readonly Operation[] = [
   ['sum of secrets', (c, s) => c.secretAdd(s, HASH)],
   ['product of secrets', (c, s) => c.secretMul(HASH, s)],
   ['multiple of a point', (c, s) => c.pointMul(PUBLIC, s)],
+  ['secret chain', (c, s) => c.chainSecret(s, 48, 2 ** 48 - 77)],
   ['SHA-256', (c, s) => c.sha256(s)],
   ['double SHA-256', (c, s) => c.sha256d(s)],
   ['RIPEMD-160', (c, s) => c.ripemd160(s)],

@@ -1,5 +1,5 @@
 import { compareBytes, concatBytes } from '../../base/bytes.ts'
-import { derivePublicKey, deriveRevocationPublicKey } from '../../crypto/channelKeys.ts'
+import { deriveCommitmentKeys } from '../../crypto/channelKeys.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import type { Basepoints } from '../types.ts'
 
@@ -7,8 +7,8 @@ import type { Basepoints } from '../types.ts'
  * The keys of one commitment transaction. `holder` is the side whose commitment it is, the one that may broadcast it;
  * `counterparty` the other, which may punish it (BOLT 3 calls them local and remote). All 33 B.
  *
- * Each derived key costs one to three curve operations and is made when first asked for: a commitment without HTLC outputs
- * never needs its HTLC keys. Keep the object for as long as the commitment is of interest; it is not stored.
+ * Derived keys are made when first asked for, the two of to_local together and the two of HTLCs: a commitment without HTLC outputs
+ * never needs the latter. Keep the object for as long as the commitment is of interest; it is not stored.
  */
 export interface CommitmentKeys {
   readonly commitmentPoint: Uint8Array
@@ -28,30 +28,33 @@ export function commitmentKeys(
   counterparty: Basepoints,
   commitmentPoint: Uint8Array,
 ): CommitmentKeys {
-  let holderDelayed: Uint8Array | undefined
-  let holderHtlc: Uint8Array | undefined
-  let counterpartyHtlc: Uint8Array | undefined
-  let revocation: Uint8Array | undefined
+  let outputKeys: readonly Uint8Array[] | undefined
+  let htlcKeys: readonly Uint8Array[] | undefined
+  const outputKey = (which: 0 | 1): Uint8Array => {
+    const { revocationBasepoint } = counterparty
+    outputKeys ??= deriveCommitmentKeys(commitmentPoint, [holder.delayedPaymentBasepoint], revocationBasepoint)
+    return outputKeys[which]!
+  }
+  const htlcKey = (which: 0 | 1): Uint8Array => {
+    htlcKeys ??= deriveCommitmentKeys(commitmentPoint, [holder.htlcBasepoint, counterparty.htlcBasepoint], null)
+    return htlcKeys[which]!
+  }
   return {
     commitmentPoint,
     holderFunding: holder.fundingPubkey,
     counterpartyFunding: counterparty.fundingPubkey,
     counterpartyPayment: counterparty.paymentBasepoint,
     get holderDelayed() {
-      holderDelayed ??= derivePublicKey(holder.delayedPaymentBasepoint, commitmentPoint)
-      return holderDelayed
+      return outputKey(0)
     },
     get holderHtlc() {
-      holderHtlc ??= derivePublicKey(holder.htlcBasepoint, commitmentPoint)
-      return holderHtlc
+      return htlcKey(0)
     },
     get counterpartyHtlc() {
-      counterpartyHtlc ??= derivePublicKey(counterparty.htlcBasepoint, commitmentPoint)
-      return counterpartyHtlc
+      return htlcKey(1)
     },
     get revocation() {
-      revocation ??= deriveRevocationPublicKey(counterparty.revocationBasepoint, commitmentPoint)
-      return revocation
+      return outputKey(1)
     },
   }
 }

@@ -3,7 +3,7 @@ import { feFromWords, feIsOdd, feToWords, P_WORDS } from './field.ts';
 import { bytesFromWords, copy32, ECDSA_AREA, selectBytes, wordsFromBytes, wordsLessMask, wordsZeroMask } from './memory.ts';
 import { INF, pointToAffine, pointXEquals, Z } from './point.ts';
 import { liftX, parsePublicKey, writePublicKey33 } from './publicKey.ts';
-import { doubleMul, zg } from './publicMul.ts';
+import { doubleMul, doubleMulPrepared, prepareKey, zg } from './publicMul.ts';
 import { feMul } from './fieldMul.ts';
 import { nonceNext, nonceRetry, nonceStart } from './rfc6979.ts';
 import { N_WORDS, scAdd, scInverse, scInverseVar, scIsHighMask, scMul, scNegate, scReduce, scValidMask } from './scalar.ts';
@@ -59,8 +59,8 @@ function signOnce(key32: usize, extra32: usize): i32 {
   return id ^ (high & 1);
 }
 
-/** For public values: variable time. `q` is the key, an affine point. */
-export function ecdsaVerifyPoint(sig64: usize, hash32: usize, q: usize, requireLowS: bool): bool {
+/** For public values: variable time. q is the key, an affine point, or 0 for the one of prepareKey. */
+function verifyPoint(sig64: usize, hash32: usize, q: usize, requireLowS: bool): bool {
   wordsFromBytes(r, sig64);
   wordsFromBytes(s, sig64 + 32);
   if (!scValidMask(r) || !scValidMask(s)) return false;
@@ -70,17 +70,32 @@ export function ecdsaVerifyPoint(sig64: usize, hash32: usize, q: usize, requireL
   scInverseVar(inverse, s);
   scMul(u1, m, inverse);
   scMul(u2, r, inverse);
-  doubleMul(point, u1, u2, q, q + 36);
+  if (q) {
+    doubleMul(point, u1, u2, q, q + 36);
+    feMul(point + Z, point + Z, zg);
+  } else {
+    doubleMulPrepared(point, u1, u2);
+  }
   if (load<i32>(point, INF)) return false;
   feFromWords(fe, r);
-  if (pointXEquals(point, zg, fe)) return true;
+  if (pointXEquals(point, fe)) return true;
   // x may be r + n when that is still below p
   if (!plusOrder(s, r)) return false;
   feFromWords(fe, s);
-  return pointXEquals(point, zg, fe);
+  return pointXEquals(point, fe);
 }
 export function ecdsaVerify(sig64: usize, hash32: usize, publicKey: usize, length: i32, requireLowS: bool): bool {
-  return parsePublicKey(q, publicKey, length) && ecdsaVerifyPoint(sig64, hash32, q, requireLowS);
+  return parsePublicKey(q, publicKey, length) && verifyPoint(sig64, hash32, q, requireLowS);
+}
+/** The index of a signature that is not right for the key, or −1: `count` of them one behind the other, and so the hashes. */
+export function ecdsaVerifyAll(count: i32, sigs: usize, hashes: usize, publicKey: usize, length: i32, requireLowS: bool): i32 {
+  if (!parsePublicKey(q, publicKey, length)) return 0;
+  const few = count < 3; // no larger table for these
+  if (!few) prepareKey(q, q + 36, count);
+  for (let i = 0; i < count; i++) {
+    if (!verifyPoint(sigs + (<usize>i << 6), hashes + (<usize>i << 5), few ? q : 0, requireLowS)) return i;
+  }
+  return -1;
 }
 /** to = a + n; false when that is not below p */
 function plusOrder(to: usize, a: usize): bool {

@@ -2,15 +2,16 @@
 // Operations on secrets leave the scratch block wiped; those named public are variable time and must not see a secret.
 import { aeadOpen as open, aeadSeal as seal, aeadWipe } from './aead.ts';
 import { chachaWipe, chachaXor } from './chacha20.ts';
-import { ecdsaRecover, ecdsaSign, ecdsaVerify, ecdsaVerifyPoint } from './ecdsa.ts';
+import { commitmentKeys as keysOf } from './commitment.ts';
+import { ecdsaRecover, ecdsaSign, ecdsaVerify, ecdsaVerifyAll } from './ecdsa.ts';
 import { FE, initField } from './field.ts';
 import { feMul } from './fieldMul.ts';
 import { initGenerator } from './generator.ts';
 import { hmac as hmacSha256, hmacWipe } from './hmac.ts';
-import { bytesFromWords, INDEX_AREA, wipe16, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
+import { bytesFromWords, copy32, INDEX_AREA, wipe16, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
 import { INF, pointAddVar, pointFromAffine, pointToAffine, Z } from './point.ts';
-import { parsePublicKey, writePublicKey33, writePublicKey65 } from './publicKey.ts';
-import { addGenerator, doubleMul, zg } from './publicMul.ts';
+import { initPublicKey, parsePublicKey, writePublicKey33, writePublicKey65 } from './publicKey.ts';
+import { addGenerator, doubleMul, initPublicMul, zg } from './publicMul.ts';
 import { initNonce } from './rfc6979.ts';
 import { ripemd160 as ripemd, ripemdWipe } from './ripemd160.ts';
 import { initScalar, scAdd, scMul, scValidMask } from './scalar.ts';
@@ -31,6 +32,8 @@ export function init(): void {
   initScalar();
   initNonce();
   initSchnorr();
+  initPublicKey();
+  initPublicMul();
   initGenerator();
   initBlinding();
   wipeScratch();
@@ -132,13 +135,9 @@ export function signSchnorr(out64: usize, message: usize, length: usize, key32: 
 export function verify(sig64: usize, hash32: usize, pub: usize, length: i32, lowS: i32): i32 {
   return ecdsaVerify(sig64, hash32, pub, length, lowS != 0) ? 1 : 0;
 }
-/** The index of the first of `count` signatures (64 bytes) on as many hashes (32 bytes) that is not right for the key, or −1. */
-export function verifyOneKey(count: i32, sigs: usize, hashes: usize, pub33: usize, lowS: i32): i32 {
-  if (!parsePublicKey(q, pub33, 33)) return 0;
-  for (let i = 0; i < count; i++) {
-    if (!ecdsaVerifyPoint(sigs + (<usize>i << 6), hashes + (<usize>i << 5), q, lowS != 0)) return i;
-  }
-  return -1;
+/** The index of one of `count` signatures (64 bytes each) on as many hashes (32 bytes) that is not right for the key, or −1. */
+export function verifyAll(count: i32, sigs: usize, hashes: usize, pub: usize, length: i32, lowS: i32): i32 {
+  return ecdsaVerifyAll(count, sigs, hashes, pub, length, lowS != 0);
 }
 export function verifySchnorr(sig64: usize, message: usize, length: usize, x32: usize): i32 {
   return schnorrVerify(sig64, message, length, x32) ? 1 : 0;
@@ -190,6 +189,10 @@ function writePublicPoint(out33: usize): i32 {
   writePublicKey33(out33, q);
   return 1;
 }
+/** See commitment.ts. */
+export function commitmentKeys(out: usize, point33: usize, basepoints: usize, count: i32, revocation33: usize): i32 {
+  return keysOf(out, point33, basepoints, count, revocation33) ? 1 : 0;
+}
 
 // Hashes and ciphers: constant time but for lengths
 
@@ -213,6 +216,20 @@ export function hash160(out20: usize, data: usize, length: usize): void {
   ripemdWipe();
   shaWipe();
   wipe16(shared, 32);
+}
+/** BOLT 3 §per-commitment-secret-requirements: from a node of the tree, whose index has `bits` zeros at its end, to a leaf of it. */
+export function chainSecret(secret32: usize, bits: i32, indexHigh: u32, indexLow: u32): void {
+  const index = (<u64>indexHigh << 32) | <u64>indexLow;
+  copy32(a, secret32);
+  for (let bit = bits - 1; bit >= 0; bit--) {
+    if (!((index >> <u64>bit) & 1)) continue;
+    const at = a + (<usize>bit >> 3);
+    store<u8>(at, load<u8>(at) ^ (<u8>1 << <u8>(bit & 7)));
+    sha(a, a, 32);
+  }
+  copy32(secret32, a);
+  wipe16(a, 32);
+  shaWipe();
 }
 export function hmac(out32: usize, key: usize, keyLength: usize, data: usize, length: usize): void {
   hmacSha256(out32, key, keyLength, data, length);

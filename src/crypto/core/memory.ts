@@ -16,7 +16,7 @@ export function reserve(bytes: usize): usize {
  * Everything that may depend on a secret while a call runs lies in this one block, so that one fill wipes it all. Each module
  * carves its slots out of its own area.
  */
-const SCRATCH_BYTES: i32 = 12288;
+const SCRATCH_BYTES: i32 = 14336;
 const SCRATCH = memory.data(SCRATCH_BYTES, 16);
 export const MODINV_AREA = SCRATCH;
 export const SCALAR_AREA = MODINV_AREA + 208;
@@ -35,7 +35,7 @@ export const CHACHA_AREA = SCHNORR_AREA + 512;
 export const AEAD_AREA = CHACHA_AREA + 256;
 export const INDEX_AREA = AEAD_AREA + 176;
 export const PUBLIC_AREA = INDEX_AREA + 384;
-const END_AREA = PUBLIC_AREA + 2784;
+const END_AREA = PUBLIC_AREA + 4208;
 
 /** Overwrites every scratch byte with zeros. */
 export function wipeScratch(): void {

@@ -170,10 +170,34 @@ export function oddMultiples(entries: usize, ratios: usize, count: i32, x: usize
   }
 }
 
-/** x(p) == r, compared as X == r*Z^2 (no inversion); zg as in pointAddScaledVar */
-export function pointXEquals(p: usize, zg: usize, r: usize): bool {
-  feMul(a, p + Z, zg);
-  feSqr(a, a);
+/** x(p) == r, compared as X == r·Z² (no inversion) */
+export function pointXEquals(p: usize, r: usize): bool {
+  feSqr(a, p + Z);
   feMul(a, a, r);
   return feEqual(a, p + X);
+}
+
+const products = memory.data(5 * 48, 16);
+/** Each of up to 5 points (Jacobian, not infinity) → affine, normalized (80 bytes each), with one inversion. Variable time. */
+export function pointsToAffineVar(xys: usize, points: usize, count: i32): void {
+  feCopy(products, points + Z);
+  for (let i = 1; i < count; i++) {
+    feMul(products + <usize>i * 48, products + <usize>(i - 1) * 48, points + <usize>i * JACOBIAN + Z);
+  }
+  feInverseVar(v, products + <usize>(count - 1) * 48);
+  for (let i = count - 1; i >= 0; i--) {
+    const p = points + <usize>i * JACOBIAN, xy = xys + <usize>i * AFFINE;
+    if (i) {
+      feMul(c, v, products + <usize>(i - 1) * 48);
+      feMul(v, v, p + Z);
+    } else {
+      feCopy(c, v);
+    }
+    feSqr(b, c);
+    feMul(xy, p + X, b);
+    feMul(b, b, c);
+    feMul(xy + FE, p + Y, b);
+    feNormalize(xy);
+    feNormalize(xy + FE);
+  }
 }

@@ -1,23 +1,31 @@
 // Multiplication by public scalars: verification, recovery, tweaks. Variable time, never for secrets.
 //
-// r = u1·G + u2·Q. Four interleaved wNAF streams over 129 doublings (Strauss/Shamir): Q and lambda*Q (GLV halves of
-// u2), G and 2^128*G (halves of u1). Q's table is left on a common Z ("zg"), so Q additions are
-// mixed additions without an inversion.
+// Interleaved wNAF streams over 129 doublings (Strauss/Shamir), four of them: for u1·G + u2·Q, the GLV halves of u2 on Q and on
+// lambda·Q, and the halves of u1 on G and on 2^128·G; for a·P + b·Q, the GLV halves of both. Tables of a point that is met once
+// are left on a common Z ("zg"), so that additions are mixed without an inversion.
 import { BETA, FE, feNegIf } from './field.ts';
-import { feMul } from './fieldMul.ts';
+import { feMul, feSqr } from './fieldMul.ts';
 import { bitsAt, COMB_BITS, COMB_COUNT, COMB_WINDOWS, combTable, G_WINDOW, gHighTable, gTable, recodeForComb } from './generator.ts';
 import { glvSplit, halfSign, negateHalf } from './glv.ts';
-import { PUBLIC_AREA } from './memory.ts';
-import { AFFINE, INF, oddMultiples, pointAddScaledVar, pointAddVar, pointDouble, pointSetInfinity } from './point.ts';
+import { PUBLIC_AREA, reserve } from './memory.ts';
+import { AFFINE, INF, oddMultiples, pointAddScaledVar, pointAddVar, pointDouble, pointSetInfinity, Z } from './point.ts';
 
-const Q_WINDOW: i32 = 5;
-const Q_COUNT: i32 = 1 << (Q_WINDOW - 2);
+const WINDOW: i32 = 5; // of a point that is met once: 8 entries
+const COUNT: i32 = 1 << (WINDOW - 2);
 const BITS: i32 = 132;
 
-const qTable = PUBLIC_AREA, lambdaX = qTable + 640, ratios = lambdaX + 640;
-const half = ratios + 288, half2 = half + 32, negY = half2 + 32;
-const digits = negY + 48; // 4 × i16 per bit position: Q, lambda·Q, G, 2^128·G
-export const zg = digits + 1056; // ends at 2784
+const table = PUBLIC_AREA, lambdaX = table + 640, table2 = lambdaX + 640, lambdaX2 = table2 + 640, ratios = lambdaX2 + 640;
+const half = ratios + 288, half2 = half + 32, negY = half2 + 32, z2 = negY + 48, z3 = z2 + 48, x2 = z3 + 48, y2 = x2 + 48;
+const digits = y2 + 48; // 4 × i16 per bit position, one of each stream
+export const zg = digits + 1056; // ends at 4208
+
+const KEY_MOST: usize = 64; // entries: window 8
+let keyTable: usize = 0, keyLambdaX: usize = 0, keyRatios: usize = 0, keyWindow: i32 = 0;
+export function initPublicMul(): void {
+  keyTable = reserve(KEY_MOST * AFFINE);
+  keyLambdaX = reserve(KEY_MOST * AFFINE);
+  keyRatios = reserve(KEY_MOST * FE);
+}
 
 /** Writes the width-w non-adjacent form of +-half (Guide to ECC alg. 3.35); returns its length in bits. */
 function wnaf(stream: usize, half: usize, negative: i32, w: i32): i32 {
@@ -49,39 +57,104 @@ function entry(digit: i32): usize {
   return <usize>(abs(digit) >> 1) * AFFINE;
 }
 
-/** u1, u2 < n as words (u1 = 0 to skip G); Q affine. The true Z of r is Z*zg. */
-export function doubleMul(r: usize, u1: usize, u2: usize, qx: usize, qy: usize): void {
-  memory.fill(digits, 0, 1056);
-  glvSplit(half, half2, u2);
+/** Both GLV halves of k as two streams; returns their length in bits. */
+function splitDigits(stream: usize, k: usize, w: i32): i32 {
+  glvSplit(half, half2, k);
   let sign = halfSign(half);
   negateHalf(half, sign);
-  let top = wnaf(0, half, sign, Q_WINDOW);
+  const top = wnaf(stream, half, sign, w);
   sign = halfSign(half2);
   negateHalf(half2, sign);
-  top = max(top, wnaf(1, half2, sign, Q_WINDOW));
+  return max(top, wnaf(stream + 1, half2, sign, w));
+}
+/** The x of lambda·P is beta times the x of P; the y is the same. */
+function multiplyByBeta(to: usize, from: usize, count: i32): void {
+  for (let i: usize = 0; i < <usize>count * AFFINE; i += AFFINE) feMul(to + i, from + i, BETA);
+}
+/** r = u1·G + u2·Q; Q's multiples have Z = scale, or Z = 1 when scale is 0 */
+function addStreams(r: usize, u1: usize, u2: usize, table: usize, lambdaX: usize, window: i32, scale: usize): void {
+  memory.fill(digits, 0, 1056);
+  let top = splitDigits(0, u2, window);
   memory.fill(half, 0, 32);
   memory.copy(half, u1, 16);
   top = max(top, wnaf(2, half, 0, G_WINDOW));
   memory.copy(half, u1 + 16, 16);
   top = max(top, wnaf(3, half, 0, G_WINDOW));
-
-  oddMultiples(qTable, ratios, Q_COUNT, qx, qy, false, zg);
-  for (let i: usize = 0; i < <usize>Q_COUNT * AFFINE; i += AFFINE) feMul(lambdaX + i, qTable + i, BETA);
-
   pointSetInfinity(r);
   for (let bit = top - 1; bit >= 0; bit--) {
     if (!load<i32>(r, INF)) pointDouble(r, r);
     const at = digits + (<usize>bit << 3);
     if (load<u64>(at) == 0) continue;
     let k = <i32>load<i16>(at);
-    if (k) { const e = entry(k); pointAddVar(r, r, qTable + e, pickY(qTable + e + FE, k)); }
+    if (k) { const e = entry(k); pointAddVar(r, r, table + e, pickY(table + e + FE, k)); }
     k = <i32>load<i16>(at, 2);
-    if (k) { const e = entry(k); pointAddVar(r, r, lambdaX + e, pickY(qTable + e + FE, k)); }
+    if (k) { const e = entry(k); pointAddVar(r, r, lambdaX + e, pickY(table + e + FE, k)); }
     k = <i32>load<i16>(at, 4);
-    if (k) { const e = entry(k); pointAddScaledVar(r, r, gTable + e, pickY(gTable + e + FE, k), zg); }
+    if (k) { const e = gTable + entry(k); addG(r, e, pickY(e + FE, k), scale); }
     k = <i32>load<i16>(at, 6);
-    if (k) { const e = entry(k); pointAddScaledVar(r, r, gHighTable + e, pickY(gHighTable + e + FE, k), zg); }
+    if (k) { const e = gHighTable + entry(k); addG(r, e, pickY(e + FE, k), scale); }
   }
+}
+// @ts-ignore
+@inline
+function addG(r: usize, x: usize, y: usize, scale: usize): void {
+  if (scale) pointAddScaledVar(r, r, x, y, scale);
+  else pointAddVar(r, r, x, y);
+}
+
+/** r = u1·G + u2·Q for u1, u2 < n as words (u1 = 0 to skip G) and an affine Q. The true Z of r is Z·zg. */
+export function doubleMul(r: usize, u1: usize, u2: usize, qx: usize, qy: usize): void {
+  oddMultiples(table, ratios, COUNT, qx, qy, false, zg);
+  multiplyByBeta(lambdaX, table, COUNT);
+  addStreams(r, u1, u2, table, lambdaX, WINDOW, zg);
+}
+/** Makes a larger table of a point that `times` products will be taken of. */
+export function prepareKey(qx: usize, qy: usize, times: i32): void {
+  keyWindow = times > 24 ? 8 : 7;
+  const count = 1 << (keyWindow - 2);
+  oddMultiples(keyTable, keyRatios, count, qx, qy, true, zg);
+  multiplyByBeta(keyLambdaX, keyTable, count);
+}
+/** As doubleMul, for the point of prepareKey; r has its true Z. */
+export function doubleMulPrepared(r: usize, u1: usize, u2: usize): void {
+  addStreams(r, u1, u2, keyTable, keyLambdaX, keyWindow, 0);
+}
+
+/** r = a·P + b·Q with its true Z, for scalars < n as words and affine points (x, y at +36). */
+export function mulTwo(r: usize, a: usize, p: usize, b: usize, q: usize): void {
+  // P's table comes to have Z = z2; Q is brought to that Z before its own is made, and then P's to Q's: both have Z = z2·zg
+  oddMultiples(table, ratios, COUNT, p, p + FE, false, z2);
+  feSqr(z3, z2);
+  feMul(x2, q, z3);
+  feMul(z3, z3, z2);
+  feMul(y2, q + FE, z3);
+  oddMultiples(table2, ratios, COUNT, x2, y2, false, zg);
+  feSqr(x2, zg);
+  feMul(y2, x2, zg);
+  for (let i: usize = 0; i < <usize>COUNT * AFFINE; i += AFFINE) {
+    feMul(table + i, table + i, x2);
+    feMul(table + i + FE, table + i + FE, y2);
+  }
+  feMul(zg, zg, z2);
+  multiplyByBeta(lambdaX, table, COUNT);
+  multiplyByBeta(lambdaX2, table2, COUNT);
+  memory.fill(digits, 0, 1056);
+  const top = max(splitDigits(0, a, WINDOW), splitDigits(2, b, WINDOW));
+  pointSetInfinity(r);
+  for (let bit = top - 1; bit >= 0; bit--) {
+    if (!load<i32>(r, INF)) pointDouble(r, r);
+    const at = digits + (<usize>bit << 3);
+    if (load<u64>(at) == 0) continue;
+    let k = <i32>load<i16>(at);
+    if (k) { const e = entry(k); pointAddVar(r, r, table + e, pickY(table + e + FE, k)); }
+    k = <i32>load<i16>(at, 2);
+    if (k) { const e = entry(k); pointAddVar(r, r, lambdaX + e, pickY(table + e + FE, k)); }
+    k = <i32>load<i16>(at, 4);
+    if (k) { const e = entry(k); pointAddVar(r, r, table2 + e, pickY(table2 + e + FE, k)); }
+    k = <i32>load<i16>(at, 6);
+    if (k) { const e = entry(k); pointAddVar(r, r, lambdaX2 + e, pickY(table2 + e + FE, k)); }
+  }
+  feMul(r + Z, r + Z, zg);
 }
 
 /** r += scalar·G for 0 < scalar < n, 43 additions and no doubling; r is a point with its true Z */

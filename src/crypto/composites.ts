@@ -1,0 +1,31 @@
+import { concatBytes } from '../base/bytes.ts'
+import type { Composites, Primitives } from './provider.ts'
+
+/** The composite operations, step by step as the BOLTs have them: for providers that know no shorter way. */
+export function composites(c: Primitives): Composites {
+  const tweaked = (basepoint: Uint8Array, point: Uint8Array): Uint8Array | null =>
+    c.pointAddTweak(basepoint, c.sha256(concatBytes(point, basepoint)))
+  const revocation = (basepoint: Uint8Array, point: Uint8Array): Uint8Array | null => {
+    const a = c.pointMul(basepoint, c.sha256(concatBytes(basepoint, point)))
+    const b = c.pointMul(point, c.sha256(concatBytes(point, basepoint)))
+    return a && b && c.pointAdd(a, b)
+  }
+  return {
+    ecdsaVerifyAll: (signatures, hashes, publicKey) =>
+      hashes.findIndex((hash, i) => !c.ecdsaVerify(signatures[i]!, hash, publicKey)),
+    commitmentKeys(point, basepoints, revocationBasepoint) {
+      const keys = basepoints.map((b) => tweaked(b, point))
+      if (revocationBasepoint !== null) keys.push(revocation(revocationBasepoint, point))
+      return keys.every((k) => k !== null) ? keys : null
+    },
+    chainSecret(secret, bits, index) {
+      let value = Uint8Array.from(secret)
+      for (let bit = bits - 1; bit >= 0; bit--) {
+        if (Math.floor(index / 2 ** bit) % 2 === 0) continue
+        value[bit >>> 3]! ^= 1 << (bit & 7)
+        value = Uint8Array.from(c.sha256(value))
+      }
+      return value
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+
+/** What src/crypto/core/index.ts exports: addresses in, 1 or 0 out unless it says otherwise. */
+export interface CoreExports {
+  readonly memory: { readonly buffer: ArrayBuffer }
+  init(): void
+  io(): number
+  ioBytes(): number
+  blind(random64: number): number
+  isScalar(bytes32: number): number
+  sign(out64: number, hash32: number, key32: number, extra32: number, lowR: number): number
+  publicKey(out33: number, key32: number): number
+  ecdh(out32: number, pub: number, length: number, key32: number): number
+  multiplySecret(out33: number, pub: number, length: number, key32: number): number
+  secretAdd(out32: number, x32: number, y32: number): number
+  secretMul(out32: number, x32: number, y32: number): number
+  schnorrKey(out32: number, key32: number): number
+  signSchnorr(out64: number, message: number, length: number, key32: number, aux32: number): number
+  verify(sig64: number, hash32: number, pub: number, length: number, lowS: number): number
+  /** The index of a signature that is wrong, or −1. */
+  verifyAll(count: number, sigs: number, hashes: number, pub: number, length: number, lowS: number): number
+  verifySchnorr(sig64: number, message: number, length: number, x32: number): number
+  recover(out33: number, sig64: number, id: number, hash32: number): number
+  isPoint(pub: number, length: number): number
+  convert(out33: number, out65: number, pub: number, length: number): number
+  multiplyPublic(out33: number, pub: number, length: number, k32: number): number
+  addTweak(out33: number, pub: number, length: number, t32: number): number
+  addPoints(out33: number, pub: number, length: number, other: number, otherLength: number): number
+  commitmentKeys(out: number, point33: number, basepoints: number, count: number, revocation33: number): number
+  chainSecret(secret32: number, bits: number, indexHigh: number, indexLow: number): void
+  sha256(out32: number, data: number, length: number): void
+  sha256d(out32: number, data: number, length: number): void
+  ripemd160(out20: number, data: number, length: number): void
+  hash160(out20: number, data: number, length: number): void
+  hmac(out32: number, key: number, keyLength: number, data: number, length: number): void
+  chacha20(data: number, length: number, key32: number, nonce12: number, counter: number): void
+  aeadSeal(data: number, length: number, ad: number, adLength: number, key32: number, nonce12: number): void
+  aeadOpen(data: number, length: number, ad: number, adLength: number, key32: number, nonce12: number): number
+}
+
+/** @types/node does not declare WebAssembly. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (module: object, imports: object) => { readonly exports: unknown }
+}
+
+/** `npm run build` puts it at the root of the package, beside src/ and dist/. */
+const FILE = new URL('../../build/core.wasm', import.meta.url)
+
+/** The module and its exchange buffer. */
+export interface LoadedCore {
+  readonly core: CoreExports
+  readonly u8: Uint8Array
+  readonly io: number
+}
+/** Nothing is blinded yet. For createCoreProvider, and for tests that need more than a provider has. */
+export const loadCore = (): LoadedCore => instantiateCore(readFileSync(FILE))
+
+/** @param imports none, but for an instrumented build */
+export function instantiateCore(wasm: Uint8Array, imports: object = {}): LoadedCore {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), imports)
+  const core = instance.exports as CoreExports
+  core.init()
+  return { core, u8: new Uint8Array(core.memory.buffer), io: core.io() }
+}
