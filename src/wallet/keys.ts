@@ -63,8 +63,22 @@ export function masterKey(mnemonic: string, network: Network, passphrase = ''): 
   return { network, root }
 }
 
+/** Inner nodes of a tree by their paths: each step down costs as much as a signature, and every channel's key hangs from the same. */
+const inner = new WeakMap<HDKey, Map<string, HDKey>>()
+
+function innerNode({ root }: MasterKey, path: string): HDKey {
+  const known = inner.get(root) ?? new Map<string, HDKey>()
+  inner.set(root, known)
+  const node = known.get(path) ?? root.derive(path)
+  known.set(path, node)
+  return node
+}
+
 function secretAt(master: MasterKey, path: string): Uint8Array {
-  const key = master.root.derive(`${LIGHTNING_PURPOSE}/${networkParams(master.network).coinType}'/${path}`)
+  const cut = path.lastIndexOf('/')
+  const purpose = `${LIGHTNING_PURPOSE}/${networkParams(master.network).coinType}'`
+  const parent = innerNode(master, cut < 0 ? purpose : `${purpose}/${path.slice(0, cut)}`)
+  const key = parent.derive(`m/${path.slice(cut + 1)}`)
   if (!key.privateKey) throw new InvariantError('the master key has no private half')
   return Uint8Array.from(key.privateKey)
 }
@@ -98,9 +112,8 @@ export interface WalletAccount {
 const accountPath = (network: Network): string => `m/84'/${networkParams(network).coinType}'/0'`
 
 export function walletAccount(master: MasterKey): WalletAccount {
-  const account = master.root.derive(accountPath(master.network))
   const branch = (b: Branch): PublicNode => {
-    const { publicKey, chainCode } = account.deriveChild(b)
+    const { publicKey, chainCode } = innerNode(master, `${accountPath(master.network)}/${b}`)
     if (!publicKey || !chainCode) throw new InvariantError('derived key is incomplete')
     return { publicKey, chainCode }
   }
@@ -140,8 +153,9 @@ export interface WalletSigner {
 
 export function walletSigner(master: MasterKey): WalletSigner {
   const account = walletAccount(master)
-  const root = master.root.derive(accountPath(master.network))
-  const secrets = ([RECEIVE, CHANGE] as const).map((b) => root.deriveChild(b).privateKey)
+  const secrets = ([RECEIVE, CHANGE] as const).map(
+    (b) => innerNode(master, `${accountPath(master.network)}/${b}`).privateKey,
+  )
   return {
     publicKey: (branch, index) => walletPublicKey(account, branch, index),
     sign(branch, index, digest) {
