@@ -1,3 +1,4 @@
+import type { ChannelId } from '../../src/base/ids.ts'
 import { unpack } from '../../src/base/pack.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
 import type { Driver, Op, Range } from '../../src/store/types.ts'
@@ -56,11 +57,17 @@ export class Disk implements Driver {
 
 const never = (): Promise<never> => new Promise(() => {})
 
+export interface Tear {
+  /** Which groups are found afterwards. */
+  readonly keeps: (group: string) => boolean
+  readonly localIdOf: (channelId: ChannelId) => string
+}
+
 /**
  * A batch cut apart as a store without atomic batches would leave it: each channel, payment, invoice and other part of the node is
- * written whole or not at all. `keeps` says which, by name.
+ * written whole or not at all. What was earned by a forward is written with the channel that pays it.
  */
-export function torn(ops: readonly Op[], keeps: (group: string) => boolean): readonly Op[] {
+export function torn(ops: readonly Op[], { keeps, localIdOf }: Tear): readonly Op[] {
   const records = new Map<string, string>()
   for (const { key, value } of ops) {
     const [, kind, hash] = /^(invoice|payment)\/(.+)$/.exec(key) ?? []
@@ -69,9 +76,11 @@ export function torn(ops: readonly Op[], keeps: (group: string) => boolean): rea
     records.set(`${kind}-index/${seq}`, `${kind}/${hash}`)
     records.set(`${kind}-id/${id}`, `${kind}/${hash}`)
   }
-  const groupOf = ({ key }: Op): string => {
+  const groupOf = ({ key, value }: Op): string => {
     const [first = '', second = ''] = key.split('/')
     if (first === 'channel' || first === 'channel-meta') return `channel/${second}`
+    if (first === 'forward' && value)
+      return `channel/${localIdOf(unpack<{ incomingChannelId: ChannelId }>(value).incomingChannelId)}`
     if (first.endsWith('-index')) return records.get(`${first}/${Number(key.slice(key.lastIndexOf('/') + 1))}`) ?? key
     if (first.endsWith('-id')) return records.get(key) ?? key
     return first === 'wallet' ? 'wallet' : key

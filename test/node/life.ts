@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { toHex } from '../../src/base/bytes.ts'
-import type { NodeId, PaymentHash } from '../../src/base/ids.ts'
+import { type ChannelId, outpointKey, type PaymentHash } from '../../src/base/ids.ts'
+import { blockSubsidy } from '../../src/chain/embedded/connect.ts'
+import type { Node } from '../../src/node/node.ts'
 import type { Op } from '../../src/store/types.ts'
+import { walletBalance } from '../../src/wallet/status.ts'
 import { type Fate, torn } from './disk.ts'
 import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -28,7 +31,7 @@ export type Step =
   /** What the payee of a held payment does with it. */
   | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
   | { readonly tag: 'fee'; readonly who: 'alice' | 'bob'; readonly feeratePerKw: number }
-  | { readonly tag: 'close'; readonly who: Name; readonly pick: number; readonly force: boolean }
+  | { readonly tag: 'close'; readonly who: Name; readonly peer: Name; readonly force: boolean }
 
 export interface Payment {
   readonly payer: Name
@@ -49,7 +52,8 @@ const coin = (seed: number): (() => boolean) => {
   return () => (createHash('sha256').update(`${seed}:${n++}`).digest()[0]! & 1) === 1
 }
 
-export function fateOf(ending: Ending, ops: readonly Op[]): Fate {
+function fateOf(ending: Ending, ops: readonly Op[], node: Node | null): Fate {
+  const localIdOf = (id: ChannelId): string => node?.channels.byChannelId(id)?.meta.localId ?? id
   switch (ending.how) {
     case 'refused':
       return { tag: 'fail' }
@@ -58,9 +62,36 @@ export function fateOf(ending: Ending, ops: readonly Op[]): Fate {
     case 'kept':
       return { tag: 'die', kept: ops }
     case 'torn':
-      return { tag: 'die', kept: torn(ops, coin(ending.seed)) }
+      return { tag: 'die', kept: torn(ops, { keeps: coin(ending.seed), localIdOf }) }
   }
 }
+
+/** Of an anchor output, in sat. */
+const ANCHOR = 330n
+
+/** What all nodes own on chain, in sat, with the anchors that lie there for anybody. */
+function onchainOf(world: World): bigint {
+  let sum = 0n
+  for (const { node } of world.all) {
+    const b = walletBalance(node!.wallet.state)
+    sum += b.confirmedSat + b.unconfirmedSat + b.immatureSat + b.lockedSat
+  }
+  const { state } = world.chain
+  const anchors = new Set<string>()
+  for (let h = 1; h <= state.height; h++) {
+    const { block, txids } = state.at(h)!
+    block.transactions.forEach((tx, i) => {
+      for (const input of tx.inputs) anchors.delete(outpointKey(input))
+      tx.outputs.forEach(({ amountSat }, index) => {
+        if (amountSat === ANCHOR) anchors.add(outpointKey({ txid: txids[i]!, index }))
+      })
+    })
+  }
+  return sum + ANCHOR * BigInt(anchors.size)
+}
+
+/** What is said when somebody closes by force: the peer is told, and both sides publish what only one of them can confirm. */
+const CLOSING_WORDS: readonly string[] = ['the operator closes the channel by force', 'transaction refused']
 
 /** A life of three nodes in a line, step by step. */
 export class Life {
@@ -71,8 +102,12 @@ export class Life {
   closes = 0
   #preimages = 0
 
+  /** What the nodes owned on chain when it began, in sat, and the height of the chain then. */
+  readonly #before: { readonly onchainSat: bigint; readonly height: number }
+
   constructor(world: World) {
     this.world = world
+    this.#before = { onchainSat: onchainOf(world), height: world.chain.state.height }
   }
 
   static async begin(snapshot: Snapshot): Promise<Life> {
@@ -114,9 +149,9 @@ export class Life {
   }
 
   doom(who: Name, writes: number, ending: Ending): void {
-    const { disk } = this.world.of(who)
+    const { disk, node } = this.world.of(who)
     const last = disk.writes + writes
-    disk.judge = (ops, n) => (n >= last ? fateOf(ending, ops) : null)
+    disk.judge = (ops, n) => (n >= last ? fateOf(ending, ops, node) : null)
   }
 
   async bootAll(): Promise<void> {
@@ -182,16 +217,22 @@ export class Life {
     await this.world.turn()
   }
 
-  async #close({ who, pick, force }: Extract<Step, { tag: 'close' }>): Promise<void> {
+  async #close({ who, peer, force }: Extract<Step, { tag: 'close' }>): Promise<void> {
     const { node, service } = this.world.of(who)
-    const open = node?.channels.all().filter((e) => !['closing', 'closed'].includes(e.state.tag)) ?? []
-    const entry = open[pick % Math.max(1, open.length)]
-    if (!service || !entry) return
+    const open = node?.channels.ofPeer(nodeIdOf(peer)).find((e) => !['closing', 'closed'].includes(e.state.tag))
+    if (!service || !open) return
     this.closes++
-    await this.world.attempt(service.closeChannel(entry.meta.localId, { force })).catch(() => {})
+    await this.world.attempt(service.closeChannel(open.meta.localId, { force })).catch(() => {})
   }
 
   // -------------------------------------------------------------- what became of it
+
+  /** Alerts, warnings and errors that nothing in this life is a reason for. */
+  complaints(): readonly unknown[] {
+    const reasons = this.closes > 0 ? CLOSING_WORDS : []
+    const all = this.world.all.flatMap((p) => p.complaints)
+    return all.filter((c) => !reasons.some((r) => JSON.stringify(c).includes(r)))
+  }
 
   /** Every HTLC that any channel still holds. */
   openHtlcs(): number {
@@ -206,6 +247,17 @@ export class Life {
     return count
   }
 
+  /** What came out of the channels, in sat: into the wallets, to miners, and into anchors that are left. */
+  gainedOnchain(): bigint {
+    const { state } = this.world.chain
+    let fees = 0n
+    for (let h = this.#before.height + 1; h <= state.height; h++) {
+      const reward = state.at(h)!.block.transactions[0]!
+      fees += reward.outputs.reduce((sum, o) => sum + o.amountSat, -blockSubsidy(h))
+    }
+    return onchainOf(this.world) - this.#before.onchainSat + fees
+  }
+
   /** What the payer says of a payment: `none` when a crash took it before it was written. */
   async outcome({ payer, hash }: Payment): Promise<'none' | 'pending' | 'succeeded' | 'failed'> {
     const found = await this.world.of(payer).node!.payments.outgoing.find(hash)
@@ -218,5 +270,3 @@ export class Life {
     return found?.record.status === 'settled' ? found.record.htlcs.reduce((sum, h) => sum + h.amountMsat, 0n) : null
   }
 }
-
-export type { NodeId }

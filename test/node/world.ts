@@ -8,9 +8,11 @@ import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedde
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
 import { localTransport } from '../../src/chain/rpc.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { Node } from '../../src/node/node.ts'
+import { channelPolicy } from '../../src/node/policy.ts'
 import type { ChannelView, NodeService } from '../../src/node/service.ts'
 import { nodeService } from '../../src/node/services/node.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
@@ -46,6 +48,8 @@ function identityOf(name: Name): Identity {
 }
 export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
+/** As on any regtest, but that nobody waits for long after a close by force. */
+const POLICY: ChannelPolicy = { ...channelPolicy('regtest'), toSelfDelay: 10 }
 /** Coins of blocks that nobody asked for go here. */
 export const NOBODY = p2wsh(Uint8Array.of(0x00))
 /** Seconds; the embedded chain's own clock, which moves with its blocks. */
@@ -168,6 +172,7 @@ export class World {
         this.#died(process)
       },
       onBackupDue: () => {},
+      policy: POLICY,
       connections: this.wire.factory,
     })
     if (disk.dead) return this.#bury(node)
