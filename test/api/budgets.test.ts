@@ -1,0 +1,188 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createKey } from '../../src/api/auth/keyChanges.ts'
+import type { Budget } from '../../src/api/auth/keyRecord.ts'
+import { KeyRing } from '../../src/api/auth/keys.ts'
+import { Spending } from '../../src/api/spending.ts'
+import { msat, sat } from '../../src/base/units.ts'
+import { ServiceError } from '../../src/node/errors.ts'
+import type { PaymentView } from '../../src/node/service.ts'
+import { FakeNode, type FakeStore, PEER_ID } from './fakeNode.ts'
+import { testApi } from './harness.ts'
+
+/** A node whose payments stay pending until the test ends them, with a parent key and a child that it made. */
+async function spender(budgets: { parent?: Budget; child?: Budget }, store?: FakeStore, known?: FakeNode) {
+  const node = known ?? new FakeNode(store)
+  node.paymentStatus = 'pending'
+  const clock = { now: Date.UTC(2026, 0, 1) }
+  const keys = await KeyRing.open(node.apiStore, () => clock.now)
+  const make = async (createdBy: string | null, budget: Budget | undefined) => {
+    const settings = { name: 'k', scopes: ['*'] as const, expiresAt: null, allowedCidrs: [], rateLimit: null }
+    const more = { budget: budget ?? null, rotateEverySeconds: null, metadata: {} }
+    const { record } = createKey({ ...settings, ...more }, { createdBy, activatesAt: clock.now, now: clock.now })
+    await keys.change(() => ({ records: [record], facts: [] }))
+    return { keyId: record.id, version: 1, scopes: record.scopes }
+  }
+  const parent = await make(null, budgets.parent)
+  const child = await make(parent.keyId, budgets.child)
+  const spending = new Spending(node, keys)
+  await spending.budgets.load()
+  const pay = (caller: typeof parent, amount: number, maxFee: number) =>
+    spending.pay(caller, { nodeId: PEER_ID, amountMsat: msat(amount), maxFeeMsat: msat(maxFee) })
+  const end = async (view: PaymentView, status: 'succeeded' | 'failed', fee = 0) => {
+    node.paymentViews.set(view.id, { ...view, status, feeMsat: msat(fee) })
+    node.emit(`payment.${status}`, { id: view.id, paymentHash: view.paymentHash })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { node, keys, clock, parent, child, spending, pay, end }
+}
+
+const left = ({ maxMsat, spentMsat, reservedMsat }: { maxMsat: number; spentMsat: number; reservedMsat: number }) =>
+  maxMsat - spentMsat - reservedMsat
+
+describe('spending budgets', () => {
+  it('reserve amount and greatest fee when a payment starts, and settle what it cost when it ends', async () => {
+    const { spending, pay, end, child } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
+    const view = () => spending.budgets.view(child.keyId)
+    const payment = await pay(child, 600, 100)
+    expect(view()).toMatchObject({ spentMsat: 0, reservedMsat: 700, resetsAt: null })
+    await expect(pay(child, 301, 0)).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+    await end(payment, 'succeeded', 30)
+    expect(view()).toMatchObject({ spentMsat: 630, reservedMsat: 0 })
+    const failing = await pay(child, 370, 0)
+    await end(failing, 'failed')
+    expect(view()).toMatchObject({ spentMsat: 630, reservedMsat: 0 })
+  })
+
+  it('a payment that the node refuses reserves nothing', async () => {
+    const { spending, pay, child, node } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
+    node.beforeAct = async () => {
+      throw new ServiceError('NO_ROUTE', 'none')
+    }
+    await expect(pay(child, 500, 0)).rejects.toMatchObject({ code: 'NO_ROUTE' })
+    expect(left(spending.budgets.view(child.keyId)!)).toBe(1_000)
+  })
+
+  it('the reservation is on disk before the payment starts, and a key without a budget writes none', async () => {
+    const { pay, child, parent, node } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
+    const open = () => [...node.apiStore.records.keys()].filter((name) => name.startsWith('budget-open/')).length
+    const seen: number[] = []
+    node.beforeAct = async () => void seen.push(open())
+    await pay(child, 1, 0)
+    await pay(parent, 1_000_000, 0)
+    expect([seen, open()]).toEqual([[1, 1], 1])
+  })
+
+  it('periods follow one another; what began in one counts in that one', async () => {
+    const { spending, pay, end, child, clock } = await spender({ child: { maxMsat: 1_000, periodSeconds: 60 } })
+    const slow = await pay(child, 900, 0)
+    clock.now += 60_000
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 0, reservedMsat: 0 })
+    await end(await pay(child, 1_000, 0), 'succeeded')
+    await end(slow, 'succeeded')
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 1_000, reservedMsat: 0 })
+    await expect(pay(child, 1, 0)).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+  })
+
+  it('wallet sends count with their fee, and the wallet is told the most that it may pay', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 1_500_000, periodSeconds: null } })
+    const outputs = [{ address: 'bcrt1q', amountSat: sat(1_000) }]
+    let most: bigint | undefined
+    const send = node.sendOnChain.bind(node)
+    node.sendOnChain = async (request) => {
+      most = request.maxFeeSat
+      return send(request)
+    }
+    await spending.send(child, { outputs })
+    expect(most).toBe(500n)
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 1_200_000, reservedMsat: 0 })
+    await expect(spending.send(child, { outputs })).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+  })
+
+  it('pushMsat and the funding fee count when a channel opens, and a close to an address counts our whole side', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 200_000_000, periodSeconds: null } })
+    const open = { peer: PEER_ID, capacitySat: sat(100_000), pushMsat: msat(5_000_000) }
+    const channel = await spending.open(child, open)
+    const reserved = spending.budgets.view(child.keyId)?.reservedMsat ?? 0
+    expect(reserved).toBeGreaterThan(5_000_000)
+    const fee = { feeSat: sat(150), netSat: -100_150n, txid: '66'.repeat(32), id: 'x', blockHeight: null }
+    node.walletTransaction = async () => ({ ...fee, label: null, hex: '', createdAt: '' }) as never
+    node.emit('channel.ready', { id: channel.id })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 5_150_000, reservedMsat: 0 })
+    await spending.closeChannel(child, channel.id, { address: 'bcrt1q' })
+    expect(spending.budgets.view(child.keyId)?.spentMsat).toBe(5_150_000 + 95_000_000)
+  })
+
+  it('a refusal over REST is a 403 that says what is left', async () => {
+    const { call, app } = await testApi()
+    const made = (await call('POST', '/v1/keys', { name: 'b', preset: 'spend', budget: { maxMsat: 1_000 } })).json()
+    const headers = { authorization: `Bearer ${made.secret}` }
+    const payload = { nodeId: PEER_ID, amountMsat: 999, maxFeeMsat: 2 }
+    const refused = await app.inject({ method: 'POST', url: '/v1/payments', headers, payload })
+    expect([refused.statusCode, refused.json().code]).toEqual([403, 'BUDGET_EXCEEDED'])
+    expect(refused.json().detail).toContain('1000 msat left')
+    const lists = (await call('GET', `/v1/keys/${made.id}`)).json()
+    expect(lists.budget).toMatchObject({ maxMsat: 1_000, spentMsat: 0, reservedMsat: 0 })
+  })
+
+  it('property: random parallel payments, crashes in between, never cost more than any budget of the chain', async () => {
+    const step = fc.record({
+      who: fc.constantFrom('parent' as const, 'child' as const),
+      amount: fc.integer({ min: 1, max: 400 }),
+      maxFee: fc.integer({ min: 0, max: 50 }),
+      fate: fc.constantFrom('succeeds', 'fails', 'refused', 'stays'),
+      crash: fc.boolean(),
+    })
+    const budget = fc.record({ maxMsat: fc.integer({ min: 1, max: 1_500 }), periodSeconds: fc.constant(null) })
+    await fc.assert(
+      fc.asyncProperty(
+        budget,
+        fc.integer({ min: 1, max: 1_500 }),
+        fc.array(step, { maxLength: 25 }),
+        async (parentBudget, max, steps) => {
+          const world = await spender({ parent: parentBudget, child: { maxMsat: max, periodSeconds: null } })
+          let { spending } = world
+          const { node, parent, child, keys, end } = world
+          const by = new Map<string, string>()
+          const started: Promise<void>[] = []
+          node.beforeAct = async () => {
+            if (refuse) throw new ServiceError('NO_ROUTE', 'none')
+          }
+          let refuse = false
+          const cost = (keyId: string) =>
+            [...node.paymentViews.values()]
+              .filter((p) => keyId === parent.keyId || by.get(p.id) === keyId)
+              .reduce((sum, p) => sum + (p.status === 'succeeded' ? Number(p.amountMsat + p.feeMsat) : 0), 0)
+          for (const { who, amount, maxFee, fate, crash } of steps) {
+            const caller = who === 'parent' ? parent : child
+            refuse = fate === 'refused'
+            const request = { nodeId: PEER_ID, amountMsat: msat(amount), maxFeeMsat: msat(maxFee) }
+            const run = spending.pay(caller, request).then(
+              async (view) => {
+                by.set(view.id, caller.keyId)
+                if (fate === 'succeeds') await end(view, 'succeeded', maxFee)
+                if (fate === 'fails') await end(view, 'failed')
+              },
+              (error) => expect(['BUDGET_EXCEEDED', 'NO_ROUTE']).toContain(error.code),
+            )
+            started.push(run)
+            if (!crash) continue
+            await Promise.all(started)
+            spending.close()
+            spending = new Spending(node, keys)
+            await spending.budgets.load()
+          }
+          await Promise.all(started)
+          // Whatever is still pending may yet succeed.
+          for (const view of [...node.paymentViews.values()])
+            if (view.status === 'pending') await end(view, 'succeeded', 0)
+          expect(cost(parent.keyId)).toBeLessThanOrEqual(parentBudget.maxMsat)
+          expect(cost(child.keyId)).toBeLessThanOrEqual(max)
+          expect(spending.budgets.view(parent.keyId)).toMatchObject({ spentMsat: cost(parent.keyId), reservedMsat: 0 })
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})

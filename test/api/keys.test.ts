@@ -1,0 +1,409 @@
+import { describe, expect, it } from 'vitest'
+import { PRESETS } from '../../src/api/auth/scopes.ts'
+import { utf8Decode } from '../../src/base/bytes.ts'
+import { testApi } from './harness.ts'
+
+const DAY = 24 * 3_600_000
+
+/** An API with an admin, and ways to make and use keys. */
+async function keyApi(options: Parameters<typeof testApi>[0] = {}) {
+  const api = await testApi(options)
+  const as = (bearer: string, method = 'GET', url = '/v1/node', body?: unknown, remoteAddress = '127.0.0.1') =>
+    api.app.inject({
+      method: method as 'GET',
+      url,
+      remoteAddress,
+      headers: { authorization: `Bearer ${bearer}` },
+      ...(body !== undefined && { payload: body as object }),
+    })
+  // A key that may read, unless the test says more.
+  const create = async (body: object) => {
+    const answer = await api.call('POST', '/v1/keys', {
+      name: 'k',
+      ...('scopes' in body ? {} : { preset: 'readonly' }),
+      ...body,
+    })
+    expect([answer.statusCode, answer.json().code]).toEqual([201, undefined])
+    return answer.json()
+  }
+  const rotate = async (id: string, body: object = {}) => {
+    const answer = await api.call('POST', `/v1/keys/${id}/rotate`, body)
+    expect([answer.statusCode, answer.json().code]).toEqual([201, undefined])
+    return answer.json()
+  }
+  /** `200`, or the code of the refusal. */
+  const outcome = async (bearer: string) => {
+    const answer = await as(bearer)
+    return answer.statusCode === 200 ? 200 : answer.json().code
+  }
+  const iso = (ms: number) => new Date(api.clock.nowMs + ms).toISOString()
+  return { ...api, as, create, rotate, outcome, iso }
+}
+
+describe('making keys', () => {
+  it('a key has what the contract says, its secret is shown once, and presets are scopes', async () => {
+    const { call, create } = await keyApi()
+    for (const [preset, scopes] of Object.entries(PRESETS)) expect((await create({ preset })).scopes).toEqual(scopes)
+    const made = await create({
+      name: 'shop',
+      metadata: { team: 'sales' },
+      rateLimit: { maxRequests: 5, periodSeconds: 1 },
+    })
+    expect(made).toMatchObject({
+      name: 'shop',
+      version: 1,
+      state: 'active',
+      expiresAt: null,
+      lastUsedAt: null,
+      allowedCidrs: [],
+      budget: null,
+      metadata: { team: 'sales' },
+      secret: expect.stringMatching(/^fulmen_[0-9a-f]{12}_[0-9a-f]{64}$/),
+    })
+    const shown = (await call('GET', `/v1/keys/${made.id}`)).body + (await call('GET', '/v1/keys')).body
+    expect(shown).not.toContain(made.secret.split('_')[2])
+    expect(shown).not.toMatch(/hash|secret/i)
+  })
+
+  it('lists newest first, page by page', async () => {
+    const { call, create, clock } = await keyApi()
+    for (const name of ['a', 'b', 'c']) {
+      clock.nowMs++
+      await create({ name })
+    }
+    const first = (await call('GET', '/v1/keys?limit=2')).json()
+    const second = (await call('GET', `/v1/keys?limit=2&cursor=${first.nextCursor}`)).json()
+    expect([...first.items, ...second.items].map((k) => k.name)).toEqual(['c', 'b', 'a', 'test'])
+    expect(second.nextCursor).toBeNull()
+    expect((await call('GET', '/v1/keys?cursor=nobody')).statusCode).toBe(400)
+  })
+
+  it.each([
+    [{}, '/scopes'],
+    [{ preset: 'spend', scopes: ['node:read'] }, '/preset'],
+    [{ preset: 'spend', allowedCidrs: ['10.0.0.0/33'] }, '/allowedCidrs/0'],
+    [{ preset: 'spend', expiresAt: '2030-13-01T00:00:00Z' }, '/expiresAt'],
+    [{ preset: 'spend', expiresAt: 'soon' }, '/expiresAt'],
+    [{ preset: 'spend', budget: { maxMsat: 0 } }, '/budget'],
+    [{ scopes: ['money:print'] }, '/scopes/0'],
+  ])('refuses %j, naming the field', async (body, pointer) => {
+    const { call } = await keyApi()
+    const answer = await call('POST', '/v1/keys', { name: 'bad', ...body })
+    expect([answer.statusCode, answer.json().errors?.[0]?.pointer]).toEqual([400, pointer])
+  })
+
+  it('a key can only make and change keys within its own scopes, budget, life, networks and rate', async () => {
+    const { as, create, call, iso } = await keyApi()
+    const limited = await create({
+      scopes: ['keys:admin', 'payments:send', 'node:read'],
+      expiresAt: iso(10 * DAY),
+      budget: { maxMsat: 1_000, periodSeconds: 3_600 },
+      allowedCidrs: ['127.0.0.0/8'],
+      rateLimit: { maxRequests: 100, periodSeconds: 1 },
+    })
+    const make = (body: object) =>
+      as(limited.secret, 'POST', '/v1/keys', { name: 'child', scopes: ['node:read'], ...body })
+    for (const beyond of [
+      { scopes: ['wallet:send'] },
+      { scopes: ['*'] },
+      { expiresAt: null },
+      { expiresAt: iso(11 * DAY) },
+      { budget: null },
+      { budget: { maxMsat: 1_001, periodSeconds: 3_600 } },
+      { budget: { maxMsat: 1_000, periodSeconds: 3_599 } },
+      { allowedCidrs: [] },
+      { allowedCidrs: ['0.0.0.0/0'] },
+      { rateLimit: null },
+      { rateLimit: { maxRequests: 100, periodSeconds: 1 }, scopes: ['audit:read'] },
+    ]) {
+      const answer = await make(beyond)
+      expect([beyond, answer.statusCode, answer.json().code]).toEqual([beyond, 403, 'BEYOND_OWN_KEY'])
+    }
+    const child = (await make({ budget: { maxMsat: 1_000 }, allowedCidrs: ['127.1.0.0/16'] })).json()
+    expect(child).toMatchObject({
+      expiresAt: limited.expiresAt,
+      createdBy: limited.id,
+      budget: { periodSeconds: null },
+    })
+
+    const [admin] = (await call('GET', '/v1/keys')).json().items.filter((k: { name: string }) => k.name === 'test')
+    for (const [method, path, body] of [
+      ['POST', `/v1/keys/${admin.id}/rotate`, {}],
+      ['POST', `/v1/keys/${admin.id}/rollback`, {}],
+      ['PATCH', `/v1/keys/${admin.id}`, { name: 'mine' }],
+      ['PATCH', `/v1/keys/${limited.id}`, { scopes: ['*'] }],
+      ['PATCH', `/v1/keys/${limited.id}`, { expiresAt: null }],
+      ['DELETE', `/v1/keys/${admin.id}`, undefined],
+    ] as const) {
+      expect([path, (await as(limited.secret, method, path, body)).json().code]).toEqual([path, 'BEYOND_OWN_KEY'])
+    }
+    expect((await as(limited.secret, 'POST', `/v1/keys/${child.id}/rotate`, {})).statusCode).toBe(201)
+  })
+})
+
+describe('versions of a key', () => {
+  it('both work in the window, then the old one expires by itself', async () => {
+    const { create, rotate, outcome, clock, call } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id, { graceSeconds: 60 })
+    expect(two).toMatchObject({ id: one.id, version: 2 })
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual([200, 200])
+    clock.nowMs += 59_999
+    expect(await outcome(one.secret)).toBe(200)
+    clock.nowMs += 1
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual(['KEY_EXPIRED', 200])
+    const { versions } = (await call('GET', `/v1/keys/${one.id}`)).json()
+    expect(versions.map((v: { state: string }) => v.state)).toEqual(['expired', 'active'])
+  })
+
+  it('a version that is announced works from its time on, and the window of the old one begins then', async () => {
+    const { create, rotate, outcome, clock, iso } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id, { graceSeconds: 60, activatesAt: iso(DAY) })
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual([200, 'KEY_NOT_ACTIVE'])
+    clock.nowMs += DAY
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual([200, 200])
+    clock.nowMs += 60_000
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual(['KEY_EXPIRED', 200])
+    const later = await create({ activatesAt: iso(DAY) })
+    expect([later.state, await outcome(later.secret)]).toEqual(['pending', 'KEY_NOT_ACTIVE'])
+  })
+
+  it('rolling back makes the old version current again for good; the new one works to the end of the window', async () => {
+    const { create, rotate, outcome, clock, call } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id, { graceSeconds: 60 })
+    clock.nowMs += 30_000
+    expect((await call('POST', `/v1/keys/${one.id}/rollback`, {})).json()).toMatchObject({
+      version: 1,
+      state: 'active',
+    })
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual([200, 200])
+    clock.nowMs += 30_000
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual([200, 'KEY_EXPIRED'])
+    clock.nowMs += 100 * DAY
+    expect(await outcome(one.secret)).toBe(200)
+    expect((await call('POST', `/v1/keys/${one.id}/rollback`, {})).json().code).toBe('CONFLICT')
+    expect((await rotate(one.id)).version).toBe(3)
+  })
+
+  it('rolling back after the window, or before a rotation, is refused', async () => {
+    const { create, rotate, clock, call } = await keyApi()
+    const { id } = await create({})
+    expect((await call('POST', `/v1/keys/${id}/rollback`, {})).statusCode).toBe(409)
+    await rotate(id, { graceSeconds: 1 })
+    clock.nowMs += 1_000
+    expect((await call('POST', `/v1/keys/${id}/rollback`, {})).statusCode).toBe(409)
+  })
+
+  it('a compromise forbids grace, roll-back and self-rotation, and stops what the key made', async () => {
+    const { create, rotate, outcome, call, as, iso } = await keyApi()
+    const one = await create({ scopes: ['keys:admin', 'node:read'] })
+    const child = (await as(one.secret, 'POST', '/v1/keys', { name: 'thief', scopes: ['node:read'] })).json()
+    const path = `/v1/keys/${one.id}/rotate`
+    expect((await call('POST', path, { compromised: true, graceSeconds: 5 })).statusCode).toBe(400)
+    expect((await call('POST', path, { compromised: true, activatesAt: iso(5) })).statusCode).toBe(400)
+    expect((await as(one.secret, 'POST', '/v1/keys/self/rotate', { compromised: true })).statusCode).toBe(400)
+    const followed = (await as(one.secret, 'POST', '/v1/keys/self/rotate', {})).json()
+    const safe = await rotate(one.id, { compromised: true })
+    expect(safe.stopped).toEqual([child.id])
+    for (const { secret } of [one, followed, child]) expect(await outcome(secret)).toBe('KEY_REVOKED')
+    expect(await outcome(safe.secret)).toBe(200)
+    expect((await call('POST', `/v1/keys/${one.id}/rollback`, {})).json().code).toBe('CONFLICT')
+    expect((await as(safe.secret, 'POST', '/v1/keys/self/rotate', {})).json().code).toBe('SELF_ROTATION_FORBIDDEN')
+    const usual = await rotate(one.id)
+    expect((await as(usual.secret, 'POST', '/v1/keys/self/rotate', {})).statusCode).toBe(201)
+  })
+
+  it('revoking works at once, on all versions, for good, and twice', async () => {
+    const { create, rotate, outcome, call } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id)
+    for (let i = 0; i < 2; i++) expect((await call('DELETE', `/v1/keys/${one.id}`)).statusCode).toBe(204)
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual(['KEY_REVOKED', 'KEY_REVOKED'])
+    expect((await call('POST', `/v1/keys/${one.id}/rotate`, {})).statusCode).toBe(409)
+    expect((await call('PATCH', `/v1/keys/${one.id}`, { name: 'back' })).statusCode).toBe(409)
+    expect((await call('GET', `/v1/keys/${one.id}`)).json().state).toBe('revoked')
+  })
+
+  it('rotate-all stops every key but the new one of the caller; a stopped key comes back by rotation', async () => {
+    const { create, outcome, call, bearer, as } = await keyApi()
+    const others = [await create({}), await create({ preset: 'admin' })]
+    const all = (await call('POST', '/v1/keys/rotate-all', {})).json()
+    expect(all.stopped.sort()).toEqual(others.map((k) => k.id).sort())
+    expect(await outcome(bearer)).toBe('KEY_REVOKED')
+    for (const other of others) expect(await outcome(other.secret)).toBe('KEY_REVOKED')
+    expect(await outcome(all.secret)).toBe(200)
+    const [first] = others
+    const back = await as(all.secret, 'POST', `/v1/keys/${first.id}/rotate`, {})
+    expect(await outcome(back.json().secret)).toBe(200)
+  })
+
+  it('an expired key is refused until it is given more time', async () => {
+    const { create, outcome, call, clock, iso } = await keyApi()
+    const one = await create({ expiresAt: iso(1_000) })
+    clock.nowMs += 1_000
+    expect(await outcome(one.secret)).toBe('KEY_EXPIRED')
+    expect((await call('POST', `/v1/keys/${one.id}/rotate`, {})).statusCode).toBe(409)
+    await call('PATCH', `/v1/keys/${one.id}`, { expiresAt: null })
+    expect(await outcome(one.secret)).toBe(200)
+  })
+
+  it('all of it is found again after a restart', async () => {
+    const before = await keyApi()
+    const one = await before.create({ metadata: { a: 'b' }, allowedCidrs: ['127.0.0.1'], rotateEverySeconds: 3_600 })
+    const two = await before.rotate(one.id, { graceSeconds: 600 })
+    for (let i = 0; i < 3; i++) await before.outcome(two.secret)
+    const revoked = await before.create({})
+    await before.call('DELETE', `/v1/keys/${revoked.id}`)
+    const shown = (await before.call('GET', `/v1/keys/${one.id}`)).json()
+    await before.app.close()
+
+    const after = await keyApi({ store: before.node.apiStore })
+    expect((await after.call('GET', `/v1/keys/${one.id}`)).json()).toEqual(shown)
+    expect([await after.outcome(one.secret), await after.outcome(revoked.secret)]).toEqual([200, 'KEY_REVOKED'])
+    expect((await after.call('GET', `/v1/keys/${one.id}/usage`)).json()).toMatchObject({
+      requests: 4,
+      versions: [
+        { version: 1, requests: 1 },
+        { version: 2, requests: 3, lastAddress: '127.0.0.1' },
+      ],
+    })
+    for (const [name, value] of after.node.apiStore.records) {
+      for (const { secret } of [one, two]) expect(name + utf8Decode(value)).not.toContain(secret.split('_')[2])
+    }
+  })
+})
+
+describe('rotation that a client does for itself', () => {
+  it('is asked for in the last third before the deadline, with every answer and as an event, and ends the version then', async () => {
+    const { create, as, clock, keys, node, outcome, iso } = await keyApi()
+    const by = iso(3_000_000)
+    const one = await create({ rotateEverySeconds: 3_000 })
+    const { headers } = await as(one.secret)
+    expect([headers['x-key-rotate-from'], headers['x-key-rotate-by'], one.rotateBy]).toEqual([iso(2_000_000), by, by])
+    const expiring = () => node.events.filter((e) => e.type === 'key.expiring')
+    clock.nowMs += 1_999_999
+    await keys.tick()
+    expect(expiring()).toEqual([])
+    clock.nowMs += 1
+    await keys.tick()
+    await keys.tick()
+    expect(expiring().map((e) => e.data)).toEqual([{ id: one.id, version: 1, name: 'k', expiresAt: by, rotate: true }])
+    const two = (await as(one.secret, 'POST', '/v1/keys/self/rotate', {})).json()
+    const rotated = node.events.filter((e) => e.type === 'key.rotated').at(-1)
+    expect(rotated?.data).toMatchObject({ id: one.id, version: 2, previousVersion: 1, why: 'self', graceUntil: by })
+    expect(JSON.stringify(node.events)).not.toContain(two.secret.split('_')[2])
+    clock.nowMs += 1_000_000
+    expect([await outcome(one.secret), await outcome(two.secret)]).toEqual(['KEY_EXPIRED', 200])
+  })
+
+  it('an end of life is told as well', async () => {
+    const { create, clock, keys, node, iso } = await keyApi()
+    await create({ expiresAt: iso(30 * DAY) })
+    clock.nowMs += 23 * DAY
+    await keys.tick()
+    expect(node.events.map((e) => [e.type, e.data.rotate])).toEqual([['key.expiring', false]])
+  })
+
+  it('only the current version can; a lost answer is asked for again as long as nobody used it', async () => {
+    const { create, as, outcome, rotate } = await keyApi()
+    const one = await create({})
+    const self = async (secret: string) => as(secret, 'POST', '/v1/keys/self/rotate', {})
+    const lost = (await self(one.secret)).json()
+    const two = (await self(one.secret)).json()
+    expect([lost.version, two.version, await outcome(lost.secret)]).toEqual([2, 3, 'KEY_REVOKED'])
+    expect(await outcome(two.secret)).toBe(200)
+    expect((await self(one.secret)).json().code).toBe('CONFLICT')
+    // A version that an operator made is no lost answer, used or not.
+    await rotate(one.id)
+    expect((await self(two.secret)).json().code).toBe('CONFLICT')
+  })
+})
+
+describe('limits of a key', () => {
+  it('networks: served from inside, refused from outside, with IPv6 and mapped addresses', async () => {
+    const { create, as } = await keyApi()
+    const { secret } = await create({ allowedCidrs: ['10.1.0.0/16', '192.168.0.7', 'fd00::/8'] })
+    for (const [address, status] of [
+      ['10.1.255.255', 200],
+      ['10.2.0.0', 403],
+      ['192.168.0.7', 200],
+      ['192.168.0.8', 403],
+      ['::ffff:10.1.2.3', 200],
+      ['::ffff:10.2.2.3', 403],
+      ['fd12::1', 200],
+      ['fe80::1', 403],
+      ['127.0.0.1', 403],
+    ] as const) {
+      const answer = await as(secret, 'GET', '/v1/node', undefined, address)
+      expect([address, answer.statusCode]).toEqual([address, status])
+      if (status === 403) expect(answer.json().code).toBe('ADDRESS_NOT_ALLOWED')
+    }
+  })
+
+  it('rate: so many at once, then as they come back, exactly; told in headers; 429 with Retry-After', async () => {
+    const { create, as, clock } = await keyApi()
+    const { secret } = await create({ rateLimit: { maxRequests: 3, periodSeconds: 7 } })
+    const seen: unknown[] = []
+    for (let i = 0; i < 4; i++) {
+      const { statusCode, headers } = await as(secret)
+      seen.push([
+        statusCode,
+        headers['ratelimit-limit'],
+        headers['ratelimit-remaining'],
+        headers['ratelimit-reset'],
+        headers['retry-after'],
+      ])
+    }
+    expect(seen).toEqual([
+      [200, '3', '2', '3', undefined],
+      [200, '3', '1', '5', undefined],
+      [200, '3', '0', '7', undefined],
+      [429, '3', '0', '7', '3'],
+    ])
+    clock.nowMs += 2_333
+    expect((await as(secret)).statusCode).toBe(429)
+    clock.nowMs += 1
+    expect((await as(secret)).statusCode).toBe(200)
+    // Over a long time no request more than the limit says.
+    let served = 0
+    for (let ms = 0; ms < 71_000; ms += 10) {
+      clock.nowMs += 10
+      if ((ms / 10) % 20 === 0 && (await as(secret)).statusCode === 200) served++
+    }
+    expect(served).toBe(30)
+    expect((await as(secret, 'GET', '/v1/node')).headers).not.toHaveProperty('x-key-rotate-by')
+  })
+
+  it('an external close address and pushMsat need wallet:send as well', async () => {
+    const { create, as, node } = await keyApi()
+    const { secret } = await create({ scopes: ['channels:write', 'channels:read'] })
+    const peer = `03${'cd'.repeat(32)}`
+    const open = (body: object) => as(secret, 'POST', '/v1/channels', { peer, capacitySat: 100_000, ...body })
+    expect((await open({ pushMsat: 1 })).json().code).toBe('SCOPE_MISSING')
+    const channel = (await open({ pushMsat: 0 })).json()
+    const close = (body: object) => as(secret, 'POST', `/v1/channels/${channel.id}/close`, body)
+    const { address } = await node.newAddress()
+    expect((await close({ address })).json().code).toBe('SCOPE_MISSING')
+    expect((await close({})).statusCode).toBe(202)
+  })
+
+  it('counts uses and refusals per version', async () => {
+    const { create, rotate, as, call } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id)
+    await as(one.secret)
+    await as(two.secret)
+    await as(two.secret)
+    await as(two.secret, 'POST', '/v1/payments', {})
+    expect((await call('GET', `/v1/keys/${one.id}/usage`)).json()).toMatchObject({
+      requests: 3,
+      refused: 1,
+      versions: [
+        { version: 1, state: 'grace', requests: 1, refused: 0 },
+        { version: 2, state: 'active', requests: 2, refused: 1 },
+      ],
+    })
+  })
+})
