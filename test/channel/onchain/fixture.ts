@@ -324,8 +324,8 @@ export class Party {
   }
 }
 
-export interface World {
-  readonly chain: TestChain
+export interface World<C extends TestChain = TestChain> {
+  readonly chain: C
   readonly alice: Party
   readonly bob: Party
   /** Mines a block and tells both. */
@@ -335,8 +335,12 @@ export interface World {
   finish(limit?: number): void
 }
 
+type ChainParts = ConstructorParameters<typeof TestChain>
+
 /** Both sides with the channel of a setup, a funding output in the chain, and small coins for fees. */
-export function world(s: Setup): World {
+export function world(s: Setup): World
+export function world<C extends TestChain>(s: Setup, chain: new (...args: ChainParts) => C): World<C>
+export function world(s: Setup, Chain: new (...args: ChainParts) => TestChain = TestChain): World {
   const coins = [{ outpoint: FUNDING, output: { amountSat: CAPACITY, scriptPubKey: fundingScript } }]
   const gifts: Record<Name, Outpoint[]> = { alice: [], bob: [] }
   for (const who of ['alice', 'bob'] as const) {
@@ -346,7 +350,7 @@ export function world(s: Setup): World {
       coins.push({ outpoint, output: { amountSat: GIFT, scriptPubKey: walletScript(who) } })
     }
   }
-  const chain = new TestChain(START, coins)
+  const chain = new Chain(START, coins)
   const alice = new Party('alice', chain, channelOf('alice', s), gifts.alice)
   const bob = new Party('bob', chain, channelOf('bob', s), gifts.bob)
   const mine = (blocks = 1, choose?: (tx: Transaction) => boolean): void => {

@@ -31,7 +31,7 @@ export class Market extends TestChain {
         return height()
       },
       coin,
-      nextLocks: () => ({ height: height() + 1, medianTimePast: 1_700_000_000, timeAt: () => 0 }),
+      nextLocks: () => ({ height: height() + 1, medianTimePast: 1_700_000_000, medianTimeAt: () => 0 }),
       onChange: (f: (change: TipChange) => void) => {
         this.#change = f
       },

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest'
+import { outpointKey } from '../../../src/base/ids.ts'
+import { type Sat, sat } from '../../../src/base/units.ts'
+import { txidOf } from '../../../src/bitcoin/transaction.ts'
+import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
+import { ceilingOf, feerateFor, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
+import { channelOf, DELAY, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
+import { Market } from './market.ts'
+
+const htlc = (from: 'alice' | 'bob', amountSat: number, blocks: number, n: number, knows: boolean): HtlcSpec => ({
+  from,
+  amountSat,
+  cltvExpiry: START + blocks,
+  n,
+  knows,
+})
+
+describe('the feerate of what has a deadline', () => {
+  const feerates = { commitment: 1_000, closing: 2_000, claim: 4_000, slow: 500 }
+  const at = (blocksLeft: number | null, budgetSat = 500_000n as Sat) =>
+    feerateFor(
+      blocksLeft === null ? null : 1_000 + blocksLeft,
+      { weight: 1_000, budgetSat },
+      { blockHeight: 1_000, feerates },
+    )
+
+  it('is the slow estimate when nothing presses, the soonest near the deadline', () => {
+    expect([null, 1_000, 100, 50, 20].map((left) => at(left))).toEqual([500, 500, 2_000, 2_000, 4_000])
+  })
+
+  it('climbs within the last 18 blocks, late, and ends at the whole budget', () => {
+    const rates = Array.from({ length: URGENT_BLOCKS + 4 }, (_, i) => at(URGENT_BLOCKS - i))
+    for (let i = 1; i < rates.length; i++) expect(rates[i]).toBeGreaterThanOrEqual(rates[i - 1]!)
+    expect(rates[6]).toBeLessThan(2 * 4_000)
+    expect(rates.slice(-4)).toEqual([250_000, 250_000, 250_000, 250_000])
+    expect(at(-3, 20_000n as Sat)).toBe(20_000)
+  })
+
+  it('never leaves the budget, whatever the estimates say', () => {
+    for (const left of [null, 100, 10, 0]) expect(at(left, 300n as Sat)).toBeLessThanOrEqual(300)
+    expect(ceilingOf({ weight: 1_000, budgetSat: sat(300), paidSat: sat(200) })).toBe(500)
+  })
+
+  it('is raised by what a replacement must pay, or not at all', () => {
+    expect(raised(1_000, 1_010, 9_000)).toBeNull()
+    expect(raised(1_000, 1_100, 9_000)).toBe(1_253)
+    expect(raised(1_000, 3_000, 9_000)).toBe(3_000)
+    expect(raised(1_000, 3_000, 2_000)).toBeNull()
+  })
+})
+
+describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitment', () => {
+  const plan = (htlcs: readonly HtlcSpec[], blocks = 0) => {
+    const w = world({ type: 'anchors', opener: 'alice', number: 3, htlcs }, Market)
+    w.chain.height += blocks
+    w.alice.forceClose()
+    const ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, slow: 300, claim: 2_000 } }
+    return {
+      own: anchorPlan(w.alice.channel, w.alice.onchain!, ctx)!,
+      rivals: rivalPlans(w.alice.channel, w.alice.onchain!, ctx),
+    }
+  }
+
+  it('is a slow feerate when nothing is at stake but time, and little of our balance', () => {
+    const { own } = plan([])
+    expect(own.feeratePerKw).toBe(300)
+    expect(own.budgetSat).toBeLessThan(120_000n)
+    // HTLCs that the peer offered and that we know no preimage of are not ours to lose.
+    expect(plan([htlc('bob', 500_000, 10, 1, false)]).own.feeratePerKw).toBe(300)
+  })
+
+  it('follows the nearest deadline of the HTLCs in it, up to half of their value', () => {
+    const far = htlc('bob', 200_000, 60, 1, true)
+    const near = htlc('bob', 100_000, 16, 2, true)
+    expect(plan([far]).own.feeratePerKw).toBe(1_000)
+    const { own } = plan([far, near])
+    expect(own.feeratePerKw).toBeGreaterThan(2_000)
+    expect(own.budgetSat).toBe(150_000n)
+    expect(plan([far, near], 9).own.feeratePerKw).toBeGreaterThan(own.feeratePerKw)
+  })
+
+  it('is the same for the peer’s commitment, should that be the one in the mempools', () => {
+    const { own, rivals } = plan([htlc('bob', 100_000, 16, 2, true)])
+    expect(rivals.length).toBe(1)
+    expect(rivals[0]!.txid).not.toBe(own.txid)
+    expect(rivals[0]!.budgetSat).toBe(own.budgetSat)
+    const bobs = world({ type: 'anchors', opener: 'alice', number: 3, htlcs: [htlc('bob', 100_000, 16, 2, true)] })
+    bobs.bob.forceClose()
+    expect(rivals[0]!.txid).toBe(bobs.bob.onchain!.closing.txid)
+  })
+})
+
+describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penalties', () => {
+  const old = [
+    htlc('alice', 100_000, 90, 1, true),
+    htlc('alice', 200_000, 90, 2, false),
+    htlc('bob', 150_000, 95, 3, false),
+  ]
+
+  function cheating(delay: number): World<Market> {
+    const setup: Setup = { type: 'anchors', opener: 'bob', number: 3, htlcs: old }
+    const w = world({ type: 'anchors', opener: 'bob', number: 6, htlcs: [] }, Market)
+    const { params } = w.alice.channel
+    w.alice.channel = { ...w.alice.channel, params: { ...params, local: { ...params.local, toSelfDelay: delay } } }
+    w.alice.revokedHtlcs = settled('alice', setup, 5)
+    w.bob.channel = channelOf('bob', setup)
+    return w
+  }
+  const shapes = (w: World): readonly number[] => w.alice.onchain!.sweeps.map((s) => s.outpoints.length).sort()
+  const bobsOnly = (w: World) => (tx: Parameters<typeof txidOf>[0]) => !w.alice.paid.has(txidOf(tx))
+
+  it('share transactions, those of HTLCs apart from what the peer cannot touch', () => {
+    const w = cheating(DELAY.bob)
+    w.bob.forceClose()
+    w.mine()
+    expect(shapes(w)).toEqual([1, 1, 3])
+  })
+
+  it('are split into transactions of their own 18 blocks before their deadline, which get into the mempool', () => {
+    const w = cheating(DELAY.bob)
+    w.bob.forceClose()
+    w.mine()
+    const together = w.alice.onchain!.sweeps.find((s) => s.outpoints.length === 3)!
+    w.mine(DELAY.bob - URGENT_BLOCKS - 1, bobsOnly(w))
+    // Bob's own HTLC transactions confirm now: what is left of the sweep is claimed at once, the outputs that they made as well.
+    const open = w.alice.onchain!.outputs.filter((o) => !o.spent)
+    for (const o of open) expect(w.chain.spender(o.outpoint), outpointKey(o.outpoint)).toBeDefined()
+    w.mine(1, () => false)
+    expect(w.alice.onchain!.sweeps).not.toContainEqual(together)
+    for (const s of w.alice.onchain!.sweeps) {
+      const urgent = w.alice.onchain!.outputs.some(
+        (o) =>
+          s.outpoints.includes(outpointKey(o.outpoint)) &&
+          o.since === w.alice.onchain!.closing.height &&
+          o.spend.tag === 'penalty',
+      )
+      if (urgent) expect(s.outpoints.length).toBe(1)
+    }
+    for (const o of w.alice.onchain!.outputs.filter((o) => !o.spent)) expect(w.chain.spender(o.outpoint)).toBeDefined()
+    expect(w.alice.refused).toEqual([])
+  })
+})
