@@ -55,6 +55,8 @@ export interface NodeResources {
   readonly onFatal: (error: unknown) => void
   /** The set of channels, or something that the static backup holds, changed. */
   readonly onBackupDue: (entries: readonly ChannelEntry[]) => void
+  /** Our limits for channels; those of the network when left out. */
+  readonly policy?: ChannelPolicy
   /** What stands in for sockets in a test. */
   readonly connections?: ConnectionsFactory
 }
@@ -104,7 +106,7 @@ export class Node implements NodeParts {
     this.source = source
     this.log = log
     this.events = events
-    this.policy = channelPolicy(config.network)
+    this.policy = resources.policy ?? channelPolicy(config.network)
     const now = (): number => performance.now()
     this.reactor = new Reactor({ journal, onFatal, now, endOfTurn: (scope) => this.#endOfTurn(scope) })
     this.outbox = new Outbox((link, messages) => this.peers.send(link, messages))
@@ -289,7 +291,10 @@ export class Node implements NodeParts {
     const channel = channelOf(entry.state)
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
-    if (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)) this.#announce(entry, scope)
+    const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
+    // Only the peer knows a private channel's policy from us: it may have forgotten it. Others are told of changes alone.
+    if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
+      this.#announce(entry, scope)
     if (before?.tag !== 'normal') this.#updateFee(entry) // estimates may have changed while the peer was away
     const fundedBefore = before && channelOf(before)
     if (channel && (!fundedBefore || entry.state.tag === 'closed')) {

@@ -4,9 +4,9 @@ import { toHex } from '../../src/base/bytes.ts'
 import { type PaymentHash, paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import type { World } from './world.ts'
+import type { OurNode, World } from './world.ts'
 
-/** Payments that wait at their payee for a word: those of ours at LDK, those of LDK at us. */
+/** Payments that wait at their payee for a word: those of one of our nodes at LDK, those of LDK at that node. */
 export interface Held {
   /** Local ids of our payments. */
   readonly toLdk: readonly { readonly id: string; readonly hash: string }[]
@@ -15,12 +15,12 @@ export interface Held {
 }
 
 /** Makes payments both ways that are held, one of each amount and direction. */
-export async function hold(w: World, amounts: readonly number[]): Promise<Held> {
+export async function hold(w: World, amounts: readonly number[], { service }: OurNode = w.us): Promise<Held> {
   await w.ldk.cmd('autoclaim', { on: false })
   const toLdk = await Promise.all(
     amounts.map(async (amount) => {
       const { invoice, hash } = await w.ldk.cmd('create_invoice', { msat: amount })
-      const { id } = await w.us.service.pay({ bolt11: invoice })
+      const { id } = await service.pay({ bolt11: invoice })
       await w.ldk.waitFor('PaymentClaimable', (e) => e.hash === hash)
       return { id, hash }
     }),
@@ -29,23 +29,23 @@ export async function hold(w: World, amounts: readonly number[]): Promise<Held> 
     amounts.map(async (amount) => {
       const preimage = new Uint8Array(randomBytes(32))
       const hash = paymentHash(toHex(crypto.sha256(preimage)))
-      const { id, bolt11 } = await w.us.service.createInvoice({ amountMsat: msat(amount), paymentHash: hash })
+      const { id, bolt11 } = await service.createInvoice({ amountMsat: msat(amount), paymentHash: hash })
       await w.ldk.cmd('pay', { invoice: bolt11 })
-      await w.until('the HTLC to be held', async () => (await w.us.service.invoice(id)).status === 'accepted')
+      await w.until('the HTLC to be held', async () => (await service.invoice(id)).status === 'accepted')
       return { id, hash, preimage }
     }),
   )
   return { toLdk, toUs }
 }
 
-export async function settle(w: World, { toLdk, toUs }: Held): Promise<void> {
+export async function settle(w: World, { toLdk, toUs }: Held, { service }: OurNode = w.us): Promise<void> {
   for (const { hash } of toLdk) await w.ldk.cmd('claim', { hash })
-  for (const { id, preimage } of toUs) await w.us.service.settleInvoice(id, preimage)
+  for (const { id, preimage } of toUs) await service.settleInvoice(id, preimage)
 }
 
 /** Returns when every payer knows that it has paid. */
-export async function settled(w: World, { toLdk, toUs }: Held): Promise<void> {
-  for (const { id } of toLdk) expect((await w.settledPayment(id)).status).toBe('succeeded')
+export async function settled(w: World, { toLdk, toUs }: Held, node: OurNode = w.us): Promise<void> {
+  for (const { id } of toLdk) expect((await w.settledPayment(id, node)).status).toBe('succeeded')
   for (const { hash } of toUs) await w.ldk.waitFor('PaymentSent', (e) => e.hash === hash)
 }
 

@@ -73,7 +73,7 @@ describe('BOLT 2 §channel-establishment-v1 with LDK', () => {
     }
     const isReady = async () => {
       const ours = await created()
-      return ours !== undefined && ours.usable && ((await w.ldkChannel(ours))?.usable ?? false)
+      return ours?.usable === true && (await w.ldkChannel(ours))?.usable === true
     }
     const isOver = async () => [undefined, 'closed'].includes((await created())?.state)
     let begun = false

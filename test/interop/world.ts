@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
-import { type NodeId, outpointKey } from '../../src/base/ids.ts'
-import { sat } from '../../src/base/units.ts'
+import { type NodeId, outpointKey, type Txid } from '../../src/base/ids.ts'
+import { msat, sat } from '../../src/base/units.ts'
 import { decodeAddress } from '../../src/bitcoin/address.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import type { ChannelView, InvoiceView, NodeEvent, NodeService, PaymentView } from '../../src/node/service.ts'
@@ -202,7 +202,7 @@ export class World {
     return this.us.service.openChannel({
       peer: this.ldk.nodeId,
       capacitySat: sat(capacity),
-      pushMsat: (BigInt(pushSat) * 1000n) as never,
+      pushMsat: msat(pushSat * 1000),
       type,
     })
   }
@@ -231,7 +231,7 @@ export class World {
 
   async #confirmed(id: string): Promise<ChannelView> {
     const { funding } = await this.us.service.channel(id)
-    await this.until('the funding transaction', () => this.ground.chain.mempool.get(funding!.txid) !== undefined)
+    await this.published(funding!.txid)
     await this.mine(LDK_DEPTH)
     await this.usable(id)
     return this.us.service.channel(id)
@@ -278,11 +278,38 @@ export class World {
     return ours
   }
 
+  /** A channel between two nodes of ours, usable on both sides. */
+  async openBetween(opener: OurNode, accepter: OurNode): Promise<ChannelView> {
+    await opener.service.connectPeer({ nodeId: accepter.nodeId, host: '127.0.0.1', port: accepter.port })
+    const request = { peer: accepter.nodeId, capacitySat: sat(2_000_000), pushMsat: msat(1_000_000_000) }
+    const { id, funding, channelId } = await opener.service.openChannel(request)
+    await this.published(funding!.txid)
+    await this.mine()
+    for (const { service } of [opener, accepter])
+      await this.until('the channel', async () => (await service.channel(channelId!)).usable)
+    return opener.service.channel(id)
+  }
+
+  /** A node of ours opens a channel to LDK that everyone may know. */
+  async openAnnounced(opener: OurNode): Promise<ChannelView> {
+    await opener.service.connectPeer({ nodeId: this.ldk.nodeId, host: '127.0.0.1', port: this.ldk.port })
+    const request = { peer: this.ldk.nodeId, capacitySat: sat(2_000_000), pushMsat: msat(1_000_000_000) }
+    const { id, funding } = await opener.service.openChannel({ ...request, announce: true })
+    await this.published(funding!.txid)
+    await this.mine(ANNOUNCEMENT_DEPTH)
+    await this.until('the announcement', async () => (await opener.service.channel(id)).announced)
+    return opener.service.channel(id)
+  }
+
+  /** Returns when the transaction is in the mempool. */
+  async published(txid: Txid): Promise<void> {
+    await this.until('a transaction', () => this.ground.chain.mempool.get(txid) !== undefined)
+  }
+
   // ---------------------------------------------------------------- payments
 
   /** @returns what it looks like when it is over */
-  async settledPayment(id: string): Promise<PaymentView> {
-    const { service } = this.us
+  async settledPayment(id: string, { service }: OurNode = this.us): Promise<PaymentView> {
     const { paymentHash } = await service.payment(id)
     const done = (p: PaymentView) => p.status !== 'pending'
     return service.waitFor(`payment:${paymentHash}`, () => service.payment(id), done, UNTIL_MS)
@@ -295,13 +322,13 @@ export class World {
   }
 
   /** Pays an invoice of LDK's. */
-  async payLdk(msat: number): Promise<PaymentView> {
-    const { invoice } = await this.ldk.cmd('create_invoice', { msat })
+  async payLdk(amount: number): Promise<PaymentView> {
+    const { invoice } = await this.ldk.cmd('create_invoice', { msat: amount })
     return this.settledPayment((await this.us.service.pay({ bolt11: invoice })).id)
   }
   /** LDK pays an invoice of ours. */
-  async payUs(msat: number): Promise<InvoiceView> {
-    const { bolt11, id, paymentHash } = await this.us.service.createInvoice({ amountMsat: BigInt(msat) as never })
+  async payUs(amount: number): Promise<InvoiceView> {
+    const { bolt11, id, paymentHash } = await this.us.service.createInvoice({ amountMsat: msat(amount) })
     await this.ldk.cmd('pay', { invoice: bolt11 })
     await this.ldk.waitFor('PaymentSent', (e) => e.hash === paymentHash)
     return this.settledInvoice(id)
@@ -352,3 +379,5 @@ export class World {
 
 /** minDepth of startLdkPeer. */
 const LDK_DEPTH = 3
+/** BOLT 7 §the-announcement_signatures-message. */
+const ANNOUNCEMENT_DEPTH = 6
