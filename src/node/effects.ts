@@ -107,15 +107,25 @@ export class Effects {
 
   #broadcast(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
     const parts = this.#options.parts()
-    const { wallet } = parts
+    if (effect.purpose === 'funding') return this.#publishFunding(entry, effect, scope)
     if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
     const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)
-    if (!tx) return
-    if (effect.purpose === 'funding') {
+    if (tx) scope.after(() => void parts.broadcast(tx, effect.purpose).catch(() => {}))
+  }
+
+  /**
+   * The wallet takes a funding transaction as sent in a turn of its own, once the channel is on disk: the other way round, a crash that
+   * left the wallet's records alone would have it pay into a channel that nobody knows.
+   */
+  #publishFunding(entry: ChannelEntry, { tx, purpose }: Broadcast, scope: TurnScope): void {
+    const parts = this.#options.parts()
+    const { wallet, reactor } = parts
+    const publish = (later: TurnScope): void => {
       wallet.sent(tx, { label: `open channel ${entry.meta.localId}` })
       wallet.release(fundingOwner(entry))
+      later.after(() => void parts.broadcast(tx, purpose).catch(() => {}))
     }
-    scope.after(() => void parts.broadcast(tx, effect.purpose).catch(() => {}))
+    scope.after(() => reactor.post(publish))
   }
 
   #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {

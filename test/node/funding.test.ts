@@ -1,0 +1,57 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { channelOf } from '../../src/channel/describe.ts'
+import { torn } from './disk.ts'
+import { Life } from './life.ts'
+import { nodeIdOf, type Snapshot, World } from './world.ts'
+
+const CAPACITY = 1_000_000n
+
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start()
+  await world.fund()
+  base = world.snapshot()
+  world.close()
+})
+
+/** Alice opens a channel; the power goes at her n-th write, of which only the part that is named is found afterwards. */
+async function openTorn(n: number, keeps: (group: string) => boolean): Promise<{ life: Life; died: boolean }> {
+  const life = await Life.begin(base)
+  const { world } = life
+  const { disk, service } = world.of('alice')
+  const last = disk.writes + n
+  disk.judge = (ops, at) => (at < last ? null : { tag: 'die', kept: torn(ops, { keeps, localIdOf: (id) => id }) })
+  service?.openChannel({ peer: nodeIdOf('bob'), capacitySat: CAPACITY as never }).catch(() => {})
+  await world.settle()
+  const died = disk.dead
+  await life.finish()
+  await world.mine(6)
+  return { life, died }
+}
+
+describe('the funding transaction of a channel', () => {
+  it.each(['wallet', 'channel'])(
+    'is never published without its channel on disk, though only the %s was written',
+    async (part) => {
+      for (let n = 1, died = true; died; n++) {
+        const run = await openTorn(n, (group) => group.startsWith(part))
+        died = run.died
+        const { world } = run.life
+        const alice = world.of('alice').node!
+        const channels = alice.channels
+          .all()
+          .filter((e) => e.state.tag === 'normal')
+          .map((e) => channelOf(e.state)!)
+        const { state } = world.chain
+        const paid = Array.from({ length: state.height }, (_, h) => state.at(h + 1)!.block.transactions)
+          .flat()
+          .flatMap((tx) => tx.outputs)
+          .filter((o) => o.amountSat === CAPACITY)
+        expect([n, paid.length]).toEqual([n, channels.length])
+        expect([n, alice.wallet.state.locks.size]).toEqual([n, 0])
+        expect([n, [...world.chain.mempool.entries()].length]).toEqual([n, 0])
+        world.close()
+      }
+    },
+  )
+})
