@@ -95,7 +95,7 @@ export class Http {
       tried.add(key)
       const response = await this.#fetchWith(key, method, path, { ...call, accept })
       // The present version works on when this fails; a later answer asks again.
-      if (this.keys.isAsked(response.headers)) this.issue(SELF_ROTATE).catch(() => {})
+      if (this.keys.isAsked(key, response.headers)) this.issue(SELF_ROTATE).catch(() => {})
       if (response.status !== 401 || call.issues || !(await this.keys.refused(tried))) return response
       await response.body?.cancel()
     }

@@ -44,7 +44,7 @@ export class KeyKeeper {
   }
 
   async current(): Promise<string | undefined> {
-    if (this.#current === undefined && typeof this.#options.key === 'function') await this.#change(() => this.#ask())
+    if (this.#current === undefined) await this.#ask(() => this.#current === undefined)
     return this.#current
   }
 
@@ -67,30 +67,31 @@ export class KeyKeeper {
   async refused(tried: ReadonlySet<string | undefined>): Promise<boolean> {
     await this.#changing?.catch(() => {})
     if (!tried.has(this.#current)) return true
-    if (typeof this.#options.key === 'function') {
-      await this.#change(async () => {
-        if (tried.has(this.#current)) await this.#ask()
-      })
-      if (!tried.has(this.#current)) return true
-    }
+    await this.#ask(() => tried.has(this.#current))
+    if (!tried.has(this.#current)) return true
     if (this.#previous === undefined || tried.has(this.#previous)) return false
     this.#take(this.#previous)
     return true
   }
 
-  /** Whether the node, with an answer, asks for a rotation that nobody has begun. */
-  isAsked(headers: Headers): boolean {
+  /** Whether the node, with its answer to a call with this key, asks for a rotation that nobody has begun. */
+  isAsked(key: string | undefined, headers: Headers): boolean {
     const from = headers.get('x-key-rotate-from')
     if (from === null || this.#options.rotate === false || this.#changing !== undefined) return false
+    if (key !== this.#current) return false // asked before a change that has been made since
     const now = Date.parse(headers.get('date') ?? '') || Date.now()
     if (now < Date.parse(from) || now < this.#notBefore) return false
     this.#notBefore = now + TRY_AGAIN_MS
     return true
   }
 
-  async #ask(): Promise<void> {
+  /** Asks the source, if there is one to ask; those that waited for another asking look again whether they must. */
+  async #ask(must: () => boolean): Promise<void> {
     const { key } = this.#options
-    if (typeof key === 'function') this.#take(await key())
+    if (typeof key !== 'function') return
+    await this.#change(async () => {
+      if (must()) this.#take(await key())
+    })
   }
 
   #take(key: string): void {
