@@ -4,9 +4,11 @@ import { concatBytes, EMPTY } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
+import { channelOf } from '../channel/describe.ts'
 import type { ChannelTypeName } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { writeFileAtomic } from '../store/files.ts'
+import type { ChannelEntry } from './channels.ts'
 
 /** What is needed, beside the seed, to find a channel's peer again and claim what it pays us when it closes. */
 export interface ChannelBackup {
@@ -56,3 +58,16 @@ export function openBackup(sealed: Uint8Array, key: Uint8Array): StaticBackup {
 export const backupPath = (dataDir: string): string => join(dataDir, 'channels.backup')
 export const writeBackup = (dataDir: string, sealed: Uint8Array): Promise<void> =>
   writeFileAtomic(backupPath(dataDir), sealed)
+
+/** What the channels of a node come to in a backup. */
+export function backupOf(
+  { state, meta }: ChannelEntry,
+  address: { readonly host: string; readonly port: number } | undefined,
+): readonly ChannelBackup[] {
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'closed') return []
+  const { channelId, channelType, isOpener, keyIndex } = channel.params
+  const { funding, capacitySat } = channel.commitments.active[0]!
+  const where = address ? `${address.host}:${address.port}` : null
+  return [{ channelId, peer: meta.peer, address: where, funding, capacitySat, channelType, isOpener, keyIndex }]
+}

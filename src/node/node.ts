@@ -19,6 +19,7 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import { chainOptions, createGossip, createPayments, createPeers } from './assembly.ts'
+import { backupOf, type ChannelBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
@@ -32,6 +33,7 @@ import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
+import { Proof } from './proof.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
 import { WalletShell } from './wallet.ts'
@@ -53,8 +55,10 @@ export interface NodeResources {
   readonly storageLow: () => boolean
   /** Nothing more may be said: the process must stop. */
   readonly onFatal: (error: unknown) => void
-  /** The set of channels, or something that the static backup holds, changed. */
-  readonly onBackupDue: (entries: readonly ChannelEntry[]) => void
+  /** Numbers that the journal lacks; see proof.ts. */
+  readonly missing: readonly number[]
+  /** Writes the static backup; the turn that changed the set of channels says nothing before it is written. */
+  readonly writeBackup: (channels: readonly ChannelBackup[]) => Promise<void>
   /** Our limits for channels; those of the network when left out. */
   readonly policy?: ChannelPolicy
   /** What stands in for sockets in a test. */
@@ -79,6 +83,7 @@ export class Node implements NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   readonly effects: Effects
+  readonly proof: Proof
   readonly policy: ChannelPolicy
   readonly log: Logger
   readonly resources: NodeResources
@@ -107,6 +112,7 @@ export class Node implements NodeParts {
     this.log = log
     this.events = events
     this.policy = resources.policy ?? channelPolicy(config.network)
+    this.proof = new Proof(resources.missing)
     const now = (): number => performance.now()
     this.reactor = new Reactor({ journal, onFatal, now, endOfTurn: (scope) => this.#endOfTurn(scope) })
     this.outbox = new Outbox((link, messages) => this.peers.send(link, messages))
@@ -123,6 +129,7 @@ export class Node implements NodeParts {
       outbox: this.outbox,
       log,
       context: (entry) => this.context(entry),
+      isUnproven: (entry) => this.proof.isUnproven(entry),
       onGossip: (entry, scope) => this.#announce(entry, scope),
     })
     this.peers = createPeers(this)
@@ -289,6 +296,7 @@ export class Node implements NodeParts {
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
     const channel = channelOf(entry.state)
+    this.proof.onChanged(entry, before, scope)
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
     const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
@@ -298,7 +306,17 @@ export class Node implements NodeParts {
     if (before?.tag !== 'normal') this.#updateFee(entry) // estimates may have changed while the peer was away
     const fundedBefore = before && channelOf(before)
     if (channel && (!fundedBefore || entry.state.tag === 'closed')) {
-      scope.after(() => this.resources.onBackupDue(this.channels.all()))
+      scope.hold(() => this.#backUp())
+    }
+  }
+
+  /** A backup that cannot be written is no reason to stop: the database has everything. */
+  async #backUp(): Promise<void> {
+    const channels = this.channels.all().flatMap((c) => backupOf(c, this.peers.address(c.meta.peer)))
+    try {
+      await this.resources.writeBackup(channels)
+    } catch (e) {
+      this.log.error({ err: e }, 'the static channel backup cannot be written: see that there is room on the disk')
     }
   }
 

@@ -9,6 +9,8 @@ export interface TurnScope {
   write(op: Op): void
   /** Runs when everything written up to the end of this turn is durable, in the order given. */
   after(act: () => void): void
+  /** Something else that must be finished before this turn, and those after it, may act: a file beside the database. */
+  hold(until: () => Promise<void>): void
 }
 
 export interface ReactorOptions {
@@ -33,6 +35,7 @@ export class Reactor {
   #tasks: Task[] = []
   #scheduled = false
   #stopped = false
+  #failed = false
   #tail: Promise<void> = Promise.resolve()
   /** Batches that are not on disk yet. */
   #inFlight = 0
@@ -80,8 +83,13 @@ export class Reactor {
     this.#scheduled = false
     const ops: Op[] = []
     const acts: (() => void)[] = []
-    const scope: TurnScope = { write: (op) => void ops.push(op), after: (act) => void acts.push(act) }
-    const { now, endOfTurn, onFatal } = this.#options
+    const holds: (() => Promise<void>)[] = []
+    const scope: TurnScope = {
+      write: (op) => void ops.push(op),
+      after: (act) => void acts.push(act),
+      hold: (until) => void holds.push(until),
+    }
+    const { now, endOfTurn } = this.#options
     try {
       const until = now() + TURN_BUDGET_MS
       let done = 0
@@ -93,41 +101,47 @@ export class Reactor {
       this.#tasks = done === tasks.length ? [] : tasks.slice(done)
       endOfTurn(scope)
     } catch (e) {
-      this.#stopped = true
-      onFatal(e)
+      this.#fail(e)
       return
     }
-    this.#seal(ops, acts)
+    this.#seal(ops, acts, holds)
     if (this.#tasks.length > 0) this.#schedule()
   }
 
   /** A turn that wrote nothing still waits for the batches before it: what it says may depend on them. */
-  #seal(ops: readonly Op[], acts: readonly (() => void)[]): void {
-    if (ops.length === 0 && acts.length === 0) return
-    if (ops.length === 0 && this.#inFlight === 0) {
+  #seal(ops: readonly Op[], acts: readonly (() => void)[], holds: readonly (() => Promise<void>)[]): void {
+    if (ops.length === 0 && acts.length === 0 && holds.length === 0) return
+    if (ops.length === 0 && holds.length === 0 && this.#inFlight === 0) {
       this.#release(acts)
       return
     }
     this.#inFlight++
-    this.#tail = this.#options.journal.commit(ops).then(
-      () => {
-        this.#inFlight--
-        this.#release(acts)
-      },
-      (e: unknown) => {
-        if (this.#stopped) return
-        this.#stopped = true
-        this.#options.onFatal(e)
-      },
-    )
+    const durable: Promise<unknown> = this.#options.journal.commit(ops)
+    const held = holds.length === 0 ? durable : durable.then(() => Promise.all(holds.map((until) => until())))
+    held.catch(() => {}) // taken up below, in the order of the turns
+    this.#tail = this.#tail
+      .then(() => held)
+      .then(
+        () => {
+          this.#inFlight--
+          if (!this.#failed) this.#release(acts)
+        },
+        (e: unknown) => this.#fail(e),
+      )
+  }
+
+  #fail(e: unknown): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.#stopped = true
+    this.#options.onFatal(e)
   }
 
   #release(acts: readonly (() => void)[]): void {
     try {
       for (const act of acts) act()
     } catch (e) {
-      this.#stopped = true
-      this.#options.onFatal(e)
+      this.#fail(e)
     }
   }
 }

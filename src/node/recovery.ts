@@ -31,6 +31,7 @@ export async function loadChannels(node: Node): Promise<void> {
 export async function recover(node: Node): Promise<void> {
   const { channels, chain, payments, wallet, effects, reactor } = node
   const entries = channels.all()
+  node.proof.begin(entries)
   await payments.recall(holdingsOf(entries))
   const { height, hash } = chain.tip
   await reactor.run((scope) => {

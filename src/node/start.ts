@@ -10,7 +10,6 @@ import { createEmbeddedChain, type EmbeddedChain } from '../chain/embedded/chain
 import { rpcHandler } from '../chain/embedded/rpc.ts'
 import { httpTransport, localTransport } from '../chain/rpc.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { channelOf } from '../channel/describe.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast } from '../store/files.ts'
@@ -21,7 +20,6 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { type ChannelBackup, sealBackup, writeBackup } from './backup.ts'
-import type { ChannelEntry } from './channels.ts'
 import type { NodeConfig } from './config.ts'
 import { Node } from './node.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
@@ -65,31 +63,36 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
     await migrate(driver)
     await checkIdentity(driver, { network, nodeId: own.nodeId })
-    const { last, gap } = await checkJournal(driver)
-    if (gap !== null)
-      log.error({ gap }, 'the database lost a write: channels wait for their peers to show where they stand')
+    const { last, missing } = await checkJournal(driver)
+    if (missing.length > 0) {
+      log.error(
+        { missing },
+        'the database lost writes: no commitment is published until its peer has shown where it stands',
+      )
+    }
     const ballast = new Ballast(dataDir)
     await ballast.check()
     const { source, stop: stopChain } = openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const key = backupKey(seed.master)
-    const backups = new BackupWriter(dataDir, (entries) =>
-      sealBackup({ version: 1, nodeId: own.nodeId, journal: last, channels: entries.flatMap(backupOf) }, key),
+    const journal = new Journal(driver, last)
+    const writeStatic = inTurn((channels: readonly ChannelBackup[]) =>
+      writeBackup(dataDir, sealBackup({ version: 1, nodeId: own.nodeId, journal: journal.last, channels }, key)),
     )
-    closing.push(() => backups.finish())
     const node = await Node.open({
       config,
       log,
       driver,
-      journal: new Journal(driver, last),
+      journal,
       source,
       master: seed.master,
       own,
       isNewSeed: seed.created,
       storageLow: () => ballast.low,
       onFatal,
-      onBackupDue: (entries) => backups.write(entries),
+      missing,
+      writeBackup: writeStatic,
     })
     const disk = setInterval(
       () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),
@@ -146,42 +149,12 @@ export function mineEvery(chain: EmbeddedChain, seconds: number): NodeJS.Timeout
   return seconds > 0 ? setInterval(() => chain.mine(1, ANYONE), seconds * 1000) : undefined
 }
 
-function backupOf({ state, meta }: ChannelEntry): readonly ChannelBackup[] {
-  const channel = channelOf(state)
-  if (channel === null || state.tag === 'closed') return []
-  const { channelId, channelType, isOpener, keyIndex } = channel.params
-  const { funding, capacitySat } = channel.commitments.active[0]!
-  return [{ channelId, peer: meta.peer, address: null, funding, capacitySat, channelType, isOpener, keyIndex }]
-}
-
-/** Writes the newest backup, one at a time. */
-class BackupWriter {
-  readonly #dataDir: string
-  readonly #seal: (entries: readonly ChannelEntry[]) => Uint8Array
-  #next: readonly ChannelEntry[] | null = null
-  #writing: Promise<void> | null = null
-
-  constructor(dataDir: string, seal: (entries: readonly ChannelEntry[]) => Uint8Array) {
-    this.#dataDir = dataDir
-    this.#seal = seal
-  }
-
-  write(entries: readonly ChannelEntry[]): void {
-    this.#next = entries
-    this.#writing ??= this.#run()
-  }
-
-  async finish(): Promise<void> {
-    await this.#writing
-  }
-
-  async #run(): Promise<void> {
-    while (this.#next) {
-      const entries = this.#next
-      this.#next = null
-      await writeBackup(this.#dataDir, this.#seal(entries)).catch(() => {})
-    }
-    this.#writing = null
+/** One call at a time, in order: a later backup is never overwritten by an earlier one. */
+function inTurn<A>(write: (argument: A) => Promise<void>): (argument: A) => Promise<void> {
+  let last: Promise<void> = Promise.resolve()
+  return (argument) => {
+    last = last.catch(() => {}).then(() => write(argument))
+    return last
   }
 }
 

@@ -9,21 +9,27 @@ export const JOURNAL_KEPT = 100_000
 export interface JournalCheck {
   /** Number of the last batch, 0 for a new database. */
   readonly last: number
-  /** The first number that is missing, or null: LevelDB may drop a corrupt log record without a word. */
-  readonly gap: number | null
+  /** Numbers that are missing, at most a thousand: LevelDB may drop a corrupt log record without a word. */
+  readonly missing: readonly number[]
 }
+
+const MISSING_SHOWN = 1_000
 
 /** Reads the journal's numbers: a gap means that stored states may be older than what was said to peers. */
 export async function checkJournal(driver: Driver): Promise<JournalCheck> {
   let last = 0
-  let gap: number | null = null
+  const missing: number[] = []
   for await (const [key] of driver.entries(prefixRange('journal/'))) {
     const n = Number(key.slice('journal/'.length))
-    if (last !== 0 && n !== last + 1) gap ??= last + 1
+    for (let lost = last + 1; last !== 0 && lost < n && missing.length < MISSING_SHOWN; lost++) missing.push(lost)
     last = n
   }
-  return { last, gap }
+  return { last, missing }
 }
+
+/** Once what was lost is known to do no harm: the numbers are filled in, so that the next start does not ask again. */
+export const fillGaps = (missing: readonly number[]): readonly Op[] =>
+  missing.map((n) => ({ key: keys.journal(n), value: pack(0) }))
 
 /**
  * Group commit: every caller while a batch is being synced shares the next one. Each batch writes the next number of the journal.
@@ -40,6 +46,11 @@ export class Journal {
   constructor(driver: Driver, last: number) {
     this.#driver = driver
     this.#number = last
+  }
+
+  /** Number of the last batch that was begun. */
+  get last(): number {
+    return this.#number
   }
 
   /**

@@ -95,4 +95,25 @@ describe('reactor: write before you speak', () => {
     expect(await reactor.run(() => 'yes')).toBe('yes')
     expect(fatal).toEqual([])
   })
+
+  it('waits with a turn, and with those after it, for a file beside the database', async () => {
+    const { reactor } = reactorOver(new MemoryDriver())
+    const said: string[] = []
+    let written: () => void = () => {}
+    reactor.post((scope) => {
+      scope.write(put('a'))
+      scope.hold(() => new Promise((resolve) => (written = resolve)))
+      scope.after(() => said.push('first'))
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    const second = reactor.run((scope) => {
+      scope.write(put('b'))
+      scope.after(() => said.push('second'))
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(said).toEqual([])
+    written()
+    await second
+    expect(said).toEqual(['first', 'second'])
+  })
 })

@@ -152,7 +152,7 @@ export class World {
     const { disk } = process
     const { master, secret, nodeId } = identityOf(name)
     const isNewSeed = await migrate(disk)
-    const { last } = await checkJournal(disk)
+    const { last, missing } = await checkJournal(disk)
     disk.writes = 0
     const config = configOf(name)
     const source = new BitcoindSource({ transport: localTransport(rpcHandler(this.chain)), network: 'regtest' })
@@ -171,7 +171,8 @@ export class World {
         if (!disk.refused) process.complaints.push(error)
         this.#died(process)
       },
-      onBackupDue: () => {},
+      missing,
+      writeBackup: async () => {},
       policy: POLICY,
       connections: this.wire.factory,
     })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { Ballast, writeFileAtomic } from '../../src/store/files.ts'
-import { checkJournal, Journal } from '../../src/store/journal.ts'
+import { checkJournal, fillGaps, Journal } from '../../src/store/journal.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
@@ -25,7 +25,7 @@ describe('journal: group commit', () => {
     const rest = [journal.commit([put('b'), put('c')]), journal.commit([put('d')]), journal.commit([])]
     expect(await Promise.all([first, ...rest])).toEqual([1, 2, 2, 2])
     expect(batches).toEqual([['a'], ['b', 'c', 'd']])
-    expect(await checkJournal(driver)).toEqual({ last: 2, gap: null })
+    expect(await checkJournal(driver)).toEqual({ last: 2, missing: [] })
   })
 
   it('resolves a commit only when its operations can be read back', async () => {
@@ -59,7 +59,9 @@ describe('journal: group commit', () => {
     const journal = new Journal(driver, 0)
     for (let i = 0; i < 5; i++) await journal.commit([])
     await driver.batch([{ key: keys.journal(3) }])
-    expect(await checkJournal(driver)).toEqual({ last: 5, gap: 3 })
+    expect(await checkJournal(driver)).toEqual({ last: 5, missing: [3] })
+    await driver.batch(fillGaps([3]))
+    expect(await checkJournal(driver)).toEqual({ last: 5, missing: [] })
   })
 })
 
