@@ -6,7 +6,7 @@ import { type Life, life, Run } from '../channel/life.ts'
  * FULMEN_RUNS=5000 npx vitest run test/property/channel.test.ts looks longer; a failure prints its seed and path, which with
  * FULMEN_SHRINK=1 are cut down to the few steps that matter.
  */
-const RUNS = Number(process.env.FULMEN_RUNS ?? 80)
+const RUNS = Number(process.env.FULMEN_RUNS ?? 45)
 
 function live({ steps, closeAt, opener, pushed, ...options }: Life): void {
   const run = new Run({ ...options, opener, pushMsat: BigInt(pushed) as never })

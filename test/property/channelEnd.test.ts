@@ -9,7 +9,7 @@ import { type Name, other, type Side } from '../channel/harness.ts'
 import { name, Run, step } from '../channel/life.ts'
 
 /** FULMEN_RUNS=1000 npx vitest run test/property/channelEnd.test.ts looks longer. */
-const RUNS = Number(process.env.FULMEN_RUNS ?? 25)
+const RUNS = Number(process.env.FULMEN_RUNS ?? 12)
 const NAMES = ['alice', 'bob'] as const
 /** Below this an HTLC may go to the miner, whole or for the fee of its second stage. */
 const POOR_SAT = 10_000n
