@@ -147,6 +147,9 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
     if (hosts.allows(request.raw.headers.host, request.raw.socket?.localAddress)) return done()
     done(new ApiProblem('HOST_NOT_ALLOWED', HOST_ADVICE))
   })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close') // a client that kept the connection would keep us from stopping
+  })
   app.addHook('onRoute', (route) => {
     const { scope, takesTicket = false } = route.config ?? {}
     if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)

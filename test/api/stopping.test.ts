@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { testApi } from './harness.ts'
+
+describe('an API that is stopping', () => {
+  it('answers what is under way, and says on it that the connection ends there', async () => {
+    const { app, node, headers } = await testApi()
+    let release = (): void => {}
+    let asked = (): void => {}
+    const underWay = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const balance = node.balance.bind(node)
+    node.balance = async () => {
+      asked()
+      await held
+      return balance()
+    }
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const answer = fetch(`${url}/v1/balance`, { headers })
+    await underWay
+    const closed = app.close()
+    release()
+    const response = await answer
+    expect(response.status).toBe(200)
+    expect(response.headers.get('connection')).toBe('close') // or the server would wait for this client to go away
+    await response.arrayBuffer()
+    await closed
+  })
+})
