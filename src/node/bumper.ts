@@ -30,6 +30,8 @@ export class Bumper {
   readonly #options: BumperOptions
   /** The peer's commitment that was found in the mempool in the place of ours, by channel. */
   readonly #rivals = new Map<string, Txid>()
+  /** Channels whose operator has been told that the wallet cannot pay. */
+  readonly #poor = new Set<string>()
 
   constructor(options: BumperOptions) {
     this.#options = options
@@ -85,18 +87,26 @@ export class Bumper {
       budgetSat,
       parent: { weight, feeSat },
     }
-    return this.#pay(entry, 'the fee of a commitment', (wallet) =>
+    return this.#pay(entry, 'the close of a channel', (wallet) =>
       wallet.bump(request, (tx) => signAnchor(tx, plan, entry.signer)),
     )
   }
 
   #pay(entry: ChannelEntry, what: string, by: (w: NodeParts['wallet']) => Transaction | null): Transaction | null {
+    const { localId: id, peer } = entry.meta
     try {
-      return by(this.#options.parts().wallet)
+      const tx = by(this.#options.parts().wallet)
+      this.#poor.delete(id)
+      return tx
     } catch (e) {
       if (!(e instanceof WalletError)) throw e
-      const about = { channel: entry.meta.localId, err: e.message }
-      this.#options.log.error(about, `no coins to pay for ${what}: send some to the wallet`)
+      if (this.#poor.has(id)) return null
+      this.#poor.add(id)
+      const message = `no coins to pay for ${what}: send some to the wallet (${e.message})`
+      this.#options.log.error({ channel: id }, message)
+      const { events, reactor } = this.#options.parts()
+      const alert = { id, peer, code: 'NO_COINS_FOR_FEES', message, byPeer: false }
+      reactor.post((scope) => events.emit(scope, 'node.alert', alert))
       return null
     }
   }

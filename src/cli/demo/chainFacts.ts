@@ -52,6 +52,12 @@ export function kindsOf(
   return kinds
 }
 
+/** The child of a commitment that nobody lists as its own: it was made to pay for its parent. */
+function bumpOf(tx: Transaction, kinds: ReadonlyMap<string, TransactionKind>): TransactionKind | null {
+  const parent = tx.inputs.map((input) => kinds.get(input.txid)).find((kind) => kind?.commitment)
+  return parent ? { words: `child for ${parent.words}`, commitment: false } : null
+}
+
 /**
  * The transactions of the blocks from `fromHeight` to `toHeight` without the coinbases, read from the chain itself: the fees come from
  * what is in the blocks, not from what the nodes believe.
@@ -67,7 +73,7 @@ export async function readSpendings(
     const { txids } = await client.chain.block(height)
     for (const id of txids.slice(1)) {
       const tx = await reader.read(txid(id))
-      const kind = kinds.get(id) ?? { words: 'another transaction', commitment: false }
+      const kind = kinds.get(id) ?? bumpOf(tx, kinds) ?? { words: 'another transaction', commitment: false }
       spendings.push({
         txid: txid(id),
         kind: kind.words,

@@ -1,0 +1,183 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Txid } from '../../src/base/ids.ts'
+import { outpointKey } from '../../src/base/ids.ts'
+import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
+import { selectTransactions } from '../../src/chain/embedded/miner.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import type { Node } from '../../src/node/node.ts'
+import { walletBalance } from '../../src/wallet/status.ts'
+import { Life } from './life.ts'
+import { type Name, NOBODY, type Snapshot, World } from './world.ts'
+
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund(1)
+  await world.open('alice', 'bob', 1_000_000, 400_000)
+  base = world.snapshot()
+  world.close()
+})
+
+const begin = async (): Promise<Life> => new Life(await World.start(['alice', 'bob'], base))
+
+/** The feerates that this node believes in, sat per 1,000 weight units. */
+function believe(node: Node, rates: { claim?: number; closing?: number; slow?: number }): void {
+  const before = node.context.bind(node)
+  node.context = (entry) => {
+    const context = before(entry)
+    return { ...context, feerates: { ...context.feerates, ...rates } }
+  }
+}
+
+/** A mempool whose minimum is above what commitments pay by themselves: they get in by a package alone. */
+function refuseAlone({ source, channels }: Node): void {
+  const broadcast = source.broadcast.bind(source)
+  const fundings = channels.all().map((e) => outpointKey(channelOf(e.state)!.commitments.active[0]!.funding))
+  source.broadcast = async (tx) =>
+    tx.inputs.some((i) => fundings.includes(outpointKey(i)))
+      ? { accepted: false, reason: 'mempool min fee not met' }
+      : broadcast(tx)
+}
+
+/** A block for which only transactions count that pay this much, in sat per 1,000 weight units, with what they build on. */
+async function mineAt(world: World, floor: number): Promise<void> {
+  const { mempool } = world.chain
+  const chosen = new Set<MempoolEntry>()
+  for (const entry of mempool.entries()) {
+    const parents = [...entry.parents].filter((p) => !chosen.has(p))
+    const family = [...parents, entry]
+    const [fee, weight] = [family.reduce((s, e) => s + Number(e.fee), 0), family.reduce((s, e) => s + e.weight, 0)]
+    if ((fee * 1000) / weight >= floor) for (const e of family) chosen.add(e)
+  }
+  world.chain.mineExactly(
+    selectTransactions(chosen).map((e) => e.txid),
+    NOBODY,
+  )
+  await world.settle()
+}
+
+const entryOf = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
+const onchainOf = (world: World, name: Name) => {
+  const { state } = entryOf(world, name)
+  return state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
+}
+const balance = (world: World, name: Name): bigint => {
+  const b = walletBalance(world.of(name).node!.wallet.state)
+  return b.confirmedSat + b.unconfirmedSat + b.immatureSat
+}
+const force = async (world: World, name: Name): Promise<void> => {
+  void world
+    .of(name)
+    .api.closeChannel(entryOf(world, name).meta.localId, { force: true })
+    .catch(() => {})
+  await world.settle()
+}
+const childOf = (world: World, parent: Txid): MempoolEntry | undefined =>
+  [...(world.chain.mempool.get(parent)?.children ?? [])][0]
+
+describe('a commitment with anchors', () => {
+  it('goes out alone and at its own pace when it pays enough and nothing is at stake', async () => {
+    const { world } = await begin()
+    await force(world, 'alice')
+    const { closing } = onchainOf(world, 'alice')!
+    expect(world.chain.mempool.get(closing.txid)).toBeDefined()
+    expect(world.chain.mempool.size).toBe(1)
+    world.close()
+  })
+
+  it('that the mempool does not take alone confirms by a package with a child, whose fee is raised as estimates rise; its coins are free again after', async () => {
+    const { world } = await begin()
+    const { node } = world.of('alice')
+    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
+    refuseAlone(node!)
+    const before = balance(world, 'alice')
+    await force(world, 'alice')
+    const { closing } = onchainOf(world, 'alice')!
+    const first = childOf(world, closing.txid)!
+    const rate = (child: MempoolEntry): number => {
+      const parent = world.chain.mempool.get(closing.txid)!
+      return (Number(parent.fee + child.fee) * 1000) / (parent.weight + child.weight)
+    }
+    expect(rate(first)).toBeGreaterThanOrEqual(3_000)
+    expect(rate(first)).toBeLessThan(3_100)
+
+    believe(node!, { slow: 6_000, claim: 6_000, closing: 6_000 })
+    await mineAt(world, 5_000)
+    const second = childOf(world, closing.txid)!
+    expect(second.txid).not.toBe(first.txid)
+    expect(rate(second)).toBeGreaterThanOrEqual(6_000)
+
+    await world.restart('alice')
+    believe(world.of('alice').node!, { slow: 6_000, claim: 6_000, closing: 6_000 })
+    await mineAt(world, 50_000)
+    expect(childOf(world, closing.txid)!.txid).toBe(second.txid)
+
+    await mineAt(world, 5_000)
+    expect(onchainOf(world, 'alice')!.closing.height).toBe(world.chain.state.height)
+    expect(balance(world, 'alice')).toBe(before - second.fee + 330n)
+    world.close()
+  })
+
+  it('gives up its child when the peer’s commitment wins, and helps that one along while it waits', async () => {
+    const { world } = await begin()
+    const [alice, bob] = [world.of('alice').node!, world.of('bob').node!]
+    const before = balance(world, 'alice')
+    believe(bob, { slow: 5_000, claim: 5_000, closing: 5_000 })
+    believe(alice, { slow: 5_200, claim: 5_200, closing: 5_200 })
+    await force(world, 'bob')
+    const theirs = onchainOf(world, 'bob')!.closing.txid
+    // Bob's error made alice close as well: her own commitment does not pay enough to replace bob's package.
+    await force(world, 'alice')
+    const ours = onchainOf(world, 'alice')!.closing.txid
+    expect(ours).not.toBe(theirs)
+    expect(world.chain.mempool.get(theirs)).toBeDefined()
+    const children = [...withDescendants([world.chain.mempool.get(theirs)!])]
+    expect(children.length).toBe(3)
+    await mineAt(world, 5_000)
+    expect(onchainOf(world, 'alice')!.closing.txid).toBe(theirs)
+    await world.mine(1)
+    const paid = children.find((c) => c.tx.inputs.length > 1 && alice.wallet.state.txs.has(c.txid))!
+    expect(alice.wallet.state.txs.get(paid.txid)!.height).not.toBeNull()
+    const swept = onchainOf(world, 'alice')!.outputs.find((o) => o.spent)!
+    const sweep = world.chain.findTransaction(swept.spent!.txid)!.tx
+    expect(balance(world, 'alice')).toBe(before - paid.fee + 330n + sweep.outputs[0]!.amountSat)
+    world.close()
+  })
+})
+
+describe('an HTLC that the peer does not settle', () => {
+  it('is claimed in time through full blocks: commitment and HTLC transaction climb, each within half of its value', async () => {
+    const life = await begin()
+    const { world } = life
+    const amountMsat = 200_000_000
+    await life.step({ tag: 'pay', from: 'alice', to: 'bob', amountMsat, kind: 'hold' })
+    await world.settle()
+    world.crash('alice')
+    const before = balance(world, 'bob')
+    await life.step({ tag: 'decide', pick: 0, settle: true })
+    await world.settle()
+    const channel = channelOf(entryOf(world, 'bob').state)!
+    const { cltvExpiry } = channel.commitments.incoming.chunks[0]![0]!.add
+    // Estimates know nothing of it, but the blocks are full of what pays nine times as much.
+    let closedAt = 0
+    while (world.chain.state.height < cltvExpiry) {
+      await mineAt(world, closedAt === 0 ? 250 : 9_000)
+      if (closedAt === 0 && onchainOf(world, 'bob')) closedAt = world.chain.state.height
+    }
+    expect(closedAt).toBe(cltvExpiry - 12)
+    const { closing, outputs } = onchainOf(world, 'bob')!
+    const htlc = outputs.find((o) => o.htlc)!
+    expect(closing.height).not.toBeNull()
+    expect(htlc.spent?.height).toBeLessThanOrEqual(cltvExpiry)
+    // Every coin of what was replaced on the way is there again: what is missing are the fees of the two that confirmed.
+    const paid = [...world.of('bob').node!.wallet.state.txs.values()].filter(
+      (t) => t.height !== null && t.feeSat !== null,
+    )
+    const [child, stage] = paid.slice(-2)
+    expect(child!.tx.inputs[0]!.txid).toBe(closing.txid)
+    expect(stage!.txid).toBe(htlc.spent!.txid)
+    for (const t of [child!, stage!]) expect(t.feeSat).toBeLessThanOrEqual(BigInt(amountMsat) / 2_000n + 330n)
+    expect(balance(world, 'bob')).toBe(before + 330n - child!.feeSat! - stage!.feeSat!)
+    world.close()
+  })
+})
