@@ -1,5 +1,5 @@
-// Compiles the crypto core, src/crypto/core/*.ts (AssemblyScript), to build/core.wasm, when a source or the compiler is newer than
-// what is there. Run by `npm run build`, and by vitest before the tests.
+// Compiles the crypto core, src/crypto/core/ (AssemblyScript), to build/core.wasm, when a source or the compiler is other than it was
+// made of. Run by `npm run build`, and by vitest before the tests.
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -7,18 +7,20 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const sources = join(root, 'src/crypto/core')
-const FLAGS = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort=']
 
-/** What the output depends on, as one hash. */
-function fingerprint() {
-  const hash = createHash('sha256').update(FLAGS.join(' '))
+/** What is built: the core that runs, and the one for tests, which exports its parts and checks their bounds. */
+const FLAGS = ['-O3', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort=']
+export const CORE = { directory: join(root, 'build'), entry: 'index.ts', flags: [...FLAGS, '--noAssert'] }
+export const CHECKED = { directory: join(root, 'build/checked'), entry: 'testing.ts', flags: FLAGS }
+
+/** All that the output depends on, as one line. */
+function fingerprint({ entry, flags }) {
+  const hash = createHash('sha256').update([entry, ...flags].join(' '))
   hash.update(readFileSync(join(root, 'node_modules/assemblyscript/package.json')))
-  for (const file of readdirSync(sources)
-    .filter((f) => f.endsWith('.ts'))
-    .sort()) {
-    hash.update(`\0${file}\0`).update(readFileSync(join(sources, file)))
+  for (const file of readdirSync(sources).sort()) {
+    if (file.endsWith('.ts')) hash.update(`\0${file}\0`).update(readFileSync(join(sources, file)))
   }
-  return hash.digest('hex')
+  return `${hash.digest('hex')}\n`
 }
 
 const textOr = (file, other) => {
@@ -29,27 +31,16 @@ const textOr = (file, other) => {
   }
 }
 
-/**
- * Compiles when needed.
- * @param {string} directory where core.wasm goes
- * @param {readonly string[]} flags more flags of the compiler
- */
-export async function buildCore(directory = join(root, 'build'), flags = []) {
+/** Compiles when needed. */
+export async function buildCore(target = CORE) {
+  const { directory, entry, flags } = target
   const stamp = join(directory, 'core.stamp')
-  const wanted = `${fingerprint()} ${flags.join(' ')}\n`
+  const wanted = fingerprint(target)
   if (textOr(stamp, '') === wanted) return
   mkdirSync(directory, { recursive: true })
   const { default: asc } = await import('assemblyscript/asc')
   const fresh = join(directory, `core.${process.pid}.wasm`) // then renamed: others may be loading or building at the same time
-  const { error, stderr } = await asc.main([
-    join(sources, 'index.ts'),
-    '--baseDir',
-    root,
-    '--outFile',
-    fresh,
-    ...FLAGS,
-    ...flags,
-  ])
+  const { error, stderr } = await asc.main([join(sources, entry), '--baseDir', root, '--outFile', fresh, ...flags])
   if (error) {
     rmSync(fresh, { force: true })
     throw new Error(`the crypto core does not compile: ${error.message}\n${stderr}`)
@@ -59,7 +50,10 @@ export async function buildCore(directory = join(root, 'build'), flags = []) {
 }
 
 /** For vitest's globalSetup. */
-export const setup = () => buildCore()
+export async function setup() {
+  await buildCore()
+  await buildCore(CHECKED)
+}
 
 if (process.argv[1] && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
   await buildCore()

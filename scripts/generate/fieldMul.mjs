@@ -1,110 +1,92 @@
-// Writes src/crypto/core/fieldMul.ts: the unrolled multiplications of the 9x29 signed field.
-// Product scanning: column k gathers all a[i]*b[j] with i+j=k; columns 9..16 are folded onto
-// columns 0..8 as they appear, because 2^261 = 2^5*(2^32+977) = 31264 + 256*2^29 (mod p).
+// Writes src/crypto/core/fieldMul.ts: the unrolled multiplications of the signed 9×29 field. Product scanning: column k gathers all
+// a[i]·b[j] with i + j = k; columns 9 … 16 are folded onto columns 0 … 8 as they appear, because
+// 2^261 = 2^5·(2^32 + 977) = 31264 + 256·2^29 (mod p).
 import { writeFileSync } from 'node:fs'
 
-const N = 9,
-  idx = [...Array(N).keys()]
+const N = 9
+const idx = [...Array(N).keys()]
 const loads = (v) => idx.map((i) => `const ${v}${i} = <i64>load<i32>(${v}, ${4 * i});`).join(' ')
-const mulCol = (a, b) => (k) => idx.filter((i) => k - i >= 0 && k - i < N).map((i) => `${a}${i} * ${b}${k - i}`)
-const sqrCol = (a) => (k) => {
-  const out = []
-  for (const i of idx) {
-    const j = k - i
-    if (j < i || j >= N || j < 0) continue
-    out.push(i === j ? `${a}${i} * ${a}${i}` : `${a}${i}x2 * ${a}${j}`)
-  }
-  return out
-}
 const doubles = (a) =>
   idx
     .slice(0, 8)
     .map((i) => `const ${a}${i}x2 = ${a}${i} << 1;`)
     .join(' ')
-// Scott's one-level Karatsuba: a_i*b_j + a_j*b_i = a_i*b_i + a_j*b_j - (a_i-a_j)*(b_i-b_j) with running sums
-// p_k = sum of a_i*b_i, i <= k. 45 products instead of 81. Wrap-around mod 2^64 inside a column is harmless.
-const karCol = (a, b) => (k) => {
-  const pairs = idx
-    .filter((i) => k - i > i && k - i < N)
-    .map((i) => `(${a}${i} - ${a}${k - i}) * (${b}${i} - ${b}${k - i})`)
-  const base = k <= 8 ? `p${k}` : k <= 16 ? `p8 - p${k - 9}` : ''
-  return base ? [pairs.length ? `${base} - (${pairs.join(' + ')})` : base] : []
+const squareColumn = (k) => {
+  const out = []
+  for (const i of idx) {
+    const j = k - i
+    if (j >= i && j < N) out.push(i === j ? `a${i} * a${i}` : `a${i}x2 * a${j}`)
+  }
+  return out.join(' + ')
 }
-const runningSums = (a, b) =>
-  idx.map((i) => (i === 0 ? `const p0 = ${a}0 * ${b}0;` : `const p${i} = p${i - 1} + ${a}${i} * ${b}${i};`)).join(' ')
-function fn(doc, name, params, pre, plus, minus, addend) {
-  const col = (k) => {
-    let s = plus(k).join(' + ')
-    if (minus) {
-      const m = minus(k)
-      if (m.length) s = s ? `${s} - (${m.join(' + ')})` : `-(${m.join(' + ')})`
-    }
-    return s
-  }
-  let o = `/** ${doc} */\nexport function ${name}(r: usize, ${params.map((p) => p + ': usize').join(', ')}): void {\n`
-  for (const l of pre) o += `  ${l}\n`
-  o += `  let high: i64, low: i64, fold: i64;\n`
+// Karatsuba, one level (Scott, "Missing a trick: Karatsuba variations", 2015): a_i·b_j + a_j·b_i = a_i·b_i + a_j·b_j -
+// (a_i - a_j)·(b_i - b_j), with the running sums p_k = Σ a_i·b_i, i ≤ k: 45 products instead of 81.
+const productColumn = (k) => {
+  const pairs = idx.filter((i) => k - i > i && k - i < N).map((i) => `(a${i} - a${k - i}) * (b${i} - b${k - i})`)
+  const base = k <= 8 ? `p${k}` : k <= 16 ? `p8 - p${k - 9}` : ''
+  return pairs.length ? `${base} - (${pairs.join(' + ')})` : base
+}
+const runningSums = idx
+  .map((i) => (i === 0 ? 'const p0 = a0 * b0;' : `const p${i} = p${i - 1} + a${i} * b${i};`))
+  .join(' ')
+
+/** @param less what is subtracted from each column, or null */
+function multiplication(doc, name, params, less = null) {
+  const square = name.startsWith('feSqr')
+  const column = square ? squareColumn : productColumn
+  const operands = square ? ['a'] : ['a', 'b']
+  const out = [
+    `/** ${doc} */`,
+    `export function ${name}(r: usize, ${params.map((p) => `${p}: usize`).join(', ')}): void {`,
+    `  if (!ASC_NO_ASSERT) { ${operands.map((p) => `checkLoose(${p});`).join(' ')} }`,
+    ...operands.map((p) => `  ${loads(p)}`),
+    `  ${square ? doubles('a') : runningSums}`,
+    '  let high: i64, low: i64, fold: i64;',
+  ]
   for (const k of idx) {
-    const hi = col(k + N),
-      lo = col(k) + (addend ? ` - ${addend(k)}` : '')
-    if (k === 0) o += `  high = ${hi};\n`
-    else if (hi) o += `  high += ${hi};\n`
-    if (k < 8) o += `  fold = high & MASK; high >>= 29;\n`
-    const f = k < 8 ? 'fold' : 'high'
-    o += k === 0 ? `  low = ${lo} + ${f} * FOLD0;\n` : `  low += ${lo} + ${f} * FOLD0;\n`
-    o += `  const r${k} = low & MASK; low = (low >> 29) + (${f} << FOLD1_SHIFT);\n`
+    const above = column(k + N)
+    if (above) out.push(`  high ${k === 0 ? '=' : '+='} ${above};`)
+    if (k < 8) out.push('  fold = high & MASK; high >>= 29;')
+    const folded = k < 8 ? 'fold' : 'high'
+    out.push(`  low ${k === 0 ? '=' : '+='} ${column(k)}${less ? ` - ${less(k)}` : ''} + ${folded} * FOLD0;`)
+    out.push(`  const r${k} = low & MASK; low = (low >> 29) + (${folded} << FOLD1_SHIFT);`)
   }
-  o += `  // what is left above 2^261 is folded once more\n`
-  o += `  high = low * FOLD0 + r0; store<i32>(r, <i32>(high & MASK)); high = (high >> 29) + (low << FOLD1_SHIFT) + r1;\n`
-  o += `  store<i32>(r, <i32>(high & MASK), 4); store<i32>(r, <i32>(r2 + (high >> 29)), 8);\n  `
-  o +=
-    idx
+  out.push(
+    '  // what is left above 2^261 is folded once more',
+    '  high = low * FOLD0 + r0; store<i32>(r, <i32>(high & MASK)); high = (high >> 29) + (low << FOLD1_SHIFT) + r1;',
+    '  store<i32>(r, <i32>(high & MASK), 4); store<i32>(r, <i32>(r2 + (high >> 29)), 8);',
+    `  ${idx
       .slice(3)
       .map((i) => `store<i32>(r, <i32>r${i}, ${4 * i});`)
-      .join(' ') + '\n}\n\n'
-  return o
+      .join(' ')}`,
+    '  if (!ASC_NO_ASSERT) checkCarried(r);',
+    '}\n',
+  )
+  return out.join('\n')
 }
-let src = `// GENERATED by scripts/generate/fieldMul.mjs: multiplications modulo p = 2^256 - 2^32 - 977.
-// An element is 9 signed 29-bit limbs (i32, little-endian) = 36 bytes. Inputs may have limbs of either
-// sign; if |limbs| <= A*2^29 and B*2^29, A*B must be at most 3.5 (the column sums stay below 2^63).
-// Outputs have limbs in [0, 2^29) (limb 2: a little more), i.e. A = 1. r may alias an input.
+const s = (k) => `<i64>load<i32>(s, ${4 * k})`
+const twice = (v, k) => `(<i64>load<i32>(${v}, ${4 * k}) << 1)`
+
+const text = `// GENERATED by scripts/generate/fieldMul.mjs: multiplications modulo p = 2^256 - 2^32 - 977. r may alias an operand.
+//
+// Operands are loose, |limb| < 1.02·2^29 (field.ts), and no column overflows: it sums at most 9 products, below 9·1.02²·2^58 < 2^61.3;
+// what is carried into it is below 2^33 (above 2^261: 2^32.4), what is folded onto it below 2^32.4·31264 < 2^47.4 in the ninth column
+// and below 2^44 in the others, and what is subtracted below 2^31. Sums inside a column may wrap around, as p8 - p0 does; a column that
+// fits in 64 bits is right all the same.
+// The result is carried: after the ninth column |low| < 2^40.5 is left above 2^261, mostly 256·high. Folded, it carries at most
+// (2^40.5·31264/2^29 + 2^40.5·2^8)/2^29 < 2^20 into limb 2, where it stays; all other limbs were masked.
+import { checkCarried, checkLoose } from './checks.ts';
+
 const MASK: i64 = 0x1fffffff;
 const FOLD0: i64 = 31264;
 const FOLD1_SHIFT: i64 = 8;
 
-`
-const school = process.argv.includes('--schoolbook')
-const pre = school ? [loads('a'), loads('b')] : [loads('a'), loads('b'), runningSums('a', 'b')]
-const col = school ? mulCol('a', 'b') : karCol('a', 'b')
-src += fn('r = a * b', 'feMul', ['a', 'b'], pre, col)
-src += fn('r = a^2', 'feSqr', ['a'], [loads('a'), doubles('a')], sqrCol('a'))
-src += fn(
-  'r = a^2 - s',
-  'feSqrSub',
-  ['a', 's'],
-  [loads('a'), doubles('a')],
-  sqrCol('a'),
-  null,
-  (k) => `<i64>load<i32>(s, ${4 * k})`,
-)
-src += fn(
-  'r = a^2 - 2s',
-  'feSqrSub2',
-  ['a', 's'],
-  [loads('a'), doubles('a')],
-  sqrCol('a'),
-  null,
-  (k) => `(<i64>load<i32>(s, ${4 * k}) << 1)`,
-)
-src += fn(
-  'r = a^2 - s - 2t',
-  'feSqrSubSub2',
-  ['a', 's', 't'],
-  [loads('a'), doubles('a')],
-  sqrCol('a'),
-  null,
-  (k) => `<i64>load<i32>(s, ${4 * k}) - (<i64>load<i32>(t, ${4 * k}) << 1)`,
-)
-src += fn('r = a * b - s', 'feMulSub', ['a', 'b', 's'], pre, col, null, (k) => `<i64>load<i32>(s, ${4 * k})`)
-// feSqrSub aliasing: s is read column by column before r is written (stores come last)
-writeFileSync(new URL('../../src/crypto/core/fieldMul.ts', import.meta.url), src)
+${[
+  multiplication('r = a · b', 'feMul', ['a', 'b']),
+  multiplication('r = a²', 'feSqr', ['a']),
+  multiplication('r = a² - s', 'feSqrSub', ['a', 's'], s),
+  multiplication('r = a² - 2s', 'feSqrSub2', ['a', 's'], (k) => twice('s', k)),
+  multiplication('r = a² - s - 2t', 'feSqrSubSub2', ['a', 's', 't'], (k) => `${s(k)} - ${twice('t', k)}`),
+  multiplication('r = a · b - s', 'feMulSub', ['a', 'b', 's'], s),
+].join('\n')}`
+writeFileSync(new URL('../../src/crypto/core/fieldMul.ts', import.meta.url), text)

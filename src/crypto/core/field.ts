@@ -1,5 +1,10 @@
-// Field of secp256k1: integers modulo p = 2^256 - 2^32 - 977 (SEC 2, section 2.4.1).
-// Elements are 9 signed 29-bit limbs at a memory address; see fieldMul.ts for the bounds ("A").
+// Field of secp256k1: integers modulo p = 2^256 - 2^32 - 977 (SEC 2 §2.4.1). An element is 9 signed 29-bit limbs, an i32 each, at a
+// memory address: a value of 261 bits, of which the upper five are spare.
+//
+// Bounds. "Carried" is what multiplications give: limbs in [0, 2^29), limb 2 in (-2^20, 2^29 + 2^20). "Loose" is |limb| < 1.02·2^29
+// for every limb: carried, or the negative of carried, or the difference of two carried, or what feThreeHalves gives. Operands of
+// multiplications are loose, subtrahends in them |limb| < 2^31. fieldMul.ts has the proof that no column overflows and that the
+// result is carried; each function below says what it takes and gives. A build with assertions checks it all while it runs.
 import { feMul, feSqr } from './fieldMul.ts';
 import { FIELD_AREA, zeroMask } from './memory.ts';
 import { modContext, modInverse } from './modinv.ts';
@@ -34,7 +39,7 @@ export function feCopy(r: usize, a: usize): void {
   v128.store(r, high, 16);
   store<i32>(r, last, 32);
 }
-/** limb-wise, no carry: the bounds add up */
+/** Of two carried: not loose, only to be subtracted. */
 // @ts-ignore
 @inline
 export function feAdd(r: usize, a: usize, b: usize): void {
@@ -44,7 +49,7 @@ export function feAdd(r: usize, a: usize, b: usize): void {
   store<i32>(r, load<i32>(a, 24) + load<i32>(b, 24), 24); store<i32>(r, load<i32>(a, 28) + load<i32>(b, 28), 28);
   store<i32>(r, load<i32>(a, 32) + load<i32>(b, 32), 32);
 }
-/** limb-wise; two A=1 non-negative inputs give limbs in (-2^29, 2^29), still A=1 */
+/** Of two carried: loose. */
 // @ts-ignore
 @inline
 export function feSub(r: usize, a: usize, b: usize): void {
@@ -54,7 +59,7 @@ export function feSub(r: usize, a: usize, b: usize): void {
   store<i32>(r, load<i32>(a, 24) - load<i32>(b, 24), 24); store<i32>(r, load<i32>(a, 28) - load<i32>(b, 28), 28);
   store<i32>(r, load<i32>(a, 32) - load<i32>(b, 32), 32);
 }
-/** r = mask ? -a : a, mask is 0 or -1. Constant time. */
+/** r = mask ? -a : a, where mask is 0 or -1. Of carried: loose. Constant time. */
 // @ts-ignore
 @inline
 export function feNegIf(r: usize, a: usize, mask: i32): void {
@@ -65,7 +70,10 @@ export function feNegIf(r: usize, a: usize, mask: i32): void {
   store<i32>(r, (load<i32>(a, 32) ^ mask) - mask, 32);
 }
 
-/** r = 3/2 * a for a non-negative A=1 input; output carried (A=1). Adds p first when a is odd. */
+/**
+ * r = 3/2 · a for a carried a; p is added first when a is odd. The carries are below 2^31, since 3·(2^29 + 2^20) + 4 is; the result
+ * has limbs in [0, 2^29), limbs 0 and 1 below 2^29 + 2^17: loose.
+ */
 export function feThreeHalves(r: usize, a: usize): void {
   let t = load<i32>(a);
   const odd = -(t & 1);
@@ -87,7 +95,7 @@ export function feThreeHalves(r: usize, a: usize): void {
   store<i32>(r, u8 >> 1, 32);
 }
 
-/** Carries all limbs once after folding what lies above 2^256. */
+/** Carries all limbs once, after what lies above 2^256 was folded: q·2^256 = q·(977 + 8·2^29), |q| ≤ 66. */
 function foldAndCarry(a: usize): void {
   const top = load<i32>(a, 32);
   const q = top >> 24;
@@ -103,9 +111,9 @@ function foldAndCarry(a: usize): void {
   store<i32>(a, (c >> 29) + load<i32>(a, 32), 32);
 }
 
-/** Reduces to the unique representative in [0, p). Constant time. */
+/** Reduces a loose a (or the difference of two) to the one in [0, p): limbs in [0, 2^29), the last below 2^24. Constant time. */
 export function feNormalize(a: usize): void {
-  foldAndCarry(a); // now -2^236 < value < 2^256 + 2^236
+  foldAndCarry(a); // now -2^234 < value < 2^256 + 2^234
   foldAndCarry(a); // now 0 <= value < 2^256
   // subtract p when value + (2^256 - p) reaches 2^256
   let c = load<i32>(a) + 977;
@@ -125,9 +133,12 @@ export function feNormalize(a: usize): void {
   }
 }
 
-/** Variable time. Multiples m*p with |m| < 122 have a low limb near 0 mod 2^29, which rejects almost all others. */
+/**
+ * Of loose, or the difference of two loose. Variable time. Such a multiple m·p has |m| ≤ 66, so its low limb is within 977·66 of 0
+ * mod 2^29: almost all others are out at once.
+ */
 export function feIsZero(a: usize): bool {
-  if (((load<i32>(a) + 120000) & M29) > 240000) return false;
+  if (((load<i32>(a) + 64500) & M29) > 129000) return false;
   return feZeroMask(a) != 0;
 }
 /** −1 when a is 0, else 0. Constant time. */

@@ -1,4 +1,6 @@
-// GLV: lambda*(x, y) = (beta*x, y), so k*P = k1*P + k2*(lambda*P) with |k1|, |k2| < 2^128.
+// GLV: lambda*(x, y) = (beta*x, y), so k*P = k1*P + k2*(lambda*P) with |k1|, |k2| < 2^128. These are (k, 0) less the rounded multiples
+// c1, c2 of the lattice vectors: what is left is e1*(A1, -MB1) + e2*(A2, A1) with |e1|, |e2| <= 1/2 + 2^-128 (G1 and G2 are rounded at
+// 2^-384), so |k1| <= 0.51*(A1 + A2) < 0.65*2^128 and |k2| <= 0.51*(MB1 + A1) < 0.56*2^128.
 // Gallant-Lambert-Vanstone (CRYPTO 2001); lattice vectors (A1, -MB1) and (A2, A1) as in the
 // Guide to ECC, section 3.5; G1, G2 = 2^384 * (b2, -b1) / n rounded. Constant time.
 import { GLV_AREA } from './memory.ts';

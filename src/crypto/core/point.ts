@@ -1,5 +1,6 @@
 // Points of y^2 = x^3 + 7. Affine: x at 0, y at 36. Jacobian (x = X/Z^2, y = Y/Z^3): X, Y, Z, then
-// an "is infinity" flag. All stored coordinates have A = 1 (see fieldMul.ts).
+// an "is infinity" flag. Bounds: every x, X and Z is carried, every y and Y carried or the negative of that (field.ts has the
+// words); then each operand of a multiplication below is carried, negated, or a difference of two carried: loose, as it must be.
 import { FE, FE_ONE, feAdd, feCopy, feEqual, feInverse, feInverseVar, feIsZero, feNormalize, feSub, feThreeHalves, feZeroMask } from './field.ts';
 import { feMul, feMulSub, feSqr, feSqrSub, feSqrSub2, feSqrSubSub2 } from './fieldMul.ts';
 import { POINT_AREA, selectBytes } from './memory.ts';
@@ -49,11 +50,9 @@ export function pointAddUnchecked(r: usize, p: usize, x: usize, y: usize): void 
 @inline
 function differences(p: usize, z: usize, x: usize, y: usize): void {
   feSqr(a, z);
-  feMul(b, x, a);
+  feMulSub(h, x, a, p + X); // H = U2 - X1
   feMul(a, a, z);
-  feMul(a, y, a);
-  feSub(h, b, p + X); // H = U2 - X1
-  feSub(d, a, p + Y); // R = S2 - Y1
+  feMulSub(d, y, a, p + Y); // R = S2 - Y1, carried: Y1 may be negated, and a plain difference would not be loose
 }
 // @ts-ignore
 @inline

@@ -10,9 +10,10 @@
 // GLV. Before window j (j = 25 … 0, weight 32^j) the sum is a·P + b·lambda·P with a, b odd and |a|, |b| < 2^(125 - 5j).
 // Additions are made to (32a, 32b), giving (32a + d, 32b), then (32a + d, 32b + e), all coordinates below 2^(130 - 5j). They meet
 // equal or opposite points only if (32a ∓ d, 32b) or (32a + d, 32b ∓ e) is in the lattice of (x, y) with x + lambda·y ≡ 0 (mod n).
-// Neither is (0, 0): 32b and 32a + d are not 0, b and d being odd. Other members of the lattice have a coordinate of at least
-// 2^127.8 (MB1 of glv.ts, the shortest in this norm), above 2^125 for j ≥ 1. For the same reason the sum is never infinity. The
-// two additions of the last window, j = 0, are complete.
+// Neither is (0, 0): 32b and 32a + d are not 0, b and d being odd. And no other w with |w_x|, |w_y| ≤ 2^125, as they are for j ≥ 1, is
+// in the lattice: for its basis v = (A1, -MB1) and u = (A2, A1) of glv.ts, whose determinant is n, w = i·v + j·u has the integers
+// i = (w × u)/n and j = (v × w)/n, but |w × u| ≤ 2^125·(A2 + A1) < n/6 and |v × w| ≤ 2^125·(A1 + MB1) < n/7, so i = j = 0. For the same
+// reason the sum is never infinity before the last window, j = 0, whose two additions are complete.
 import { BETA, FE, FE_ONE, feCopy, feFromWords, feNegIf } from './field.ts';
 import { feMul, feSqr } from './fieldMul.ts';
 import { bitsAt, COMB_BITS, COMB_COUNT, COMB_WINDOWS, combTable, recodeForComb } from './generator.ts';
