@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testApi } from './harness.ts'
 
@@ -22,6 +23,7 @@ describe('an API that is stopping', () => {
     const answer = fetch(`${url}/v1/balance`, { headers })
     await underWay
     const closed = app.close()
+    while (app.server.listening) await setImmediate()
     release()
     const response = await answer
     expect(response.status).toBe(200)
