@@ -38,8 +38,10 @@ export class Spending {
     this.#service = service
     this.budgets = new Budgets(service.apiStore, keys, (reservation) => this.#costOf(reservation))
     this.#stop = service.onEvent(({ type, data }) => {
-      if (!type.startsWith('payment.') && !type.startsWith('channel.')) return
-      this.budgets.onDecided([data.id, data.paymentHash]).catch(() => {}) // decided at the next start
+      const kind = type.split('.', 1)[0]
+      if (kind === 'payment' || kind === 'channel') void this.budgets.onDecided([data.id, data.paymentHash])
+      // What an opening costs is known when the wallet has the funding transaction.
+      else if (kind === 'wallet') void this.budgets.decideAll('open')
     })
   }
 

@@ -123,6 +123,12 @@ export class Budgets {
     await Promise.all([...found].map((open) => this.#decide(open)))
   }
 
+  /** Something has happened that may have decided any reservation of this kind. */
+  async decideAll(kind: Reservation['kind']): Promise<void> {
+    const found = [...this.#open.values()].filter((open) => open.kind === kind)
+    await Promise.all(found.map((open) => this.#decide(open)))
+  }
+
   #reserve(keyId: string, reservation: Omit<Reservation, 'at'>): Open {
     const chain = this.#chain(keyId)
     for (const { id, budget } of chain) {

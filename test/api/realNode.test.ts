@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { KeyRing } from '../../src/api/auth/keys.ts'
+import { createApi } from '../../src/api/server.ts'
+import { msat, sat } from '../../src/base/units.ts'
+import { nodeIdOf, World } from '../node/world.ts'
+
+const worlds: World[] = []
+let runs = 0
+afterEach(() => {
+  for (const world of worlds.splice(0)) world.close()
+})
+
+/** Alice with a channel to Bob: real nodes, whose disks, network and chain are the test's. */
+async function aliceAndBob() {
+  const world = await World.start(['alice', 'bob'])
+  worlds.push(world)
+  world.connectAll()
+  await world.settle()
+  await world.fund()
+  await world.open('alice', 'bob', 500_000)
+  return world
+}
+
+/** The API over Alice, as it starts on what her disk has. */
+async function apiOver(world: World) {
+  const { api } = world.of('alice')
+  const keys = await KeyRing.open(api.apiStore)
+  const app = createApi(api, { keys })
+  await app.ready()
+  let calls = 0
+  const run = ++runs
+  const call = async (bearer: string, method: string, url: string, payload?: object) => {
+    const headers = { authorization: `Bearer ${bearer}`, 'idempotency-key': `call-${++calls}-${run}` }
+    const request = { method: method as 'GET', url, headers, ...(payload && { payload }) }
+    const answer = await world.attempt(app.inject(request).then((a) => a))
+    return answer!
+  }
+  return { keys, call }
+}
+
+async function budgetedKey(world: World, maxMsat: number) {
+  const { keys, call } = await apiOver(world)
+  const admin = (await world.attempt(keys.create('admin', ['*'])))!
+  const request = { name: 'b', scopes: ['*'], budget: { maxMsat } }
+  const made = (await call(admin, 'POST', '/v1/keys', request)).json()
+  const budget = async () => (await call(admin, 'GET', `/v1/keys/${made.id}`)).json().budget
+  return { admin, id: made.id as string, secret: made.secret as string, call, budget }
+}
+
+const invoiceOf = async (world: World, amount: number) => {
+  const invoice = await world.attempt(world.of('bob').api.createInvoice({ amountMsat: msat(amount), description: '' }))
+  return invoice!.bolt11
+}
+
+describe('budgets over a real node', () => {
+  it('a payment, a send and an opening each count what they cost in the end', async () => {
+    const world = await aliceAndBob()
+    const { secret, call, budget } = await budgetedKey(world, 400_000_000)
+    const paid = await call(secret, 'POST', '/v1/payments', { bolt11: await invoiceOf(world, 1_000_000) })
+    expect(paid.statusCode).toBe(202)
+    expect(await budget()).toMatchObject({ spentMsat: 0, reservedMsat: 1_010_000 })
+    await world.settle()
+    expect(await budget()).toMatchObject({ spentMsat: 1_000_000, reservedMsat: 0 })
+
+    const { address } = (await call(secret, 'POST', '/v1/wallet/addresses')).json()
+    const sent = await call(secret, 'POST', '/v1/wallet/transactions', { outputs: [{ address, amountSat: 20_000 }] })
+    expect(sent.statusCode).toBe(201)
+    const afterSend = 1_000_000 + 1_000 * (20_000 + sent.json().feeSat)
+    expect(await budget()).toMatchObject({ spentMsat: afterSend, reservedMsat: 0 })
+    await world.mine(1)
+
+    const open = { peer: nodeIdOf('bob'), capacitySat: 300_000, pushMsat: 7_000_000 }
+    const opening = call(secret, 'POST', '/v1/channels', open)
+    const settled = (async () => {
+      for (let i = 0; i < 5; i++) await world.settle()
+    })()
+    const channel = (await opening).json()
+    await settled
+    await world.settle()
+    const funding = (await call(secret, 'GET', `/v1/channels/${channel.id}`)).json().funding.split(':')[0]
+    const { feeSat, netSat } = (await call(secret, 'GET', `/v1/wallet/transactions/${funding}`)).json()
+    expect(netSat).toBe(-300_000 - feeSat)
+    expect(await budget()).toMatchObject({ spentMsat: afterSend + 7_000_000 + 1_000 * feeSat, reservedMsat: 0 })
+  })
+
+  it('a crash while a payment is under way forgets neither the reservation nor what it cost', async () => {
+    const world = await aliceAndBob()
+    const { admin, id, secret, call } = await budgetedKey(world, 2_000_000)
+    await call(secret, 'POST', '/v1/payments', { bolt11: await invoiceOf(world, 1_500_000) })
+    await world.restart('alice')
+    const after = await apiOver(world)
+    const budget = async () => (await after.call(admin, 'GET', `/v1/keys/${id}`)).json().budget
+    expect(await budget()).toMatchObject({ spentMsat: 0, reservedMsat: 1_515_000 })
+    const second = await after.call(secret, 'POST', '/v1/payments', { bolt11: await invoiceOf(world, 600_000) })
+    expect(second.json().code).toBe('BUDGET_EXCEEDED')
+    world.connectAll()
+    await world.settle()
+    const { spentMsat, reservedMsat } = await budget()
+    expect([0, 1_500_000]).toContain(spentMsat) // it may have failed before it was sent
+    expect(reservedMsat).toBe(0)
+  })
+})
+
+describe('a send on chain', () => {
+  it('is found by its local id after a crash, so that a repeated call does not send again', async () => {
+    const world = await aliceAndBob()
+    const { api } = world.of('alice')
+    const { address } = (await world.attempt(api.newAddress()))!
+    const id = api.newId()
+    const outputs = [{ address, amountSat: sat(30_000) }]
+    const sent = (await world.attempt(api.sendOnChain({ id, outputs })))!
+    await world.restart('alice')
+    expect((await world.of('alice').api.walletTransaction(id)).txid).toBe(sent.txid)
+  })
+
+  it('is not made when its fee would be more than allowed, and locks nothing', async () => {
+    const world = await aliceAndBob()
+    const { api } = world.of('alice')
+    const { address } = (await world.attempt(api.newAddress()))!
+    const outputs = [{ address, amountSat: sat(30_000) }]
+    const refused = world.attempt(api.sendOnChain({ outputs, maxFeeSat: sat(1) }))
+    await expect(refused).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    expect((await api.utxos()).some((utxo) => utxo.locked)).toBe(false)
+    expect((await api.walletTransactions({ limit: 10 })).items.every((tx) => tx.label !== 'send')).toBe(true)
+  })
+})
