@@ -23,6 +23,10 @@ export interface OpenApiDocument {
   readonly tags: readonly { readonly name: string }[]
 }
 
+const DESCRIPTION = `A Lightning node. Amounts are integers, their unit is in the name; errors are RFC 9457 problems.
+Answers to a key with a rate limit carry RateLimit-Limit, RateLimit-Remaining and RateLimit-Reset (seconds).
+Answers to a key that is to be rotated carry X-Key-Rotate-From and X-Key-Rotate-By: between these two times POST /v1/keys/self/rotate.`
+
 const STATUS_TEXT: Readonly<Record<string, string>> = {
   200: 'OK',
   201: 'Created',
@@ -76,7 +80,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
     info: {
       title: 'Fulmen',
       version,
-      description: 'A Lightning node. Amounts are integers, their unit is in the name; errors are RFC 9457 problems.',
+      description: DESCRIPTION,
       license: { name: 'MIT', identifier: 'MIT' },
     },
     paths,

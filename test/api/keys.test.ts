@@ -306,6 +306,30 @@ describe('rotation that a client does for itself', () => {
     expect(node.events.map((e) => [e.type, e.data.rotate])).toEqual([['key.expiring', false]])
   })
 
+  it('after a roll-back it is the version rolled back to that can, not the other', async () => {
+    const { create, rotate, as, call } = await keyApi()
+    const one = await create({})
+    const two = await rotate(one.id)
+    await as(two.secret)
+    await call('POST', `/v1/keys/${one.id}/rollback`, {})
+    expect((await as(two.secret, 'POST', '/v1/keys/self/rotate', {})).json().code).toBe('CONFLICT')
+    expect((await as(one.secret, 'POST', '/v1/keys/self/rotate', {})).json().version).toBe(3)
+  })
+
+  it('a new rhythm or a later end is told of anew', async () => {
+    const { create, call, clock, keys, node, iso } = await keyApi()
+    const one = await create({ expiresAt: iso(3_000) })
+    clock.nowMs += 2_500
+    await keys.tick()
+    await call('PATCH', `/v1/keys/${one.id}`, { expiresAt: iso(DAY), rotateEverySeconds: 10 })
+    clock.nowMs += 5_000
+    await keys.tick()
+    expect(node.events.map((e) => [e.type, e.data.rotate])).toEqual([
+      ['key.expiring', false],
+      ['key.expiring', true],
+    ])
+  })
+
   it('only the current version can; a lost answer is asked for again as long as nobody used it', async () => {
     const { create, as, outcome, rotate } = await keyApi()
     const one = await create({})

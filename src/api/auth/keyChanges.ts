@@ -169,12 +169,14 @@ export const revokeKey = (record: KeyRecord, now: number): KeyRecord => ({ ...re
 export function updateKey(record: KeyRecord, settings: Partial<KeySettings>, now: number): KeyRecord {
   if (record.revokedAt !== null) throw conflict('The key is revoked: create a new one.')
   const changed = { ...record, ...settings }
-  const every = settings.rotateEverySeconds
-  if (every === undefined || every === record.rotateEverySeconds) return changed
+  const { expiresAt, rotateEverySeconds: every } = changed
+  if (expiresAt === record.expiresAt && every === record.rotateEverySeconds) return changed
   return change(changed, (v) => {
     if (v.version !== record.current) return v
-    const { alerted: _, ...rest } = v
-    const due = every === null ? null : Date.parse(v.activatesAt) + every * 1000
-    return { ...rest, rotateBy: due === null ? null : iso(due > now ? due : now + (every ?? 0) * 1000) }
+    const { alerted: _, ...rest } = v // its end is another: to be told of anew
+    if (every === record.rotateEverySeconds) return rest
+    if (every === null) return { ...rest, rotateBy: null }
+    const due = Date.parse(v.activatesAt) + every * 1000
+    return { ...rest, rotateBy: iso(due > now ? due : now + every * 1000) }
   })
 }
