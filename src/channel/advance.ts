@@ -1,5 +1,6 @@
 import { assertNever } from '../base/errors.ts'
 import type { OpenChannel } from '../wire/messages/open.ts'
+import { doubt } from './doubt.ts'
 import type { ChannelState, FundedState } from './state.ts'
 import { announce, receiveAnnouncement } from './states/announce.ts'
 import { closed, closing, waitingForPeer } from './states/closing.ts'
@@ -23,6 +24,7 @@ export const acceptChannel = (open: OpenChannel, params: AcceptParams, ctx: Chan
  * nothing gives back the same state object. After a restart, the stored state gets the input `disconnected` before any other.
  */
 export function advance(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
+  if (input.tag === 'doubted') return doubt(state, ctx)
   switch (state.tag) {
     case 'await-accept':
     case 'await-funding':

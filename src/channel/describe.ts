@@ -270,7 +270,9 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'offline':
       return state.from.tag === 'await-ready' || state.from.tag === 'negotiating'
         ? waitsFor(state.from, ctx)
-        : 'the peer to connect'
+        : state.from.channel.unproven
+          ? 'the peer to connect and show where the channel stands, since the database lost a write'
+          : 'the peer to connect'
     case 'syncing':
       return state.peerBehind ? 'the peer, which lost data, to ask for a close' : "the peer's channel_reestablish"
     case 'closing':

@@ -107,7 +107,7 @@ function phaseOf(state: StoredState) {
 
 function coreOf(state: StoredState) {
   const channel = channelIn(state)
-  const { commitments, funding, localReady, remoteReady, announcement } = channel
+  const { commitments, funding, localReady, remoteReady, announcement, unproven } = channel
   const { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint, secrets } =
     commitments
   return {
@@ -119,6 +119,7 @@ function coreOf(state: StoredState) {
     localReady,
     remoteReady,
     announced: announcement.sent,
+    unproven: unproven === true,
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
     secretCount: secrets.count,
   }
@@ -333,6 +334,7 @@ function loadChannelRecord(
     remoteReady: core.remoteReady,
     remoteAlias: fixed.remoteAlias,
     theirFeatures: fixed.theirFeatures,
+    ...(core.unproven && { unproven: true }),
   }
 }
 

@@ -218,6 +218,8 @@ export interface Channel {
   readonly remoteAlias: ShortChannelId | null
   /** Of the last init message. */
   readonly theirFeatures: Uint8Array
+  /** The store lost a write: our commitment is not published before the peer has shown that it is not revoked (doubt.ts). */
+  readonly unproven?: true
 }
 
 export interface FundingStatus {

@@ -104,6 +104,8 @@ export type ChannelInput =
   /** The transport is up and both init messages are exchanged. */
   | { readonly tag: 'connected'; readonly theirFeatures: Uint8Array }
   | { readonly tag: 'disconnected' }
+  /** At a start: the store lost a write, so that the state may be older than what was said to the peer. */
+  | { readonly tag: 'doubted' }
   | { readonly tag: 'command'; readonly command: ChannelCommand }
   /** End of the reactor's turn: sign whatever waits for a commitment_signed, if the peer's last revocation is in. */
   | { readonly tag: 'sign' }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concatBytes, EMPTY } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
@@ -26,7 +27,7 @@ export interface ChannelBackup {
 export interface StaticBackup {
   readonly version: 1
   readonly nodeId: NodeId
-  /** Number of the last journal batch: a database with a lower one is older than this backup. */
+  /** Number of a journal batch that was on disk by then: a database without it is older than this backup. */
   readonly journal: number
   readonly channels: readonly ChannelBackup[]
 }
@@ -58,6 +59,37 @@ export function openBackup(sealed: Uint8Array, key: Uint8Array): StaticBackup {
 export const backupPath = (dataDir: string): string => join(dataDir, 'channels.backup')
 export const writeBackup = (dataDir: string, sealed: Uint8Array): Promise<void> =>
   writeFileAtomic(backupPath(dataDir), sealed)
+
+export type BackupCheck =
+  /** The database has all that the backup knows, or there is no backup. */
+  | { readonly tag: 'fine' }
+  /** It is older, so perhaps a copy that was put back; or the backup cannot be read. The backup was kept at this path. */
+  | { readonly tag: 'database-is-older' | 'unreadable'; readonly kept: string }
+
+/**
+ * Compares the backup with the database's last batch, before new backups take its place.
+ * @throws Error when the file cannot be read or copied
+ */
+export async function checkBackup(dataDir: string, key: Uint8Array, lastBatch: number): Promise<BackupCheck> {
+  const path = backupPath(dataDir)
+  const sealed = await readFile(path).catch((e: NodeJS.ErrnoException) => {
+    if (e.code === 'ENOENT') return null
+    throw e
+  })
+  if (sealed === null) return { tag: 'fine' }
+  const keep = async (name: string): Promise<string> => {
+    await copyFile(path, `${path}.${name}`)
+    return `${path}.${name}`
+  }
+  try {
+    const { journal } = openBackup(new Uint8Array(sealed), key)
+    if (journal <= lastBatch) return { tag: 'fine' }
+    return { tag: 'database-is-older', kept: await keep(`${journal}`) }
+  } catch (e) {
+    if (!(e instanceof BackupError)) throw e
+    return { tag: 'unreadable', kept: await keep('unreadable') }
+  }
+}
 
 /** What the channels of a node come to in a backup. */
 export function backupOf(

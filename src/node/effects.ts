@@ -23,8 +23,6 @@ export interface EffectsOptions {
   readonly outbox: Outbox
   readonly log: Logger
   readonly context: (entry: ChannelEntry) => ChannelContext
-  /** Its stored state may be older than what the peer was told: its commitment must not be published. */
-  readonly isUnproven: (entry: ChannelEntry) => boolean
   /** Our half of an announcement is known, or the relay policy changed. */
   readonly onGossip: (entry: ChannelEntry, scope: TurnScope) => void
 }
@@ -109,10 +107,6 @@ export class Effects {
 
   #broadcast(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
     const parts = this.#options.parts()
-    if (effect.purpose === 'commitment' && this.#options.isUnproven(entry)) {
-      this.#options.log.warn({ channel: entry.meta.localId }, 'own commitment held back: the database lost writes')
-      return
-    }
     if (effect.purpose === 'funding') return this.#publishFunding(entry, effect, scope)
     if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
     const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)

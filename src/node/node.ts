@@ -33,7 +33,6 @@ import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
-import { Proof } from './proof.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
 import { WalletShell } from './wallet.ts'
@@ -55,8 +54,8 @@ export interface NodeResources {
   readonly storageLow: () => boolean
   /** Nothing more may be said: the process must stop. */
   readonly onFatal: (error: unknown) => void
-  /** Numbers that the journal lacks; see proof.ts. */
-  readonly missing: readonly number[]
+  /** The store may be older than what was said to peers, as where its journal lacks these numbers; null when it is whole. */
+  readonly doubt: { readonly missing: readonly number[] } | null
   /** Writes the static backup; the turn that changed the set of channels says nothing before it is written. */
   readonly writeBackup: (channels: readonly ChannelBackup[]) => Promise<void>
   /** Our limits for channels; those of the network when left out. */
@@ -83,7 +82,6 @@ export class Node implements NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   readonly effects: Effects
-  readonly proof: Proof
   readonly policy: ChannelPolicy
   readonly log: Logger
   readonly resources: NodeResources
@@ -112,7 +110,6 @@ export class Node implements NodeParts {
     this.log = log
     this.events = events
     this.policy = resources.policy ?? channelPolicy(config.network)
-    this.proof = new Proof(resources.missing)
     const now = (): number => performance.now()
     this.reactor = new Reactor({ journal, onFatal, now, endOfTurn: (scope) => this.#endOfTurn(scope) })
     this.outbox = new Outbox((link, messages) => this.peers.send(link, messages))
@@ -129,7 +126,6 @@ export class Node implements NodeParts {
       outbox: this.outbox,
       log,
       context: (entry) => this.context(entry),
-      isUnproven: (entry) => this.proof.isUnproven(entry),
       onGossip: (entry, scope) => this.#announce(entry, scope),
     })
     this.peers = createPeers(this)
@@ -150,8 +146,8 @@ export class Node implements NodeParts {
     const chain = await ChainShell.open(chainOptions(node), known?.state.height)
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     Object.assign(node, { chain, wallet })
-    await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load(), loadChannels(node)])
-    await recover(node)
+    await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load()])
+    await recover(node, await loadChannels(node))
     return node
   }
 
@@ -296,7 +292,6 @@ export class Node implements NodeParts {
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
     const channel = channelOf(entry.state)
-    this.proof.onChanged(entry, before, scope)
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
     const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
@@ -306,12 +301,12 @@ export class Node implements NodeParts {
     if (before?.tag !== 'normal') this.#updateFee(entry) // estimates may have changed while the peer was away
     const fundedBefore = before && channelOf(before)
     if (channel && (!fundedBefore || entry.state.tag === 'closed')) {
-      scope.hold(() => this.#backUp())
+      scope.hold(() => this.backUp())
     }
   }
 
   /** A backup that cannot be written is no reason to stop: the database has everything. */
-  async #backUp(): Promise<void> {
+  async backUp(): Promise<void> {
     const channels = this.channels.all().flatMap((c) => backupOf(c, this.peers.address(c.meta.peer)))
     try {
       await this.resources.writeBackup(channels)

@@ -1,46 +1,59 @@
 import { unpack } from '../base/pack.ts'
-import { watches } from '../channel/describe.ts'
-import { loadChannel } from '../channel/persist.ts'
+import { channelOf, watches } from '../channel/describe.ts'
+import { ChannelRecordError, loadChannel } from '../channel/persist.ts'
+import type { ChannelState } from '../channel/state.ts'
+import { fillGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
-import type { ChannelMeta } from './channels.ts'
+import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
 import type { Node } from './node.ts'
+import type { TurnScope } from './reactor.ts'
 
-/** Reads every channel from the store. */
-export async function loadChannels(node: Node): Promise<void> {
-  const { driver, channels } = node
-  for await (const [, value] of driver.entries(prefixRange(keys.channelMeta('')))) {
-    const meta = unpack<ChannelMeta>(value)
-    const prefix = keys.channel(meta.localId, '')
-    const records: [string, Uint8Array][] = []
-    for await (const [key, record] of driver.entries(prefixRange(prefix)))
-      records.push([key.slice(prefix.length), record])
-    const state = loadChannel(records)
-    channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
+/**
+ * Reads every channel from the store, in the order of their opening.
+ * @returns those of which a lost write took a record: they are left alone, for the peer to close
+ * @throws ChannelRecordError when a record is missing though no write was lost
+ */
+export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> {
+  const { driver, channels, resources } = node
+  const damaged: ChannelMeta[] = []
+  const metas: ChannelMeta[] = []
+  for await (const [, value] of driver.entries(prefixRange(keys.channelMeta('')))) metas.push(unpack(value))
+  for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     node.reserveNumbers(meta)
+    try {
+      const state = await readChannel(node, meta)
+      channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
+    } catch (e) {
+      if (!(e instanceof ChannelRecordError) || resources.doubt === null) throw e
+      damaged.push(meta)
+    }
   }
   const reserved = await driver.get(keys.keyIndex)
   if (reserved) node.reserveNumbers({ keyIndex: unpack<number>(reserved) - 1, seq: 0 })
+  return damaged
+}
+
+async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<ChannelState> {
+  const prefix = keys.channel(localId, '')
+  const records: [string, Uint8Array][] = []
+  for await (const [key, record] of driver.entries(prefixRange(prefix)))
+    records.push([key.slice(prefix.length), record])
+  return loadChannel(records)
 }
 
 /**
  * Brings everything in line after a start: channels go offline, watches are set, the payments learn what the channels know, and
  * what should be in the mempool goes there again. Right even if the last batch was cut apart by channel.
  */
-export async function recover(node: Node): Promise<void> {
-  const { channels, chain, payments, wallet, effects, reactor } = node
+export async function recover(node: Node, damaged: readonly ChannelMeta[]): Promise<void> {
+  const { channels, payments, wallet, effects, reactor, resources } = node
   const entries = channels.all()
-  node.proof.begin(entries)
   await payments.recall(holdingsOf(entries))
-  const { height, hash } = chain.tip
   await reactor.run((scope) => {
-    wallet.rollback(height, hash)
-    for (const entry of entries) {
-      channels.deliver(entry, { tag: 'disconnected' })
-      channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height } })
-      chain.watch(entry.meta.localId, watches(entry.state), scope, watchedFrom(entry.state))
-    }
+    wallet.rollback(node.chain.height, node.chain.tip.hash)
+    for (const entry of entries) resume(node, entry, scope)
     channels.drain(scope)
     channels.replayResults(scope)
     // What the lost connections left unbound is gone by now.
@@ -51,5 +64,31 @@ export async function recover(node: Node): Promise<void> {
     for (const entry of entries) effects.republish(entry, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
     for (const tx of wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
+    for (const meta of damaged) reportDamage(node, meta, scope)
+    // A crash may have come between a channel and its backup.
+    if (entries.length > 0) scope.hold(() => node.backUp())
   })
+  const gaps = fillGaps(resources.doubt?.missing ?? [])
+  await reactor.run((scope) => {
+    for (const op of gaps) scope.write(op)
+  })
+}
+
+/** What a channel is told first: that everything may be different from what it remembers. */
+function resume({ channels, chain, resources }: Node, entry: ChannelEntry, scope: TurnScope): void {
+  const { localId } = entry.meta
+  channels.deliver(entry, { tag: 'disconnected' })
+  if (resources.doubt) channels.deliver(entry, { tag: 'doubted' })
+  channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height: chain.height } })
+  // A lost write may have been of any block.
+  const openedAt = channelOf(entry.state)?.params.openedAt
+  const from = resources.doubt ? openedAt : watchedFrom(entry.state)
+  chain.watch(localId, watches(entry.state), scope, from)
+}
+
+function reportDamage({ events, log }: Node, { localId: id, peer }: ChannelMeta, scope: TurnScope): void {
+  const message =
+    'a lost write took a record of this channel: have the peer close it, and restore what it pays from the backup'
+  log.error({ channel: id, peer }, message)
+  events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })
 }

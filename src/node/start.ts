@@ -19,7 +19,7 @@ import { migrate } from '../store/migrate.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
-import { type ChannelBackup, sealBackup, writeBackup } from './backup.ts'
+import { type ChannelBackup, checkBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
 import { Node } from './node.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
@@ -40,6 +40,11 @@ export interface StartOptions {
 }
 
 const DISK_CHECK_MS = 10_000
+const BACKUP_WORDS = {
+  'database-is-older':
+    'the database is older than the channel backup: channels that it does not know are in the backup alone',
+  unreadable: 'the channel backup was not made with this seed, or is damaged',
+} as const
 
 /**
  * Starts a node on its data directory.
@@ -63,22 +68,23 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
     await migrate(driver)
     await checkIdentity(driver, { network, nodeId: own.nodeId })
+    const key = backupKey(seed.master)
     const { last, missing } = await checkJournal(driver)
-    if (missing.length > 0) {
-      log.error(
-        { missing },
-        'the database lost writes: no commitment is published until its peer has shown where it stands',
-      )
+    const backup = await checkBackup(dataDir, key, last)
+    const doubt = missing.length > 0 || backup.tag === 'database-is-older' ? { missing } : null
+    if (backup.tag !== 'fine') log.error({ kept: backup.kept }, BACKUP_WORDS[backup.tag])
+    if (doubt) {
+      const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
+      log.error({ missing }, what)
     }
     const ballast = new Ballast(dataDir)
     await ballast.check()
     const { source, stop: stopChain } = openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
-    const key = backupKey(seed.master)
     const journal = new Journal(driver, last)
     const writeStatic = inTurn((channels: readonly ChannelBackup[]) =>
-      writeBackup(dataDir, sealBackup({ version: 1, nodeId: own.nodeId, journal: journal.last, channels }, key)),
+      writeBackup(dataDir, sealBackup({ version: 1, nodeId: own.nodeId, journal: journal.durable, channels }, key)),
     )
     const node = await Node.open({
       config,
@@ -91,7 +97,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       isNewSeed: seed.created,
       storageLow: () => ballast.low,
       onFatal,
-      missing,
+      doubt,
       writeBackup: writeStatic,
     })
     const disk = setInterval(

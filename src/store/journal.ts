@@ -27,7 +27,7 @@ export async function checkJournal(driver: Driver): Promise<JournalCheck> {
   return { last, missing }
 }
 
-/** Once what was lost is known to do no harm: the numbers are filled in, so that the next start does not ask again. */
+/** Once the channels are marked: the numbers are filled in, so that the next start does not ask again. */
 export const fillGaps = (missing: readonly number[]): readonly Op[] =>
   missing.map((n) => ({ key: keys.journal(n), value: pack(0) }))
 
@@ -41,16 +41,18 @@ export class Journal {
   #next: Promise<number> | null = null
   #tail: Promise<unknown> = Promise.resolve()
   #number: number
+  #durable: number
   #failed: StoreError | null = null
 
   constructor(driver: Driver, last: number) {
     this.#driver = driver
     this.#number = last
+    this.#durable = last
   }
 
-  /** Number of the last batch that was begun. */
-  get last(): number {
-    return this.#number
+  /** Number of the last batch that is on disk. */
+  get durable(): number {
+    return this.#durable
   }
 
   /**
@@ -83,6 +85,7 @@ export class Journal {
       this.#failed = e instanceof StoreError ? e : new StoreError('STORE_WRITE_FAILED', String(e), { cause: e })
       throw this.#failed
     }
+    this.#durable = n
     return n
   }
 }

@@ -1,46 +1,159 @@
-import { describe, expect, it } from 'vitest'
-import type { ChannelId, NodeId, Txid } from '../../src/base/ids.ts'
-import { openBackup, type StaticBackup, sealBackup } from '../../src/node/backup.ts'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { channelId, nodeId, txid } from '../../src/base/ids.ts'
+import {
+  BackupError,
+  backupPath,
+  type ChannelBackup,
+  checkBackup,
+  openBackup,
+  sealBackup,
+  writeBackup,
+} from '../../src/node/backup.ts'
+import { nodeIdOf, type Snapshot, World } from './world.ts'
 
-const key = new Uint8Array(32).fill(1)
-const backup: StaticBackup = {
-  version: 1,
-  nodeId: '02'.repeat(33) as NodeId,
-  journal: 7,
-  channels: [
-    {
-      channelId: 'aa'.repeat(32) as ChannelId,
-      peer: '03'.repeat(33) as NodeId,
-      address: '127.0.0.1:9735',
-      funding: { txid: 'bb'.repeat(32) as Txid, index: 1 },
-      capacitySat: 1_000_000n,
-      channelType: 'anchors',
-      isOpener: true,
-      keyIndex: 3,
-    },
-  ],
+const KEY = new Uint8Array(32).fill(7)
+const OTHER = new Uint8Array(32).fill(8)
+const channel: ChannelBackup = {
+  channelId: channelId('ab'.repeat(32)),
+  peer: nodeId(`02${'cd'.repeat(32)}`),
+  address: '127.0.0.1:9735',
+  funding: { txid: txid('ef'.repeat(32)), index: 1 },
+  capacitySat: 16_000_000n,
+  channelType: 'anchors',
+  isOpener: true,
+  keyIndex: 3,
+}
+const backup = { version: 1 as const, nodeId: channel.peer, journal: 40, channels: [channel] }
+
+describe('the static channel backup', () => {
+  const dirs: string[] = []
+  const temporary = async (): Promise<string> => {
+    const dir = await mkdtemp(join(tmpdir(), 'fulmen-backup-'))
+    dirs.push(dir)
+    return dir
+  }
+  afterAll(() => Promise.all(dirs.map((d) => rm(d, { recursive: true, force: true }))))
+
+  it('comes back as it was written, and shows nothing without the seed', async () => {
+    const dir = await temporary()
+    await writeBackup(dir, sealBackup(backup, KEY))
+    const sealed = new Uint8Array(await readFile(backupPath(dir)))
+    expect(openBackup(sealed, KEY)).toEqual(backup)
+    expect(() => openBackup(sealed, OTHER)).toThrow(BackupError)
+    expect(Buffer.from(sealed).includes(channel.peer)).toBe(false)
+  })
+
+  it('damaged anywhere, is refused', () => {
+    const sealed = sealBackup(backup, KEY)
+    for (let at = 0; at < sealed.length; at += 7) {
+      const damaged = sealed.map((b, i) => (i === at ? b ^ 1 : b))
+      expect(() => openBackup(damaged, KEY)).toThrow(BackupError)
+    }
+    expect(() => openBackup(sealed.slice(0, 5), KEY)).toThrow(BackupError)
+  })
+
+  it('shows a database that is older than it, and is kept before it is overwritten', async () => {
+    const dir = await temporary()
+    expect(await checkBackup(dir, KEY, 0)).toEqual({ tag: 'fine' })
+    await writeBackup(dir, sealBackup(backup, KEY))
+    expect(await checkBackup(dir, KEY, 40)).toEqual({ tag: 'fine' })
+    const older = await checkBackup(dir, KEY, 39)
+    expect(older).toEqual({ tag: 'database-is-older', kept: `${backupPath(dir)}.40` })
+    expect(await checkBackup(dir, OTHER, 40)).toMatchObject({ tag: 'unreadable' })
+    expect((await readdir(dir)).sort()).toEqual(['channels.backup', 'channels.backup.40', 'channels.backup.unreadable'])
+  })
+})
+
+// ---------------------------------------------------------------- when it is written
+
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  base = world.snapshot()
+  world.close()
+})
+const open = (world: World): void => {
+  world
+    .of('alice')
+    .api.openChannel({ peer: nodeIdOf('bob'), capacitySat: 1_000_000n as never })
+    .catch(() => {})
+}
+const pending = (world: World): number => [...world.chain.mempool.entries()].length
+
+/** A backup that is being written until it is released. */
+function slowly(world: World, name: 'alice' | 'bob'): { begun: () => boolean; finish: () => void } {
+  const process = world.of(name)
+  const written = process.writeBackup
+  const waiting: (() => void)[] = []
+  process.writeBackup = async (channels) => {
+    await new Promise<void>((resolve) => waiting.push(resolve))
+    await written(channels)
+  }
+  return { begun: () => waiting.length > 0, finish: () => waiting.splice(0).forEach((go) => void go()) }
 }
 
-describe('static channel backup', () => {
-  it('opens with the seed that made it', () => {
-    expect(openBackup(sealBackup(backup, key), key)).toEqual(backup)
+describe('a backup is written before its channel is funded', () => {
+  it('the opener broadcasts the funding once it is there', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const backup = slowly(world, 'alice')
+    open(world)
+    await world.settle()
+    expect([backup.begun(), pending(world)]).toEqual([true, 0])
+    backup.finish()
+    await world.settle()
+    expect([pending(world), world.of('alice').backup.length]).toEqual([1, 1])
+    world.close()
   })
 
-  it('does not open with another seed, nor damaged, nor cut short', () => {
-    const sealed = sealBackup(backup, key)
-    const damaged = Uint8Array.from(sealed)
-    damaged[20]! ^= 1
-    for (const [bytes, k] of [
-      [sealed, new Uint8Array(32).fill(2)],
-      [damaged, key],
-      [sealed.subarray(0, 20), key],
-      [new Uint8Array(0), key],
-    ] as const) {
-      expect(() => openBackup(bytes, k)).toThrowError(expect.objectContaining({ code: 'BACKUP_INVALID' }))
-    }
+  it('the accepter signs for the funding once it is there', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const backup = slowly(world, 'bob')
+    open(world)
+    await world.settle()
+    expect(backup.begun()).toBe(true)
+    expect(
+      world
+        .of('alice')
+        .node!.channels.all()
+        .map((c) => c.state.tag),
+    ).toEqual(['await-funding-signed'])
+    backup.finish()
+    await world.settle()
+    expect(pending(world)).toBe(1)
+    world.close()
   })
 
-  it('never seals the same twice, so that two backups tell nothing by their likeness', () => {
-    expect(sealBackup(backup, key)).not.toEqual(sealBackup(backup, key))
+  it('a start after a crash between the two makes up for it first', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const bob = world.of('bob')
+    const { writeBackup } = bob
+    slowly(world, 'bob')
+    open(world)
+    await world.settle()
+    world.crash('bob')
+    bob.writeBackup = writeBackup
+    const backup = slowly(world, 'bob')
+    const booted = world.boot('bob')
+    for (let n = 0; n < 20 && !backup.begun(); n++) await world.turn()
+    expect([backup.begun(), bob.node]).toEqual([true, null])
+    backup.finish()
+    await booted
+    expect(bob.backup).toMatchObject([{ peer: nodeIdOf('alice'), isOpener: false }])
+    world.close()
+  })
+
+  it('a channel that is closed leaves it', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { id } = await world.open('alice', 'bob', 1_000_000)
+    expect(world.of('alice').backup).toMatchObject([{ peer: nodeIdOf('bob'), isOpener: true, capacitySat: 1_000_000n }])
+    await world.attempt(world.of('alice').api.closeChannel(id, {}))
+    await world.settle()
+    for (let n = 0; n < 8; n++) await world.mine(1)
+    expect(world.of('alice').backup).toEqual([])
+    world.close()
   })
 })

@@ -52,6 +52,54 @@ describe('a database that lost a write', () => {
     world.close()
   })
 
+  it('is in doubt until then, however often it starts', async () => {
+    const world = await World.start(['alice'], torn(late))
+    expect((await checkJournal(world.of('alice').disk)).missing).toEqual([])
+    await world.restart('alice')
+    await expect(forceClose(world)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(published(world)).toBe(0)
+    world.close()
+  })
+
+  it('looks through all blocks for what it may have missed: a channel that the peer has closed', async () => {
+    const world = await World.start(['alice', 'bob'], late)
+    const kept = new Map([...world.of('alice').disk.snapshot()].filter(([key]) => key.startsWith('channel')))
+    const { node, api } = world.of('bob')
+    await world.attempt(api.closeChannel(node!.channels.all()[0]!.meta.localId, { force: true }))
+    await world.mine(20)
+    // All that came of those blocks is there but what it did to the channel.
+    const after = world.snapshot()
+    const disk = new Map([...after.disks.alice!].filter(([key]) => !key.startsWith('channel')))
+    for (const [key, value] of kept) disk.set(key, value)
+    const numbers = [...disk.keys()].filter((k) => k.startsWith('journal/'))
+    disk.delete(numbers.at(-10)!)
+    world.close()
+
+    const again = await World.start(['alice'], { ...after, disks: { alice: disk } })
+    const { state } = again.of('alice').node!.channels.all()[0]!
+    expect(state).toMatchObject({ onchain: { how: 'remote-force' } })
+    again.close()
+  })
+
+  it('starts without a channel that lost a record, says so, and goes on with the others', async () => {
+    const base = torn(late)
+    const alice = new Map(base.disks.alice!)
+    const lost = [...alice.keys()].find((key) => /^channel\/.*\/fixed$/.test(key))!
+    alice.delete(lost)
+    const world = await World.start(['alice', 'bob'], { ...base, disks: { ...base.disks, alice } })
+    expect(world.of('alice').node!.channels.all()).toEqual([])
+    const events = await world.of('alice').api.eventsSince(0, 1_000)
+    expect(events.map((e) => e.data.code)).toContain('CHANNEL_DAMAGED')
+    world.close()
+  })
+
+  it('does not start at all when a record is missing though no write was lost', async () => {
+    const alice = new Map(late.disks.alice!)
+    for (const key of [...alice.keys()]) if (/^channel\/.*\/fixed$/.test(key)) alice.delete(key)
+    const start = World.start(['alice'], { ...late, disks: { alice } })
+    await expect(start).rejects.toMatchObject({ code: 'CHANNEL_RECORD' })
+  })
+
   it('never publishes its commitment when the peer shows that it is an old one', async () => {
     const world = await World.start(['alice', 'bob'], torn(early))
     const [entry] = world.of('alice').node!.channels.all()

@@ -10,6 +10,7 @@ import { localTransport } from '../../src/chain/rpc.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
+import type { ChannelBackup } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { Node } from '../../src/node/node.ts'
 import { channelPolicy } from '../../src/node/policy.ts'
@@ -75,8 +76,11 @@ export class Process {
   service: NodeService | null = null
   /** Alerts and errors of all its runs: whatever is here needs a reason. */
   readonly complaints: unknown[] = []
-  /** Batches written by all its runs. */
-  writes = 0
+  /** The file beside the database. */
+  backup: readonly ChannelBackup[] = []
+  writeBackup = async (channels: readonly ChannelBackup[]): Promise<void> => {
+    this.backup = channels
+  }
 
   constructor(name: Name, disk: Disk) {
     this.name = name
@@ -147,7 +151,6 @@ export class World {
   async boot(name: Name): Promise<void> {
     const process = this.of(name)
     if (process.node) return
-    process.writes += process.disk.writes
     process.disk = this.#disk(process, process.disk.snapshot())
     const { disk } = process
     const { master, secret, nodeId } = identityOf(name)
@@ -171,8 +174,8 @@ export class World {
         if (!disk.refused) process.complaints.push(error)
         this.#died(process)
       },
-      missing,
-      writeBackup: async () => {},
+      doubt: missing.length > 0 ? { missing } : null,
+      writeBackup: (channels) => process.writeBackup(channels),
       policy: POLICY,
       connections: this.wire.factory,
     })

@@ -170,7 +170,7 @@ export function onchainEvent(
     case 'reorg': {
       const after = undone(onchain, input.height)
       // A revoked commitment that is undone may never come back: then ours is to be published.
-      if (after.closing.kind === 'revoked' && after.closing.height === null) {
+      if (after.closing.kind === 'revoked' && after.closing.height === null && !channel.unproven) {
         const step = beginLocal(channel, ctx)
         return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
       }

@@ -5,6 +5,7 @@ import type { Transaction } from '../../bitcoin/transaction.ts'
 import { fundingScriptOf, obscuringFactorOf } from '../commitments.ts'
 import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
+import { lostData, unprovenFault } from '../doubt.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
 import type { OnchainStep } from '../onchain/types.ts'
@@ -48,7 +49,11 @@ export function closing(step: OnchainStep, error: string | null, before: readonl
   return turn(state, [...before, ...effects])
 }
 
-/** Publishes our commitment; what nobody signed for is taken back. @source BOLT 5 §failing-a-channel */
+/**
+ * Publishes our commitment; what nobody signed for is taken back. One that may be revoked is kept back for ever, and the peer is
+ * asked for its own.
+ * @source BOLT 5 §failing-a-channel
+ */
 export function forceClose(
   from: Channel,
   ctx: ChannelContext,
@@ -56,6 +61,10 @@ export function forceClose(
   before: readonly Effect[] = [],
 ): Turn {
   const { channel, effects } = forgetUnsigned(from)
+  if (channel.unproven) {
+    const why = `the store lost a write, and the channel has to close: ${error ?? 'the peer failed it'}`
+    return lostData(channel, why, [...before, ...effects])
+  }
   const told = error === null ? [] : [errorMessage(channel.params.channelId, error)]
   return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
 }
@@ -94,6 +103,7 @@ export function common(state: FundedState, input: ChannelInput, ctx: ChannelCont
       return onCommand(state, input.command, ctx)
     case 'connected':
     case 'disconnected':
+    case 'doubted':
     case 'funded':
     case 'fundingFailed':
     case 'revokedHtlcs':
@@ -147,6 +157,7 @@ function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelCont
       const { state: next, effects } = notFunded(state, 'the operator gave the channel up before it was funded')
       return turn(next, [reply(command.requestId, 'done'), ...effects])
     }
+    if (state.channel.unproven) return turn(state, [reply(command.requestId, unprovenFault())])
     return forceClose(state.channel, ctx, 'the operator closes the channel by force', [
       reply(command.requestId, 'done'),
     ])
@@ -186,7 +197,7 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
       return turn(withChannel(state, after))
     }
     case 'block': {
-      const late = missedDeadline(channel, event.height, ctx.policy)
+      const late = channel.unproven ? null : missedDeadline(channel, event.height, ctx.policy)
       if (late !== null) return respond(state, late, ctx)
       return neverFunded(state, event.height) ?? turn(state)
     }

@@ -1,6 +1,7 @@
 import type { MessageNamed } from '../../wire/registry.ts'
 import { resendRemovals } from '../dance.ts'
-import { errorMessage, warningMessage } from '../faults.ts'
+import { lostData, proven } from '../doubt.ts'
+import { warningMessage } from '../faults.ts'
 import { reestablished } from '../reestablish.ts'
 import type { FundedState, SyncingState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
@@ -38,28 +39,18 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
   const { channelId } = from.channel.params
   switch (judged.value.tag) {
     case 'we-are-behind':
-      return lostData(from)
+      return lostData(
+        from.channel,
+        'the peer proved that it knows a newer commitment of ours; restore from a backup no more',
+      )
     case 'peer-is-behind': {
       // Its own error will ask us to close; until then it may find a newer copy of its state.
       const text = `you seem to have lost data: ${judged.value.detail}`
-      return turn({ ...state, peerBehind: true }, [warningMessage(channelId, text)])
+      return turn({ ...state, from: proven(from), peerBehind: true }, [warningMessage(channelId, text)])
     }
     case 'resume':
-      return resume(from, judged.value.effects, ctx)
+      return resume(proven(from), judged.value.effects, ctx)
   }
-}
-
-/** We must not publish what we have: the peer is asked to publish its own. */
-function lostData(from: FundedState): Turn {
-  const { channel } = from
-  const error = 'we lost data and cannot go on: please close the channel with your newest commitment'
-  const requirement = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
-  const detail = 'the peer proved that it knows a newer commitment of ours; restore from a backup no more'
-  const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement, detail } as const
-  return turn({ tag: 'waiting-for-peer', channel, error }, [
-    errorMessage(channel.params.channelId, error),
-    { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
-  ])
 }
 
 /** Sends again what was lost: first what is signed, then shutdown, then what is still to be signed. */

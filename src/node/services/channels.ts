@@ -93,10 +93,6 @@ export function channelService(node: Node): ChannelService {
     channel: async (id) => channelView(node, find(id)),
     async closeChannel(id, request) {
       const entry = find(id)
-      if (request.force && node.proof.isUnproven(entry)) {
-        const why = 'the database lost writes: connect to the peer first, so that it can show where the channel stands'
-        throw new ServiceError('CONFLICT', why)
-      }
       const { requestId, answer } = effects.request()
       const script = request.address === undefined ? undefined : scriptOfAddress(request.address, node)
       const feerate = request.feerateSatPerVbyte

@@ -1,0 +1,75 @@
+import { buildLocal, wrongSignature } from './commitments.ts'
+import { errorMessage, refuse } from './faults.ts'
+import type { Channel, ChannelState, FundedState } from './state.ts'
+import type { ChannelContext, ChannelSigner, Effect, Fault, Turn } from './types.ts'
+
+/**
+ * The store lost a write: what is stored of a channel may be older than what was said to the peer, so that our commitment may be
+ * revoked. It is not published before the peer's channel_reestablish has shown where we stand, and never when the records
+ * contradict each other.
+ * @source docs/architecture.md §Store, BOLT 2 §message-retransmission
+ */
+export function doubt(state: ChannelState, ctx: ChannelContext): Turn {
+  switch (state.tag) {
+    case 'await-ready':
+    case 'normal':
+    case 'shutdown':
+    case 'negotiating':
+      return doubtFunded(state, ctx.signer, (from) => from)
+    case 'offline':
+    case 'syncing':
+      return doubtFunded(state.from, ctx.signer, (from) => ({ ...state, from }))
+    default:
+      return { state, effects: [] }
+  }
+}
+
+function doubtFunded(from: FundedState, signer: ChannelSigner, wrap: (from: FundedState) => ChannelState): Turn {
+  const broken = contradiction(from.channel, signer)
+  if (broken !== null) return lostData(from.channel, `the stored records contradict each other: ${broken}`)
+  return { state: wrap({ ...from, channel: { ...from.channel, unproven: true } }), effects: [] }
+}
+
+/** What is wrong with the records, or null: whether the peer's signatures fit our commitment, and its secrets their number. */
+function contradiction(channel: Channel, signer: ChannelSigner): string | null {
+  const { active, remote, secrets } = channel.commitments
+  if (secrets.count !== remote.number) return `${secrets.count} secrets of ${remote.number} revoked commitments`
+  try {
+    for (const commitment of active) {
+      const wrong = wrongSignature(buildLocal(channel, commitment, signer), commitment, signer)
+      if (wrong !== null) return wrong
+    }
+    return null
+  } catch (e) {
+    return e instanceof Error ? e.message : String(e)
+  }
+}
+
+/** The peer has shown that we are not behind. */
+export function proven<S extends FundedState>(state: S): S {
+  if (!state.channel.unproven) return state
+  const { unproven: _, ...channel } = state.channel
+  return { ...state, channel }
+}
+
+const PLEASE_CLOSE = 'we lost data and cannot go on: please close the channel with your newest commitment'
+const RULE = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
+
+/** We must not publish what we have, now or ever: the peer is asked to publish its own. */
+export function lostData(channel: Channel, detail: string, more: readonly Effect[] = []): Turn {
+  const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement: RULE, detail } as const
+  const effects: readonly Effect[] = [
+    errorMessage(channel.params.channelId, PLEASE_CLOSE),
+    { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
+    ...more,
+  ]
+  return { state: { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE }, effects }
+}
+
+/** Why the operator cannot close by force at the moment. */
+export const unprovenFault = (): Fault =>
+  refuse(
+    'DATA_LOSS',
+    RULE,
+    'the database lost a write, so that our commitment may be revoked: connect to the peer first, which shows where the channel stands',
+  ).error

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest'
+import { utf8 } from '../../src/base/bytes.ts'
+import { msat } from '../../src/base/units.ts'
+import type { ChannelState } from '../../src/channel/state.ts'
+import { add, preimageOf, reachNormal, type Side, sentBy, type World } from './harness.ts'
+
+/** Alice has an HTLC out and one in that she has the preimage of; then her program starts on a store that lost a write. */
+function doubting(): World {
+  const w = reachNormal({ pushMsat: msat(400_000_000) })
+  w.alice.command(add(1, 5_000_000))
+  w.settle()
+  w.bob.command(add(2, 5_000_000))
+  w.settle()
+  w.alice.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(2) })
+  w.disconnect()
+  w.alice.broadcasts = []
+  w.alice.crash()
+  w.alice.step({ tag: 'doubted' })
+  return w
+}
+const isUnproven = (side: Side): boolean => side.channel.unproven === true
+
+describe('a channel whose store lost a write (docs/architecture.md §Store)', () => {
+  it('is not closed by force before the peer has shown where it stands: the operator is told why', () => {
+    const w = doubting()
+    w.alice.command({ tag: 'forceClose', requestId: 9 })
+    expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 9, result: { code: 'DATA_LOSS' } })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['offline', []])
+  })
+
+  it('lets a deadline pass rather than publish what may be revoked, and meets it once that is known', () => {
+    const w = doubting()
+    const height = w.alice.ctx.blockHeight + 500
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['offline', []])
+    w.connect()
+    w.settle()
+    w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+    expect(w.alice.state!.tag).toBe('closing')
+    expect(w.alice.broadcasts.length).toBeGreaterThan(0)
+  })
+
+  it('is still in doubt after another restart', () => {
+    const w = doubting()
+    w.alice.crash()
+    expect(isUnproven(w.alice)).toBe(true)
+  })
+
+  it('goes on as ever once both agree', () => {
+    const w = doubting()
+    w.connect()
+    w.settle()
+    expect([isUnproven(w.alice), w.alice.state!.tag]).toEqual([false, 'normal'])
+    w.alice.command({ tag: 'forceClose', requestId: 9 })
+    expect(w.alice.broadcasts.length).toBe(1)
+  })
+
+  it('asks the peer to close when the peer fails it', () => {
+    const w = doubting()
+    w.connect()
+    const { channelId } = w.alice.channel.params
+    w.receive('alice', { type: 'error', channelId, data: utf8('internal error') })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
+    expect(sentBy(w.alice).at(-1)).toBe('error')
+  })
+
+  it('asks the peer to close when what the peer says does not fit', () => {
+    const w = doubting()
+    w.connect()
+    const { channelId } = w.alice.channel.params
+    w.receive('alice', {
+      type: 'channel_reestablish',
+      channelId,
+      nextCommitmentNumber: 90n,
+      nextRevocationNumber: 0n,
+      yourLastPerCommitmentSecret: new Uint8Array(32),
+      myCurrentPerCommitmentPoint: w.bob.ctx.signer.commitmentPoint(1),
+    })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
+  })
+
+  it.each([
+    ['the peer’s signature of another commitment', 'signatures'],
+    ['fewer secrets than revocations', 'secret'],
+    ['an HTLC too few', 'stages'],
+  ])('is given up at once when the records contradict each other: %s', (_, record) => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    const old = new Map(w.alice.records)
+    w.alice.command(add(1, 50_000_000))
+    w.settle()
+    w.disconnect()
+    if (record === 'secret') {
+      const state = w.alice.state as Extract<ChannelState, { tag: 'offline' }>
+      const { commitments } = state.from.channel
+      const secrets = { ...commitments.secrets, count: commitments.secrets.count - 1 }
+      const channel = { ...state.from.channel, commitments: { ...commitments, secrets } }
+      w.alice.begin({ state: { ...state, from: { ...state.from, channel } }, effects: [] })
+    } else {
+      for (const [key, value] of old) if (key === record) w.alice.records.set(key, value)
+      w.alice.crash()
+    }
+    w.alice.step({ tag: 'doubted' })
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    expect(w.alice.notices.at(-1)).toMatchObject({ tag: 'fault', fault: { code: 'DATA_LOSS' } })
+  })
+})
