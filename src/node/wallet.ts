@@ -147,6 +147,7 @@ export class WalletShell {
     }
     for (const [txid, entry] of this.#state.txs) {
       const before = this.#stored?.txs.get(txid)
+      if (before === undefined) scope.write({ key: keys.walletAt(entry.order), value: pack(txid) })
       if (before !== entry && before?.height !== entry.height) onTransaction(entry, before === undefined)
     }
     this.#stored = this.#state

@@ -31,6 +31,9 @@ export const keys = {
   event: (id: number): string => `event/${padded(id)}`,
   peer: (nodeId: string): string => `peer/${nodeId}`,
   wallet: (suffix: string): string => `wallet/${suffix}`,
+  /** By the order in which transactions were first seen; names the txid. */
+  walletIndex: 'wallet-index/',
+  walletAt: (order: number): string => `wallet-index/${padded(order)}`,
   /** Txid of what was sent under a local id chosen beforehand. */
   walletSend: (id: string): string => `wallet-send/${id}`,
   chain: 'chain/position',

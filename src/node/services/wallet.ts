@@ -5,14 +5,14 @@ import type { Sat } from '../../base/units.ts'
 import { decodeAddress } from '../../bitcoin/address.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
 import { perKw, walletFeerate } from '../../chain/fees.ts'
-import { keys, prefixRange } from '../../store/schema.ts'
+import { keys } from '../../store/schema.ts'
 import { anchorReserve } from '../../wallet/build.ts'
 import { WalletError } from '../../wallet/errors.ts'
 import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletTx } from '../../wallet/state.ts'
 import { unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
-import { pageOf } from '../paging.ts'
+import { pageOfIndex } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService, WalletTransactionView } from '../service.ts'
 
@@ -54,14 +54,12 @@ const viewOf = (entry: WalletTx): WalletTransactionView => ({
 export function walletService(parts: NodeParts): WalletService {
   const { wallet, reactor, driver } = parts
 
-  /** All of history, newest first: settled transactions are in the store alone. */
-  const history = async (): Promise<WalletTx[]> => {
-    const all = new Map<Txid, WalletTx>(wallet.state.txs)
-    for await (const [, value] of driver.entries(prefixRange(keys.wallet('tx/')))) {
-      const entry = unpack<WalletTx>(value)
-      if (!all.has(entry.txid)) all.set(entry.txid, entry)
-    }
-    return [...all.values()].sort((a, b) => b.order - a.order)
+  /** Settled transactions are in the store alone. */
+  const find = async (txid: string): Promise<WalletTx | null> => {
+    const live = wallet.state.txs.get(txid as Txid)
+    if (live) return live
+    const stored = await driver.get(keys.wallet(`tx/${txid}`))
+    return stored ? unpack<WalletTx>(stored) : null
   }
 
   return {
@@ -90,14 +88,12 @@ export function walletService(parts: NodeParts): WalletService {
       }))
     },
     async walletTransactions(page) {
-      const { items, nextCursor } = pageOf(await history(), (t) => t.txid, page)
+      const { items, nextCursor } = await pageOfIndex(driver, keys.walletIndex, page, find)
       return { items: items.map(viewOf), nextCursor }
     },
     async walletTransaction(id) {
       const sent = await driver.get(keys.walletSend(id))
-      const txid = sent ? unpack<Txid>(sent) : id
-      const stored = await driver.get(keys.wallet(`tx/${txid}`))
-      const entry = wallet.state.txs.get(txid as Txid) ?? (stored && unpack<WalletTx>(stored))
+      const entry = await find(sent ? unpack<Txid>(sent) : id)
       if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
       return viewOf(entry)
     },
