@@ -46,13 +46,18 @@ describe('the static channel backup', () => {
     expect(Buffer.from(sealed).includes(channel.peer)).toBe(false)
   })
 
-  it('damaged anywhere, is refused', () => {
+  it('is refused when it is damaged anywhere, or cut short', () => {
     const sealed = sealBackup(backup, KEY)
+    const refused = expect.objectContaining({ code: 'BACKUP_INVALID' })
     for (let at = 0; at < sealed.length; at += 7) {
       const damaged = sealed.map((b, i) => (i === at ? b ^ 1 : b))
-      expect(() => openBackup(damaged, KEY)).toThrow(BackupError)
+      expect(() => openBackup(damaged, KEY)).toThrowError(refused)
     }
-    expect(() => openBackup(sealed.slice(0, 5), KEY)).toThrow(BackupError)
+    for (const length of [0, 5, 20]) expect(() => openBackup(sealed.slice(0, length), KEY)).toThrowError(refused)
+  })
+
+  it('is never sealed the same twice, so that two backups tell nothing by their likeness', () => {
+    expect(sealBackup(backup, KEY)).not.toEqual(sealBackup(backup, KEY))
   })
 
   it('shows a database that is older than it, and is kept before it is overwritten', async () => {
