@@ -1,4 +1,4 @@
-// Compiles the crypto core, src/crypto/core/ (AssemblyScript), to build/core.wasm, when a source or the compiler is other than it was
+// Compiles the crypto core, src/crypto/core/ (AssemblyScript), to build/core.wasm, and puts its worker beside it, when a source or the compiler is other than it was
 // made of. Run by `npm run build`, and by vitest before the tests.
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ function fingerprint({ entry, flags }) {
   const hash = createHash('sha256').update([entry, ...flags].join(' '))
   hash.update(readFileSync(join(root, 'node_modules/assemblyscript/package.json')))
   for (const file of readdirSync(sources).sort()) {
-    if (file.endsWith('.ts')) hash.update(`\0${file}\0`).update(readFileSync(join(sources, file)))
+    if (/\.(ts|mjs)$/.test(file)) hash.update(`\0${file}\0`).update(readFileSync(join(sources, file)))
   }
   return `${hash.digest('hex')}\n`
 }
@@ -46,6 +46,7 @@ export async function buildCore(target = CORE) {
     throw new Error(`the crypto core does not compile: ${error.message}\n${stderr}`)
   }
   renameSync(fresh, join(directory, 'core.wasm'))
+  copyFileSync(join(sources, 'worker.mjs'), join(directory, 'worker.mjs'))
   writeFileSync(stamp, wanted)
 }
 
@@ -60,6 +61,6 @@ if (process.argv[1] && import.meta.url === pathToFileURL(resolve(process.argv[1]
   const also = process.argv[2] // a second place, for a build that is not at the root
   if (also) {
     mkdirSync(also, { recursive: true })
-    copyFileSync(join(root, 'build/core.wasm'), join(also, 'core.wasm'))
+    for (const file of ['core.wasm', 'worker.mjs']) copyFileSync(join(root, 'build', file), join(also, file))
   }
 }

@@ -11,8 +11,8 @@ export function composites(c: Primitives): Composites {
     return a && b && c.pointAdd(a, b)
   }
   return {
-    ecdsaVerifyAll: (signatures, hashes, publicKey) =>
-      hashes.findIndex((hash, i) => !c.ecdsaVerify(signatures[i]!, hash, publicKey)),
+    ecdsaVerifyAll: (signatures, hashes, keys) =>
+      hashes.findIndex((hash, i) => !c.ecdsaVerify(signatures[i]!, hash, keys instanceof Uint8Array ? keys : keys[i]!)),
     commitmentKeys(point, basepoints, revocationBasepoint) {
       const keys = basepoints.map((b) => tweaked(b, point))
       if (revocationBasepoint !== null) keys.push(revocation(revocationBasepoint, point))

@@ -3,6 +3,7 @@ import { loadCore } from './coreModule.ts'
 import { CryptoError } from './errors.ts'
 import { nobleProvider, nodeCiphers } from './noble.ts'
 import type { CryptoProvider, SignOptions } from './provider.ts'
+import { batchVerifier } from './verifyAll.ts'
 
 const need32 = (bytes: Uint8Array, what: string): void => {
   if (bytes.length !== 32) throw new CryptoError(`the ${what} has ${bytes.length} bytes, not 32`)
@@ -18,9 +19,6 @@ const MOST_DATA = 16_384
 /** The longest message of a Schnorr signature, as core/schnorr.ts has it. */
 const MOST_MESSAGE = 4096
 
-/** Signatures that one call verifies. */
-const BATCH = 128
-
 /** How many secret multiplications share one blinding. */
 const BLINDING_LASTS = 1024
 
@@ -28,7 +26,8 @@ const BLINDING_LASTS = 1024
  * The crypto core of src/crypto/core/, compiled to WASM. Secrets are wiped from its memory before a call returns.
  * @throws when WebAssembly or the compiled file is not to be had
  */
-export function createCoreProvider({ core, u8, io } = loadCore(), random = randomBytes): CryptoProvider {
+export function createCoreProvider(loaded = loadCore(), random = randomBytes): CryptoProvider {
+  const { core, u8, io } = loaded
   const OUT = io
   const A = io + 128
   const B = io + 256
@@ -216,21 +215,7 @@ export function createCoreProvider({ core, u8, io } = loadCore(), random = rando
       p.length === 33 && t.length === 32 && core.addTweak(OUT, put(A, p), 33, put(B, t)) === 1 ? out(33) : null,
     pointAdd: (p, q) =>
       p.length === 33 && q.length === 33 && core.addPoints(OUT, put(A, p), 33, put(B, q), 33) === 1 ? out(33) : null,
-    ecdsaVerifyAll(signatures, hashes, publicKey) {
-      if (publicKey.length !== 33) return 0
-      for (let from = 0; from < hashes.length; from += BATCH) {
-        const count = Math.min(BATCH, hashes.length - from)
-        for (let i = 0; i < count; i++) {
-          const [signature, hash] = [signatures[from + i]!, hashes[from + i]!]
-          if (signature.length !== 64 || hash.length !== 32) return from + i
-          put(DATA + 64 * i, signature)
-          put(DATA + 64 * BATCH + 32 * i, hash)
-        }
-        const wrong = core.verifyAll(count, DATA, DATA + 64 * BATCH, put(A, publicKey), 33, 1)
-        if (wrong >= 0) return from + wrong
-      }
-      return -1
-    },
+    ecdsaVerifyAll: batchVerifier(loaded),
     commitmentKeys(point, basepoints, revocationBasepoint) {
       const count = basepoints.length
       const inputs = revocationBasepoint === null ? basepoints : [...basepoints, revocationBasepoint]

@@ -18,7 +18,7 @@ export interface CoreExports {
   signSchnorr(out64: number, message: number, length: number, key32: number, aux32: number): number
   verify(sig64: number, hash32: number, pub: number, length: number, lowS: number): number
   /** The index of a signature that is wrong, or −1. */
-  verifyAll(count: number, sigs: number, hashes: number, pub: number, length: number, lowS: number): number
+  verifyAll(count: number, times: number, sigs: number, hashes: number, pub33: number): number
   verifySchnorr(sig64: number, message: number, length: number, x32: number): number
   recover(out33: number, sig64: number, id: number, hash32: number): number
   isPoint(pub: number, length: number): number
@@ -49,6 +49,8 @@ const FILE = new URL('../../build/core.wasm', import.meta.url)
 
 /** The module and its exchange buffer. */
 export interface LoadedCore {
+  /** The compiled WebAssembly.Module, from which threads make instances of their own. */
+  readonly module: object
   readonly core: CoreExports
   readonly u8: Uint8Array
   readonly io: number
@@ -58,8 +60,8 @@ export const loadCore = (): LoadedCore => instantiateCore(readFileSync(FILE))
 
 /** @param imports none, but for an instrumented build */
 export function instantiateCore(wasm: Uint8Array, imports: object = {}): LoadedCore {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), imports)
-  const core = instance.exports as CoreExports
+  const module = new WebAssembly.Module(wasm)
+  const core = new WebAssembly.Instance(module, imports).exports as CoreExports
   core.init()
-  return { core, u8: new Uint8Array(core.memory.buffer), io: core.io() }
+  return { module, core, u8: new Uint8Array(core.memory.buffer), io: core.io() }
 }

@@ -66,10 +66,14 @@ export interface Primitives {
 /** What Lightning repeats so often that it is worth a call of its own; `composites` makes them of the primitives. */
 export interface Composites {
   /**
-   * Many signatures of one key at once, as the HTLC signatures of a commitment are: as many hashes as signatures.
+   * Many signatures at once, on as many hashes, of one key, as the HTLC signatures of a commitment are, or of as many keys.
    * @returns the index of one that is wrong, or −1
    */
-  ecdsaVerifyAll(signatures: readonly Uint8Array[], hashes: readonly Uint8Array[], publicKey: Uint8Array): number
+  ecdsaVerifyAll(
+    signatures: readonly Uint8Array[],
+    hashes: readonly Uint8Array[],
+    keys: Uint8Array | readonly Uint8Array[],
+  ): number
   /**
    * The keys of one commitment: each of ≤ 4 basepoints, tweaked for the commitment point; then, when its basepoint is given, the
    * revocation key. All 33 B. null when one of them is not a point.

@@ -87,13 +87,15 @@ function verifyPoint(sig64: usize, hash32: usize, q: usize, requireLowS: bool): 
 export function ecdsaVerify(sig64: usize, hash32: usize, publicKey: usize, length: i32, requireLowS: bool): bool {
   return parsePublicKey(q, publicKey, length) && verifyPoint(sig64, hash32, q, requireLowS);
 }
-/** The index of a signature that is not right for the key, or −1: `count` of them one behind the other, and so the hashes. */
-export function ecdsaVerifyAll(count: i32, sigs: usize, hashes: usize, publicKey: usize, length: i32, requireLowS: bool): i32 {
-  if (!parsePublicKey(q, publicKey, length)) return 0;
-  const few = count < 3; // no larger table for these
-  if (!few) prepareKey(q, q + 36, count);
+/**
+ * The index of a signature that is not right for the key or has high S, or −1: `count` of them one behind the other, and so the
+ * hashes. A larger table is made, and kept for the next call, when there are `times` ≥ 3 to verify with the key.
+ */
+export function ecdsaVerifyAll(count: i32, times: i32, sigs: usize, hashes: usize, publicKey33: usize): i32 {
+  const prepared = times >= 3;
+  if (prepared ? !prepareKey(publicKey33, times) : !parsePublicKey(q, publicKey33, 33)) return 0;
   for (let i = 0; i < count; i++) {
-    if (!verifyPoint(sigs + (<usize>i << 6), hashes + (<usize>i << 5), few ? q : 0, requireLowS)) return i;
+    if (!verifyPoint(sigs + (<usize>i << 6), hashes + (<usize>i << 5), prepared ? 0 : q, true)) return i;
   }
   return -1;
 }

@@ -135,9 +135,12 @@ export function signSchnorr(out64: usize, message: usize, length: usize, key32: 
 export function verify(sig64: usize, hash32: usize, pub: usize, length: i32, lowS: i32): i32 {
   return ecdsaVerify(sig64, hash32, pub, length, lowS != 0) ? 1 : 0;
 }
-/** The index of one of `count` signatures (64 bytes each) on as many hashes (32 bytes) that is not right for the key, or −1. */
-export function verifyAll(count: i32, sigs: usize, hashes: usize, pub: usize, length: i32, lowS: i32): i32 {
-  return ecdsaVerifyAll(count, sigs, hashes, pub, length, lowS != 0);
+/**
+ * The index of one of `count` signatures (64 bytes each) on as many hashes (32 bytes) that is not right for the key or has high S,
+ * or −1. `times` is how many signatures of the key there are to verify, in this call and others.
+ */
+export function verifyAll(count: i32, times: i32, sigs: usize, hashes: usize, pub33: usize): i32 {
+  return ecdsaVerifyAll(count, times, sigs, hashes, pub33);
 }
 export function verifySchnorr(sig64: usize, message: usize, length: usize, x32: usize): i32 {
   return schnorrVerify(sig64, message, length, x32) ? 1 : 0;

@@ -8,6 +8,7 @@ import { feMul, feSqr } from './fieldMul.ts';
 import { bitsAt, COMB_BITS, COMB_COUNT, COMB_WINDOWS, combTable, G_WINDOW, gHighTable, gTable, recodeForComb } from './generator.ts';
 import { glvSplit, halfSign, negateHalf } from './glv.ts';
 import { PUBLIC_AREA, reserve } from './memory.ts';
+import { parsePublicKey } from './publicKey.ts';
 import { AFFINE, INF, oddMultiples, pointAddScaledVar, pointAddVar, pointDouble, pointSetInfinity, Z } from './point.ts';
 
 const WINDOW: i32 = 5; // of a point that is met once: 8 entries
@@ -20,6 +21,7 @@ const digits = y2 + 48; // 4 × i16 per bit position, one of each stream
 export const zg = digits + 1056; // ends at 4208
 
 const KEY_MOST: usize = 64; // entries: window 8
+const key = memory.data(80, 16), prepared = memory.data(48, 16);
 let keyTable: usize = 0, keyLambdaX: usize = 0, keyRatios: usize = 0, keyWindow: i32 = 0;
 export function initPublicMul(): void {
   keyTable = reserve(KEY_MOST * AFFINE);
@@ -108,14 +110,18 @@ export function doubleMul(r: usize, u1: usize, u2: usize, qx: usize, qy: usize):
   multiplyByBeta(lambdaX, table, COUNT);
   addStreams(r, u1, u2, table, lambdaX, WINDOW, zg);
 }
-/** Makes a larger table of a point that `times` products will be taken of. */
-export function prepareKey(qx: usize, qy: usize, times: i32): void {
+/** Makes a larger table of a key that `times` products will be taken of, unless the last one was of the same; false when it is none. */
+export function prepareKey(publicKey33: usize, times: i32): bool {
+  if (memory.compare(prepared, publicKey33, 33) == 0) return true;
+  if (!parsePublicKey(key, publicKey33, 33)) return false;
   keyWindow = times > 24 ? 8 : 7;
   const count = 1 << (keyWindow - 2);
-  oddMultiples(keyTable, keyRatios, count, qx, qy, true, zg);
+  oddMultiples(keyTable, keyRatios, count, key, key + FE, true, zg);
   multiplyByBeta(keyLambdaX, keyTable, count);
+  memory.copy(prepared, publicKey33, 33);
+  return true;
 }
-/** As doubleMul, for the point of prepareKey; r has its true Z. */
+/** As doubleMul, for the key of prepareKey; r has its true Z. */
 export function doubleMulPrepared(r: usize, u1: usize, u2: usize): void {
   addStreams(r, u1, u2, keyTable, keyLambdaX, keyWindow, 0);
 }
