@@ -26,6 +26,8 @@ export class Wire {
   readonly #plugs = new Map<NodeId, Plug>()
   readonly #connections = new Set<Connection>()
   #epoch = 0
+  /** Messages by sender. */
+  readonly sent = new Map<NodeId, number>()
 
   /** For `NodeResources.connections`: makes the node's place in this network. */
   readonly factory: ConnectionsFactory = (options) => new Plug(this, options)
@@ -88,6 +90,7 @@ export class Wire {
     const flow = c.flows.find((f) => f.from === from)!
     if (flow.ended !== null) return false
     flow.writes.push(messages.map((m) => encodeMessage(m)))
+    this.sent.set(from, (this.sent.get(from) ?? 0) + messages.length)
     return true
   }
 

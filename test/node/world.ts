@@ -76,6 +76,10 @@ export class Process {
   service: NodeService | null = null
   /** Alerts and errors of all its runs: whatever is here needs a reason. */
   readonly complaints: unknown[] = []
+  /** Why it had to stop, last. */
+  fatal: unknown = null
+  /** Its operating system is slow to end it: for what a node does when it knows that it must stop. */
+  lingers = false
   /** The file beside the database. */
   backup: readonly ChannelBackup[] = []
   writeBackup = async (channels: readonly ChannelBackup[]): Promise<void> => {
@@ -171,8 +175,9 @@ export class World {
       storageLow: () => false,
       onFatal: (error) => {
         if (process.disk !== disk) return
+        process.fatal = error
         if (!disk.refused) process.complaints.push(error)
-        this.#died(process)
+        if (!process.lingers) this.#died(process)
       },
       doubt: missing.length > 0 ? { missing } : null,
       writeBackup: (channels) => process.writeBackup(channels),

@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { pack } from '../../src/base/pack.ts'
+import type { NodeConfig } from '../../src/node/config.ts'
+import { type RunningNode, startNode } from '../../src/node/start.ts'
+import { LevelDriver } from '../../src/store/level.ts'
+import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
+import type { Op } from '../../src/store/types.ts'
+
+let dataDir: string
+const running: RunningNode[] = []
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'fulmen-start-'))
+})
+afterEach(async () => {
+  for (const node of running.splice(0)) await node.stop()
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+const config = (more: Partial<NodeConfig> = {}): NodeConfig => ({
+  dataDir,
+  network: 'regtest',
+  chain: { kind: 'embedded' },
+  mineEverySeconds: 0,
+  api: { host: '127.0.0.1', port: 0 },
+  apiHosts: [],
+  listen: null,
+  announce: [],
+  alias: 'test',
+  passphraseFile: null,
+  logLevel: 'silent',
+  ...more,
+})
+const start = async (more?: Partial<NodeConfig>): Promise<RunningNode> => {
+  const node = await startNode(config(more), { onFatal: () => {} })
+  running.push(node)
+  return node
+}
+const stop = async (): Promise<void> => {
+  await running.pop()!.stop()
+}
+const write = async (ops: readonly Op[]): Promise<void> => {
+  const driver = await LevelDriver.open(join(dataDir, 'db'))
+  await driver.batch(ops)
+  await driver.close()
+}
+
+describe('a data directory', () => {
+  it('is for one process at a time: the second is refused, the first goes on', async () => {
+    const first = await start()
+    await expect(start()).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+    expect((await first.service.newAddress()).address).toMatch(/^bcrt1/)
+  })
+
+  it('that a newer program wrote is refused and left as it is', async () => {
+    await start()
+    await stop()
+    await write([{ key: keys.schema, value: pack(SCHEMA_VERSION + 1) }])
+    await expect(start()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
+    await write([{ key: keys.schema, value: pack(SCHEMA_VERSION) }])
+    await start()
+  })
+
+  it('belongs to one seed and one network', async () => {
+    await start()
+    await stop()
+    await rm(join(dataDir, 'seed'))
+    await expect(start()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
+  })
+
+  it('is the same node with the same wallet after a stop', async () => {
+    const first = await start()
+    const { address } = await first.service.newAddress()
+    await first.service.mine(1, address)
+    const [info, wallet] = [first.service.info(), await first.service.wallet()]
+    await stop()
+    const second = await start()
+    expect(second.service.info()).toMatchObject({ nodeId: info.nodeId, blockHeight: 1 })
+    expect(await second.service.wallet()).toEqual(wallet)
+    expect((await second.service.newAddress()).address).not.toBe(address)
+  })
+})
