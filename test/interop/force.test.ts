@@ -78,8 +78,7 @@ describe('BOLT 5 with LDK', () => {
     await w.connect()
     const isOpen = async () =>
       (await w.us.channels()).some((c) => !c.closing?.resolved) || (await w.ldk.cmd('balances')).length > 0
-    let blocks = 0
-    while ((await isOpen()) && blocks++ < 300) await w.mine()
+    for (let blocks = 0; blocks < 300 && (await isOpen()); blocks += 5) await w.mine(5)
     expect(await isOpen()).toBe(false)
     for (const { unpaid } of cases) {
       for (const { id } of unpaid.toLdk) expect((await w.settledPayment(id)).status).toBe('failed')

@@ -1,7 +1,6 @@
 import { HDKey } from '@scure/bip32'
 import { fromHex } from '../../src/base/bytes.ts'
 import { paymentHash } from '../../src/base/ids.ts'
-import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { createInvoice, decodeInvoice, type InvoiceRequest } from '../../src/invoice/bolt11.ts'
 
@@ -13,4 +12,3 @@ export function forgeInvoice(seed: string, of: string, changes: Partial<InvoiceR
 }
 
 export const UNKNOWN_HASH = paymentHash('ab'.repeat(32))
-export const amount = (v: number) => msat(v)

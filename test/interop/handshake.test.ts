@@ -1,16 +1,10 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
 import { DEFAULT_LIMITS } from '../../src/peer/limits.ts'
 import { hasFeature } from '../../src/wire/features.ts'
 import type { Message } from '../../src/wire/registry.ts'
 import { HOST, idOf, key, REGTEST, TestNode } from '../peer/harness.ts'
 import { type LdkPeer, startLdkPeer } from './ldk.ts'
-
-async function ldk(): Promise<LdkPeer> {
-  const peer = await startLdkPeer()
-  onTestFinished(() => peer.stop())
-  return peer
-}
 
 const query: Message = { type: 'query_channel_range', chainHash: REGTEST, firstBlocknum: 0, numberOfBlocks: 10 }
 
@@ -27,8 +21,17 @@ async function ask(node: TestNode, times = 1): Promise<void> {
 const seenBy = async (peer: LdkPeer, node: TestNode) => (await peer.cmd('list_peers')).find((p) => p.pubkey === node.id)
 
 describe('BOLT 8 and BOLT 1 §the-init-message with LDK', () => {
+  let peer: LdkPeer
+  let nodes = 0
+  /** Each test is another node to LDK. */
+  const start = () => TestNode.start(++nodes)
+  beforeAll(async () => {
+    peer = await startLdkPeer()
+  })
+  afterAll(() => peer.stop())
+
   it('we dial: LDK knows us by our node id, and each side has the other’s features', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     const session = await node.manager.connect(peer.nodeId, peer.host, peer.port)
     expect(session.inbound).toBe(false)
     for (const f of ['option_static_remotekey', 'option_anchors', 'payment_secret'] as const) {
@@ -41,7 +44,7 @@ describe('BOLT 8 and BOLT 1 §the-init-message with LDK', () => {
   })
 
   it('LDK dials: the same from the other side', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     await peer.cmd('connect', { pubkey: node.id, port: node.port })
     await node.until(() => node.connected.length === 1)
     expect(node.connected[0]!.nodeId).toBe(peer.nodeId)
@@ -50,7 +53,7 @@ describe('BOLT 8 and BOLT 1 §the-init-message with LDK', () => {
   })
 
   it('messages flow over several key rotations of both directions', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     await node.manager.connect(peer.nodeId, peer.host, peer.port)
     await ask(node, 1_300)
     await ask(node)
@@ -58,7 +61,7 @@ describe('BOLT 8 and BOLT 1 §the-init-message with LDK', () => {
   })
 
   it('LDK answers our pings', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     await node.manager.connect(peer.nodeId, peer.host, peer.port)
     for (let i = 0; i < 4; i++) {
       node.clock.advance(DEFAULT_LIMITS.pingIntervalMs)
@@ -69,21 +72,25 @@ describe('BOLT 8 and BOLT 1 §the-init-message with LDK', () => {
   })
 
   it('sees the other side close, whoever closes', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     await node.manager.connect(peer.nodeId, peer.host, peer.port)
     await ask(node)
+    const gone = async () => {
+      while (await seenBy(peer, node)) await peer.waitFor('socket_closed')
+    }
     await peer.cmd('disconnect', { pubkey: node.id })
     await node.until(() => node.disconnected.length === 1)
     expect(node.disconnected[0]!.reason.code).toBe('CLOSED')
-    await peer.waitFor('socket_closed')
+    await gone()
 
     await node.manager.connect(peer.nodeId, peer.host, peer.port)
+    await ask(node)
     node.manager.disconnect(peer.nodeId, 'test')
-    await peer.waitFor('socket_closed')
+    await gone()
   })
 
   it('LDK hangs up on who dials it under another node id', async () => {
-    const [node, peer] = [await TestNode.start(1), await ldk()]
+    const node = await start()
     await expect(node.manager.connect(idOf(key(9)), HOST, peer.port)).rejects.toMatchObject({ code: 'WRONG_KEY' })
   })
 })

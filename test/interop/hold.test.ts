@@ -5,15 +5,19 @@ import { type ChannelType, World } from './world.ts'
 /** One that is trimmed and one that is not. */
 const AMOUNTS = [3_000, 20_000_000]
 
+let w: World
+beforeAll(async () => {
+  w = await World.start()
+})
+afterAll(() => w.stop())
+
 describe.each(['anchors', 'static_remotekey'] satisfies ChannelType[])('HTLCs in flight with LDK, %s', (type) => {
-  let w: World
   let id: string
   let held: Held
   beforeAll(async () => {
-    w = await World.start()
     id = (await w.openFromLdk(type, 10_000_000, 5_000_000)).id
   })
-  afterAll(() => w.stop())
+  afterAll(() => w.close(id))
   afterEach(() => expect(w.us.events.filter((e) => e.type === 'node.alert')).toEqual([]))
 
   const begin = async () => {
@@ -29,6 +33,21 @@ describe.each(['anchors', 'static_remotekey'] satisfies ChannelType[])('HTLCs in
     await settle(w, held)
     await settled(w, held)
     await w.quiet(id)
+  })
+
+  it('go on when it is LDK that comes back', async () => {
+    await begin()
+    await w.cut()
+    await w.ldk.cmd('connect', { pubkey: w.us.nodeId, port: w.us.port })
+    await w.usable(id)
+    expect((await w.peer()).inbound).toBe(true)
+    await settle(w, held)
+    await settled(w, held)
+    await w.quiet(id)
+    await w.ldk.cmd('disconnect', { pubkey: w.us.nodeId })
+    await w.lost()
+    await w.connect()
+    await w.usable(id)
   })
 
   it('are settled while the connection is gone', async () => {

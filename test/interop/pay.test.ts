@@ -3,18 +3,23 @@ import { toHex } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { forgeInvoice, UNKNOWN_HASH } from './forge.ts'
+import { hold, refuse, refused } from './held.ts'
 import { World } from './world.ts'
 
 const SEED = '11'.repeat(32)
 
+let w: World
+beforeAll(async () => {
+  w = await World.start({ seed: SEED })
+})
+afterAll(() => w.stop())
+
 describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 and 4: payments with LDK, %s', (type) => {
-  let w: World
   let id: string
   beforeAll(async () => {
-    w = await World.start({ seed: SEED })
     id = (await w.openToLdk(type, 10_000_000, 5_000_000)).id
   })
-  afterAll(() => w.stop())
+  afterAll(() => w.close(id))
   afterEach(async () => {
     await w.quiet(id)
     expect(w.us.events.filter((e) => e.type === 'node.alert')).toEqual([])
@@ -99,18 +104,28 @@ describe.each(['anchors', 'static_remotekey'] as const)('BOLT 2 and 4: payments 
   })
 
   it('LDK holds and fails, we hold and cancel', async () => {
-    await w.ldk.cmd('autoclaim', { on: false })
-    const { invoice, hash } = await w.ldk.cmd('create_invoice', { msat: 5_000_000 })
-    const { id: payment } = await w.us.service.pay({ bolt11: invoice })
-    await w.ldk.waitFor('PaymentClaimable', (e) => e.hash === hash)
-    await w.ldk.cmd('fail', { hash })
-    expect(await w.settledPayment(payment)).toMatchObject({ status: 'failed' })
+    const had = await balance()
+    const held = await hold(w, [5_000_000])
+    await refuse(w, held)
+    await refused(w, held)
     await w.ldk.cmd('autoclaim', { on: true })
+    expect((await w.quiet(id)).localMsat).toBe(had)
+  })
+})
 
-    const held = await w.us.service.createInvoice({ amountMsat: msat(5_000_000), paymentHash: UNKNOWN_HASH })
-    await w.ldk.cmd('pay', { invoice: held.bolt11 })
-    await w.until('the invoice to be accepted', async () => (await w.us.service.invoice(held.id)).status === 'accepted')
-    await w.us.service.cancelInvoice(held.id)
-    expect((await w.ldk.waitFor('PaymentFailed', (e) => e.hash === UNKNOWN_HASH)).reason).toBe('RecipientRejected')
+describe('BOLT 4 §basic-multi-part-payments with LDK', () => {
+  it('what no channel can carry alone goes by two of them, both ways', async () => {
+    const ids = [
+      await w.openToLdk('anchors', 2_000_000, 1_000_000),
+      await w.openFromLdk('anchors', 2_000_000, 1_000_000),
+    ]
+    const payment = await w.payLdk(1_500_000_000)
+    expect(payment.status).toBe('succeeded')
+    expect(payment.parts).toHaveLength(2)
+    expect(await w.payUs(1_700_000_000)).toMatchObject({ status: 'settled', receivedMsat: 1_700_000_000n })
+    for (const { id } of ids) {
+      await w.quiet(id)
+      await w.close(id)
+    }
   })
 })

@@ -67,6 +67,9 @@ export class OurNode {
     this.#running = await startNode(this.#config)
     this.#listen()
   }
+  get dataDir(): string {
+    return this.#config.dataDir
+  }
   async destroy(): Promise<void> {
     await this.stop()
     await rm(this.#config.dataDir, { recursive: true })
