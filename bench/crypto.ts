@@ -1,71 +1,74 @@
-import nodeCrypto from 'node:crypto'
-import { utf8 } from '../src/base/bytes.ts'
-import { derSignature } from '../src/bitcoin/sighash.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { toHex } from '../src/base/bytes.ts'
+import { table } from '../src/cli/output.ts'
 import { createCoreProvider } from '../src/crypto/core.ts'
-import { nobleProvider } from '../src/crypto/noble.ts'
-import type { CryptoProvider } from '../src/crypto/provider.ts'
-import { type Suite, type Task, task, timeSuite } from './harness.ts'
-import { createLibauthProvider } from './libauth.ts'
+import { type Candidate, candidates, type Library } from './cryptoCandidates.ts'
+import { round } from './harness.ts'
 
-const secret = new Uint8Array(32).fill(0x11)
-const other = new Uint8Array(32).fill(0x22)
-const tweak = new Uint8Array(32).fill(0x33)
-const hash = nobleProvider.sha256(utf8('what is signed'))
-const publicKey = nobleProvider.publicKey(secret)
-const signature = nobleProvider.ecdsaSign(hash, secret)
-const nonce = new Uint8Array(12)
+/** Operations per second, by operation and library. */
+export type CryptoRates = Readonly<Record<string, Partial<Record<Library, number>>>>
 
-type Operation = readonly [name: string, run: (p: CryptoProvider) => unknown]
+const ROUNDS = 15
+const SLICE_MS = 25
+const WARM_UP_MS = 120
+/** Calls between two looks at the clock, for the operations that take under a microsecond. */
+const CALLS = 4
 
-const CURVE: readonly Operation[] = [
-  ['ECDSA verify', (p) => p.ecdsaVerify(signature, hash, publicKey)],
-  ['ECDSA sign', (p) => p.ecdsaSign(hash, secret)],
-  ['ECDH', (p) => p.ecdh(other, publicKey)],
-  ['P + t·G', (p) => p.pointAddTweak(publicKey, tweak)],
-  ['k·P', (p) => p.pointMul(publicKey, tweak)],
-  ['secret → public key', (p) => p.publicKey(secret)],
-]
-
-const SIZES = [32, 1_300, 65_536]
-const symmetric = (size: number): readonly Operation[] => {
-  const data = new Uint8Array(size).fill(7)
-  const sealed = nobleProvider.aeadEncrypt(secret, nonce, new Uint8Array(0), data)
-  return [
-    [`SHA-256, ${size} B`, (p) => p.sha256(data)],
-    [`HMAC-SHA256, ${size} B`, (p) => p.hmacSha256(secret, data)],
-    [`RIPEMD-160, ${size} B`, (p) => p.ripemd160(data)],
-    [`ChaCha20, ${size} B`, (p) => p.chacha20(secret, nonce, data)],
-    [`ChaCha20-Poly1305 seal, ${size} B`, (p) => p.aeadEncrypt(secret, nonce, new Uint8Array(0), data)],
-    [`ChaCha20-Poly1305 open, ${size} B`, (p) => p.aeadDecrypt(secret, nonce, new Uint8Array(0), sealed)],
-  ]
+/**
+ * Measures every operation with every library that has it, turn by turn in many short slices, so that whatever else the machine is
+ * doing hits all alike; the median slice counts. Keys, hashes and messages change with every call.
+ * @throws Error when a library gives a wrong answer: it would not be measured
+ */
+export async function measureCrypto(): Promise<CryptoRates> {
+  const rates: Record<string, Partial<Record<Library, number>>> = {}
+  for (const [operation, some] of Object.entries(await candidates(createCoreProvider()))) {
+    const libraries = Object.entries(some) as [Library, Candidate][]
+    for (const [library, candidate] of libraries) checkAnswers(operation, library, candidate, some.fulmen)
+    for (const [, candidate] of libraries) slice(candidate, WARM_UP_MS)
+    const slices = libraries.map((): number[] => [])
+    for (let i = 0; i < ROUNDS; i++) {
+      for (let j = 0; j < libraries.length; j++) {
+        const at = (i + j) % libraries.length
+        slices[at]!.push(slice(libraries[at]![1], SLICE_MS))
+      }
+    }
+    rates[operation] = Object.fromEntries(libraries.map(([library], at) => [library, Math.round(median(slices[at]!))]))
+  }
+  return rates
 }
 
-/** Every operation on every provider, next to each other; the answers of all must be the same. */
-export async function cryptoSuites(): Promise<Suite[]> {
-  const providers = [createCoreProvider(), await createLibauthProvider(), nobleProvider]
-  const tasks = (operations: readonly Operation[]): Task<unknown>[] =>
-    operations.flatMap(([name, run]) => {
-      const expect = run(nobleProvider)
-      return providers.map((p) => task({ name: `${name}: ${p.name}`, run: () => run(p), expect }))
-    })
-  return [
-    await timeSuite('secp256k1', [...tasks(CURVE), opensslVerify()]),
-    await timeSuite('Hashes and ciphers', tasks(SIZES.flatMap(symmetric))),
-  ]
+function checkAnswers(operation: string, library: Library, candidate: Candidate, ours: Candidate): void {
+  for (let i = 0; i < 8; i++) {
+    const [answer, expected] = [candidate(i), ours(i)].map((a) => (a instanceof Uint8Array ? toHex(a) : a))
+    if (answer === null || answer === false || !isDeepStrictEqual(answer, expected)) {
+      throw new Error(`${operation}: ${library} gives another answer, and is not measured`)
+    }
+  }
 }
 
-/** Node's own curve, which no provider uses (its keys and signatures come in other forms): a measure of the machine. */
-function opensslVerify(): Task<unknown> {
-  const key = nodeCrypto.createPublicKey({ key: spki(publicKey), format: 'der', type: 'spki' })
-  const message = utf8('what is signed')
-  const der = derSignature(signature, 0).slice(0, -1)
-  return task({
-    name: 'ECDSA verify: node:crypto (OpenSSL)',
-    run: () => nodeCrypto.verify('sha256', message, key, der),
-    expect: true,
-  })
+/** Calls per second over a stretch of time. */
+function slice(candidate: Candidate, ms: number): number {
+  let calls = 0
+  const begin = performance.now()
+  let now = begin
+  while (now - begin < ms) {
+    for (let i = 0; i < CALLS; i++) candidate(calls++)
+    now = performance.now()
+  }
+  return (calls * 1000) / (now - begin)
 }
 
-/** RFC 5480: SubjectPublicKeyInfo of a compressed secp256k1 key. */
-const spki = (key: Uint8Array): Buffer =>
-  Buffer.concat([Buffer.from('3036301006072a8648ce3d020106052b8104000a032200', 'hex'), key])
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+/** Operations per second, and in brackets how many times as fast ours is. */
+export function cryptoText(rates: CryptoRates): string {
+  const libraries: readonly Library[] = ['fulmen', 'tiny', 'libauth', 'noble', 'hashWasm', 'node']
+  const cell = (rate: number | undefined, ours: number): string =>
+    rate === undefined ? '' : `${rate} (${round(ours / rate, 2)})`
+  const rows = Object.entries(rates).map(([operation, of]) => [
+    operation,
+    of.fulmen!,
+    ...libraries.slice(1).map((l) => cell(of[l], of.fulmen!)),
+  ])
+  return `Crypto: operations per second (times as fast Fulmen is)\n${table(['', ...libraries], rows)}\n`
+}
