@@ -6,10 +6,7 @@ import { nodeId } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { chainHash } from '../bitcoin/networks.ts'
 import { BitcoindSource } from '../chain/bitcoind.ts'
-import { createEmbeddedChain, type EmbeddedChain } from '../chain/embedded/chain.ts'
-import { rpcHandler } from '../chain/embedded/rpc.ts'
-import { httpTransport, localTransport } from '../chain/rpc.ts'
-import type { ChainSource } from '../chain/source.ts'
+import { httpTransport } from '../chain/rpc.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast } from '../store/files.ts'
@@ -21,6 +18,7 @@ import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { type ChannelBackup, checkBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
+import type { OpenedChain } from './localChain.ts'
 import { Node } from './node.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
 import type { NodeService } from './service.ts'
@@ -79,7 +77,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     }
     const ballast = new Ballast(dataDir)
     await ballast.check()
-    const { source, stop: stopChain } = openChain(config)
+    const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const journal = new Journal(driver, last)
@@ -129,30 +127,12 @@ async function checkIdentity(driver: Driver, identity: { network: string; nodeId
   )
 }
 
-function openChain(config: NodeConfig): { source: ChainSource; stop: () => void } {
-  const { network } = config
-  if (config.chain.kind === 'bitcoind') {
-    const source = new BitcoindSource({ transport: httpTransport({ url: config.chain.url }), network })
-    return { source, stop: () => {} }
-  }
-  const clock = (): number => Math.floor(Date.now() / 1000)
-  const chain = createEmbeddedChain({ dir: join(config.dataDir, 'chain'), clock })
-  const timer = mineEvery(chain, config.mineEverySeconds)
-  const source = new BitcoindSource({ transport: localTransport(rpcHandler(chain)), network })
-  return {
-    source,
-    stop: () => {
-      clearInterval(timer)
-      chain.close()
-    },
-  }
-}
-
-/** OP_TRUE: the coins of blocks that nobody asked for belong to nobody. */
-const ANYONE = Uint8Array.of(0x51)
-
-export function mineEvery(chain: EmbeddedChain, seconds: number): NodeJS.Timeout | undefined {
-  return seconds > 0 ? setInterval(() => chain.mine(1, ANYONE), seconds * 1000) : undefined
+/** The embedded chain is loaded by those alone who run on it. */
+async function openChain(config: NodeConfig): Promise<OpenedChain> {
+  const { chain, network } = config
+  if (chain.kind === 'embedded') return (await import('./localChain.ts')).openLocalChain(config)
+  const source = new BitcoindSource({ transport: httpTransport({ url: chain.url }), network })
+  return { source, stop: () => {} }
 }
 
 /** One call at a time, in order: a later backup is never overwritten by an earlier one. */

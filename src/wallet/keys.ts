@@ -1,6 +1,6 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { HDKey } from '@scure/bip32'
-import { entropyToMnemonic, mnemonicToSeedSync, validateMnemonic } from '@scure/bip39'
+import { entropyToMnemonic, validateMnemonic } from '@scure/bip39'
 import { wordlist } from '@scure/bip39/wordlists/english.js'
 import { concatBytes, u32be } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
@@ -24,6 +24,8 @@ import { WalletError } from './errors.ts'
  */
 const LIGHTNING_PURPOSE = "m/9735'"
 
+/** BIP 39 §from-mnemonic-to-seed. */
+const BIP39_ROUNDS = 2048
 const WORD_COUNTS: readonly number[] = [12, 15, 18, 21, 24]
 const WORDS = new Set(wordlist)
 
@@ -57,7 +59,8 @@ export interface MasterKey {
 
 /** @param mnemonic canonical, as parseMnemonic returns it */
 export function masterKey(mnemonic: string, network: Network, passphrase = ''): MasterKey {
-  const seed = mnemonicToSeedSync(mnemonic, passphrase)
+  const salt = `mnemonic${passphrase}`.normalize('NFKD')
+  const seed = pbkdf2Sync(mnemonic.normalize('NFKD'), salt, BIP39_ROUNDS, 64, 'sha512')
   const root = HDKey.fromMasterSeed(seed)
   seed.fill(0)
   return { network, root }
