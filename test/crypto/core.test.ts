@@ -111,7 +111,7 @@ describe('ECDSA', () => {
 
   it('judges damaged signatures, keys and hashes as noble does', () => {
     const part = fc.constantFrom('none', 'signature', 'hash', 'key', 'r', 's', 'x', 'prefix')
-    check(fc.tuple(edgeScalar, edgeInteger, part, edgeInteger, fc.nat(511)), 200, ([d, h, what, value, bit]) => {
+    check(fc.tuple(edgeScalar, edgeInteger, part, edgeInteger, fc.nat(511)), 100, ([d, h, what, value, bit]) => {
       let [hash, key]: [Uint8Array, Uint8Array] = [bytes32(h), multiple(G, d).toBytes(true)]
       let signature = noble.ecdsaSign(hash, bytes32(d))
       if (what === 'signature') signature = damaged(signature, bit)

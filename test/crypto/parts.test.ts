@@ -88,7 +88,7 @@ const isCarried = (limbs: Limbs): boolean =>
 
 describe('the field at the limits of its limbs', () => {
   it('multiplies, squares and subtracts: right modulo p, and carried', () => {
-    check(fc.tuple(loose, loose, loose, carried), 600, ([a, b, s, t]) => {
+    check(fc.tuple(loose, loose, loose, carried), 300, ([a, b, s, t]) => {
       const [x, y, u, v] = [a, b, s, t].map(integerOf) as [bigint, bigint, bigint, bigint]
       const operations: readonly (readonly [() => void, bigint])[] = [
         [() => core.feMul(R, A, B), x * y],
@@ -126,7 +126,7 @@ describe('the field at the limits of its limbs', () => {
   })
 
   it('reduces to one form, and knows zero', () => {
-    check(fc.oneof(loose, carried, nearMultiples), 900, (a) => {
+    check(fc.oneof(loose, carried, nearMultiples), 400, (a) => {
       const want = modP(integerOf(a))
       writeLimbs(A, a)
       expect(core.feZeroMask(A)).toBe(want === 0n ? -1 : 0)
@@ -247,7 +247,7 @@ describe('points', () => {
   const kinds = fc.integer({ min: 0, max: 4 })
 
   it('are added in constant time whatever they are: equal, opposite, or the first at infinity', () => {
-    check(fc.tuple(edgeScalar, edgeScalar, z, kinds), 150, ([p, q, z, kind]) => {
+    check(fc.tuple(edgeScalar, edgeScalar, z, kinds), 80, ([p, q, z, kind]) => {
       const first = [p, q, N - q, 0n, p][kind]!
       const second = multiple(q).toAffine()
       for (const [add, byFlag] of [
@@ -295,7 +295,7 @@ describe('points', () => {
 
 it('whole operations keep every bound, and agree with the build that does not check', () => {
   const [checked, fast] = [createCoreProvider(loaded), createCoreProvider()]
-  check(fc.tuple(edgeScalar, edgeScalar, edgeInteger), 120, ([d, q, h]) => {
+  check(fc.tuple(edgeScalar, edgeScalar, edgeInteger), 40, ([d, q, h]) => {
     const [secret, other, hash] = [bytes32(d), bytes32(q), bytes32(h)]
     const results = [checked, fast].map((c) => {
       const [key, otherKey] = [c.publicKey(secret), c.publicKey(other)]
