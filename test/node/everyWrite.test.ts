@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Ending, Life } from './life.ts'
-import { type Name, nodeIdOf, type Process, type Snapshot, World } from './world.ts'
+import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /**
  * A short life of two channels, part by part. Each part is lived again and again, with the disk of one node failing at its first
@@ -48,13 +48,6 @@ const channelsOf = (world: World, name: Name, peer: Name) =>
 /** One block at a time, each followed to its end. */
 const mineSlowly = async ({ world }: Life, blocks: number): Promise<void> => {
   for (let i = 0; i < blocks; i++) await world.mine(1)
-}
-
-/** Blocks until nothing of a closed channel is open: as many as an HTLC, two stages and their depths can take. */
-async function mineToTheEnd(life: Life): Promise<void> {
-  const isOver = (p: Process): boolean =>
-    p.node!.channels.all().every((e) => e.state.tag !== 'closing' && e.state.tag !== 'negotiating')
-  for (let n = 0; n < 80 && !life.world.all.every(isOver); n++) await life.world.mine(n < 8 ? 1 : 3)
 }
 
 /** The channel is over for both: every satoshi of it is in a wallet, with the miners, or in an anchor. */
@@ -162,7 +155,7 @@ const parts: readonly Part[] = [
     act: closeUnderPayment,
     async after(life) {
       await life.step({ tag: 'close', who: 'bob', peer: 'carol', force: true })
-      await mineToTheEnd(life)
+      await life.mineToTheEnd()
       await resolved(life, 'bob', 'carol')
       await payable(life, 'bob', 'alice')
     },
@@ -178,7 +171,7 @@ const parts: readonly Part[] = [
     },
     act: (life) => mineSlowly(life, 8),
     async after(life) {
-      await mineToTheEnd(life)
+      await life.mineToTheEnd()
       await resolved(life, 'bob', 'carol', claimedBefore)
       await payable(life, 'bob', 'alice')
     },

@@ -4,9 +4,9 @@ import { type ChannelId, outpointKey, type PaymentHash } from '../../src/base/id
 import { blockSubsidy } from '../../src/chain/embedded/connect.ts'
 import type { Node } from '../../src/node/node.ts'
 import type { Op } from '../../src/store/types.ts'
-import { walletBalance } from '../../src/wallet/status.ts'
+import { type Balances, onchainSat } from './accounts.ts'
 import { type Fate, torn } from './disk.ts'
-import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+import { NAMES, type Name, nodeIdOf, type Process, type Snapshot, World } from './world.ts'
 
 /** How a process ends at a write: it is refused, lost, found whole, or found in part (the seed says which). */
 export type Ending = { readonly how: 'refused' | 'lost' | 'kept' } | { readonly how: 'torn'; readonly seed: number }
@@ -69,14 +69,8 @@ function fateOf(ending: Ending, ops: readonly Op[], node: Node | null): Fate {
 /** Of an anchor output, in sat. */
 const ANCHOR = 330n
 
-/** What all nodes own on chain, in sat, with the anchors that lie there for anybody. */
-function onchainOf(world: World): bigint {
-  let sum = 0n
-  for (const { node } of world.all) {
-    const b = walletBalance(node!.wallet.state)
-    sum += b.confirmedSat + b.unconfirmedSat + b.immatureSat + b.lockedSat
-  }
-  const { state } = world.chain
+/** What lies in anchors for anybody to take, in sat. */
+function anchorsOf({ chain: { state } }: World): bigint {
   const anchors = new Set<string>()
   for (let h = 1; h <= state.height; h++) {
     const { block, txids } = state.at(h)!
@@ -87,8 +81,10 @@ function onchainOf(world: World): bigint {
       })
     })
   }
-  return sum + ANCHOR * BigInt(anchors.size)
+  return ANCHOR * BigInt(anchors.size)
 }
+
+const total = (b: Balances): bigint => b.alice + b.bob + b.carol
 
 /** What is said when somebody closes by force: the peer is told, and both sides publish what only one of them can confirm. */
 const CLOSING_WORDS: readonly string[] = ['the operator closes the channel by force', 'transaction refused']
@@ -98,16 +94,17 @@ export class Life {
   readonly world: World
   readonly payments: Payment[] = []
   readonly held: Held[] = []
-  /** Channels whose end somebody asked for. */
-  closes = 0
+  /** Channels whose end somebody asked for, by their two nodes. */
+  readonly closes: ReadonlySet<Name>[] = []
   #preimages = 0
 
-  /** What the nodes owned on chain when it began, in sat, and the height of the chain then. */
-  readonly #before: { readonly onchainSat: bigint; readonly height: number }
+  /** How it was when it began. */
+  readonly #before: { readonly onchainSat: bigint; readonly anchorsSat: bigint; readonly height: number }
 
   constructor(world: World) {
     this.world = world
-    this.#before = { onchainSat: onchainOf(world), height: world.chain.state.height }
+    const { height } = world.chain.state
+    this.#before = { onchainSat: total(onchainSat(world)), anchorsSat: anchorsOf(world), height }
   }
 
   static async begin(snapshot: Snapshot): Promise<Life> {
@@ -169,6 +166,13 @@ export class Life {
     await world.settle()
   }
 
+  /** Blocks until nothing of a closed channel is open: as many as an HTLC, two stages and their depths can take. */
+  async mineToTheEnd(): Promise<void> {
+    const isOver = (p: Process): boolean =>
+      p.node!.channels.all().every((e) => !['closing', 'negotiating', 'shutdown'].includes(e.state.tag))
+    for (let n = 0; n < 80 && !this.world.all.every(isOver); n++) await this.world.mine(n < 8 ? 1 : 3)
+  }
+
   // -------------------------------------------------------------- steps
 
   async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
@@ -221,7 +225,7 @@ export class Life {
     const { node, service } = this.world.of(who)
     const open = node?.channels.ofPeer(nodeIdOf(peer)).find((e) => !['closing', 'closed'].includes(e.state.tag))
     if (!service || !open) return
-    this.closes++
+    this.closes.push(new Set([who, peer]))
     await this.world.attempt(service.closeChannel(open.meta.localId, { force })).catch(() => {})
   }
 
@@ -229,7 +233,7 @@ export class Life {
 
   /** Alerts, warnings and errors that nothing in this life is a reason for. */
   complaints(): readonly unknown[] {
-    const reasons = this.closes > 0 ? CLOSING_WORDS : []
+    const reasons = this.closes.length > 0 ? CLOSING_WORDS : []
     const all = this.world.all.flatMap((p) => p.complaints)
     return all.filter((c) => !reasons.some((r) => JSON.stringify(c).includes(r)))
   }
@@ -247,15 +251,20 @@ export class Life {
     return count
   }
 
-  /** What came out of the channels, in sat: into the wallets, to miners, and into anchors that are left. */
-  gainedOnchain(): bigint {
+  /** What went to miners since it began, and what was left in anchors, in sat. */
+  costSat(): bigint {
     const { state } = this.world.chain
     let fees = 0n
     for (let h = this.#before.height + 1; h <= state.height; h++) {
       const reward = state.at(h)!.block.transactions[0]!
       fees += reward.outputs.reduce((sum, o) => sum + o.amountSat, -blockSubsidy(h))
     }
-    return onchainOf(this.world) - this.#before.onchainSat + fees
+    return fees + anchorsOf(this.world) - this.#before.anchorsSat
+  }
+
+  /** What came out of the channels, in sat, with what that cost. */
+  gainedOnchain(): bigint {
+    return total(onchainSat(this.world)) - this.#before.onchainSat + this.costSat()
   }
 
   /** What the payer says of a payment: `none` when a crash took it before it was written. */

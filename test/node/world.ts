@@ -49,6 +49,7 @@ function identityOf(name: Name): Identity {
 }
 export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
+export const nameOf = (id: NodeId): Name => NAMES.find((n) => nodeIdOf(n) === id)!
 /** As on any regtest, but that nobody waits for long after a close by force. */
 const POLICY: ChannelPolicy = { ...channelPolicy('regtest'), toSelfDelay: 10 }
 /** Coins of blocks that nobody asked for go here. */
