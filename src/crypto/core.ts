@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hash as nodeHash, randomBytes } from 'node:crypto'
 import { loadCore } from './coreModule.ts'
 import { CryptoError } from './errors.ts'
 import { nobleProvider, nodeCiphers } from './noble.ts'
@@ -10,9 +10,9 @@ const need32 = (bytes: Uint8Array, what: string): void => {
 }
 
 /** From these sizes on node:crypto is faster, whose cost is per call where ours is per byte (docs/performance.md). */
-const NODE_SHA256_FROM = 128
-const NODE_HMAC_FROM = 512
-const NODE_AEAD_FROM = 4096
+const NODE_SHA256_FROM = 184
+const NODE_HMAC_FROM = 400
+const NODE_CIPHER_FROM = 4096
 /** Room for data in the exchange buffer, behind 1 KiB for keys and results. */
 const MOST_DATA = 16_384
 
@@ -86,9 +86,7 @@ export function createCoreProvider(loaded = loadCore(), random = randomBytes): C
     return result
   }
   const sha256 = (data: Uint8Array): Uint8Array =>
-    data.length < NODE_SHA256_FROM
-      ? hashed(data, 32, core.sha256)
-      : new Uint8Array(createHash('sha256').update(data).digest())
+    data.length < NODE_SHA256_FROM ? hashed(data, 32, core.sha256) : new Uint8Array(nodeHash('sha256', data, 'buffer'))
 
   blindAgain()
   return {
@@ -110,7 +108,7 @@ export function createCoreProvider(loaded = loadCore(), random = randomBytes): C
       return result
     },
     chacha20(key, nonce, data) {
-      if (data.length > MOST_DATA || key.length !== 32 || nonce.length !== 12)
+      if (data.length >= NODE_CIPHER_FROM || key.length !== 32 || nonce.length !== 12)
         return nodeCiphers.chacha20(key, nonce, data)
       core.chacha20(put(DATA, data), data.length, put(A, key), put(B, nonce), 0)
       const result = u8.slice(DATA, DATA + data.length)
@@ -120,7 +118,7 @@ export function createCoreProvider(loaded = loadCore(), random = randomBytes): C
     },
     aeadEncrypt(key, nonce, ad, plaintext) {
       const length = plaintext.length
-      if (length > NODE_AEAD_FROM || ad.length > 512 || key.length !== 32 || nonce.length !== 12) {
+      if (length >= NODE_CIPHER_FROM || ad.length > 512 || key.length !== 32 || nonce.length !== 12) {
         return nodeCiphers.aeadEncrypt(key, nonce, ad, plaintext)
       }
       core.aeadSeal(put(DATA, plaintext), length, put(D, ad), ad.length, put(A, key), put(B, nonce))
@@ -131,7 +129,7 @@ export function createCoreProvider(loaded = loadCore(), random = randomBytes): C
     },
     aeadDecrypt(key, nonce, ad, ciphertext) {
       const length = ciphertext.length - 16
-      if (length > NODE_AEAD_FROM || ad.length > 512 || key.length !== 32 || nonce.length !== 12) {
+      if (length >= NODE_CIPHER_FROM || ad.length > 512 || key.length !== 32 || nonce.length !== 12) {
         return nodeCiphers.aeadDecrypt(key, nonce, ad, ciphertext)
       }
       if (length < 0) return null

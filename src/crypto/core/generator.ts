@@ -12,8 +12,8 @@ export const G_WINDOW: i32 = 15;
 const G_COUNT: i32 = 1 << (G_WINDOW - 2);
 export let gTable: usize = 0, gHighTable: usize = 0;
 
-// comb tables for secret scalars: odd multiples of 2^(6j)*G
-export const COMB_BITS: i32 = 6, COMB_WINDOWS: i32 = 43, COMB_COUNT: i32 = 32;
+// comb tables: odd multiples of 128^j*G
+export const COMB_BITS: i32 = 7, COMB_WINDOWS: i32 = 37, COMB_COUNT: i32 = 64;
 export let combTable: usize = 0;
 
 // of public values, and only while the module starts
@@ -46,7 +46,7 @@ export function initGenerator(): void {
 }
 
 /**
- * Digits of a scalar for the comb, in constant time: scalar = ±Σ (2·v_i - 1)·2^i for i < 258, where the bits v_i are left in
+ * Digits of a scalar for the comb, in constant time: scalar = ±Σ (2·v_i - 1)·2^i for i < 259, where the bits v_i are left in
  * `bits` (40 bytes). An even scalar is replaced by n - scalar, which is odd: then -1 is returned and the result must be negated.
  * `spare` takes 32 bytes. For 0 ≤ scalar ≤ n.
  */
@@ -55,10 +55,10 @@ export function recodeForComb(bits: usize, scalar: usize, spare: usize): i32 {
   const even = (load<i32>(bits) & 1) - 1;
   scNegate(spare, bits);
   selectBytes(bits, spare, 32, even);
-  // v = (scalar >> 1) + 2^257
+  // v = (scalar >> 1) + 2^258
   for (let i: usize = 0; i < 28; i += 4) store<u32>(bits + i, (load<u32>(bits + i) >>> 1) | (load<u32>(bits + i, 4) << 31));
   store<u32>(bits, load<u32>(bits, 28) >>> 1, 28);
-  store<u64>(bits, 2, 32);
+  store<u64>(bits, 4, 32);
   return even;
 }
 /** `count` bits of a number of words, from bit `at` */

@@ -163,7 +163,7 @@ export function mulTwo(r: usize, a: usize, p: usize, b: usize, q: usize): void {
   feMul(r + Z, r + Z, zg);
 }
 
-/** r += scalar·G for 0 < scalar < n, 43 additions and no doubling; r is a point with its true Z */
+/** r += scalar·G for 0 < scalar < n, 37 additions and no doubling; r is a point with its true Z */
 export function addGenerator(r: usize, scalar: usize): void {
   const even = recodeForComb(digits, scalar, half);
   for (let j = 0; j < COMB_WINDOWS; j++) {

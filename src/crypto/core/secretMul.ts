@@ -2,10 +2,10 @@
 // "Exponent recoding and regular exponentiation algorithms", AFRICACRYPT 2009), so no step is skipped; a table entry is read by
 // scanning the whole table under masks; and no addition meets a case that its formula lacks:
 //
-// Comb. After window j the sum is S_j·G for the integer S_j = Σ_{i ≤ j} d_i·64^i with odd |d_i| ≤ 63, so 0 < |S_j| < 64^(j+1).
-// Adding window j meets equal or opposite points only if S_(j-1) ≡ ±d_j·64^j (mod n). As integers they differ, since
-// |S_(j-1)| < 64^j ≤ |d_j·64^j|; and both S_(j-1) ∓ d_j·64^j are smaller than 64^(j+1) ≤ 2^252 < n for j ≤ 41, so they are not
-// multiples of n either. The last window, j = 42, and the unblinding use the complete addition.
+// Comb. After window j the sum is S_j·G for the integer S_j = Σ_{i ≤ j} d_i·128^i with odd |d_i| ≤ 127, so 0 < |S_j| < 128^(j+1).
+// Adding window j meets equal or opposite points only if S_(j-1) ≡ ±d_j·128^j (mod n). As integers they differ, since
+// |S_(j-1)| < 128^j ≤ |d_j·128^j|; and both S_(j-1) ∓ d_j·128^j are smaller than 128^(j+1) ≤ 2^252 < n for j ≤ 35, so they are not
+// multiples of n either. The last window, j = 36, and the unblinding use the complete addition.
 //
 // GLV. Before window j (j = 25 … 0, weight 32^j) the sum is a·P + b·lambda·P with a, b odd and |a|, |b| < 2^(125 - 5j).
 // Additions are made to (32a, 32b), giving (32a + d, 32b), then (32a + d, 32b + e), all coordinates below 2^(130 - 5j). They meet
@@ -36,8 +36,11 @@ const WINDOW: i32 = 5, COUNT: i32 = 16, WINDOWS: i32 = 26;
 /** pick = table[index], reading every entry (80 bytes, 5 vectors each) */
 function scan(table: usize, count: i32, index: i32): void {
   let a = i32x4.splat(0), b = a, c = a, d = a, e = a;
+  const wanted = i32x4.splat(index), one = i32x4.splat(1);
+  let at = i32x4.splat(0);
   for (let i = 0; i < count; i++, table += AFFINE) {
-    const m = i32x4.splat(((i ^ index) - 1) >> 31);
+    const m = i32x4.eq(at, wanted);
+    at = i32x4.add(at, one);
     a = v128.or(a, v128.and(v128.load(table), m));
     b = v128.or(b, v128.and(v128.load(table, 16), m));
     c = v128.or(c, v128.and(v128.load(table, 32), m));
