@@ -4,6 +4,9 @@ import type { Driver, Op, Range } from './types.ts'
 
 type Db = Level<string, Uint8Array>
 
+/** Entries read at a time: each read is a trip to another thread. */
+const CHUNK = 1_000
+
 const codeOf = (e: unknown): string => {
   const cause = e instanceof Error ? e.cause : undefined
   return cause instanceof Error && 'code' in cause ? String(cause.code) : ''
@@ -41,7 +44,16 @@ export class LevelDriver implements Driver {
   }
 
   async *entries(range: Range): AsyncIterable<readonly [string, Uint8Array]> {
-    for await (const [key, value] of this.#db.iterator(range)) yield [key, Uint8Array.from(value)]
+    const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: 262_144 })
+    try {
+      for (;;) {
+        const chunk = await iterator.nextv(CHUNK)
+        if (chunk.length === 0) return
+        for (const [key, value] of chunk) yield [key, Uint8Array.from(value)]
+      }
+    } finally {
+      await iterator.close()
+    }
   }
 
   async batch(ops: readonly Op[]): Promise<void> {
