@@ -106,7 +106,8 @@ describe('BOLT 5 with LDK', () => {
 
     const byLdk = await open('us', 'anchors')
     await forceClose('LDK', byLdk)
-    await w.until('our view of the close', async () => (await view(byLdk)).closing !== null)
+    await w.until('the error', () => w.us.events.some((e) => e.type === 'node.alert'))
+    expect((await view(byLdk)).closing).not.toBe(null)
     const alerts = w.us.events.splice(0).filter((e) => e.type === 'node.alert')
     expect(alerts.map((e) => e.data)).toMatchObject([{ id: byLdk.id, code: 'PEER_ERROR', byPeer: true }])
     await w.mine()
