@@ -24,6 +24,7 @@ export type Step =
   /** Rounds of delivering and letting every node have its turn. */
   | { readonly tag: 'run'; readonly rounds: number }
   | { readonly tag: 'settle' | 'connect' | 'mine' | 'boot' }
+  | { readonly tag: 'reorg'; readonly depth: number }
   | { readonly tag: 'cut'; readonly link: 0 | 1 }
   | { readonly tag: 'crash'; readonly who: Name }
   /** The process ends at its n-th write from here. */
@@ -69,11 +70,13 @@ function fateOf(ending: Ending, ops: readonly Op[], node: Node | null): Fate {
 /** Of an anchor output, in sat. */
 const ANCHOR = 330n
 
-/** What lies in anchors for anybody to take, in sat. */
-function anchorsOf({ chain: { state } }: World): bigint {
+/** What went to miners as fees, and what lies in anchors for anybody to take, in sat. */
+function spentOf({ chain: { state } }: World): bigint {
+  let fees = 0n
   const anchors = new Set<string>()
   for (let h = 1; h <= state.height; h++) {
     const { block, txids } = state.at(h)!
+    fees += block.transactions[0]!.outputs.reduce((sum, o) => sum + o.amountSat, -blockSubsidy(h))
     block.transactions.forEach((tx, i) => {
       for (const input of tx.inputs) anchors.delete(outpointKey(input))
       tx.outputs.forEach(({ amountSat }, index) => {
@@ -81,7 +84,7 @@ function anchorsOf({ chain: { state } }: World): bigint {
       })
     })
   }
-  return ANCHOR * BigInt(anchors.size)
+  return fees + ANCHOR * BigInt(anchors.size)
 }
 
 const total = (b: Balances): bigint => b.alice + b.bob + b.carol
@@ -99,12 +102,11 @@ export class Life {
   #preimages = 0
 
   /** How it was when it began. */
-  readonly #before: { readonly onchainSat: bigint; readonly anchorsSat: bigint; readonly height: number }
+  readonly #before: { readonly onchainSat: bigint; readonly spentSat: bigint }
 
   constructor(world: World) {
     this.world = world
-    const { height } = world.chain.state
-    this.#before = { onchainSat: total(onchainSat(world)), anchorsSat: anchorsOf(world), height }
+    this.#before = { onchainSat: total(onchainSat(world)), spentSat: spentOf(world) }
   }
 
   static async begin(snapshot: Snapshot): Promise<Life> {
@@ -128,6 +130,8 @@ export class Life {
         return world.connectAll()
       case 'mine':
         return world.mine(1)
+      case 'reorg':
+        return world.reorg(s.depth)
       case 'boot':
         return this.bootAll()
       case 'cut':
@@ -253,13 +257,7 @@ export class Life {
 
   /** What went to miners since it began, and what was left in anchors, in sat. */
   costSat(): bigint {
-    const { state } = this.world.chain
-    let fees = 0n
-    for (let h = this.#before.height + 1; h <= state.height; h++) {
-      const reward = state.at(h)!.block.transactions[0]!
-      fees += reward.outputs.reduce((sum, o) => sum + o.amountSat, -blockSubsidy(h))
-    }
-    return fees + anchorsOf(this.world) - this.#before.anchorsSat
+    return spentOf(this.world) - this.#before.spentSat
   }
 
   /** What came out of the channels, in sat, with what that cost. */

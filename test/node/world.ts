@@ -283,6 +283,13 @@ export class World {
     await this.settle()
   }
 
+  /** The last blocks are undone and others take their place, one more than there were. */
+  async reorg(depth: number): Promise<void> {
+    const { state } = this.chain
+    this.chain.invalidate(state.at(state.height - depth + 1)!)
+    await this.mine(depth + 1)
+  }
+
   // -------------------------------------------------------------- what people do
 
   /** Gives every node coins that it can spend. */

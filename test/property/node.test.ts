@@ -56,6 +56,7 @@ const other: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ tag: fc.constantFrom('connect' as const, 'settle' as const, 'mine' as const) }),
   fc.record({ tag: fc.constant('cut' as const), link: fc.constantFrom(0 as const, 1 as const) }),
   fc.record({ tag: fc.constant('crash' as const), who: name }),
+  fc.record({ tag: fc.constant('reorg' as const), depth: fc.integer({ min: 1, max: 4 }) }),
   fc.record({ tag: fc.constant('decide' as const), pick: fc.nat(8), settle: fc.boolean() }),
   fc.record({
     tag: fc.constant('fee' as const),
