@@ -62,9 +62,27 @@ export async function fund(
   }
 }
 
-/** Waits until a channel's funding transaction is made and known to its node. */
-export const untilFunded = (party: Party, id: string, signal: AbortSignal): Promise<Channel> =>
-  untilChannel(party, id, { signal, what: 'has its funding transaction', done: (c) => c.funding !== null })
+/**
+ * Waits until a channel's funding transaction is on the chain or waits for a block. It is made before the peer has signed, so that
+ * blocks mined as soon as it has an id might come before it.
+ */
+export async function untilFunded(party: Party, id: string, signal: AbortSignal): Promise<Channel> {
+  const wait = { signal, what: 'has its funding transaction', done: (c: Channel) => c.funding !== null }
+  const channel = await untilChannel(party, id, wait)
+  const isKnown = async (): Promise<true | null> => {
+    try {
+      await party.client.chain.transaction(channel.funding!.split(':')[0]!)
+      return true
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'NOT_FOUND') return null
+      throw error
+    }
+  }
+  const isYoung = channel.state === 'opening' || channel.state === 'waiting-confirmations'
+  if (isYoung)
+    await until(`the funding transaction of a channel of ${party.name} to reach the chain`, isKnown, { signal })
+  return channel
+}
 
 export interface ChannelWait {
   readonly signal: AbortSignal
