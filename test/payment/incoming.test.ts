@@ -9,10 +9,12 @@ import {
   cancelInvoice,
   HOLD_RELEASE_BLOCKS,
   type IncomingContext,
+  keysendInvoice,
   MPP_TIMEOUT_MS,
   newInvoice,
   receiveHtlc,
   recoverInvoice,
+  recoverSet,
   settleInvoice,
   tickInvoice,
 } from '../../src/payment/incoming.ts'
@@ -261,6 +263,34 @@ describe('an invoice after a crash', () => {
     const third = receive(other.record, htlc(2n, half), onion(2n, half))
     expect(third.says).toEqual(['incorrect_or_unknown_payment_details 2'])
     expect(recoverInvoice(other.record!, released, NOW).record).toBe(other.record)
+  })
+
+  it('that holds what its channels still hold is as it was', () => {
+    const { record } = receive(hold(), htlc(0n, AMOUNT), onion(0n, AMOUNT))
+    expect(recoverSet(record!, () => true, HEIGHT)).toEqual({ record, effects: [] })
+    const settled = receive(invoice(), htlc(0n, AMOUNT), onion(0n, AMOUNT)).record!
+    expect(recoverSet(settled, () => false, HEIGHT).record).toBe(settled)
+  })
+
+  it('of which a channel has failed a part gives the others back: a hold invoice is over, an open one can be paid again', () => {
+    const half = AMOUNT / 2n
+    const parts = (first: InvoiceRecord) => {
+      const one = receive(first, htlc(0n, half), onion(0n, half)).record!
+      return receive(one, htlc(1n, half), onion(1n, half)).record!
+    }
+    const held = recoverSet(parts(hold()), (h) => h.id === 1n, HEIGHT)
+    expect([held.record.status, say(held.effects)]).toEqual(['cancelled', ['incorrect_or_unknown_payment_details 1']])
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half)).record!
+    const open = recoverSet(one, () => false, HEIGHT)
+    expect([open.record.status, open.record.htlcs, say(open.effects)]).toEqual(['open', [], []])
+    expect(parts(open.record).status).toBe('settled')
+  })
+
+  it('that was a keysend is made again from the HTLC that its channel has settled', () => {
+    const o = onion(0n, 77n, 77n, { paymentSecret: null, keysendPreimage: PREIMAGE })
+    const made = keysendInvoice(hashOf(PREIMAGE), o, ctx())!
+    const { record } = recoverInvoice(made, [{ htlc: htlc(0n, 77n), onion: o, preimage: PREIMAGE }], NOW)
+    expect(record).toMatchObject({ kind: 'keysend', status: 'settled', htlcs: [{ amountMsat: 77n }] })
   })
 })
 
