@@ -65,3 +65,46 @@ export function instantiateCore(wasm: Uint8Array, imports: object = {}): LoadedC
   core.init()
   return { module, core, u8: new Uint8Array(core.memory.buffer), io: core.io() }
 }
+
+/** The exchange buffer: arguments are put at addresses in it, results taken from OUT. */
+export interface Exchange {
+  readonly core: CoreExports
+  readonly u8: Uint8Array
+  /** 128 B each, but D, which has 512, and DATA, which has 17 KiB. */
+  readonly OUT: number
+  readonly A: number
+  readonly B: number
+  readonly C: number
+  readonly D: number
+  readonly DATA: number
+  /** Copies bytes to an address, and returns that. The caller has checked their length. */
+  readonly put: (at: number, bytes: Uint8Array) => number
+  /** Copies the first bytes at OUT. */
+  readonly out: (length: number) => Uint8Array
+  /** The same, of an operation on secrets: nothing of it or of its arguments stays, but at DATA. */
+  readonly secretOut: (length: number) => Uint8Array
+  /** Zeroes all below DATA. */
+  readonly forget: () => void
+}
+
+export function exchangeOf({ core, u8, io }: LoadedCore): Exchange {
+  const DATA = io + 1024
+  const forget = (): void => {
+    u8.fill(0, io, DATA)
+  }
+  const out = (length: number): Uint8Array => u8.slice(io, io + length)
+  return {
+    ...{ core, u8, OUT: io, A: io + 128, B: io + 256, C: io + 384, D: io + 512, DATA },
+    put(at, bytes) {
+      u8.set(bytes, at)
+      return at
+    },
+    out,
+    secretOut(length) {
+      const result = out(length)
+      forget()
+      return result
+    },
+    forget,
+  }
+}
