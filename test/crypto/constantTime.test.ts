@@ -88,6 +88,7 @@ const OPERATIONS: readonly Operation[] = [
   ['x-only public key', (c, s) => c.schnorrKey(io, put(A, s))],
   ['Schnorr signature', (c, s) => c.signSchnorr(io, put(DATA, HASH), 32, put(A, s), put(B, s))],
   ['blinding', (c, s) => c.blind(put(A, concatBytes(s, s)))],
+  ['secret chain', (c, s) => c.chainSecret(put(io, s), 48, 0xa5a5, 0x12345678)],
   ['SHA-256', (c, _, i) => c.sha256(io, put(DATA, LONG[i]!), 100)],
   ['double SHA-256', (c, _, i) => c.sha256d(io, put(DATA, LONG[i]!), 100)],
   ['RIPEMD-160', (c, _, i) => c.ripemd160(io, put(DATA, LONG[i]!), 100)],
