@@ -32,6 +32,8 @@ export class Effects {
   readonly #options: EffectsOptions
   readonly #replies = new Map<number, (result: 'done' | Fault) => void>()
   readonly #bumper: Bumper
+  /** Funding transactions on their way to the chain, and whom to tell. */
+  readonly #publishing = new WeakMap<ChannelEntry, () => void>()
   #nextRequest = 1
 
   constructor(options: EffectsOptions) {
@@ -123,9 +125,27 @@ export class Effects {
     const publish = (later: TurnScope): void => {
       wallet.sent(tx, { label: `open channel ${entry.meta.localId}` })
       wallet.release(fundingOwner(entry))
-      later.after(() => void parts.broadcast(tx, purpose).catch(() => {}))
+      later.after(() => {
+        const handed = parts.broadcast(tx, purpose).catch(() => {})
+        void handed.then(() => this.#publishing.get(entry)?.())
+      })
     }
+    if (!this.#publishing.has(entry)) this.#publishing.set(entry, () => {})
     scope.after(() => reactor.post(publish))
+  }
+
+  /** Resolves once the funding transaction that is on its way has been handed to the chain, or after the time. */
+  fundingPublished(entry: ChannelEntry, timeoutMs: number): Promise<void> {
+    if (!this.#publishing.has(entry)) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#publishing.delete(entry)
+        resolve()
+      }
+      const timer = setTimeout(done, timeoutMs)
+      this.#publishing.set(entry, done)
+    })
   }
 
   #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {

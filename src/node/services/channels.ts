@@ -20,6 +20,8 @@ export type ChannelService = Pick<
 
 /** The wallet's own fundings may take longer than a peer's answer, never this long. */
 const OPEN_TIMEOUT_MS = 60_000
+/** How long the answer waits for the chain to have the funding transaction. */
+const PUBLISH_TIMEOUT_MS = 5_000
 
 const CODES: Partial<Record<Fault['code'], ServiceCode>> = {
   INSUFFICIENT_BALANCE: 'INSUFFICIENT_BALANCE',
@@ -178,6 +180,8 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   if (result === 'timeout')
     throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
   if (result !== 'done') throw faultProblem(result, 'PEER_REFUSED')
+  // Whoever mines the next block expects the transaction in it.
+  await effects.fundingPublished(entry, PUBLISH_TIMEOUT_MS)
   return channelView(node, entry)
 }
 
