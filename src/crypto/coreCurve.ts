@@ -9,6 +9,9 @@ const MOST_MESSAGE = 4096
 /** How many secret multiplications share one blinding. */
 const BLINDING_LASTS = 1024
 
+/** Not a public key. */
+const NO_POINT = new Uint8Array(33)
+
 const need32 = (bytes: Uint8Array, what: string): void => {
   if (bytes.length !== 32) throw new CryptoError(`the ${what} has ${bytes.length} bytes, not 32`)
 }
@@ -76,10 +79,14 @@ export function coreSecrets(x: Exchange, random: typeof randomBytes): WithSecret
     },
     ecdh(secret, publicKey) {
       spendBlinding()
-      needSecret(secret.length === 32 && core.isScalar(put(B, secret)) === 1)
-      if (publicKey.length === 33 && core.ecdh(OUT, put(A, publicKey), 33, B) === 1) return secretOut(32)
-      forget()
-      return null
+      // a key of another length than 33 is no point, and is judged as one that is not on the curve
+      const answer =
+        secret.length === 32
+          ? core.ecdh(OUT, put(A, publicKey.length === 33 ? publicKey : NO_POINT), 33, put(B, secret))
+          : -1
+      needSecret(answer >= 0)
+      const shared = secretOut(32)
+      return answer === 1 ? shared : null
     },
     schnorrPublicKey(secret) {
       spendBlinding()

@@ -10,6 +10,7 @@ export interface CoreExports {
   isScalar(bytes32: number): number
   sign(out64: number, hash32: number, key32: number, extra32: number, lowR: number): number
   publicKey(out33: number, key32: number): number
+  /** 0 for a bad point, −1 for a bad key. */
   ecdh(out32: number, pub: number, length: number, key32: number): number
   multiplySecret(out33: number, pub: number, length: number, key32: number): number
   secretAdd(out32: number, x32: number, y32: number): number

@@ -27,6 +27,7 @@ interface Parts extends CoreExports {
   readonly scAdd: Binary
   readonly scReduce: Unary
   readonly scNegate: Unary
+  readonly scHalve: Unary
   readonly scInverse: Unary
   readonly scInverseVar: Unary
   readonly scIsHighMask: (a: number) => number
@@ -177,6 +178,9 @@ describe('scalars', () => {
       expect(readWords(R)).toBe(mod(x * y))
       core.scNegate(R, A)
       expect(readWords(R)).toBe(N - x)
+      core.scHalve(R, A)
+      expect(mod(2n * readWords(R))).toBe(x)
+      expect(readWords(R) < N).toBe(true)
       expect(core.scIsHighMask(A)).toBe(x > N / 2n ? -1 : 0)
       writeWords(A, a)
       expect(core.scValidMask(A)).toBe(a > 0n && a < N ? -1 : 0)

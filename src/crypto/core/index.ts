@@ -8,7 +8,7 @@ import { FE, initField } from './field.ts';
 import { feMul } from './fieldMul.ts';
 import { initGenerator } from './generator.ts';
 import { hmac as hmacSha256, hmacWipe } from './hmac.ts';
-import { bytesFromWords, copy32, INDEX_AREA, wipe16, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
+import { bytesFromWords, copy32, INDEX_AREA, wipe16, wipeAll, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
 import { INF, pointAddVar, pointFromAffine, pointToAffine, Z } from './point.ts';
 import { initPublicKey, parsePublicKey, writePublicKey33, writePublicKey65 } from './publicKey.ts';
 import { addGenerator, doubleMul, initPublicMul, zg } from './publicMul.ts';
@@ -36,7 +36,7 @@ export function init(): void {
   initPublicMul();
   initGenerator();
   initBlinding();
-  wipeScratch();
+  wipeAll();
 }
 /** Replaces what secret multiplications are blinded with; 0 when one of the 2 × 32 random bytes is not a scalar: try again. */
 export function blind(random64: usize): i32 {
@@ -73,18 +73,19 @@ export function publicKey(out33: usize, key32: usize): i32 {
   wipeScratch();
   return valid;
 }
-/** out32 = SHA-256 of the compressed point key · pub, as BOLT 8 has it; 0 for a bad key or point */
+/** out32 = SHA-256 of the compressed point key · pub, as BOLT 8 has it; 0 for a bad point, −1 for a bad key */
 export function ecdh(out32: usize, pub: usize, length: i32, key32: usize): i32 {
   wordsFromBytes(a, key32);
-  const valid = scValidMask(a) != 0 && parsePublicKey(q, pub, length);
-  if (valid) {
+  let answer = scValidMask(a) != 0 ? 1 : -1;
+  if (!parsePublicKey(q, pub, length)) answer = min(answer, 0);
+  if (answer == 1) {
     secretMulPoint(point, a, q, q + FE);
     pointToAffine(q, point, true);
     writePublicKey33(shared, q);
     sha(out32, shared, 33);
   }
   wipeScratch();
-  return valid ? 1 : 0;
+  return answer;
 }
 /** out33 = key · pub; 0 for a bad key or point */
 export function multiplySecret(out33: usize, pub: usize, length: i32, key32: usize): i32 {
@@ -168,7 +169,7 @@ export function multiplyPublic(out33: usize, pub: usize, length: i32, k32: usize
     pointToAffine(q, point, false);
     writePublicKey33(out33, q);
   }
-  wipeScratch();
+  wipeAll();
   return valid ? 1 : 0;
 }
 /** out33 = pub + t·G; 0 for a bad scalar or point and at infinity */

@@ -37,8 +37,12 @@ export const INDEX_AREA = AEAD_AREA + 176;
 export const PUBLIC_AREA = INDEX_AREA + 384;
 const END_AREA = PUBLIC_AREA + 4208;
 
-/** Overwrites every scratch byte with zeros. */
+/** Overwrites with zeros all that operations on secrets have used. */
 export function wipeScratch(): void {
+  memory.fill(SCRATCH, 0, PUBLIC_AREA - SCRATCH);
+}
+/** The same, with what belongs to publicMul.ts. */
+export function wipeAll(): void {
   memory.fill(SCRATCH, 0, SCRATCH_BYTES);
 }
 /** Zeros for a short area (a multiple of 16 bytes), without the cost of a call out of the module. */

@@ -83,6 +83,18 @@ export function scNegate(r: usize, a: usize): void {
     c >>= 32;
   }
 }
+/** r = a/2 mod n. Constant time. */
+export function scHalve(r: usize, a: usize): void {
+  const odd: u32 = -(load<u32>(a) & 1);
+  let c: u64 = 0;
+  for (let i: usize = 0; i < 32; i += 4) {
+    c += <u64>load<u32>(a + i) + <u64>(load<u32>(N_WORDS + i) & odd);
+    store<u32>(wide + i, <u32>c);
+    c >>= 32;
+  }
+  store<u32>(wide, <u32>c, 32);
+  for (let i: usize = 0; i < 32; i += 4) store<u32>(r + i, <u32>(load<u64>(wide + i) >> 1));
+}
 /** r = a mod n for any 256-bit a */
 export function scReduce(r: usize, a: usize): void {
   copy32(wide, a);

@@ -20,9 +20,8 @@ import { bitsAt, COMB_BITS, COMB_COUNT, COMB_WINDOWS, combTable, recodeForComb }
 import { glvSplit } from './glv.ts';
 import { copy32, SECRET_AREA } from './memory.ts';
 import { AFFINE, oddMultiples, pointAddComplete, pointAddUnchecked, pointDouble, pointFromAffine, pointToAffine, Y, Z } from './point.ts';
-import { scAdd, scMul } from './scalar.ts';
+import { scAdd, scHalve } from './scalar.ts';
 
-const HALF = memory.data<u32>([0x681b20a1, 0xdfe92f46, 0x57a4501d, 0x5d576e73, 0xffffffff, 0xffffffff, 0xffffffff, 0x7fffffff], 16); // 1/2 mod n
 const MINUS_1_LAMBDA = memory.data<u32>([0xb51283ce, 0xe0cfc810, 0x8ec739c2, 0xa880b9fc, 0x77ed9ba4, 0x5ad9e3fd, 0x3fa3cf1f, 0xac9c52b3], 16); // -(1 + lambda) mod n
 
 const k = SECRET_AREA, negK = k + 64, pick = negK + 64, s1 = pick + 80, s2 = s1 + 32, baseX = s2 + 32, baseY = baseX + 48, zz = baseY + 48, z = zz + 48;
@@ -99,7 +98,7 @@ export function secretMulGenerator(r: usize, scalar: usize): void {
 export function secretMulPoint(r: usize, scalar: usize, x: usize, y: usize): void {
   // s = (scalar - 1 - lambda)/2 = s1 + s2·lambda, so scalar = (2·s1 + 1) + (2·s2 + 1)·lambda: odd halves
   scAdd(k, scalar, MINUS_1_LAMBDA);
-  scMul(k, k, HALF);
+  scHalve(k, k);
   glvSplit(s1, s2, k);
   addTo129(s1);
   addTo129(s2);

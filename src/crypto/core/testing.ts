@@ -4,5 +4,5 @@ export { feIsZero, feInverse, feInverseVar, feNormalize, feSqrt, feThreeHalves, 
 export { feMul, feMulSub, feSqr, feSqrSub, feSqrSub2, feSqrSubSub2 } from './fieldMul';
 export { glvSplit } from './glv';
 export { pointAddComplete, pointAddVar, pointDouble, pointToAffine } from './point';
-export { scAdd, scInverse, scInverseVar, scIsHighMask, scMul, scNegate, scReduce, scValidMask } from './scalar';
+export { scAdd, scHalve, scInverse, scInverseVar, scIsHighMask, scMul, scNegate, scReduce, scValidMask } from './scalar';
 export { mulTwo } from './publicMul';
