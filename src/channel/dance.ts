@@ -170,6 +170,9 @@ export function receiveRevocation(channel: Channel, m: MessageNamed<'revoke_and_
       if (direction === 'in' && after?.stage === 'committed') {
         effects.push({ tag: 'relay', event: { tag: 'received', htlc: incomingHtlc(params.channelId, after) } })
       }
+      if (direction === 'in' && after?.stage === 'removing' && after.removal !== null) {
+        effects.push({ tag: 'send', message: removalMessage(params.channelId, after.add.id, after.removal) })
+      }
       const result = after === null ? resultOf(before) : null
       if (result?.tag === 'failed') effects.push({ tag: 'relay', event: result })
       return after

@@ -63,9 +63,13 @@ export function onSign(htlc: Htlc, direction: Direction, n: number): Htlc {
   return htlc
 }
 
-/** The peer revokes the commitment before the one we signed; null: the HTLC is gone. */
+/**
+ * The peer revokes the commitment before the one we signed; null: the HTLC is gone. An incoming one is committed; if we know its
+ * preimage already, its removal is due at once.
+ */
 export function onRevoked(htlc: Htlc, direction: Direction): Htlc | null {
-  if (htlc.stage === 'signed') return { ...htlc, stage: direction === 'out' ? 'acked' : 'committed' }
+  if (htlc.stage === 'signed' && direction === 'out') return { ...htlc, stage: 'acked' }
+  if (htlc.stage === 'signed') return { ...htlc, stage: htlc.removal === null ? 'committed' : 'removing' }
   if (htlc.stage === 'removalSigned') return direction === 'out' ? null : { ...htlc, stage: 'removalAcked' }
   return htlc
 }

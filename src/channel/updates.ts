@@ -102,18 +102,21 @@ export function receiveAdd(channel: Channel, m: MessageNamed<'update_add_htlc'>,
 
 /**
  * We settle an incoming HTLC. What was decided once stays: a command that comes again, as it may after a restart, changes nothing.
+ * A preimage may come before the HTLC is irrevocably committed, when a crash took our record of that: it is noted, and sent once it is.
  * @source BOLT 2 §removing-an-htlc: only once it is irrevocably committed
  */
 export function removeIncoming(channel: Channel, id: bigint, removal: Removal): Judged<Change> {
   const htlc = getHtlc(channel.commitments.incoming, id)
   if (!htlc || htlc.removal !== null) return change(channel)
-  if (htlc.stage !== 'committed') {
+  const isEarly = htlc.stage === 'received' || htlc.stage === 'signed'
+  if (htlc.stage !== 'committed' && !(isEarly && removal.tag === 'fulfilled')) {
     const detail = `HTLC ${id} is not irrevocably committed yet; wait for its 'received' event`
     return refuse('UNKNOWN_HTLC', 'BOLT 2 §removing-an-htlc: an HTLC is committed before it is removed', detail)
   }
   if (removal.tag === 'fulfilled' && !hashes(removal.preimage, htlc.add.paymentHash)) {
     return refuse('WRONG_PREIMAGE', 'BOLT 2 §removing-an-htlc: the preimage hashes to payment_hash', `HTLC ${id}`)
   }
+  if (isEarly) return change(replace(channel, 'in', htlc, { ...htlc, removal }))
   const message = removalMessage(channel.params.channelId, id, removal)
   return change(replace(channel, 'in', htlc, { ...htlc, stage: 'removing', removal }), [{ tag: 'send', message }])
 }

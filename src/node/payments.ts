@@ -298,9 +298,11 @@ export class Payments {
       if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, ctx.now))
     }
     const open = new Set(undecided.map((h) => incomingKey(h.channelId, h.id)))
-    for (const { record } of this.invoices.live()) {
-      const isOpen = (h: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean => open.has(incomingKey(h.channelId, h.id))
-      this.#applyInvoiceTurn(recoverSet(record, isOpen, this.#options.blockHeight()))
+    const isOpen = (h: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean => open.has(incomingKey(h.channelId, h.id))
+    const hashes = [...this.invoices.live().map((b) => b.record.paymentHash), ...undecided.map((h) => h.paymentHash)]
+    for (const hash of new Set(hashes)) {
+      const record = this.invoices.get(hash)?.record
+      if (record) this.#applyInvoiceTurn(recoverSet(record, isOpen, this.#options.blockHeight()))
     }
   }
 

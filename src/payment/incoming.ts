@@ -318,8 +318,8 @@ export function recoverInvoice(
 }
 
 /**
- * The channels say which HTLCs of a payment are still undecided: where one is failed or gone, its record was not stored with that, and
- * the payment cannot be taken any more.
+ * The channels say which HTLCs of a payment are still undecided. A settled invoice decides them again. Where an HTLC that an invoice
+ * holds is failed or gone, its record was not stored with that, and the payment cannot be taken any more.
  */
 export function recoverSet(
   r: InvoiceRecord,
@@ -327,6 +327,7 @@ export function recoverSet(
   blockHeight: number,
 ): PaymentTurn<InvoiceRecord> {
   const left = r.htlcs.filter(isUndecided)
+  if (r.status === 'settled') return { record: r, effects: left.map((h) => fulfill(h, r.preimage!)) }
   if ((r.status !== 'open' && r.status !== 'accepted') || left.length === r.htlcs.length)
     return { record: r, effects: [] }
   const rest = { ...r, htlcs: left }

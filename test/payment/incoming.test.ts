@@ -268,8 +268,13 @@ describe('an invoice after a crash', () => {
   it('that holds what its channels still hold is as it was', () => {
     const { record } = receive(hold(), htlc(0n, AMOUNT), onion(0n, AMOUNT))
     expect(recoverSet(record!, () => true, HEIGHT)).toEqual({ record, effects: [] })
+  })
+
+  it('that is settled gives its preimage again to what is undecided', () => {
     const settled = receive(invoice(), htlc(0n, AMOUNT), onion(0n, AMOUNT)).record!
-    expect(recoverSet(settled, () => false, HEIGHT).record).toBe(settled)
+    expect(recoverSet(settled, () => false, HEIGHT)).toEqual({ record: settled, effects: [] })
+    const again = recoverSet(settled, (h) => h.id === 0n, HEIGHT)
+    expect([again.record, say(again.effects)]).toEqual([settled, ['fulfil 0']])
   })
 
   it('of which a channel has failed a part gives the others back: a hold invoice is over, an open one can be paid again', () => {
