@@ -60,7 +60,7 @@ const START = 1_700_000_000
 const CALM = 3
 const MOST_ROUNDS = 20_000
 /** Turns within which a node answers what it need ask nobody else for. */
-const PATIENCE = 10
+const PATIENCE = 40
 
 /** What a world can be made from again: what every disk holds, and the blocks. */
 export interface Snapshot {
