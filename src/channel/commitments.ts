@@ -65,7 +65,7 @@ export function build(channel: Channel, request: BuildRequest): HtlcCommitment {
     capacitySat: commitment.capacitySat,
     commitmentNumber: numbers.number,
     obscuringFactor: obscuringFactorOf(params),
-    keys: commitmentKeys(holder.basepoints, counterparty.basepoints, point),
+    keys: keysFor(params, isLocal ? 'local' : 'remote', point),
     toSelfDelay: counterparty.toSelfDelay,
     dustLimitSat: holder.dustLimitSat,
     feeratePerKw: numbers.feeratePerKw,

@@ -3,7 +3,14 @@ import { ok } from '../base/result.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { insertSecret } from '../crypto/shachain.ts'
 import type { MessageNamed } from '../wire/registry.ts'
-import { build, buildRemoteSigned, signRemote, wrongSignature } from './commitments.ts'
+import {
+  build,
+  buildRemoteSigned,
+  type CommitmentSignatures,
+  keysFor,
+  signRemote,
+  wrongSignature,
+} from './commitments.ts'
 import { fail, type Judged, warn } from './faults.ts'
 import {
   addMessage,
@@ -22,6 +29,7 @@ import {
 import { type HtlcTable, mapHtlcs, someHtlc } from './htlcTable.ts'
 import type { Channel, Commitments, FeeUpdate, Htlc } from './state.ts'
 import { recount, restage } from './totals.ts'
+import { deriveAhead } from './tx/keys.ts'
 import type { ChannelContext, ChannelSigner, Effect } from './types.ts'
 import { type Change, withCommitments } from './updates.ts'
 
@@ -65,15 +73,29 @@ export function hasChangesToSign(channel: Channel): boolean {
   )
 }
 
-/** commitment_signed for every funding, by the records as they stand. */
+/**
+ * commitment_signed for every funding, by the records as they stand. The signatures are made when they are first read, which the shell
+ * does while the disk is busy with the state: nothing stored depends on them, and made again they are the same.
+ */
 function commitmentSigned(channel: Channel, signer: ChannelSigner): readonly Effect[] {
   return channel.commitments.active.map((commitment) => {
-    const signatures = signRemote(buildRemoteSigned(channel, commitment)!, signer)
-    const { channelId } = channel.params
-    return {
-      tag: 'send',
-      message: { type: 'commitment_signed', channelId, ...signatures, fundingTxid: commitment.funding.txid },
+    let made: CommitmentSignatures | undefined
+    const signatures = (): CommitmentSignatures => {
+      made ??= signRemote(buildRemoteSigned(channel, commitment)!, signer)
+      return made
     }
+    const message: MessageNamed<'commitment_signed'> = {
+      type: 'commitment_signed',
+      channelId: channel.params.channelId,
+      get signature() {
+        return signatures().signature
+      },
+      get htlcSignatures() {
+        return signatures().htlcSignatures
+      },
+      fundingTxid: commitment.funding.txid,
+    }
+    return { tag: 'send', message }
   })
 }
 
@@ -98,6 +120,14 @@ export function sign(channel: Channel, ctx: ChannelContext): Change | null {
     remoteNextPoint: null,
   })
   return { channel: signed, effects: commitmentSigned(signed, ctx.signer) }
+}
+
+/** Derives what the next commitment of either side will need: for the time in which the peer thinks. */
+export function deriveAheadOf({ commitments, params }: Channel, signer: ChannelSigner): void {
+  const next = commitments.local.number + 1
+  deriveAhead(keysFor(params, 'local', signer.commitmentPoint(next)))
+  signer.commitmentPoint(next + 1)
+  if (commitments.remoteNextPoint !== null) deriveAhead(keysFor(params, 'remote', commitments.remoteNextPoint))
 }
 
 /** revoke_and_ack for the commitment before our newest. */

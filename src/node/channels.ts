@@ -66,6 +66,8 @@ export class Channels {
   readonly #byScid = new Map<ShortChannelId, ChannelEntry>()
   readonly #byPeer = new Map<NodeId, Set<ChannelEntry>>()
   readonly #dirty = new Set<ChannelEntry>()
+  /** Changed since there was time for what they will need next. */
+  readonly #stirred = new Set<ChannelEntry>()
   #inbox: (readonly [ChannelEntry, ChannelInput])[] = []
   #draining = false
 
@@ -135,8 +137,18 @@ export class Channels {
     this.drain(scope)
     for (const entry of this.#dirty) this.deliver(entry, { tag: 'sign' })
     this.drain(scope)
-    for (const entry of this.#dirty) this.#persist(entry, scope)
+    for (const entry of this.#dirty) {
+      this.#persist(entry, scope)
+      this.#stirred.add(entry)
+    }
     this.#dirty.clear()
+  }
+
+  /** The channels that have changed since the last call. */
+  takeStirred(): readonly ChannelEntry[] {
+    const stirred = [...this.#stirred]
+    this.#stirred.clear()
+    return stirred
   }
 
   /** Every result of an HTLC that a channel knows for good: the payment machine may have lost it in a crash. */
@@ -192,8 +204,7 @@ export class Channels {
     try {
       if (entry.quarantined === null) return advance(entry.state, input, context(entry))
     } catch (e) {
-      entry.quarantined = e instanceof Error ? (e.stack ?? e.message) : String(e)
-      onQuarantine(entry, e, scope)
+      this.setAside(entry, e, scope)
     }
     try {
       return rescue(entry.state, input, context(entry))
@@ -201,6 +212,12 @@ export class Channels {
       onQuarantine(entry, e, scope)
       return null
     }
+  }
+
+  setAside(entry: ChannelEntry, error: unknown, scope: TurnScope): void {
+    if (entry.quarantined !== null) return
+    entry.quarantined = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#options.onQuarantine(entry, error, scope)
   }
 
   #effects(entry: ChannelEntry, effects: readonly Effect[], scope: TurnScope): void {

@@ -18,6 +18,7 @@ import type { Journal } from '../store/journal.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
+import type { Message } from '../wire/registry.ts'
 import { chainOptions, createGossip, createPayments, createPeers } from './assembly.ts'
 import { backupOf, type ChannelBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
@@ -28,7 +29,7 @@ import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
-import { Outbox } from './outbox.ts'
+import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
@@ -36,6 +37,7 @@ import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
 import { WalletShell } from './wallet.ts'
+import { workAhead } from './workAhead.ts'
 
 /** How often payments and invoices that asked for it are looked at. */
 const TICK_MS = 1_000
@@ -111,8 +113,17 @@ export class Node implements NodeParts {
     this.events = events
     this.policy = resources.policy ?? channelPolicy(config.network)
     const now = (): number => performance.now()
-    this.reactor = new Reactor({ journal, onFatal, now, endOfTurn: (scope) => this.#endOfTurn(scope) })
-    this.outbox = new Outbox((link, messages) => this.peers.send(link, messages))
+    this.reactor = new Reactor({
+      journal,
+      onFatal,
+      now,
+      endOfTurn: (scope) => this.#endOfTurn(scope),
+      whenIdle: () => workAhead(this.channels.takeStirred(), own.nodeSecret),
+    })
+    this.outbox = new Outbox({
+      send: (link, messages) => this.peers.sendEncoded(link, messages),
+      onUnsendable: (link, message, error) => this.#unsendable(link, message, error),
+    })
     this.channels = new Channels({
       context: (entry) => this.context(entry),
       onEffect: (entry, effect, scope) => this.effects.apply(entry, effect, scope),
@@ -332,6 +343,13 @@ export class Node implements NodeParts {
       announcement,
     }
     this.gossip.announceOwn({ ...own, disabled: !isOpenForRelay(entry.state) }, peer, scope)
+  }
+
+  #unsendable(link: Link, message: Message, error: unknown): void {
+    this.log.error({ err: error, peer: link.nodeId, type: message.type }, 'a bug: this message could not be made')
+    if (!('channelId' in message)) return
+    const entry = this.channels.ofPeerById(link.nodeId, message.channelId)
+    if (entry) this.reactor.post((scope) => this.channels.setAside(entry, error, scope))
   }
 
   #quarantine(entry: ChannelEntry, error: unknown, scope: TurnScope): void {

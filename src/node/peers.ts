@@ -4,7 +4,7 @@ import { pack, unpack } from '../base/pack.ts'
 import { type PeerCallbacks, PeerManager, type PeerManagerOptions, type PeerSession } from '../peer/manager.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import type { Message } from '../wire/registry.ts'
+import { encodeMessage, type Message } from '../wire/registry.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
@@ -20,7 +20,7 @@ export interface PeerAddress {
 /** What the node asks of its connections: a PeerManager, or in tests a network without sockets. */
 export type Connections = Pick<
   PeerManager,
-  'listen' | 'connect' | 'keep' | 'drop' | 'send' | 'disconnect' | 'pause' | 'resume' | 'close'
+  'listen' | 'connect' | 'keep' | 'drop' | 'sendEncoded' | 'disconnect' | 'pause' | 'resume' | 'close'
 >
 export type ConnectionsFactory = (options: PeerManagerOptions) => Connections
 
@@ -82,7 +82,11 @@ export class Peers {
   }
 
   send(link: Link, messages: readonly Message[]): void {
-    this.#manager.send(link.nodeId, link.epoch, messages)
+    this.sendEncoded(link, messages.map(encodeMessage))
+  }
+  /** @param messages type first */
+  sendEncoded(link: Link, messages: readonly Uint8Array[]): void {
+    this.#manager.sendEncoded(link.nodeId, link.epoch, messages)
   }
   disconnect(nodeId: NodeId, reason: string): void {
     this.#manager.disconnect(nodeId, reason)

@@ -9,6 +9,10 @@ export interface TurnScope {
   write(op: Op): void
   /** Runs when everything written up to the end of this turn is durable, in the order given. */
   after(act: () => void): void
+  /** The same, before everything given to `after`: what a peer waits for. */
+  first(act: () => void): void
+  /** Runs while the turn's batch is on its way to the disk: work that only what comes after needs. */
+  meanwhile(work: () => void): void
   /** Something else that must be finished before this turn, and those after it, may act: a file beside the database. */
   hold(until: () => Promise<void>): void
 }
@@ -21,6 +25,8 @@ export interface ReactorOptions {
   readonly onFatal: (error: unknown) => void
   /** Milliseconds, monotonic. */
   readonly now: () => number
+  /** Called when a turn has been released and nothing waits: the time in which a peer thinks. */
+  readonly whenIdle?: () => void
 }
 
 type Task = (scope: TurnScope) => void
@@ -81,38 +87,32 @@ export class Reactor {
 
   #turn(): void {
     this.#scheduled = false
-    const ops: Op[] = []
-    const acts: (() => void)[] = []
-    const holds: (() => Promise<void>)[] = []
-    const scope: TurnScope = {
-      write: (op) => void ops.push(op),
-      after: (act) => void acts.push(act),
-      hold: (until) => void holds.push(until),
-    }
+    const turn = new OneTurn()
     const { now, endOfTurn } = this.#options
     try {
       const until = now() + TURN_BUDGET_MS
       let done = 0
       const tasks = this.#tasks
       while (done < tasks.length) {
-        tasks[done++]!(scope)
+        tasks[done++]!(turn)
         if (now() > until) break
       }
       this.#tasks = done === tasks.length ? [] : tasks.slice(done)
-      endOfTurn(scope)
+      endOfTurn(turn)
     } catch (e) {
       this.#fail(e)
       return
     }
-    this.#seal(ops, acts, holds)
+    this.#seal(turn)
     if (this.#tasks.length > 0) this.#schedule()
   }
 
   /** A turn that wrote nothing still waits for the batches before it: what it says may depend on them. */
-  #seal(ops: readonly Op[], acts: readonly (() => void)[], holds: readonly (() => Promise<void>)[]): void {
-    if (ops.length === 0 && acts.length === 0 && holds.length === 0) return
+  #seal(turn: OneTurn): void {
+    const { ops, holds } = turn
+    if (turn.isEmpty) return
     if (ops.length === 0 && holds.length === 0 && this.#inFlight === 0) {
-      this.#release(acts)
+      if (this.#run(turn.works)) this.#release(turn)
       return
     }
     this.#inFlight++
@@ -124,10 +124,12 @@ export class Reactor {
       .then(
         () => {
           this.#inFlight--
-          if (!this.#failed) this.#release(acts)
+          if (!this.#failed) this.#release(turn)
         },
         (e: unknown) => this.#fail(e),
       )
+    // In a microtask, so that the journal has handed the batch to the disk before.
+    if (turn.works.length > 0) queueMicrotask(() => this.#run(turn.works))
   }
 
   #fail(e: unknown): void {
@@ -137,11 +139,52 @@ export class Reactor {
     this.#options.onFatal(e)
   }
 
-  #release(acts: readonly (() => void)[]): void {
+  #release(turn: OneTurn): void {
+    if (!this.#run(turn.firsts) || !this.#run(turn.acts)) return
+    if (this.#options.whenIdle) setImmediate(() => this.#idle())
+  }
+
+  #idle(): void {
+    if (this.#scheduled || this.#inFlight > 0 || this.#stopped) return
+    this.#run([this.#options.whenIdle!])
+  }
+
+  /** @returns false when one of them threw, which is a bug of the shell and the end */
+  #run(works: readonly (() => void)[]): boolean {
     try {
-      for (const act of acts) act()
+      for (const work of works) work()
+      return true
     } catch (e) {
       this.#fail(e)
+      return false
     }
+  }
+}
+
+/** What one turn gathers. */
+class OneTurn implements TurnScope {
+  readonly ops: Op[] = []
+  readonly firsts: (() => void)[] = []
+  readonly acts: (() => void)[] = []
+  readonly works: (() => void)[] = []
+  readonly holds: (() => Promise<void>)[] = []
+  get isEmpty(): boolean {
+    const { ops, firsts, acts, works, holds } = this
+    return ops.length + firsts.length + acts.length + works.length + holds.length === 0
+  }
+  write(op: Op): void {
+    this.ops.push(op)
+  }
+  after(act: () => void): void {
+    this.acts.push(act)
+  }
+  first(act: () => void): void {
+    this.firsts.push(act)
+  }
+  meanwhile(work: () => void): void {
+    this.works.push(work)
+  }
+  hold(until: () => Promise<void>): void {
+    this.holds.push(until)
   }
 }

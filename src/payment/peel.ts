@@ -1,4 +1,5 @@
 import { fromHex } from '../base/bytes.ts'
+import type { PaymentHash } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import type { IncomingHtlc } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
@@ -6,7 +7,7 @@ import { type RecipientData, unblind } from '../onion/blinding.ts'
 import { buildErrorPacket } from '../onion/errorPacket.ts'
 import { failureCode, type OnionFailure } from '../onion/failure.ts'
 import { decodePayload, type OnionPayload } from '../onion/payload.ts'
-import { peelOnion } from '../onion/sphinx.ts'
+import { type Peeled, peelOnion } from '../onion/sphinx.ts'
 import { featureBits } from '../wire/features.ts'
 import type { Blinding, HtlcCommand, NextHop } from './types.ts'
 
@@ -78,6 +79,30 @@ export function failCommand(route: FailureRoute, failure: OnionFailure | Uint8Ar
   return { tag: 'failHtlc', id, reason: buildErrorPacket(sharedSecret, { name, sha256OfOnion }) }
 }
 
+type Packet = Pick<IncomingHtlc, 'onion' | 'pathKey' | 'paymentHash'>
+interface Peeling {
+  readonly pathKey: Uint8Array | undefined
+  readonly paymentHash: PaymentHash
+  readonly nodeSecret: Uint8Array
+  readonly peeled: Peeled
+}
+/** By packet: peeled ahead of time, and again when a forward comes back. */
+const peelings = new WeakMap<Uint8Array, Peeling>()
+
+function peel({ onion, pathKey, paymentHash }: Packet, nodeSecret: Uint8Array): Peeled {
+  const known = peelings.get(onion)
+  if (known?.nodeSecret === nodeSecret && known.pathKey === pathKey && known.paymentHash === paymentHash)
+    return known.peeled
+  const peeled = peelOnion({ packet: onion, nodeSecret, associatedData: fromHex(paymentHash), pathKey })
+  peelings.set(onion, { pathKey, paymentHash, nodeSecret, peeled })
+  return peeled
+}
+
+/** Peels an onion that `peelIncoming` will soon be asked to read. */
+export function peelAhead(packet: Packet, nodeSecret: Uint8Array): void {
+  peel(packet, nodeSecret)
+}
+
 /**
  * Reads the onion of an incoming HTLC.
  * @param nodeSecret 32 B
@@ -85,7 +110,7 @@ export function failCommand(route: FailureRoute, failure: OnionFailure | Uint8Ar
  */
 export function peelIncoming(htlc: IncomingHtlc, nodeSecret: Uint8Array): ForwardOnion | FinalOnion | RefusedOnion {
   const { onion: packet, pathKey } = htlc
-  const peeled = peelOnion({ packet, nodeSecret, associatedData: fromHex(htlc.paymentHash), pathKey })
+  const peeled = peel(htlc, nodeSecret)
   if (peeled.tag === 'malformed') {
     const failure = pathKey === undefined ? peeled.reason : 'invalid_onion_blinding'
     const command = {

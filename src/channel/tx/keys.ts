@@ -22,12 +22,34 @@ export interface CommitmentKeys {
   readonly revocation: Uint8Array
 }
 
+interface Made {
+  readonly holder: Basepoints
+  readonly counterparty: Basepoints
+  readonly keys: CommitmentKeys
+}
+/** By the point: a commitment's keys are wanted ahead of time, when it is signed or checked, and when it is closed. */
+const made = new WeakMap<Uint8Array, Made>()
+
 /** @source BOLT 3 §key-derivation */
 export function commitmentKeys(
   holder: Basepoints,
   counterparty: Basepoints,
   commitmentPoint: Uint8Array,
 ): CommitmentKeys {
+  const known = made.get(commitmentPoint)
+  if (known && known.holder === holder && known.counterparty === counterparty) return known.keys
+  const keys = derivedKeys(holder, counterparty, commitmentPoint)
+  made.set(commitmentPoint, { holder, counterparty, keys })
+  return keys
+}
+
+/** Makes the keys of a commitment now that will be asked for soon. */
+export function deriveAhead(keys: CommitmentKeys): void {
+  void keys.revocation
+  void keys.counterpartyHtlc
+}
+
+function derivedKeys(holder: Basepoints, counterparty: Basepoints, commitmentPoint: Uint8Array): CommitmentKeys {
   let outputKeys: readonly Uint8Array[] | undefined
   let htlcKeys: readonly Uint8Array[] | undefined
   const outputKey = (which: 0 | 1): Uint8Array => {
