@@ -15,6 +15,7 @@ import type { Tickets } from './auth/tickets.ts'
 import type { EventHub } from './events.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Spending } from './spending.ts'
+import type { Webhooks } from './webhooks/webhooks.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -58,4 +59,5 @@ export interface ApiContext {
   readonly idempotency: Idempotency
   readonly events: EventHub
   readonly tickets: Tickets
+  readonly webhooks: Webhooks
 }

@@ -183,16 +183,25 @@ class Subscriber {
  * @throws ApiProblem VALIDATION_FAILED for a type that does not exist
  */
 export function eventFilter(types: string | undefined, scopes: readonly Scope[]): Accepts {
-  const allowed = (type: string) => grants(scopes, EVENT_SCOPES[type] ?? 'node:read')
-  if (types === undefined) return allowed
+  if (types === undefined) return (type) => seenBy(scopes, type)
+  const wanted = typesNamed(types.split(','), (why) => {
+    throw badField('query', '/types', why)
+  })
+  return (type) => wanted.has(type) && seenBy(scopes, type)
+}
+
+/** Whether a key with these scopes may see events of the type. */
+export const seenBy = (scopes: readonly Scope[], type: string): boolean =>
+  grants(scopes, EVENT_SCOPES[type] ?? 'node:read')
+
+/** The event types that names like `payment.*` and `chain.block` stand for. @param onUnknown hears why one stands for none */
+export function typesNamed(names: readonly string[], onUnknown: (why: string) => void): ReadonlySet<string> {
   const wanted = new Set<string>()
-  const names = Object.keys(EVENT_SCOPES)
-  for (const type of types.split(',')) {
-    const matches = type.endsWith('.*')
-      ? names.filter((name) => name.startsWith(type.slice(0, -1)))
-      : names.filter((name) => name === type)
-    if (matches.length === 0) throw badField('query', '/types', `no such event type; there are ${names.join(', ')}`)
-    for (const name of matches) wanted.add(name)
+  const all = Object.keys(EVENT_SCOPES)
+  for (const name of names) {
+    const matches = all.filter((type) => (name.endsWith('.*') ? type.startsWith(name.slice(0, -1)) : type === name))
+    if (matches.length === 0) onUnknown(`no such event type; there are ${all.join(', ')}`)
+    for (const type of matches) wanted.add(type)
   }
-  return (type) => wanted.has(type) && allowed(type)
+  return wanted
 }

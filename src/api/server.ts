@@ -27,8 +27,10 @@ import { healthRoutes, nodeRoutes } from './routes/node.ts'
 import { paymentRoutes } from './routes/payments.ts'
 import { peerRoutes } from './routes/peers.ts'
 import { walletRoutes } from './routes/wallet.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 import { Spending } from './spending.ts'
 import { compileValidator } from './validation.ts'
+import { type WebhookOptions, Webhooks } from './webhooks/webhooks.ts'
 
 const BODY_LIMIT = 128 * 1024
 const REQUEST_TIMEOUT_MS = 30_000
@@ -49,6 +51,7 @@ export interface ApiOptions {
   /** Hears of each failure that is not the client's: a bug, or a node in trouble. */
   readonly onInternalError?: (error: unknown, request: { method: string; route: string }) => void
   readonly clock?: SignInClock
+  readonly webhooks?: WebhookOptions
 }
 
 /**
@@ -70,6 +73,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   }).withTypeProvider() as unknown as App
   const routes: RouteOptions[] = []
   const { keys } = options
+  const onWebhookError = (error: unknown) => options.onInternalError?.(error, { method: 'deliver', route: 'webhooks' })
   const context: ApiContext = {
     service,
     keys,
@@ -78,6 +82,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     idempotency: new Idempotency(service.apiStore, () => service.newId(), clock.now),
     events: new EventHub(service),
     tickets: new Tickets(clock.now),
+    webhooks: new Webhooks(service, keys, { ...options.webhooks, onError: onWebhookError }),
   }
   shape(app, options, routes)
   recordCalls(app, keys)
@@ -115,13 +120,16 @@ const TICK_MS = 1_000
 const FLUSH_MS = 10_000
 
 /** What keys need besides calls: budgets are known before the first one, time passes, and what was counted is written. */
-function keepKeys(app: App, { keys, spending }: ApiContext, { onInternalError }: ApiOptions): void {
+function keepKeys(app: App, { keys, spending, webhooks }: ApiContext, { onInternalError }: ApiOptions): void {
   const timers: NodeJS.Timeout[] = []
   const every = (ms: number, name: string, act: () => Promise<void>): void => {
     const failed = (error: unknown) => onInternalError?.(error, { method: name, route: 'keys' })
     timers.push(setInterval(() => void act().catch(failed), ms).unref())
   }
-  app.addHook('onReady', () => spending.budgets.load())
+  app.addHook('onReady', async () => {
+    await spending.budgets.load()
+    await webhooks.load()
+  })
   app.addHook('onListen', async () => {
     every(TICK_MS, 'tick', () => keys.tick())
     every(FLUSH_MS, 'flush', () => keys.flush())
@@ -129,6 +137,7 @@ function keepKeys(app: App, { keys, spending }: ApiContext, { onInternalError }:
   app.addHook('onClose', async () => {
     for (const timer of timers) clearInterval(timer)
     spending.close()
+    await webhooks.close()
     await keys.flush()
   })
 }
@@ -171,6 +180,7 @@ function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocumen
   eventRoutes(app, context)
   keyRoutes(app, context)
   auditRoutes(app, context)
+  webhookRoutes(app, context)
   healthRoutes(app, context)
   metaRoutes(app, context, document)
 }

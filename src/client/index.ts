@@ -33,6 +33,7 @@ import type {
   Route,
   SetChannelPolicy,
 } from '../api/schemas.ts'
+import type { CreateWebhook, IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../api/webhookSchemas.ts'
 import { ApiError, ConnectionError } from './errors.ts'
 import { serverSentEvents } from './events.ts'
 import { type CallOptions, Http, type HttpOptions } from './http.ts'
@@ -172,8 +173,38 @@ export class FulmenClient {
     rotateAll: (): Promise<IssuedKey> => this.#http.issue('/v1/keys/rotate-all'),
   }
 
+  webhooks = {
+    list: (query?: PageQuery): Promise<Page<Webhook>> => this.#http.get('/v1/webhooks', { ...query }),
+    get: (webhookId: string): Promise<Webhook> => this.#http.get(`/v1/webhooks/${id(webhookId)}`),
+    /** `secret` of the answer is what verifyWebhook takes, shown this once. */
+    create: (request: CreateWebhook): Promise<IssuedWebhook> => this.#http.send('POST', '/v1/webhooks', request),
+    update: (webhookId: string, request: UpdateWebhook): Promise<Webhook> =>
+      this.#http.send('PATCH', `/v1/webhooks/${id(webhookId)}`, request),
+    delete: (webhookId: string): Promise<void> => this.#http.send('DELETE', `/v1/webhooks/${id(webhookId)}`),
+    /** A new secret; the one before signs as well for so many seconds, a day unless given. */
+    rotate: (webhookId: string, graceSeconds?: number): Promise<IssuedWebhook> =>
+      this.#http.send(
+        'POST',
+        `/v1/webhooks/${id(webhookId)}/rotate`,
+        graceSeconds === undefined ? {} : { graceSeconds },
+      ),
+    ping: (webhookId: string): Promise<WebhookDelivery> =>
+      this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/ping`),
+    deliveries: (webhookId: string, query?: PageQuery): Promise<Page<WebhookDelivery>> =>
+      this.#http.get(`/v1/webhooks/${id(webhookId)}/deliveries`, { ...query }),
+    redeliver: (webhookId: string, seq: number): Promise<WebhookDelivery> =>
+      this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/deliveries/${seq}/redeliver`),
+  }
+
   /** The audit log, newest first. */
   audit = (query?: PageQuery): Promise<AuditPage> => this.#http.get('/v1/audit', { ...query })
+
+  /** Id of the newest event that the node has heard of since its start; 0 when there was none. */
+  async lastEventId(): Promise<number> {
+    const response = await this.#http.open('/v1/events', 'text/event-stream')
+    for await (const { id } of serverSentEvents(response.body as ReadableStream<Uint8Array>)) return id ?? 0
+    return 0
+  }
 
   /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
   async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {

@@ -52,6 +52,11 @@ export class EventLog {
     return new EventLog(driver, last + 1, now)
   }
 
+  /** Of the newest event, which may be on its way to the disk; 0: there was none. */
+  get lastId(): number {
+    return this.#next - 1
+  }
+
   /** Adds the event to the turn's batch. */
   emit(scope: TurnScope, type: EventType, data: EventData): void {
     const event: NodeEvent = { id: this.#next++, type, at: new Date(this.#now()).toISOString(), data }

@@ -63,6 +63,8 @@ export interface NodeService {
   /** Healthy when the chain is in sync and the store takes writes. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 
+  /** Id of the newest event, 0 when there was none. */
+  lastEventId(): number
   /** Events with id > since, oldest first, from the store. */
   eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]>
   /** Calls back after each durable event; returns the unsubscribe function. */
@@ -92,7 +94,7 @@ export interface ApiOp {
 
 /** What the API itself has to tell. Never a secret. */
 export interface ApiEvent {
-  readonly type: 'key.rotated' | 'key.expiring'
+  readonly type: 'key.rotated' | 'key.expiring' | 'node.alert'
   readonly data: Readonly<Record<string, string | number | boolean | null>>
 }
 

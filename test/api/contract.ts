@@ -52,6 +52,15 @@ export const CONTRACT: readonly (readonly [method: string, path: string, scope: 
   ['POST', '/v1/keys/{id}/rotate', 'keys:admin'],
   ['POST', '/v1/keys/{id}/rollback', 'keys:admin'],
   ['GET', '/v1/audit', 'audit:read'],
+  ['GET', '/v1/webhooks', 'webhooks:write'],
+  ['POST', '/v1/webhooks', 'webhooks:write'],
+  ['GET', '/v1/webhooks/{id}', 'webhooks:write'],
+  ['PATCH', '/v1/webhooks/{id}', 'webhooks:write'],
+  ['DELETE', '/v1/webhooks/{id}', 'webhooks:write'],
+  ['POST', '/v1/webhooks/{id}/rotate', 'webhooks:write'],
+  ['POST', '/v1/webhooks/{id}/ping', 'webhooks:write'],
+  ['GET', '/v1/webhooks/{id}/deliveries', 'webhooks:write'],
+  ['POST', '/v1/webhooks/{id}/deliveries/{seq}/redeliver', 'webhooks:write'],
   ['GET', '/metrics', 'metrics:read'],
 ]
 

@@ -308,6 +308,9 @@ export class FakeNode implements NodeService {
     for (const listener of this.#listeners) listener(event)
     return event
   }
+  lastEventId(): number {
+    return this.events.length
+  }
   async eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]> {
     return this.events.filter((event) => event.id > since).slice(0, limit)
   }

@@ -60,7 +60,7 @@ export function createKey(
   { createdBy, activatesAt, now }: { createdBy: string | null; activatesAt: number; now: number },
 ): Issued {
   const fresh = { id: newKeyId(), createdAt: iso(now), createdBy, revokedAt: null, current: 0, versions: [] }
-  return issue({ ...settings, ...fresh, selfRotation: true }, activatesAt, now)
+  return issue({ ...settings, ...fresh, selfRotation: true, compromisedAt: null }, activatesAt, now)
 }
 
 export interface Rotation {
@@ -159,9 +159,11 @@ export function rollbackKey(record: KeyRecord, now: number): KeyRecord {
   return { ...swapped, current: previous.version }
 }
 
-/** Every version stops; the key can be rotated to bring it back. */
-export const stopVersions = (record: KeyRecord, now: number): KeyRecord =>
-  change(record, (v) => (isLive(record, v, now) ? { ...v, stoppedAt: iso(now) } : v))
+/** Every version stops, since others may have it; the key can be rotated to bring it back. */
+export const stopVersions = (record: KeyRecord, now: number): KeyRecord => ({
+  ...change(record, (v) => (isLive(record, v, now) ? { ...v, stoppedAt: iso(now) } : v)),
+  compromisedAt: iso(now),
+})
 
 export const revokeKey = (record: KeyRecord, now: number): KeyRecord => ({ ...record, revokedAt: iso(now) })
 

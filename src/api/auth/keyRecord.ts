@@ -55,6 +55,8 @@ export interface KeyRecord extends KeySettings {
   readonly versions: readonly KeyVersion[]
   /** False after a compromise, until an operator rotates the key in the usual way: a thief cannot rotate it along. */
   readonly selfRotation: boolean
+  /** When its versions were last stopped because somebody else may have had them: what they set up before is not trusted. */
+  readonly compromisedAt: string | null
 }
 
 export type KeyState = 'pending' | 'active' | 'expired' | 'stopped' | 'revoked'
@@ -134,6 +136,7 @@ export function readKeyRecord(value: Uint8Array): KeyRecord {
     rotateEverySeconds: null,
     metadata: {},
     selfRotation: true,
+    compromisedAt: null,
     ...stored,
     scopes: stored.scopes.filter((scope) => SCOPES.includes(scope)),
     versions,

@@ -75,11 +75,20 @@ export class KeyRing {
     return [...this.#entries.values()]
   }
 
+  find(id: string): KeyEntry | undefined {
+    return this.#entries.get(id)
+  }
+
   /** @throws ServiceError NOT_FOUND */
   entry(id: string): KeyEntry {
-    const entry = this.#entries.get(id)
+    const entry = this.find(id)
     if (!entry) throw new ServiceError('NOT_FOUND', `There is no key ${id}.`)
     return entry
+  }
+
+  /** What bounds the keys that a caller makes or changes. */
+  powersOf(caller: Caller): KeyRecord {
+    return this.entry(caller.keyId).record
   }
 
   /**

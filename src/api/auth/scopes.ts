@@ -12,6 +12,7 @@ export const SCOPES = [
   'wallet:send',
   'chain:read',
   'chain:mine',
+  'webhooks:write',
   'keys:admin',
   'audit:read',
   'metrics:read',
@@ -31,7 +32,7 @@ export const PRESETS = {
     'chain:read',
     'metrics:read',
   ],
-  invoice: ['node:read', 'invoices:read', 'invoices:write'],
+  invoice: ['node:read', 'invoices:read', 'invoices:write', 'webhooks:write'],
   spend: [
     'node:read',
     'channels:read',
@@ -41,6 +42,7 @@ export const PRESETS = {
     'payments:send',
     'wallet:read',
     'wallet:send',
+    'webhooks:write',
   ],
   admin: ['*'],
 } as const satisfies Readonly<Record<string, readonly Scope[]>>

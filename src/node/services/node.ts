@@ -65,6 +65,7 @@ export function nodeService(
       if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
       return { ready: reasons.length === 0, reasons }
     },
+    lastEventId: () => events.lastId,
     eventsSince: (since, limit) => events.since(since, limit),
     onEvent: (listener) => events.subscribe(listener),
     waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
