@@ -1,32 +1,67 @@
-import { someHtlc } from './htlcTable.ts'
+import type { Sat } from '../base/units.ts'
+import { msatToSatFloor } from '../base/units.ts'
+import type { Direction } from './htlc.ts'
+import { eachHtlc } from './htlcTable.ts'
 import type { Channel, Htlc } from './state.ts'
-import type { ChannelPolicy, Fault } from './types.ts'
+import { trimmedIn } from './totals.ts'
+import { feeOf } from './tx/weights.ts'
+import type { ChannelContext, Fault } from './types.ts'
 
 /** Blocks after the expiry of an HTLC of ours that the peer gets to settle it. @source BOLT 2 §cltv_expiry_delta-selection */
-const GRACE = 2
-
-const timedOut = (height: number) => (h: Htlc) => h.stage !== 'proposed' && height >= h.add.cltvExpiry + GRACE
-
-/** We know the preimage, and the peer has not let go of the HTLC in our commitment yet. */
-const mustBeClaimed = (height: number, closeBeforeExpiry: number) => (h: Htlc) =>
-  h.removal?.tag === 'fulfilled' && height >= h.add.cltvExpiry - closeBeforeExpiry
+export const GRACE = 2
 
 /**
- * Why the channel must go on chain at this height, or null: an HTLC that we offered is past its time, or one that we have the
- * preimage of comes near to it, and the peer does not settle.
+ * What taking one HTLC on chain weighs: its second stage with an input of the wallet's for the fee, then the sweep of what that
+ * leaves behind.
+ */
+const CLAIM_WEIGHT = 1_600
+
+/** sat that the late HTLCs together must be above for the channel to be closed over them. */
+export const closingCost = ({ feerates }: Pick<ChannelContext, 'feerates'>): Sat => feeOf(CLAIM_WEIGHT, feerates.claim)
+
+const timedOut = (h: Htlc, height: number): boolean => h.stage !== 'proposed' && height >= h.add.cltvExpiry + GRACE
+
+/** We know the preimage, and the peer has not let go of the HTLC in our commitment yet. */
+const mustBeClaimed = (h: Htlc, height: number, closeBeforeExpiry: number): boolean =>
+  h.removal?.tag === 'fulfilled' && height >= h.add.cltvExpiry - closeBeforeExpiry
+
+/** Whether any commitment that may be published has an output for the HTLC. */
+function hasOutput({ params, commitments }: Channel, { add }: Htlc, direction: Direction): boolean {
+  const { local, remote, remoteSigned } = commitments
+  const htlc = { amountMsat: add.amountMsat, direction }
+  const theirs = Math.min(remote.feeratePerKw, remoteSigned?.feeratePerKw ?? remote.feeratePerKw)
+  return !trimmedIn(params, 'nextLocal', htlc, local.feeratePerKw) || !trimmedIn(params, 'nextRemote', htlc, theirs)
+}
+
+/** sat in HTLCs for which `isLate` holds and that have outputs. */
+function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boolean): bigint {
+  const { outgoing, incoming } = channel.commitments
+  let sum = 0n
+  for (const htlc of eachHtlc(direction === 'out' ? outgoing : incoming)) {
+    if (isLate(htlc) && hasOutput(channel, htlc, direction)) sum += msatToSatFloor(htlc.add.amountMsat)
+  }
+  return sum
+}
+
+/**
+ * Why the channel must go on chain at this height, or null: HTLCs that we offered are past their time, or ones that we have the
+ * preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and where all that is
+ * late is worth less than taking it costs, a close would only lose more: the channel stays open, and is looked at again at each block.
  * @source BOLT 2 §cltv_expiry_delta-selection
  */
-export function missedDeadline(channel: Channel, height: number, policy: ChannelPolicy): Fault | null {
-  const { outgoing, incoming } = channel.commitments
-  const late = (requirement: string): Fault => ({
+export function missedDeadline(channel: Channel, height: number, ctx: ChannelContext): Fault | null {
+  const { closeBeforeExpiry } = ctx.policy
+  const overdue = late(channel, 'out', (h) => timedOut(h, height))
+  const claimable = late(channel, 'in', (h) => mustBeClaimed(h, height, closeBeforeExpiry))
+  if (overdue + claimable <= closingCost(ctx)) return null
+  const rule =
+    overdue > 0n
+      ? 'an offered HTLC is removed before its timeout deadline'
+      : 'a fulfilled HTLC is removed before its fulfillment deadline'
+  return {
     code: 'EXPIRY_TOO_SOON',
     response: 'fail-channel',
-    requirement: `BOLT 2 §cltv_expiry_delta-selection: ${requirement}`,
+    requirement: `BOLT 2 §cltv_expiry_delta-selection: ${rule}`,
     detail: `the peer has not settled it by block ${height}`,
-  })
-  if (someHtlc(outgoing, timedOut(height))) return late('an offered HTLC is removed before its timeout deadline')
-  if (someHtlc(incoming, mustBeClaimed(height, policy.closeBeforeExpiry))) {
-    return late('a fulfilled HTLC is removed before its fulfillment deadline')
   }
-  return null
 }

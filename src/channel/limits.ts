@@ -1,10 +1,12 @@
 import { ok } from '../base/result.ts'
 import { type Msat, satToMsat } from '../base/units.ts'
 import { type Judged, refuse, warn } from './faults.ts'
+import { type Direction, stands } from './htlc.ts'
+import { eachHtlc } from './htlcTable.ts'
 import type { Channel, Totals } from './state.ts'
 import { localMsat, remoteMsat, trimmedIn } from './totals.ts'
 import { anchorsCost, commitCost } from './tx/weights.ts'
-import type { ChannelContext, ChannelPolicy } from './types.ts'
+import type { ChannelContext, ChannelPolicy, ChannelTypeName } from './types.ts'
 
 /** From here on an expiry would be a time and not a height. @source BOLT 2 §adding-an-htlc */
 const FIRST_TIME = 500_000_000
@@ -14,8 +16,6 @@ interface Offer {
   readonly amountMsat: Msat
   readonly cltvExpiry: number
 }
-
-const max = (a: bigint, b: bigint): bigint => (b > a ? b : a)
 
 /** What the opener pays for a commitment with one more HTLC, in msat. */
 const costMsat = (channel: Channel, feeratePerKw: number, untrimmed: number): bigint =>
@@ -41,7 +41,7 @@ export function openerBuffer(channel: Channel): bigint {
 /** Whether we may offer an HTLC. @source BOLT 2 §adding-an-htlc: sending node */
 export function judgeOffer(channel: Channel, offer: Offer, ctx: ChannelContext): Judged<null> {
   const { params } = channel
-  const { remote: next, local: own } = channel.commitments.next
+  const next = channel.commitments.next.remote
   const { amountMsat, cltvExpiry } = offer
   if (amountMsat <= 0n) return refuse('HTLC_LIMIT', `${ADDING}: amount_msat is more than 0`, 'send more than 0 msat')
   if (amountMsat < params.remote.htlcMinimumMsat) {
@@ -66,9 +66,8 @@ export function judgeOffer(channel: Channel, offer: Offer, ctx: ChannelContext):
     const detail = `${next.outMsat} of ${params.remote.maxHtlcValueInFlightMsat} msat are pending already; send less`
     return refuse('HTLC_LIMIT', `${ADDING}: no more in flight than the peer's max_htlc_value_in_flight_msat`, detail)
   }
-  const dust = max(own.dustMsat, next.dustMsat) + amountMsat
-  if (isDust(channel, 'out', amountMsat) && dust > ctx.policy.maxDustExposureMsat) {
-    const detail = `${dust} msat of HTLCs would have no output; try again when some are settled`
+  if (overDust(channel, 'out', amountMsat, ctx.policy)) {
+    const detail = `more than ${ctx.policy.maxDustExposureMsat} msat of HTLCs would have no output; try again when some are settled`
     return refuse('DUST_EXPOSURE', 'BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', detail)
   }
   return judgeOfferFunds(channel, amountMsat)
@@ -93,14 +92,40 @@ function judgeOfferFunds(channel: Channel, amountMsat: Msat): Judged<null> {
   return refuse('INSUFFICIENT_BALANCE', `${ADDING}: the opener can pay the fee with the HTLC added`, detail)
 }
 
-/** Without an output in both commitments. */
-const isDust = (channel: Channel, direction: 'out' | 'in', amountMsat: Msat): boolean => {
+/** Without an output in one of the next commitments, at their feerates or at another. */
+const isDust = (channel: Channel, direction: Direction, amountMsat: Msat, atFeerate?: number): boolean => {
   const { params, commitments } = channel
+  const { local, remote } = commitments.next
   const htlc = { amountMsat, direction }
   return (
-    trimmedIn(params, 'nextRemote', htlc, commitments.next.remote.feeratePerKw) ||
-    trimmedIn(params, 'nextLocal', htlc, commitments.next.local.feeratePerKw)
+    trimmedIn(params, 'nextRemote', htlc, atFeerate ?? remote.feeratePerKw) ||
+    trimmedIn(params, 'nextLocal', htlc, atFeerate ?? local.feeratePerKw)
   )
+}
+
+/**
+ * msat of all HTLCs, ours and the peer's, that are to stand in a commitment and lack an output in one. Counted over both commitments
+ * together: what is under way from one to the other at the same time meets in the end.
+ */
+export function dustExposure(channel: Channel, atFeerate?: number): bigint {
+  const { outgoing, incoming } = channel.commitments
+  let sum = 0n
+  for (const direction of ['out', 'in'] as const) {
+    for (const htlc of eachHtlc(direction === 'out' ? outgoing : incoming)) {
+      const is = stands(htlc, direction, 'nextLocal') || stands(htlc, direction, 'nextRemote')
+      if (is && isDust(channel, direction, htlc.add.amountMsat, atFeerate)) sum += htlc.add.amountMsat
+    }
+  }
+  return sum
+}
+
+/** Whether one more HTLC is dust beyond the limit. @source BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs */
+function overDust(channel: Channel, direction: Direction, amountMsat: Msat, policy: ChannelPolicy): boolean {
+  if (!isDust(channel, direction, amountMsat)) return false
+  const { local, remote } = channel.commitments.next
+  // The running sums tell at once where there is room: all are looked through only near the limit.
+  if (local.dustMsat + remote.dustMsat + amountMsat <= policy.maxDustExposureMsat) return false
+  return dustExposure(channel) + amountMsat > policy.maxDustExposureMsat
 }
 
 /** Whether the peer may offer an HTLC. @source BOLT 2 §adding-an-htlc: receiving node */
@@ -138,14 +163,22 @@ export function judgeIncoming(channel: Channel, offer: Offer): Judged<null> {
 }
 
 /** Whether an incoming HTLC exceeds our limit on dust: accepted, but to be failed. @source BOLT 2 §bounding-exposure */
-export function exceedsDust(channel: Channel, amountMsat: Msat, policy: ChannelPolicy): boolean {
-  const { local, remote } = channel.commitments.next
-  return (
-    isDust(channel, 'in', amountMsat) && max(local.dustMsat, remote.dustMsat) + amountMsat > policy.maxDustExposureMsat
-  )
-}
+export const exceedsDust = (channel: Channel, amountMsat: Msat, policy: ChannelPolicy): boolean =>
+  overDust(channel, 'in', amountMsat, policy)
 
 const FEE = 'BOLT 2 §updating-fees'
+
+/**
+ * The dust that a higher feerate makes, in msat, where that is beyond the limit: it takes the outputs of HTLCs that had one when they
+ * were added, and their money would be the miner's. Null where all is well; with anchors the feerate trims nothing.
+ */
+const raisesDust = (after: Channel, feeratePerKw: number, ctx: ChannelContext): bigint | null => {
+  const { params, commitments } = after
+  const { local, remote } = commitments
+  if (params.channelType === 'anchors' || feeratePerKw <= Math.min(local.feeratePerKw, remote.feeratePerKw)) return null
+  const dust = dustExposure(after, feeratePerKw)
+  return dust > ctx.policy.maxDustExposureMsat ? dust : null
+}
 
 /**
  * Whether we may set another feerate.
@@ -162,18 +195,29 @@ export function judgeFee(after: Channel, ctx: ChannelContext): Judged<null> {
     const detail = `${-left} msat are missing for ${remote.feeratePerKw} sat per kw`
     return refuse('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)
   }
-  if (params.channelType !== 'anchors' && remote.dustMsat > ctx.policy.maxDustExposureMsat) {
-    const detail = `${remote.dustMsat} msat of HTLCs would have no output; try again when some are settled`
+  const dust = raisesDust(after, remote.feeratePerKw, ctx)
+  if (dust !== null) {
+    const detail = `${dust} msat of HTLCs would have no output; try again when some are settled`
     return refuse('DUST_EXPOSURE', `${FEE}: the HTLCs without output stay below max_dust_htlc_exposure_msat`, detail)
   }
   return ok(null)
 }
 
-/** The peer's feerate lies in what we find reasonable. @source BOLT 2 §updating-fees, §the-open_channel-message */
-export const acceptableFeerate = (feeratePerKw: number, ctx: ChannelContext): boolean => {
+/** sat per 1,000 weight units: what nodes relay at least, and what is never too much, however low our estimate is (10 sat per vbyte). */
+const LEAST_FEERATE = 253
+const NEVER_TOO_HIGH = 2_500
+
+/**
+ * The peer's feerate lies in what we find reasonable. With anchors none that nodes relay is too low: a child pays for what is missing,
+ * and many nodes keep to a low rate. A disagreement about estimates is no reason to lose a channel.
+ * @source BOLT 2 §updating-fees, §the-open_channel-message
+ */
+export const acceptableFeerate = (feeratePerKw: number, type: ChannelTypeName, ctx: ChannelContext): boolean => {
   const { low, high } = ctx.policy.feerateTolerancePercent
   const ours = ctx.feerates.commitment
-  return feeratePerKw >= 253 && feeratePerKw * 100 >= ours * low && feeratePerKw * 100 <= ours * high
+  if (feeratePerKw < LEAST_FEERATE) return false
+  if (type !== 'anchors' && feeratePerKw * 100 < ours * low) return false
+  return feeratePerKw <= NEVER_TOO_HIGH || feeratePerKw * 100 <= ours * high
 }
 
 /**
@@ -183,13 +227,19 @@ export const acceptableFeerate = (feeratePerKw: number, ctx: ChannelContext): bo
  */
 export function judgeIncomingFee(after: Channel, ctx: ChannelContext): Judged<null> {
   const next = after.commitments.next.local
-  if (!acceptableFeerate(next.feeratePerKw, ctx)) {
+  if (!acceptableFeerate(next.feeratePerKw, after.params.channelType, ctx)) {
     const detail = `${next.feeratePerKw} sat per kw, while our estimate is ${ctx.feerates.commitment}`
     return warn('UNACCEPTABLE_FEERATE', `${FEE}: the feerate is neither too low nor unreasonably large`, detail)
   }
   const cost = costMsat(after, next.feeratePerKw, next.untrimmed)
   const left = remoteBalance(after, next) - satToMsat(after.params.local.channelReserveSat) - cost
-  if (left >= 0n) return ok(null)
-  const detail = `${-left} msat are missing for ${next.feeratePerKw} sat per kw`
-  return warn('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)
+  if (left < 0n) {
+    const detail = `${-left} msat are missing for ${next.feeratePerKw} sat per kw`
+    return warn('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)
+  }
+  // Hung up on rather than closed over: both commitments stay as they are, in which these HTLCs have outputs.
+  const dust = raisesDust(after, next.feeratePerKw, ctx)
+  if (dust === null) return ok(null)
+  const detail = `${dust} msat of HTLCs would have no output at ${next.feeratePerKw} sat per kw`
+  return warn('DUST_EXPOSURE', `${FEE}: the HTLCs without output stay below max_dust_htlc_exposure_msat`, detail)
 }

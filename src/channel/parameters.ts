@@ -170,7 +170,7 @@ export function judgeOpenMessage(m: OpenChannel, local: SideParams, ctx: Channel
   const channelType = m.channelType === undefined ? null : decodeChannelType(m.channelType)
   if (channelType === null)
     return bad('channel_type is there and one that we support', 'use anchors or static_remotekey')
-  if (!acceptableFeerate(m.feeratePerKw, ctx)) {
+  if (!acceptableFeerate(m.feeratePerKw, channelType, ctx)) {
     const detail = `${m.feeratePerKw} sat per kw, while our estimate is ${ctx.feerates.commitment}`
     return fail('UNACCEPTABLE_FEERATE', `${OPEN}: feerate_per_kw is neither too small nor unreasonably large`, detail)
   }

@@ -27,6 +27,7 @@ import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
 import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
+import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
 import { type Link, Outbox } from './outbox.ts'
@@ -90,6 +91,7 @@ export class Node implements NodeParts {
   readonly outbox: Outbox
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
+  readonly #feeUpdates: FeeUpdates
   #fees: FeeEstimates = initialEstimates()
   #feerates = channelFeerates(this.#fees)
   /** false: they are a guess. */
@@ -131,6 +133,7 @@ export class Node implements NodeParts {
       onChanged: (entry, before, scope) => this.#channelChanged(entry, before, scope),
       onQuarantine: (entry, error, scope) => this.#quarantine(entry, error, scope),
     })
+    this.#feeUpdates = new FeeUpdates(this.channels, now)
     this.effects = new Effects({
       parts: () => this,
       channels: this.channels,
@@ -288,16 +291,9 @@ export class Node implements NodeParts {
       this.#fees = fees
       this.#feerates = channelFeerates(fees)
       this.#feesAreRead = true
-      for (const entry of this.channels.all()) this.#updateFee(entry)
+      for (const entry of this.channels.all()) this.#feeUpdates.consider(entry, this.#feerates.commitment)
       this.channels.drain(scope)
     })
-  }
-
-  /** Where the fee is ours to set. Never by a guess: the peer could find it too low, and close. */
-  #updateFee(entry: ChannelEntry): void {
-    const { state } = entry
-    if (!this.#feesAreRead || state.tag !== 'normal' || !state.channel.params.isOpener) return
-    this.channels.command(entry, { tag: 'updateFee', feeratePerKw: this.#feerates.commitment })
   }
 
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
@@ -309,7 +305,8 @@ export class Node implements NodeParts {
     // Only the peer knows a private channel's policy from us: it may have forgotten it. Others are told of changes alone.
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
       this.#announce(entry, scope)
-    if (before?.tag !== 'normal') this.#updateFee(entry) // estimates may have changed while the peer was away
+    // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
+    if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
     const fundedBefore = before && channelOf(before)
     if (channel && (!fundedBefore || entry.state.tag === 'closed')) {
       scope.hold(() => this.backUp())

@@ -197,7 +197,7 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
       return turn(withChannel(state, after))
     }
     case 'block': {
-      const late = channel.unproven ? null : missedDeadline(channel, event.height, ctx.policy)
+      const late = channel.unproven ? null : missedDeadline(channel, event.height, ctx)
       if (late !== null) return respond(state, late, ctx)
       return neverFunded(state, event.height) ?? turn(state)
     }

@@ -4,6 +4,7 @@ import { channelId } from '../../base/ids.ts'
 import { satToMsat, ZERO_MSAT } from '../../base/units.ts'
 import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
 import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
+import { wantedFeerate } from '../../channel/feerate.ts'
 import type { Fault } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
 import { type ServiceCode, ServiceError } from '../errors.ts'
@@ -29,6 +30,7 @@ const CODES: Partial<Record<Fault['code'], ServiceCode>> = {
   CHANNEL_NOT_READY: 'CHANNEL_NOT_READY',
   PEER_OFFLINE: 'PEER_UNREACHABLE',
   FUNDING_FAILED: 'INSUFFICIENT_BALANCE',
+  PEER_REFUSED: 'PEER_REFUSED',
   INVALID_SCRIPT: 'VALIDATION_FAILED',
 }
 
@@ -163,7 +165,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
         pushMsat,
         announce: request.announce ?? false,
         channelType: request.type ?? 'anchors',
-        feeratePerKw: channelFeerates(node.fees()).commitment,
+        feeratePerKw: wantedFeerate(request.type ?? 'anchors', channelFeerates(node.fees()).commitment),
         fundingFeeratePerKw:
           request.feerateSatPerVbyte === undefined ? walletFeerate(node.fees()) : perKw(request.feerateSatPerVbyte),
         theirFeatures: session.theirFeatures,
@@ -177,13 +179,23 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
     return entry
   })
   const result = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
-  if (result === 'timeout')
+  if (result === 'timeout') {
+    await giveUp(node, entry)
     throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
+  }
   if (result !== 'done') throw faultProblem(result, 'PEER_REFUSED')
   // Whoever mines the next block expects the transaction in it.
   await effects.fundingPublished(entry, PUBLISH_TIMEOUT_MS)
   return channelView(node, entry)
 }
+
+/** An answer that comes later must not open what the caller was told is given up. */
+const giveUp = (node: Node, entry: ChannelEntry): Promise<void> =>
+  node.reactor.run((scope) => {
+    if (!entry.state.tag.startsWith('await-')) return
+    node.channels.command(entry, { tag: 'close', requestId: node.effects.request().requestId })
+    node.channels.drain(scope)
+  })
 
 const timeout = (ms: number): Promise<'timeout'> =>
   new Promise((resolve) => {

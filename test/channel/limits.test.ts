@@ -1,0 +1,152 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
+import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
+
+describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
+  it('counts what both sides add at the same time together', () => {
+    const policy = { maxDustExposureMsat: msat(500_000) }
+    const w = reachNormal({ pushMsat: msat(500_000_000), policy })
+    w.alice.command(add(1, 300_000))
+    w.bob.command(add(2, 300_000))
+    w.settle()
+    // Each found the other's on the way when its own had gone out already: neither gives a preimage for it.
+    const marks = w.sides.map((s) => s.events.map((e) => e.tag === 'received' && e.htlc.excessDust === true))
+    expect(marks).toEqual([[true], [true]])
+  })
+
+  for (const opener of ['alice', 'bob'] as const) {
+    it(`a feerate of ${opener} that takes the outputs of too many HTLCs changes neither commitment, and closes nothing`, () => {
+      const policy = { maxDustExposureMsat: msat(5_000_000) }
+      const w = reachNormal({ channelType: 'static_remotekey', opener, pushMsat: msat(400_000_000), policy })
+      for (let n = 0; n < 4; n++) w.side(n % 2 ? 'alice' : 'bob').command(add(n, 3_000_000))
+      w.settle()
+      const honest = w.side(opener === 'alice' ? 'bob' : 'alice')
+      w.side(opener).command({ tag: 'updateFee', feeratePerKw: 9_000 })
+      expect(w.side(opener).outbox).toEqual([])
+      const { channelId } = w.alice.channel.params
+      w.receive(honest.name, { type: 'update_fee', channelId, feeratePerKw: 9_000 })
+      expect(faultsOf(honest)).toMatchObject([{ code: 'DUST_EXPOSURE', response: 'warn-peer' }])
+      w.connect()
+      w.settle()
+      expect(w.sides.map((s) => [s.state!.tag, s.channel.commitments.local.feeratePerKw])).toEqual([
+        ['normal', 1000],
+        ['normal', 1000],
+      ])
+      // A fall is never refused: it gives outputs back.
+      w.side(opener).command({ tag: 'updateFee', feeratePerKw: 600 })
+      w.settle()
+      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual([600, 600])
+    })
+  }
+})
+
+describe('BOLT 2 §updating-fees: what is found reasonable', () => {
+  const afterFee = (channelType: 'anchors' | 'static_remotekey', estimate: number, feeratePerKw: number): World => {
+    const w = reachNormal({ channelType })
+    w.bob.ctx = { ...w.bob.ctx, feerates: { ...w.bob.ctx.feerates, commitment: estimate } }
+    w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw })
+    return w
+  }
+  it('with anchors, a low rate beside any estimate: a child pays for the rest', () => {
+    for (const estimate of [253, 5_000, 50_000, 250_000]) {
+      for (const rate of [253, 1_000, 2_500]) expect(faultsOf(afterFee('anchors', estimate, rate).bob)).toEqual([])
+    }
+  })
+  it('without anchors, none far below the estimate: nothing could help the commitment', () => {
+    expect(faultsOf(afterFee('static_remotekey', 10_000, 2_500).bob)).toEqual([])
+    expect(faultsOf(afterFee('static_remotekey', 10_000, 2_499).bob)).toMatchObject([{ response: 'warn-peer' }])
+  })
+  it('no disagreement about a feerate closes a channel', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 253, max: 250_000 }), fc.nat(0xffffffff), (estimate, rate) => {
+        const w = afterFee('static_remotekey', estimate, rate)
+        expect(['normal', 'offline']).toContain(w.bob.state!.tag)
+        expect(w.bob.broadcasts.length).toBe(0)
+      }),
+      { numRuns: 20 },
+    )
+  })
+})
+
+describe('the feerate that we set', () => {
+  it('keeps to a low rate with anchors, and to the estimate without', () => {
+    expect([400, 5_000, 90_000].map((e) => wantedFeerate('anchors', e))).toEqual([400, 5_000, 5_000])
+    expect([400, 90_000].map((e) => wantedFeerate('static_remotekey', e))).toEqual([400, 90_000])
+  })
+  it('is never set for a change of a fifth or less, and settles: what was set is not changed again by what set it', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 253, max: 250_000 }), fc.integer({ min: 253, max: 250_000 }), (now, wanted) => {
+        const near = wanted * 10 >= now * 8 && wanted * 10 <= now * 12
+        expect(isWorthUpdating(now, wanted)).toBe(!near)
+        expect(isWorthUpdating(wanted, wanted)).toBe(false)
+      }),
+    )
+  })
+})
+
+describe('HTLCs that the peer does not settle in time', () => {
+  const EXPIRY = 600
+  /** alice has offered, or has the preimage of, one HTLC of each amount; bob is gone. */
+  const late = (
+    direction: 'out' | 'in',
+    amounts: readonly number[],
+    claim: number,
+    channelType = 'anchors' as const,
+  ) => {
+    const w = reachNormal({ channelType, pushMsat: msat(500_000_000), policy: { maxDustExposureMsat: msat(1e9) } })
+    const from = direction === 'out' ? w.alice : w.bob
+    for (const [n, sat] of amounts.entries()) from.command(add(n, sat * 1000))
+    w.settle()
+    w.disconnect()
+    if (direction === 'in') {
+      for (const n of amounts.keys()) w.alice.command({ tag: 'fulfillHtlc', id: BigInt(n), preimage: preimageOf(n) })
+    }
+    w.alice.ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, claim } }
+    const at = (height: number): boolean => {
+      w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+      w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+      return w.alice.state!.tag === 'closing'
+    }
+    return { w, at }
+  }
+  const closesAt = ({ at }: ReturnType<typeof late>): number | null => {
+    for (let h = EXPIRY - 30; h < EXPIRY + 30; h++) if (at(h)) return h
+    return null
+  }
+
+  it('close the channel at their deadlines when they are worth it', () => {
+    expect(closesAt(late('out', [50_000], 1_000))).toBe(EXPIRY + 2)
+    expect(closesAt(late('in', [50_000], 1_000))).toBe(EXPIRY - 18)
+  })
+
+  for (const direction of ['out', 'in'] as const) {
+    it(`never close it without an output, however many there are: ${direction}`, () => {
+      const dust = Array.from({ length: 40 }, () => 353)
+      const run = late(direction, dust, 253)
+      expect(closesAt(run)).toBeNull()
+      expect(channelOf(run.w.alice.state!)!.commitments[direction === 'out' ? 'outgoing' : 'incoming'].size).toBe(40)
+    })
+
+    it(`never close it when all together are worth less than taking one costs, and do as soon as fees allow: ${direction}`, () => {
+      fc.assert(
+        fc.property(
+          fc.array(fc.integer({ min: 354, max: 9_000 }), { minLength: 1, maxLength: 6 }),
+          fc.integer({ min: 253, max: 30_000 }),
+          (amounts, claim) => {
+            const run = late(direction, amounts, claim)
+            const sum = amounts.reduce((a, b) => a + b, 0)
+            const cost = Math.floor((1_600 * claim) / 1000)
+            expect(closesAt(run) !== null).toBe(sum > cost)
+            const { w, at } = run
+            w.alice.ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, claim: 253 } }
+            expect(at(EXPIRY + 30)).toBe(sum > 404)
+          },
+        ),
+        { numRuns: 10 },
+      )
+    })
+  }
+})
