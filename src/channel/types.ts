@@ -282,6 +282,7 @@ export type FaultCode =
   | 'DATA_LOSS'
   | 'INVALID_SCRIPT'
   | 'FUNDING_FAILED'
+  | 'PEER_REFUSED'
   | 'EXPIRY_TOO_SOON'
 
 // ---------------------------------------------------------------- derived from the state

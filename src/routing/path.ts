@@ -78,6 +78,10 @@ export function findRoute(graph: Graph, request: RouteRequest): Result<Route, Ro
   const usable = request.localChannels.filter(
     (c) => !request.excludedLocal?.has(c.channelId) && (request.only?.has(c.channelId) ?? true),
   )
+  if (request.localChannels.length === 0) {
+    const detail = 'no channel of this node can send now: open one, or wait until its peer is connected again'
+    return err({ code: 'NO_ROUTE', detail })
+  }
   const most = usable.reduce((m, c) => Math.max(m, roomOf(c, request)), 0)
   if (most < amountMsat) {
     const detail = `no usable channel can send ${amountMsat} msat at once: the most is ${most} msat`

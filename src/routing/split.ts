@@ -90,6 +90,7 @@ export function take(taken: Taken, route: Route): void {
 
 function cannotSplit(request: RouteRequest, whole: RouteFault, maxParts: number): Result<never, RouteFault> {
   const usable = request.localChannels.filter((c) => !request.excludedLocal?.has(c.channelId))
+  if (request.localChannels.length === 0) return err(whole)
   const room = usable.reduce((sum, c) => sum + c.sendableMsat - BigInt(request.taken?.get(c.channelId) ?? 0), 0n)
   if (room < request.amountMsat) {
     return err({

@@ -124,7 +124,7 @@ describe('BOLT 2 §channel-establishment-v1', () => {
     const { w, open } = asked()
     const data = new TextEncoder().encode('no room\u0007')
     w.receive('alice', { type: 'error', channelId: open.temporaryChannelId, data })
-    expect(w.alice.replies[0]!.result).toMatchObject({ code: 'FUNDING_FAILED', detail: 'the peer refused: no room' })
+    expect(w.alice.replies[0]!.result).toMatchObject({ code: 'PEER_REFUSED', detail: 'the peer refused: no room' })
   })
 
   it('takes messages only in their order', () => {

@@ -291,7 +291,7 @@ describe('an outgoing payment', () => {
   it('says why it cannot start, and stores nothing', () => {
     const begin = (more: Partial<PaymentContext>, t = target()) =>
       startPayment(undefined, { paymentHash: HASH, target: t }, context(more))
-    expect(begin({ localChannels: [] })).toMatchObject({ ok: false, error: { code: 'INSUFFICIENT_BALANCE' } })
+    expect(begin({ localChannels: [] })).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
     expect(begin({ graph: new Graph() })).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
     expect(begin({}, target({ payee: IDS[0]! }))).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
   })

@@ -110,9 +110,9 @@ function refused(temporaryChannelId: ChannelId, fault: Fault, more: readonly Eff
 export function opening(state: OpeningState, input: ChannelInput, ctx: ChannelContext): Turn {
   switch (input.tag) {
     case 'disconnected':
-      return abandon(state, 'the connection was lost')
+      return abandon(state, 'the connection was lost', notOpened('PEER_OFFLINE', 'the connection was lost'))
     case 'fundingFailed':
-      return cancel(state, `the wallet could not fund it: ${input.reason}`)
+      return cancel(state, `the wallet could not fund it: ${input.reason}`, 'FUNDING_FAILED')
     case 'funded':
       if (state.tag === 'await-funding') return funded(state, input, ctx)
       return turn(state, [{ tag: 'releaseFunding' }])
@@ -161,21 +161,21 @@ const temporaryIdOf = (state: OpeningState): ChannelId =>
 function abandon(state: OpeningState, reason: string, fault?: Fault): Turn {
   const effects: Effect[] = []
   if (state.tag === 'await-funding' || state.tag === 'await-funding-signed') effects.push({ tag: 'releaseFunding' })
-  if ('requestId' in state) effects.push(reply(state.requestId, fault ?? notOpened(reason)))
+  if ('requestId' in state) effects.push(reply(state.requestId, fault ?? notOpened('PEER_REFUSED', reason)))
   effects.push({ tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } })
   return turn({ tag: 'closed', channel: null, onchain: null, reason }, effects)
 }
 
-const notOpened = (detail: string): Fault => ({
-  code: 'FUNDING_FAILED',
+const notOpened = (code: 'PEER_REFUSED' | 'PEER_OFFLINE' | 'FUNDING_FAILED', detail: string): Fault => ({
+  code,
   response: 'reject-command',
   requirement: 'BOLT 2 §channel-establishment-v1: both sides agree before the channel is funded',
   detail,
 })
 
 /** The same, and the peer is told. */
-function cancel(state: OpeningState, reason: string): Turn {
-  const abandoned = abandon(state, reason)
+function cancel(state: OpeningState, reason: string, code: 'PEER_REFUSED' | 'FUNDING_FAILED' = 'PEER_REFUSED'): Turn {
+  const abandoned = abandon(state, reason, notOpened(code, reason))
   return turn(abandoned.state, [errorMessage(temporaryIdOf(state), reason), ...abandoned.effects])
 }
 

@@ -5,6 +5,7 @@ import { satToMsat, ZERO_MSAT } from '../../base/units.ts'
 import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
 import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
 import { wantedFeerate } from '../../channel/feerate.ts'
+import type { ChannelState } from '../../channel/state.ts'
 import type { Fault } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
 import { type ServiceCode, ServiceError } from '../errors.ts'
@@ -189,10 +190,12 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   return channelView(node, entry)
 }
 
+const UNFUNDED: ReadonlySet<ChannelState['tag']> = new Set(['await-accept', 'await-funding', 'await-funding-signed'])
+
 /** An answer that comes later must not open what the caller was told is given up. */
 const giveUp = (node: Node, entry: ChannelEntry): Promise<void> =>
   node.reactor.run((scope) => {
-    if (!entry.state.tag.startsWith('await-')) return
+    if (!UNFUNDED.has(entry.state.tag)) return
     node.channels.command(entry, { tag: 'close', requestId: node.effects.request().requestId })
     node.channels.drain(scope)
   })
