@@ -128,7 +128,10 @@ export const Channel = answer('Channel', {
   shortChannelId: nullable(ScidText),
   peer: NodeIdText,
   peerConnected: Type.Boolean(),
-  state: Type.String(),
+  state: Type.String({
+    description:
+      'opening, waiting-confirmations, normal, shutdown, negotiating, waiting-for-peer (the peer alone can close it: we lost data, or the channel was restored from a backup and what it holds is not known), closing or closed',
+  }),
   usable: Type.Boolean(),
   type: ChannelType,
   announced: Type.Boolean(),

@@ -26,7 +26,7 @@ const DROPPED_CHANGE_SAT = 1_000n
 /** The target, in blocks, of a transaction whose fee rate the caller does not choose. */
 const USUAL_TARGET = 6
 
-const ENDING: ReadonlySet<string> = new Set(['shutdown', 'negotiating', 'closing', 'closed'])
+const ENDING: ReadonlySet<string> = new Set(['shutdown', 'negotiating', 'waiting-for-peer', 'closing', 'closed'])
 
 /** The calls that cost money, each within the budgets of its caller. A caller without budgets goes straight to the node. */
 export class Spending {

@@ -96,7 +96,7 @@ export interface HtlcSummary {
 }
 
 export interface ChannelSummary {
-  /** opening | waiting-confirmations | normal | shutdown | negotiating | closing | closed */
+  /** opening | waiting-confirmations | normal | shutdown | negotiating | waiting-for-peer | closing | closed */
   readonly state: string
   /** Connected, open for HTLCs and not closing. */
   readonly usable: boolean
@@ -139,7 +139,7 @@ const NAMES = {
   shutdown: 'shutdown',
   negotiating: 'negotiating',
   closing: 'closing',
-  'waiting-for-peer': 'closing',
+  'waiting-for-peer': 'waiting-for-peer',
   closed: 'closed',
 } as const
 
@@ -278,7 +278,9 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'closing':
       return describeOnchain(state.channel, state.onchain, ctx).waitsFor
     case 'waiting-for-peer':
-      return 'the peer to publish its commitment, since we lost data'
+      return state.channel.restored
+        ? 'the peer to publish its commitment, since the channel was restored from a backup'
+        : 'the peer to publish its commitment, since we lost data'
     case 'closed':
       return null
   }

@@ -52,7 +52,8 @@ export function proven<S extends FundedState>(state: S): S {
   return { ...state, channel }
 }
 
-const PLEASE_CLOSE = 'we lost data and cannot go on: please close the channel with your newest commitment'
+/** What the peer is told, whenever it connects. */
+export const PLEASE_CLOSE = 'we lost data and cannot go on: please close the channel with your newest commitment'
 const RULE = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
 
 /** We must not publish what we have, now or ever: the peer is asked to publish its own. */

@@ -107,7 +107,7 @@ function phaseOf(state: StoredState) {
 
 function coreOf(state: StoredState) {
   const channel = channelIn(state)
-  const { commitments, funding, localReady, remoteReady, announcement, unproven } = channel
+  const { commitments, funding, localReady, remoteReady, announcement, unproven, restored } = channel
   const { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint, secrets } =
     commitments
   return {
@@ -120,6 +120,7 @@ function coreOf(state: StoredState) {
     remoteReady,
     announced: announcement.sent,
     unproven: unproven === true,
+    ...(restored && { restored }),
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
     secretCount: secrets.count,
   }
@@ -335,6 +336,7 @@ function loadChannelRecord(
     remoteAlias: fixed.remoteAlias,
     theirFeatures: fixed.theirFeatures,
     ...(core.unproven && { unproven: true }),
+    ...(core.restored && { restored: true }),
   }
 }
 

@@ -53,14 +53,15 @@ export type Reestablished =
  */
 export function reestablished(channel: Channel, m: Reestablish, signer: ChannelSigner): Judged<Reestablished> {
   const { local, remote, remoteSigned } = channel.commitments
-  if (m.nextCommitmentNumber === 0n) {
-    return fail('PROTOCOL_VIOLATION', `${RULE}: next_commitment_number is above 0`, 'it is 0')
-  }
   // 48-bit counters: anything larger is equally absurd.
   const nextCommitment = Number(m.nextCommitmentNumber)
   const nextRevocation = Number(m.nextRevocationNumber)
   const provesSecret = provesOurSecret(m, nextRevocation, signer)
+  // First of all: what is proven to be revoked is never published, whatever else the message says.
   if (nextRevocation > local.number && provesSecret) return ok({ tag: 'we-are-behind' })
+  if (nextCommitment === 0) {
+    return fail('PROTOCOL_VIOLATION', `${RULE}: next_commitment_number is above 0`, 'it is 0')
+  }
   if (nextRevocation > local.number || !provesSecret) {
     const detail = `next_revocation_number ${nextRevocation} with a secret that is not ours, at our commitment ${local.number}`
     return fail('PROTOCOL_VIOLATION', `${RULE}: your_last_per_commitment_secret is the last that we revealed`, detail)

@@ -220,6 +220,8 @@ export interface Channel {
   readonly theirFeatures: Uint8Array
   /** The store lost a write: our commitment is not published before the peer has shown that it is not revoked (doubt.ts). */
   readonly unproven?: true
+  /** Made from a static backup (restored.ts): no commitment of either side is known, only keys and funding. */
+  readonly restored?: true
 }
 
 export interface FundingStatus {

@@ -1,13 +1,16 @@
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
+import { backupKey } from '../wallet/keys.ts'
 import { networkAddress } from '../wire/address.ts'
 import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
+import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { GossipShell } from './gossip.ts'
 import { outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
 import { Payments } from './payments.ts'
+import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA } from './services/invoices.ts'
 
@@ -29,6 +32,22 @@ export function createPeers(node: Node): Peers {
     onConnected: (link, session, scope) => dispatch.connected(link, session, scope),
     onMessage: (link, message, scope) => dispatch.message(link, message, scope),
     onDisconnected: (link, reason, scope) => dispatch.disconnected(link, reason, scope),
+  })
+}
+
+export function createStorage(node: Node): PeerStorage {
+  const { master, keepBackup, storagePace = DEFAULT_PACE } = node.resources
+  return new PeerStorage({
+    node,
+    key: backupKey(master),
+    pace: storagePace,
+    now: () => performance.now(),
+    onNewer: (backup) => {
+      const onError = (e: unknown): void => node.log.error({ err: e }, 'a newer backup cannot be kept')
+      void keepBackup(backup)
+        .then((kept) => doubtAll(node, backup, kept))
+        .catch(onError)
+    },
   })
 }
 
@@ -98,6 +117,7 @@ export function chainOptions(node: Node): ChainShellOptions {
     onBlock: (block, scope) => {
       node.wallet.applyBlock(block)
       node.gossip.onBlock(block, scope)
+      node.storage.onBlock(block.height, scope)
       node.payments.review(scope)
       node.channels.drain(scope)
       for (const entry of node.channels.all()) node.effects.republish(entry, scope)

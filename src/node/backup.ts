@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { concatBytes, EMPTY } from '../base/bytes.ts'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { concatBytes, EMPTY, u32be } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { channelOf } from '../channel/describe.ts'
+import { type RemoteKeys, remoteKeys } from '../channel/restored.ts'
 import type { ChannelTypeName } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { writeFileAtomic } from '../store/files.ts'
 import type { ChannelEntry } from './channels.ts'
+import type { PeerAddress } from './peers.ts'
 
 /** What is needed, beside the seed, to find a channel's peer again and claim what it pays us when it closes. */
 export interface ChannelBackup {
@@ -22,15 +25,23 @@ export interface ChannelBackup {
   readonly channelType: ChannelTypeName
   readonly isOpener: boolean
   readonly keyIndex: number
+  /** Since version 2: the lowest height at which the funding may have confirmed, from where on the chain is looked through. */
+  readonly openedAt?: number
+  /** Since version 2: what a commitment of our own that was published before the loss is claimed by. */
+  readonly remote?: RemoteKeys | null
 }
 
 export interface StaticBackup {
-  readonly version: 1
+  /** 2 added what is marked so. */
+  readonly version: 1 | 2
   readonly nodeId: NodeId
   /** Number of a journal batch that was on disk by then: a database without it is older than this backup. */
   readonly journal: number
   readonly channels: readonly ChannelBackup[]
+  /** Since version 2: key indexes below it may have been used, by channels that are closed too. */
+  readonly nextKeyIndex?: number
 }
+const VERSION = 2
 
 /** The backup cannot be read: another seed made it, or it is damaged. */
 export class BackupError extends FulmenError {
@@ -42,18 +53,53 @@ export class BackupError extends FulmenError {
 const NONCE_BYTES = 12
 
 /** Encrypted with a key from the seed (32 B): nonce, then ChaCha20-Poly1305. */
-export function sealBackup(backup: StaticBackup, key: Uint8Array): Uint8Array {
-  const nonce = new Uint8Array(randomBytes(NONCE_BYTES))
-  return concatBytes(nonce, crypto.aeadEncrypt(key, nonce, EMPTY, pack(backup)))
+export const sealBackup = (backup: StaticBackup, key: Uint8Array): Uint8Array => seal(pack(backup), key)
+
+/** BOLT 1 §peer-storage: what a peer keeps at most, and the length that tells nothing of what is in it. */
+export const PEER_BLOB_BYTES = 65_531
+const PEER_PLAIN_BYTES = PEER_BLOB_BYTES - NONCE_BYTES - 16
+
+/**
+ * The same for a peer to keep: packed tighter, and padded to 65,531 B. Of more channels than fit, those with the most money are in it.
+ * @returns the blob, and how many channels had to be left out
+ */
+export function sealForPeer(
+  backup: StaticBackup,
+  key: Uint8Array,
+): { readonly blob: Uint8Array; readonly left: number } {
+  const rich = backup.channels.toSorted((a, b) => Number(b.capacitySat - a.capacitySat))
+  let count = rich.length
+  for (;;) {
+    const packed = deflateRawSync(pack({ ...backup, channels: rich.slice(0, count) }))
+    if (packed.length + 4 <= PEER_PLAIN_BYTES) {
+      const plain = new Uint8Array(PEER_PLAIN_BYTES)
+      plain.set(concatBytes(u32be(packed.length), packed))
+      return { blob: seal(plain, key), left: rich.length - count }
+    }
+    count = Math.floor((count * PEER_PLAIN_BYTES) / (packed.length + 4))
+  }
 }
 
-/** @throws BackupError */
+function seal(plain: Uint8Array, key: Uint8Array): Uint8Array {
+  const nonce = new Uint8Array(randomBytes(NONCE_BYTES))
+  return concatBytes(nonce, crypto.aeadEncrypt(key, nonce, EMPTY, plain))
+}
+
+/** A backup from either. @throws BackupError */
 export function openBackup(sealed: Uint8Array, key: Uint8Array): StaticBackup {
   const plain = crypto.aeadDecrypt(key, sealed.subarray(0, NONCE_BYTES), EMPTY, sealed.subarray(NONCE_BYTES))
   if (!plain) throw new BackupError('the backup was not made with this seed, or it is damaged')
-  const backup = unpack<StaticBackup>(plain)
-  if (backup.version !== 1) throw new BackupError(`backup version ${backup.version} is newer than this program`)
+  const backup = unpack<StaticBackup>(isForPeer(plain) ? inflated(plain) : plain)
+  if (backup.version > VERSION) throw new BackupError(`backup version ${backup.version} is newer than this program`)
   return backup
+}
+
+/** What `pack` makes of a backup begins with the mark of a map, never with a small number. */
+const isForPeer = (plain: Uint8Array): boolean => plain[0] === 0
+
+function inflated(plain: Uint8Array): Uint8Array {
+  const length = new DataView(plain.buffer, plain.byteOffset).getUint32(0)
+  return new Uint8Array(inflateRawSync(plain.subarray(4, 4 + length)))
 }
 
 export const backupPath = (dataDir: string): string => join(dataDir, 'channels.backup')
@@ -83,13 +129,25 @@ export async function checkBackup(dataDir: string, key: Uint8Array, lastBatch: n
   }
   try {
     const { journal } = openBackup(new Uint8Array(sealed), key)
-    if (journal <= lastBatch) return { tag: 'fine' }
+    // A new database knows nothing, whatever the number of the backup.
+    if (journal <= lastBatch && lastBatch > 0) return { tag: 'fine' }
     return { tag: 'database-is-older', kept: await keep(`${journal}`) }
   } catch (e) {
     if (!(e instanceof BackupError)) throw e
     return { tag: 'unreadable', kept: await keep('unreadable') }
   }
 }
+
+/** The backup in the data directory, null when there is none. @throws BackupError */
+export async function readBackup(dataDir: string, key: Uint8Array): Promise<StaticBackup | null> {
+  const sealed = await readFile(backupPath(dataDir)).catch(() => null)
+  return sealed && openBackup(new Uint8Array(sealed), key)
+}
+
+/** Everything that a new data directory of the same seed could begin with. */
+export const staticBackup = (
+  about: Pick<StaticBackup, 'nodeId' | 'journal' | 'channels' | 'nextKeyIndex'>,
+): StaticBackup => ({ version: VERSION, ...about })
 
 /** What the channels of a node come to in a backup. */
 export function backupOf(
@@ -98,8 +156,24 @@ export function backupOf(
 ): readonly ChannelBackup[] {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'closed') return []
-  const { channelId, channelType, isOpener, keyIndex } = channel.params
+  const { channelId, channelType, isOpener, keyIndex, openedAt } = channel.params
   const { funding, capacitySat } = channel.commitments.active[0]!
-  const where = address ? `${address.host}:${address.port}` : null
-  return [{ channelId, peer: meta.peer, address: where, funding, capacitySat, channelType, isOpener, keyIndex }]
+  return [
+    {
+      ...{
+        channelId,
+        peer: meta.peer,
+        address: address ? `${address.host}:${address.port}` : null,
+        funding,
+        capacitySat,
+      },
+      ...{ channelType, isOpener, keyIndex, openedAt, remote: remoteKeys(channel) },
+    },
+  ]
+}
+
+/** A backup's `host:port`; null when it is neither. */
+export function addressOf(nodeId: NodeId, text: string): PeerAddress | null {
+  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  return host === '' || Number(port) > 65_535 ? null : { nodeId, host, port: Number(port) }
 }

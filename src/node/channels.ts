@@ -112,6 +112,11 @@ export class Channels {
     return this.#create(meta, signer, (ctx) => acceptChannel(open, params, ctx), scope)
   }
 
+  /** A channel that the database does not know, from a backup; written at the end of the turn. */
+  adopt(meta: ChannelMeta, signer: ChannelSigner, state: ChannelState, scope: TurnScope): ChannelEntry {
+    return this.#create(meta, signer, () => ({ state, effects: [] }), scope)
+  }
+
   /** Puts an input into the channel's inbox; `drain` handles it within this turn. */
   deliver(entry: ChannelEntry, input: ChannelInput): void {
     this.#inbox.push([entry, input])

@@ -7,6 +7,7 @@ import {
   type ChannelMessage,
   isChannelMessage,
   isGossipMessage,
+  isSessionMessage,
   type Message,
   type MessageNamed,
 } from '../wire/registry.ts'
@@ -44,7 +45,9 @@ export class Dispatch {
   }
 
   connected(link: Link, session: PeerSession, scope: TurnScope): void {
-    const { channels, events, gossip } = this.#options.parts()
+    const { channels, events, gossip, storage } = this.#options.parts()
+    // Before the channels speak: a peer that has lost its data learns so from what we kept for it.
+    storage.connected(link, scope)
     for (const entry of channels.ofPeer(link.nodeId)) {
       channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
     }
@@ -61,8 +64,9 @@ export class Dispatch {
   }
 
   message(link: Link, message: Message, scope: TurnScope): void {
-    const { channels, gossip } = this.#options.parts()
-    if (isGossipMessage(message)) gossip.onMessage(link, message, scope)
+    const { channels, gossip, storage } = this.#options.parts()
+    if (isSessionMessage(message)) storage.message(link, message, scope)
+    else if (isGossipMessage(message)) gossip.onMessage(link, message, scope)
     else if (isChannelMessage(message)) {
       this.#channelMessage(link, message, scope)
       channels.drain(scope)

@@ -19,8 +19,8 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
-import { chainOptions, createGossip, createPayments, createPeers } from './assembly.ts'
-import { backupOf, type ChannelBackup } from './backup.ts'
+import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
+import { backupOf, type ChannelBackup, type StaticBackup, staticBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
@@ -33,6 +33,7 @@ import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './
 import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
+import type { PeerStorage, StoragePace } from './peerStorage.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
@@ -58,13 +59,23 @@ export interface NodeResources {
   /** Nothing more may be said: the process must stop. */
   readonly onFatal: (error: unknown) => void
   /** The store may be older than what was said to peers, as where its journal lacks these numbers; null when it is whole. */
-  readonly doubt: { readonly missing: readonly number[] } | null
+  readonly doubt: Doubt | null
   /** Writes the static backup; the turn that changed the set of channels says nothing before it is written. */
-  readonly writeBackup: (channels: readonly ChannelBackup[]) => Promise<void>
+  readonly writeBackup: (channels: readonly ChannelBackup[], backup: StaticBackup) => Promise<void>
+  /** Keeps a newer backup than our own, which a peer gave back. @returns where */
+  readonly keepBackup: (backup: StaticBackup) => Promise<string>
+  /** How often peers' blobs are written and ours sent; once a minute when left out. */
+  readonly storagePace?: StoragePace
   /** Our limits for channels; those of the network when left out. */
   readonly policy?: ChannelPolicy
   /** What stands in for sockets in a test. */
   readonly connections?: ConnectionsFactory
+}
+
+export interface Doubt {
+  readonly missing: readonly number[]
+  /** Channels that the database has lost are taken from it. */
+  readonly backup?: StaticBackup | null
 }
 
 /** The composition root: joins the pure core to the disk, the chain and the sockets. Read this first. */
@@ -89,6 +100,9 @@ export class Node implements NodeParts {
   readonly log: Logger
   readonly resources: NodeResources
   readonly outbox: Outbox
+  readonly storage: PeerStorage
+  /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
+  readonly damaged = new Set<number>()
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #feeUpdates: FeeUpdates
@@ -145,6 +159,7 @@ export class Node implements NodeParts {
     this.peers = createPeers(this)
     this.gossip = createGossip(this)
     this.payments = createPayments(this)
+    this.storage = createStorage(this)
     // Opened by `open`, which is the only caller of this constructor, before anything can use them.
     this.chain = undefined as unknown as ChainShell
     this.wallet = undefined as unknown as WalletShell
@@ -160,7 +175,7 @@ export class Node implements NodeParts {
     const chain = await ChainShell.open(chainOptions(node), known?.state.height)
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     Object.assign(node, { chain, wallet })
-    await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load()])
+    await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load(), node.storage.load()])
     await recover(node, await loadChannels(node))
     return node
   }
@@ -228,10 +243,9 @@ export class Node implements NodeParts {
   }
 
   /** A channel's place among the others and the keys that are its own alone. */
-  newChannelMeta(peer: NodeId, localId = this.newId()): ChannelMeta {
+  newChannelMeta(peer: NodeId, localId = this.newId(), keyIndex = this.#nextKeyIndex++): ChannelMeta {
     const { scriptPubKey } = this.wallet.newAddress()
     const createdAt = new Date(this.now()).toISOString()
-    const keyIndex = this.#nextKeyIndex++
     return { localId, seq: this.#nextSeq++, createdAt, keyIndex, peer, sweepScriptPubKey: scriptPubKey }
   }
   /** What a channel's decisions depend on: made again only when height or fees have changed. */
@@ -278,8 +292,9 @@ export class Node implements NodeParts {
   #tick(): void {
     this.#ticks++
     const review = this.#ticks % REVIEW_EVERY === 0
-    if (!review && !this.payments.hasDue()) return
+    if (!review && !this.payments.hasDue() && !this.storage.hasDue()) return
     this.reactor.post((scope) => {
+      this.storage.tick(scope)
       if (review) this.payments.review(scope)
       else this.payments.tick(scope)
       this.channels.drain(scope)
@@ -316,8 +331,12 @@ export class Node implements NodeParts {
   /** A backup that cannot be written is no reason to stop: the database has everything. */
   async backUp(): Promise<void> {
     const channels = this.channels.all().flatMap((c) => backupOf(c, this.peers.address(c.meta.peer)))
+    const { journal, writeBackup } = this.resources
+    const { nodeId } = this.own
+    const backup = staticBackup({ nodeId, journal: journal.durable, channels, nextKeyIndex: this.#nextKeyIndex })
     try {
-      await this.resources.writeBackup(channels)
+      await writeBackup(channels, backup)
+      this.storage.backedUp(backup)
     } catch (e) {
       this.log.error({ err: e }, 'the static channel backup cannot be written: see that there is room on the disk')
     }

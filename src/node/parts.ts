@@ -14,6 +14,7 @@ import type { Channels } from './channels.ts'
 import type { EventLog } from './events.ts'
 import type { GossipShell } from './gossip.ts'
 import type { Payments } from './payments.ts'
+import type { PeerStorage } from './peerStorage.ts'
 import type { Peers } from './peers.ts'
 import type { Reactor } from './reactor.ts'
 import type { WalletShell } from './wallet.ts'
@@ -34,6 +35,7 @@ export interface NodeParts {
   readonly graph: Graph
   readonly gossip: GossipShell
   readonly peers: Peers
+  readonly storage: PeerStorage
   readonly channels: Channels
   readonly payments: Payments
   fees(): FeeEstimates

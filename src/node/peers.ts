@@ -40,6 +40,7 @@ export class Peers {
   readonly #sessions = new Map<NodeId, PeerSession>()
   readonly #waiting = new Map<number, number>()
   readonly #addresses = new Map<NodeId, PeerAddress>()
+  #started = false
 
   constructor(options: PeersOptions) {
     this.#options = options
@@ -56,6 +57,7 @@ export class Peers {
   }
 
   start(): void {
+    this.#started = true
     for (const { nodeId, host, port } of this.#addresses.values()) this.#manager.keep(nodeId, host, port)
   }
 
@@ -95,11 +97,16 @@ export class Peers {
   /** Connects now and keeps the connection across losses and restarts. @throws PeerError */
   async connect(address: PeerAddress): Promise<void> {
     await this.#manager.connect(address.nodeId, address.host, address.port)
-    await this.#options.reactor.run((scope) => {
-      this.#addresses.set(address.nodeId, address)
-      scope.write({ key: keys.peer(address.nodeId), value: pack(address) })
+    await this.#options.reactor.run((scope) => this.remember(address, scope))
+  }
+
+  /** Keeps a connection to the peer from now on, across restarts, as soon as it can be reached. */
+  remember(address: PeerAddress, scope: TurnScope): void {
+    this.#addresses.set(address.nodeId, address)
+    scope.write({ key: keys.peer(address.nodeId), value: pack(address) })
+    scope.after(() => {
+      if (this.#started) this.#manager.keep(address.nodeId, address.host, address.port)
     })
-    this.#manager.keep(address.nodeId, address.host, address.port)
   }
 
   /** Ends the connection and does not bring it back. */

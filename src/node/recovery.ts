@@ -4,6 +4,7 @@ import { ChannelRecordError, loadChannel } from '../channel/persist.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { fillGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
+import { adopt } from './adopt.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
@@ -50,6 +51,7 @@ async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<
 export async function recover(node: Node, damaged: readonly ChannelMeta[]): Promise<void> {
   const { channels, payments, wallet, effects, reactor, resources } = node
   const entries = channels.all()
+  const backup = resources.doubt?.backup ?? null
   await payments.recall(holdingsOf(entries))
   await reactor.run((scope) => {
     wallet.rollback(node.chain.height, node.chain.tip.hash)
@@ -64,11 +66,18 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     for (const entry of entries) effects.republish(entry, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
     for (const tx of wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
-    for (const meta of damaged) reportDamage(node, meta, scope)
+    const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
+    for (const meta of damaged) {
+      // Its place is taken by what the backup knows.
+      if (restored.has(meta.keyIndex)) scope.write({ key: keys.channelMeta(meta.localId) })
+      else reportDamage(node, meta, scope)
+    }
     // A crash may have come between a channel and its backup.
     if (entries.length > 0) scope.hold(() => node.backUp())
   })
   const gaps = fillGaps(resources.doubt?.missing ?? [])
+  // From here on the database is as new as its backup, and as every copy of that which a peer may keep.
+  if (backup) resources.journal.skipTo(backup.journal)
   await reactor.run((scope) => {
     for (const op of gaps) scope.write(op)
   })
@@ -86,7 +95,9 @@ function resume({ channels, chain, resources }: Node, entry: ChannelEntry, scope
   chain.watch(localId, watches(entry.state), scope, from)
 }
 
-function reportDamage({ events, log }: Node, { localId: id, peer }: ChannelMeta, scope: TurnScope): void {
+function reportDamage(node: Node, { localId: id, peer, keyIndex }: ChannelMeta, scope: TurnScope): void {
+  const { damaged, events, log } = node
+  damaged.add(keyIndex)
   const message =
     'a lost write took a record of this channel: have the peer close it, and restore what it pays from the backup'
   log.error({ channel: id, peer }, message)

@@ -184,7 +184,7 @@ export interface ChannelView {
   readonly shortChannelId: ShortChannelId | null
   readonly peer: NodeId
   readonly peerConnected: boolean
-  /** opening | waiting-confirmations | normal | shutdown | negotiating | closing | closed */
+  /** opening | waiting-confirmations | normal | shutdown | negotiating | waiting-for-peer | closing | closed */
   readonly state: string
   readonly usable: boolean
   readonly type: 'anchors' | 'static_remotekey'

@@ -9,14 +9,14 @@ import { BitcoindSource } from '../chain/bitcoind.ts'
 import { httpTransport } from '../chain/rpc.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { StoreError } from '../store/errors.ts'
-import { Ballast } from '../store/files.ts'
+import { Ballast, writeFileAtomic } from '../store/files.ts'
 import { checkJournal, Journal } from '../store/journal.ts'
 import { LevelDriver } from '../store/level.ts'
 import { migrate } from '../store/migrate.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
-import { type ChannelBackup, checkBackup, sealBackup, writeBackup } from './backup.ts'
+import { backupPath, checkBackup, readBackup, type StaticBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
 import type { OpenedChain } from './localChain.ts'
 import { Node } from './node.ts'
@@ -69,7 +69,10 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const key = backupKey(seed.master)
     const { last, missing } = await checkJournal(driver)
     const backup = await checkBackup(dataDir, key, last)
-    const doubt = missing.length > 0 || backup.tag === 'database-is-older' ? { missing } : null
+    const isDoubtful = missing.length > 0 || backup.tag === 'database-is-older'
+    const doubt = isDoubtful
+      ? { missing, backup: backup.tag === 'unreadable' ? null : await readBackup(dataDir, key) }
+      : null
     if (backup.tag !== 'fine') log.error({ kept: backup.kept }, BACKUP_WORDS[backup.tag])
     if (doubt) {
       const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
@@ -81,9 +84,12 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const journal = new Journal(driver, last)
-    const writeStatic = inTurn((channels: readonly ChannelBackup[]) =>
-      writeBackup(dataDir, sealBackup({ version: 1, nodeId: own.nodeId, journal: journal.durable, channels }, key)),
-    )
+    const writeStatic = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
+    const keepBackup = async (newer: StaticBackup): Promise<string> => {
+      const path = `${backupPath(dataDir)}.${newer.journal}`
+      await writeFileAtomic(path, sealBackup(newer, key))
+      return path
+    }
     const node = await Node.open({
       config,
       log,
@@ -96,7 +102,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       storageLow: () => ballast.low,
       onFatal,
       doubt,
-      writeBackup: writeStatic,
+      writeBackup: (_, all) => writeStatic(all),
+      keepBackup,
     })
     const disk = setInterval(
       () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),

@@ -42,6 +42,7 @@ export class Journal {
   #tail: Promise<unknown> = Promise.resolve()
   #number: number
   #durable: number
+  #skip = 0
   #failed: StoreError | null = null
 
   constructor(driver: Driver, last: number) {
@@ -67,6 +68,14 @@ export class Journal {
     return this.#next
   }
 
+  /**
+   * Goes on beyond a number that a newer copy of the database had reached. The numbers up to now are deleted by the same batch, lest
+   * the leap be taken for lost writes: whoever calls this has put the channels in doubt already.
+   */
+  skipTo(n: number): void {
+    this.#skip = Math.max(this.#skip, n)
+  }
+
   /** Resolves when nothing is waiting to be written. */
   async drain(): Promise<void> {
     await this.#tail
@@ -76,6 +85,11 @@ export class Journal {
     const ops = this.#pending
     this.#pending = []
     this.#next = null
+    if (this.#skip > this.#number) {
+      for (let old = Math.max(1, this.#number - JOURNAL_KEPT); old <= this.#number; old++)
+        ops.push({ key: keys.journal(old) })
+      this.#number = this.#skip
+    }
     const n = ++this.#number
     ops.push({ key: keys.journal(n), value: pack(ops.length) })
     if (n > JOURNAL_KEPT) ops.push({ key: keys.journal(n - JOURNAL_KEPT) })

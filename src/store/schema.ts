@@ -30,6 +30,10 @@ export const keys = {
   forward: (seq: number): string => `forward/${padded(seq)}`,
   event: (id: number): string => `event/${padded(id)}`,
   peer: (nodeId: string): string => `peer/${nodeId}`,
+  /** What a peer had us keep (node/peerStorage.ts). */
+  peerStorage: (nodeId: string): string => `peer-storage/${nodeId}`,
+  /** The height since which that peer has had no channel with us. */
+  peerStorageIdle: (nodeId: string): string => `peer-storage-idle/${nodeId}`,
   wallet: (suffix: string): string => `wallet/${suffix}`,
   /** By the order in which transactions were first seen; names the txid. */
   walletIndex: 'wallet-index/',

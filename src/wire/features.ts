@@ -40,7 +40,7 @@ export const FEATURES = {
   option_quiesce: { bit: 34, contexts: IN },
   option_attribution_data: { bit: 36, contexts: IN9 },
   option_onion_messages: { bit: 38, contexts: IN },
-  option_provide_storage: { bit: 42, contexts: IN },
+  option_provide_storage: { bit: 42, contexts: IN, ours: 'optional' },
   option_channel_type: { bit: 44, assumed: true, contexts: IN, ours: 'required' },
   option_scid_alias: { bit: 46, contexts: INT },
   option_payment_metadata: { bit: 48, contexts: ['invoice'] },

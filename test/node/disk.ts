@@ -52,6 +52,11 @@ export class Disk implements Driver {
     return never()
   }
 
+  /** Records are lost, whoever is running. */
+  wipe(keys: readonly string[]): Promise<void> {
+    return this.#memory.batch(keys.map((key) => ({ key })))
+  }
+
   async close(): Promise<void> {}
 }
 

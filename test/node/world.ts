@@ -10,7 +10,7 @@ import { localTransport } from '../../src/chain/rpc.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import type { ChannelBackup } from '../../src/node/backup.ts'
+import type { ChannelBackup, StaticBackup } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { Node } from '../../src/node/node.ts'
 import { channelPolicy } from '../../src/node/policy.ts'
@@ -47,6 +47,7 @@ function identityOf(name: Name): Identity {
   identities.set(name, identity)
   return identity
 }
+export const masterOf = (name: Name): MasterKey => identityOf(name).master
 export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
 export const nameOf = (id: NodeId): Name => NAMES.find((n) => nodeIdOf(n) === id)!
@@ -83,9 +84,16 @@ export class Process {
   lingers = false
   /** The file beside the database. */
   backup: readonly ChannelBackup[] = []
-  writeBackup = async (channels: readonly ChannelBackup[]): Promise<void> => {
+  writeBackup = async (channels: readonly ChannelBackup[], whole?: StaticBackup): Promise<void> => {
     this.backup = channels
+    if (whole) this.wholeBackup = whole
   }
+  /** The same, as it is sealed. */
+  wholeBackup: StaticBackup | null = null
+  /** What the next start is to take lost channels from, as one does that finds its database older than its backup. */
+  restoreFrom: StaticBackup | null = null
+  /** Newer backups that peers gave back. */
+  readonly keptBackups: StaticBackup[] = []
 
   constructor(name: Name, disk: Disk) {
     this.name = name
@@ -159,7 +167,7 @@ export class World {
     process.disk = this.#disk(process, process.disk.snapshot())
     const { disk } = process
     const { master, secret, nodeId } = identityOf(name)
-    const isNewSeed = await migrate(disk)
+    const isNewSeed = (await migrate(disk)) && process.restoreFrom === null
     const { last, missing } = await checkJournal(disk)
     disk.writes = 0
     const config = configOf(name)
@@ -180,8 +188,10 @@ export class World {
         if (!disk.refused) process.complaints.push(error)
         if (!process.lingers) this.#died(process)
       },
-      doubt: missing.length > 0 ? { missing } : null,
-      writeBackup: (channels) => process.writeBackup(channels),
+      doubt: missing.length > 0 || process.restoreFrom ? { missing, backup: process.restoreFrom } : null,
+      writeBackup: (channels, whole) => process.writeBackup(channels, whole),
+      keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
+      storagePace: { afterConnectMs: 0, betweenMs: 0 },
       policy: POLICY,
       connections: this.wire.factory,
     })
@@ -199,6 +209,13 @@ export class World {
     const process = this.of(name)
     process.disk.dead = true
     this.#died(process)
+  }
+
+  /** The disk is lost, with everything on it. */
+  wipe(name: Name): void {
+    this.crash(name)
+    const process = this.of(name)
+    process.disk = this.#disk(process, new Map())
   }
 
   async restart(name: Name): Promise<void> {

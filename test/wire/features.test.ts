@@ -110,6 +110,7 @@ describe('BOLT 9 §requirements', () => {
       'option_support_large_channel',
       'option_anchors',
       'option_shutdown_anysegwit',
+      'option_provide_storage',
       'option_channel_type',
     ])
     expect(featureNames(ourNodeFeatures())).toEqual([...featureNames(ourInitFeatures()), 'keysend'])

@@ -14,7 +14,7 @@ import { parsePeerUri, pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
 const ChannelParams = Type.Object({ channelId: AnyId })
-const CLOSING_STATES: ReadonlySet<string> = new Set(['closing', 'closed'])
+const CLOSING_STATES: ReadonlySet<string> = new Set(['waiting-for-peer', 'closing', 'closed'])
 const ENDING_STATES: ReadonlySet<string> = new Set(['shutdown', 'negotiating', ...CLOSING_STATES])
 
 const opened = (view: ChannelView): boolean => view.usable || ENDING_STATES.has(view.state)

@@ -49,6 +49,8 @@ export function classifySpend(
   const n = commitmentNumberOf(spend.tx, obscuringFactorOf(channel.params))
   if (n === null || commitment === null) return { kind: spend.mutual ? 'mutual' : 'unknown' }
 
+  if (channel.restored) return restoredSpend(channel, spend.tx, n, signer)
+
   const txid = txidOf(spend.tx)
   const current = currentCommitment(channel, commitment, { txid, signer })
   if (current) return current
@@ -72,10 +74,15 @@ function currentCommitment(
   return next?.txid === txid ? { kind: 'remote-next', built: next, commitment } : null
 }
 
+/** Of a channel that a backup brought back no commitment is known, so that whose this is shows in its scripts alone. */
+const restoredSpend = (channel: Channel, tx: Transaction, n: number, signer: ChannelSigner): Classified =>
+  paysTo(tx, ourScripts(channel, n, signer)) ? { kind: 'local-old', commitmentNumber: n } : { kind: 'future' }
+
+const ourOldScripts = (channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] =>
+  n >= channel.commitments.local.number ? [] : ourScripts(channel, n, signer)
+
 /** What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. */
-function ourOldScripts(channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
-  const { params, commitments } = channel
-  if (n >= commitments.local.number) return []
+function ourScripts({ params }: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
   const keys = keysFor(params, 'local', signer.commitmentPoint(n))
   return [
     p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed)),

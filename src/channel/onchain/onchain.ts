@@ -95,7 +95,7 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
     spenders: [],
     revoked,
   }
-  const effects: Effect[] = [notifyClosing(onchain), ...alerts(found)]
+  const effects: Effect[] = [notifyClosing(onchain), ...alerts(channel, found)]
   return carryOn(channel, closingConfirmed(onchain, spend.height), ctx, effects)
 }
 
@@ -131,19 +131,22 @@ const notifyClosing = ({ how, closing }: OnchainState): Effect => ({
 })
 
 /** BOLT 5 §general-requirements: the user is warned of funds that may be lost. */
-function alerts({ kind }: Classified): readonly Effect[] {
-  const detail = {
-    future: 'the peer published a commitment that is newer than our state: our own balance is claimed, HTLCs cannot be',
-    unknown:
-      'a transaction that we do not remember signing spends the channel: funds may be lost, look for a leaked key',
-    'local-old':
-      'an older commitment of ours was published, from a backup perhaps: the peer can take the whole channel',
-  }[kind as string]
+function alerts({ restored }: Channel, { kind }: Classified): readonly Effect[] {
+  const detail = (restored ? RESTORED_ALERTS : ALERTS)[kind]
   if (detail === undefined) return []
   const requirement =
     'BOLT 5 §general-requirements: only the newest commitments and agreed closing transactions are published'
   const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement, detail } as const
   return [{ tag: 'notify', event: { tag: 'fault', fault, byPeer: kind !== 'local-old' } }]
+}
+const ALERTS: Partial<Record<ClosingKind, string>> = {
+  future: 'the peer published a commitment that is newer than our state: our own balance is claimed, HTLCs cannot be',
+  unknown: 'a transaction that we do not remember signing spends the channel: funds may be lost, look for a leaked key',
+  'local-old': 'an older commitment of ours was published, from a backup perhaps: the peer can take the whole channel',
+}
+const RESTORED_ALERTS: Partial<Record<ClosingKind, string>> = {
+  'local-old':
+    'a commitment of ours was published before the data was lost: our balance in it is claimed after its delay, HTLCs cannot be',
 }
 
 /** Carries the end of a channel on by whatever happened on chain. */

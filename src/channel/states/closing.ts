@@ -4,7 +4,9 @@ import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { fundingSpent, onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
+import { closeRequest } from '../restored.ts'
 import type { Channel, ClosedState, ClosingState, WaitingForPeerState } from '../state.ts'
+import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { closingFault, removalCommand } from './operate.ts'
@@ -79,12 +81,19 @@ export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, 
     case 'chain': {
       const { event } = input
       const { funding } = state.channel.commitments.active[0]!
-      if (event.tag !== 'spent' || outpointKey(event.outpoint) !== outpointKey(funding)) return turn(state)
-      const spend = { tx: event.tx, height: event.height, mutual: false }
+      if (event.tag !== 'spent' || outpointKey(event.outpoint) !== outpointKey(funding)) {
+        const channel = followFunding(state.channel, event)
+        return turn(channel === state.channel ? state : { ...state, channel })
+      }
+      // What is not a commitment both have signed: a close that was agreed before the data was lost.
+      const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
       return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
     }
     case 'connected':
-      return turn(state, sayWhy(state))
+      return turn(state, [
+        ...(state.channel.restored ? [closeRequest(state.channel, ctx.signer)] : []),
+        ...sayWhy(state),
+      ])
     case 'message':
       return turn(state, input.message.type === 'channel_reestablish' ? sayWhy(state) : [])
     case 'command': {

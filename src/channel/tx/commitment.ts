@@ -218,6 +218,10 @@ function commitmentTx<H extends CommitmentHtlc>(p: CommitmentParams<H>, outputs:
  */
 export function commitmentNumberOf(tx: Transaction, factor: number): number | null {
   const sequence = tx.inputs[0]?.sequence ?? 0
-  if (tx.inputs.length !== 1 || sequence >>> 24 !== 0x80 || tx.lockTime >>> 24 !== 0x20) return null
+  if (!isCommitment(tx)) return null
   return xor48((sequence & 0xffffff) * 0x1000000 + (tx.lockTime & 0xffffff), factor)
 }
+
+/** Whether a transaction that spends the funding output has a commitment's form. @source BOLT 3 §commitment-transaction */
+export const isCommitment = ({ inputs, lockTime }: Transaction): boolean =>
+  inputs.length === 1 && inputs[0]!.sequence >>> 24 === 0x80 && lockTime >>> 24 === 0x20

@@ -30,7 +30,7 @@ const CONFIRMATIONS = 6
 const START_SECONDS = 120
 const LIGHTNING_PORT = 9735
 const UNCONFIRMED: ReadonlySet<string> = new Set(['opening', 'waiting-confirmations'])
-const GONE: ReadonlySet<string> = new Set(['shutdown', 'negotiating', 'closing', 'closed'])
+const GONE: ReadonlySet<string> = new Set(['shutdown', 'negotiating', 'waiting-for-peer', 'closing', 'closed'])
 
 /**
  * Brings a regtest network of running nodes into its first state: coins in every wallet, an announced channel from each node to the

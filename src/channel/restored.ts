@@ -1,0 +1,121 @@
+import { EMPTY, equalBytes } from '../base/bytes.ts'
+import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
+import { type Sat, ZERO_MSAT } from '../base/units.ts'
+import { PLEASE_CLOSE } from './doubt.ts'
+import { EMPTY_TABLE } from './htlcTable.ts'
+import type { Channel, Commitments, SideParams, WaitingForPeerState } from './state.ts'
+import { recount } from './totals.ts'
+import type { Basepoints, ChannelSigner, ChannelTypeName, Effect } from './types.ts'
+
+/** What a static backup knows of a channel. */
+export interface RestoredChannel {
+  readonly channelId: ChannelId
+  readonly remoteNodeId: NodeId
+  readonly funding: Outpoint
+  readonly capacitySat: Sat
+  readonly channelType: ChannelTypeName
+  readonly isOpener: boolean
+  readonly keyIndex: number
+  /** The lowest height at which the funding may have confirmed. */
+  readonly openedAt: number
+  /** Null in a backup of version 1: then a commitment of our own is not recognised. */
+  readonly remote: RemoteKeys | null
+}
+
+/** What the peer declared that our own commitment's to_local is made of. */
+export interface RemoteKeys {
+  readonly basepoints: Basepoints
+  /** Blocks that we wait for our own money. */
+  readonly toSelfDelay: number
+}
+
+/**
+ * A channel of which nothing is left but a backup. No commitment is known, so that there is nothing to publish: the peer is asked to
+ * close, and our money is found on chain by the keys alone: to_remote in any commitment of the peer, to_local in one of ours.
+ * @source BOLT 2 §message-retransmission, BOLT 5 §general-nomenclature
+ */
+export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): WaitingForPeerState {
+  const { channelId, remoteNodeId, isOpener, channelType, keyIndex, openedAt, funding, capacitySat } = r
+  const local = side(signer.basepoints, 0)
+  const remote = r.remote ? side(r.remote.basepoints, r.remote.toSelfDelay) : side(nobody(signer.basepoints), 0)
+  const params = {
+    ...{ channelId, remoteNodeId, isOpener, channelType, keyIndex, openedAt, local, remote },
+    announce: false,
+    minimumDepth: 1,
+  }
+  const nothing = { number: 0, feeratePerKw: 0, shiftMsat: 0n }
+  const balance = { baseLocalMsat: ZERO_MSAT, baseRemoteMsat: ZERO_MSAT }
+  const commitments: Omit<Commitments, 'next'> = {
+    active: [{ funding, capacitySat, ...balance, signature: new Uint8Array(64), htlcSignatures: [] }],
+    outgoing: EMPTY_TABLE,
+    incoming: EMPTY_TABLE,
+    nextOutgoingId: 0n,
+    nextIncomingId: 0n,
+    feeUpdates: [],
+    local: nothing,
+    remote: { ...nothing, point: EMPTY },
+    remoteSigned: null,
+    remoteNextPoint: null,
+    secrets: { count: 0, secrets: EMPTY },
+  }
+  const channel: Channel = {
+    params,
+    commitments: { ...commitments, next: recount(params, commitments) },
+    funding: { tx: null, confirmed: null },
+    relay: {
+      ...{ feeBaseMsat: 0, feeProportionalMillionths: 0, cltvExpiryDelta: 0 },
+      ...{ htlcMinimumMsat: ZERO_MSAT, htlcMaximumMsat: ZERO_MSAT },
+    },
+    announcement: { sent: 'never', remote: null },
+    localReady: false,
+    remoteReady: false,
+    remoteAlias: null,
+    theirFeatures: EMPTY,
+    restored: true,
+  }
+  return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE }
+}
+
+const side = (basepoints: Basepoints, toSelfDelay: number): SideParams => ({
+  dustLimitSat: 0n as Sat,
+  maxHtlcValueInFlightMsat: ZERO_MSAT,
+  channelReserveSat: 0n as Sat,
+  htlcMinimumMsat: ZERO_MSAT,
+  toSelfDelay,
+  maxAcceptedHtlcs: 0,
+  basepoints,
+  upfrontShutdownScript: null,
+})
+
+/** Points on the curve that no transaction of the channel pays to by these names, in the place of keys that are not known. */
+const nobody = ({ htlcBasepoint: point }: Basepoints): Basepoints => ({
+  fundingPubkey: point,
+  revocationBasepoint: point,
+  paymentBasepoint: point,
+  delayedPaymentBasepoint: point,
+  htlcBasepoint: point,
+})
+
+/** The peer's keys, for a backup; null when a backup of version 1 was all that there was. */
+export function remoteKeys({ params }: Channel): RemoteKeys | null {
+  const { basepoints, toSelfDelay } = params.remote
+  const unknown = equalBytes(basepoints.htlcBasepoint, params.local.basepoints.htlcBasepoint)
+  return unknown ? null : { basepoints, toSelfDelay }
+}
+
+/**
+ * A next_commitment_number of 0 has the peer fail the channel and publish its newest commitment. Its numbers prove nothing and claim
+ * nothing, so they are the same for every channel that was restored.
+ * @source BOLT 2 §message-retransmission
+ */
+export const closeRequest = ({ params }: Channel, signer: ChannelSigner): Effect => ({
+  tag: 'send',
+  message: {
+    type: 'channel_reestablish',
+    channelId: params.channelId,
+    nextCommitmentNumber: 0n,
+    nextRevocationNumber: 0n,
+    yourLastPerCommitmentSecret: new Uint8Array(32),
+    myCurrentPerCommitmentPoint: signer.commitmentPoint(0),
+  },
+})

@@ -1,0 +1,66 @@
+import { sat } from '../base/units.ts'
+import { restoreChannel } from '../channel/restored.ts'
+import { isFunded } from '../channel/states/offline.ts'
+import { addressOf, type ChannelBackup, type StaticBackup } from './backup.ts'
+import type { ChannelMeta } from './channels.ts'
+import type { Node } from './node.ts'
+import type { TurnScope } from './reactor.ts'
+
+/**
+ * A backup may be of some time ago: key indexes beyond it may have been in use. Whoever knows a channel's secrets of old could punish
+ * a new one of the same keys, and there are two thousand million indexes.
+ */
+const KEY_INDEXES_LEFT_OUT = 100_000
+
+/**
+ * Takes in the channels of a backup that the database does not know: their peers are asked to close them (channel/restored.ts).
+ * @returns what was taken in
+ */
+export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): readonly ChannelMeta[] {
+  const { channels, peers } = node
+  const used = Math.max(backup.nextKeyIndex ?? 1, ...backup.channels.map((c) => c.keyIndex + 1))
+  node.reserveNumbers({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
+  return unknownIn(node, backup).map((c) => {
+    const { peer, address, openedAt = 0, remote = null } = c
+    const meta = node.newChannelMeta(peer, undefined, c.keyIndex)
+    const signer = node.signerFor(meta)
+    const restored = { ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, openedAt, remote }
+    const entry = channels.adopt(meta, signer, restoreChannel(restored, signer), scope)
+    const where = address === null ? null : addressOf(peer, address)
+    if (where && !peers.address(peer)) peers.remember(where, scope)
+    const session = peers.session(peer)
+    if (session) channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
+    return meta
+  })
+}
+
+/**
+ * Whether a backup is of a later time than the database. Its number alone does not tell: a copy that was put back goes on counting. But a
+ * channel that was ever in a backup is in the database for good.
+ */
+export const isNewer = (node: Node, backup: StaticBackup): boolean =>
+  backup.journal > node.resources.journal.durable || unknownIn(node, backup).length > 0
+
+const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly ChannelBackup[] =>
+  backup.channels.filter((c) => channels.byChannelId(c.channelId) === undefined && !damaged.has(c.keyIndex))
+
+/**
+ * A peer gave back a newer backup than the database knows of: the database is a copy of long ago. Every channel is in doubt, and what it
+ * does not know is taken in.
+ */
+export async function doubtAll(node: Node, backup: StaticBackup, kept: string): Promise<void> {
+  const { channels, events, log, peers, reactor, resources } = node
+  const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment is published before its peer has shown where the channel stands; the backup was kept as ${kept}`
+  await reactor.run((scope) => {
+    if (!isNewer(node, backup)) return // another peer gave it back, too
+    log.error({ kept }, message)
+    events.emit(scope, 'node.alert', { code: 'DATABASE_IS_OLDER', message, byPeer: false })
+    const talking = new Set(channels.all().flatMap(({ state, meta }) => (isFunded(state) ? [meta.peer] : [])))
+    for (const entry of channels.all()) channels.deliver(entry, { tag: 'doubted' })
+    adopt(node, backup, scope)
+    channels.drain(scope)
+    // A channel that had been in step shows it again.
+    for (const peer of talking) scope.after(() => peers.disconnect(peer, 'the database is an old copy'))
+  })
+  resources.journal.skipTo(backup.journal)
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
+import { remoteKeys, restoreChannel } from '../../src/channel/restored.ts'
+import { ourInitFeatures } from '../../src/wire/features.ts'
+import { add, expectNext, preimageOf, reachNormal, sentBy, type World, type WorldOptions } from './harness.ts'
+
+/** Both have money in the channel; then alice has nothing left but her keys and what a backup knows. */
+function lost(options: WorldOptions = {}, before: (w: World) => void = () => {}): World {
+  const w = reachNormal({ pushMsat: msat(400_000_000), realSignatures: true, ...options })
+  before(w)
+  w.disconnect()
+  const { channel } = w.alice
+  const { params, commitments } = channel
+  const { funding, capacitySat } = commitments.active[0]!
+  w.alice.records.clear()
+  w.alice.crash()
+  const state = restoreChannel({ ...params, funding, capacitySat, remote: remoteKeys(channel) }, w.alice.ctx.signer)
+  w.alice.begin({ state, effects: [] })
+  return w
+}
+const paid = (w: World): void => {
+  w.alice.command(add(0, 5_000_000))
+  w.settle()
+  w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(0) })
+  w.settle()
+}
+
+describe('BOLT 2 §message-retransmission: a channel restored from a backup', () => {
+  it.each(['channel_reestablish', 'error'] as const)('asks the peer to close; its %s alone would do', (heard) => {
+    const w = lost()
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    w.connect()
+    expect(sentBy(w.alice)).toEqual(['channel_reestablish', 'error'])
+    const [request, error] = [expectNext(w, 'alice', 'channel_reestablish'), expectNext(w, 'alice', 'error')]
+    expect(request).toMatchObject({ nextCommitmentNumber: 0n, nextRevocationNumber: 0n })
+    expect(request.yourLastPerCommitmentSecret).toEqual(new Uint8Array(32))
+    w.receive('bob', heard === 'error' ? error : request)
+    expect([w.bob.state!.tag, w.bob.broadcasts.length]).toEqual(['closing', 1])
+  })
+
+  it('asks again at every connection, also after a restart, and publishes nothing', () => {
+    const w = lost()
+    for (let n = 0; n < 3; n++) {
+      w.alice.crash()
+      w.alice.step({ tag: 'connected', theirFeatures: ourInitFeatures() }, false)
+      expect(sentBy(w.alice)).toEqual(['channel_reestablish', 'error'])
+    }
+    w.alice.command({ tag: 'forceClose', requestId: 4 })
+    expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 4, result: { code: 'DATA_LOSS' } })
+    const height = w.height + 3000
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
+  })
+
+  it.each(['anchors', 'static_remotekey'] as const)(
+    '%s: sweeps what the peer’s newest commitment pays it',
+    (channelType) => {
+      const w = lost({ channelType }, paid)
+      w.connect()
+      w.settle()
+      w.mine()
+      expect(w.alice.state).toMatchObject({
+        tag: 'closing',
+        onchain: { how: 'remote-force', closing: { kind: 'future' } },
+      })
+      w.mine()
+      const [sweep] = [...w.mined.values()].filter(
+        (m) => m.tx.outputs[0]!.scriptPubKey === w.alice.ctx.sweepScriptPubKey,
+      )
+      expect(sweep!.tx.outputs[0]!.amountSat).toBeGreaterThan(590_000n)
+      w.mine(6)
+      expect(w.alice.state!.tag).toBe('closed')
+    },
+  )
+
+  it('takes no more than its balance from a revoked commitment: what punishes is lost', () => {
+    let revoked: ReturnType<typeof signedLocal>
+    const w = lost({}, (before) => {
+      const { channel, ctx } = before.bob
+      revoked = signedLocal(channel, channel.commitments.active[0]!, ctx)
+      paid(before)
+    })
+    const height = w.height + 1
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'spent', outpoint: revoked!.inputs[0]!, tx: revoked!, height } })
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { outputs: [{ spend: { tag: 'to-remote' } }] } })
+    expect(w.alice.broadcasts.map((tx) => tx.inputs.map((i) => i.txid))).toEqual([[txidOf(revoked!)]])
+  })
+
+  it('claims to_local of a commitment of its own that was published before the loss', () => {
+    let own: ReturnType<typeof signedLocal>
+    const w = lost({}, (before) => {
+      paid(before)
+      const { channel, ctx } = before.alice
+      own = signedLocal(channel, channel.commitments.active[0]!, ctx)
+    })
+    const height = w.height + 1
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'spent', outpoint: own!.inputs[0]!, tx: own!, height } })
+    const outputs = [{ spend: { tag: 'delayed', delay: 144 } }]
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'local-old' }, outputs } })
+  })
+})

@@ -1,0 +1,274 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { outpointKey } from '../../src/base/ids.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import { openBackup, type StaticBackup } from '../../src/node/backup.ts'
+import { backupKey } from '../../src/wallet/keys.ts'
+import { onchainSat } from './accounts.ts'
+import { masterOf, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+
+/** More than all fees of a close. */
+const FEES = 20_000n
+const CAPACITY = 1_000_000n
+const PAID = 300_000n
+
+/** Alice has opened a channel of 1,000,000 sat and paid Bob 300,000 in it. */
+let base: Snapshot
+let backup: StaticBackup
+let before: bigint
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  before = onchainSat(world).alice
+  await world.open('alice', 'bob', Number(CAPACITY))
+  await pay(world, 'alice', 'bob', PAID)
+  base = world.snapshot()
+  backup = world.of('alice').wholeBackup!
+  world.close()
+})
+
+async function pay(world: World, from: Name, to: Name, amountSat: bigint): Promise<void> {
+  const { bolt11 } = await world.of(to).api.createInvoice({ amountMsat: (amountSat * 1000n) as never, description: '' })
+  await world.of(from).api.pay({ bolt11 })
+  await world.settle()
+}
+const only = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
+const spender = (world: World) => world.chain.mempool.spender(outpointKey(backup.channels[0]!.funding))
+const pending = (world: World): number => [...world.chain.mempool.entries()].length
+const view = async (world: World) => (await world.of('alice').api.channels({ limit: 10 }, {})).items[0]!
+
+/** Alice's disk is gone; she starts again on her seed and a backup. */
+async function restored(world: World, from: StaticBackup): Promise<void> {
+  world.wipe('alice')
+  world.of('alice').restoreFrom = from
+  await world.boot('alice')
+  world.of('alice').restoreFrom = null
+}
+/** Mines until nothing of the channel is left. */
+async function end(world: World): Promise<void> {
+  for (let n = 0; n < 40 && only(world, 'alice').state.tag !== 'closed'; n++) await world.mine(1)
+  expect(await view(world)).toMatchObject({ state: 'closed', waitsFor: null })
+}
+/** What the channel and its end have cost alice, beyond what she paid bob. */
+const cost = (world: World): bigint => before - PAID - onchainSat(world).alice
+const expectAllButFees = (world: World): void => {
+  expect(cost(world)).toBeGreaterThan(0n)
+  expect(cost(world)).toBeLessThan(FEES)
+}
+
+describe('a node that lost its disk, and has its seed and a channel backup', () => {
+  it('publishes nothing, has the peer close, and takes its balance from the peer’s commitment', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, backup)
+    await world.settle()
+    expect(await view(world)).toMatchObject({ state: 'waiting-for-peer', peer: nodeIdOf('bob'), usable: false })
+    await world.mine(3)
+    expect(pending(world)).toBe(0)
+    await expect(
+      world.attempt(world.of('alice').api.closeChannel((await view(world)).id, { force: true })),
+    ).rejects.toMatchObject({ code: 'CONFLICT' })
+
+    world.connectAll()
+    await world.settle()
+    expect(only(world, 'bob').state.tag).toBe('closing')
+    expect(spender(world)).toBeDefined()
+    await end(world)
+    expect(only(world, 'alice').state).toMatchObject({ onchain: { how: 'remote-force', closing: { kind: 'future' } } })
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('goes on with that after restarts at every step', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, backup)
+    await world.restart('alice')
+    world.connectAll()
+    await world.settle()
+    await world.restart('alice')
+    for (let n = 0; n < 3; n++) {
+      await world.mine(1)
+      await world.restart('alice')
+    }
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it.each([1, 30])('finds a commitment of the peer that was mined %i blocks ago', async (blocks) => {
+    const world = await World.start(['alice', 'bob'], base)
+    world.wipe('alice')
+    await world.attempt(world.of('bob').api.closeChannel(only(world, 'bob').meta.localId, { force: true }))
+    await world.mine(blocks)
+    await restored(world, backup)
+    await world.settle()
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('finds its own commitment, when it had closed by force before the loss, and takes its balance after the delay', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await world.attempt(world.of('alice').api.closeChannel(only(world, 'alice').meta.localId, { force: true }))
+    await world.settle()
+    await world.mine(1)
+    await restored(world, backup)
+    await world.settle()
+    expect(only(world, 'alice').state).toMatchObject({
+      onchain: { how: 'local-force', closing: { kind: 'local-old' } },
+    })
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('finds a cooperative close, the money of which its wallet has', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await world.attempt(world.of('alice').api.closeChannel(only(world, 'alice').meta.localId, {}))
+    await world.settle()
+    await world.mine(1)
+    await restored(world, backup)
+    await world.settle()
+    expect(only(world, 'alice').state).toMatchObject({ onchain: { how: 'cooperative' } })
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('follows a reorganisation that undoes the peer’s commitment', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, backup)
+    world.connectAll()
+    await world.settle()
+    await world.mine(1)
+    expect(only(world, 'alice').state.tag).toBe('closing')
+    await world.reorg(1)
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('never gives out a key index again', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, backup)
+    const { node } = world.of('alice')
+    const used = node!.channels.all().map((c) => c.meta.keyIndex)
+    expect(used).toEqual(backup.channels.map((c) => c.keyIndex))
+    const next = await node!.reactor.run(() => node!.newChannelMeta(nodeIdOf('bob')).keyIndex)
+    expect(next).toBeGreaterThan(backup.nextKeyIndex!)
+    await world.restart('alice')
+    const after = world.of('alice').node!
+    expect(await after.reactor.run(() => after.newChannelMeta(nodeIdOf('bob')).keyIndex)).toBeGreaterThan(next)
+    world.close()
+  })
+
+  it('takes the place of a channel that a lost write took a record of, which the database alone would not start with', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    world.crash('alice')
+    const fixed = [...alice.disk.snapshot().keys()].filter((key) => /^channel\/.*\/fixed$/.test(key))
+    await alice.disk.wipe(fixed)
+    alice.restoreFrom = backup
+    await world.boot('alice')
+    alice.restoreFrom = null
+    await world.restart('alice')
+    expect(alice.node!.channels.all()).toHaveLength(1)
+    world.connectAll()
+    await world.settle()
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('does as well with a backup of version 1, which knows less', async () => {
+    const channels = backup.channels.map(({ openedAt: _, remote: __, ...known }) => known)
+    const { nodeId, journal } = backup
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, { version: 1, nodeId, journal, channels })
+    world.connectAll()
+    await world.settle()
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+})
+
+// ---------------------------------------------------------------- peer storage
+
+/** What bob's disk has of alice's. */
+const bobsCopy = (world: World): StaticBackup | null => {
+  const blob = world
+    .of('bob')
+    .disk.snapshot()
+    .get(`peer-storage/${nodeIdOf('alice')}`)
+  return blob ? openBackup(blob, backupKey(masterOf('alice'))) : null
+}
+
+describe('BOLT 1 §peer-storage', () => {
+  it('a peer keeps the latest backup, across a crash, and gives it back', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { version, channels } = bobsCopy(world)!
+    expect([version, channels]).toEqual([2, backup.channels])
+    await world.open('alice', 'bob', 500_000)
+    expect(bobsCopy(world)!.channels).toHaveLength(2)
+    await world.restart('bob')
+    world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+    await world.restart('bob')
+    expect(bobsCopy(world)!.channels).toHaveLength(2)
+    world.close()
+  })
+
+  it('a node with nothing but its seed and a peer gets its money', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, bobsCopy(world)!)
+    world.connectAll()
+    await world.settle()
+    await end(world)
+    expectAllButFees(world)
+    world.close()
+  })
+
+  it('a copy that is newer than the database puts every channel in doubt and brings back those that it does not know', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const old = world.of('alice').disk.snapshot()
+    const { funding } = await world.open('alice', 'bob', 500_000)
+    const later = world.snapshot()
+    world.close()
+
+    const again = await World.start(['alice', 'bob'], { ...later, disks: { ...later.disks, alice: old } })
+    const alice = again.of('alice')
+    const events = await alice.api.eventsSince(0, 1_000)
+    expect(events.map((e) => e.data.code)).toContain('DATABASE_IS_OLDER')
+    expect(alice.keptBackups[0]?.channels).toHaveLength(2)
+    const found = alice.node!.channels.all().find((c) => 'channel' in c.state && c.state.channel?.restored)
+    expect(found?.state).toMatchObject({ channel: { restored: true, commitments: { active: [{ funding }] } } })
+    again.connectAll()
+    await again.settle()
+    // Bob's answer for the channel that it knows showed that it had not fallen behind.
+    const known = alice.node!.channels.all().find((c) => c !== found)!.state
+    expect([known.tag, channelOf(known)?.unproven]).toEqual(['normal', undefined])
+    for (let n = 0; n < 30; n++) await again.mine(1)
+    expect(found?.state.tag).toBe('closed')
+    // The copies that peers keep are not newer from here on.
+    await again.restart('alice')
+    again.connectAll()
+    await again.settle()
+    expect(alice.keptBackups).toHaveLength(1)
+    again.close()
+  })
+
+  it('what is not ours, or damaged, changes nothing but the blob', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const key = `peer-storage/${nodeIdOf('alice')}`
+    await world.of('bob').disk.batch([{ key, value: new Uint8Array(65_531).fill(7) }])
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    expect(
+      world
+        .of('alice')
+        .node!.channels.all()
+        .map((c) => c.state.tag),
+    ).toEqual(['normal'])
+    expect(world.of('alice').complaints).toEqual([])
+    world.close()
+  })
+})
