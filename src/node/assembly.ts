@@ -7,7 +7,7 @@ import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { GossipShell } from './gossip.ts'
-import { outgoingChannel, undecidedIncoming } from './holdings.ts'
+import { keepsDeadlines, outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
 import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
@@ -18,6 +18,7 @@ export function createPeers(node: Node): Peers {
   const { driver, reactor } = node
   const dispatch = new Dispatch({
     parts: () => node,
+    channels: node.channels,
     log: node.log,
     newMeta: (peer) => node.newChannelMeta(peer),
     signer: (meta) => node.signerFor(meta),
@@ -98,6 +99,10 @@ export function createPayments(node: Node): Payments {
       const entry = node.channels.byChannelId(channelId)
       return entry ? undecidedIncoming(entry.state, channelId, id) : null
     },
+    staysOpen: (channelId) => {
+      const state = node.channels.byChannelId(channelId)?.state
+      return state !== undefined && keepsDeadlines(state)
+    },
   })
 }
 
@@ -123,6 +128,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       for (const entry of node.channels.all()) node.effects.republish(entry, scope)
       node.channels.drain(scope)
       node.events.emit(scope, 'chain.block', { height: block.height, hash: block.hash })
+      node.events.sumUp(scope)
     },
     onReorg: (height, scope) => {
       node.wallet.rollback(height, node.chain.tip.hash)

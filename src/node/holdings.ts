@@ -40,6 +40,12 @@ export function undecidedIncoming(state: ChannelState, channelId: ChannelId, id:
   return htlc?.removal === null ? incomingHtlc(channelId, htlc) : null
 }
 
+/** Open, and closed by us as soon as something late in it is worth that. */
+export function keepsDeadlines(state: ChannelState): boolean {
+  const { tag } = 'from' in state ? state.from : state
+  return (tag === 'normal' || tag === 'shutdown') && channelOf(state)?.unproven !== true
+}
+
 /** In normal operation, connected and not closing. */
 const isUsable = (state: ChannelState): boolean =>
   state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
@@ -124,7 +130,7 @@ export const isAnnounced = ({ announcement }: Channel): boolean =>
  * between a block and what was found by looking back. Undefined when it has everything.
  */
 export function watchedFrom(state: ChannelState): number | undefined {
-  if (state.tag === 'closing') return state.onchain.closing.height ?? undefined
+  if (state.tag === 'closing' || state.tag === 'closed') return state.onchain?.closing.height ?? undefined
   const channel = channelOf(state)
   return channel !== null && channel.funding.confirmed === null ? channel.params.openedAt : undefined
 }

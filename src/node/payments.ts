@@ -4,7 +4,7 @@ import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
-import { decideForward, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
+import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
 import {
   type IncomingContext,
   keysendInvoice,
@@ -67,6 +67,8 @@ export interface PaymentsOptions {
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
+  /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
+  readonly staysOpen: (channelId: ChannelId) => boolean
 }
 
 /** What the channels hold when the node starts. */
@@ -126,7 +128,11 @@ export class Payments {
         if (origin.tag === 'payment') {
           const list = live.get(origin.paymentHash) ?? []
           live.set(origin.paymentHash, [...list, { attempt: origin.attempt, channelId, amountMsat }])
-        } else this.#forwardOf(origin.channelId, origin.htlcId)
+        } else {
+          const forward = this.#forwardOf(origin.channelId, origin.htlcId)
+          const key = incomingKey(origin.channelId, origin.htlcId)
+          if (forward) this.#forwards.set(key, { ...forward, outgoingChannelId: channelId })
+        }
       }
       for (const { record } of this.outgoing.live()) {
         if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
@@ -191,9 +197,10 @@ export class Payments {
     return false
   }
 
-  /** A block came, or a minute passed: every invoice that is open is looked at. */
+  /** A block came, or a minute passed: every invoice that is open is looked at, and every forward. */
   review(scope: TurnScope): void {
     this.#within(scope, () => {
+      for (const [key, forward] of this.#forwards) this.#reviewForward(key, forward)
       for (const { record } of this.invoices.live()) this.#look(record.paymentHash)
     })
   }
@@ -250,6 +257,16 @@ export class Payments {
     if (!forward) return
     this.#forwards.delete(incomingKey(channelId, htlcId))
     this.#effects(onForwardResult(forward, event))
+  }
+
+  #reviewForward(key: string, forward: ForwardRecord): void {
+    const { incomingHtlc, staysOpen, blockHeight } = this.#options
+    if (forward.outgoingChannelId === null || !staysOpen(forward.outgoingChannelId)) return
+    const htlc = incomingHtlc(forward.incomingChannelId, forward.incomingHtlcId)
+    const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
+    if (effects.length === 0) return
+    this.#forwards.delete(key)
+    this.#effects(effects)
   }
 
   /** The forward of an incoming HTLC; made again from the HTLC after a restart. */

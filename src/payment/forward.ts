@@ -107,6 +107,22 @@ function brokenPolicy(htlc: IncomingHtlc, onion: ForwardOnion, relay: RelayPolic
   return null
 }
 
+/** A forward is failed back so many blocks before the incoming HTLC expires, in time for its peer not to close the channel over it. */
+const FAIL_BACK_BLOCKS = 12
+
+/**
+ * Gives up on an HTLC that the next node holds beyond all deadlines while its channel stays open: too little to close a channel over,
+ * and to be lost if the preimage comes after all. What is worth a close is decided by the chain.
+ */
+export const failBack = (
+  forward: ForwardRecord,
+  incoming: IncomingHtlc,
+  blockHeight: number,
+): readonly PaymentEffect[] =>
+  incoming.cltvExpiry - blockHeight > FAIL_BACK_BLOCKS
+    ? []
+    : fail(forward, { name: 'temporary_channel_failure', channelUpdate })
+
 const failureRoute = (f: ForwardRecord): FailureRoute => ({ ...f, id: f.incomingHtlcId })
 
 function fail(forward: ForwardRecord, failure: OnionFailure): readonly PaymentEffect[] {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
 import { Life } from './life.ts'
 import { type Snapshot, World } from './world.ts'
 
@@ -33,6 +34,32 @@ describe('a forward over a restart', () => {
     await life.finish()
     const count = async (type: string) => (await bob.api.eventsSince(0, 1000)).filter((e) => e.type === type).length
     expect(await count('forward.settled')).toBe(1)
+    world.close()
+  })
+})
+
+describe('a forward that the next node sits on', () => {
+  it('is failed back before the one before closes its channel over it, when it is too small to close one over', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const paymentHash = '11'.repeat(32) as never
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
+    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
+    await world.settle()
+    expect(alice.node!.channels.all()[0]!.state).toMatchObject({ channel: { commitments: { outgoing: { size: 1 } } } })
+
+    world.crash('carol')
+    await world.mine(150)
+    await world.settle()
+    expect(
+      bob
+        .node!.channels.all()
+        .map((c) => c.state.tag)
+        .sort(),
+    ).toEqual(['normal', 'offline'])
+    expect(alice.node!.channels.all().map((c) => c.state.tag)).toEqual(['normal'])
+    expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'failed' })
     world.close()
   })
 })
