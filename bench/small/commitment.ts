@@ -17,7 +17,7 @@ export function commitmentSuite(): Promise<Suite> {
       const point = alice.commitmentPoint(NUMBER)
       // Every commitment has a point of its own: its keys are derived anew.
       const build = () =>
-        buildCommitment({ ...commitment.params, keys: commitmentKeys(alice.basepoints, bob.basepoints, point) })
+        buildCommitment({ ...commitment.params, keys: commitmentKeys(alice.basepoints, bob.basepoints, point.slice()) })
       const sign = () => {
         const built = build()
         return [bob.signFunding(built.sighash), ...htlcSighashes(built).map((hash) => bob.signHtlc(hash, point))]
