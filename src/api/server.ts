@@ -10,6 +10,7 @@ import { HostCheck } from './auth/hosts.ts'
 import { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
 import { Tickets } from './auth/tickets.ts'
+import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
@@ -29,12 +30,14 @@ import { peerRoutes } from './routes/peers.ts'
 import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { Spending } from './spending.ts'
+import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { compileValidator } from './validation.ts'
 import { type WebhookOptions, Webhooks } from './webhooks/webhooks.ts'
 
 const BODY_LIMIT = 128 * 1024
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 72_000
+const HANDSHAKE_MS = 10_000
 const MAX_PARAM_LENGTH = 128
 /** An upgraded connection on which nothing moves for so long is dead: heartbeats alone move more often. */
 const DEAD_AFTER_MS = 60_000
@@ -52,6 +55,10 @@ export interface ApiOptions {
   readonly onInternalError?: (error: unknown, request: { method: string; route: string }) => void
   readonly clock?: SignInClock
   readonly webhooks?: WebhookOptions
+  /** Origins whose pages may call; none: CORS is off. */
+  readonly origins?: readonly string[]
+  /** Without it, plain HTTP. */
+  readonly tls?: ServerCertificate
 }
 
 /**
@@ -67,6 +74,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    ...(options.tls && { https: { ...options.tls, handshakeTimeout: HANDSHAKE_MS } }),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, _request, reply) => sendProblem(reply as FastifyReply, problemOf(error)),
     clientErrorHandler: refuseRaw,
@@ -156,6 +164,7 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
     if (hosts.allows(request.raw.headers.host, request.raw.socket?.localAddress)) return done()
     done(new ApiProblem('HOST_NOT_ALLOWED', HOST_ADVICE))
   })
+  allowOrigins(app, options.origins ?? [])
   app.addHook('onSend', async (_request, reply) => {
     if (closing) reply.header('connection', 'close') // a client that kept the connection would keep us from stopping
   })

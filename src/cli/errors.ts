@@ -24,9 +24,23 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   if (!(error instanceof Error)) return { text: String(error), exitCode: EXIT.failed }
   const { name, code } = error as { name: string; code?: unknown }
   if (error instanceof CliError) return { text: error.message, exitCode: error.exitCode }
+  const distrust = name === 'ConnectionError' ? distrustIn(error) : null
+  if (distrust !== null) {
+    return { text: `${distrust}: say whom to trust with --tls-pin or --tls-ca`, exitCode: EXIT.unreachable }
+  }
   if (name === 'ConnectionError') return { text: `${error.message} (--url, --data-dir)`, exitCode: EXIT.unreachable }
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
   if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
   if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }
   return { text: error.stack ?? error.message, exitCode: EXIT.failed }
+}
+
+const DISTRUST = /^(PIN_MISMATCH|CERT_|ERR_TLS_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_)/
+
+/** Something answers, and it is not shown to be the node: what was wrong with it, out of the causes of an error. */
+function distrustIn(error: Error): string | null {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if (DISTRUST.test(String((cause as NodeJS.ErrnoException).code))) return cause.message
+  }
+  return null
 }

@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   decode: ['what an invoice says', () => import('./commands/decode.ts')],
   backup: ['the static channel backup', () => import('./commands/backup.ts')],
   key: ['API keys: list, create, rotate, revoke, reset …', () => import('./commands/key.ts')],
+  webhook: ['webhooks: list, create, update, rotate, ping, deliveries …', () => import('./commands/webhook.ts')],
   audit: ['the audit log: list, verify', () => import('./commands/audit.ts')],
   events: ['follow what happens', () => import('./commands/events.ts')],
   demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],
@@ -33,7 +34,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
 }
 
 /** Global options that take a value, so that it is not mistaken for the command. */
-const VALUED: ReadonlySet<string> = new Set(['--url', '--key', '--data-dir'])
+const VALUED: ReadonlySet<string> = new Set(['--url', '--key', '--data-dir', '--tls-pin', '--tls-ca'])
 
 /** The words of a command line that are neither options nor their values. */
 function operands(argv: readonly string[]): string[] {
@@ -50,6 +51,8 @@ async function build(argv: readonly string[]): Promise<Command> {
     .description('A Lightning node.')
     .option('--url <url>', 'API of the node (FULMEN_URL; else the one running from the data directory)')
     .option('--key <bearer>', 'API key (better in FULMEN_KEY; else admin.key in the data directory)')
+    .option('--tls-pin <pin>', 'sha256//… of the public key of the node, for https (FULMEN_TLS_PIN)')
+    .option('--tls-ca <file>', 'certificates to trust for https, PEM (FULMEN_TLS_CA)')
     .option('--data-dir <dir>', 'data directory of the node (FULMEN_DATA_DIR; default ~/.fulmen)')
     .option('--json', 'print JSON')
     .configureHelp({ showGlobalOptions: true })

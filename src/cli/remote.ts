@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { adminKeyPath } from '../api/auth/adminKey.ts'
 import { FulmenClient } from '../client/index.ts'
+import { trustingFetch } from '../client/tls.ts'
 import { dataDirOf, resolveConfig } from '../node/config.ts'
 import { writeFileAtomic } from '../store/files.ts'
 import { CliError, EXIT } from './errors.ts'
@@ -12,11 +13,16 @@ export interface GlobalOptions {
   readonly url?: string
   readonly key?: string
   readonly dataDir?: string
+  readonly tlsPin?: string
+  readonly tlsCa?: string
   readonly json?: boolean
 }
 
 /** Where a running node wrote the address of its API, in its data directory. */
 export const apiUrlFile = (dataDir: string): string => join(dataDir, 'api.url')
+
+/** What to pin when calling that address: the certificate may be for another name. */
+export const apiPinFile = (dataDir: string): string => join(dataDir, 'api.pin')
 
 /** What a command that talks to a node gets: the client, and a way to print. */
 export interface Remote {
@@ -38,7 +44,7 @@ export function remote(command: Command): Remote {
       ? { key: adminKey(path), onKey: (rotated: string) => writeFileAtomic(path, `${rotated}\n`) }
       : { key: given, rotate: false }
   return {
-    client: new FulmenClient({ url: urlOf(options, dataDir), ...key }),
+    client: new FulmenClient({ url: urlOf(options, dataDir), ...key, ...trust(options, dataDir) }),
     json,
     show: (value, text) => show(json, value, text),
   }
@@ -50,6 +56,19 @@ function urlOf(options: GlobalOptions, dataDir: string): string {
   const flags = options.dataDir === undefined ? {} : { 'data-dir': options.dataDir }
   const { host, port } = resolveConfig({ flags, env: process.env }).config.api
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** The node of the data directory is known by its pin; of any other, what is said here or what Node.js trusts. */
+function trust(options: GlobalOptions, dataDir: string): { fetch?: typeof fetch } {
+  const ca = options.tlsCa ?? process.env.FULMEN_TLS_CA
+  const isLocal = options.url === undefined && process.env.FULMEN_URL === undefined
+  const local = isLocal && ca === undefined ? readLine(apiPinFile(dataDir)) : undefined
+  const pin = options.tlsPin ?? process.env.FULMEN_TLS_PIN ?? local
+  if (pin !== undefined) return { fetch: trustingFetch({ pin }) }
+  if (ca === undefined) return {}
+  const text = readLine(ca)
+  if (text === undefined) throw new CliError(`${ca} cannot be read: --tls-ca takes a PEM file`, EXIT.usage)
+  return { fetch: trustingFetch({ ca: text }) }
 }
 
 function adminKey(path: string): string {

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
 import type { Network } from '../bitcoin/networks.ts'
+import { type ApiAccess, readAccess } from './access.ts'
 import {
   type ChainConfig,
   CONFIG_OPTIONS,
@@ -48,6 +49,7 @@ export interface ConfigEntry {
 
 export interface ResolvedConfig {
   readonly config: NodeConfig
+  readonly access: ApiAccess
   readonly entries: readonly ConfigEntry[]
   /** What the operator should know, in plain words. */
   readonly warnings: readonly string[]
@@ -68,7 +70,15 @@ interface Setting {
 }
 
 /** FULMEN_… variables that are no option of a node. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(['FULMEN_CONFIG', 'FULMEN_URL', 'FULMEN_KEY', 'FULMEN_MAIN'])
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  'FULMEN_CONFIG',
+  'FULMEN_URL',
+  'FULMEN_KEY',
+  'FULMEN_MAIN',
+  'FULMEN_BITCOIND',
+  'FULMEN_TLS_CA',
+  'FULMEN_TLS_PIN',
+])
 const NAMES = Object.keys(CONFIG_OPTIONS) as OptionName[]
 
 export const variableOf = (name: string): string => `FULMEN_${name.toUpperCase().replaceAll('-', '_')}`
@@ -94,11 +104,13 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     passphraseFile: optionalPath(value('passphrase-file')),
     logLevel: required('log-level'),
   }
-  check(config, required('api-without-tls'))
+  const access = readAccess(value, absolute)
+  check(config, required('api-without-tls') || access.tls !== null)
   return {
     config,
+    access,
     entries: NAMES.map((name) => entryOf(name, settings.get(name))),
-    warnings: [...warnings, ...cautions(config)],
+    warnings: [...warnings, ...cautions(config, access)],
   }
 }
 
@@ -184,28 +196,28 @@ function entryOf(name: OptionName, setting: Setting | undefined): ConfigEntry {
 }
 
 /** What no option shows alone. */
-function check(config: NodeConfig, apiWithoutTls: boolean): void {
+function check(config: NodeConfig, mayListenAnywhere: boolean): void {
   if (config.chain.kind === 'embedded' && config.network !== 'regtest') {
     fail(`chain: the embedded chain is regtest; for ${config.network} give the address of a Bitcoin node`)
   }
   if (config.mineEverySeconds > 0 && config.chain.kind !== 'embedded') {
     fail('mine-every: only the embedded chain is mined by this node')
   }
-  if (!isLoopback(config.api.host) && !apiWithoutTls) {
+  if (!isLoopback(config.api.host) && !mayListenAnywhere) {
     fail(
-      `api: ${config.api.host} can be reached from other machines, and keys would travel unencrypted; listen on 127.0.0.1 behind a TLS proxy, or accept it with --api-without-tls`,
+      `api: ${config.api.host} can be reached from other machines, and keys would travel unencrypted; use --tls, listen on 127.0.0.1 behind a TLS proxy, or accept it with --api-without-tls`,
     )
   }
 }
 
-function cautions(config: NodeConfig): string[] {
+function cautions(config: NodeConfig, { tls }: ApiAccess): string[] {
   const warnings: string[] = []
   if (config.network !== 'regtest') {
     warnings.push(
       `${config.network}: this version is young; expect to lose the coins of channels, which are worth nothing here`,
     )
   }
-  if (!isLoopback(config.api.host)) {
+  if (!isLoopback(config.api.host) && tls === null) {
     warnings.push(`the API listens on ${config.api.host} without TLS: whoever sees the traffic has the keys`)
   }
   return warnings

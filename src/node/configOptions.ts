@@ -84,7 +84,42 @@ function readSeconds(text: string): number {
 const readLogLevel = (text: string): LogLevel =>
   LOG_LEVELS.find((level) => level === text) ?? wrong(`expected one of ${LOG_LEVELS.join(', ')}, got "${text}"`)
 
+const readNames = (text: string): readonly string[] => text.split(',').flatMap((name) => name.trim() || [])
+
+/** Exactly what a browser sends as Origin. */
+function readOrigins(text: string): readonly string[] {
+  const origins = readNames(text)
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      wrong(`expected origins like https://shop.example:8443 (no path, no *), got "${origin}"`)
+    }
+  }
+  return origins
+}
+
+function readIssuer(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : wrong(`expected a URL, got "${text}"`)
+  const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
+  if (!isSafe || url.search !== '' || url.hash !== '' || url.username !== '') {
+    wrong(`expected https:// (http:// on this machine), without query, fragment and user, got "${text}"`)
+  }
+  return text
+}
+
+/** `N/SECONDS`; the seconds may be left out where there is no period. */
+function readPer(text: string, isPeriodNeeded: boolean): { readonly count: number; readonly seconds: number | null } {
+  const match = /^(\d{1,16})(?:\/(\d{1,9}))?$/.exec(text)
+  const [count, seconds] = [Number(match?.[1]), match?.[2] === undefined ? null : Number(match[2])]
+  if (!match || !Number.isSafeInteger(count) || count < 1 || seconds === 0 || (isPeriodNeeded && seconds === null)) {
+    return wrong(`expected a number and a period in seconds, like 100/60, got "${text}"`)
+  }
+  return { count, seconds }
+}
+
 const readPath = (text: string): string => (text === '' ? wrong('expected a path') : text)
+
+const LOOPBACK = ['127.0.0.0/8', '::1']
+type OptionalPer = { readonly count: number; readonly seconds: number | null } | null
 
 const option = <T>(o: ConfigOption<T>): ConfigOption<T> => o
 
@@ -131,7 +166,68 @@ export const CONFIG_OPTIONS = {
     placeholder: 'NAMES',
     describe: 'further names by which clients may call the API, separated by commas',
     fallback: '',
-    read: (text: string) => text.split(',').flatMap((name) => name.trim() || []),
+    read: readNames,
+  }),
+  'api-origins': option({
+    placeholder: 'ORIGINS',
+    describe: 'web pages of other origins that may call the API (CORS), like https://shop.example, separated by commas',
+    fallback: '',
+    read: readOrigins,
+  }),
+  tls: option({
+    placeholder: null,
+    describe: 'serve the API over TLS with a certificate that the node makes and renews itself',
+    fallback: 'false',
+    read: readBoolean,
+  }),
+  'tls-cert': option<string | null>({
+    placeholder: 'FILE',
+    describe: 'serve the API over TLS with this certificate chain (PEM); read again when it changes',
+    fallback: null,
+    read: readPath,
+  }),
+  'tls-key': option<string | null>({
+    placeholder: 'FILE',
+    describe: 'the key of --tls-cert (PEM)',
+    fallback: null,
+    read: readPath,
+  }),
+  'webhook-targets': option({
+    placeholder: 'NETWORKS',
+    describe:
+      'where webhooks may go besides public https addresses: "loopback" or networks like 10.0.0.0/8, separated by commas',
+    fallback: '',
+    read: (text: string) => readNames(text).flatMap((name) => (name === 'loopback' ? LOOPBACK : name)),
+  }),
+  'oidc-issuer': option<string | null>({
+    placeholder: 'URL',
+    describe: 'take access tokens of this OpenID Connect issuer beside API keys',
+    fallback: null,
+    read: readIssuer,
+  }),
+  'oidc-audience': option<string | null>({
+    placeholder: 'NAME',
+    describe: 'what the tokens must be meant for (aud)',
+    fallback: null,
+    read: readPath,
+  }),
+  'oidc-scope-prefix': option({
+    placeholder: 'TEXT',
+    describe: 'what stands before our scopes in the scope claim, like "fulmen/"',
+    fallback: '',
+    read: (text: string) => text,
+  }),
+  'oidc-budget': option<OptionalPer>({
+    placeholder: 'MSAT/SECONDS',
+    describe: 'what each subject of the issuer may spend in a period, fees included; without it, no limit',
+    fallback: null,
+    read: (text: string) => readPer(text, false),
+  }),
+  'oidc-rate': option<OptionalPer>({
+    placeholder: 'REQUESTS/SECONDS',
+    describe: 'how many requests each subject of the issuer may make in a period; without it, no limit',
+    fallback: null,
+    read: (text: string) => readPer(text, true),
   }),
   listen: option({
     placeholder: 'HOST:PORT',

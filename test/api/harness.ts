@@ -11,7 +11,12 @@ export interface TestClock {
 
 /** An API over a fake node, with a key of the given scopes. `store` is what an earlier one left behind. */
 export async function testApi(
-  options: { scopes?: readonly Scope[]; store?: FakeStore; hosts?: readonly string[] } = {},
+  options: {
+    scopes?: readonly Scope[]
+    store?: FakeStore
+    hosts?: readonly string[]
+    origins?: readonly string[]
+  } = {},
 ) {
   const node = new FakeNode(options.store)
   const clock: TestClock = { nowMs: Date.UTC(2026, 0, 1), delays: [] }
@@ -21,6 +26,7 @@ export async function testApi(
   const app = createApi(node, {
     keys,
     hosts: options.hosts ?? [],
+    origins: options.origins ?? [],
     onInternalError: (error) => failures.push(error),
     clock: {
       now: () => clock.nowMs,

@@ -90,6 +90,11 @@ describe('targets of webhooks', () => {
       expect([url, await verdict(targets, url)]).toEqual([url, 'VALIDATION_FAILED'])
   })
 
+  it('networks that are none are refused at the start', () => {
+    for (const text of ['localhost', '10.0.0.0/33', '10.0.0', '::/129'])
+      expect(() => new Targets([text])).toThrow('is no network')
+  })
+
   it('no address of a private range is ever public, however it is embedded', () => {
     const byte = fc.nat(255)
     const priv = fc.oneof(

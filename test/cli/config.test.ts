@@ -61,6 +61,16 @@ describe('configuration', () => {
       api: '127.0.0.1:1',
       'api-without-tls': 'true',
       'api-hosts': 'a,b',
+      'api-origins': 'https://shop.example,http://127.0.0.1:8080',
+      tls: 'true',
+      'tls-cert': '/cert.pem',
+      'tls-key': '/key.pem',
+      'webhook-targets': 'loopback,10.0.0.0/8',
+      'oidc-issuer': 'https://id.example/realm',
+      'oidc-audience': 'fulmen',
+      'oidc-scope-prefix': 'fulmen/',
+      'oidc-budget': '1000/60',
+      'oidc-rate': '10/1',
       listen: 'none',
       announce: 'example.org:9735',
       alias: 'x',
@@ -80,6 +90,45 @@ describe('configuration', () => {
     expect(configOf({ env }).config).toEqual(expected)
     expect(configOf({ file }).config).toEqual(expected)
     expect(Object.keys(values).sort()).toEqual(Object.keys(CONFIG_OPTIONS).sort())
+  })
+
+  it('says who may call the API: nobody beyond this machine unless TLS or a flag is given', () => {
+    const accessOf = (flags: Record<string, string>) => configOf({ flags }).access
+    expect(accessOf({})).toEqual({ tls: null, origins: [], issuer: null, webhookTargets: [] })
+    const anywhere = { api: '0.0.0.0:9737' }
+    expect(() => accessOf(anywhere)).toThrow(/use --tls/)
+    expect(configOf({ flags: { ...anywhere, tls: 'true' } }).warnings).toEqual([])
+    expect(configOf({ flags: { ...anywhere, 'api-without-tls': 'true' } }).warnings).toHaveLength(1)
+    expect(accessOf({ tls: 'true' }).tls).toEqual({ kind: 'own' })
+    const files = { kind: 'files', cert: resolve('c'), key: resolve('k') }
+    expect(accessOf({ 'tls-cert': 'c', 'tls-key': 'k' }).tls).toEqual(files)
+    expect(() => accessOf({ 'tls-cert': 'c' })).toThrow('belong together')
+    expect(accessOf({ 'webhook-targets': 'loopback,10.0.0.0/8' }).webhookTargets).toEqual([
+      '127.0.0.0/8',
+      '::1',
+      '10.0.0.0/8',
+    ])
+    for (const origin of ['*', 'https://a.example/', 'https://a.example/path', 'a.example', 'null'])
+      expect(() => accessOf({ 'api-origins': origin })).toThrow('expected origins')
+  })
+
+  it('an issuer of tokens comes with an audience, over TLS or from this machine', () => {
+    const issuer = { 'oidc-issuer': 'https://id.example/realm', 'oidc-audience': 'fulmen' }
+    const issuerOf = (flags: Record<string, string>) => configOf({ flags }).access.issuer
+    expect(issuerOf({ ...issuer, 'oidc-budget': '5000/60', 'oidc-rate': '10/1' })).toEqual({
+      issuer: 'https://id.example/realm',
+      audience: 'fulmen',
+      scopePrefix: '',
+      budget: { maxMsat: 5000, periodSeconds: 60 },
+      rateLimit: { maxRequests: 10, periodSeconds: 1 },
+    })
+    expect(issuerOf({ ...issuer, 'oidc-budget': '5000' })?.budget).toEqual({ maxMsat: 5000, periodSeconds: null })
+    expect(() => issuerOf({ 'oidc-issuer': 'https://id.example' })).toThrow('needs oidc-audience')
+    expect(() => issuerOf({ 'oidc-audience': 'x' })).toThrow('need oidc-issuer')
+    for (const url of ['http://id.example', 'https://u@id.example', 'https://id.example?x', 'ftp://id.example', 'id'])
+      expect(() => issuerOf({ ...issuer, 'oidc-issuer': url })).toThrow(/oidc-issuer/)
+    for (const rate of ['10', '0/1', '1/0', '-1/1', '1.5/1'])
+      expect(() => issuerOf({ ...issuer, 'oidc-rate': rate })).toThrow(/oidc-rate/)
   })
 
   it('the file may hold numbers, switches and lists of its own types', () => {

@@ -1,6 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { AllowList } from '../auth/cidr.ts'
+import { ConfigError } from '../../node/errors.ts'
+import { AllowList, parseCidr } from '../auth/cidr.ts'
 import { badField } from '../problems.ts'
 
 /** Not on the public internet. @source IANA IPv4 special-purpose address registry, multicast and reserved space */
@@ -57,8 +58,10 @@ class TargetRefused extends Error {
 export class Targets {
   readonly #allowed: AllowList | null
 
-  /** @param allowed networks besides the public ones, like `127.0.0.0/8` */
+  /** @param allowed networks besides the public ones, like `127.0.0.0/8` @throws ConfigError */
   constructor(allowed: readonly string[]) {
+    const wrong = allowed.find((text) => parseCidr(text) === null)
+    if (wrong !== undefined) throw new ConfigError(`webhook-targets: "${wrong}" is no network like 10.0.0.0/8`)
     this.#allowed = allowed.length === 0 ? null : new AllowList(allowed)
   }
 

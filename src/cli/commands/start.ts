@@ -1,37 +1,43 @@
 import { rm } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { RunningApi } from '../../api/start.ts'
+import type { ApiAccess } from '../../node/access.ts'
 import type { NodeConfig } from '../../node/config.ts'
 import type { NodeService } from '../../node/service.ts'
 import { writeFileAtomic } from '../../store/files.ts'
 import { CliError } from '../errors.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { notice, show } from '../output.ts'
-import { apiUrlFile } from '../remote.ts'
+import { apiPinFile, apiUrlFile } from '../remote.ts'
 import { stopSignal } from '../signals.ts'
 
 export function register(program: Command): void {
   addNodeOptions(program.command('start').description('run a node until SIGTERM or Ctrl-C')).action(
     async (_options, command: Command) => {
-      const { config, warnings } = nodeConfig(command)
+      const { config, access, warnings } = nodeConfig(command)
       for (const warning of warnings) notice(`warning: ${warning}`)
-      await run(config, command.optsWithGlobals().json === true)
+      await run(config, access, command.optsWithGlobals().json === true)
     },
   )
 }
 
-async function run(config: NodeConfig, json: boolean): Promise<void> {
+async function run(config: NodeConfig, access: ApiAccess, json: boolean): Promise<void> {
   const stopped = stopSignal()
   const { startNode } = await import('../../node/start.ts')
   const node = await startNode(config)
   try {
-    const api = await serve(node.service, config)
+    await rm(apiPinFile(config.dataDir), { force: true }) // of a run that was killed
+    const api = await serve(node.service, config, access)
+    const reload = () => void api.reload()
+    if (access.tls) process.on('SIGHUP', reload)
     await writeFileAtomic(apiUrlFile(config.dataDir), `${api.url}\n`)
     try {
       announce(api, node, config, json)
       await stopped
     } finally {
+      process.off('SIGHUP', reload)
       await rm(apiUrlFile(config.dataDir), { force: true })
+      await rm(apiPinFile(config.dataDir), { force: true })
       await api.stop()
     }
   } finally {
@@ -39,7 +45,7 @@ async function run(config: NodeConfig, json: boolean): Promise<void> {
   }
 }
 
-async function serve(service: NodeService, config: NodeConfig): Promise<RunningApi> {
+async function serve(service: NodeService, config: NodeConfig, access: ApiAccess): Promise<RunningApi> {
   const { startApi } = await import('../../api/start.ts')
   const { api, apiHosts, dataDir } = config
   try {
@@ -48,6 +54,8 @@ async function serve(service: NodeService, config: NodeConfig): Promise<RunningA
       port: api.port,
       hosts: apiHosts,
       dataDir,
+      access,
+      onPin: (pin) => writeFileAtomic(apiPinFile(dataDir), `${pin}\n`),
       onInternalError: (error, { method, route }) => notice(`error: ${method} ${route}: ${stackOf(error)}`),
     })
   } catch (error) {
@@ -69,6 +77,7 @@ function announce(
     network: config.network,
     api: api.url,
     docs: `${api.url}/docs`,
+    ...(api.pin !== null && { tlsPin: api.pin }),
     listen: node.listen,
     keyFile: path,
   }
@@ -77,6 +86,7 @@ function announce(
       `fulmen is ready: ${nodeId} on ${config.network}`,
       `  API        ${ready.api}`,
       `  docs       ${ready.docs}`,
+      ...(api.pin === null ? [] : [`  TLS pin    ${api.pin}`]),
       `  Lightning  ${node.listen ?? 'not listening'}`,
       `  key        ${path}`,
     ].join('\n'),
