@@ -1,5 +1,8 @@
-import { concatBytes } from '../base/bytes.ts'
+import { concatBytes, equalBytesConstantTime, utf8 } from '../base/bytes.ts'
 import type { Composites, Primitives } from './provider.ts'
+
+const [MU, RHO] = [utf8('mu'), utf8('rho')]
+const ZERO_NONCE = new Uint8Array(12)
 
 /** The composite operations, step by step as the BOLTs have them: for providers that know no shorter way. */
 export function composites(c: Primitives): Composites {
@@ -26,6 +29,15 @@ export function composites(c: Primitives): Composites {
         value = Uint8Array.from(c.sha256(value))
       }
       return value
+    },
+    peelLayer(nodeSecret, { ephemeralKey, payloads, associatedData, hmac }) {
+      const sharedSecret = c.ecdh(nodeSecret, ephemeralKey)
+      if (sharedSecret === null) return null
+      const expected = c.hmacSha256(c.hmacSha256(MU, sharedSecret), concatBytes(payloads, associatedData))
+      if (!equalBytesConstantTime(expected, hmac)) return { sharedSecret, unwrapped: null }
+      const padded = new Uint8Array(2 * payloads.length)
+      padded.set(payloads)
+      return { sharedSecret, unwrapped: c.chacha20(c.hmacSha256(RHO, sharedSecret), ZERO_NONCE, padded) }
     },
   }
 }

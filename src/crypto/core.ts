@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { coreDerivations, corePublic, coreSecrets } from './coreCurve.ts'
+import { blinding, coreDerivations, corePublic, coreSecrets } from './coreCurve.ts'
 import { coreCiphers, coreHashes } from './coreHashes.ts'
 import { exchangeOf, loadCore } from './coreModule.ts'
+import { coreOnion } from './coreOnion.ts'
 import type { CryptoProvider } from './provider.ts'
 import { batchVerifier } from './verifyAll.ts'
 
@@ -12,13 +13,18 @@ import { batchVerifier } from './verifyAll.ts'
  */
 export function createCoreProvider(loaded = loadCore(), random = randomBytes): CryptoProvider {
   const exchange = exchangeOf(loaded)
-  return {
+  const spendBlinding = blinding(exchange, random)
+  const primitives = {
     name: 'core',
     ...coreHashes(exchange),
     ...coreCiphers(exchange),
-    ...coreSecrets(exchange, random),
+    ...coreSecrets(exchange, spendBlinding),
     ...corePublic(exchange),
+  }
+  return {
+    ...primitives,
     ...coreDerivations(exchange),
+    ...coreOnion(exchange, { primitives, spendBlinding }),
     ecdsaVerifyAll: batchVerifier(loaded),
   }
 }

@@ -17,7 +17,7 @@ const need32 = (bytes: Uint8Array, what: string): void => {
 }
 
 /** What secret multiplications are blinded with is replaced now and then. Returns what spends one use of it. */
-function blinding({ core, put, forget, A }: Exchange, random: typeof randomBytes): () => void {
+export function blinding({ core, put, forget, A }: Exchange, random: typeof randomBytes): () => void {
   let left = 0
   const spend = (): void => {
     if (left-- > 0) return
@@ -48,9 +48,8 @@ type OfPublic = Pick<
 >
 
 /** Operations on secrets, in constant time; nothing of a secret stays in the module's memory. */
-export function coreSecrets(x: Exchange, random: typeof randomBytes): WithSecrets {
+export function coreSecrets(x: Exchange, spendBlinding: () => void): WithSecrets {
   const { core, u8, put, secretOut, forget, OUT, A, B, DATA } = x
-  const spendBlinding = blinding(x, random)
   const needSecret = (valid: boolean): void => {
     if (valid) return
     forget()
@@ -176,7 +175,7 @@ export function coreDerivations({
   OUT,
   A,
   DATA,
-}: Exchange): Omit<Composites, 'ecdsaVerifyAll'> {
+}: Exchange): Pick<Composites, 'commitmentKeys' | 'chainSecret'> {
   return {
     commitmentKeys(point, basepoints, revocationBasepoint) {
       const count = basepoints.length

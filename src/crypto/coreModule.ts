@@ -12,6 +12,16 @@ export interface CoreExports {
   publicKey(out33: number, key32: number): number
   /** 0 for a bad point, −1 for a bad key. */
   ecdh(out32: number, pub: number, length: number, key32: number): number
+  /** 1; 0 for a wrong HMAC, −1 for a bad point, −2 for a bad key. */
+  peelLayer(
+    shared32: number,
+    pub33: number,
+    key32: number,
+    data: number,
+    length: number,
+    adLength: number,
+    mac32: number,
+  ): number
   multiplySecret(out33: number, pub: number, length: number, key32: number): number
   secretAdd(out32: number, x32: number, y32: number): number
   secretMul(out32: number, x32: number, y32: number): number

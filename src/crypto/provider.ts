@@ -90,6 +90,28 @@ export interface Composites {
    * @source BOLT 3 §per-commitment-secret-requirements
    */
   chainSecret(secret: Uint8Array, bits: number, index: number): Uint8Array
+  /**
+   * Takes one layer off an onion: the secret shared with the ephemeral key, and what the payloads and as many zeros behind them decrypt
+   * to, null when the HMAC is wrong. null when the ephemeral key is no point.
+   * @throws CryptoError for a secret that is none
+   * @source BOLT 4 §onion-decryption
+   */
+  peelLayer(nodeSecret: Uint8Array, layer: OnionLayer): PeeledLayer | null
+}
+
+export interface OnionLayer {
+  /** 33 B, as our secret has to meet it. */
+  readonly ephemeralKey: Uint8Array
+  readonly payloads: Uint8Array
+  readonly associatedData: Uint8Array
+  /** 32 B. */
+  readonly hmac: Uint8Array
+}
+export interface PeeledLayer {
+  /** 32 B. */
+  readonly sharedSecret: Uint8Array
+  /** Twice as long as the payloads. */
+  readonly unwrapped: Uint8Array | null
 }
 
 export type CryptoProvider = Primitives & Composites

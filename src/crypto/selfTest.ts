@@ -78,8 +78,19 @@ function derivations(c: CryptoProvider): readonly Check[] {
   const keys = c.commitmentKeys(fromHex(COMMITMENT_POINT), [fromHex(BASEPOINT)], fromHex(BASEPOINT))
   return [
     ['commitmentKeys', keys !== null && is(keys[0]!, DERIVED_KEY) && is(keys[1]!, REVOCATION_KEY)],
+    ['peelLayer', peels(c)],
     ['chainSecret', is(c.chainSecret(new Uint8Array(32).fill(255), 48, 2 ** 48 - 1), CHAIN_SECRET)],
   ]
+}
+
+/** A layer made with the primitives, which have been tested by now. */
+function peels(c: CryptoProvider): boolean {
+  const sharedSecret = c.ecdh(scalar(2), c.publicKey(scalar(3)))!
+  const payloads = c.chacha20(c.hmacSha256(utf8('rho'), sharedSecret), new Uint8Array(12), new Uint8Array(100).fill(7))
+  const hmac = c.hmacSha256(c.hmacSha256(utf8('mu'), sharedSecret), payloads)
+  const layer = { ephemeralKey: c.publicKey(scalar(2)), payloads, associatedData: new Uint8Array(0), hmac }
+  const unwrapped = c.peelLayer(scalar(3), layer)?.unwrapped
+  return unwrapped?.length === 200 && unwrapped.subarray(0, 100).every((b) => b === 7)
 }
 
 /** Known answers. @returns the name of the first operation that answers wrongly, or null */

@@ -1,4 +1,4 @@
-import { concatBytes, equalBytesConstantTime } from '../base/bytes.ts'
+import { concatBytes } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { OnionError } from './errors.ts'
@@ -172,17 +172,12 @@ export function peelOnion(request: PeelRequest): Peeled {
   if (length < MAC || packet[0] !== 0) return { tag: 'malformed', reason: 'invalid_onion_version' }
   const ephemeral = packet.slice(1, HEADER)
   const key = keyToMeet(ephemeral, request)
-  const sharedSecret = key && crypto.ecdh(nodeSecret, key)
-  if (!sharedSecret) return { tag: 'malformed', reason: 'invalid_onion_key' }
-
   const payloads = packet.subarray(HEADER, HEADER + length)
-  const hmac = crypto.hmacSha256(deriveKey('mu', sharedSecret), concatBytes(payloads, associatedData))
-  if (!equalBytesConstantTime(hmac, packet.subarray(HEADER + length))) {
-    return { tag: 'malformed', reason: 'invalid_onion_hmac' }
-  }
-  const padded = new Uint8Array(2 * length)
-  padded.set(payloads)
-  const unwrapped = xorStream(deriveKey('rho', sharedSecret), padded)
+  const hmac = packet.subarray(HEADER + length)
+  const layer = key && crypto.peelLayer(nodeSecret, { ephemeralKey: key, payloads, associatedData, hmac })
+  if (!layer) return { tag: 'malformed', reason: 'invalid_onion_key' }
+  const { sharedSecret, unwrapped } = layer
+  if (unwrapped === null) return { tag: 'malformed', reason: 'invalid_onion_hmac' }
   const range = payloadRange(unwrapped, length)
   if (range === null) return { tag: 'unreadable', sharedSecret }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { concatBytes } from '../../src/base/bytes.ts'
+import { concatBytes, utf8 } from '../../src/base/bytes.ts'
 import { type CoreExports, instantiateCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { bytes32, LAMBDA, mod, N } from './edges.ts'
@@ -75,6 +75,20 @@ const put = (at: number, data: Uint8Array): number => {
 
 core.isPoint(put(B, PUBLIC), 33) // now its square root is remembered, as public keys are
 
+const PAYLOADS = Uint8Array.from({ length: 300 }, (_, i) => i * 7)
+/** The HMAC that goes with each secret. */
+const PEELS = new Map(
+  SECRETS.map((s) => [
+    s,
+    noble.hmacSha256(noble.hmacSha256(utf8('mu'), noble.ecdh(s, PUBLIC)!), concatBytes(PAYLOADS, HASH)),
+  ]),
+)
+const peel = (c: CoreExports, secret: Uint8Array, hmac: Uint8Array): number => {
+  put(DATA, PAYLOADS)
+  put(DATA + 300, HASH)
+  return c.peelLayer(io, put(A, PUBLIC), put(B, secret), DATA, 300, 32, put(C, hmac))
+}
+
 type Operation = readonly [name: string, run: (c: CoreExports, secret: Uint8Array, i: number) => void]
 const OPERATIONS: readonly Operation[] = [
   ['public key', (c, s) => c.publicKey(io, put(A, s))],
@@ -94,6 +108,8 @@ const OPERATIONS: readonly Operation[] = [
   ['RIPEMD-160', (c, _, i) => c.ripemd160(io, put(DATA, LONG[i]!), 100)],
   ['HMAC', (c, s, i) => c.hmac(io, put(A, s), 32, put(DATA, LONG[i]!), 77)],
   ['ChaCha20', (c, s, i) => c.chacha20(put(DATA, LONG[i]!), 700, put(A, s), put(B, HASH), 0)],
+  ['a layer of an onion', (c, s) => expect(peel(c, s, PEELS.get(s)!)).toBe(1)],
+  ['a layer of an onion with a wrong HMAC', (c, s) => expect(peel(c, s, HASH)).toBe(0)],
   ['ChaCha20-Poly1305', (c, s, i) => c.aeadSeal(put(DATA, LONG[i]!), 500, put(D, s), 20, put(A, s), put(B, HASH))],
 ]
 

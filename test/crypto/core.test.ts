@@ -1,7 +1,7 @@
 import * as secp from '@noble/secp256k1'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { concatBytes, equalBytes, toHex } from '../../src/base/bytes.ts'
+import { concatBytes, equalBytes, toHex, utf8 } from '../../src/base/bytes.ts'
 import { createCoreProvider } from '../../src/crypto/core.ts'
 import { loadCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
@@ -248,6 +248,28 @@ describe('composites', () => {
       )
       expect(wrong).toBe(three[0]!.valid ? -1 : 0)
     }
+  })
+
+  it('peel a layer of an onion as its single steps do, whatever its lengths', () => {
+    const layer = fc.record({
+      payloads: fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ minLength: 1290, maxLength: 1310 })),
+      associatedData: fc.uint8Array({ maxLength: 70 }),
+      spoilt: fc.boolean(),
+    })
+    check(fc.tuple(edgeScalar, edgeScalar, layer), 60, ([s, e, { spoilt, ...rest }]) => {
+      const secret = bytes32(s)
+      const ephemeralKey = multiple(G, e).toBytes(true)
+      const mu = noble.hmacSha256(utf8('mu'), noble.ecdh(secret, ephemeralKey)!)
+      const right = noble.hmacSha256(mu, concatBytes(rest.payloads, rest.associatedData))
+      const hmac = spoilt ? damaged(right, Number(e % 256n)) : right
+      const peeled = core.peelLayer(secret, { ...rest, ephemeralKey, hmac })
+      expect(peeled).toEqual(noble.peelLayer(secret, { ...rest, ephemeralKey, hmac }))
+      expect(peeled!.unwrapped === null).toBe(spoilt)
+      expect(core.peelLayer(secret, { ...rest, ephemeralKey: bytes32(e), hmac })).toBeNull()
+      const bad = Uint8Array.from(ephemeralKey).fill(255, 1)
+      expect(core.peelLayer(secret, { ...rest, ephemeralKey: bad, hmac })).toBeNull()
+      expect(() => core.peelLayer(new Uint8Array(32), { ...rest, ephemeralKey, hmac })).toThrow()
+    })
   })
 
   it('walk the secret chain as single hashes do', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { equalBytes } from '../../src/base/bytes.ts'
+import { concatBytes, equalBytes, utf8 } from '../../src/base/bytes.ts'
 import { createCoreProvider } from '../../src/crypto/core.ts'
 import { loadCore } from '../../src/crypto/coreModule.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
@@ -12,6 +12,14 @@ const EMPTY = new Uint8Array(0)
 const nonce = new Uint8Array(12)
 
 const outOfRange = (s: Uint8Array): Uint8Array => new Uint8Array(32).fill(s[31]!).fill(255, 0, 16)
+
+const PAYLOADS = new Uint8Array(1300).fill(7)
+/** The same but for its HMAC, which an attacker sees anyway. */
+const layerFor = (secret: Uint8Array) => {
+  const mu = noble.hmacSha256(utf8('mu'), noble.ecdh(secret, PUBLIC)!)
+  const hmac = noble.hmacSha256(mu, concatBytes(PAYLOADS, HASH))
+  return { ephemeralKey: PUBLIC, payloads: PAYLOADS, associatedData: HASH, hmac }
+}
 
 type Operation = readonly [name: string, run: (c: CryptoProvider, secret: Uint8Array) => unknown]
 const OPERATIONS: readonly Operation[] = [
@@ -26,6 +34,15 @@ const OPERATIONS: readonly Operation[] = [
   ['product of secrets', (c, s) => c.secretMul(HASH, s)],
   ['multiple of a point', (c, s) => c.pointMul(PUBLIC, s)],
   ['secret chain', (c, s) => c.chainSecret(s, 48, 2 ** 48 - 77)],
+  ['a layer of an onion', (c, s) => expect(c.peelLayer(s, layerFor(s))!.unwrapped).not.toBeNull()],
+  [
+    'a layer of an onion with a wrong HMAC',
+    (c, s) => expect(c.peelLayer(s, { ...layerFor(s), hmac: HASH })!.unwrapped).toBeNull(),
+  ],
+  [
+    'a layer of an onion with a bad point',
+    (c, s) => c.peelLayer(s, { ...layerFor(s), ephemeralKey: new Uint8Array(33) }),
+  ],
   ['SHA-256', (c, s) => c.sha256(s)],
   ['double SHA-256', (c, s) => c.sha256d(s)],
   ['RIPEMD-160', (c, s) => c.ripemd160(s)],

@@ -8,7 +8,7 @@ import { FE, initField } from './field.ts';
 import { feMul } from './fieldMul.ts';
 import { initGenerator } from './generator.ts';
 import { hmac as hmacSha256, hmacWipe } from './hmac.ts';
-import { bytesFromWords, copy32, INDEX_AREA, wipe16, wipeAll, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
+import { bytesFromWords, copy32, equal32, INDEX_AREA, wipe16, wipeAll, wipeScratch, wordsFromBytes, wordsZeroMask } from './memory.ts';
 import { INF, pointAddVar, pointFromAffine, pointToAffine, Z } from './point.ts';
 import { initPublicKey, parsePublicKey, writePublicKey33, writePublicKey65 } from './publicKey.ts';
 import { addGenerator, doubleMul, initPublicMul, zg } from './publicMul.ts';
@@ -22,6 +22,7 @@ import { sha256 as sha, shaWipe } from './sha256.ts';
 const EXCHANGE_BYTES: i32 = 18432;
 const buffer = memory.data(EXCHANGE_BYTES, 16);
 const ZERO = memory.data(32, 16);
+const MU = memory.data<u8>([0x6d, 0x75]), RHO = memory.data<u8>([0x72, 0x68, 0x6f]);
 const a = INDEX_AREA, b = a + 32, q = b + 32, p = q + 80, point = p + 80, shared = point + 112; // 48 B; ends at 384
 
 export function io(): usize { return buffer; }
@@ -86,6 +87,27 @@ export function ecdh(out32: usize, pub: usize, length: i32, key32: usize): i32 {
   }
   wipeScratch();
   return answer;
+}
+/**
+ * BOLT 4 §onion-decryption: shared32 = ECDH of key and pub33; then, when mac32 is the HMAC under its mu key of the `length` bytes at
+ * data and the `adLength` behind them, data and as many zeros behind it become what its rho stream makes of them: 1. Else 0 for a wrong
+ * HMAC, −1 for a bad point, −2 for a bad key. What is written is for the caller to wipe.
+ */
+export function peelLayer(shared32: usize, pub33: usize, key32: usize, data: usize, length: i32, adLength: i32, mac32: usize): i32 {
+  const met = ecdh(shared32, pub33, 33, key32);
+  if (met != 1) return met - 1;
+  hmacSha256(a, MU, 2, shared32, 32);
+  hmacSha256(a, a, 32, data, length + adLength);
+  const right = equal32(a, mac32);
+  if (right) {
+    hmacSha256(a, RHO, 3, shared32, 32);
+    memory.fill(data + length, 0, length);
+    chachaXor(data, 2 * length, a, ZERO, 0);
+    chachaWipe();
+  }
+  hmacWipe();
+  wipe16(a, 32);
+  return right ? 1 : 0;
 }
 /** out33 = key · pub; 0 for a bad key or point */
 export function multiplySecret(out33: usize, pub: usize, length: i32, key32: usize): i32 {

@@ -73,6 +73,13 @@ export function copy32(to: usize, from: usize): void {
   v128.store(to, b, 16);
 }
 
+/** Constant time but for the answer. */
+export function equal32(a: usize, b: usize): bool {
+  const low = (load<u64>(a) ^ load<u64>(b)) | (load<u64>(a, 8) ^ load<u64>(b, 8));
+  const high = (load<u64>(a, 16) ^ load<u64>(b, 16)) | (load<u64>(a, 24) ^ load<u64>(b, 24));
+  return (low | high) == 0;
+}
+
 /** −1 when a < b as 256-bit numbers, else 0. Constant time. */
 export function wordsLessMask(a: usize, b: usize): i32 {
   let borrow: i64 = 0;
