@@ -20,6 +20,17 @@ export function channelOf(state: ChannelState): Channel | null {
 
 // ---------------------------------------------------------------- for the shell
 
+/**
+ * A channel that the peer wanted and never funded, in which nothing was ours: there is nothing to remember, and a peer could have us
+ * remember without end.
+ * @source BOLT 2 §the-channel_ready-message: the accepter may forget it
+ */
+export function isForgettable(state: ChannelState): boolean {
+  if (state.tag !== 'closed' || state.onchain !== null || state.channel === null) return false
+  const { params, funding, commitments } = state.channel
+  return !params.isOpener && funding.confirmed === null && commitments.active.every((c) => c.baseLocalMsat === 0n)
+}
+
 /** Under which ids messages and payments find the channel. Cheap: made at every change. */
 export function identifiers(state: ChannelState): {
   readonly channelIds: readonly ChannelId[]

@@ -1,7 +1,7 @@
 import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
 import { pack } from '../base/pack.ts'
 import { acceptChannel, advance, openChannel } from '../channel/advance.ts'
-import { channelOf, committedIncoming, identifiers, knownResults } from '../channel/describe.ts'
+import { channelOf, committedIncoming, identifiers, isForgettable, knownResults } from '../channel/describe.ts'
 import { channelOps } from '../channel/persist.ts'
 import { rescue } from '../channel/rescue.ts'
 import type { ChannelState } from '../channel/state.ts'
@@ -51,6 +51,8 @@ export interface ChannelsOptions {
   /** The set of things to watch, the ids or the usability may have changed. */
   readonly onChanged: (entry: ChannelEntry, before: ChannelState | null, scope: TurnScope) => void
   readonly onQuarantine: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
+  /** It came to nothing: what was set aside for it is free, and `records` can go once this turn is on disk. */
+  readonly onForgotten?: (entry: ChannelEntry, records: readonly string[], scope: TurnScope) => void
 }
 
 /**
@@ -234,8 +236,9 @@ export class Channels {
 
   #persist(entry: ChannelEntry, scope: TurnScope): void {
     if (entry.stored === entry.state) return
+    if (isForgettable(entry.state)) return this.#erase(entry, scope)
     const ops = channelOps(entry.stored, entry.state)
-    if (entry.state.tag === 'closed' && entry.stored === null && ops.length === 0) return this.#forget(entry)
+    if (entry.state.tag === 'closed' && entry.stored === null && ops.length === 0) return this.#forget(entry, [], scope)
     const { localId } = entry.meta
     if (entry.stored === null && ops.length > 0)
       scope.write({ key: keys.channelMeta(localId), value: pack(entry.meta) })
@@ -243,14 +246,24 @@ export class Channels {
     if (ops.length > 0) entry.stored = entry.state
   }
 
+  /** First the name under which a start looks for the records, then they themselves: a crash between leaves what nobody reads. */
+  #erase(entry: ChannelEntry, scope: TurnScope): void {
+    const { localId } = entry.meta
+    const records = entry.stored === null ? [] : channelOps(null, entry.stored)
+    if (entry.stored !== null) scope.write({ key: keys.channelMeta(localId) })
+    const stored = records.map((op) => keys.channel(localId, op.key))
+    this.#forget(entry, stored, scope)
+  }
+
   /** An opening that failed before there was anything to store. */
-  #forget(entry: ChannelEntry): void {
+  #forget(entry: ChannelEntry, records: readonly string[], scope: TurnScope): void {
     const { localId, peer } = entry.meta
     this.#entries.delete(localId)
     this.#byPeer.get(peer)?.delete(entry)
     for (const map of [this.#byChannelId, this.#byScid, this.#byPeerAndId] as Map<unknown, ChannelEntry>[]) {
       for (const [key, value] of map) if (value === entry) map.delete(key)
     }
+    this.#options.onForgotten?.(entry, records, scope)
   }
 
   #index(entry: ChannelEntry): void {

@@ -11,19 +11,18 @@ import {
   type Message,
   type MessageNamed,
 } from '../wire/registry.ts'
-import type { ChannelMeta } from './channels.ts'
+import type { ChannelMeta, Channels } from './channels.ts'
+import { Openings } from './openings.ts'
 import type { Link } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import { relayPolicy } from './policy.ts'
 import type { TurnScope } from './reactor.ts'
 
-/** Channels that a peer may have in the making, and that may be in the making in all: each holds memory and a key. */
-const MAX_PENDING_PER_PEER = 4
-const MAX_PENDING = 100
 const EVERY_CHANNEL = '0'.repeat(64)
 
 export interface DispatchOptions {
   readonly parts: () => NodeParts
+  readonly channels: Channels
   readonly log: Logger
   readonly newMeta: (peer: Link['nodeId']) => ChannelMeta
   readonly signer: (meta: ChannelMeta) => ChannelSigner
@@ -39,9 +38,15 @@ function channelIdOf(message: ChannelMessage): ChannelId | null {
 /** Gives what comes from the peers to its owner: a channel, or the gossip part. */
 export class Dispatch {
   readonly #options: DispatchOptions
+  readonly #openings: Openings
 
   constructor(options: DispatchOptions) {
     this.#options = options
+    this.#openings = new Openings({
+      channels: options.channels,
+      storageLow: () => options.parts().storageLow(),
+      now: () => performance.now(),
+    })
   }
 
   connected(link: Link, session: PeerSession, scope: TurnScope): void {
@@ -53,14 +58,14 @@ export class Dispatch {
     }
     channels.drain(scope)
     gossip.onConnected(link)
-    events.emit(scope, 'peer.connected', { nodeId: link.nodeId, inbound: session.inbound })
+    events.emitOfPeer(scope, link.nodeId, 'peer.connected', { nodeId: link.nodeId, inbound: session.inbound })
   }
 
   disconnected(link: Link, reason: string, scope: TurnScope): void {
     const { channels, events } = this.#options.parts()
     for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'disconnected' })
     channels.drain(scope)
-    events.emit(scope, 'peer.disconnected', { nodeId: link.nodeId, reason })
+    events.emitOfPeer(scope, link.nodeId, 'peer.disconnected', { nodeId: link.nodeId, reason })
   }
 
   message(link: Link, message: Message, scope: TurnScope): void {
@@ -95,19 +100,9 @@ export class Dispatch {
   }
 
   #opened(link: Link, open: MessageNamed<'open_channel'>, scope: TurnScope): void {
-    const parts = this.#options.parts()
-    const { channels, peers } = parts
-    const pending = channels.all().filter((c) => c.state.tag.startsWith('await-'))
-    const ofPeer = pending.filter((c) => c.meta.peer === link.nodeId).length
+    const { channels, peers } = this.#options.parts()
     const session = peers.session(link.nodeId)
-    const refusal =
-      ofPeer >= MAX_PENDING_PER_PEER
-        ? `you have ${ofPeer} channels waiting to be opened: let them confirm first`
-        : pending.length >= MAX_PENDING || parts.storageLow()
-          ? 'this node cannot take more channels at the moment'
-          : channels.ofPeerById(link.nodeId, open.temporaryChannelId)
-            ? 'this temporary_channel_id is in use'
-            : null
+    const refusal = this.#openings.refusal(link.nodeId, open)
     if (refusal !== null || !session) {
       const data = new TextEncoder().encode(refusal ?? 'not connected')
       scope.after(() => peers.send(link, [{ type: 'error', channelId: open.temporaryChannelId, data }]))

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { formatScid, outpointKey } from '../base/ids.ts'
-import { rebroadcasts } from '../channel/describe.ts'
+import { channelOf, rebroadcasts } from '../channel/describe.ts'
 import { decodeRevoked, REVOKED_PREFIX, stoodIn } from '../channel/persist.ts'
 import type { RevokedHtlc } from '../channel/state.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
@@ -8,6 +8,7 @@ import { keys, prefixRange } from '../store/schema.ts'
 import { WalletError } from '../wallet/errors.ts'
 import { type Broadcast, Bumper } from './bumper.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
+import type { EventData, EventType } from './events.ts'
 import type { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
@@ -171,24 +172,39 @@ export class Effects {
     const { events, changes } = parts()
     const { localId, peer } = entry.meta
     const about = { id: localId, peer }
+    const channel = channelOf(entry.state)
+    // Before there is money of ours in it a channel is only what the peer says, as often as it likes.
+    const isTalk = channel === null || (!channel.params.isOpener && channel.funding.confirmed === null)
+    const emit = (type: EventType, data: EventData, ofPeer = isTalk): boolean => {
+      if (ofPeer) return events.emitOfPeer(scope, peer, type, data)
+      events.emit(scope, type, data)
+      return true
+    }
     scope.after(() => changes.notify(`channel:${localId}`))
     switch (event.tag) {
       case 'pending':
-        return events.emit(scope, 'channel.pending', { ...about, funding: outpointKey(event.funding) })
+        emit('channel.pending', { ...about, funding: outpointKey(event.funding) })
+        return
       case 'ready':
-        return events.emit(scope, 'channel.ready', {
+        emit('channel.ready', {
           ...about,
           shortChannelId: event.shortChannelId === null ? null : formatScid(event.shortChannelId),
         })
+        return
       case 'closing':
-        return events.emit(scope, 'channel.closing', { ...about, how: event.how, txid: event.txid })
+        emit('channel.closing', { ...about, how: event.how, txid: event.txid })
+        return
       case 'closed':
-        return events.emit(scope, 'channel.closed', { ...about, how: event.how, txid: event.txid })
+        emit('channel.closed', { ...about, how: event.how, txid: event.txid })
+        return
       case 'fault': {
-        const { code, requirement, detail } = event.fault
-        log.warn({ ...about, code, requirement, detail, byPeer: event.byPeer }, 'channel fault')
+        const { code, requirement, detail, response } = event.fault
         const message = `${requirement} — ${detail}`
-        return events.emit(scope, 'node.alert', { ...about, code, message, byPeer: event.byPeer })
+        // A close comes once; a warning comes as often as the peer asks for one.
+        const ofPeer = isTalk || response !== 'fail-channel'
+        if (!emit('node.alert', { ...about, code, message, byPeer: event.byPeer }, ofPeer)) return
+        log.warn({ ...about, code, requirement, detail, byPeer: event.byPeer }, 'channel fault')
+        return
       }
     }
   }

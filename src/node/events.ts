@@ -1,11 +1,18 @@
+import type { NodeId } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
+import { PeerBudget } from './peerBudget.ts'
 import type { TurnScope } from './reactor.ts'
 import type { NodeEvent } from './service.ts'
 
 /** Older events are deleted as new ones come. */
 const EVENTS_KEPT = 1_000_000
+/** Of the events that peers can cause without paying for them: beyond these they are only counted. */
+const OF_PEERS = {
+  perPeer: { burst: 50, refillMs: 60_000 },
+  total: { burst: 1_000, refillMs: 5_000 },
+}
 
 export type EventType =
   | 'channel.pending'
@@ -36,6 +43,8 @@ export class EventLog {
   readonly #driver: Driver
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   readonly #now: () => number
+  readonly #ofPeers = new PeerBudget(OF_PEERS, () => performance.now())
+  #leftOut = 0
   #next: number
 
   private constructor(driver: Driver, next: number, now: () => number) {
@@ -65,6 +74,25 @@ export class EventLog {
     scope.after(() => {
       for (const listener of this.#listeners) listener(event)
     })
+  }
+
+  /**
+   * An event that a peer can bring about as often as it likes: nobody fills the disk with it, or pushes out what matters.
+   * @returns whether it was added; otherwise it is counted for `sumUp`
+   */
+  emitOfPeer(scope: TurnScope, peer: NodeId, type: EventType, data: EventData): boolean {
+    const isAdded = this.#ofPeers.take(peer)
+    if (isAdded) this.emit(scope, type, data)
+    else this.#leftOut++
+    return isAdded
+  }
+
+  /** One alert for all events that were left out since the last one. */
+  sumUp(scope: TurnScope): void {
+    if (this.#leftOut === 0) return
+    const message = `${this.#leftOut} events that peers brought about were too many to be listed: bad messages or connections that come and go`
+    this.#leftOut = 0
+    this.emit(scope, 'node.alert', { code: 'EVENTS_LEFT_OUT', message, byPeer: true })
   }
 
   /** Events with id > since, oldest first. */

@@ -110,6 +110,11 @@ export class Node implements NodeParts {
   #feerates = channelFeerates(this.#fees)
   /** false: they are a guess. */
   #feesAreRead = false
+  /**
+   * Of openings that came to nothing, which nobody has paid to. Peers could otherwise use up addresses until those in use lie further
+   * apart than a wallet restored from its seed looks.
+   */
+  readonly #spareScripts: Uint8Array[] = []
   #nextKeyIndex = 1
   #storedKeyIndex = 1
   #nextSeq = 1
@@ -146,6 +151,15 @@ export class Node implements NodeParts {
       onRelay: (_entry, event, scope) => this.payments.onRelay(event, scope),
       onChanged: (entry, before, scope) => this.#channelChanged(entry, before, scope),
       onQuarantine: (entry, error, scope) => this.#quarantine(entry, error, scope),
+      onForgotten: ({ meta }, records, scope) => {
+        this.chain.unwatch(meta.localId)
+        this.#spareScripts.push(meta.sweepScriptPubKey)
+        if (records.length === 0) return
+        const erase = (later: TurnScope): void => {
+          for (const key of records) later.write({ key })
+        }
+        scope.after(() => this.reactor.post(erase))
+      },
     })
     this.#feeUpdates = new FeeUpdates(this.channels, now)
     this.effects = new Effects({
@@ -244,7 +258,7 @@ export class Node implements NodeParts {
 
   /** A channel's place among the others and the keys that are its own alone. */
   newChannelMeta(peer: NodeId, localId = this.newId(), keyIndex = this.#nextKeyIndex++): ChannelMeta {
-    const { scriptPubKey } = this.wallet.newAddress()
+    const scriptPubKey = this.#spareScripts.pop() ?? this.wallet.newAddress().scriptPubKey
     const createdAt = new Date(this.now()).toISOString()
     return { localId, seq: this.#nextSeq++, createdAt, keyIndex, peer, sweepScriptPubKey: scriptPubKey }
   }

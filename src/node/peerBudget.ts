@@ -1,0 +1,41 @@
+import type { NodeId } from '../base/ids.ts'
+import { type Bucket, takeToken } from '../peer/limits.ts'
+
+export interface BudgetSizes {
+  /** What may happen at once, and how long each takes to be forgiven, in milliseconds: for one peer, and for all together. */
+  readonly perPeer: { readonly burst: number; readonly refillMs: number }
+  readonly total: { readonly burst: number; readonly refillMs: number }
+}
+
+/** Peers whose buckets are remembered: identities cost nothing, so the total is what bounds those beyond it. */
+const REMEMBERED = 1_000
+
+/** How often peers may cause something that costs us disk or memory: token buckets, one for each peer and one for all of them. */
+export class PeerBudget {
+  readonly #sizes: BudgetSizes
+  readonly #now: () => number
+  readonly #peers = new Map<NodeId, Bucket>()
+  #total: Bucket
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(sizes: BudgetSizes, now: () => number) {
+    this.#sizes = sizes
+    this.#now = now
+    this.#total = { tokens: sizes.total.burst, at: now() }
+  }
+
+  /** Whether it may happen once more; counts it when it may. */
+  take(peer: NodeId): boolean {
+    const { perPeer, total } = this.#sizes
+    const now = this.#now()
+    const known = this.#peers.get(peer) ?? { tokens: perPeer.burst, at: now }
+    const own = takeToken(known, now, perPeer.burst, perPeer.refillMs)
+    const all = own && takeToken(this.#total, now, total.burst, total.refillMs)
+    if (!all) return false
+    this.#total = all
+    this.#peers.delete(peer)
+    this.#peers.set(peer, own)
+    if (this.#peers.size > REMEMBERED) this.#peers.delete(this.#peers.keys().next().value!)
+    return true
+  }
+}

@@ -1,0 +1,145 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { printable } from '../../src/base/bytes.ts'
+import { sat } from '../../src/base/units.ts'
+import type { ChannelState } from '../../src/channel/state.ts'
+import type { ChannelCommand } from '../../src/channel/types.ts'
+import type { ChannelEntry } from '../../src/node/channels.ts'
+import { FeeUpdates } from '../../src/node/feeUpdates.ts'
+import { MAX_PENDING, MAX_PENDING_PER_PEER } from '../../src/node/openings.ts'
+import { reachNormal } from '../channel/harness.ts'
+import { Stranger } from './stranger.ts'
+import { nodeIdOf, type Snapshot, World } from './world.ts'
+
+const bob = nodeIdOf('bob')
+let base: Snapshot | null = null
+let world: World
+beforeEach(async () => {
+  if (base === null) {
+    const first = await World.start(['alice', 'bob'])
+    await first.fund(1)
+    await first.open('alice', 'bob', 1_000_000)
+    base = first.snapshot()
+    first.close()
+  }
+  world = await World.start(['alice', 'bob'], base)
+  return () => world.close()
+})
+
+/** Entries of bob's disk, and those of his channels. */
+const entries = (prefix = ''): number =>
+  [...world.of('bob').disk.snapshot().keys()].filter((k) => k.startsWith(prefix) && !k.startsWith('journal/')).length
+const channelCount = (): number => world.of('bob').node!.channels.all().length
+const refusals = (s: Stranger): readonly string[] =>
+  s.heard.flatMap((m) => (m.type === 'error' ? [printable(m.data)] : []))
+const addressesUsed = (): number => world.of('bob').node!.wallet.state.next[0]
+
+describe('a stranger who puts no money in', () => {
+  it('leaves nothing behind with thousands of bad open_channel messages', async () => {
+    const stranger = new Stranger(world, 1)
+    await stranger.connect(bob)
+    await stranger.open({ capacitySat: sat(15_000) })
+    const [disk, addresses] = [entries(), addressesUsed()]
+    for (let n = 0; n < 300; n++) await stranger.open({ capacitySat: sat(15_000) })
+    expect(entries() - disk).toBeLessThan(15)
+    expect(addressesUsed() - addresses).toBeLessThanOrEqual(1)
+    expect(channelCount()).toBe(1)
+    const said = refusals(stranger)
+    expect(said.length).toBe(301)
+    expect(new Set(said).size).toBe(2)
+  }, 20_000)
+
+  it('has no channel kept that it gives up before it is funded, nor an address', async () => {
+    const stranger = new Stranger(world, 2)
+    await stranger.connect(bob)
+    const [channels, addresses] = [entries('channel'), addressesUsed()]
+    for (let n = 0; n < 8; n++) {
+      const channelId = await stranger.open()
+      expect(channelId).not.toBeNull()
+      expect(entries('channel')).toBeGreaterThan(channels)
+      stranger.say({ type: 'error', channelId: channelId!, data: new Uint8Array(0) })
+      await world.settle()
+      expect(entries('channel')).toBe(channels)
+    }
+    expect(addressesUsed() - addresses).toBe(1)
+    expect(channelCount()).toBe(1)
+    await world.restart('bob')
+    expect(channelCount()).toBe(1)
+  })
+
+  it('gets no room for more channels by hanging up', async () => {
+    const stranger = new Stranger(world, 3)
+    await stranger.connect(bob)
+    for (let n = 0; n < MAX_PENDING_PER_PEER; n++) {
+      expect(await stranger.open()).not.toBeNull()
+      await stranger.leave()
+      await stranger.connect(bob)
+    }
+    expect(await stranger.open()).toBeNull()
+    expect(refusals(stranger).at(-1)).toMatch(/4 channels waiting/)
+    expect(channelCount()).toBe(1 + MAX_PENDING_PER_PEER)
+  })
+
+  it('and all others like it together do not keep out a peer that has put money in', async () => {
+    for (let n = 0; n < MAX_PENDING / MAX_PENDING_PER_PEER; n++) {
+      const stranger = new Stranger(world, 100 + n)
+      await stranger.connect(bob)
+      for (let i = 0; i < MAX_PENDING_PER_PEER; i++) await stranger.open()
+      await stranger.leave()
+    }
+    expect(channelCount()).toBe(1 + MAX_PENDING)
+    const late = new Stranger(world, 99)
+    await late.connect(bob)
+    expect(await late.open()).toBeNull()
+    expect(refusals(late)).toEqual(['this node cannot take more channels at the moment'])
+    await world.open('alice', 'bob', 100_000)
+    expect(channelCount()).toBe(2 + MAX_PENDING)
+  }, 30_000)
+
+  it('that comes and goes all the time is counted, not listed', async () => {
+    const stranger = new Stranger(world, 4)
+    const before = entries('event/')
+    for (let n = 0; n < 200; n++) {
+      await stranger.connect(bob)
+      await stranger.leave()
+    }
+    expect(entries('event/') - before).toBeLessThanOrEqual(50)
+    await world.mine(1)
+    const events = await world.of('bob').api.eventsSince(0, 1_000)
+    const summed = events.find((e) => e.data.code === 'EVENTS_LEFT_OUT')
+    expect(summed?.data.message).toMatch(/^350 events/)
+    await world.mine(1)
+    const again = await world.of('bob').api.eventsSince(summed!.id, 1_000)
+    expect(again.map((e) => e.data.code)).not.toContain('EVENTS_LEFT_OUT')
+  })
+})
+
+describe('the feerate of a channel that we opened', () => {
+  const side = reachNormal({ channelType: 'static_remotekey' }).alice
+  const run = (state: ChannelState) => {
+    const sent: number[] = []
+    let now = 0
+    const command = (_: ChannelEntry, c: ChannelCommand): void => {
+      if (c.tag === 'updateFee') sent.push(c.feeratePerKw)
+    }
+    const updates = new FeeUpdates({ command }, () => now)
+    const entry = { state } as ChannelEntry
+    return {
+      sent,
+      wait: (ms: number) => (now += ms),
+      consider: (estimate: number) => updates.consider(entry, estimate),
+    }
+  }
+
+  it('follows the estimates neither for little nor often', () => {
+    const { sent, wait, consider } = run(side.state!)
+    for (const estimate of [800, 1_000, 1_200]) consider(estimate)
+    expect(sent).toEqual([])
+    // Whatever the estimates do in a day, at most one change in ten minutes.
+    for (let minute = 0; minute < 24 * 60; minute++) {
+      consider(minute % 2 ? 500 : 5_000)
+      wait(60_000)
+    }
+    expect(sent.length).toBeGreaterThan(100)
+    expect(sent.length).toBeLessThanOrEqual(24 * 6)
+  })
+})
