@@ -11,7 +11,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['channel', 'payment', 'routing'],
   ['store', 'chain', 'wallet', 'peer', 'gossip'],
   ['node'],
-  ['api', 'cli', 'client'],
+  ['api', 'cli', 'client', 'dashboard'],
 ]
 const PURE = ['base', 'bitcoin', 'wire', 'onion', 'invoice', 'noise', 'channel', 'payment', 'routing']
 const row = (folder: string): number => ROWS.findIndex((r) => r.includes(folder))

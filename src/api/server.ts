@@ -18,6 +18,7 @@ import { ApiProblem, type Problem, problemOf } from './problems.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { chainRoutes } from './routes/chain.ts'
 import { channelRoutes } from './routes/channels.ts'
+import { dashboardRoutes } from './routes/dashboard.ts'
 import { decodeRoutes } from './routes/decode.ts'
 import { eventRoutes } from './routes/events.ts'
 import { graphRoutes } from './routes/graph.ts'
@@ -192,6 +193,7 @@ function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocumen
   webhookRoutes(app, context)
   healthRoutes(app, context)
   metaRoutes(app, context, document)
+  dashboardRoutes(app)
 }
 
 function documentOf(routes: readonly RouteOptions[], service: NodeService): () => OpenApiDocument {

@@ -3,7 +3,7 @@ import type { Event } from '../api/schemas.ts'
 export interface StreamItem {
   /** Id to resume after. */
   readonly id: number | null
-  /** null when the server only says where the stream stands. */
+  /** null when the server only says where the stream stands, or that it lives. */
   readonly event: Event | null
 }
 
@@ -22,7 +22,6 @@ export async function* serverSentEvents(body: ReadableStream<Uint8Array>): Async
         const lines = block.split('\n')
         const id = lines.find((line) => line.startsWith('id: '))
         const data = lines.find((line) => line.startsWith('data: '))
-        if (!id && !data) continue
         yield { id: id ? Number(id.slice(4)) : null, event: data ? (JSON.parse(data.slice(6)) as Event) : null }
       }
     }

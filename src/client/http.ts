@@ -43,7 +43,7 @@ export class Http {
     this.#base = options.url.replace(/\/+$/, '')
     this.keys = new KeyKeeper(options)
     this.#retries = options.retries ?? 3
-    this.#fetch = options.fetch ?? fetch
+    this.#fetch = options.fetch ?? ((...call) => fetch(...call)) // a browser's own is no method of another object
   }
 
   get<T>(path: string, query?: Query, options: CallOptions = {}): Promise<T> {
@@ -62,7 +62,7 @@ export class Http {
 
   /** A call that moves money or makes something: carries an idempotency key and can so be repeated. */
   act<T>(path: string, body: unknown, query: Query = {}, options: CallOptions = {}): Promise<T> {
-    const idempotencyKey = options.idempotencyKey ?? crypto.randomUUID()
+    const idempotencyKey = options.idempotencyKey ?? randomId()
     return this.#json('POST', path, { ...options, query, body, idempotencyKey, repeatable: true })
   }
 
@@ -142,6 +142,10 @@ export class Http {
     }
   }
 }
+
+/** randomUUID is not there for pages that came over plain HTTP. */
+const randomId = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 function queryText(query: Query = {}): string {
   const text = new URLSearchParams()

@@ -19,5 +19,6 @@ export function buildProgram(name: string): string {
   const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
   const options = ['--outDir', join(directory, 'dist'), '--declaration', 'false', '--sourceMap', 'false']
   execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json'), ...options], { stdio: 'pipe' })
+  execFileSync(process.execPath, [join(ROOT, 'scripts/dashboard.mjs'), join(directory, 'dist')], { stdio: 'pipe' })
   return join(directory, 'dist/cli/main.js')
 }

@@ -1,5 +1,5 @@
 import type { ApiContext, App } from '../app.ts'
-import { docsPage, landingPage, PAGE_HEADERS } from '../docs.ts'
+import { docsPage, PAGE_HEADERS } from '../docs.ts'
 import type { OpenApiDocument } from '../openapi.ts'
 
 /** The API about itself. @param document made when first asked for, since it lists every route */

@@ -1,0 +1,140 @@
+import type { Scope } from '../api/auth/scopes.ts'
+import type { Key, KeyUsage } from '../api/keySchemas.ts'
+import type { Chain, Fees, Utxo, Wallet, WalletTransaction } from '../api/onchainSchemas.ts'
+import type { Balance, Channel, Event, Invoice, Node, Payment, Peer } from '../api/schemas.ts'
+import { ConnectionError } from '../client/errors.ts'
+import { allOf, type FulmenClient } from '../client/index.ts'
+import { shortId } from './format.ts'
+import { PagedResource, Resource } from './resource.ts'
+
+/** Events from before the sign-in that are shown. */
+const HISTORY = 500
+const EVENTS_KEPT = 1_000
+
+/** Everything of one list, for those that stay small. */
+async function whole<T>(list: Parameters<typeof allOf<T>>[0]): Promise<readonly T[]> {
+  const items: T[] = []
+  for await (const item of allOf(list, 500)) items.push(item)
+  return items
+}
+
+/** What each kind of event may change. The first word of its type decides. */
+const CHANGES = {
+  channel: ['channels', 'balance', 'wallet', 'transactions', 'utxos'],
+  payment: ['payments', 'channels', 'balance'],
+  invoice: ['invoices', 'channels', 'balance'],
+  forward: ['channels', 'balance'],
+  peer: ['peers', 'channels'],
+  chain: ['node', 'chain', 'fees', 'channels', 'balance', 'wallet', 'transactions', 'utxos'],
+  wallet: ['wallet', 'transactions', 'utxos', 'balance'],
+  key: ['keys'],
+  node: ['node', 'channels'],
+} as const satisfies Readonly<Record<string, readonly (keyof Resources)[]>>
+
+export interface Resources {
+  readonly node: Resource<Node>
+  readonly balance: Resource<Balance>
+  readonly channels: Resource<readonly Channel[]>
+  readonly peers: Resource<readonly Peer[]>
+  readonly payments: PagedResource<Payment>
+  readonly invoices: PagedResource<Invoice>
+  readonly wallet: Resource<Wallet>
+  readonly utxos: Resource<readonly Utxo[]>
+  readonly transactions: PagedResource<WalletTransaction>
+  readonly chain: Resource<Chain>
+  readonly fees: Resource<Fees['items']>
+  readonly keys: Resource<readonly Key[]>
+  readonly aliases: Resource<ReadonlyMap<string, string>>
+}
+
+/** The node as this page knows it, kept up to date by its events. */
+export class Live {
+  readonly client: FulmenClient
+  readonly key: Key
+  readonly of: Resources
+  /** Newest first. */
+  events: readonly Event[] = []
+  readonly usage = new Map<string, KeyUsage>()
+  readonly #heard = new Set<(event: Event) => void>()
+  readonly #shown = new Set<() => void>()
+  #scheduled = false
+  #head = 0
+
+  constructor(client: FulmenClient, key: Key) {
+    this.client = client
+    this.key = key
+    this.of = {
+      node: new Resource(() => client.node()),
+      balance: new Resource(() => client.balance()),
+      channels: new Resource(() => whole(client.channels.list)),
+      peers: new Resource(() => whole(client.peers.list)),
+      payments: new PagedResource(client.payments.list, (p) => p.id),
+      invoices: new PagedResource(client.invoices.list, (i) => i.id),
+      wallet: new Resource(() => client.wallet.get()),
+      utxos: new Resource(() => client.wallet.utxos()),
+      transactions: new PagedResource(client.wallet.transactions, (t) => t.id),
+      chain: new Resource(() => client.chain.get()),
+      fees: new Resource(() => client.chain.fees()),
+      keys: new Resource(() => whole(client.keys.list)),
+      aliases: new Resource(async () => {
+        const { items } = await client.graph.nodes({ limit: 500 })
+        return new Map(items.map((node) => [node.nodeId, node.alias])) as ReadonlyMap<string, string>
+      }),
+    }
+  }
+
+  can(scope: Scope): boolean {
+    return this.key.scopes.includes('*') || this.key.scopes.includes(scope)
+  }
+
+  /** What a node calls itself, else the ends of its id. */
+  nameOf(nodeId: string): string {
+    const alias =
+      this.of.peers.value?.find((peer) => peer.nodeId === nodeId)?.alias ?? this.of.aliases.value?.get(nodeId)
+    return alias?.trim() || shortId(nodeId)
+  }
+
+  /** Follows the events until the signal aborts. @throws ApiError when the key works no more */
+  async follow(signal: AbortSignal): Promise<void> {
+    this.#head = await this.client.lastEventId().catch((error: unknown) => {
+      if (error instanceof ConnectionError) return 0
+      throw error
+    })
+    const since = this.#head > 0 ? { since: Math.max(0, this.#head - HISTORY) } : {}
+    for await (const event of this.client.events({ ...since, signal })) this.#take(event)
+  }
+
+  /** The connection was away: what is shown may be old. */
+  touchAll(): void {
+    for (const resource of Object.values(this.of)) resource.touch()
+  }
+
+  /** Each event that happens from now on. */
+  hear(signal: AbortSignal, listener: (event: Event) => void): void {
+    this.#heard.add(listener)
+    signal.addEventListener('abort', () => this.#heard.delete(listener), { once: true })
+  }
+
+  /** Calls back, now and at most once a frame, when there are further events, old or new. */
+  watchEvents(signal: AbortSignal, show: () => void): void {
+    this.#shown.add(show)
+    signal.addEventListener('abort', () => this.#shown.delete(show), { once: true })
+    show()
+  }
+
+  #take(event: Event): void {
+    this.events = [event, ...this.events.slice(0, EVENTS_KEPT - 1)]
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      requestAnimationFrame(() => {
+        this.#scheduled = false
+        for (const show of this.#shown) show()
+      })
+    }
+    if (event.id !== null && event.id <= this.#head) return
+    const kind = event.type.split('.')[0] as keyof typeof CHANGES
+    for (const name of CHANGES[kind] ?? []) this.of[name].touch()
+    if (event.type === 'key.rotated') this.usage.clear()
+    for (const listener of this.#heard) listener(event)
+  }
+}

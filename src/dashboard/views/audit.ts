@@ -1,0 +1,66 @@
+import type { AuditEntry } from '../../api/keySchemas.ts'
+import type { App, View } from '../app.ts'
+import { h, keyedList, put } from '../dom.ts'
+import { grouped, sentence } from '../format.ts'
+import { button, denied, empty, idOf, problemBox, section, timeOf } from '../parts.ts'
+
+const wordsOf = (value: unknown): string => {
+  if (Array.isArray(value)) return value.map(wordsOf).join(', ')
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+const detailOf = (detail: AuditEntry['detail']): string =>
+  Object.entries(detail)
+    .filter(([, value]) => value !== null && !(typeof value === 'object' && Object.keys(value).length === 0))
+    .map(([name, value]) => `${name}: ${wordsOf(value)}`)
+    .join('; ')
+
+function rowOf({ seq, at, action, keyId, version, address, target, detail }: AuditEntry): HTMLLIElement {
+  const key = keyId === null ? null : `key ${keyId}${version === null ? '' : ` v${version}`}`
+  const by = [key, address && `from ${address}`].filter(Boolean).join(' ')
+  return h('li', { class: 'row entry' }, [
+    h('span', { class: 'number' }, grouped(seq)),
+    h('div', { class: 'main' }, [
+      h('p', {}, h('strong', {}, sentence(action)), target !== null && [' ', h('code', {}, target)]),
+      h('p', { class: 'detail' }, [by, detailOf(detail)].filter(Boolean).join(' · ')),
+    ]),
+    h('div', { class: 'side' }, timeOf(at)),
+  ])
+}
+
+export const audit: View = {
+  route: 'audit',
+  title: 'Audit',
+  icon: 'audit',
+  scopes: ['audit:read'],
+  render({ live }: App, signal) {
+    if (!live.can('audit:read')) return h('section', { class: 'card', 'aria-label': 'Audit' }, denied('audit:read'))
+    const list = h('ul', { class: 'rows' })
+    const show = keyedList<AuditEntry>(list, { key: ({ seq }) => String(seq), render: rowOf })
+    const below = h('div', { class: 'below loading', 'aria-busy': 'true' })
+    const head = h('p', { class: 'detail' })
+    let items: readonly AuditEntry[] = []
+    const load = async (cursor?: string): Promise<void> => {
+      try {
+        const page = await live.client.audit({ limit: 100, ...(cursor !== undefined && { cursor }) })
+        if (signal.aborted) return
+        items = cursor === undefined ? page.items : [...items, ...page.items]
+        show(items)
+        const more = page.nextCursor !== null && button('Show more', () => void load(page.nextCursor ?? undefined))
+        put(below, items.length === 0 && empty('Nothing yet.'), more)
+        put(
+          head,
+          'Each entry holds the hash of the one before. Head: ',
+          idOf(page.head.hash, 'Hash of the newest entry'),
+        )
+      } catch (error) {
+        put(below, problemBox(error))
+      }
+      below.className = 'below'
+      below.removeAttribute('aria-busy')
+    }
+    void load()
+    const refresh = button('', () => void load(), { icon: 'refresh', kind: 'quiet', label: 'Load the audit log again' })
+    return section('Changes and refused calls', { actions: refresh }, head, list, below)
+  },
+}

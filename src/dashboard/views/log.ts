@@ -1,0 +1,46 @@
+import type { Event } from '../../api/schemas.ts'
+import type { View } from '../app.ts'
+import { field, select } from '../dialog.ts'
+import { h } from '../dom.ts'
+import { isActivity, isAlert } from '../eventText.ts'
+import { section } from '../parts.ts'
+import { activity } from './activity.ts'
+
+const kind =
+  (...names: string[]) =>
+  (event: Event): boolean =>
+    names.some((name) => event.type.startsWith(`${name}.`))
+
+const FILTERS: Readonly<Record<string, readonly [text: string, accepts: (event: Event) => boolean]>> = {
+  all: ['Everything', () => true],
+  activity: ['Money and channels', isActivity],
+  payments: ['Payments and invoices', kind('payment', 'invoice')],
+  forwards: ['Forwards', kind('forward')],
+  channels: ['Channels and peers', kind('channel', 'peer')],
+  chain: ['Chain and wallet', kind('chain', 'wallet')],
+  keys: ['Keys', kind('key')],
+}
+
+export const log: View = {
+  route: 'log',
+  title: 'Log',
+  icon: 'log',
+  scopes: ['node:read'],
+  render(app, signal) {
+    const filter = select(
+      Object.entries(FILTERS).map(([value, [text]]) => [value, text] as const),
+      'all',
+    )
+    const alerts = activity(app, signal, { accepts: () => isAlert, limit: 100, none: 'No alerts. Good.' })
+    const all = activity(app, signal, {
+      accepts: () => FILTERS[filter.value]?.[1] ?? (() => true),
+      limit: 300,
+      none: 'Nothing of this kind yet.',
+    })
+    filter.addEventListener('change', all.update)
+    return [
+      section('Alerts', {}, alerts.element),
+      section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
+    ]
+  },
+}

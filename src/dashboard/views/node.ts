@@ -1,0 +1,139 @@
+import type { Health } from '../../api/schemas.ts'
+import { announce } from '../announce.ts'
+import type { App, View } from '../app.ts'
+import { actionForm, field, openDialog } from '../dialog.ts'
+import { type Child, h, put } from '../dom.ts'
+import { duration, grouped, uriOf } from '../format.ts'
+import { button, chip, copyBox, denied, facts, idOf, problemBox, qr, section, shown } from '../parts.ts'
+
+function health({ live }: App, signal: AbortSignal): HTMLElement {
+  const place = h('div', { class: 'loading' })
+  const load = (): void =>
+    void live.client.ready().then(
+      ({ status, reasons }: Health) => {
+        place.className = ''
+        put(
+          place,
+          chip(status === 'ok' ? 'Ready' : 'Not ready', status === 'ok' ? 'good' : 'bad'),
+          reasons.length > 0 &&
+            h(
+              'ul',
+              {},
+              reasons.map((reason) => h('li', {}, reason)),
+            ),
+        )
+      },
+      (error: unknown) => put(place, problemBox(error)),
+    )
+  load()
+  live.hear(signal, ({ type }) => {
+    if (/^(chain|node)\./.test(type)) load()
+  })
+  return place
+}
+
+/** The file that brings channels' money back on another machine. */
+async function saveBackup({ live }: App): Promise<void> {
+  try {
+    const { data } = await live.client.backup()
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0))
+    const url = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }))
+    h('a', { href: url, download: 'channels.backup' }).click()
+    URL.revokeObjectURL(url)
+    announce('Backup saved', { toast: true, tone: 'good' })
+  } catch (error) {
+    announce(error instanceof Error ? error.message : 'The backup could not be saved', { toast: true, tone: 'bad' })
+  }
+}
+
+function openMine(app: App): void {
+  const dialog = openDialog()
+  const blocks = h('input', { type: 'number', min: 1, max: 1000, value: 6 })
+  const run = async (): Promise<void> => {
+    const { address } = await app.live.client.wallet.newAddress()
+    await app.live.client.chain.mine(Number(blocks.value), address)
+    dialog.close()
+  }
+  const hint = 'The rewards come to this wallet and can be spent 100 blocks later.'
+  dialog.show('Mine blocks', actionForm({ act: 'Mine', run, cancel: dialog.close }, field('Blocks', blocks, { hint })))
+}
+
+export const node: View = {
+  route: 'node',
+  title: 'Node',
+  icon: 'node',
+  scopes: ['node:read'],
+  render(app, signal) {
+    const { live } = app
+    if (!live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Node' }, denied('node:read'))
+    const about = shown(live.of.node, signal, (n): Child => {
+      const uri = uriOf(n.nodeId, n.addresses[0])
+      return h('div', { class: 'identity' }, [
+        qr(uri, 'QR code of the address of this node'),
+        h('div', {}, [
+          h('h3', {}, n.alias),
+          copyBox(uri, 'Address of this node'),
+          facts(
+            ['Network', n.network],
+            ['Version', n.version],
+            ['Up for', duration(n.uptimeSeconds)],
+            [
+              'Block',
+              [grouped(n.blockHeight), ' ', chip(n.synced ? 'in sync' : 'catching up', n.synced ? 'good' : 'warn')],
+            ],
+            n.addresses.length > 1 && ['Other addresses', n.addresses.slice(1).join(', ')],
+            ['Features', h('code', { class: 'whole' }, n.features)],
+          ),
+        ]),
+      ])
+    })
+    const chain =
+      live.can('chain:read') &&
+      section(
+        'Chain',
+        {
+          actions:
+            live.can('chain:mine') &&
+            live.can('wallet:read') &&
+            live.of.node.value?.network === 'regtest' &&
+            button('Mine…', () => openMine(app)),
+        },
+        [
+          shown(live.of.chain, signal, (c) =>
+            facts(['Source', c.backend], ['Height', grouped(c.height)], ['Tip', idOf(c.hash, 'Block hash')]),
+          ),
+          shown(live.of.fees, signal, (fees) =>
+            facts(
+              ...fees.map(
+                ({ targetBlocks, feerateSatPerVbyte }) =>
+                  [
+                    `Within ${targetBlocks} block${targetBlocks === 1 ? '' : 's'}`,
+                    `${Math.round(feerateSatPerVbyte * 100) / 100} sat/vB`,
+                  ] as const,
+              ),
+            ),
+          ),
+        ],
+      )
+    const save =
+      live.can('*') &&
+      section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
+        h(
+          'p',
+          { class: 'detail' },
+          'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
+        ),
+      ])
+    return [
+      section('This node', {}, about),
+      section('Health', {}, health(app, signal)),
+      chain,
+      save,
+      h('p', { class: 'detail' }, [
+        h('a', { href: '/docs', target: '_blank', rel: 'noreferrer' }, 'API reference'),
+        ' · ',
+        h('a', { href: '/v1/openapi.json', target: '_blank', rel: 'noreferrer' }, 'OpenAPI document'),
+      ]),
+    ]
+  },
+}
