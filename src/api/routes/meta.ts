@@ -5,10 +5,6 @@ import type { OpenApiDocument } from '../openapi.ts'
 /** The API about itself. @param document made when first asked for, since it lists every route */
 export function metaRoutes(app: App, { service }: ApiContext, document: () => OpenApiDocument): void {
   let docs: string | undefined
-  app.get('/', { config: { scope: 'public' } }, async (_request, reply) =>
-    reply.headers(PAGE_HEADERS).send(landingPage()),
-  )
-
   app.get('/docs', { config: { scope: 'public' } }, async (_request, reply) => {
     docs ??= docsPage(document())
     return reply.headers(PAGE_HEADERS).send(docs)
