@@ -30,6 +30,7 @@ import { EventLog } from './events.ts'
 import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
+import { Metrics } from './metrics.ts'
 import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
@@ -68,6 +69,8 @@ export interface NodeResources {
   readonly storagePace?: StoragePace
   /** Our limits for channels; those of the network when left out. */
   readonly policy?: ChannelPolicy
+  /** Which the journal has, too; metrics of its own when left out. */
+  readonly metrics?: Metrics
   /** What stands in for sockets in a test. */
   readonly connections?: ConnectionsFactory
 }
@@ -100,6 +103,7 @@ export class Node implements NodeParts {
   readonly log: Logger
   readonly resources: NodeResources
   readonly outbox: Outbox
+  readonly metrics: Metrics
   readonly storage: PeerStorage
   /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
@@ -133,12 +137,15 @@ export class Node implements NodeParts {
     this.log = log
     this.events = events
     this.policy = resources.policy ?? channelPolicy(config.network)
+    this.metrics = resources.metrics ?? new Metrics()
+    events.subscribe(this.metrics.onEvent)
     const now = (): number => performance.now()
     this.reactor = new Reactor({
       journal,
       onFatal,
       now,
       endOfTurn: (scope) => this.#endOfTurn(scope),
+      onTurn: this.metrics.onTurn,
       whenIdle: () => workAhead(this.channels.takeStirred(), own.nodeSecret),
     })
     this.outbox = new Outbox({

@@ -44,10 +44,10 @@ import type { LocalChannel } from '../routing/types.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
-import type { EventLog } from './events.ts'
+import type { EventData, EventLog } from './events.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
-import { RecordBook } from './recordBook.ts'
+import { type Booked, RecordBook } from './recordBook.ts'
 
 export interface PaymentsOptions {
   readonly driver: Driver
@@ -108,6 +108,10 @@ export class Payments {
   async load(): Promise<void> {
     await Promise.all([this.invoices.load(), this.outgoing.load()])
     this.#nextForward = (await lastSequence(this.#options.driver, 'forward/')) + 1
+  }
+
+  get forwardsPending(): number {
+    return this.#forwards.size
   }
 
   /** Records that a restart repeats and that are final: must be in memory before `recover`. */
@@ -385,10 +389,10 @@ export class Payments {
       return
     }
     const { paymentHash } = event
-    const outgoing = event.type.startsWith('payment.')
     // The record of this event is put before its effects are handled.
-    const booked = outgoing ? this.outgoing.get(paymentHash) : this.invoices.get(paymentHash)
-    const about = booked ? { id: booked.id, ...(outgoing ? aboutPayment(booked.record as PaymentRecord) : {}) } : {}
+    const about = event.type.startsWith('payment.')
+      ? aboutPayment(this.outgoing.get(paymentHash))
+      : aboutInvoice(this.invoices.get(paymentHash))
     events.emit(scope, event.type, { paymentHash, ...about })
   }
 
@@ -410,7 +414,22 @@ export class Payments {
   }
 }
 
-const aboutPayment = (r: PaymentRecord): { amountMsat: number; feeMsat: number } => ({
-  amountMsat: Number(r.target.amountMsat),
-  feeMsat: Number(paymentFee(r)),
-})
+const aboutPayment = (booked: Booked<PaymentRecord> | undefined): EventData =>
+  booked === undefined
+    ? {}
+    : {
+        id: booked.id,
+        amountMsat: Number(booked.record.target.amountMsat),
+        feeMsat: Number(paymentFee(booked.record)),
+        ...(booked.record.completedAt !== null && {
+          durationMs: Math.max(0, booked.record.completedAt - booked.record.createdAt),
+        }),
+      }
+
+/** With what has come for it, once something has. */
+function aboutInvoice(booked: Booked<InvoiceRecord> | undefined): EventData {
+  if (booked === undefined) return {}
+  const { id, record } = booked
+  if (record.status !== 'settled' && record.status !== 'accepted') return { id }
+  return { id, amountMsat: Number(record.htlcs.reduce((sum, h) => sum + h.amountMsat, 0n)) }
+}

@@ -20,7 +20,7 @@ export interface PeerAddress {
 /** What the node asks of its connections: a PeerManager, or in tests a network without sockets. */
 export type Connections = Pick<
   PeerManager,
-  'listen' | 'connect' | 'keep' | 'drop' | 'sendEncoded' | 'disconnect' | 'pause' | 'resume' | 'close'
+  'listen' | 'connect' | 'keep' | 'drop' | 'sendEncoded' | 'queuedBytes' | 'disconnect' | 'pause' | 'resume' | 'close'
 >
 export type ConnectionsFactory = (options: PeerManagerOptions) => Connections
 
@@ -81,6 +81,14 @@ export class Peers {
   }
   addresses(): readonly PeerAddress[] {
     return [...this.#addresses.values()]
+  }
+
+  /** Bytes of messages that wait for a turn of ours, and that the peers have not taken yet. */
+  queued(): { readonly inBytes: number; readonly outBytes: number } {
+    let [inBytes, outBytes] = [0, 0]
+    for (const bytes of this.#waiting.values()) inBytes += bytes
+    for (const { nodeId, epoch } of this.links()) outBytes += this.#manager.queuedBytes(nodeId, epoch)
+    return { inBytes, outBytes }
   }
 
   send(link: Link, messages: readonly Message[]): void {

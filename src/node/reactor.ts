@@ -27,6 +27,8 @@ export interface ReactorOptions {
   readonly now: () => number
   /** Called when a turn has been released and nothing waits: the time in which a peer thinks. */
   readonly whenIdle?: () => void
+  /** Hears how many seconds the loop was busy with a turn of so many tasks. */
+  readonly onTurn?: (seconds: number, tasks: number) => void
 }
 
 type Task = (scope: TurnScope) => void
@@ -48,6 +50,11 @@ export class Reactor {
 
   constructor(options: ReactorOptions) {
     this.#options = options
+  }
+
+  /** Tasks that wait for a turn, and turns whose batch is not on disk yet. */
+  get waiting(): { readonly tasks: number; readonly batches: number } {
+    return { tasks: this.#tasks.length, batches: this.#inFlight }
   }
 
   /** Puts a task into the next turn. Tasks run in order and must not throw on outside input. */
@@ -88,9 +95,10 @@ export class Reactor {
   #turn(): void {
     this.#scheduled = false
     const turn = new OneTurn()
-    const { now, endOfTurn } = this.#options
+    const { now, endOfTurn, onTurn } = this.#options
     try {
-      const until = now() + TURN_BUDGET_MS
+      const begun = now()
+      const until = begun + TURN_BUDGET_MS
       let done = 0
       const tasks = this.#tasks
       while (done < tasks.length) {
@@ -99,6 +107,7 @@ export class Reactor {
       }
       this.#tasks = done === tasks.length ? [] : tasks.slice(done)
       endOfTurn(turn)
+      onTurn?.((now() - begun) / 1000, done)
     } catch (e) {
       this.#fail(e)
       return

@@ -63,6 +63,9 @@ export interface NodeService {
   /** Healthy when the chain is in sync and the store takes writes. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 
+  /** In the text format of Prometheus. @param more what the caller knows */
+  metrics(more: { readonly eventSubscribers: number }): Promise<string>
+
   /** Id of the newest event, 0 when there was none. */
   lastEventId(): number
   /** Events with id > since, oldest first, from the store. */

@@ -19,6 +19,7 @@ import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { backupPath, checkBackup, readBackup, type StaticBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
 import type { OpenedChain } from './localChain.ts'
+import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
 import type { NodeService } from './service.ts'
@@ -83,7 +84,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
-    const journal = new Journal(driver, last)
+    const metrics = new Metrics()
+    const journal = new Journal(driver, last, metrics.onBatch)
     const writeStatic = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
     const keepBackup = async (newer: StaticBackup): Promise<string> => {
       const path = `${backupPath(dataDir)}.${newer.journal}`
@@ -95,6 +97,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       log,
       driver,
       journal,
+      metrics,
       source,
       master: seed.master,
       own,

@@ -31,12 +31,16 @@ export async function checkJournal(driver: Driver): Promise<JournalCheck> {
 export const fillGaps = (missing: readonly number[]): readonly Op[] =>
   missing.map((n) => ({ key: keys.journal(n), value: pack(0) }))
 
+/** Hears how many seconds a batch of so many operations took to be on disk. */
+export type BatchObserver = (seconds: number, operations: number) => void
+
 /**
  * Group commit: every caller while a batch is being synced shares the next one. Each batch writes the next number of the journal.
  * A failed write is final: memory runs ahead of the disk, so the owner must stop the process (nothing has been said yet).
  */
 export class Journal {
   readonly #driver: Driver
+  readonly #onBatch: BatchObserver
   #pending: Op[] = []
   #next: Promise<number> | null = null
   #tail: Promise<unknown> = Promise.resolve()
@@ -45,8 +49,9 @@ export class Journal {
   #skip = 0
   #failed: StoreError | null = null
 
-  constructor(driver: Driver, last: number) {
+  constructor(driver: Driver, last: number, onBatch: BatchObserver = () => {}) {
     this.#driver = driver
+    this.#onBatch = onBatch
     this.#number = last
     this.#durable = last
   }
@@ -93,6 +98,7 @@ export class Journal {
     const n = ++this.#number
     ops.push({ key: keys.journal(n), value: pack(ops.length) })
     if (n > JOURNAL_KEPT) ops.push({ key: keys.journal(n - JOURNAL_KEPT) })
+    const begun = performance.now()
     try {
       await this.#driver.batch(ops)
     } catch (e) {
@@ -100,6 +106,7 @@ export class Journal {
       throw this.#failed
     }
     this.#durable = n
+    this.#onBatch((performance.now() - begun) / 1000, ops.length)
     return n
   }
 }

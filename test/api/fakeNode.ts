@@ -301,6 +301,9 @@ export class FakeNode implements NodeService {
   ready() {
     return this.readiness
   }
+  async metrics({ eventSubscribers }: { eventSubscribers: number }) {
+    return `fulmen_event_subscribers ${eventSubscribers}\n`
+  }
 
   emit(type: string, data: Record<string, unknown> = {}): NodeEvent {
     const event = { id: this.events.length + 1, type, at: NOW, data }

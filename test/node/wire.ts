@@ -152,6 +152,9 @@ class Plug implements Connections {
   sendEncoded(to: NodeId, epoch: number, messages: readonly Uint8Array[]): boolean {
     return this.#wire.send(this.nodeId, { to, epoch, messages })
   }
+  queuedBytes(): number {
+    return 0
+  }
   disconnect(nodeId: NodeId, reason: string): void {
     this.#wire.hangUp(this.nodeId, nodeId, reason)
   }

@@ -3,7 +3,7 @@ import { docsPage, PAGE_HEADERS } from '../docs.ts'
 import type { OpenApiDocument } from '../openapi.ts'
 
 /** The API about itself. @param document made when first asked for, since it lists every route */
-export function metaRoutes(app: App, { service }: ApiContext, document: () => OpenApiDocument): void {
+export function metaRoutes(app: App, { service, events }: ApiContext, document: () => OpenApiDocument): void {
   let docs: string | undefined
   app.get('/docs', { config: { scope: 'public' } }, async (_request, reply) => {
     docs ??= docsPage(document())
@@ -26,17 +26,8 @@ export function metaRoutes(app: App, { service }: ApiContext, document: () => Op
       schema: { summary: 'Prometheus metrics', tags: ['meta'], produces: ['text/plain'] },
     },
     async (_request, reply) => {
-      const info = service.info()
-      const gauges = {
-        fulmen_up: 1,
-        fulmen_synced: info.synced ? 1 : 0,
-        fulmen_ready: service.ready().ready ? 1 : 0,
-        fulmen_block_height: info.blockHeight,
-        fulmen_uptime_seconds: info.uptimeSeconds,
-        process_resident_memory_bytes: process.memoryUsage.rss(),
-      }
-      const text = Object.entries(gauges).map(([name, value]) => `# TYPE ${name} gauge\n${name} ${value}\n`)
-      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text.join(''))
+      const text = await service.metrics({ eventSubscribers: events.size })
+      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
     },
   )
 }

@@ -1,20 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { toHex } from '../../base/bytes.ts'
-import { addMsat, addSat, type Msat, type Sat, ZERO_MSAT, ZERO_SAT } from '../../base/units.ts'
-import { channelOf, summary } from '../../channel/describe.ts'
-import { walletBalance } from '../../wallet/status.ts'
 import { ourInitFeatures } from '../../wire/features.ts'
 import { apiStore } from '../apiStore.ts'
 import { backupPath } from '../backup.ts'
 import type { NodeConfig } from '../config.ts'
 import { ServiceError } from '../errors.ts'
 import type { Node } from '../node.ts'
-import type { Balance, NodeService } from '../service.ts'
+import type { NodeService } from '../service.ts'
+import { balanceOf } from '../totals.ts'
 import { chainService } from './chain.ts'
 import { channelService } from './channels.ts'
 import { graphService } from './graph.ts'
 import { invoiceService } from './invoices.ts'
+import { metricsService } from './metrics.ts'
 import { paymentService } from './payments.ts'
 import { peerService } from './peers.ts'
 import { walletService } from './wallet.ts'
@@ -29,6 +28,23 @@ export function nodeService(
   const startedAt = Date.now()
   const { own, chain, events, changes } = node
   const announced = config.announce.map(({ host, port }) => `${own.nodeId}@${host}:${port}`)
+  const info: NodeService['info'] = () => ({
+    nodeId: own.nodeId,
+    alias: config.alias,
+    network: config.network,
+    version,
+    features: toHex(ourInitFeatures()),
+    addresses: announced.length > 0 ? announced : listen ? [`${own.nodeId}@${listen}`] : [],
+    blockHeight: chain.height,
+    synced: chain.status.synced,
+    uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
+  })
+  const ready: NodeService['ready'] = () => {
+    const reasons: string[] = []
+    if (!chain.status.synced) reasons.push(chain.status.error?.message ?? 'the chain is being caught up with')
+    if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
+    return { ready: reasons.length === 0, reasons }
+  }
   return {
     ...peerService(node),
     ...channelService(node),
@@ -37,17 +53,9 @@ export function nodeService(
     ...walletService(node),
     ...chainService(node),
     ...graphService(node),
-    info: () => ({
-      nodeId: own.nodeId,
-      alias: config.alias,
-      network: config.network,
-      version,
-      features: toHex(ourInitFeatures()),
-      addresses: announced.length > 0 ? announced : listen ? [`${own.nodeId}@${listen}`] : [],
-      blockHeight: chain.height,
-      synced: chain.status.synced,
-      uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
-    }),
+    ...metricsService(node, { info, ready }),
+    info,
+    ready,
     newId: () => node.newId(),
     balance: async () => balanceOf(node),
     backup: async () => {
@@ -59,43 +67,10 @@ export function nodeService(
         })
       }
     },
-    ready() {
-      const reasons: string[] = []
-      if (!chain.status.synced) reasons.push(chain.status.error?.message ?? 'the chain is being caught up with')
-      if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
-      return { ready: reasons.length === 0, reasons }
-    },
     lastEventId: () => events.lastId,
     eventsSince: (since, limit) => events.since(since, limit),
     onEvent: (listener) => events.subscribe(listener),
     waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
     apiStore: apiStore(node),
-  }
-}
-
-function balanceOf(node: Node): Balance {
-  const wallet = walletBalance(node.wallet.state)
-  let [sendable, receivable, local, pending]: Msat[] = [ZERO_MSAT, ZERO_MSAT, ZERO_MSAT, ZERO_MSAT]
-  let closing: Sat = ZERO_SAT
-  for (const entry of node.channels.all()) {
-    if (entry.state.tag === 'closed' || channelOf(entry.state) === null) continue
-    const s = summary(entry.state, node.context(entry))
-    if (s.closing) {
-      closing = addSat(closing, s.closing.pendingSat)
-      continue
-    }
-    sendable = addMsat(sendable!, s.sendableMsat)
-    receivable = addMsat(receivable!, s.receivableMsat)
-    local = addMsat(local!, s.localMsat)
-    for (const htlc of s.htlcs) if (htlc.direction === 'out') pending = addMsat(pending!, htlc.amountMsat)
-  }
-  return {
-    onchainConfirmedSat: wallet.confirmedSat,
-    onchainUnconfirmedSat: wallet.unconfirmedSat,
-    onchainClosingSat: closing,
-    channelSendableMsat: sendable!,
-    channelReceivableMsat: receivable!,
-    channelLocalMsat: local!,
-    channelPendingMsat: pending!,
   }
 }
