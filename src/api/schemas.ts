@@ -89,7 +89,14 @@ const U32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff })
 export const SetChannelPolicy = request('SetChannelPolicy', {
   feeBaseMsat: Type.Optional(U32),
   feeProportionalMillionths: Type.Optional(U32),
-  cltvExpiryDelta: Type.Optional(Type.Integer({ minimum: 1, maximum: 0xffff })),
+  cltvExpiryDelta: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 0xffff,
+      description:
+        'Refused when it leaves no time to enforce a forward on chain: at least `close-before-expiry` + 14 blocks.',
+    }),
+  ),
   htlcMinimumMsat: Type.Optional(Msat),
   htlcMaximumMsat: Type.Optional(PositiveMsat),
 })

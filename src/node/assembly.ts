@@ -12,7 +12,6 @@ import type { Node } from './node.ts'
 import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
-import { MIN_FINAL_CLTV_EXPIRY_DELTA } from './services/invoices.ts'
 
 export function createPeers(node: Node): Peers {
   const { driver, reactor } = node
@@ -84,7 +83,7 @@ export function createPayments(node: Node): Payments {
     graph,
     nodeId: own.nodeId,
     nodeSecret: own.nodeSecret,
-    minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+    margins: node.margins,
     newId: () => node.newId(),
     now: () => node.now(),
     blockHeight: () => node.chain.height,

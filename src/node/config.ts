@@ -14,6 +14,7 @@ import {
   type OptionValue,
 } from './configOptions.ts'
 import { ConfigError } from './errors.ts'
+import { type ExpiryMargins, unsafeMargins } from './margins.ts'
 
 /** Everything that a node is started with. */
 export interface NodeConfig {
@@ -30,6 +31,8 @@ export interface NodeConfig {
   readonly listen: Endpoint | null
   readonly announce: readonly Endpoint[]
   readonly alias: string
+  /** DEFAULT_MARGINS when left out. */
+  readonly margins?: ExpiryMargins
   /** Absolute. */
   readonly passphraseFile: string | null
   readonly logLevel: LogLevel
@@ -101,6 +104,11 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     listen: value('listen'),
     announce: required('announce'),
     alias: required('alias'),
+    margins: {
+      cltvExpiryDelta: required('cltv-expiry-delta'),
+      closeBeforeExpiry: required('close-before-expiry'),
+      minFinalCltvExpiryDelta: required('min-final-cltv-expiry-delta'),
+    },
     passphraseFile: optionalPath(value('passphrase-file')),
     logLevel: required('log-level'),
   }
@@ -200,6 +208,8 @@ function check(config: NodeConfig, mayListenAnywhere: boolean): void {
   if (config.chain.kind === 'embedded' && config.network !== 'regtest') {
     fail(`chain: the embedded chain is regtest; for ${config.network} give the address of a Bitcoin node`)
   }
+  const unsafe = config.margins ? unsafeMargins(config.margins) : null
+  if (unsafe !== null) fail(unsafe)
   if (config.mineEverySeconds > 0 && config.chain.kind !== 'embedded') {
     fail('mine-every: only the embedded chain is mined by this node')
   }

@@ -1,6 +1,7 @@
 import { utf8 } from '../base/bytes.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
 import { ConfigError } from './errors.ts'
+import { DEFAULT_MARGINS } from './margins.ts'
 
 export interface Endpoint {
   /** A name or an address, IPv6 without brackets. */
@@ -81,6 +82,13 @@ function readSeconds(text: string): number {
     : wrong(`expected whole seconds from 0 to 86400, got "${text}"`)
 }
 
+function readBlocks(text: string): number {
+  const blocks = Number(text)
+  return /^\d{1,4}$/.test(text.trim()) && blocks <= 2016
+    ? blocks
+    : wrong(`expected a number of blocks from 0 to 2016, got "${text}"`)
+}
+
 const readLogLevel = (text: string): LogLevel =>
   LOG_LEVELS.find((level) => level === text) ?? wrong(`expected one of ${LOG_LEVELS.join(', ')}, got "${text}"`)
 
@@ -99,7 +107,8 @@ function readOrigins(text: string): readonly string[] {
 
 function readIssuer(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : wrong(`expected a URL, got "${text}"`)
-  const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
+  const isSafe =
+    url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')))
   if (!isSafe || url.search !== '' || url.hash !== '' || url.username !== '') {
     wrong(`expected https:// (http:// on this machine), without query, fragment and user, got "${text}"`)
   }
@@ -246,6 +255,25 @@ export const CONFIG_OPTIONS = {
     describe: 'name of the node in the network graph',
     fallback: 'fulmen',
     read: readAlias,
+  }),
+  'cltv-expiry-delta': option({
+    placeholder: 'BLOCKS',
+    describe:
+      'blocks between the expiries of an HTLC that comes in and of the one that we forward for it, on new channels',
+    fallback: String(DEFAULT_MARGINS.cltvExpiryDelta),
+    read: readBlocks,
+  }),
+  'close-before-expiry': option({
+    placeholder: 'BLOCKS',
+    describe: 'blocks before its expiry at which an HTLC that we can claim is claimed on chain',
+    fallback: String(DEFAULT_MARGINS.closeBeforeExpiry),
+    read: readBlocks,
+  }),
+  'min-final-cltv-expiry-delta': option({
+    placeholder: 'BLOCKS',
+    describe: 'blocks that a payment to us must have left before it expires',
+    fallback: String(DEFAULT_MARGINS.minFinalCltvExpiryDelta),
+    read: readBlocks,
   }),
   'passphrase-file': option<string | null>({
     placeholder: 'FILE',

@@ -112,7 +112,7 @@ export class Dispatch {
     const params = {
       remoteNodeId: link.nodeId,
       theirFeatures: session.theirFeatures,
-      relay: relayPolicy(satToMsat(open.fundingSatoshis)),
+      relay: relayPolicy(satToMsat(open.fundingSatoshis), this.#options.parts().margins),
       keyIndex: meta.keyIndex,
     }
     channels.accept(meta, this.#options.signer(meta), { open, params }, scope)

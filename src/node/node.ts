@@ -30,6 +30,7 @@ import { EventLog } from './events.ts'
 import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
+import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { Metrics } from './metrics.ts'
 import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
@@ -100,6 +101,7 @@ export class Node implements NodeParts {
   readonly payments: Payments
   readonly effects: Effects
   readonly policy: ChannelPolicy
+  readonly margins: ExpiryMargins
   readonly log: Logger
   readonly resources: NodeResources
   readonly outbox: Outbox
@@ -136,9 +138,10 @@ export class Node implements NodeParts {
     this.source = source
     this.log = log
     this.events = events
-    this.policy = resources.policy ?? channelPolicy(config.network)
     this.metrics = resources.metrics ?? new Metrics()
     events.subscribe(this.metrics.onEvent)
+    this.margins = config.margins ?? DEFAULT_MARGINS
+    this.policy = resources.policy ?? channelPolicy(config.network, this.margins)
     const now = (): number => performance.now()
     this.reactor = new Reactor({
       journal,

@@ -13,6 +13,7 @@ import type { Changes } from './changes.ts'
 import type { Channels } from './channels.ts'
 import type { EventLog } from './events.ts'
 import type { GossipShell } from './gossip.ts'
+import type { ExpiryMargins } from './margins.ts'
 import type { Payments } from './payments.ts'
 import type { PeerStorage } from './peerStorage.ts'
 import type { Peers } from './peers.ts'
@@ -25,6 +26,7 @@ export interface NodeParts {
   /** 'embedded' or 'bitcoind'. */
   readonly backend: string
   readonly own: OwnNode
+  readonly margins: ExpiryMargins
   readonly driver: Driver
   readonly reactor: Reactor
   readonly events: EventLog

@@ -6,6 +6,7 @@ import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
 import {
+  HOLD_RELEASE_BLOCKS,
   type IncomingContext,
   keysendInvoice,
   type ReleasedHtlc,
@@ -45,6 +46,7 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import type { EventData, EventLog } from './events.ts'
+import type { ExpiryMargins } from './margins.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 import { type Booked, RecordBook } from './recordBook.ts'
@@ -56,7 +58,7 @@ export interface PaymentsOptions {
   readonly graph: Graph
   readonly nodeId: NodeId
   readonly nodeSecret: Uint8Array
-  readonly minFinalCltvExpiryDelta: number
+  readonly margins: ExpiryMargins
   readonly newId: () => string
   /** Unix milliseconds. */
   readonly now: () => number
@@ -83,6 +85,9 @@ export interface ChannelHoldings {
   /** Incoming HTLCs that are yet to be decided on, or to be decided on again. */
   readonly undecided: readonly IncomingHtlc[]
 }
+
+/** Each makes a record for good: whoever fills the disk with them pays for it. */
+const LEAST_KEYSEND_MSAT = 1_000n
 
 const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
 
@@ -227,7 +232,7 @@ export class Payments {
     } else if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
     else if (onion.tag === 'final') {
       const record = this.invoices.get(htlc.paymentHash)?.record
-      this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext()))
+      this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
     } else {
       const key = incomingKey(htlc.channelId, htlc.id)
       if (this.#forwards.has(key)) return
@@ -339,9 +344,13 @@ export class Payments {
     }
   }
 
-  #incomingContext(): IncomingContext {
-    const { now, blockHeight, minFinalCltvExpiryDelta } = this.#options
-    return { now: now(), blockHeight: blockHeight(), acceptKeysend: true, minFinalCltvExpiryDelta }
+  #incomingContext(amountMsat: bigint = LEAST_KEYSEND_MSAT): IncomingContext {
+    const { now, blockHeight, margins } = this.#options
+    const { minFinalCltvExpiryDelta, closeBeforeExpiry } = margins
+    // A preimage that is given out later would find the channel on its way to the chain.
+    const holdReleaseBlocks = Math.max(HOLD_RELEASE_BLOCKS, closeBeforeExpiry)
+    const acceptKeysend = amountMsat >= LEAST_KEYSEND_MSAT
+    return { now: now(), blockHeight: blockHeight(), acceptKeysend, minFinalCltvExpiryDelta, holdReleaseBlocks }
   }
 
   // -------------------------------------------------------------- effects

@@ -1,9 +1,10 @@
 import { msat, sat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import type { ChannelPolicy, RelayPolicy } from '../channel/types.ts'
+import { DEFAULT_MARGINS } from './margins.ts'
 
 /** Our limits for channels: what we propose and what we accept. */
-export const channelPolicy = (network: Network): ChannelPolicy => ({
+export const channelPolicy = (network: Network, { closeBeforeExpiry } = DEFAULT_MARGINS): ChannelPolicy => ({
   /** Of a P2WSH output at the standard dust feerate is 330; 354 also suits any later segwit version (BOLT 3 §dust-limits). */
   dustLimitSat: sat(354),
   maxHtlcValueInFlightMsat: msat(500_000_000_000n),
@@ -16,15 +17,15 @@ export const channelPolicy = (network: Network): ChannelPolicy => ({
   minFundingSat: sat(20_000),
   maxFundingSat: sat(100_000_000_000n),
   feerateTolerancePercent: { low: 25, high: 2_000 },
-  closeBeforeExpiry: 12,
+  closeBeforeExpiry,
   maxDustExposureMsat: msat(200_000_000),
 })
 
 /** What forwarding over a channel costs until the operator says otherwise. */
-export const relayPolicy = (capacityMsat: bigint): RelayPolicy => ({
+export const relayPolicy = (capacityMsat: bigint, { cltvExpiryDelta } = DEFAULT_MARGINS): RelayPolicy => ({
   feeBaseMsat: 1_000,
   feeProportionalMillionths: 100,
-  cltvExpiryDelta: 40,
+  cltvExpiryDelta,
   htlcMinimumMsat: msat(1),
   htlcMaximumMsat: msat(capacityMsat),
 })

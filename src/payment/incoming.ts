@@ -16,6 +16,8 @@ export interface IncomingContext {
   readonly acceptKeysend: boolean
   /** For keysend, in blocks. */
   readonly minFinalCltvExpiryDelta: number
+  /** HOLD_RELEASE_BLOCKS when left out. */
+  readonly holdReleaseBlocks?: number
 }
 
 /** How long the parts of a payment are waited for, from the first. @source BOLT 4 §basic-multi-part-payments: at least 60 s */
@@ -225,10 +227,11 @@ const failSet = (r: InvoiceRecord, failure: OnionFailure): readonly PaymentEffec
  */
 export function tickInvoice(
   r: InvoiceRecord,
-  ctx: Pick<IncomingContext, 'now' | 'blockHeight'>,
+  ctx: Pick<IncomingContext, 'now' | 'blockHeight' | 'holdReleaseBlocks'>,
 ): PaymentTurn<InvoiceRecord> {
   if (r.status !== 'open' && r.status !== 'accepted') return { record: r, effects: [] }
-  if (r.htlcs.some((h) => h.cltvExpiry <= ctx.blockHeight + HOLD_RELEASE_BLOCKS)) {
+  const release = ctx.blockHeight + (ctx.holdReleaseBlocks ?? HOLD_RELEASE_BLOCKS)
+  if (r.htlcs.some((h) => h.cltvExpiry <= release)) {
     return r.status === 'accepted' ? cancel(r, ctx.blockHeight) : timeOut(r)
   }
   if (r.status === 'accepted') return { record: r, effects: [] }

@@ -31,6 +31,7 @@ describe('configuration', () => {
       listen: { host: '127.0.0.1', port: 9735 },
       announce: [],
       alias: 'fulmen',
+      margins: { cltvExpiryDelta: 40, closeBeforeExpiry: 12, minFinalCltvExpiryDelta: 18 },
       passphraseFile: null,
       logLevel: 'info',
     })
@@ -74,6 +75,9 @@ describe('configuration', () => {
       listen: 'none',
       announce: 'example.org:9735',
       alias: 'x',
+      'cltv-expiry-delta': '80',
+      'close-before-expiry': '20',
+      'min-final-cltv-expiry-delta': '30',
       'passphrase-file': '/p',
       'log-level': 'debug',
     }
@@ -214,6 +218,10 @@ describe('a configuration that cannot be used is refused with a ConfigError that
     [{ alias: 'a\u0007' }, /no control characters/],
     [{ 'log-level': 'loud' }, /expected one of silent/],
     [{ 'passphrase-file': '' }, /expected a path/],
+    [{ 'cltv-expiry-delta': 'many' }, /expected a number of blocks/],
+    [{ 'close-before-expiry': '6' }, /^close-before-expiry: 6 blocks are too few .* at least 7$/],
+    [{ 'cltv-expiry-delta': '25' }, /^cltv-expiry-delta: .* with close-before-expiry 12 at least 26$/],
+    [{ 'close-before-expiry': '13' }, /^min-final-cltv-expiry-delta: .* with close-before-expiry 13 at least 19$/],
   ])('%o', (flags, message) => {
     expect(() => configOf({ flags: { ...flags } as Record<string, string> })).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID' }),

@@ -9,6 +9,7 @@ import type { ChannelState } from '../../channel/state.ts'
 import type { Fault } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
 import { type ServiceCode, ServiceError } from '../errors.ts'
+import { leastDelta } from '../margins.ts'
 import type { Node } from '../node.ts'
 import { pageOf } from '../paging.ts'
 import { relayPolicy } from '../policy.ts'
@@ -124,6 +125,13 @@ export function channelService(node: Node): ChannelService {
       const channel = channelOf(entry.state)
       if (!channel) throw new ServiceError('CHANNEL_NOT_READY', 'the channel is not open yet')
       const relay = { ...channel.relay, ...change }
+      const least = leastDelta(node.policy)
+      if (change.cltvExpiryDelta !== undefined && relay.cltvExpiryDelta < least) {
+        throw new ServiceError(
+          'VALIDATION_FAILED',
+          `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`,
+        )
+      }
       if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
         throw new ServiceError('VALIDATION_FAILED', 'htlcMinimumMsat is more than htlcMaximumMsat')
       }
@@ -170,7 +178,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
         fundingFeeratePerKw:
           request.feerateSatPerVbyte === undefined ? walletFeerate(node.fees()) : perKw(request.feerateSatPerVbyte),
         theirFeatures: session.theirFeatures,
-        relay: relayPolicy(satToMsat(capacitySat)),
+        relay: relayPolicy(satToMsat(capacitySat), node.margins),
         keyIndex: meta.keyIndex,
         requestId,
       },

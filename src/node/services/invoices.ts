@@ -18,8 +18,6 @@ export type InvoiceService = Pick<
 >
 
 const DEFAULT_EXPIRY_SECONDS = 3_600
-/** BOLT 11 §tagged-fields: what payers assume without the field. */
-export const MIN_FINAL_CLTV_EXPIRY_DELTA = 18
 /** Live invoices: each takes memory until it is paid or expires. */
 const MAX_OPEN = 200_000
 
@@ -105,6 +103,7 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
   const createdAt = parts.now()
   const expirySeconds = request.expirySeconds ?? DEFAULT_EXPIRY_SECONDS
   const description = request.description ?? null
+  const { minFinalCltvExpiryDelta } = parts.margins
   const bolt11 = createInvoice(
     {
       network: parts.network,
@@ -114,7 +113,7 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
       paymentSecret,
       ...(request.descriptionHash ? { descriptionHash: request.descriptionHash } : { description: description ?? '' }),
       expirySeconds,
-      minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+      minFinalCltvExpiryDelta,
       features: ourInvoiceFeatures(),
       routeHints: parts.routeHints(),
     },
@@ -125,7 +124,7 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
     preimage,
     paymentSecret,
     amountMsat: request.amountMsat ?? null,
-    minFinalCltvExpiryDelta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+    minFinalCltvExpiryDelta,
     bolt11,
     description: description ?? (request.descriptionHash ? toHex(request.descriptionHash) : ''),
     createdAt,
