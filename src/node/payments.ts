@@ -46,6 +46,7 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import type { EventData, EventLog } from './events.ts'
+import { LettingGo } from './lettingGo.ts'
 import type { ExpiryMargins } from './margins.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
@@ -98,6 +99,7 @@ export class Payments {
   readonly #options: PaymentsOptions
   /** Under way, by incoming HTLC. */
   readonly #forwards = new Map<string, ForwardRecord>()
+  readonly #lettingGo = new LettingGo()
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
   #nextForward = 1
@@ -273,7 +275,8 @@ export class Payments {
     if (forward.outgoingChannelId === null || !staysOpen(forward.outgoingChannelId)) return
     const htlc = incomingHtlc(forward.incomingChannelId, forward.incomingHtlcId)
     const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
-    if (effects.length === 0) return
+    if (effects.length === 0 || !this.#lettingGo.take(forward.outgoingChannelId, forward.amountOutMsat, blockHeight()))
+      return
     this.#forwards.delete(key)
     this.#effects(effects)
   }
