@@ -1,6 +1,7 @@
 import type { Budgets } from './auth/budgets.ts'
+import { isGuest } from './auth/guests.ts'
 import type { NewVersion } from './auth/keyAdmin.ts'
-import type { KeyEntry } from './auth/keyEntry.ts'
+import type { Caller, KeyEntry } from './auth/keyEntry.ts'
 import { currentOf, type KeyRecord, type KeyVersion, keyState, lifeOf, versionState } from './auth/keyRecord.ts'
 import type * as Json from './keySchemas.ts'
 
@@ -35,6 +36,36 @@ export function keyJson({ record, usage }: KeyEntry, budgets: Budgets, now: numb
       createdAt: v.createdAt,
       lastUsedAt: timeOrNull(lastUsed(v.version)),
     })),
+  }
+}
+
+/** What the caller is: its key, or what its access token says, in the same form. @param now Unix ms */
+export function callerJson(
+  caller: Caller,
+  entry: KeyEntry,
+  { budgets, now }: { budgets: Budgets; now: number },
+): Json.Key {
+  if (!isGuest(caller.keyId)) return keyJson(entry, budgets, now)
+  const { record, versions } = entry
+  const until = versions.find((v) => v.caller.version === caller.version)?.until
+  return {
+    id: record.id,
+    name: record.name,
+    version: caller.version,
+    scopes: [...caller.scopes],
+    state: 'active',
+    createdAt: record.createdAt,
+    createdBy: null,
+    activatesAt: record.createdAt,
+    expiresAt: timeOrNull(until),
+    rotateBy: null,
+    rotateEverySeconds: null,
+    lastUsedAt: null,
+    allowedCidrs: [],
+    rateLimit: record.rateLimit,
+    budget: budgets.view(record.id),
+    metadata: {},
+    versions: [],
   }
 }
 

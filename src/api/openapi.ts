@@ -24,6 +24,7 @@ export interface OpenApiDocument {
 }
 
 const DESCRIPTION = `A Lightning node. Amounts are integers, their unit is in the name; errors are RFC 9457 problems.
+Send an API key or, where an issuer is configured, its access token as bearer.
 Answers to a key with a rate limit carry RateLimit-Limit, RateLimit-Remaining and RateLimit-Reset (seconds).
 Answers to a key that is to be rotated carry X-Key-Rotate-From and X-Key-Rotate-By: between these two times POST /v1/keys/self/rotate.`
 
@@ -88,6 +89,13 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
       schemas: components,
       securitySchemes: {
         key: { type: 'http', scheme: 'bearer', description: 'fulmen_<keyId>_<secret>' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description:
+            'an access token of the OpenID Connect issuer, where one is configured; its scope claim holds the scopes',
+        },
         ticket: { type: 'apiKey', in: 'query', name: 'ticket', description: 'one-time, from POST /v1/events/tickets' },
       },
     },
@@ -140,7 +148,8 @@ function operationId(route: RouteOptions): string {
 
 function securityOf({ config = {} }: RouteOptions): Schema[] {
   if (config.scope === 'public') return []
-  return config.takesTicket ? [{ key: [] }, { ticket: [] }] : [{ key: [] }]
+  const usual = [{ key: [] }, { token: [] }]
+  return config.takesTicket ? [...usual, { ticket: [] }] : usual
 }
 
 function parametersOf(where: string, schema: unknown, refer: (part: unknown) => Schema): Schema[] {

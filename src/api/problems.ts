@@ -17,6 +17,10 @@ type ApiCode =
   | 'KEY_EXPIRED'
   | 'KEY_REVOKED'
   | 'KEY_NOT_ACTIVE'
+  | 'TOKEN_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'KEY_NEEDED'
+  | 'ISSUER_UNAVAILABLE'
   | 'SCOPE_MISSING'
   | 'BEYOND_OWN_KEY'
   | 'SELF_ROTATION_FORBIDDEN'
@@ -46,8 +50,11 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
   KEY_EXPIRED: { status: 401, title: 'The API key has expired' },
   KEY_REVOKED: { status: 401, title: 'The API key, or this version of it, was stopped' },
   KEY_NOT_ACTIVE: { status: 401, title: 'This version of the API key does not work yet' },
+  TOKEN_INVALID: { status: 401, title: 'The access token is not valid here' },
+  TOKEN_EXPIRED: { status: 401, title: 'The access token has expired' },
   TICKET_INVALID: { status: 401, title: 'The ticket is unknown, used or expired' },
   SCOPE_MISSING: { status: 403, title: 'The API key lacks a scope' },
+  KEY_NEEDED: { status: 403, title: 'This needs an API key, not an access token' },
   BEYOND_OWN_KEY: { status: 403, title: 'A key cannot give more than it has' },
   SELF_ROTATION_FORBIDDEN: { status: 403, title: 'This key cannot rotate itself' },
   ADDRESS_NOT_ALLOWED: { status: 403, title: 'The API key may not be used from this address' },
@@ -78,6 +85,7 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
   INTERNAL: { status: 500, title: 'The node failed to answer' },
   NOT_SUPPORTED: { status: 501, title: 'This node does not offer it' },
   CHAIN_UNAVAILABLE: { status: 503, title: 'The chain backend does not answer' },
+  ISSUER_UNAVAILABLE: { status: 503, title: 'The issuer of access tokens does not answer' },
   SHUTTING_DOWN: { status: 503, title: 'The node is shutting down' },
   STORAGE_LOW: { status: 507, title: 'The disk is nearly full' },
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
+import type { IssuerConfig } from '../node/access.ts'
 import type { NodeService } from '../node/service.ts'
 import type { ApiContext, App } from './app.ts'
 import { noteRefusal, recordCalls } from './auth/calls.ts'
@@ -9,6 +10,7 @@ import { guard } from './auth/guard.ts'
 import { HostCheck } from './auth/hosts.ts'
 import { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
+import { Tokens } from './auth/oidc/tokens.ts'
 import { Tickets } from './auth/tickets.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
@@ -58,6 +60,8 @@ export interface ApiOptions {
   readonly webhooks?: WebhookOptions
   /** Origins whose pages may call; none: CORS is off. */
   readonly origins?: readonly string[]
+  /** Whose access tokens are taken beside keys. */
+  readonly issuer?: IssuerConfig | null
   /** Without it, plain HTTP. */
   readonly tls?: ServerCertificate
 }
@@ -154,6 +158,7 @@ function keepKeys(app: App, { keys, spending, webhooks }: ApiContext, { onIntern
 /** Who may call: no foreign Host on any path, and on each route a key with its scope. */
 function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext, failed: FailedSignIns): void {
   const hosts = new HostCheck(options.hosts ?? [])
+  const tokens = options.issuer ? new Tokens(options.issuer, options.keys) : null
   let closing = false
   app.addHook('preClose', async () => {
     closing = true
@@ -172,7 +177,7 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
   app.addHook('onRoute', (route) => {
     const { scope, takesTicket = false } = route.config ?? {}
     if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)
-    const check = guard(scope, takesTicket, { keys: options.keys, tickets, failed })
+    const check = guard(scope, takesTicket, { keys: options.keys, tickets, failed, tokens })
     route.onRequest = [check, ...[route.onRequest ?? []].flat()] as NonNullable<typeof route.onRequest>
   })
 }

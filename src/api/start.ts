@@ -6,7 +6,7 @@ import { KeyRing } from './auth/keys.ts'
 import { type ApiOptions, createApi } from './server.ts'
 import { certificateSource, LiveCertificate } from './tls/serverCertificate.ts'
 
-export interface StartApiOptions extends Omit<ApiOptions, 'keys' | 'tls' | 'origins' | 'webhooks'> {
+export interface StartApiOptions extends Omit<ApiOptions, 'keys' | 'tls' | 'origins' | 'webhooks' | 'issuer'> {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
@@ -38,7 +38,11 @@ export async function startApi(service: NodeService, options: StartApiOptions): 
     ...options,
     keys,
     hosts,
-    ...(access && { origins: access.origins, webhooks: { targets: access.webhookTargets } }),
+    ...(access && {
+      origins: access.origins,
+      issuer: access.issuer,
+      webhooks: { targets: access.webhookTargets },
+    }),
     ...(tls && { tls: tls.current }),
   })
   await app.listen({ host, port: options.port })

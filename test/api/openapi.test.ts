@@ -143,7 +143,7 @@ describe('the problem table', () => {
   it('gives 5xx only to what is the node’s own trouble', () => {
     const serverSide = Object.entries(PROBLEMS).filter(([, { status }]) => status >= 500)
     expect(serverSide.map(([code]) => code).sort()).toEqual(
-      ['CHAIN_UNAVAILABLE', 'INTERNAL', 'NOT_SUPPORTED', 'SHUTTING_DOWN', 'STORAGE_LOW'].sort(),
+      ['CHAIN_UNAVAILABLE', 'INTERNAL', 'ISSUER_UNAVAILABLE', 'NOT_SUPPORTED', 'SHUTTING_DOWN', 'STORAGE_LOW'].sort(),
     )
   })
 

@@ -4,6 +4,7 @@ import { ApiProblem } from '../problems.ts'
 import type { FailedSignIns } from './failedSignIns.ts'
 import type { Caller, LiveVersion } from './keyEntry.ts'
 import type { KeyRing } from './keys.ts'
+import { Tokens } from './oidc/tokens.ts'
 import { grants, type RouteScope, type Scope, scopeText } from './scopes.ts'
 import type { Tickets } from './tickets.ts'
 import type { RateState } from './tokenBucket.ts'
@@ -19,21 +20,32 @@ export interface GuardParts {
   readonly keys: KeyRing
   readonly tickets: Tickets
   readonly failed: FailedSignIns
+  /** Null: no issuer is configured. */
+  readonly tokens: Tokens | null
 }
 
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
-/** The onRequest hook of one route: who is it, and may it? Synchronous unless the key is wrong. */
+/** The onRequest hook of one route: who is it, and may it? Synchronous unless the key is wrong or the token is new. */
 export function guard(scope: RouteScope, takesTicket: boolean, parts: GuardParts): Hook {
   if (scope === 'public') return (_request, _reply, done) => done()
   return (request, reply, done) => {
+    const enter = (caller: Caller): void => {
+      request.caller = caller
+      done(admit(caller, scope, { request, reply, keys: parts.keys }))
+    }
+    const turnAway = (error: ApiProblem): void => {
+      refuse(error, request, reply, parts.failed).then(done, done)
+    }
+    let caller: Caller | Promise<Caller>
     try {
-      request.caller = identify(request, takesTicket, parts)
+      caller = identify(request, takesTicket, parts)
     } catch (error) {
-      refuse(error as ApiProblem, request, reply, parts.failed).then(done, done)
+      turnAway(error as ApiProblem)
       return
     }
-    done(admit(request.caller, scope, { request, reply, keys: parts.keys }))
+    if (caller instanceof Promise) caller.then(enter, turnAway)
+    else enter(caller)
   }
 }
 
@@ -49,7 +61,11 @@ export function needScope(request: Pick<FastifyRequest, 'caller'>, scope: Scope,
   throw new ApiProblem('SCOPE_MISSING', `${what} needs a key with the scope ${scope} as well.`)
 }
 
-function identify(request: FastifyRequest, takesTicket: boolean, { keys, tickets }: GuardParts): Caller {
+function identify(
+  request: FastifyRequest,
+  takesTicket: boolean,
+  { keys, tickets, tokens }: GuardParts,
+): Caller | Promise<Caller> {
   const authorization = request.raw.headers.authorization
   if (takesTicket && authorization === undefined) {
     const { ticket } = request.query as { ticket?: unknown }
@@ -63,7 +79,8 @@ function identify(request: FastifyRequest, takesTicket: boolean, { keys, tickets
       )
     }
   }
-  return keys.verify(authorization)
+  const token = tokens && Tokens.read(authorization)
+  return token ? tokens.verify(token) : keys.verify(authorization)
 }
 
 /** What a known key may do from here and now. @returns why not */
@@ -89,6 +106,8 @@ function admit(
   }
   tellRotation(reply, keys.live(caller.keyId, caller.version))
   if (!grants(caller.scopes, scope)) {
+    const names = [scope].flat().join(' ')
+    reply.header('www-authenticate', `Bearer realm="fulmen", error="insufficient_scope", scope="${names}"`)
     return new ApiProblem('SCOPE_MISSING', `This needs a key with the scope ${scopeText(scope)}.`)
   }
   keys.count(caller, request.ip)
@@ -108,6 +127,8 @@ function tellRotation(reply: FastifyReply, live: LiveVersion | undefined): void 
   reply.header('x-key-rotate-by', live.notice.by)
 }
 
+const GUESSES: ReadonlySet<string> = new Set(['KEY_INVALID', 'TOKEN_INVALID', 'TICKET_INVALID'])
+
 /** A missing key is no guess; a wrong one counts against the address. */
 async function refuse(
   problem: ApiProblem,
@@ -115,8 +136,12 @@ async function refuse(
   reply: FastifyReply,
   failed: FailedSignIns,
 ): Promise<ApiProblem> {
-  reply.header('www-authenticate', 'Bearer realm="fulmen"')
-  if (problem.code !== 'KEY_INVALID' && problem.code !== 'TICKET_INVALID') return problem
+  if (problem.code === 'ISSUER_UNAVAILABLE') return problem
+  // RFC 6750 §3: without a token there is no error to tell of.
+  const why = problem.message.replace(/[^\x20-\x7e]|["\\]/g, '')
+  const error = problem.code === 'KEY_MISSING' ? '' : `, error="invalid_token", error_description="${why}"`
+  reply.header('www-authenticate', `Bearer realm="fulmen"${error}`)
+  if (!GUESSES.has(problem.code)) return problem
   if (await failed.record(request.ip)) return problem
   return new ApiProblem('RATE_LIMITED', 'Too many failed sign-ins from this address.', { retryAfterSeconds: 1 })
 }

@@ -1,6 +1,8 @@
 import type { ApiEvent } from '../../node/service.ts'
+import { ApiProblem } from '../problems.ts'
 import type { AuditFact } from './auditChain.ts'
 import { checkWithin } from './bounds.ts'
+import { isGuest } from './guests.ts'
 import {
   createKey,
   type Issued,
@@ -47,7 +49,7 @@ export class KeyAdmin {
   ): Promise<Issued> {
     const { issued } = await this.#keys.change(() => {
       const now = this.#keys.now()
-      const own = this.#keys.entry(actor.keyId).record
+      const own = this.#keys.powersOf(actor)
       const { expiresAt, allowedCidrs, rateLimit, budget } = own
       const inherited = { expiresAt, allowedCidrs, rateLimit, budget, rotateEverySeconds: null, metadata: {} }
       const settings = { ...inherited, ...wanted }
@@ -62,7 +64,7 @@ export class KeyAdmin {
     await this.#keys.change(() => {
       const record = this.#managed(actor, id)
       const changed = updateKey(record, wanted, this.#keys.now())
-      checkWithin(changed, this.#keys.entry(actor.keyId).record)
+      checkWithin(changed, this.#keys.powersOf(actor))
       return { records: [changed], facts: [factOf(actor, 'key.updated', record, { ...wanted })] }
     })
     return this.#keys.entry(id)
@@ -91,7 +93,7 @@ export class KeyAdmin {
 
   async rotateSelf(actor: Actor, graceSeconds: number | undefined): Promise<NewVersion> {
     return this.#keys.change(() => {
-      const { record: before, usage } = this.#keys.entry(actor.keyId)
+      const { record: before, usage } = this.#ownKey(actor)
       const isUsed = (version: number) => (usage.get(version)?.requests ?? 0) > 0
       const self = { version: actor.version, isUsed, ...(graceSeconds !== undefined && { graceSeconds }) }
       const issued = rotateSelf(before, self, this.#keys.now())
@@ -135,7 +137,7 @@ export class KeyAdmin {
   async rotateAll(actor: Actor): Promise<NewVersion> {
     return this.#keys.change(() => {
       const now = this.#keys.now()
-      const before = this.#keys.entry(actor.keyId).record
+      const before = this.#ownKey(actor).record
       const others = this.#keys
         .entries()
         .map((entry) => entry.record)
@@ -155,10 +157,16 @@ export class KeyAdmin {
     })
   }
 
+  /** @throws ApiProblem KEY_NEEDED for who came with a token */
+  #ownKey({ keyId }: Actor): KeyEntry {
+    if (!isGuest(keyId)) return this.#keys.entry(keyId)
+    throw new ApiProblem('KEY_NEEDED', 'An access token has no key here that could be rotated: use an API key.')
+  }
+
   /** The record of a key that the caller may change. */
   #managed(actor: Actor, id: string): KeyRecord {
     const { record } = this.#keys.entry(id)
-    if (id !== actor.keyId) checkWithin(record, this.#keys.entry(actor.keyId).record)
+    if (id !== actor.keyId) checkWithin(record, this.#keys.powersOf(actor))
     return record
   }
 

@@ -36,6 +36,8 @@ export interface LiveVersion {
   readonly notice: RotationNotice | null
 }
 
+const MAX_SESSIONS = 1_000
+
 interface OpenStream {
   readonly version: number
   readonly end: () => void
@@ -45,6 +47,8 @@ interface OpenStream {
 export class KeyEntry {
   #record: KeyRecord
   #versions: readonly LiveVersion[]
+  /** What others vouch for, and is never stored: access tokens, each like a version. */
+  #sessions: readonly LiveVersion[] = []
   #addresses: AllowList
   #bucket: TokenBucket | null = null
   readonly usage = new Map<number, VersionUsage>()
@@ -65,7 +69,23 @@ export class KeyEntry {
   }
 
   get versions(): readonly LiveVersion[] {
-    return this.#versions
+    return this.#sessions.length === 0 ? this.#versions : [...this.#versions, ...this.#sessions]
+  }
+
+  /** Whether nothing depends on it: no session works, no stream is open. @param now Unix ms */
+  isIdle(now: number): boolean {
+    return this.#streams.size === 0 && !this.#sessions.some((session) => isWorking(session, now))
+  }
+
+  /** Past the limit the oldest gives way. @param now Unix ms */
+  admit(session: LiveVersion, now: number): void {
+    const working = this.#sessions.filter((one) => isWorking(one, now))
+    this.#sessions = [...working, session].slice(-MAX_SESSIONS)
+  }
+
+  endSession(version: number, now: number): void {
+    this.#sessions = this.#sessions.filter(({ caller }) => caller.version !== version)
+    this.endStreams(now)
   }
 
   replace(record: KeyRecord, now: number): void {
@@ -114,7 +134,7 @@ export class KeyEntry {
   /** Ends the streams of versions that do not work any more, and those that `also` names. */
   endStreams(now: number, also: (version: number) => boolean = () => false): void {
     for (const stream of [...this.#streams]) {
-      const live = this.#versions.find((v) => v.caller.version === stream.version)
+      const live = this.versions.find((v) => v.caller.version === stream.version)
       if (live && isWorking(live, now) && !also(stream.version)) continue
       this.#streams.delete(stream)
       stream.end()

@@ -5,6 +5,7 @@ import type { ApiEvent, ApiOp, ApiStore } from '../../node/service.ts'
 import { ApiProblem } from '../problems.ts'
 import { AuditLog } from './audit.ts'
 import type { AuditFact } from './auditChain.ts'
+import { type GuestBounds, Guests, isGuest } from './guests.ts'
 import { createKey } from './keyChanges.ts'
 import { type Caller, isWorking, KeyEntry, type LiveVersion, type VersionUsage } from './keyEntry.ts'
 import {
@@ -40,6 +41,7 @@ export class KeyRing {
   readonly #store: ApiStore
   readonly #now: () => number
   readonly #entries = new Map<string, KeyEntry>()
+  readonly #guests = new Guests()
   #changing: Promise<unknown> = Promise.resolve()
 
   private constructor(store: ApiStore, now: () => number, audit: AuditLog) {
@@ -79,16 +81,31 @@ export class KeyRing {
     return this.#entries.get(id)
   }
 
-  /** @throws ServiceError NOT_FOUND */
+  /** Of a key, or of a subject of the issuer. @throws ServiceError NOT_FOUND */
   entry(id: string): KeyEntry {
-    const entry = this.find(id)
+    const entry = isGuest(id) ? this.#guests.entry(id, this.#now()) : this.find(id)
     if (!entry) throw new ServiceError('NOT_FOUND', `There is no key ${id}.`)
     return entry
   }
 
   /** What bounds the keys that a caller makes or changes. */
-  powersOf(caller: Caller): KeyRecord {
-    return this.entry(caller.keyId).record
+  powersOf({ keyId, scopes }: Caller): KeyRecord {
+    const { record } = this.entry(keyId)
+    return isGuest(keyId) ? { ...record, scopes } : record
+  }
+
+  boundGuests(bounds: GuestBounds): void {
+    this.#guests.bound(bounds)
+  }
+
+  /** A token of a subject was verified. @param until Unix ms */
+  admitGuest(subject: string, session: { scopes: readonly Scope[]; until: number }): Caller {
+    return this.#guests.admit(subject, session, this.#now())
+  }
+
+  /** A token works no more. */
+  endGuest(caller: Caller): void {
+    this.#guests.end(caller, this.#now())
   }
 
   /**
@@ -111,7 +128,8 @@ export class KeyRing {
 
   /** The working version of a key that was verified before. */
   live(keyId: string, version: number): LiveVersion | undefined {
-    const found = this.#entries.get(keyId)?.versions.find((v) => v.caller.version === version)
+    const entry = this.#entries.get(keyId) ?? this.#guests.find(keyId)
+    const found = entry?.versions.find((v) => v.caller.version === version)
     return found && isWorking(found, this.#now()) ? found : undefined
   }
 
@@ -176,6 +194,7 @@ export class KeyRing {
   async tick(): Promise<void> {
     const now = this.#now()
     for (const entry of this.#entries.values()) entry.endStreams(now)
+    this.#guests.tick(now)
     const due = this.entries().filter(({ record }) => endingSoon(record, now) !== null)
     if (due.length === 0) return
     await this.change(() => {

@@ -7,7 +7,7 @@ import type { Actor } from '../auth/keyAdmin.ts'
 import type { KeySettings } from '../auth/keyRecord.ts'
 import { PRESETS, type Scope } from '../auth/scopes.ts'
 import { CreateKey, IssuedKey, Key, KeyPage, KeyUsage, RotateKey, RotateSelf, UpdateKey } from '../keySchemas.ts'
-import { issuedJson, keyJson, usageJson } from '../keyViews.ts'
+import { callerJson, issuedJson, keyJson, usageJson } from '../keyViews.ts'
 import { badField } from '../problems.ts'
 import { PageQuery } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
@@ -73,9 +73,12 @@ function ownRoutes(app: App, { keys, keyAdmin, spending: { budgets } }: ApiConte
     '/v1/keys/self',
     {
       config: { scope: 'any-key' },
-      schema: { summary: 'The key that asks', tags, response: { 200: Key } },
+      schema: { summary: 'The key or the access token that asks', tags, response: { 200: Key } },
     },
-    async (request) => keyJson(keys.entry(callerOf(request).keyId), budgets, keys.now()),
+    async (request) => {
+      const caller = callerOf(request)
+      return callerJson(caller, keys.entry(caller.keyId), { budgets, now: keys.now() })
+    },
   )
 
   app.post(

@@ -41,7 +41,8 @@ export function certificateSource(
 }
 
 async function givenCertificate(certPath: string, keyPath: string): Promise<ServerCertificate> {
-  const [cert, key] = await Promise.all([read(certPath), read(keyPath)])
+  const cert = await read(certPath)
+  const key = await read(keyPath)
   try {
     if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { cert, key }
   } catch (error) {

@@ -1,6 +1,7 @@
 import { ServiceError } from '../../node/errors.ts'
 import type { NodeEvent, NodeService } from '../../node/service.ts'
 import { checkWithin } from '../auth/bounds.ts'
+import { isGuest } from '../auth/guests.ts'
 import type { Caller } from '../auth/keyEntry.ts'
 import { type KeyRecord, keyState } from '../auth/keyRecord.ts'
 import type { KeyRing } from '../auth/keys.ts'
@@ -110,6 +111,9 @@ export class Webhooks {
 
   /** @throws ApiProblem or ServiceError: the address, the types, or how many there are */
   async create(caller: Caller, wishes: WebhookWishes & { readonly url: string }): Promise<IssuedSecret> {
+    if (isGuest(caller.keyId)) {
+      throw new ApiProblem('KEY_NEEDED', 'A webhook lives as long as the key that made it: make it with an API key.')
+    }
     await this.#check(caller, wishes)
     const all = [...this.#hooks.values()]
     const own = all.filter(({ record }) => record.keyId === caller.keyId)
