@@ -76,9 +76,14 @@ export class GossipTable {
     return checked
   }
 
+  /** Whether a node has a channel that we know: others are ignored. */
+  hasChannels(nodeId: NodeId): boolean {
+    return this.#channelsOfNode.has(nodeId)
+  }
+
   /** Checks a node's announcement and keeps it; nodes without a known channel are ignored. */
   acceptNode(m: NodeAnnouncement): Result<null, GossipFault> {
-    if (!this.#channelsOfNode.has(m.nodeId)) return err({ blame: false, reason: 'node has no channel that we know' })
+    if (!this.hasChannels(m.nodeId)) return err({ blame: false, reason: 'node has no channel that we know' })
     const checked = checkNodeAnnouncement(m, this.#nodes.get(m.nodeId) ?? null)
     if (checked.ok) this.#nodes.set(m.nodeId, m)
     return checked

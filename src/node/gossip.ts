@@ -60,6 +60,8 @@ export class GossipShell {
   readonly #options: GossipShellOptions
   readonly #table: GossipTable
   readonly #pending = new Map<ShortChannelId, (readonly [Link, ChannelUpdate])[]>()
+  /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
+  readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
   /** Our last update per channel. */
   readonly #own = new Map<ShortChannelId, ChannelUpdate>()
   /** The peers' updates of private channels: what an invoice's route hint says. */
@@ -127,6 +129,7 @@ export class GossipShell {
     if (announcement && !this.#table.channel(shortChannelId)) {
       this.#addChannel(announcement, { outpoint: channel.funding, capacitySat: channel.capacitySat }, scope)
       this.#broadcast(announcement, null)
+      this.#takeEarly(announcement, scope)
     }
     const update = this.#ownUpdate(channel)
     if (update) {
@@ -168,6 +171,7 @@ export class GossipShell {
           this.#addChannel(m, found, scope)
           this.#broadcast(m, link)
           for (const [from, update] of held) this.#onUpdate(from, update, scope)
+          this.#takeEarly(m, scope)
         }),
       () => done(() => {}), // the backend is away: the announcement will come again
     )
@@ -191,10 +195,25 @@ export class GossipShell {
   }
 
   #onNode(link: Link, m: NodeAnnouncement, scope: TurnScope): void {
+    if (!this.#table.hasChannels(m.nodeId)) {
+      this.#early.delete(m.nodeId)
+      this.#early.set(m.nodeId, [link, m])
+      if (this.#early.size > MAX_PENDING) this.#early.delete(this.#early.keys().next().value!)
+      return
+    }
     const checked = this.#table.acceptNode(m)
     if (!checked.ok) return this.#refuse(link, checked.error)
     this.#storeNode(m, scope)
     this.#broadcast(m, link)
+  }
+
+  /** A node announces itself once, right behind its channel: the channel's funding is still being looked up then. */
+  #takeEarly({ nodeId1, nodeId2 }: ChannelAnnouncement, scope: TurnScope): void {
+    for (const id of [nodeId1, nodeId2]) {
+      const early = this.#early.get(id)
+      this.#early.delete(id)
+      if (early) this.#onNode(early[0], early[1], scope)
+    }
   }
 
   #refuse(link: Link, fault: GossipFault): void {

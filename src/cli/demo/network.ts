@@ -108,6 +108,8 @@ export async function startChain(directory: string, spawned: Spawned[], main?: s
 
 export interface StartOne {
   readonly name: string
+  /** What it calls itself; by default its name. */
+  readonly alias?: string
   readonly directory: string
   readonly chain: string
   readonly spawned: Spawned[]
@@ -116,13 +118,13 @@ export interface StartOne {
 }
 
 /** A node in a process of its own. */
-export async function startOne({ name, directory, chain, spawned, main }: StartOne): Promise<DemoNode> {
+export async function startOne({ name, alias = name, directory, chain, spawned, main }: StartOne): Promise<DemoNode> {
   const dataDir = join(directory, name)
   await mkdir(dataDir)
   const places = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0']
   const child = await spawnFulmen({
     name,
-    args: ['start', '--network', 'regtest', '--chain', chain, '--alias', name, '--log-level', 'warn', ...places],
+    args: ['start', '--network', 'regtest', '--chain', chain, '--alias', alias, '--log-level', 'warn', ...places],
     logFile: join(dataDir, 'log'),
     ...(main !== undefined && { main }),
   })
