@@ -15,7 +15,7 @@ COPY --from=build --chown=root:root /app/package.json ./
 COPY --from=build --chown=root:root /app/node_modules node_modules
 COPY --from=build --chown=root:root /app/dist dist
 COPY --from=build --chown=root:root /app/build build
-RUN ln -s /app/dist/cli/main.js /usr/local/bin/fulmen && mkdir /data && chown node:node /data
+RUN ln -s /app/dist/cli/main.js /usr/local/bin/fulmen && mkdir /data /scrape && chown node:node /data /scrape
 USER node
 VOLUME /data
 ENV FULMEN_DATA_DIR=/data

@@ -71,6 +71,8 @@ export class FulmenClient {
   node = (): Promise<Node> => this.#http.get('/v1/node')
   balance = (): Promise<Balance> => this.#http.get('/v1/balance')
   backup = (): Promise<Backup> => this.#http.get('/v1/backup')
+  /** As Prometheus reads them. */
+  metrics = async (): Promise<string> => (await this.#http.open('/metrics', 'text/plain')).text()
   /** Answers also while the node is not ready. */
   ready = (): Promise<Health> => this.#http.get('/health/ready')
   /** A BOLT 11 text. */

@@ -3,12 +3,15 @@ import { FulmenClient } from '../../client/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { notice, show } from '../output.ts'
 import { readAdminKey } from '../processes.ts'
+import { keepScrapeKeys } from './scrapeKeys.ts'
 import { fund, mine, type Party, untilChannel, untilFunded, untilRoute } from './steps.ts'
 import { until } from './wait.ts'
 
 export interface SetupOptions {
   /** `name=url=dataDir[=publicUrl]`, in the order of the channels: each node opens one to the next. */
   readonly node: readonly string[]
+  /** Where each node's key for Prometheus is kept. */
+  readonly scrapeKeys?: string
   readonly json?: boolean
 }
 
@@ -49,8 +52,9 @@ export async function setup(options: SetupOptions): Promise<number> {
   await fund(nodes, poor, BLOCKS_EACH, signal)
   const opened = await openMissing(nodes, signal)
   await untilRoute(first, last, 1_000_000, signal)
-  const changed = poor.length > 0 || opened.length > 0
-  const view = { changed, funded: poor.map((node) => node.name), opened, nodes: nodes.map(viewOf) }
+  const keyed = options.scrapeKeys === undefined ? [] : await keepScrapeKeys(nodes, options.scrapeKeys)
+  const changed = poor.length + opened.length + keyed.length > 0
+  const view = { changed, funded: poor.map((node) => node.name), opened, keyed, nodes: nodes.map(viewOf) }
   show(options.json === true, view, () =>
     [changed ? 'The network is ready.' : 'The network was ready.', ...howToPay(first, last)].join('\n'),
   )
