@@ -8,6 +8,7 @@ import { localBalance, openerBuffer, remoteBalance } from './limits.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
+import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, Htlc, Proposal, SideParams } from './state.ts'
 import { fundingDepth, realScid } from './states/shared.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
@@ -68,8 +69,10 @@ export function rebroadcasts(state: ChannelState, ctx: ChannelContext): readonly
   const funding: readonly Effect[] =
     tx !== null && confirmed === null ? [{ tag: 'broadcast', tx, purpose: 'funding' }] : []
   const phase = 'from' in state ? state.from : state
-  const closing = phase.tag === 'negotiating' ? phase.published : []
-  return [...funding, ...closing.map((tx): Effect => ({ tag: 'broadcast', tx, purpose: 'mutual-close' }))]
+  if (phase.tag !== 'negotiating') return funding
+  // They spend the same output, so that one alone has a chance.
+  const best = bestClosing(channel, phase.published, ctx.blockHeight)
+  return best === null ? funding : [...funding, { tag: 'broadcast', tx: best, purpose: 'mutual-close' }]
 }
 
 /** Incoming HTLCs that are irrevocably committed and not decided on: each is news to a payment machine that lost it. */
@@ -234,23 +237,29 @@ function htlcSummaries(channel: Channel): readonly HtlcSummary[] {
   return [...[...eachHtlc(outgoing)].map(show('out')), ...[...eachHtlc(incoming)].map(show('in'))]
 }
 
-/** A cooperative close shows from when its transaction is published, though the state waits for its confirmation. */
+/**
+ * A cooperative close shows from when a transaction is published, though the state waits for a confirmation. There may be several that
+ * both signed: the one that miners would take comes first.
+ */
 function closingView(state: ChannelState, ctx: ClaimContext): OnchainView | null {
   if ((state.tag === 'closing' || state.tag === 'closed') && state.channel !== null && state.onchain !== null) {
     return describeOnchain(state.channel, state.onchain, ctx)
   }
   const phase = 'from' in state ? state.from : state
-  const tx = phase.tag === 'negotiating' ? phase.published[phase.published.length - 1] : undefined
-  if (!tx || phase.tag !== 'negotiating') return null
-  const paid = tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)
-  const feeSat = (phase.channel.commitments.active[0]!.capacitySat - paid) as Sat
+  if (phase.tag !== 'negotiating') return null
+  const { channel, published } = phase
+  const tx = bestClosing(channel, published, ctx.blockHeight) ?? published[published.length - 1]
+  if (!tx) return null
   const txid = txidOf(tx)
+  const all = [tx, ...published.filter((t) => t !== tx).toReversed()]
   return {
     how: 'cooperative',
     txid,
     confirmations: 0,
     resolved: false,
-    transactions: [{ txid, kind: 'mutual', confirmed: false, feeSat }],
+    transactions: all.map((t) => {
+      return { txid: txidOf(t), kind: 'mutual', confirmed: false, feeSat: closingFeePaid(channel, t) }
+    }),
     unclaimedSat: 0n as Sat,
     pendingSat: 0n as Sat,
     waitsFor: `the confirmation of ${txid}`,
@@ -277,7 +286,10 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'shutdown':
       return `${state.channel.commitments.outgoing.size + state.channel.commitments.incoming.size} HTLCs to be settled`
     case 'negotiating':
-      return closingView(state, ctx)?.waitsFor ?? "the peer's closing_signed"
+      return (
+        closingView(state, ctx)?.waitsFor ??
+        `the peer's ${usesSimpleClose(state.channel) ? 'closing_sig' : 'closing_signed'}`
+      )
     case 'offline':
       return state.from.tag === 'await-ready' || state.from.tag === 'negotiating'
         ? waitsFor(state.from, ctx)

@@ -27,7 +27,9 @@ export function doubt(state: ChannelState, ctx: ChannelContext): Turn {
 function doubtFunded(from: FundedState, signer: ChannelSigner, wrap: (from: FundedState) => ChannelState): Turn {
   const broken = contradiction(from.channel, signer)
   if (broken !== null) return lostData(from.channel, `the stored records contradict each other: ${broken}`)
-  return { state: wrap({ ...from, channel: { ...from.channel, unproven: true } }), effects: [] }
+  // What was lost may be the note of a closing transaction that we signed: none is taken for a stranger's from here on.
+  const { closings: _, ...channel } = from.channel
+  return { state: wrap({ ...from, channel: { ...channel, unproven: true } }), effects: [] }
 }
 
 /** What is wrong with the records, or null: whether the peer's signatures fit our commitment, and its secrets their number. */

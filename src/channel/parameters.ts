@@ -2,7 +2,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { ok } from '../base/result.ts'
 import { type Msat, msatToSatFloor, type Sat, satToMsat } from '../base/units.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { decodeChannelType, hasFeature } from '../wire/features.ts'
+import { decodeChannelType, FEATURES, featuresFromBits, hasFeature } from '../wire/features.ts'
 import type { AcceptChannel, OpenChannel } from '../wire/messages/open.ts'
 import { fail, type Judged, refuse } from './faults.ts'
 import { acceptableFeerate } from './limits.ts'
@@ -143,13 +143,13 @@ function judgeSide(
     return bad('max_htlc_value_in_flight_msat is not too small', `${side.maxHtlcValueInFlightMsat}`)
   }
   const script = side.upfrontShutdownScript
-  if (script !== null && !isShutdownScript(script, anySegwit)) {
+  if (script !== null && !isShutdownScript(script, anyForm)) {
     return bad('upfront_shutdown_script has a form that shutdown may use', 'it has not')
   }
   return ok(null)
 }
-/** Bit 27: the form alone is judged here; `shutdown` itself is held against what is negotiated. */
-const anySegwit = Uint8Array.of(0x08, 0, 0, 0)
+/** The form alone is judged here; `shutdown` itself is held against what is negotiated. */
+const anyForm = featuresFromBits([FEATURES.option_shutdown_anysegwit.bit, FEATURES.option_simple_close.bit])
 
 export interface JudgedOpen {
   readonly channelType: ChannelTypeName

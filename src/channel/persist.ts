@@ -107,7 +107,7 @@ function phaseOf(state: StoredState) {
 
 function coreOf(state: StoredState) {
   const channel = channelIn(state)
-  const { commitments, funding, localReady, remoteReady, announcement, unproven, restored } = channel
+  const { commitments, funding, localReady, remoteReady, announcement, closings, unproven, restored } = channel
   const { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint, secrets } =
     commitments
   return {
@@ -119,6 +119,7 @@ function coreOf(state: StoredState) {
     localReady,
     remoteReady,
     announced: announcement.sent,
+    ...(closings && { closings }),
     unproven: unproven === true,
     ...(restored && { restored }),
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
@@ -335,6 +336,7 @@ function loadChannelRecord(
     remoteReady: core.remoteReady,
     remoteAlias: fixed.remoteAlias,
     theirFeatures: fixed.theirFeatures,
+    ...(core.closings && { closings: core.closings }),
     ...(core.unproven && { unproven: true }),
     ...(core.restored && { restored: true }),
   }

@@ -1,4 +1,4 @@
-import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { SecretStore } from '../crypto/shachain.ts'
@@ -118,6 +118,28 @@ export interface NegotiatingState {
   readonly signedFees: readonly Sat[]
   /** Fully signed closing transactions, oldest first; any of them may confirm. */
   readonly published: readonly Transaction[]
+  /** With option_simple_close; absent where that was never spoken. */
+  readonly simple?: SimpleClose
+}
+
+/** How far option_simple_close has come with the closing transactions that we pay for. */
+export interface SimpleClose {
+  /** The peer's shutdown is here in this connection: its script is known, so that closing_complete may go out. */
+  readonly ready: boolean
+  /** Our newest closing_complete, of this connection or an earlier one. */
+  readonly offer: ClosingOffer | null
+  /** Height at which it went out in this connection, until closing_sig comes; else null. */
+  readonly awaitsSince: number | null
+}
+
+/** What a closing_complete says, but for its signatures. */
+export interface ClosingOffer {
+  readonly closerScript: Uint8Array
+  readonly closeeScript: Uint8Array
+  readonly feeSat: Sat
+  readonly lockTime: number
+  /** Height at which it was first made: how long it has not confirmed. */
+  readonly since: number
 }
 
 export interface CloseRequest {
@@ -218,6 +240,8 @@ export interface Channel {
   readonly remoteAlias: ShortChannelId | null
   /** Of the last init message. */
   readonly theirFeatures: Uint8Array
+  /** Closing transactions that carry our signature; absent in a channel of an older version, which did not note them. */
+  readonly closings?: readonly Txid[]
   /** The store lost a write: our commitment is not published before the peer has shown that it is not revoked (doubt.ts). */
   readonly unproven?: true
   /** Made from a static backup (restored.ts): no commitment of either side is known, only keys and funding. */

@@ -46,7 +46,7 @@ export const FEATURES = {
   option_payment_metadata: { bit: 48, contexts: ['invoice'] },
   option_zeroconf: { bit: 50, contexts: INT, dependsOn: ['option_scid_alias'] },
   keysend: { bit: 54, contexts: ['node'], ours: 'optional' },
-  option_simple_close: { bit: 60, contexts: IN, dependsOn: ['option_shutdown_anysegwit'] },
+  option_simple_close: { bit: 60, contexts: IN, dependsOn: ['option_shutdown_anysegwit'], ours: 'optional' },
   option_splice: { bit: 62, contexts: IN },
 } as const satisfies Readonly<Record<string, Feature>>
 

@@ -30,7 +30,7 @@ import type {
 import { derivePublicKey } from '../../src/crypto/channelKeys.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { storedSecret } from '../../src/crypto/shachain.ts'
-import { ourInitFeatures } from '../../src/wire/features.ts'
+import { FEATURES, featureBits, featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import { type ChannelMessage, decodeMessage, encodeMessage } from '../../src/wire/registry.ts'
 
 /**
@@ -297,7 +297,15 @@ export interface WorldOptions {
   readonly bobPolicy?: Partial<ChannelPolicy>
   /** Who pays for the channel. */
   readonly opener?: Name
+  /** Both offer option_simple_close; otherwise they close by closing_signed. */
+  readonly simpleClose?: boolean
 }
+
+/** What both offer in init. */
+export const featuresOf = ({ simpleClose = false }: WorldOptions): Uint8Array =>
+  simpleClose
+    ? ourInitFeatures()
+    : featuresFromBits(featureBits(ourInitFeatures()).filter((bit) => bit !== FEATURES.option_simple_close.bit + 1))
 
 export const openParams = (opener: Name, options: WorldOptions = {}): OpenParams => ({
   temporaryChannelId: 'aa'.repeat(32) as ChannelId,
@@ -308,7 +316,7 @@ export const openParams = (opener: Name, options: WorldOptions = {}): OpenParams
   channelType: options.channelType ?? 'anchors',
   feeratePerKw: options.feeratePerKw ?? 1000,
   fundingFeeratePerKw: 1000,
-  theirFeatures: ourInitFeatures(),
+  theirFeatures: featuresOf(options),
   relay: RELAY,
   keyIndex: 0,
   requestId: 1,
@@ -373,7 +381,7 @@ export class World {
     const side = this.side(who)
     if (message.type === 'open_channel' && (side.state === null || side.state.tag === 'closed')) {
       const remote = nodeIds[other(who)]
-      const params = { remoteNodeId: remote, theirFeatures: ourInitFeatures(), relay: RELAY, keyIndex: 0 }
+      const params = { remoteNodeId: remote, theirFeatures: featuresOf(this.options), relay: RELAY, keyIndex: 0 }
       side.begin(acceptChannel(message, params, side.ctx))
     } else side.step({ tag: 'message', message }, sign)
     if (side.wantsDisconnect) this.disconnect()
@@ -400,7 +408,7 @@ export class World {
   }
   connect(): void {
     this.connected = true
-    for (const side of this.sides) side.step({ tag: 'connected', theirFeatures: ourInitFeatures() }, false)
+    for (const side of this.sides) side.step({ tag: 'connected', theirFeatures: featuresOf(this.options) }, false)
   }
   reconnect(): this {
     this.disconnect()

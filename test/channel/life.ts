@@ -77,6 +77,7 @@ export const life = fc.record({
   opener: name,
   pushed: fc.constantFrom(0, 20_000_000, 400_000_000),
   realSignatures: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  simpleClose: fc.boolean(),
 })
 export type Life = typeof life extends fc.Arbitrary<infer T> ? T : never
 

@@ -112,8 +112,13 @@ describe('BOLT 9 §requirements', () => {
       'option_shutdown_anysegwit',
       'option_provide_storage',
       'option_channel_type',
+      'option_simple_close',
     ])
-    expect(featureNames(ourNodeFeatures())).toEqual([...featureNames(ourInitFeatures()), 'keysend'])
+    expect(featureNames(ourNodeFeatures())).toEqual([
+      ...featureNames(ourInitFeatures()).slice(0, -1),
+      'keysend',
+      'option_simple_close',
+    ])
     expect(featureBits(ourInvoiceFeatures())).toEqual([8, 14, 17])
     for (const bit of [0, 8, 12, 14, 44]) expect(hasBit(ourInitFeatures(), bit)).toBe(true)
   })

@@ -1,9 +1,10 @@
 import { InvariantError } from '../../base/errors.ts'
 import type { Sat } from '../../base/units.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
-import { buildLocal, obscuringFactorOf, signedLocal } from '../commitments.ts'
+import { buildLocal, signedLocal } from '../commitments.ts'
+import { knowsClosing } from '../simpleClose.ts'
 import type { Channel } from '../state.ts'
-import { commitmentNumberOf } from '../tx/commitment.ts'
+import { isCommitment } from '../tx/commitment.ts'
 import type { ChannelContext, CloseKind, Effect } from '../types.ts'
 import { type Classified, classifySpend, spends, spentCommitment } from './classify.ts'
 import { closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
@@ -95,7 +96,8 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
     spenders: [],
     revoked,
   }
-  const effects: Effect[] = [notifyClosing(onchain), ...alerts(channel, found)]
+  const told = spend.toldAs === onchain.how ? [] : [notifyClosing(onchain)]
+  const effects: Effect[] = [...told, ...alerts(channel, found)]
   return carryOn(channel, closingConfirmed(onchain, spend.height), ctx, effects)
 }
 
@@ -165,9 +167,10 @@ export function onchainEvent(
       if (txidOf(input.tx) === onchain.closing.txid) {
         return carryOn(channel, closingConfirmed(onchain, input.height), ctx, [])
       }
-      // Another transaction than the one expected won, or replaced it in a reorg. What is not a commitment was agreed.
-      const mutual = commitmentNumberOf(input.tx, obscuringFactorOf(channel.params)) === null
-      const step = fundingSpent(channel, { tx: input.tx, height: input.height, mutual }, ctx)
+      // Another transaction than the one expected won, or replaced it in a reorg.
+      const mutual = !isCommitment(input.tx) && knowsClosing(channel, input.tx)
+      const spend: FundingSpend = { tx: input.tx, height: input.height, mutual, toldAs: onchain.how }
+      const step = fundingSpent(channel, spend, ctx)
       return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
     }
     case 'reorg': {

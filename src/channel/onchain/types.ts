@@ -127,8 +127,10 @@ export type OnchainInput =
 export interface FundingSpend {
   readonly tx: Transaction
   readonly height: number
-  /** The spender pays only to the agreed shutdown scripts, with one of the fees that we signed. */
+  /** It is not a commitment, and one of the closing transactions that we signed. */
   readonly mutual: boolean
+  /** As what the end of the channel has been told of already: that is not told twice. */
+  readonly toldAs?: CloseKind | null
 }
 
 export type BeginLocal = (channel: Channel, ctx: ChannelContext) => OnchainStep

@@ -1,26 +1,28 @@
 import type { Sat } from '../../base/units.ts'
 import { msatToSatFloor } from '../../base/units.ts'
-import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import { answerFee, type FeePreference } from '../closingFee.ts'
 import { warn } from '../faults.ts'
+import { noteClosings, usesSimpleClose } from '../simpleClose.ts'
 import type { FeeProposal, NegotiatingState, ShutdownState } from '../state.ts'
 import { localMsat, remoteMsat } from '../totals.ts'
 import { type BuiltClosing, buildClosing, closingFee } from '../tx/closing.ts'
-import { withFundingWitness } from '../tx/funding.ts'
 import { fundingScript } from '../tx/scripts.ts'
 import type { ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
+import { agree } from './agreed.ts'
 import { closingFault } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
+import { afterChain, beginSimple, simpleClosing } from './simpleClosing.ts'
 
 /** The lowest feerate that nodes relay, in sat per 1,000 weight units. */
 const LOWEST_FEERATE = 253
 
-/** No HTLC is left: the opener proposes a fee. @source BOLT 2 §legacy-closing-negotiation */
+/** No HTLC is left: with option_simple_close both propose a transaction, otherwise the opener proposes a fee. @source BOLT 2 §legacy-closing-negotiation */
 export function beginNegotiation(from: ShutdownState, ctx: ChannelContext): Turn {
+  const { closings = [] } = from.channel
   const state: NegotiatingState = {
     tag: 'negotiating',
-    channel: from.channel,
+    channel: { ...from.channel, closings },
     localScript: from.localScript,
     remoteScript: from.remoteScript,
     closeRequest: from.closeRequest,
@@ -29,22 +31,33 @@ export function beginNegotiation(from: ShutdownState, ctx: ChannelContext): Turn
     signedFees: [],
     published: [],
   }
-  return openTalks(state, ctx)
+  return usesSimpleClose(state.channel) ? beginSimple(state, ctx) : openTalks(state, ctx)
 }
 
-/** The opener's first proposal in a connection: negotiation starts anew in each. */
+type NegotiatingTurn = Turn & { readonly state: NegotiatingState }
+
+/**
+ * What is said first in a new connection, where negotiation starts anew: the opener's proposal. With option_simple_close that waits for
+ * the peer's shutdown, by which its script may have changed.
+ */
 export function openTalks(state: NegotiatingState, ctx: ChannelContext): Turn {
   const fresh: NegotiatingState = { ...state, sent: null, received: null }
+  if (usesSimpleClose(state.channel)) return turn(fresh)
   if (!state.channel.params.isOpener) return turn(fresh)
   return propose(fresh, preference(state, ctx).idealSat, ctx)
 }
 
 export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: ChannelContext): Turn {
+  const simple = usesSimpleClose(state.channel)
   const handled = common(state, input, ctx)
-  if (handled) return handled
+  if (handled) return simple && input.tag === 'chain' ? afterChain(handled, input.event, ctx) : handled
+  const spoken = simple ? simpleClosing(state, input, ctx) : null
+  if (spoken) return spoken
   if (input.tag === 'message') {
     const { message } = input
-    if (message.type === 'closing_signed') return receiveFee(state, message, ctx)
+    if (message.type === 'closing_signed' && !simple) return receiveFee(state, message, ctx)
+    if (message.type === 'closing_complete' || message.type === 'closing_sig' || message.type === 'closing_signed')
+      return respond(state, notNegotiated(message.type), ctx)
     const late = message.type.startsWith('update_') || message.type === 'commitment_signed'
     return late ? respond(state, lateUpdate(message.type), ctx) : turn(state)
   }
@@ -58,6 +71,13 @@ export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: C
   }
   return turn(state)
 }
+
+const notNegotiated = (type: string): Fault =>
+  warn(
+    'PROTOCOL_VIOLATION',
+    'BOLT 2 §channel-close: option_simple_close says how the fee is agreed on',
+    `${type} belongs to the other way`,
+  ).error
 
 const lateUpdate = (type: string): Fault =>
   warn(
@@ -113,9 +133,9 @@ function candidates(state: NegotiatingState, feeSat: Sat): readonly BuiltClosing
   return limits.flatMap((limit) => closingTx(state, feeSat, limit) ?? [])
 }
 
-function propose(state: NegotiatingState, feeSat: Sat, ctx: ChannelContext): Turn {
+function propose(state: NegotiatingState, feeSat: Sat, ctx: ChannelContext): NegotiatingTurn {
   const built = closingTx(state, feeSat, state.channel.params.local.dustLimitSat)
-  if (built === null) return turn(state)
+  if (built === null) return { state, effects: [] }
   const { minSat, maxSat } = preference(state, ctx)
   const { sent, message } = signedProposal(
     state,
@@ -123,7 +143,7 @@ function propose(state: NegotiatingState, feeSat: Sat, ctx: ChannelContext): Tur
     ctx.signer.signFunding(built.sighash),
   )
   const signedFees = state.signedFees.includes(feeSat) ? state.signedFees : [...state.signedFees, feeSat]
-  return turn({ ...state, sent, signedFees }, [message])
+  return { state: { ...state, channel: noteClosings(state.channel, [built]), sent, signedFees }, effects: [message] }
 }
 
 function signedProposal(
@@ -163,8 +183,10 @@ function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, 
     case 'propose':
       return propose(heard, answer.feeSat, ctx)
     case 'agree': {
-      const told = answer.tell ? propose(heard, received.feeSat, ctx) : turn(heard)
-      return agree(told, { built, theirSignature: m.signature }, ctx)
+      const { state: told, effects } = answer.tell
+        ? propose(heard, received.feeSat, ctx)
+        : { state: heard, effects: [] }
+      return agree(told, { built, theirSignature: m.signature }, ctx, effects)
     }
   }
 }
@@ -175,24 +197,3 @@ const badSignature = (feeSat: Sat): Fault =>
     'BOLT 2 §legacy-closing-negotiation: the signature is valid for a form of the closing transaction',
     `the signature at ${feeSat} sat is for none`,
   ).error
-
-/** Both signed the same transaction: it is published, and the channel ends when it confirms. */
-function agree(
-  before: Turn,
-  closing: { readonly built: BuiltClosing; readonly theirSignature: Uint8Array },
-  ctx: ChannelContext,
-): Turn {
-  const state = before.state as NegotiatingState
-  const { local, remote } = state.channel.params
-  const tx: Transaction = withFundingWitness(
-    closing.built.tx,
-    { publicKey: local.basepoints.fundingPubkey, signature: ctx.signer.signFunding(closing.built.sighash) },
-    { publicKey: remote.basepoints.fundingPubkey, signature: closing.theirSignature },
-  )
-  const txid = txidOf(tx)
-  const known = state.published.some((t) => txidOf(t) === txid)
-  const broadcast: Effect = { tag: 'broadcast', tx, purpose: 'mutual-close' }
-  if (known) return turn(state, [...before.effects, broadcast])
-  const event: Effect = { tag: 'notify', event: { tag: 'closing', how: 'cooperative', txid } }
-  return turn({ ...state, published: [...state.published, tx] }, [...before.effects, broadcast, event])
-}

@@ -1,9 +1,8 @@
-import { equalBytes } from '../../base/bytes.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import { hasChangesToSign } from '../dance.ts'
 import { refuse, warn } from '../faults.ts'
 import { someHtlc } from '../htlcTable.ts'
-import { isShutdownScript } from '../scripts.ts'
+import { isShutdownScript, wrongScript } from '../scripts.ts'
 import type { CloseRequest, NormalState } from '../state.ts'
 import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
 import { type Closed, closingFault, operate } from './operate.ts'
@@ -63,20 +62,11 @@ export function receiveShutdown(state: NormalState, m: MessageNamed<'shutdown'>,
 }
 
 function wrongShutdown(state: NormalState, script: Uint8Array): Fault | null {
-  const { params, theirFeatures, commitments } = state.channel
-  const rule = 'BOLT 2 §closing-initiation-shutdown'
-  if (!isShutdownScript(script, theirFeatures)) {
-    return warn('INVALID_SCRIPT', `${rule}: the script is a witness program`, 'it has another form').error
-  }
-  const upfront = params.remote.upfrontShutdownScript
-  if (upfront !== null && !equalBytes(upfront, script)) {
-    return warn('INVALID_SCRIPT', `${rule}: the script is the one committed to at the opening`, 'it is another').error
-  }
-  if (someHtlc(commitments.incoming, (h) => h.stage === 'proposed')) {
-    return warn('PROTOCOL_VIOLATION', `${rule}: no shutdown while updates are pending`, 'HTLCs are not signed for')
-      .error
-  }
-  return null
+  const wrong = wrongScript(state.channel, script)
+  if (wrong) return wrong
+  if (!someHtlc(state.channel.commitments.incoming, (h) => h.stage === 'proposed')) return null
+  const rule = 'BOLT 2 §closing-initiation-shutdown: no shutdown while updates are pending'
+  return warn('PROTOCOL_VIOLATION', rule, 'HTLCs are not signed for').error
 }
 
 /** Sends our shutdown once it is due and allowed, and moves on when both are exchanged. */

@@ -5,6 +5,7 @@ import type { Channel, ChannelState, FundedState, OfflineState, SyncingState } f
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { funded } from './funded.ts'
 import { reply, turn, withChannel } from './shared.ts'
+import { hangUp } from './simpleClosing.ts'
 
 /** The peer is away. Chain events and commands go to the phase that the channel was in; what it would send is sent when both are back. */
 export function offline(state: OfflineState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -27,7 +28,8 @@ export function goOffline(from: FundedState): Turn {
   const { announcement } = channel
   const quiet: Channel =
     announcement.sent === 'now' ? { ...channel, announcement: { ...announcement, sent: 'before' } } : channel
-  return turn({ tag: 'offline', from: withChannel<FundedState>(from, quiet) }, effects)
+  const left = from.tag === 'negotiating' ? hangUp(from) : from
+  return turn({ tag: 'offline', from: withChannel<FundedState>(left, quiet) }, effects)
 }
 
 /** Lets the phase beneath handle an input that needs no peer. */

@@ -344,5 +344,6 @@ function newChannel(
     remoteReady: false,
     remoteAlias: null,
     theirFeatures: proposal.theirFeatures,
+    closings: [],
   }
 }

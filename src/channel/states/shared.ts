@@ -2,15 +2,16 @@ import { equalBytes, printable } from '../../base/bytes.ts'
 import type { ShortChannelId } from '../../base/ids.ts'
 import { outpointKey, shortChannelId } from '../../base/ids.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import { fundingScriptOf, obscuringFactorOf } from '../commitments.ts'
+import { fundingScriptOf } from '../commitments.ts'
 import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { lostData, unprovenFault } from '../doubt.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
 import type { OnchainStep } from '../onchain/types.ts'
+import { bestClosing, knowsClosing } from '../simpleClose.ts'
 import type { Channel, ChannelState, FundedState } from '../state.ts'
-import { commitmentNumberOf } from '../tx/commitment.ts'
+import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
 import type { Change } from '../updates.ts'
 
@@ -43,10 +44,10 @@ export function realScid(channel: Channel): ShortChannelId | null {
 /** What the on-chain part made of it. */
 export function closing(step: OnchainStep, error: string | null, before: readonly Effect[] = []): Turn {
   const { channel, onchain, effects, done } = step
-  const state: ChannelState = done
-    ? { tag: 'closed', channel, onchain, reason: onchain.how }
-    : { tag: 'closing', channel, error, onchain }
-  return turn(state, [...before, ...effects])
+  if (!done) return turn({ tag: 'closing', channel, error, onchain }, [...before, ...effects])
+  const { how, closing: end } = onchain
+  const event: Effect = { tag: 'notify', event: { tag: 'closed', how, txid: end.txid } }
+  return turn({ tag: 'closed', channel, onchain, reason: how }, [...before, ...effects, event])
 }
 
 /**
@@ -69,8 +70,9 @@ export function forceClose(
   return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
 }
 
-/** Both sides have signed a closing transaction and it is published: whatever goes wrong from here, the channel ends by that. */
-export const isAgreed = (state: FundedState): boolean => state.tag === 'negotiating' && state.published.length > 0
+/** Both sides have signed a closing transaction that miners take: whatever goes wrong from here, the channel ends by that. */
+export const isAgreed = (state: FundedState, { blockHeight }: ChannelContext): boolean =>
+  state.tag === 'negotiating' && bestClosing(state.channel, state.published, blockHeight) !== null
 
 /** The answer to a fault, as its response says. */
 export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): Turn {
@@ -84,7 +86,7 @@ export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): 
       return turn(state, [warningMessage(channelId, text), { tag: 'disconnect', reason: text }, event])
     }
     case 'fail-channel':
-      if (isAgreed(state)) return turn(state, [event])
+      if (isAgreed(state, ctx)) return turn(state, [event])
       if (isPromise(state)) return notFunded(state, faultText(fault))
       return forceClose(state.channel, ctx, faultText(fault), [event])
   }
@@ -140,7 +142,7 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
  * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
-  if (isAgreed(state)) return turn(state)
+  if (isAgreed(state, ctx)) return turn(state)
   if (isPromise(state)) {
     return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
   }
@@ -184,9 +186,10 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
   switch (event.tag) {
     case 'spent': {
       if (outpointKey(event.outpoint) !== outpointKey(commitment.funding)) return turn(state)
-      const mutual = commitmentNumberOf(event.tx, obscuringFactorOf(channel.params)) === null
+      const mutual = !isCommitment(event.tx) && knowsClosing(channel, event.tx)
+      const toldAs = state.tag === 'negotiating' && state.published.length > 0 ? 'cooperative' : null
       const { channel: bound, effects } = forgetUnsigned(channel)
-      return closing(fundingSpent(bound, { tx: event.tx, height: event.height, mutual }, ctx), null, effects)
+      return closing(fundingSpent(bound, { tx: event.tx, height: event.height, mutual, toldAs }, ctx), null, effects)
     }
     case 'reorg':
       return turn(withChannel(state, followFunding(channel, event)))

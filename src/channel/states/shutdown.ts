@@ -1,9 +1,13 @@
+import { equalBytes } from '../../base/bytes.ts'
+import type { MessageNamed } from '../../wire/registry.ts'
 import { warn } from '../faults.ts'
+import { wrongScript } from '../scripts.ts'
+import { usesSimpleClose } from '../simpleClose.ts'
 import type { Channel, ShutdownState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
 import { beginNegotiation } from './negotiating.ts'
 import { closingFault, operate } from './operate.ts'
-import { common, reply, turn } from './shared.ts'
+import { common, reply, respond, turn } from './shared.ts'
 
 /** No HTLC and no fee update is left anywhere, and nobody owes a revocation. */
 export const isEmpty = (channel: Channel): boolean => {
@@ -24,8 +28,7 @@ const CLOSED = {
 export function shutdown(state: ShutdownState, input: ChannelInput, ctx: ChannelContext): Turn {
   const handled = common(state, input, ctx)
   if (handled) return handled
-  // Sent again after a reconnection.
-  if (input.tag === 'message' && input.message.type === 'shutdown') return turn(state)
+  if (input.tag === 'message' && input.message.type === 'shutdown') return shutdownAgain(state, input.message, ctx)
   if (input.tag === 'command' && input.command.tag === 'close') {
     return turn(state, [reply(input.command.requestId, closingFault('the channel is closing already'))])
   }
@@ -33,6 +36,13 @@ export function shutdown(state: ShutdownState, input: ChannelInput, ctx: Channel
   if (operated?.state.tag !== 'shutdown') return operated ?? turn(state)
   const next = enterShutdown(operated.state, ctx)
   return turn(next.state, [...operated.effects, ...next.effects])
+}
+
+/** Sent again after a reconnection; with option_simple_close, maybe with another script. */
+function shutdownAgain(state: ShutdownState, m: MessageNamed<'shutdown'>, ctx: ChannelContext): Turn {
+  if (!usesSimpleClose(state.channel) || equalBytes(m.scriptPubKey, state.remoteScript)) return turn(state)
+  const wrong = wrongScript(state.channel, m.scriptPubKey)
+  return wrong ? respond(state, wrong, ctx) : turn({ ...state, remoteScript: m.scriptPubKey })
 }
 
 /** The phase of HTLCs that are left, which is over at once when there are none. */

@@ -35,7 +35,7 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
   const { from } = state
   const judged = reestablished(from.channel, m, ctx.signer)
   // A peer that has forgotten the channel after the close was agreed makes up numbers, so that we close too.
-  if (!judged.ok) return isAgreed(from) ? turn(state) : respond(from, judged.error, ctx)
+  if (!judged.ok) return isAgreed(from, ctx) ? turn(state) : respond(from, judged.error, ctx)
   const { channelId } = from.channel.params
   switch (judged.value.tag) {
     case 'we-are-behind':

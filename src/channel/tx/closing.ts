@@ -75,12 +75,14 @@ export function buildClosing(p: ClosingParams): BuiltClosing | null {
   return outputs.length === 0 ? null : assemble(p, outputs, { sequence: SEQUENCE_FINAL, lockTime: 0 })
 }
 
+/** Which outputs a signature of `closing_complete` covers. */
+export type ClosingForm = 'closer' | 'closee' | 'both'
+
 export interface SimpleClosingParams extends ClosingBase {
   readonly closer: ClosingSide
   readonly closee: ClosingSide
   readonly lockTime: number
-  /** Which outputs the chosen signature of `closing_complete` covers. */
-  readonly outputs: 'closer' | 'closee' | 'both'
+  readonly outputs: ClosingForm
 }
 
 /**
@@ -98,10 +100,10 @@ export function buildSimpleClosing(p: SimpleClosingParams): BuiltClosing | null 
   return assemble(p, outputs, { sequence: SEQUENCE_RBF, lockTime: p.lockTime })
 }
 
-/** Weight of a closing transaction with both outputs, signatures at their longest. */
-export const closingWeight = (localScriptPubKey: Uint8Array, remoteScriptPubKey: Uint8Array): number =>
-  4 * (51 + 9 + localScriptPubKey.length + 9 + remoteScriptPubKey.length) + 2 + 222
+/** Weight of a closing transaction with outputs of these scripts, signatures at their longest. */
+export const closingWeight = (...scripts: readonly Uint8Array[]): number =>
+  4 * scripts.reduce((bytes, script) => bytes + 9 + script.length, 51) + 2 + 222
 
-/** Fee of a closing transaction with both outputs, sat, rounded down. */
-export const closingFee = (feeratePerKw: number, localScriptPubKey: Uint8Array, remoteScriptPubKey: Uint8Array): Sat =>
-  feeOf(closingWeight(localScriptPubKey, remoteScriptPubKey), feeratePerKw)
+/** Fee of a closing transaction with outputs of these scripts, sat, rounded down. */
+export const closingFee = (feeratePerKw: number, ...scripts: readonly Uint8Array[]): Sat =>
+  feeOf(closingWeight(...scripts), feeratePerKw)
