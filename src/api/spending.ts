@@ -95,19 +95,18 @@ export class Spending {
     )
   }
 
-  /** A close to an address takes our whole side out of the node; any other costs what a closing transaction costs. */
+  /**
+   * A close to an address takes our whole side out of the node; any other costs what a closing transaction costs, which each side may
+   * pay. So does each raise of the fee, and each new address.
+   */
   async closeChannel(caller: Caller, channelId: string, request: CloseChannelRequest): Promise<ChannelView> {
     const close = () => this.#service.closeChannel(channelId, request)
     if (!this.budgets.limits(caller.keyId)) return close()
     const view = await this.#service.channel(channelId)
-    if (ENDING.has(view.state) && !request.force) return close()
+    const isRepeated = request.address === undefined && request.feerateSatPerVbyte === undefined
+    if (ENDING.has(view.state) && isRepeated && !request.force) return close()
     const feerate = request.feerateSatPerVbyte ?? (await this.#usualFeerate())
-    const cost =
-      request.address === undefined
-        ? view.isOpener || request.force
-          ? satToMsat(sat(Math.ceil(feerate * BASE_VBYTES)))
-          : 0n
-        : view.localMsat
+    const cost = request.address === undefined ? satToMsat(sat(Math.ceil(feerate * BASE_VBYTES))) : view.localMsat
     const id = this.#service.newId()
     const reservation = { id, kind: 'close', refs: [view.id], msat: cost, fixedMsat: cost } as const
     return this.budgets.spend(caller.keyId, reservation, close)

@@ -263,7 +263,10 @@ export class Node implements NodeParts {
 
   async broadcast(tx: Transaction, purpose: string): Promise<void> {
     const result = await this.source.broadcast(tx)
-    if (!result.accepted) this.log.warn({ purpose, reason: result.reason }, 'transaction refused')
+    if (result.accepted) return
+    // Of two closing transactions that both sides signed, the chain takes the better one: nothing is wrong.
+    const isRival = purpose === 'mutual-close' && result.reason?.startsWith('insufficient fee')
+    this.log[isRival ? 'info' : 'warn']({ purpose, reason: result.reason }, 'transaction refused')
   }
 
   /** A channel's place among the others and the keys that are its own alone. */

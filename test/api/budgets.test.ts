@@ -114,6 +114,26 @@ describe('spending budgets', () => {
     expect(spending.budgets.view(child.keyId)?.spentMsat).toBe(5_150_000 + 95_000_000)
   })
 
+  it('each raise of a closing fee counts, a repeated request does not', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 10_000_000, periodSeconds: null } })
+    const channel = await spending.open(child, { peer: PEER_ID, capacitySat: sat(100_000), feerateSatPerVbyte: 1 })
+    node.emit('channel.closed', { id: channel.id })
+    const view = await node.channel(channel.id)
+    node.channel = async () => ({ ...view, state: 'closing' })
+    const counted = () => {
+      const budget = spending.budgets.view(child.keyId)!
+      return budget.spentMsat + budget.reservedMsat
+    }
+    const before = counted()
+    await spending.closeChannel(child, channel.id, {})
+    expect(counted()).toBe(before)
+    await spending.closeChannel(child, channel.id, { feerateSatPerVbyte: 10 })
+    expect(counted()).toBe(before + 2_000_000)
+    await expect(spending.closeChannel(child, channel.id, { feerateSatPerVbyte: 50 })).rejects.toMatchObject({
+      code: 'BUDGET_EXCEEDED',
+    })
+  })
+
   it('a refusal over REST is a 403 that says what is left', async () => {
     const { call, app } = await testApi()
     const made = (await call('POST', '/v1/keys', { name: 'b', preset: 'spend', budget: { maxMsat: 1_000 } })).json()

@@ -26,6 +26,8 @@ export class Wire {
   readonly #plugs = new Map<NodeId, Plug>()
   readonly #connections = new Set<Connection>()
   #epoch = 0
+  /** What a node offers in init in the place of all that it has, as an older version of it would. */
+  readonly offers = new Map<NodeId, Uint8Array>()
   /** Messages by sender. */
   readonly sent = new Map<NodeId, number>()
 
@@ -55,7 +57,7 @@ export class Wire {
     ends.forEach((plug, i) => {
       const other = ends[1 - i]!
       const session = {
-        theirFeatures: other.options.features,
+        theirFeatures: this.offers.get(other.nodeId) ?? other.options.features,
         inbound: i === 1,
         address: 'wire:1',
         epoch: epochs.get(plug!.nodeId)!,

@@ -106,7 +106,8 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
     {
       config: { scope: 'channels:write', idempotent: true, audited: true },
       schema: {
-        summary: 'Close a channel: together with the peer, or by force',
+        summary:
+          'Close a channel: together with the peer, or by force. While it closes together, ask again with a higher feerate to raise the fee, or with another address',
         tags: ['channels'],
         params: ChannelParams,
         body: CloseChannel,

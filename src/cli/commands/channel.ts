@@ -71,7 +71,7 @@ function registerOpen(channel: Command): void {
 function registerClose(channel: Command): void {
   channel
     .command('close')
-    .description('close a channel together with the peer')
+    .description('close a channel together with the peer; again while it closes, to raise the fee')
     .argument('<id>', 'local id or channel id')
     .option('--force', 'without the peer: our own coins come back after a delay')
     .option('--address <address>', 'pay our part to this address')

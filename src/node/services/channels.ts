@@ -34,6 +34,7 @@ const CODES: Partial<Record<Fault['code'], ServiceCode>> = {
   FUNDING_FAILED: 'INSUFFICIENT_BALANCE',
   PEER_REFUSED: 'PEER_REFUSED',
   INVALID_SCRIPT: 'VALIDATION_FAILED',
+  UNACCEPTABLE_FEERATE: 'VALIDATION_FAILED',
 }
 
 /** A refused command as the API tells it. */
