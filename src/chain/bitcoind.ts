@@ -128,6 +128,23 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
+  async mempoolSpends(outpoints: readonly Outpoint[]): Promise<readonly Transaction[]> {
+    if (outpoints.length === 0) return []
+    const asked = outpoints.map((o) => ({ txid: o.txid, vout: o.index }))
+    try {
+      const answer = list(await this.#read('gettxspendingprevout', [asked]), 'gettxspendingprevout')
+      const spenders = answer.flatMap((a) => {
+        const { spendingtxid } = record(a, 'gettxspendingprevout')
+        return spendingtxid === undefined ? [] : [txid(text(spendingtxid, 'spendingtxid'))]
+      })
+      const txs = await Promise.all([...new Set(spenders)].map((id) => this.transaction(id)))
+      return txs.filter((tx) => tx !== null)
+    } catch (e) {
+      if (hasRpcCode(e, RPC.METHOD_NOT_FOUND)) return [] // Before Core 24.
+      throw e
+    }
+  }
+
   async scanUnspent(scripts: readonly Uint8Array[]): ReturnType<ChainSource['scanUnspent']> {
     const descriptors = scripts.map((s) => `raw(${toHex(s)})`)
     const scan = record(await this.#read('scantxoutset', ['start', descriptors], SCAN_TIMEOUT_MS), 'scantxoutset')

@@ -42,6 +42,8 @@ export interface ChainSource {
   block(hash: BlockHash): Promise<ChainBlock>
   /** Raw transaction from the mempool, or from the chain where the backend has an index; null when unknown. */
   transaction(txid: Txid): Promise<Transaction | null>
+  /** Transactions in the mempool that spend any of these, each once; none where the backend cannot tell. */
+  mempoolSpends(outpoints: readonly Outpoint[]): Promise<readonly Transaction[]>
   /** The unspent output with its confirmations, mempool excluded; null when spent or unknown. */
   utxo(outpoint: Outpoint): Promise<{ output: TxOutput; confirmations: number } | null>
   /** All unspent outputs of these scripts, and the tip that this was true at. Takes minutes on a large chain. */

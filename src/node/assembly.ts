@@ -18,7 +18,7 @@ export function createPeers(node: Node): Peers {
   const dispatch = new Dispatch({
     parts: () => node,
     channels: node.channels,
-    log: node.log,
+    log: node.logs.of('peer'),
     newMeta: (peer) => node.newChannelMeta(peer),
     signer: (meta) => node.signerFor(meta),
   })
@@ -63,7 +63,7 @@ export function createGossip(node: Node): GossipShell {
     push: (link, message) => node.outbox.push(link, message),
     links: () => node.peers.links(),
     blame: (link, reason) => {
-      node.log.info({ peer: link.nodeId, reason }, 'bad gossip')
+      node.logs.of('gossip').info({ peer: link.nodeId, reason }, 'bad gossip')
       node.peers.disconnect(link.nodeId, reason)
     },
     now: () => node.now(),
@@ -128,6 +128,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       node.channels.drain(scope)
       node.events.emit(scope, 'chain.block', { height: block.height, hash: block.hash })
       node.events.sumUp(scope)
+      scope.after(() => node.mempoolWatch.tick(true))
     },
     onReorg: (height, scope) => {
       node.wallet.rollback(height, node.chain.tip.hash)
@@ -135,7 +136,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       for (const tx of node.wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
     },
     onStatus: (status) => {
-      if (status.error) node.log.warn({ err: status.error.message }, 'the chain cannot be followed')
+      if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
     },
     onFatal: node.resources.onFatal,
   }

@@ -31,6 +31,8 @@ import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
+import { MempoolWatch } from './mempoolWatch.ts'
+import type { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
@@ -49,7 +51,7 @@ const REVIEW_EVERY = 60
 
 export interface NodeResources {
   readonly config: NodeConfig
-  readonly log: Logger
+  readonly logs: Logs
   readonly driver: Driver
   readonly journal: Journal
   readonly source: ChainSource
@@ -100,8 +102,10 @@ export class Node implements NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   readonly effects: Effects
+  readonly mempoolWatch: MempoolWatch
   readonly policy: ChannelPolicy
   readonly margins: ExpiryMargins
+  readonly logs: Logs
   readonly log: Logger
   readonly resources: NodeResources
   readonly outbox: Outbox
@@ -129,17 +133,19 @@ export class Node implements NodeParts {
   #localChannels: { readonly states: readonly ChannelState[]; readonly list: readonly LocalChannel[] } | null = null
 
   private constructor(resources: NodeResources, events: EventLog) {
-    const { config, own, driver, source, log, journal, onFatal } = resources
+    const { config, own, driver, source, logs, journal, onFatal } = resources
     this.resources = resources
     this.network = config.network
     this.backend = config.chain.kind
     this.own = own
     this.driver = driver
     this.source = source
-    this.log = log
+    this.logs = logs
+    this.log = logs.of('node')
     this.events = events
     this.metrics = resources.metrics ?? new Metrics()
     events.subscribe(this.metrics.onEvent)
+    events.subscribe(logs.onEvent)
     this.margins = config.margins ?? DEFAULT_MARGINS
     this.policy = resources.policy ?? channelPolicy(config.network, this.margins)
     const now = (): number => performance.now()
@@ -172,11 +178,18 @@ export class Node implements NodeParts {
       },
     })
     this.#feeUpdates = new FeeUpdates(this.channels, now)
+    this.mempoolWatch = new MempoolWatch({
+      channels: this.channels,
+      source,
+      reactor: this.reactor,
+      onRelay: (event, scope) => this.payments.onRelay(event, scope),
+      now,
+    })
     this.effects = new Effects({
       parts: () => this,
       channels: this.channels,
       outbox: this.outbox,
-      log,
+      log: logs.of('channel'),
       context: (entry) => this.context(entry),
       onGossip: (entry, scope) => this.#announce(entry, scope),
     })
@@ -266,7 +279,7 @@ export class Node implements NodeParts {
     if (result.accepted) return
     // Of two closing transactions that both sides signed, the chain takes the better one: nothing is wrong.
     const isRival = purpose === 'mutual-close' && result.reason?.startsWith('insufficient fee')
-    this.log[isRival ? 'info' : 'warn']({ purpose, reason: result.reason }, 'transaction refused')
+    this.logs.of('chain')[isRival ? 'info' : 'warn']({ purpose, reason: result.reason }, 'transaction refused')
   }
 
   /** A channel's place among the others and the keys that are its own alone. */
@@ -318,6 +331,7 @@ export class Node implements NodeParts {
   }
   #tick(): void {
     this.#ticks++
+    this.mempoolWatch.tick()
     const review = this.#ticks % REVIEW_EVERY === 0
     if (!review && !this.payments.hasDue() && !this.storage.hasDue()) return
     this.reactor.post((scope) => {
@@ -397,7 +411,7 @@ export class Node implements NodeParts {
 
   #quarantine(entry: ChannelEntry, error: unknown, scope: TurnScope): void {
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.log.error(
+    this.logs.of('channel').error(
       { channel: entry.meta.localId, message },
       'a bug in this channel: it is set aside, its state is kept',
     )

@@ -317,6 +317,7 @@ describe('the client of a Bitcoin node', () => {
       (s) => s.broadcastPackage([tx, tx]),
       (s) => s.estimateFeerate(6),
       (s) => s.mempoolMinFeerate(),
+      (s) => s.mempoolSpends([{ txid: '11'.repeat(32) as Txid, index: 0 }]),
       (s) => s.mine(1, foreignScript(1)),
     ]
     const key = fc.constantFrom(

@@ -97,6 +97,7 @@ export class FakeSource implements ChainSource {
 
   transaction = unsupported
   utxo = unsupported
+  mempoolSpends = unsupported
   scanUnspent = unsupported
   mine = unsupported
   broadcast = unsupported

@@ -123,6 +123,18 @@ const mempoolInfo = ({ mempool }: EmbeddedChain): Json => ({
   fullrbf: true,
 })
 
+function spendingJson(chain: EmbeddedChain, output: unknown): Json {
+  const { txid, vout } = (output ?? {}) as { readonly txid?: unknown; readonly vout?: unknown }
+  if (typeof txid !== 'string' || !/^[0-9a-f]{64}$/.test(txid) || !Number.isSafeInteger(vout) || (vout as number) < 0) {
+    throw new RpcError(
+      RPC_ERROR.INVALID_PARAMETER,
+      'Invalid parameter, each output has a txid and a vout that is not negative',
+    )
+  }
+  const spender = chain.mempool.spender(outpointKey({ txid: txid as Txid, index: vout as number }))
+  return { txid, vout: vout as number, ...(spender && { spendingtxid: spender.txid }) }
+}
+
 export const MEMPOOL_METHODS: Methods = {
   sendrawtransaction: {
     params: ['hexstring', 'maxfeerate', 'maxburnamount'],
@@ -151,6 +163,10 @@ export const MEMPOOL_METHODS: Methods = {
       if (!entry) throw new RpcError(RPC_ERROR.INVALID_ADDRESS_OR_KEY, 'Transaction not in mempool')
       return mempoolEntryJson(entry)
     },
+  },
+  gettxspendingprevout: {
+    params: ['outputs'],
+    run: (args, { chain }) => args.list(0).map((output) => spendingJson(chain, output)),
   },
   getmempoolinfo: { params: [], run: (_, { chain }) => mempoolInfo(chain) },
   /** There is no market here to learn fees from, as on Core's own regtest. */

@@ -1,0 +1,77 @@
+import { type Outpoint, outpointKey } from '../base/ids.ts'
+import type { Transaction } from '../bitcoin/transaction.ts'
+import type { ChainSource } from '../chain/source.ts'
+import { learnPreimages } from '../channel/onchain/settle.ts'
+import type { HtlcEvent } from '../channel/types.ts'
+import type { ChannelEntry, Channels } from './channels.ts'
+import type { Reactor, TurnScope } from './reactor.ts'
+
+/** How often the mempool is asked while an HTLC of ours waits on chain. */
+const INTERVAL_MS = 5_000
+
+export interface MempoolWatchOptions {
+  readonly channels: Pick<Channels, 'all' | 'get' | 'drain'>
+  readonly source: Pick<ChainSource, 'mempoolSpends'>
+  readonly reactor: Pick<Reactor, 'post'>
+  readonly onRelay: (event: HtlcEvent, scope: TurnScope) => void
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+/** Outputs of HTLCs that we offered, in a commitment that is in the chain, which nobody has spent yet. */
+function openOffers({ state }: ChannelEntry): readonly Outpoint[] {
+  if (state.tag !== 'closing' || state.onchain.closing.height === null) return []
+  const { outputs } = state.onchain
+  return outputs.flatMap((o) => (o.htlc?.direction === 'out' && o.spent === null ? [o.outpoint] : []))
+}
+
+/**
+ * Looks for preimages in the mempool. A peer that claims an HTLC of ours with the preimage and then has its claim replaced before a
+ * block takes it (replacement cycling) has shown the preimage all the same: it goes upstream at once, while there is time.
+ * The channel itself changes only with blocks: an event that comes twice changes nothing.
+ */
+export class MempoolWatch {
+  readonly #options: MempoolWatchOptions
+  #askedAt = Number.NEGATIVE_INFINITY
+  #isAsking = false
+
+  constructor(options: MempoolWatchOptions) {
+    this.#options = options
+  }
+
+  /** @param isUrgent a block came: asks without regard to the interval */
+  tick(isUrgent = false): void {
+    const { channels, now } = this.#options
+    if (this.#isAsking || (!isUrgent && now() - this.#askedAt < INTERVAL_MS)) return
+    this.#askedAt = now()
+    const offers = new Map(
+      channels.all().flatMap((entry) => openOffers(entry).map((o) => [outpointKey(o), { entry, o }])),
+    )
+    if (offers.size === 0) return
+    this.#isAsking = true
+    this.#ask([...offers.values()])
+      .catch(() => {}) // The next tick asks again.
+      .finally(() => {
+        this.#isAsking = false
+      })
+  }
+
+  async #ask(offers: readonly { readonly entry: ChannelEntry; readonly o: Outpoint }[]): Promise<void> {
+    const { source, reactor } = this.#options
+    const spends = await source.mempoolSpends(offers.map(({ o }) => o))
+    if (spends.length === 0) return
+    const entries = new Set(offers.map(({ entry }) => entry))
+    reactor.post((scope) => {
+      for (const entry of entries) for (const tx of spends) this.#learn(entry, tx, scope)
+    })
+  }
+
+  #learn({ state }: ChannelEntry, tx: Transaction, scope: TurnScope): void {
+    const { onRelay, channels } = this.#options
+    if (state.tag !== 'closing') return
+    for (const effect of learnPreimages(state.channel, state.onchain, tx).effects) {
+      if (effect.tag === 'relay') onRelay(effect.event, scope)
+    }
+    channels.drain(scope)
+  }
+}
