@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { newInvoice, receiveHtlc, tickInvoice } from '../../src/payment/incoming.ts'
+import type { FinalOnion } from '../../src/payment/peel.ts'
+import type { InvoiceRecord, PaymentEffect } from '../../src/payment/types.ts'
+import { FINAL_DELTA, HEIGHT, hashOf, preimageOf } from '../payment/world.ts'
+import { channelId } from '../routing/network.ts'
+
+const ctx = { now: 1_000_000, blockHeight: HEIGHT, acceptKeysend: true, minFinalCltvExpiryDelta: FINAL_DELTA }
+const AMOUNT = 1_000_000n
+const secretOf = (n: number): Uint8Array => new Uint8Array(32).fill(0x50 + n)
+const invoice = (n: number): InvoiceRecord =>
+  newInvoice({
+    paymentHash: hashOf(preimageOf(n)),
+    preimage: preimageOf(n),
+    paymentSecret: secretOf(n),
+    amountMsat: msat(AMOUNT),
+    minFinalCltvExpiryDelta: FINAL_DELTA,
+    bolt11: null,
+    description: null,
+    createdAt: ctx.now,
+    expiresAt: ctx.now + 3_600_000,
+  })
+
+/** An HTLC of one invoice's hash with another's secret, and what its onion says of the whole. */
+function receive(record: InvoiceRecord, id: bigint, amount: bigint, more: Partial<FinalOnion> = {}) {
+  const htlc = {
+    channelId: channelId(1),
+    id,
+    amountMsat: msat(amount),
+    paymentHash: record.paymentHash,
+    cltvExpiry: HEIGHT + FINAL_DELTA,
+    onion: new Uint8Array(0),
+  }
+  const onion: FinalOnion = {
+    tag: 'final',
+    sharedSecret: new Uint8Array(32).fill(9),
+    amtToForward: msat(amount),
+    outgoingCltvValue: HEIGHT + FINAL_DELTA,
+    paymentSecret: record.paymentSecret,
+    totalMsat: msat(AMOUNT),
+    paymentMetadata: null,
+    keysendPreimage: null,
+    ...more,
+  }
+  const turn = receiveHtlc(record, htlc, onion, ctx)
+  return { record: turn.record ?? record, effects: turn.effects }
+}
+const gives = (effects: readonly PaymentEffect[]): boolean =>
+  effects.some((e) => e.tag === 'command' && e.command.tag === 'fulfillHtlc')
+
+describe('Electrum GHSA-8r85-vp7r-hjxf: parts of different payments taken for one', () => {
+  it('hashes and secrets of two invoices crossed over give no preimage for less than the amount', () => {
+    let one = invoice(1)
+    const first = receive(one, 0n, AMOUNT / 10n)
+    one = first.record
+    const crossed = receive(invoice(2), 1n, (AMOUNT * 9n) / 10n, { paymentSecret: secretOf(1) })
+    expect([gives(first.effects), gives(crossed.effects)]).toEqual([false, false])
+    const after = tickInvoice(one, { ...ctx, now: ctx.now + 120_000 })
+    expect(gives(after.effects)).toBe(false)
+    expect(after.record.htlcs).toEqual([])
+  })
+  it('a total that is less than the invoice asks for is no total', () => {
+    const { record, effects } = receive(invoice(1), 0n, AMOUNT / 10n, { totalMsat: msat(AMOUNT / 10n) })
+    expect(gives(effects)).toBe(false)
+    expect(record.status).toBe('open')
+  })
+  it('parts that say different totals are no payment, in whichever order', () => {
+    for (const totals of [
+      [AMOUNT, AMOUNT * 2n],
+      [AMOUNT * 2n, AMOUNT],
+    ]) {
+      let record = invoice(1)
+      for (const [id, total] of totals.entries()) {
+        const turn = receive(record, BigInt(id), AMOUNT / 2n, { totalMsat: msat(total) })
+        expect(gives(turn.effects)).toBe(false)
+        record = turn.record
+      }
+    }
+  })
+})
+
+describe('payment probing without the secret (before BOLT 11 required payment_secret)', () => {
+  it('whoever knows the hash alone learns no preimage, and cannot tell an invoice from none', () => {
+    const known = receive(invoice(1), 0n, AMOUNT, { paymentSecret: new Uint8Array(32) })
+    const none = receive(invoice(1), 0n, AMOUNT, { paymentSecret: null })
+    expect(gives(known.effects) || gives(none.effects)).toBe(false)
+    expect(known.effects).toEqual(none.effects)
+  })
+})
