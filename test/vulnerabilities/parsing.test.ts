@@ -8,6 +8,9 @@ import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { InvoiceError } from '../../src/invoice/errors.ts'
 import { peelOnion } from '../../src/onion/sphinx.ts'
 
+/** Surrogates without their halves too; the library's own unit of this kind takes seconds to set up. */
+const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((c) => String.fromCodePoint(c))
+
 describe('CVE-2022-39389 and CVE-2022-44797: transactions that only a miner would take', () => {
   it('a witness of half a million items is read like any other, so that the chain is followed', () => {
     const tx: Transaction = {
@@ -60,7 +63,7 @@ describe('LDK 0.0.123 and 0.2.3: invoices that are none', () => {
       fc.property(
         fc.oneof(
           parts.map((p) => p.join('')),
-          fc.string({ unit: 'binary', maxLength: 200 }),
+          fc.string({ unit: anyCharacter, maxLength: 200 }),
         ),
         (text) => {
           try {
@@ -70,7 +73,7 @@ describe('LDK 0.0.123 and 0.2.3: invoices that are none', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 300 },
     )
   })
 })
@@ -78,7 +81,7 @@ describe('LDK 0.0.123 and 0.2.3: invoices that are none', () => {
 describe('LDK 0.2.3 and 0.2.5: text from others in logs and on screens', () => {
   it('has no character left that moves the cursor, turns the text around or breaks a line', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ unit: 'binary' }), (bytes, text) => {
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ unit: anyCharacter }), (bytes, text) => {
         for (const shown of [printable(bytes), printable(`${text}\u202e\u2028\u2029\u0000\u001b[2J\u200b\ufeff`)]) {
           expect(shown).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u)
           expect(shown.length).toBeLessThanOrEqual(201)
