@@ -1,6 +1,6 @@
 import type { App } from './app.ts'
 
-const METHODS = 'GET, POST, PATCH, DELETE'
+const METHODS = 'GET, POST, PUT, PATCH, DELETE'
 const REQUEST_HEADERS = 'authorization, content-type, idempotency-key, last-event-id'
 const ANSWER_HEADERS =
   'www-authenticate, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, x-key-rotate-from, x-key-rotate-by'

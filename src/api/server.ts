@@ -12,6 +12,7 @@ import { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
 import { Tokens } from './auth/oidc/tokens.ts'
 import { Tickets } from './auth/tickets.ts'
+import { logCalls } from './callLog.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
@@ -99,6 +100,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   }
   shape(app, options, routes)
   recordCalls(app, keys)
+  logCalls(app, service.logs.of('api'))
   keepKeys(app, context, options)
   app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } }).after(() => {
     // After the plugin's hooks, so that it also cleans up the upgrades that these refuse.

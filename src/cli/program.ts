@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   key: ['API keys: list, create, rotate, revoke, reset …', () => import('./commands/key.ts')],
   webhook: ['webhooks: list, create, update, rotate, ping, deliveries …', () => import('./commands/webhook.ts')],
   audit: ['the audit log: list, verify', () => import('./commands/audit.ts')],
+  'log-level': ['what the running node logs: show, change', () => import('./commands/log.ts')],
   events: ['follow what happens', () => import('./commands/events.ts')],
   demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],
   setup: ['fund nodes and open channels between them (compose)', () => import('./commands/setup.ts')],

@@ -11,6 +11,7 @@ import type {
   Wallet,
   WalletTransaction,
 } from '../api/onchainSchemas.ts'
+import type { LogLevels, SetLogLevels } from '../api/operatorSchemas.ts'
 import type {
   Backup,
   Balance,
@@ -71,6 +72,9 @@ export class FulmenClient {
   node = (): Promise<Node> => this.#http.get('/v1/node')
   balance = (): Promise<Balance> => this.#http.get('/v1/balance')
   backup = (): Promise<Backup> => this.#http.get('/v1/backup')
+  logLevels = (): Promise<LogLevels> => this.#http.get('/v1/node/log-levels')
+  /** Until the node stops; parts that are not named take the default. */
+  setLogLevels = (levels: SetLogLevels): Promise<LogLevels> => this.#http.send('PUT', '/v1/node/log-levels', levels)
   /** As Prometheus reads them. */
   metrics = async (): Promise<string> => (await this.#http.open('/metrics', 'text/plain')).text()
   /** Answers also while the node is not ready. */

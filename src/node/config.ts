@@ -9,7 +9,6 @@ import {
   CONFIG_OPTIONS,
   type Endpoint,
   isLoopback,
-  type LogLevel,
   type OptionName,
   type OptionValue,
 } from './configOptions.ts'
@@ -35,7 +34,8 @@ export interface NodeConfig {
   readonly margins?: ExpiryMargins
   /** Absolute. */
   readonly passphraseFile: string | null
-  readonly logLevel: LogLevel
+  /** What `readLogLevels` takes: `info,peer=debug`. */
+  readonly logLevel: string
 }
 
 export type ConfigSource = 'flag' | 'environment' | 'file' | 'default'

@@ -1,6 +1,7 @@
 import { utf8 } from '../base/bytes.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
 import { ConfigError } from './errors.ts'
+import { LOG_LEVELS, LOG_PARTS, logLevelsText, readLogLevels } from './logLevels.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
 
 export interface Endpoint {
@@ -13,9 +14,6 @@ export type ChainConfig =
   | { readonly kind: 'embedded' }
   /** Bitcoin Core or what speaks its JSON-RPC; the URL holds user and password. */
   | { readonly kind: 'bitcoind'; readonly url: string }
-
-export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** An option of `fulmen start`: also FULMEN_… in the environment and a key of fulmen.toml. */
 export interface ConfigOption<T> {
@@ -88,9 +86,6 @@ function readBlocks(text: string): number {
     ? blocks
     : wrong(`expected a number of blocks from 0 to 2016, got "${text}"`)
 }
-
-const readLogLevel = (text: string): LogLevel =>
-  LOG_LEVELS.find((level) => level === text) ?? wrong(`expected one of ${LOG_LEVELS.join(', ')}, got "${text}"`)
 
 const readNames = (text: string): readonly string[] => text.split(',').flatMap((name) => name.trim() || [])
 
@@ -282,10 +277,10 @@ export const CONFIG_OPTIONS = {
     read: readPath,
   }),
   'log-level': option({
-    placeholder: 'LEVEL',
-    describe: LOG_LEVELS.join(', '),
+    placeholder: 'LEVELS',
+    describe: `${LOG_LEVELS.join(', ')}; then what is different by part, like info,peer=debug (${LOG_PARTS.join(', ')})`,
     fallback: 'info',
-    read: readLogLevel,
+    read: (text: string) => logLevelsText(readLogLevels(text)),
   }),
 } as const
 

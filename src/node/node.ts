@@ -30,9 +30,9 @@ import { EventLog } from './events.ts'
 import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
+import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
-import type { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { type Link, Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
@@ -411,10 +411,9 @@ export class Node implements NodeParts {
 
   #quarantine(entry: ChannelEntry, error: unknown, scope: TurnScope): void {
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.logs.of('channel').error(
-      { channel: entry.meta.localId, message },
-      'a bug in this channel: it is set aside, its state is kept',
-    )
+    this.logs
+      .of('channel')
+      .error({ channel: entry.meta.localId, message }, 'a bug in this channel: it is set aside, its state is kept')
     this.events.emit(scope, 'node.alert', {
       id: entry.meta.localId,
       peer: entry.meta.peer,

@@ -2,6 +2,7 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import type { ResourceKey } from './changes.ts'
+import type { Logs } from './logs.ts'
 
 /**
  * What the node does for whoever operates it: the REST API is a thin translation of this. Every method that fails rejects with a
@@ -63,6 +64,8 @@ export interface NodeService {
   /** Healthy when the chain is in sync and the store takes writes. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 
+  /** What each part of the node logs, changeable while it runs. */
+  readonly logs: Logs
   /** In the text format of Prometheus. @param more what the caller knows */
   metrics(more: { readonly eventSubscribers: number }): Promise<string>
 

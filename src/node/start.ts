@@ -10,7 +10,7 @@ import { httpTransport } from '../chain/rpc.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast, writeFileAtomic } from '../store/files.ts'
-import { checkJournal, Journal } from '../store/journal.ts'
+import { type BatchObserver, checkJournal, Journal } from '../store/journal.ts'
 import { LevelDriver } from '../store/level.ts'
 import { migrate } from '../store/migrate.ts'
 import { keys } from '../store/schema.ts'
@@ -19,6 +19,8 @@ import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { backupPath, checkBackup, readBackup, type StaticBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
 import type { OpenedChain } from './localChain.ts'
+import { readLogLevels } from './logLevels.ts'
+import { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
@@ -52,7 +54,9 @@ const BACKUP_WORDS = {
 export async function startNode(config: NodeConfig, options: StartOptions = {}): Promise<RunningNode> {
   const { dataDir, network } = config
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }))
+  const base = pino({ level: 'trace', base: null }, pino.destination({ dest: 2, sync: true }))
+  const logs = new Logs(base, readLogLevels(config.logLevel))
+  const log = logs.of('node')
   const driver = await LevelDriver.open(join(dataDir, 'db'))
   const closing: (() => Promise<void> | void)[] = [() => driver.close()]
   const closeAll = async (): Promise<void> => {
@@ -85,7 +89,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const metrics = new Metrics()
-    const journal = new Journal(driver, last, metrics.onBatch)
+    const journal = new Journal(driver, last, batchObserver(metrics, logs.of('store')))
     const writeStatic = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
     const keepBackup = async (newer: StaticBackup): Promise<string> => {
       const path = `${backupPath(dataDir)}.${newer.journal}`
@@ -94,7 +98,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     }
     const node = await Node.open({
       config,
-      log,
+      logs,
       driver,
       journal,
       metrics,
@@ -151,6 +155,17 @@ function inTurn<A>(write: (argument: A) => Promise<void>): (argument: A) => Prom
   return (argument) => {
     last = last.catch(() => {}).then(() => write(argument))
     return last
+  }
+}
+
+/** A disk that takes so long keeps every payment waiting. */
+const SLOW_BATCH_SECONDS = 1
+
+function batchObserver(metrics: Metrics, log: Logger): BatchObserver {
+  return (seconds, operations) => {
+    metrics.onBatch(seconds, operations)
+    if (seconds > SLOW_BATCH_SECONDS) log.warn({ seconds, operations }, 'the disk is slow: this batch took long')
+    else if (log.isLevelEnabled('trace')) log.trace({ seconds, operations }, 'batch')
   }
 }
 

@@ -4,6 +4,8 @@ export const ANY_KEY = 'any-key'
 /** The paths that clients rely on, with the scope each asks for; written by hand, not taken from the server. */
 export const CONTRACT: readonly (readonly [method: string, path: string, scope: string])[] = [
   ['GET', '/v1/node', 'node:read'],
+  ['GET', '/v1/node/log-levels', 'node:read'],
+  ['PUT', '/v1/node/log-levels', '*'],
   ['GET', '/v1/balance', 'node:read'],
   ['GET', '/v1/peers', 'peers:write'],
   ['POST', '/v1/peers', 'peers:write'],

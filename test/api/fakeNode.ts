@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { pino } from 'pino'
 import { toHex } from '../../src/base/bytes.ts'
 import {
   type ChannelId,
@@ -12,6 +13,7 @@ import {
 } from '../../src/base/ids.ts'
 import { type Msat, msat, sat } from '../../src/base/units.ts'
 import { ServiceError } from '../../src/node/errors.ts'
+import { Logs } from '../../src/node/logs.ts'
 import type {
   ApiEvent,
   ApiOp,
@@ -66,6 +68,11 @@ const found = <T>(what: string, value: T | undefined): T => {
  */
 export class FakeNode implements NodeService {
   readonly apiStore: FakeStore
+  /** Every line logged. */
+  readonly logged: string[] = []
+  readonly logs = new Logs(
+    pino({ level: 'warn', base: null }, { write: (line: string) => void this.logged.push(line) }),
+  )
   readonly channelViews = new Map<string, ChannelView>()
   readonly invoiceViews = new Map<string, InvoiceView>()
   readonly paymentViews = new Map<string, PaymentView>()

@@ -54,6 +54,17 @@ describe('fulmen', () => {
     expect(await json('info')).toMatchObject({ nodeId: NODE_ID, blockHeight: 100 })
   })
 
+  it('shows what the node logs, and changes it', async () => {
+    expect((await fulmen('log-level')).out).toMatch(/peer +warn/)
+    expect(await json('log-level', 'info,peer=debug')).toMatchObject({ default: 'info', parts: { peer: 'debug' } })
+    expect(node.logs.levels).toEqual({ default: 'info', parts: { peer: 'debug' } })
+    expect(await fulmen('log-level', 'info,pear=debug')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('pear'),
+    })
+    node.logs.set({ default: 'warn', parts: {} })
+  })
+
   it('takes address and key from flags and environment instead', async () => {
     const key = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
     expect(await main(['--url', api.url, '--key', key, '--data-dir', '/nowhere', 'balance', '--json'])).toBe(0)

@@ -217,6 +217,7 @@ describe('a configuration that cannot be used is refused with a ConfigError that
     [{ alias: 'é'.repeat(17) }, /at most 32 bytes of UTF-8, this one has 34/],
     [{ alias: 'a\u0007' }, /no control characters/],
     [{ 'log-level': 'loud' }, /expected one of silent/],
+    [{ 'log-level': 'info,pear=debug' }, /log-level.*expected part=level with one of node, peer/],
     [{ 'passphrase-file': '' }, /expected a path/],
     [{ 'cltv-expiry-delta': 'many' }, /expected a number of blocks/],
     [{ 'close-before-expiry': '6' }, /^close-before-expiry: 6 blocks are too few .* at least 7$/],

@@ -12,6 +12,7 @@ import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { ChannelBackup, StaticBackup } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
+import { Logs } from '../../src/node/logs.ts'
 import { Node } from '../../src/node/node.ts'
 import { channelPolicy } from '../../src/node/policy.ts'
 import type { ChannelView, NodeService } from '../../src/node/service.ts'
@@ -174,7 +175,7 @@ export class World {
     const source = new BitcoindSource({ transport: localTransport(rpcHandler(this.chain)), network: 'regtest' })
     const node = await Node.open({
       config,
-      log: complaintsLog(process),
+      logs: new Logs(complaintsLog(process)),
       driver: disk,
       journal: new Journal(disk, last),
       source,

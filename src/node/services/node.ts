@@ -54,6 +54,7 @@ export function nodeService(
     ...chainService(node),
     ...graphService(node),
     ...metricsService(node, { info, ready }),
+    logs: node.logs,
     info,
     ready,
     newId: () => node.newId(),
