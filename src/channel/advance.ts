@@ -45,7 +45,7 @@ export function advance(state: ChannelState, input: ChannelInput, ctx: ChannelCo
     case 'waiting-for-peer':
       return waitingForPeer(state, input, ctx)
     case 'closed':
-      return closed(state, input)
+      return closed(state, input, ctx)
     default:
       return assertNever(state)
   }

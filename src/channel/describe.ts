@@ -49,9 +49,10 @@ export function identifiers(state: ChannelState): {
 
 /** What the chain watcher must look out for, as the state stands. */
 export function watches(state: ChannelState): readonly Watch[] {
-  if (state.tag === 'closed') return []
   const channel = channelOf(state)
   if (channel === null || state.tag === 'await-funding-signed') return []
+  if (state.tag === 'closed')
+    return state.onchain === null || state.irrevocable ? [] : onchainWatches(channel, state.onchain)
   if (state.tag === 'closing') return onchainWatches(channel, state.onchain)
   const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
   return channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [

@@ -1,5 +1,5 @@
 import type { ChannelState, FundedState } from './state.ts'
-import { closing, waitingForPeer, withPreimage } from './states/closing.ts'
+import { closed, closing, waitingForPeer, withPreimage } from './states/closing.ts'
 import { isFunded } from './states/offline.ts'
 import { common, turn, withChannel } from './states/shared.ts'
 import type { ChannelContext, ChannelInput, Turn } from './types.ts'
@@ -13,6 +13,7 @@ import type { ChannelContext, ChannelInput, Turn } from './types.ts'
 export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (!concernsChain(input)) return turn(state)
   if (state.tag === 'closing') return closing(state, input, ctx)
+  if (state.tag === 'closed') return closed(state, input, ctx)
   if (state.tag === 'waiting-for-peer') return waitingForPeer(state, input, ctx)
   if (isFunded(state)) return silent(rescueFunded(state, input, ctx))
   if (state.tag !== 'offline' && state.tag !== 'syncing') return turn(state)

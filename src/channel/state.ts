@@ -185,12 +185,17 @@ export interface WaitingForPeerState {
   readonly error: string
 }
 
-/** Nothing is left to do. `channel` is null when the channel was never funded. */
+/**
+ * Nothing is left to do. `channel` is null when the channel was never funded. What is on chain is watched until it is irrevocable:
+ * a reorganisation makes it a closing channel again.
+ */
 export interface ClosedState {
   readonly tag: 'closed'
   readonly channel: Channel | null
   readonly onchain: OnchainState | null
   readonly reason: string
+  /** All is so deep in the chain that it is not watched any more. */
+  readonly irrevocable?: true
 }
 
 // ---------------------------------------------------------------- the channel itself

@@ -64,7 +64,7 @@ export class Bumper {
     scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== undefined }).catch(() => {}))
   }
 
-  /** The close is in the chain: children of commitments that lost are given up, and one that is not needed any more. */
+  /** The close is in the chain: what builds on commitments that lost is given up, and a child that is not needed any more. */
   tidy(entry: ChannelEntry, scope: TurnScope): void {
     const { state } = entry
     if (state.tag !== 'closing' && state.tag !== 'closed') return
@@ -146,10 +146,10 @@ export class Bumper {
     return null
   }
 
-  /** Children of other commitments than this one can no longer confirm, or should not: their coins are free again. */
+  /** What builds on other commitments than this one can no longer confirm, or should not: its coins are free again. */
   #freeOthers(entry: ChannelEntry, parent: Txid): void {
     const { wallet } = this.#options.parts()
-    for (const { txid, tx } of wallet.waiting(childLabel(entry))) {
+    for (const { txid, tx } of [childLabel(entry), htlcLabel(entry)].flatMap((label) => wallet.waiting(label))) {
       if (tx.inputs[0]!.txid !== parent) wallet.abandon(txid)
     }
   }

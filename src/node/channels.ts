@@ -286,7 +286,7 @@ export class Channels {
  * looked at no further.
  */
 function changedPhase(before: ChannelState, after: ChannelState): boolean {
-  if (before.tag !== after.tag || before.tag === 'closing') return true
+  if (before.tag !== after.tag || before.tag === 'closing' || before.tag === 'closed') return true
   const [a, b] = [channelOf(before), channelOf(after)]
   if (a === null || b === null) return a !== b
   return (

@@ -130,6 +130,8 @@ export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHas
 export function undone(onchain: OnchainState, height: number): OnchainState {
   const above = (h: number | null): boolean => h !== null && h > height
   const { closing } = onchain
+  const heights = [closing.height, ...onchain.outputs.flatMap((o) => [o.since, o.spent?.height ?? null])]
+  if (!heights.some(above) && !onchain.revoked?.early.some((e) => above(e.height))) return onchain
   const outputs: ClosedOutput[] = []
   for (const o of onchain.outputs) {
     const isStage = o.outpoint.txid !== closing.txid

@@ -14,8 +14,12 @@ import { budgetOf, deadlineOf, FEERATE_FLOOR, feerateFor, slowFeerate } from './
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
 
-/** Confirmations after which an output counts as resolved for good, and an HTLC is failed upstream. */
-export const IRREVOCABLE_DEPTH = 6
+/** Confirmations after which a transaction is counted on: nothing is left to do, though a reorganisation may still change that. */
+export const RESOLVED_DEPTH = 6
+/** Confirmations after which an HTLC is failed upstream: a reorganisation of six blocks does not bring it back. */
+export const FAIL_DEPTH = 7
+/** Confirmations after which nothing is watched any more. @source BOLT 5 §general-nomenclature */
+export const IRREVOCABLE_DEPTH = 100
 /** How long an output that costs more than it holds is waited for, in the hope of lower fees. */
 const GIVE_UP_AFTER = 1008
 /** What a wallet adds to pay for an HTLC transaction with anchors: one P2WPKH input and a change output. */

@@ -6,12 +6,20 @@ import type { Channel, Htlc } from '../state.ts'
 import type { Effect, HtlcEvent } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { preimageIn } from './events.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, readyAt } from './plan.ts'
+import {
+  type ClaimContext,
+  FAIL_DEPTH,
+  IRREVOCABLE_DEPTH,
+  isGivenUp,
+  isTooDear,
+  RESOLVED_DEPTH,
+  readyAt,
+} from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
-const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>): boolean =>
-  height !== null && ctx.blockHeight - height + 1 >= IRREVOCABLE_DEPTH
+const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
+  height !== null && ctx.blockHeight - height + 1 >= depth
 
 /**
  * Spends of HTLCs that we offered show their preimages: they go upstream at once, whatever becomes of the spend.
@@ -50,7 +58,7 @@ export function failHtlcs(
   onchain: OnchainState,
   ctx: ClaimContext,
 ): { readonly failed: readonly bigint[]; readonly effects: readonly Effect[] } {
-  if (!isDeep(onchain.closing.height, ctx)) return { failed: onchain.failed, effects: [] }
+  if (!isDeep(onchain.closing.height, ctx, FAIL_DEPTH)) return { failed: onchain.failed, effects: [] }
   const outputs = new Map<bigint, ClosedOutput>()
   for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
   const done = new Set(onchain.failed)
@@ -77,8 +85,8 @@ export function failedEvent(htlc: Htlc): HtlcEvent | null {
 /** Whether the peer cannot claim the HTLC any more, the closing transaction being deep already. */
 function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: OnchainState, ctx: ClaimContext): boolean {
   const { cltvExpiry } = htlc.add
-  const expired = ctx.blockHeight >= cltvExpiry + IRREVOCABLE_DEPTH
-  if (output?.spent) return isDeep(output.spent.height, ctx)
+  const expired = ctx.blockHeight >= cltvExpiry + RESOLVED_DEPTH
+  if (output?.spent) return isDeep(output.spent.height, ctx, FAIL_DEPTH)
   // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
   if (output) return expired && isTooDear(output, ctx)
   // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.
@@ -108,8 +116,12 @@ export function isSettled(channel: Channel, output: ClosedOutput, ctx: ClaimCont
   if (isGivenUp(output, readyAt(output, preimage), ctx)) return true
   const { spend } = output
   const theirs = spend.tag === 'claim-preimage' || (isHtlcStage(spend) && spend.tag === 'htlc-success')
-  return theirs && preimage === null && ctx.blockHeight >= spend.cltvExpiry + IRREVOCABLE_DEPTH
+  return theirs && preimage === null && ctx.blockHeight >= spend.cltvExpiry + RESOLVED_DEPTH
 }
+
+/** What a resolved channel has on chain is so deep that nothing of it is undone any more. @source BOLT 5 §general-nomenclature */
+export const isIrrevocable = ({ closing, outputs }: OnchainState, ctx: Pick<ClaimContext, 'blockHeight'>): boolean =>
+  [closing, ...outputs.flatMap((o) => o.spent ?? [])].every((c) => isDeep(c.height, ctx, IRREVOCABLE_DEPTH))
 
 /** What is known for good of the HTLCs that we offered: the same events again, for the payments after a restart. */
 export function onchainResults(channel: Channel, onchain: OnchainState): readonly HtlcEvent[] {

@@ -5,7 +5,7 @@ import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isTooDear, planClaims, readyAt } from './plan.ts'
+import { type ClaimContext, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import { isResolved } from './settle.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
@@ -116,7 +116,7 @@ function waitsFor(channel: Channel, { closing, outputs }: OnchainState, ctx: Cla
   const next = heights.sort((a, b) => a.height - b.height)[0]
   if (next) return `${next.what} at height ${next.height}`
   const least = Math.min(...depths.map((h) => ctx.blockHeight - h + 1))
-  return `${Math.max(0, least)} of ${IRREVOCABLE_DEPTH} confirmations`
+  return `${Math.max(0, least)} of ${RESOLVED_DEPTH} confirmations`
 }
 
 const delayName = (o: ClosedOutput): string =>

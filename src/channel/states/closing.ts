@@ -3,7 +3,8 @@ import { errorMessage, refuse, rejected } from '../faults.ts'
 import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { fundingSpent, onchainEvent } from '../onchain/onchain.ts'
-import type { OnchainInput } from '../onchain/types.ts'
+import { isIrrevocable } from '../onchain/settle.ts'
+import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
 import { closeRequest } from '../restored.ts'
 import type { Channel, ClosedState, ClosingState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
@@ -113,8 +114,24 @@ export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, 
   }
 }
 
-/** Nothing is left to do. */
-export function closed(state: ClosedState, input: ChannelInput): Turn {
+/** Nothing is left to do, unless the chain takes back what it had: then the channel is closing again. */
+export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
+  const { channel, onchain, irrevocable } = state
+  if (channel !== null && onchain !== null && !irrevocable) {
+    if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
+    if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
+    const learned =
+      input.tag === 'command' && input.command.tag === 'fulfillHtlc' ? withPreimage(channel, input.command) : null
+    if (learned) return turn({ ...state, channel: learned })
+  }
   return turn(state, input.tag === 'command' ? tooLate(input.command) : [])
+}
+
+function afterwards(state: ClosedState, step: OnchainStep, ctx: ChannelContext): Turn {
+  const { channel, onchain, effects, done } = step
+  if (!done) return closingTurn(step, null)
+  const irrevocable = isIrrevocable(onchain, ctx)
+  if (channel === state.channel && onchain === state.onchain && !irrevocable) return turn(state, effects)
+  return turn({ ...state, channel, onchain, ...(irrevocable && { irrevocable }) }, effects)
 }

@@ -138,7 +138,7 @@ for (const type of types) {
       expect(w.alice.events).toMatchObject([{ tag: 'fulfilled' }])
     })
 
-    it('fails an HTLC upstream no earlier than 6 blocks deep', () => {
+    it('fails an HTLC upstream no earlier than with 6 blocks on top, so that a reorg of 6 does not bring it back', () => {
       for (const spec of [htlc('alice', 100_000, 2, false), htlc('alice', 300, 90, false)]) {
         const w = world(setup(type, [spec]))
         w.alice.forceClose()
@@ -146,7 +146,7 @@ for (const type of types) {
         const trimmed = spec.amountSat === 300
         // The claim is published at the expiry and confirms one block later.
         const resolved = trimmed ? w.chain.height : spec.cltvExpiry + 1
-        while (w.chain.height < resolved + 4) w.mine()
+        while (w.chain.height < resolved + 5) w.mine()
         expect(w.alice.events).toEqual([])
         w.mine()
         expect(w.alice.events).toMatchObject([{ tag: 'failed' }])
