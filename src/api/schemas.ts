@@ -291,6 +291,21 @@ export const Backup = answer('Backup', {
   format: oneOf('fulmen-static-channel-backup'),
   data: Type.String({ description: 'the file in base64, encrypted from the seed' }),
 })
+export const VerifyBackup = request('VerifyBackup', {
+  data: Type.String({
+    minLength: 1,
+    maxLength: 120_000,
+    pattern: '^[A-Za-z0-9+/]*={0,2}$',
+    description: 'a channel backup in base64',
+  }),
+})
+export const BackupCheck = answer('BackupCheck', {
+  valid: Type.Boolean({ description: 'the seed of this node opens it, and it is whole' }),
+  complete: Type.Boolean({ description: 'every channel that is not closed is in it: it would bring all of them back' }),
+  channels: Count,
+  missing: Type.Array(HexText, { description: 'ids of channels that are not in it' }),
+  problem: nullable(Type.String({ description: 'why it is not valid' })),
+})
 export const Ticket = answer('Ticket', { ticket: Type.String(), expiresAt: TimeText })
 export const Event = answer('Event', {
   id: nullable(Count),
@@ -330,6 +345,7 @@ export type GraphChannel = Static<typeof GraphChannel>
 export type FindRoute = Static<typeof FindRoute>
 export type Route = Static<typeof Route>
 export type Backup = Static<typeof Backup>
+export type BackupCheck = Static<typeof BackupCheck>
 export type Ticket = Static<typeof Ticket>
 export type Event = Static<typeof Event>
 export interface Page<T> {

@@ -19,6 +19,7 @@ import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { backupRoutes } from './routes/backup.ts'
 import { chainRoutes } from './routes/chain.ts'
 import { channelRoutes } from './routes/channels.ts'
 import { dashboardRoutes } from './routes/dashboard.ts'
@@ -186,6 +187,7 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
 
 function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocument): void {
   nodeRoutes(app, context)
+  backupRoutes(app, context)
   peerRoutes(app, context)
   channelRoutes(app, context)
   invoiceRoutes(app, context)

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   chain: ['run the embedded chain alone; look at the chain of a node', () => import('./commands/chain.ts')],
   config: ['print the configuration in force and where it comes from', () => import('./commands/config.ts')],
   seed: ['show, restore or encrypt the seed words', () => import('./commands/seed.ts')],
+  restore: ['bring back a lost node from its seed and a channel backup', () => import('./commands/restore.ts')],
   info: ['what the node is and how it stands', () => import('./commands/info.ts')],
   balance: ['what can be spent', () => import('./commands/balance.ts')],
   peer: ['peers: list, connect, disconnect', () => import('./commands/peer.ts')],

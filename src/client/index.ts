@@ -14,6 +14,7 @@ import type {
 import type { LogLevels, SetLogLevels } from '../api/operatorSchemas.ts'
 import type {
   Backup,
+  BackupCheck,
   Balance,
   Channel,
   CloseChannel,
@@ -77,6 +78,8 @@ export class FulmenClient {
   setLogLevels = (levels: SetLogLevels): Promise<LogLevels> => this.#http.send('PUT', '/v1/node/log-levels', levels)
   /** As Prometheus reads them. */
   metrics = async (): Promise<string> => (await this.#http.open('/metrics', 'text/plain')).text()
+  /** Whether a copy of the backup, in base64, would bring back every channel. */
+  verifyBackup = (data: string): Promise<BackupCheck> => this.#http.send('POST', '/v1/backup/verify', { data })
   /** Answers also while the node is not ready. */
   ready = (): Promise<Health> => this.#http.get('/health/ready')
   /** A BOLT 11 text. */

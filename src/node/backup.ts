@@ -174,6 +174,6 @@ export function backupOf(
 
 /** A backup's `host:port`; null when it is neither. */
 export function addressOf(nodeId: NodeId, text: string): PeerAddress | null {
-  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(text) ?? []
   return host === '' || Number(port) > 65_535 ? null : { nodeId, host, port: Number(port) }
 }

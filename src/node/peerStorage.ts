@@ -52,7 +52,7 @@ export class PeerStorage {
 
   #backup: StaticBackup | null = null
   #sealed: Uint8Array | null = null
-  /** The journal number of the backup that each peer was sent in this process. */
+  /** The journal number of the backup that each peer was sent, or gave back, in this connection. */
   readonly #given = new Map<NodeId, number>()
   readonly #notBefore = new Map<NodeId, number>()
   readonly #due = new Set<NodeId>()
@@ -74,6 +74,7 @@ export class PeerStorage {
     const { nodeId } = link
     const earliest = Math.max(this.#notBefore.get(nodeId) ?? 0, now() + pace.afterConnectMs)
     this.#notBefore.set(nodeId, earliest)
+    this.#given.delete(nodeId) // it may have been lost with the connection, or by the peer
     this.#offer(nodeId)
     this.#sendDue()
   }
@@ -173,8 +174,10 @@ export class PeerStorage {
     const copy = opened(blob, key)
     if (copy === null) node.log.info({ peer: nodeId }, 'the peer gave back something that is not our channel backup')
     if (copy !== null && isNewer(node, copy)) return onNewer(copy)
-    this.#offer(nodeId)
-    this.#sendDue()
+    if (copy !== null && copy.journal === this.#backup?.journal) {
+      this.#given.set(nodeId, copy.journal)
+      this.#due.delete(nodeId)
+    }
   }
 
   /** Notes that the peer should have our latest backup. */

@@ -61,6 +61,8 @@ export interface NodeService {
 
   /** Static channel backup file, encrypted from the seed. */
   backup(): Promise<Uint8Array>
+  /** Whether a copy of it would bring back every channel. */
+  verifyBackup(file: Uint8Array): Promise<BackupCheckView>
   /** Healthy when the chain is in sync and the store takes writes. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 
@@ -146,6 +148,16 @@ export interface Balance {
   /** Our whole side of all channels. */
   readonly channelLocalMsat: Msat
   readonly channelPendingMsat: Msat
+}
+
+export interface BackupCheckView {
+  /** The seed of this node opens it, and it is whole. */
+  readonly valid: boolean
+  /** Every channel that is not closed is in it. */
+  readonly complete: boolean
+  readonly channels: number
+  readonly missing: readonly ChannelId[]
+  readonly problem: string | null
 }
 
 export interface PeerView {

@@ -23,6 +23,7 @@ import { readLogLevels } from './logLevels.ts'
 import { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
+import type { StoragePace } from './peerStorage.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
 import type { NodeService } from './service.ts'
 import { nodeService } from './services/node.ts'
@@ -38,12 +39,14 @@ export interface RunningNode {
 export interface StartOptions {
   /** Called when the node can say nothing more: a write failed, or a bug. Ends the process unless given. */
   readonly onFatal?: (error: unknown) => void
+  /** How often peers' blobs are written and ours sent. */
+  readonly storagePace?: StoragePace
 }
 
 const DISK_CHECK_MS = 10_000
 const BACKUP_WORDS = {
   'database-is-older':
-    'the database is older than the channel backup: channels that it does not know are in the backup alone',
+    'the database is older than the channel backup: channels that it does not know are taken from there',
   unreadable: 'the channel backup was not made with this seed, or is damaged',
 } as const
 
@@ -78,8 +81,10 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const doubt = isDoubtful
       ? { missing, backup: backup.tag === 'unreadable' ? null : await readBackup(dataDir, key) }
       : null
-    if (backup.tag !== 'fine') log.error({ kept: backup.kept }, BACKUP_WORDS[backup.tag])
-    if (doubt) {
+    const isNew = last === 0
+    if (backup.tag !== 'fine' && !isNew) log.error({ kept: backup.kept }, BACKUP_WORDS[backup.tag])
+    if (doubt && isNew) log.warn('the database is new: it begins with the channels of the backup')
+    else if (doubt) {
       const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
       log.error({ missing }, what)
     }
@@ -111,6 +116,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       doubt,
       writeBackup: (_, all) => writeStatic(all),
       keepBackup,
+      ...(options.storagePace && { storagePace: options.storagePace }),
     })
     const disk = setInterval(
       () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),

@@ -40,6 +40,7 @@ export const CONTRACT: readonly (readonly [method: string, path: string, scope: 
   ['GET', '/v1/graph/channels', 'node:read'],
   ['POST', '/v1/graph/routes', 'node:read'],
   ['GET', '/v1/backup', '*'],
+  ['POST', '/v1/backup/verify', '*'],
   ['POST', '/v1/events/tickets', ANY_KEY],
   ['GET', '/v1/events', ANY_KEY],
   ['GET', '/v1/keys', 'keys:admin'],

@@ -305,6 +305,11 @@ export class FakeNode implements NodeService {
   async backup() {
     return Uint8Array.of(1, 2, 3)
   }
+  async verifyBackup(file: Uint8Array) {
+    const valid = file.length === 3
+    const problem = valid ? null : 'it is damaged'
+    return { valid, complete: valid, channels: valid ? 1 : 0, missing: [], problem }
+  }
   ready() {
     return this.readiness
   }

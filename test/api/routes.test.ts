@@ -176,6 +176,14 @@ describe('translation of answers', () => {
     expect([file.headers['content-type'], [...file.rawPayload]]).toEqual(['application/octet-stream', [1, 2, 3]])
   })
 
+  it('whether a copy of the backup is good', async () => {
+    const { call } = await testApi()
+    const verify = async (data: string) => (await call('POST', '/v1/backup/verify', { data })).json()
+    expect(await verify('AQID')).toEqual({ valid: true, complete: true, channels: 1, missing: [], problem: null })
+    expect(await verify('AQI=')).toMatchObject({ valid: false, complete: false, problem: 'it is damaged' })
+    expect((await verify('not base64!')).code).toBe('VALIDATION_FAILED')
+  })
+
   it('answers are never cached', async () => {
     const { call } = await testApi()
     for (const url of ['/v1/node', '/v1/nowhere', '/docs'])

@@ -141,6 +141,15 @@ describe('fulmen', () => {
     expect((await stat(out)).mode & 0o777).toBe(0o600)
   })
 
+  it('looks whether a copy of the backup is good', async () => {
+    const copy = join(dataDir, 'copy')
+    await writeFile(copy, Uint8Array.of(1, 2, 3))
+    expect(await fulmen('backup', '--verify', copy)).toMatchObject({ code: 0, out: expect.stringContaining('good') })
+    await writeFile(copy, Uint8Array.of(1, 2))
+    expect(await fulmen('backup', '--verify', copy)).toMatchObject({ code: 1, out: 'not valid: it is damaged\n' })
+    expect((await fulmen('backup')).code).toBe(2)
+  })
+
   it('masks secrets in the configuration that it prints', async () => {
     const { out } = await fulmen('config', '--chain', 'http://u:secret@127.0.0.1:1')
     expect(out).toMatch(/chain +http:\/\/u:•••@127.0.0.1:1 +--chain/)

@@ -19,6 +19,9 @@ const LOOK_MS = 20
 
 export type ChannelType = ChannelView['type']
 
+/** Backups are with the peers before anything else can happen. */
+const AT_ONCE = { storagePace: { afterConnectMs: 0, betweenMs: 0 } }
+
 /** Our node in this process; started again on the same directory by `restart`. */
 export class OurNode {
   readonly nodeId: NodeId
@@ -49,7 +52,7 @@ export class OurNode {
       passphraseFile: null,
       logLevel: 'silent',
     }
-    return new OurNode(config, await startNode(config), onEvent)
+    return new OurNode(config, await startNode(config, AT_ONCE), onEvent)
   }
 
   get service(): NodeService {
@@ -64,7 +67,7 @@ export class OurNode {
   }
   /** After stop(). */
   async restart(): Promise<void> {
-    this.#running = await startNode(this.#config)
+    this.#running = await startNode(this.#config, AT_ONCE)
     this.#listen()
   }
   get dataDir(): string {

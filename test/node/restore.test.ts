@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { outpointKey } from '../../src/base/ids.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import { openBackup, type StaticBackup } from '../../src/node/backup.ts'
+import { openBackup, type StaticBackup, sealBackup, sealForPeer } from '../../src/node/backup.ts'
 import { backupKey } from '../../src/wallet/keys.ts'
 import { onchainSat } from './accounts.ts'
 import { masterOf, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -178,6 +178,19 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     world.close()
   })
 
+  it('is told whether a copy of its backup is whole, its own, and has every channel', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { api } = world.of('alice')
+    const seal = (b: StaticBackup, name: Name) => sealBackup(b, backupKey(masterOf(name)))
+    const good = { valid: true, complete: true, channels: 1, missing: [] }
+    expect(await api.verifyBackup(seal(backup, 'alice'))).toMatchObject(good)
+    expect(await api.verifyBackup(sealForPeer(backup, backupKey(masterOf('alice'))).blob)).toMatchObject(good)
+    const old = await api.verifyBackup(seal({ ...backup, channels: [] }, 'alice'))
+    expect(old).toMatchObject({ valid: true, complete: false, missing: [backup.channels[0]!.channelId] })
+    expect(await api.verifyBackup(seal(backup, 'bob'))).toMatchObject({ valid: false, complete: false })
+    world.close()
+  })
+
   it('does as well with a backup of version 1, which knows less', async () => {
     const channels = backup.channels.map(({ openedAt: _, remote: __, ...known }) => known)
     const { nodeId, journal } = backup
@@ -269,6 +282,84 @@ describe('BOLT 1 §peer-storage', () => {
         .map((c) => c.state.tag),
     ).toEqual(['normal'])
     expect(world.of('alice').complaints).toEqual([])
+    world.close()
+  })
+
+  it('of blobs that come fast, the latest is written with the next connection, before it is given back', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const bob = world.of('bob')
+    bob.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    await world.open('alice', 'bob', 500_000)
+    await world.open('alice', 'bob', 500_000)
+    const channels = (): number => bobsCopy(world)!.channels.length
+    const written = channels()
+    expect(written).toBeLessThan(3)
+    const given = () => world.wire.sent.get(nodeIdOf('bob'))
+    const before = given()
+    world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+    // The disk fails at that write: nothing is said.
+    bob.disk.judge = (ops) => (ops.some((op) => op.key.startsWith('peer-storage/')) ? { tag: 'die', kept: [] } : null)
+    world.connectAll()
+    await world.settle()
+    expect([bob.node, given(), channels()]).toEqual([null, before, written])
+
+    await world.boot('bob')
+    world.connectAll()
+    await world.settle()
+    await world.open('alice', 'bob', 500_000)
+    expect(channels()).toBe(3)
+    world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+    world.connectAll()
+    await world.settle()
+    expect(channels()).toBe(4)
+    world.close()
+  })
+
+  it('our own copy is sent once a minute, the latest then', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    alice.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
+    await world.restart('alice')
+    world.connectAll()
+    await world.settle()
+    const first = bobsCopy(world)!
+    await world.open('alice', 'bob', 500_000)
+    await world.open('alice', 'bob', 500_000)
+    expect(bobsCopy(world)).toEqual(first)
+    expect(alice.node!.storage.hasDue()).toBe(true)
+    alice.storagePace = { afterConnectMs: 0, betweenMs: 0 }
+    await world.restart('alice')
+    world.connectAll()
+    await world.settle()
+    expect(bobsCopy(world)!.channels).toHaveLength(3)
+    world.close()
+  })
+
+  it('is for peers with a channel, and stays for 2,016 blocks after the last', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await world.attempt(world.of('alice').api.closeChannel(only(world, 'alice').meta.localId, {}))
+    await world.settle()
+    await world.mine(8)
+    const block = async (height: number): Promise<void> => {
+      const { reactor, storage } = world.of('bob').node!
+      await reactor.run((scope) => storage.onBlock(height, scope))
+    }
+    const { height } = world.of('bob').node!.chain
+    await block(height + 2_000)
+    await world.restart('bob')
+    expect(bobsCopy(world)).not.toBeNull()
+    await block(height + 2_016)
+    expect(bobsCopy(world)).toBeNull()
+    world.connectAll()
+    await world.settle()
+    const { node } = world.of('alice')
+    const link = node!.peers.link(nodeIdOf('bob'))!
+    node!.peers.send(link, [{ type: 'peer_storage', blob: new Uint8Array(100) }])
+    await world.settle()
+    expect([...world.of('bob').disk.snapshot().keys()].filter((k) => k.startsWith('peer-storage'))).toEqual([])
     world.close()
   })
 })

@@ -93,6 +93,8 @@ export class Process {
   wholeBackup: StaticBackup | null = null
   /** What the next start is to take lost channels from, as one does that finds its database older than its backup. */
   restoreFrom: StaticBackup | null = null
+  /** Peers' blobs are written, and ours sent, at once. */
+  storagePace = { afterConnectMs: 0, betweenMs: 0 }
   /** Newer backups that peers gave back. */
   readonly keptBackups: StaticBackup[] = []
 
@@ -192,7 +194,7 @@ export class World {
       doubt: missing.length > 0 || process.restoreFrom ? { missing, backup: process.restoreFrom } : null,
       writeBackup: (channels, whole) => process.writeBackup(channels, whole),
       keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
-      storagePace: { afterConnectMs: 0, betweenMs: 0 },
+      storagePace: process.storagePace,
       policy: POLICY,
       connections: this.wire.factory,
     })

@@ -1,14 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { toHex } from '../../base/bytes.ts'
 import { ourInitFeatures } from '../../wire/features.ts'
 import { apiStore } from '../apiStore.ts'
-import { backupPath } from '../backup.ts'
 import type { NodeConfig } from '../config.ts'
-import { ServiceError } from '../errors.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
 import { balanceOf } from '../totals.ts'
+import { backupService } from './backup.ts'
 import { chainService } from './chain.ts'
 import { channelService } from './channels.ts'
 import { graphService } from './graph.ts'
@@ -46,6 +44,7 @@ export function nodeService(
     return { ready: reasons.length === 0, reasons }
   }
   return {
+    ...backupService(node),
     ...peerService(node),
     ...channelService(node),
     ...invoiceService(node),
@@ -59,15 +58,6 @@ export function nodeService(
     ready,
     newId: () => node.newId(),
     balance: async () => balanceOf(node),
-    backup: async () => {
-      try {
-        return new Uint8Array(await readFile(backupPath(config.dataDir)))
-      } catch (e) {
-        throw new ServiceError('NOT_FOUND', 'there is no backup yet: it is written with the first channel', {
-          cause: e,
-        })
-      }
-    },
     lastEventId: () => events.lastId,
     eventsSince: (since, limit) => events.since(since, limit),
     onEvent: (listener) => events.subscribe(listener),

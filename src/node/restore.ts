@@ -1,0 +1,168 @@
+import { access, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex } from '../base/bytes.ts'
+import { FulmenError } from '../base/errors.ts'
+import { type NodeId, nodeId } from '../base/ids.ts'
+import { chainHash, type Network } from '../bitcoin/networks.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { noiseKey } from '../noise/handshake.ts'
+import { PeerManager } from '../peer/manager.ts'
+import { writeFileAtomic } from '../store/files.ts'
+import { writeSeedFile } from '../store/seal.ts'
+import { backupKey, type MasterKey, masterKey, nodeSecret } from '../wallet/keys.ts'
+import { ourInitFeatures } from '../wire/features.ts'
+import { addressOf, backupPath, openBackup, type StaticBackup, sealBackup } from './backup.ts'
+import type { PeerAddress } from './peers.ts'
+import { seedPath } from './seed.ts'
+
+export type RestoreCode = 'RESTORE_DIRECTORY_TAKEN' | 'PEER_HAS_NO_BACKUP' | 'NOTHING_TO_RESTORE_FROM'
+
+/** A restore that cannot begin; nothing was changed. */
+export class RestoreError extends FulmenError {
+  declare readonly code: RestoreCode
+  constructor(code: RestoreCode, message: string) {
+    super(code, message)
+  }
+}
+
+export interface RestoreRequest {
+  readonly dataDir: string
+  readonly network: Network
+  /** Canonical, as parseMnemonic returns them. */
+  readonly words: string
+  /** Seals the new seed file; null: it is not encrypted. */
+  readonly passphrase: string | null
+  /** The file that the lost node wrote; null: it is lost too, and peers are asked for their copies. */
+  readonly backup: Uint8Array | null
+  /** Peers whose copies are asked for. */
+  readonly peers: readonly PeerAddress[]
+  /** How long a peer may take to give its copy back; 30 s when left out. */
+  readonly timeoutMs?: number
+}
+
+export interface Prepared {
+  readonly nodeId: NodeId
+  readonly backup: StaticBackup
+  /** Peers that gave back nothing, and why. */
+  readonly silent: readonly { readonly nodeId: NodeId; readonly reason: string }[]
+}
+
+const PEER_TIMEOUT_MS = 30_000
+
+/**
+ * Makes a data directory of a seed and the newest of its channel backups. A node that starts on it finds its database older than the backup,
+ * and takes in the channels from there (adopt.ts).
+ * @throws RestoreError, BackupError, PeerError when there is only one peer to ask; nothing was written then
+ */
+export async function prepareRestore(request: RestoreRequest): Promise<Prepared> {
+  const { dataDir, network, words, passphrase, peers } = request
+  await refuseTaken(dataDir)
+  const master = masterKey(words, network)
+  const key = backupKey(master)
+  const given = request.backup === null ? [] : [openBackup(request.backup, key)]
+  const { found, silent } = await askPeers(request, master)
+  const backup = [...given, ...found].toSorted((a, b) => b.journal - a.journal)[0]
+  if (!backup) {
+    const why = silent.map((s) => `${s.nodeId}: ${s.reason}`).join('; ')
+    if (peers.length > 0) throw new RestoreError('PEER_HAS_NO_BACKUP', `no peer gave back a channel backup (${why})`)
+    throw new RestoreError('NOTHING_TO_RESTORE_FROM', 'give a channel backup, or a peer that kept one')
+  }
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  // The seed comes last: without it there is no node that could start, and forget its channels.
+  await writeFileAtomic(backupPath(dataDir), sealBackup(reachable(backup, peers), key))
+  await writeSeedFile(seedPath(dataDir), words, passphrase)
+  return { nodeId: nodeIdOf(master), backup, silent }
+}
+
+async function refuseTaken(dataDir: string): Promise<void> {
+  for (const path of [seedPath(dataDir), join(dataDir, 'db')]) {
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) continue
+    const message = `there is a node in ${dataDir} already (${path}): restore into another --data-dir; a node that has its database needs no restoring, its start compares database and backup`
+    throw new RestoreError('RESTORE_DIRECTORY_TAKEN', message)
+  }
+}
+
+/** An address that was given counts for more than the one that the backup remembers. */
+const reachable = (backup: StaticBackup, peers: readonly PeerAddress[]): StaticBackup => ({
+  ...backup,
+  channels: backup.channels.map((c) => {
+    const given = peers.find((p) => p.nodeId === c.peer)
+    return given ? { ...c, address: `${given.host}:${given.port}` } : c
+  }),
+})
+
+const nodeIdOf = (master: MasterKey): NodeId => nodeId(toHex(crypto.publicKey(nodeSecret(master))))
+
+// -------------------------------------------------------------- from peers
+
+async function askPeers(
+  { peers, network, timeoutMs = PEER_TIMEOUT_MS }: RestoreRequest,
+  master: MasterKey,
+): Promise<{ readonly found: readonly StaticBackup[]; readonly silent: Prepared['silent'] }> {
+  const found: StaticBackup[] = []
+  const silent: Prepared['silent'][number][] = []
+  await Promise.all(
+    peers.map(async (peer) => {
+      try {
+        const blob = await copyOf(peer, { network, secret: nodeSecret(master), timeoutMs })
+        found.push(openBackup(blob, backupKey(master)))
+      } catch (e) {
+        if (!(e instanceof FulmenError)) throw e
+        silent.push({ nodeId: peer.nodeId, reason: e.message })
+      }
+    }),
+  )
+  return { found, silent }
+}
+
+/**
+ * Connects as the node that was lost, and says nothing but init.
+ * @returns the blob that the peer gives back
+ * @throws RestoreError PEER_HAS_NO_BACKUP, PeerError
+ * @source BOLT 1 §peer-storage
+ */
+async function copyOf(
+  peer: PeerAddress,
+  us: { readonly network: Network; readonly secret: Uint8Array; readonly timeoutMs: number },
+): Promise<Uint8Array> {
+  const none = (why: string): RestoreError => new RestoreError('PEER_HAS_NO_BACKUP', why)
+  let give: (blob: Uint8Array) => void = () => {}
+  let refuse: (error: RestoreError) => void = () => {}
+  const blob = new Promise<Uint8Array>((resolve, reject) => {
+    give = resolve
+    refuse = reject
+  })
+  blob.catch(() => {}) // awaited below, unless the connection fails before
+  const manager = new PeerManager({
+    key: noiseKey(us.secret),
+    features: ourInitFeatures(),
+    chainHash: chainHash(us.network),
+    callbacks: {
+      onConnected: () => {},
+      onMessages: (_nodeId, _epoch, messages) => {
+        for (const m of messages) if (m.type === 'peer_storage_retrieval') give(m.blob)
+      },
+      onDisconnected: (_nodeId, _epoch, reason) => refuse(none(`the peer hung up: ${reason.message}`)),
+    },
+  })
+  const seconds = Math.ceil(us.timeoutMs / 1000)
+  const timer = setTimeout(() => refuse(none(`the peer gave nothing back within ${seconds} s`)), us.timeoutMs)
+  try {
+    await manager.connect(peer.nodeId, peer.host, peer.port)
+    return await blob
+  } finally {
+    clearTimeout(timer)
+    await manager.close()
+  }
+}
+
+/** `nodeid@host:port`; null when it is not that. */
+export function parsePeer(text: string): PeerAddress | null {
+  const at = text.indexOf('@')
+  const id = text.slice(0, at)
+  return at === 66 && /^[0-9a-f]+$/i.test(id) ? addressOf(nodeId(id), text.slice(at + 1)) : null
+}

@@ -1,0 +1,107 @@
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { outpointKey } from '../../src/base/ids.ts'
+import { backupPath } from '../../src/node/backup.ts'
+import type { PeerAddress } from '../../src/node/peers.ts'
+import { prepareRestore } from '../../src/node/restore.ts'
+import { seedPath } from '../../src/node/seed.ts'
+import type { ChannelView } from '../../src/node/service.ts'
+import { readSeedFile } from '../../src/store/seal.ts'
+import { World } from './world.ts'
+
+/** More than the fees of a close together. */
+const FEES = 10_000n
+
+let w: World
+beforeAll(async () => {
+  w = await World.start()
+})
+afterAll(() => w.stop())
+
+const coins = async () => (await w.us.service.wallet()).confirmedSat
+const spender = ({ funding }: ChannelView) => w.ground.chain.mempool.spender(outpointKey(funding!))
+
+/** Our node's disk is gone, but for its words and, if so, the backup beside them; it starts again on those. */
+async function loseEverything(left: {
+  readonly backup: boolean
+  readonly peers: readonly PeerAddress[]
+}): Promise<void> {
+  const { dataDir } = w.us
+  const words = (await readSeedFile(seedPath(dataDir), null))!.secret
+  const backup = left.backup ? new Uint8Array(await readFile(backupPath(dataDir))) : null
+  await w.us.stop()
+  await rm(dataDir, { recursive: true })
+  const { peers } = left
+  const prepared = await prepareRestore({ dataDir, network: 'regtest', words, passphrase: null, backup, peers })
+  expect(prepared.silent).toEqual([])
+  await w.us.restart()
+}
+
+/** Mines until the one channel that is left is over, and tells what that cost since `before`. */
+async function cost(before: bigint): Promise<bigint> {
+  const last = async () => (await w.us.channels())[0]!
+  await w.mine()
+  const closing = await last()
+  await w.until('our claim', async () => (await last()).closing !== null)
+  for (let n = 0; n < 12 && (await last()).state !== 'closed'; n++) {
+    await w.mine()
+    await w.until('the block', () => w.us.service.info().blockHeight === w.ground.chain.state.height)
+  }
+  await w.until('the end', async () => (await last()).state === 'closed')
+  expect((await last()).channelId).toBe(closing.channelId)
+  return before - (await coins())
+}
+
+describe('BOLT 2 §message-retransmission with LDK: nothing is left but words and a backup', () => {
+  it.each(['anchors', 'static_remotekey'] as const)(
+    '%s: LDK closes on request, and our share is ours',
+    async (type) => {
+      const before = await coins()
+      const channel = await w.openToLdk(type, 1_000_000, 400_000)
+      expect((await w.payUs(50_000_000)).status).toBe('settled')
+      await w.quiet(channel.id)
+      const heard = w.ground.verdicts.length
+      await loseEverything({ backup: true, peers: [] })
+      // The address is in the backup: nobody has to connect.
+      await w.until('the commitment', () => spender(channel) !== undefined)
+      const verdicts = w.ground.verdicts.slice(heard)
+      expect(verdicts.filter((v) => v.from === 'fulmen')).toEqual([])
+      expect(verdicts.map((v) => v.txid)).toContain(spender(channel)!.txid)
+      const [restored] = await w.us.channels()
+      expect(restored).toMatchObject({ channelId: channel.channelId, state: 'waiting-for-peer', type })
+      const paid = await cost(before)
+      expect(paid).toBeGreaterThan(350_000n)
+      expect(paid).toBeLessThan(350_000n + FEES)
+    },
+  )
+})
+
+describe('BOLT 1 §peer-storage between real nodes: nothing is left but words and a peer’s address', () => {
+  it('the peer gives back the backup, and closes', async () => {
+    const peer = await w.another()
+    const before = await coins()
+    const channel = await w.openBetween(w.us, peer)
+    const address = { nodeId: peer.nodeId, host: '127.0.0.1', port: peer.port }
+    await loseEverything({ backup: false, peers: [address] })
+    await w.until('the commitment', () => spender(channel) !== undefined)
+    const paid = await cost(before)
+    expect(paid).toBeGreaterThan(1_000_000n)
+    expect(paid).toBeLessThan(1_000_000n + FEES)
+  })
+
+  it('says so when a peer has nothing of ours', async () => {
+    const { dataDir } = w.us
+    const words = (await readSeedFile(seedPath(dataDir), null))!.secret
+    const ldk = { nodeId: w.ldk.nodeId, host: '127.0.0.1', port: w.link.port }
+    const request = {
+      dataDir: join(dataDir, 'new'),
+      network: 'regtest',
+      words,
+      passphrase: null,
+      timeoutMs: 50,
+    } as const
+    const nothing = prepareRestore({ ...request, backup: null, peers: [ldk] })
+    await expect(nothing).rejects.toMatchObject({ code: 'PEER_HAS_NO_BACKUP' })
+  })
+})
