@@ -135,7 +135,7 @@ function fail(forward: ForwardRecord, failure: OnionFailure): readonly PaymentEf
 /**
  * What came back from downstream goes on upstream: the preimage, the failure with our layer on it, or a failure of our own.
  * Repeats give the same commands; the channel ignores those that it has done.
- * @source BOLT 4 §returning-errors (intermediate nodes), BOLT 2 §removing-an-htlc
+ * @source BOLT 4 §returning-errors (intermediate nodes), BOLT 2 §removing-an-htlc, §forwarding-htlcs
  */
 export function onForwardResult(forward: ForwardRecord, result: ForwardResult): readonly PaymentEffect[] {
   switch (result.tag) {

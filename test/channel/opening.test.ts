@@ -54,6 +54,7 @@ describe('BOLT 2 §channel-establishment-v1', () => {
     }
   }
 
+  // BOLT 2 §the-funding_signed-message
   it('broadcasts the funding only after a valid funding_signed', () => {
     const { w, open } = asked()
     w.receive('bob', open)

@@ -113,6 +113,7 @@ describe('PeerManager: connecting', () => {
   })
 })
 
+// BOLT 1 §connection-handling-and-multiplexing
 describe('PeerManager: one connection per node', () => {
   it('a newer connection of the same node replaces the older, whose epoch is over', async () => {
     const alice = await TestNode.start(1)

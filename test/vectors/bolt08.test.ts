@@ -61,6 +61,7 @@ function check(v: Handshake, run: (v: Handshake) => Outcome): Outcome {
   return outcome
 }
 
+// BOLT 8 §handshake-versioning, §act-one, §act-two, §act-three: each with a wrong version, key and MAC.
 describe('BOLT 8 appendix A: handshake', () => {
   it.each(vectors.initiator as readonly Handshake[])('initiator: $name', (v) => {
     check(v, runInitiator)
@@ -73,6 +74,7 @@ describe('BOLT 8 appendix A: handshake', () => {
   })
 })
 
+// BOLT 8 §lightning-message-key-rotation
 describe('BOLT 8 appendix A: message encryption', () => {
   const { transport } = vectors
   const plaintext = fromHex(transport.plaintext)

@@ -115,6 +115,7 @@ const REASONS: Readonly<Record<string, InvoiceErrorReason>> = {
   high_s_signature_with_n_field: 'signature',
 }
 
+// BOLT 11 §encoding-overview, §human-readable-part, §data-part, §tagged-fields: one thing wrong in each.
 describe('BOLT 11 §examples-of-invalid-invoices', () => {
   it.each(vectors.invalid.map((v) => [v.reason, v.invoice] as const))('refuses %s and says so', (reason, invoice) => {
     let error: unknown

@@ -35,6 +35,7 @@ describe('CVE-2020-26895: signatures that make a transaction non-standard', () =
   }
 })
 
+// BOLT 5 §htlc-output-handling-local-commitment-local-offers, §htlc-output-handling-remote-commitment-local-offers
 describe('LDK 0.1.1 and 0.2.5: HTLCs of the same hash, amount and expiry', () => {
   const twins = (from: 'alice' | 'bob', knows: boolean): readonly HtlcSpec[] =>
     [0, 1, 2].map(() => ({ from, amountSat: 40_000, cltvExpiry: START + 40, n: 1, knows }))

@@ -104,6 +104,7 @@ describe('CVE-2020-26896: a preimage is only for the HTLC that pays for it', () 
   })
 })
 
+// BOLT 2 §forwarding-htlcs
 describe('LND excessive failback (2025-03, and its variant 2025-09), eclair preimage extraction (2025-09)', () => {
   for (const closer of ['bob', 'carol'] as const) {
     it(`an HTLC that the next node has taken is paid upstream after a restart, ${closer === 'bob' ? 'our' : 'its'} commitment in the chain`, async () => {
