@@ -289,7 +289,7 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'negotiating':
       return (
         closingView(state, ctx)?.waitsFor ??
-        `the peer's ${usesSimpleClose(state.channel) ? 'closing_sig' : 'closing_signed'}`
+        `the peer's ${!usesSimpleClose(state.channel) ? 'closing_signed' : state.simple?.awaitsSince != null ? 'closing_sig' : 'closing_complete'}`
       )
     case 'offline':
       return state.from.tag === 'await-ready' || state.from.tag === 'negotiating'

@@ -71,25 +71,36 @@ const preferred = (forms: readonly ClosingForm[]): ClosingForm => forms[forms.le
 const scriptsOf = ({ closer, closee }: ClosingPair, form: ClosingForm): readonly Uint8Array[] =>
   form === 'both' ? [closer.scriptPubKey, closee.scriptPubKey] : [(form === 'closer' ? closer : closee).scriptPubKey]
 
+/** How a fee is chosen. */
+export interface FeeWish {
+  readonly feeratePerKw: number
+  /** To be paid where the feerate asks for less. */
+  readonly leastSat?: Sat
+  /**
+   * The operator chose the feerate. Otherwise no more than half of a balance is paid: where that is not enough, the other side's
+   * transaction is better, which pays us in full.
+   */
+  readonly chosen: boolean
+}
+
 /**
- * The fee that the closer offers to pay at a feerate: never more than it has, nor so much that no output is left. What goes to an
- * OP_RETURN is all fee.
- * @param leastSat to be paid where the feerate asks for less
- * @returns sat; null when nothing can be offered that Bitcoin nodes relay
+ * The fee that the closer offers to pay: never more than it has, nor so much that no output is left. What goes to an OP_RETURN is all
+ * fee, and so is dust.
+ * @returns sat; null when nothing is offered, nothing that Bitcoin nodes relay above all
  * @source BOLT 2 §closing-negotiation: sender of closing_complete
  */
-export function feeToOffer(pair: ClosingPair, feeratePerKw: number, leastSat = 0n as Sat): Sat | null {
+export function feeToOffer(pair: ClosingPair, { feeratePerKw, leastSat = 0n as Sat, chosen }: FeeWish): Sat | null {
   const { closer, closee } = pair
   const hasSat = msatToSatFloor(closer.amountMsat)
   const estimateSat = closingFee(feeratePerKw, ...scriptsOf(pair, preferred(formsOffered(pair, 0n as Sat))))
   const wantedSat = estimateSat > leastSat ? estimateSat : leastSat
-  const keeps = closer.amountMsat < closee.amountMsat ? 0n : closingDustSat(closer.scriptPubKey)
-  const mostSat = hasSat - keeps
+  const keepsSat = closer.amountMsat < closee.amountMsat ? 0n : closingDustSat(closer.scriptPubKey)
+  const isSaving = !chosen && !isDust(closer, 0n) && !isOpReturn(closer.scriptPubKey)
+  const mostSat = isSaving && hasSat / 2n < hasSat - keepsSat ? hasSat / 2n : hasSat - keepsSat
   if (mostSat < 0n) return null
-  const burns = isOpReturn(closer.scriptPubKey)
-  const feeSat = (burns ? hasSat : wantedSat < mostSat ? wantedSat : mostSat) as Sat
+  const feeSat = (isOpReturn(closer.scriptPubKey) ? hasSat : wantedSat < mostSat ? wantedSat : mostSat) as Sat
   const form = preferred(formsOffered(pair, feeSat))
-  if (form === 'closee' && isDust(closee, 0n)) return null
+  if (form === 'closee' && (isSaving || isDust(closee, 0n))) return null
   const paidSat = form === 'closee' ? hasSat : feeSat
   return paidSat >= closingFee(FEERATE_FLOOR, ...scriptsOf(pair, form)) ? feeSat : null
 }

@@ -156,7 +156,7 @@ describe('BOLT 2 §closing-negotiation: sender of closing_complete', () => {
     ['less: both outputs', 300_000, ['closerAndCloseeOutputs']],
     ['less by a millisatoshi would do; as much: like more', 500_000, ['closerOutputOnly', 'closerAndCloseeOutputs']],
     ['more: the other may leave its own out', 700_000, ['closerOutputOnly', 'closerAndCloseeOutputs']],
-    ['dust once the fee is paid: only the other', 900, ['closeeOutputOnly']],
+    ['dust: only the other', 250, ['closeeOutputOnly']],
   ] as const)('who has %s', (_, bobSat, forms) => {
     expect(formsIn(offering(world(bobSat)).bob)).toEqual(forms)
   })
@@ -175,6 +175,19 @@ describe('BOLT 2 §closing-negotiation: sender of closing_complete', () => {
     const dear = close(world(20_000), { feeratePerKw: 200_000_000 }).settle()
     const most = published(dear.alice).reduce((max, tx) => (feeOf(tx) > max ? feeOf(tx) : max), 0n)
     expect(most).toBe(980_000n - 294n)
+  })
+
+  it('nobody gives more than half of what it has, which the other would pay in full, unless asked to', () => {
+    const w = close(world(500), {}, 'bob').settle()
+    expect(published(w.bob).map((tx) => amounts(tx).includes(500n))).toEqual([true])
+    close(w, { feeratePerKw: 5_000 }, 'bob').settle()
+    expect(lastReply(w.bob)).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
+    const asked = close(world(500), { feeratePerKw: 900 }, 'bob').settle()
+    expect(
+      published(asked.bob)
+        .map((tx) => amounts(tx))
+        .find((a) => a.length === 1),
+    ).toEqual([999_500n])
   })
 
   it('who is to get an OP_RETURN gets nothing: all that it had is fee', () => {
@@ -299,11 +312,11 @@ describe('BOLT 2 §closing-negotiation: receiver of closing_complete', () => {
   })
 
   it('takes the form without the closer where that is all there is', () => {
-    const w = world(900)
+    const w = world(250)
     const { bob } = offering(w)
     w.receive('alice', bob)
     expect(formsIn(expectNext(w, 'alice', 'closing_sig'))).toEqual(['closeeOutputOnly'])
-    expect(amounts(published(w.alice)[0]!)).toEqual([999_100n])
+    expect(amounts(published(w.alice)[0]!)).toEqual([999_750n])
   })
 
   it('pays to the new script of the closer from then on', () => {
@@ -543,7 +556,7 @@ describe('higher fees', () => {
     estimate(w, 3000)
     blocks(w, 1)
     w.settle()
-    expect(phase(w.bob).simple!.offer).toEqual(before)
+    expect([before!.feeSat, phase(w.bob).simple!.offer!.feeSat]).toEqual([676n, 1500n])
     expect(phase(w.alice).simple!.offer!.feeSat).toBeGreaterThan(2000n)
   })
 

@@ -1,8 +1,7 @@
 import { equalBytes } from '../../base/bytes.ts'
-import { msatToSatFloor } from '../../base/units.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import { refuse, warn } from '../faults.ts'
-import { budgetOf, FEERATE_FLOOR, REPLACEMENT_STEP } from '../onchain/urgency.ts'
+import { FEERATE_FLOOR, REPLACEMENT_STEP } from '../onchain/urgency.ts'
 import { isShutdownScript, wrongScript } from '../scripts.ts'
 import {
   bestClosing,
@@ -10,6 +9,7 @@ import {
   type ClosingPair,
   closingFeePaid,
   closingFeerate,
+  type FeeWish,
   FORM_FIELDS,
   FORMS,
   feeToOffer,
@@ -89,19 +89,20 @@ const ourPair = (state: NegotiatingState): ClosingPair =>
   pairOf(state.channel, 'local', { closerScript: ourScript(state), closeeScript: state.remoteScript })
 
 /** What the operator chose, or our estimate. */
-const usualFeerate = ({ closeRequest }: NegotiatingState, ctx: ChannelContext): number =>
-  Math.max(closeRequest?.feeratePerKw ?? ctx.feerates.closing, FEERATE_FLOOR)
+const usualWish = ({ closeRequest }: NegotiatingState, ctx: ChannelContext): FeeWish => {
+  const chosen = closeRequest?.feeratePerKw ?? null
+  return { feeratePerKw: Math.max(chosen ?? ctx.feerates.closing, FEERATE_FLOOR), chosen: chosen !== null }
+}
 
 /** The last offer where that is as good as one made now, so that it stays the same transaction; else a new one. */
-function nextOffer(state: NegotiatingState, feeratePerKw: number, ctx: ChannelContext): ClosingOffer | null {
+function nextOffer(state: NegotiatingState, wish: FeeWish, { blockHeight }: ChannelContext): ClosingOffer | null {
   const { offer: last } = simpleOf(state)
   const pair = ourPair(state)
   // To another address of ours it has to replace the last. Of the peer's own wish for another script we pay nothing more.
   const leastSat = !last ? undefined : isToUs(last, state) ? last.feeSat : replacementFee(last.feeSat, pair)
-  const feeSat = feeToOffer(pair, feeratePerKw, leastSat)
+  const feeSat = feeToOffer(pair, leastSat === undefined ? wish : { ...wish, leastSat })
   if (feeSat === null) return last && isCurrent(last, state) ? last : null
   if (last && isCurrent(last, state) && feeSat < replacementFee(last.feeSat, pair)) return last
-  const { blockHeight } = ctx
   return {
     closerScript: pair.closer.scriptPubKey,
     closeeScript: pair.closee.scriptPubKey,
@@ -117,7 +118,7 @@ const isCurrent = (offer: ClosingOffer, state: NegotiatingState): boolean =>
   isToUs(offer, state) && equalBytes(offer.closeeScript, state.remoteScript)
 
 const offerAgain = (state: NegotiatingState, ctx: ChannelContext): Turn =>
-  makeOffer(state, nextOffer(state, usualFeerate(state, ctx), ctx), ctx)
+  makeOffer(state, nextOffer(state, usualWish(state, ctx), ctx), ctx)
 
 /**
  * Sends closing_complete, with a signature for each form that the peer may take. Nothing goes out where we cannot pay for a transaction
@@ -273,7 +274,7 @@ function cannotRaise(state: NegotiatingState, feeratePerKw: number, ctx: Channel
   if (so === null) return null
   const pair = ourPair(state)
   const leastSat = replacementFee(so, pair)
-  const feeSat = feeToOffer(pair, feeratePerKw)
+  const feeSat = feeToOffer(pair, { feeratePerKw, chosen: true })
   if (feeSat !== null && feeSat >= leastSat) return null
   const scripts = [pair.closer.scriptPubKey, pair.closee.scriptPubKey]
   if (closingFee(feeratePerKw, ...scripts) >= leastSat) {
@@ -289,11 +290,10 @@ function cannotRaise(state: NegotiatingState, feeratePerKw: number, ctx: Channel
 function meetRequest(before: Turn & { readonly state: NegotiatingState }, ctx: ChannelContext): Turn {
   const { state, effects } = before
   const { ready, offer, awaitsSince } = simpleOf(state)
-  const chosen = state.closeRequest?.feeratePerKw ?? null
   if (!ready || awaitsSince !== null || !state.closeRequest) return before
-  const higher = chosen !== null && (feeToOffer(ourPair(state), chosen) ?? 0n) > (offer?.feeSat ?? 0n)
-  const next =
-    higher || offer === null || !isToUs(offer, state) ? nextOffer(state, usualFeerate(state, ctx), ctx) : null
+  const wish = usualWish(state, ctx)
+  const higher = wish.chosen && (feeToOffer(ourPair(state), wish) ?? 0n) > (offer?.feeSat ?? 0n)
+  const next = higher || offer === null || !isToUs(offer, state) ? nextOffer(state, wish, ctx) : null
   if (next === null || next === offer) return before
   const after = makeOffer(state, next, ctx)
   return turn(after.state, [...effects, ...after.effects])
@@ -315,7 +315,7 @@ function awaitAnswer(state: NegotiatingState, blocks: number, ctx: ChannelContex
 
 /**
  * Raises the fee when estimates have risen, or when blocks pass and nothing confirms: to what the soonest confirmation should cost, and
- * twice that at most. A feerate that the operator chose stays.
+ * twice that at most, within half of our balance. A feerate that the operator chose stays.
  */
 function raise(state: NegotiatingState, ctx: ChannelContext): Turn {
   const { offer } = simpleOf(state)
@@ -326,8 +326,6 @@ function raise(state: NegotiatingState, ctx: ChannelContext): Turn {
   const isOld = offer !== null && ctx.blockHeight - offer.since >= RAISE_AFTER
   const next = Math.min(Math.max(estimate, isOld ? raisedFrom(now) : 0), Math.max(estimate, 2 * claim))
   if (best !== null && next < raisedFrom(now)) return turn(state)
-  const raised = nextOffer(state, Math.max(next, FEERATE_FLOOR), ctx)
-  if (raised === null || raised === offer) return turn(state)
-  const budgetSat = budgetOf(msatToSatFloor(ourPair(state).closer.amountMsat))
-  return offer !== null && raised.feeSat > budgetSat ? turn(state) : makeOffer(state, raised, ctx)
+  const raised = nextOffer(state, { feeratePerKw: Math.max(next, FEERATE_FLOOR), chosen: false }, ctx)
+  return raised === null || raised === offer ? turn(state) : makeOffer(state, raised, ctx)
 }
