@@ -250,7 +250,7 @@ describe('the keys of an issuer', () => {
 
   it('an answer that is none, too long or of another issuer is an outage, not a key', async () => {
     const issuer = await issuing()
-    const { verdict, clock, failures } = await apiWith(issuer)
+    const { verdict, clock, failures, call } = await apiWith(issuer)
     const answers = [
       { status: 500, body: '{}' },
       { status: 200, body: 'no JSON' },
@@ -263,13 +263,15 @@ describe('the keys of an issuer', () => {
       clock.nowMs += 5_000
     }
     issuer.answer = undefined
-    for (const document of [
-      { issuer: 'http://127.0.0.1:1/other' },
-      { jwks_uri: 'http://example.org/keys' },
-      { jwks_uri: 5 },
-    ]) {
+    const others = [
+      [{ issuer: 'http://127.0.0.1:1/other' }, 'its discovery document is that of'],
+      [{ jwks_uri: 'http://example.org/keys' }, 'its jwks_uri is no https URL'],
+      [{ jwks_uri: 5 }, 'its jwks_uri is no https URL'],
+    ] as const
+    for (const [document, why] of others) {
       issuer.document = document
-      expect([document, await verdict()]).toEqual([document, 'ISSUER_UNAVAILABLE'])
+      const { code, json } = await call(await issuer.token(clock.nowMs))
+      expect([code, json.detail]).toEqual(['ISSUER_UNAVAILABLE', expect.stringContaining(why)])
       clock.nowMs += 5_000
     }
     issuer.document = {}

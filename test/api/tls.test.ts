@@ -81,7 +81,7 @@ describe('a certificate of our own', () => {
   })
 
   it('serves those who pin its key or trust its certificate, and nobody else takes it', async () => {
-    const { api, client, pins } = await serving({ kind: 'own' })
+    const { api, node, client, pins } = await serving({ kind: 'own' })
     expect(api.url).toMatch(/^https:/)
     const ca = await readFile(join(dataDir, 'tls/cert.pem'), 'utf8')
     expect((await client({ pin: api.pin! }).node()).nodeId).toBe(NODE_ID)
@@ -89,6 +89,12 @@ describe('a certificate of our own', () => {
     expect((await client({ ca }, api.url.replace('127.0.0.1', 'localhost')).node()).nodeId).toBe(NODE_ID)
     await expect(client(null).node()).rejects.toThrow('does not answer')
     expect(pins).toEqual([pinOf(ca)])
+    const stop = new AbortController()
+    const events = client({ pin: api.pin! }).events({ since: 0, signal: stop.signal })
+    node.emit('chain.block', { height: 1 })
+    expect((await events.next()).value).toMatchObject({ id: 1, data: { height: 1 } })
+    stop.abort()
+    expect((await events.next()).done).toBe(true)
     expect((await stat(join(dataDir, 'tls/key.pem'))).mode & 0o777).toBe(0o600)
   })
 

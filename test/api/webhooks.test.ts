@@ -190,7 +190,8 @@ describe('a receiver that fails', () => {
     await until(() => receiver.ids, [1, 1, 1, 1, 1, 1, 1, 2, 3])
     for (const [i, ms] of waits.entries())
       expect(ms / (1000 * 2 ** i)).toSatisfy((part: number) => part > 0.79 && part <= 1)
-    await until(async () => (await view()).state, 'active')
+    await until(async () => (await view()).lastEventId, 3)
+    expect((await view()).state).toBe('active')
     expect(new Set(receiver.got.slice(0, 7).map(({ headers }) => headers['webhook-id']))).toEqual(new Set([`${id}.1`]))
     const log = (await deliveries()).reverse()
     expect(log.map((d: { status: number }) => d.status)).toEqual([500, 500, 500, 500, 500, 500, 204, 204, 204])
@@ -257,9 +258,14 @@ describe('a receiver that fails', () => {
     expect(await ping()).toMatchObject({ acknowledged: true, status: 200 })
     receiver.answer = (r) => void r.destroy()
     expect(await ping()).toMatchObject({ acknowledged: false, error: 'ECONNRESET' })
+    receiver.answer = (r) => {
+      r.writeHead(204).end()
+      setImmediate(() => r.socket?.destroy()) // as servers do that tire of idle connections
+    }
+    for (let i = 0; i < 5; i++) expect(await ping()).toMatchObject({ acknowledged: true, status: 204 })
     await receiver.close()
     expect(await ping()).toMatchObject({ acknowledged: false, error: 'ECONNREFUSED', type: 'webhook.ping' })
-    expect(await deliveries()).toHaveLength(6)
+    expect(await deliveries()).toHaveLength(11)
   })
 
   it('keeps nobody waiting: neither the node nor other webhooks', async () => {
@@ -395,6 +401,23 @@ describe('the key behind a webhook', () => {
     expect((await admin.call('DELETE', mine.path)).status).toBe(204)
     expect((await mine.call('GET', mine.path)).status).toBe(404)
     expect([...api.node.apiStore.records.keys()].filter((key) => key.startsWith('webhook'))).toEqual([])
+  })
+
+  it('leaves in the audit log where events go, and never a secret or the path', async () => {
+    const api = await apiOver()
+    const receiver = await receiving()
+    const { call, id, path, secret } = await hookOf(api, receiver, { types: ['chain.block'] })
+    await call('PATCH', path, { url: `${receiver.url}/token-in-path` })
+    const { items } = (await call('GET', '/v1/audit')).json
+    const { origin } = new URL(receiver.url)
+    const detail = { origin, types: ['chain.block'] }
+    expect(items).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ action: 'webhook.created', target: id, detail: expect.objectContaining(detail) }),
+        expect.objectContaining({ action: 'webhook.updated', target: id, detail: expect.objectContaining(detail) }),
+      ]),
+    )
+    expect(JSON.stringify(items)).not.toMatch(new RegExp(`token-in-path|${secret.slice(6, 20).replace(/[+/]/g, '.')}`))
   })
 
   it('cannot ask for events that it may not see', async () => {

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
 import { badField } from '../problems.ts'
@@ -31,7 +32,14 @@ export function webhookRoutes(app: App, context: ApiContext): void {
   deliveryRoutes(app, context)
 }
 
-function resourceRoutes(app: App, { webhooks }: ApiContext): void {
+function resourceRoutes(app: App, { webhooks, keys }: ApiContext): void {
+  /** Where events go is worth more than the call in the audit log; what follows the host may be a secret of the receiver. */
+  const note = (action: string, request: FastifyRequest, { record: { id, url, types } }: Hook): void => {
+    const { keyId, version } = callerOf(request)
+    const detail = { origin: new URL(url).origin, types }
+    keys.audit.note({ action, keyId, version, address: request.ip, target: id, detail })
+  }
+
   app.get(
     '/v1/webhooks',
     {
@@ -53,7 +61,7 @@ function resourceRoutes(app: App, { webhooks }: ApiContext): void {
   app.post(
     '/v1/webhooks',
     {
-      config: acting,
+      config,
       schema: {
         summary: 'Have events posted to an address, from now on',
         tags,
@@ -61,7 +69,11 @@ function resourceRoutes(app: App, { webhooks }: ApiContext): void {
         response: { 201: IssuedWebhook },
       },
     },
-    async (request, reply) => reply.code(201).send(issuedJson(await webhooks.create(callerOf(request), request.body))),
+    async (request, reply) => {
+      const issued = await webhooks.create(callerOf(request), request.body)
+      note('webhook.created', request, issued.hook)
+      return reply.code(201).send(issuedJson(issued))
+    },
   )
 
   app.get(
@@ -73,7 +85,7 @@ function resourceRoutes(app: App, { webhooks }: ApiContext): void {
   app.patch(
     '/v1/webhooks/:id',
     {
-      config: acting,
+      config,
       schema: {
         summary: 'Change a webhook, or begin anew one that was given up',
         tags,
@@ -84,7 +96,9 @@ function resourceRoutes(app: App, { webhooks }: ApiContext): void {
     },
     async (request) => {
       if (Object.keys(request.body).length === 0) throw badField('body', '', 'expected at least one field to change')
-      return webhookJson(await webhooks.update(callerOf(request), request.params.id, request.body))
+      const hook = await webhooks.update(callerOf(request), request.params.id, request.body)
+      note('webhook.updated', request, hook)
+      return webhookJson(hook)
     },
   )
 

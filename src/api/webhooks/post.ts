@@ -22,6 +22,15 @@ export interface Message {
   readonly body: string
 }
 
+/** A connection that was kept from an earlier request broke before an answer came. */
+class StaleConnection extends Error {
+  readonly code: string
+  constructor(cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause })
+    this.code = cause.code ?? 'FAILED'
+  }
+}
+
 /** Posts messages to receivers. Redirects are not followed: where they lead was not agreed to. */
 export class Poster {
   readonly #targets: Targets
@@ -45,7 +54,13 @@ export class Poster {
       error,
     })
     try {
-      return outcome(await this.#send(message, AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)])), null)
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)])
+      // A kept connection may have been closed while the request was on its way: that says nothing about the receiver.
+      const status = await this.#send(message, limit).catch((error) => {
+        if (error instanceof StaleConnection) return this.#send(message, limit)
+        throw error
+      })
+      return outcome(status, null)
     } catch (error) {
       return outcome(null, codeOf(error))
     }
@@ -76,7 +91,8 @@ export class Poster {
       // A status that has come counts, whatever becomes of the rest of the answer.
       request.on('error', (error) => {
         if (status !== undefined) resolve(status)
-        else reject(signal.aborted ? signal.reason : error)
+        else if (signal.aborted) reject(signal.reason)
+        else reject(request.reusedSocket ? new StaleConnection(error) : error)
       })
       request.end(body)
     })
