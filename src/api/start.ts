@@ -45,7 +45,12 @@ export async function startApi(service: NodeService, options: StartApiOptions): 
     }),
     ...(tls && { tls: tls.current }),
   })
-  await app.listen({ host, port: options.port })
+  try {
+    await app.listen({ host, port: options.port })
+  } catch (error) {
+    await app.close() // it has begun to post webhooks
+    throw error
+  }
   if (tls) await onPin(tls.pin)
   // Connections that are open go on with the certificate that they began with.
   const apply = async (next: LiveCertificate['current']): Promise<void> => {

@@ -280,6 +280,37 @@ describe('a receiver that fails', () => {
   })
 })
 
+describe('requests of all webhooks together', () => {
+  it('are 32 at a time at most; the others have their turn when one ends', async () => {
+    const api = await apiOver()
+    const receiver = await receiving()
+    const waiting: (() => void)[] = []
+    receiver.answer = (response) => void waiting.push(() => response.writeHead(204).end())
+    const keys = await Promise.all([1, 2, 3].map(() => api.keyWith('*')))
+    for (let i = 0; i < 45; i++) {
+      const { status } = await keys[i % 3]!.call('POST', '/v1/webhooks', { url: receiver.url })
+      expect(status).toBe(201)
+    }
+    api.node.emit('chain.block')
+    await until(() => receiver.got.length, 32)
+    for (let answered = 1; answered <= 13; answered++) {
+      waiting.shift()!()
+      await until(() => receiver.got.length, 32 + answered)
+    }
+    for (const answer of waiting) answer()
+    expect(receiver.got.length).toBe(45)
+  })
+
+  it('are made by 20 webhooks of a key at most', async () => {
+    const api = await apiOver()
+    const { call } = await api.keyWith('*')
+    const make = async () =>
+      (await call('POST', '/v1/webhooks', { url: 'https://93.184.215.14/', enabled: false })).json
+    for (let i = 0; i < 20; i++) expect((await make()).state).toBe('disabled')
+    expect((await make()).code).toBe('LIMIT_EXCEEDED')
+  })
+})
+
 describe('webhooks across a restart', () => {
   it('go on where they stood: every event comes, in order, and retries keep their time', async () => {
     const node = new FakeNode()

@@ -152,7 +152,7 @@ describe('webhooks through outages, restarts and crashes', () => {
         if (!mayGoBack) expect(came).toEqual([...came].sort((a, b) => a - b))
         expect(life.failures).toEqual([])
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     )
   })
 })
