@@ -23,6 +23,8 @@ export interface Dashboard {
   readonly assets: readonly Asset[]
 }
 
+const MAIN = 'dashboard/main.js'
+
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -52,24 +54,28 @@ export const DASHBOARD_HEADERS = {
  * @returns null where the program was not built (run from its sources)
  */
 export function loadDashboard(root = resolve(import.meta.dirname, '..')): Dashboard | null {
-  if (!existsSync(join(root, 'dashboard/main.js')) || !existsSync(join(root, 'dashboard/index.html'))) return null
+  if (!existsSync(join(root, MAIN)) || !existsSync(join(root, 'dashboard/index.html'))) return null
   const statics = readdirSync(join(root, 'dashboard')).filter((name) => /\.(css|svg)$/.test(name))
-  const names = [...modulesFrom(root, 'dashboard/main.js'), ...statics.map((name) => `dashboard/${name}`)]
+  const names = [...modulesFrom(root, MAIN, [IMPORTS, LATER]), ...statics.map((name) => `dashboard/${name}`)]
   const assets = names.sort().map((name) => assetOf(root, name))
   const hash = createHash('sha256')
   for (const { name, body } of assets) hash.update(`${name}\0${body.length}\0`).update(body)
   const prefix = `/assets/${hash.digest('hex').slice(0, 16)}`
-  return { page: pageOf(join(root, 'dashboard/index.html'), prefix, assets), prefix, assets }
+  const first = modulesFrom(root, MAIN, [IMPORTS]).filter((name) => name !== MAIN)
+  return { page: pageOf(join(root, 'dashboard/index.html'), prefix, first), prefix, assets }
 }
 
+const IMPORTS = /(?:from|import)\s*['"](\.[^'"]+)['"]/g
+/** Modules that are fetched when they are needed. */
+const LATER = /import\(['"](\.[^'"]+)['"]\)/g
+
 /** A module and all that it imports, as paths below `root`. */
-function modulesFrom(root: string, first: string): string[] {
+function modulesFrom(root: string, first: string, kinds: readonly RegExp[]): string[] {
   const found = new Set([first])
   for (const name of found) {
-    for (const [, path = ''] of readFileSync(join(root, name), 'utf8').matchAll(
-      /(?:from|import)\s*['"](\.[^'"]+)['"]/g,
-    )) {
-      found.add(posix.join(posix.dirname(name), path))
+    const text = readFileSync(join(root, name), 'utf8')
+    for (const kind of kinds) {
+      for (const [, path = ''] of text.matchAll(kind)) found.add(posix.join(posix.dirname(name), path))
     }
   }
   return [...found]
@@ -83,11 +89,9 @@ function assetOf(root: string, name: string): Asset {
   return { name, type: TYPES[extname(name)]!, body: served }
 }
 
-/** The page names the files, all scripts at once, so that they need not be found one by another. */
-function pageOf(file: string, prefix: string, assets: readonly Asset[]): Asset {
-  const preloads = assets
-    .filter(({ name }) => name.endsWith('.js') && name !== 'dashboard/main.js')
-    .map(({ name }) => `<link rel="modulepreload" href="${prefix}/${name}">`)
+/** The page names the scripts that it starts with, so that they need not be found one by another. */
+function pageOf(file: string, prefix: string, scripts: readonly string[]): Asset {
+  const preloads = scripts.map((name) => `<link rel="modulepreload" href="${prefix}/${name}">`)
   const html = readFileSync(file, 'utf8').replaceAll('%ASSETS%', prefix).replace('%PRELOADS%', preloads.join('\n    '))
   return { name: 'index.html', type: TYPES['.html']!, body: Buffer.from(html) }
 }

@@ -11,12 +11,16 @@ export interface App {
   signOut(why?: unknown): void
 }
 
-/** One page of the dashboard. What it watches ends with the signal. */
+/** What a page of the dashboard shows. What it watches ends with the signal. */
+export type Render = (app: App, signal: AbortSignal) => Child
+
+/** A page of the dashboard. */
 export interface View {
   readonly route: string
   readonly title: string
   readonly icon: IconName
   /** With any of them the page is of some use. */
   readonly scopes: readonly Scope[]
-  render(app: App, signal: AbortSignal): Child
+  /** Its module: fetched when it is first shown. */
+  load(): Promise<{ readonly render: Render }>
 }

@@ -10,6 +10,8 @@ import { PagedResource, Resource } from './resource.ts'
 /** Events from before the sign-in that are shown. */
 const HISTORY = 500
 const EVENTS_KEPT = 1_000
+/** A payment is told of as soon as it is certain; the channels that it crossed are done with it some messages later. */
+const SETTLING_MS = 1_200
 
 /** Everything of one list, for those that stay small. */
 async function whole<T>(list: Parameters<typeof allOf<T>>[0]): Promise<readonly T[]> {
@@ -58,6 +60,7 @@ export class Live {
   readonly #heard = new Set<(event: Event) => void>()
   readonly #shown = new Set<() => void>()
   #scheduled = false
+  #settling = false
   #head = 0
 
   constructor(client: FulmenClient, key: Key) {
@@ -134,7 +137,17 @@ export class Live {
     if (event.id !== null && event.id <= this.#head) return
     const kind = event.type.split('.')[0] as keyof typeof CHANGES
     for (const name of CHANGES[kind] ?? []) this.of[name].touch()
+    if (kind === 'payment' || kind === 'invoice' || kind === 'forward') this.#lookAgain()
     if (event.type === 'key.rotated') this.usage.clear()
     for (const listener of this.#heard) listener(event)
+  }
+
+  #lookAgain(): void {
+    if (this.#settling) return
+    this.#settling = true
+    setTimeout(() => {
+      this.#settling = false
+      for (const resource of [this.of.channels, this.of.balance]) resource.touch()
+    }, SETTLING_MS)
   }
 }

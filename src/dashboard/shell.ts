@@ -6,21 +6,12 @@ import { isAlert } from './eventText.ts'
 import { satText } from './format.ts'
 import { bolt, icon } from './icons.ts'
 import { Live } from './live.ts'
-import { button } from './parts.ts'
+import { VIEWS } from './pages.ts'
+import { button, problemBox } from './parts.ts'
 import type { SignIn } from './signIn.ts'
 import { applyTheme, nextTheme, theme } from './theme.ts'
 import { textOf } from './views/activity.ts'
-import { audit } from './views/audit.ts'
-import { channels } from './views/channels.ts'
-import { keys } from './views/keys.ts'
-import { log } from './views/log.ts'
-import { network } from './views/network.ts'
-import { node } from './views/node.ts'
-import { overview } from './views/overview.ts'
-import { payments } from './views/payments.ts'
-import { wallet } from './views/wallet.ts'
 
-const VIEWS: readonly View[] = [overview, payments, channels, wallet, network, keys, audit, log, node]
 /** Those in the bar of a phone; the others are behind "More". */
 const FIRST = 4
 
@@ -158,24 +149,25 @@ function themeButton(): HTMLButtonElement {
 /** The hash of the address says which view is shown, so that the browser's back and forward work. */
 function router(app: App, main: HTMLElement, signal: AbortSignal): void {
   let ending = new AbortController()
-  const show = (isFirst: boolean): void => {
+  const show = async (isFirst: boolean): Promise<void> => {
     const route = location.hash.replace(/^#\/?/, '')
-    const view = VIEWS.find((one) => one.route === route) ?? overview
+    const view = VIEWS.find((one) => one.route === route) ?? VIEWS[0]!
     ending.abort()
     ending = new AbortController()
+    const until = AbortSignal.any([signal, ending.signal])
     for (const link of document.querySelectorAll('nav a')) {
       if (link.getAttribute('href') === `#/${view.route}`) link.setAttribute('aria-current', 'page')
       else link.removeAttribute('aria-current')
     }
     document.title = `${view.title} · Fulmen`
     const title = h('h1', { tabindex: -1 }, view.title)
-    put(
-      main,
-      h('div', { class: `view ${view.route}` }, title, view.render(app, AbortSignal.any([signal, ending.signal]))),
-    )
+    const content = await view.load().then(({ render }) => !until.aborted && render(app, until), problemBox)
+    if (until.aborted) return
+    put(main, h('div', { class: `view ${view.route}` }, title, content))
     scrollTo(0, 0)
     if (!isFirst) title.focus({ preventScroll: true })
   }
-  addEventListener('hashchange', () => show(false), { signal })
-  show(true)
+  addEventListener('hashchange', () => void show(false), { signal })
+  // The others are there before somebody asks for them.
+  void show(true).then(() => Promise.allSettled(VIEWS.map(({ load }) => load())))
 }

@@ -11,9 +11,9 @@ const textOf = (file: string): string => readFileSync(join(SRC, file), 'utf8')
 
 /** What a browser would load: imports of types alone are gone from compiled code. */
 const loads = (file: string): string[] =>
-  [...textOf(file).matchAll(/^(?:import|export) (?!type\b)[^;]*?from '([^']+)'/gm)].map(([, path]) =>
-    path!.startsWith('.') ? posix.join(posix.dirname(file), path!) : path!,
-  )
+  [...textOf(file).matchAll(/^(?:import|export) (?!type\b)[^;]*?from '([^']+)'|\bimport\('([^']+)'\)/gm)]
+    .map(([, now, later]) => now ?? later!)
+    .map((path) => (path.startsWith('.') ? posix.join(posix.dirname(file), path) : path))
 
 describe('the dashboard', () => {
   it('loads its own modules and those of the SDK, which loads none but its own', () => {

@@ -85,6 +85,7 @@ function announce(
     [
       `fulmen is ready: ${nodeId} on ${config.network}`,
       `  API        ${ready.api}`,
+      `  dashboard  ${ready.api}/`,
       `  docs       ${ready.docs}`,
       ...(api.pin === null ? [] : [`  TLS pin    ${api.pin}`]),
       `  Lightning  ${node.listen ?? 'not listening'}`,

@@ -1,5 +1,5 @@
 import type { AuditEntry } from '../../api/keySchemas.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { h, keyedList, put } from '../dom.ts'
 import { grouped, sentence } from '../format.ts'
 import { button, denied, empty, idOf, problemBox, section, timeOf } from '../parts.ts'
@@ -28,39 +28,29 @@ function rowOf({ seq, at, action, keyId, version, address, target, detail }: Aud
   ])
 }
 
-export const audit: View = {
-  route: 'audit',
-  title: 'Audit',
-  icon: 'audit',
-  scopes: ['audit:read'],
-  render({ live }: App, signal) {
-    if (!live.can('audit:read')) return h('section', { class: 'card', 'aria-label': 'Audit' }, denied('audit:read'))
-    const list = h('ul', { class: 'rows' })
-    const show = keyedList<AuditEntry>(list, { key: ({ seq }) => String(seq), render: rowOf })
-    const below = h('div', { class: 'below loading', 'aria-busy': 'true' })
-    const head = h('p', { class: 'detail' })
-    let items: readonly AuditEntry[] = []
-    const load = async (cursor?: string): Promise<void> => {
-      try {
-        const page = await live.client.audit({ limit: 100, ...(cursor !== undefined && { cursor }) })
-        if (signal.aborted) return
-        items = cursor === undefined ? page.items : [...items, ...page.items]
-        show(items)
-        const more = page.nextCursor !== null && button('Show more', () => void load(page.nextCursor ?? undefined))
-        put(below, items.length === 0 && empty('Nothing yet.'), more)
-        put(
-          head,
-          'Each entry holds the hash of the one before. Head: ',
-          idOf(page.head.hash, 'Hash of the newest entry'),
-        )
-      } catch (error) {
-        put(below, problemBox(error))
-      }
-      below.className = 'below'
-      below.removeAttribute('aria-busy')
+export const render: Render = ({ live }: App, signal) => {
+  if (!live.can('audit:read')) return h('section', { class: 'card', 'aria-label': 'Audit' }, denied('audit:read'))
+  const list = h('ul', { class: 'rows' })
+  const show = keyedList<AuditEntry>(list, { key: ({ seq }) => String(seq), render: rowOf })
+  const below = h('div', { class: 'below loading', 'aria-busy': 'true' })
+  const head = h('p', { class: 'detail' })
+  let items: readonly AuditEntry[] = []
+  const load = async (cursor?: string): Promise<void> => {
+    try {
+      const page = await live.client.audit({ limit: 100, ...(cursor !== undefined && { cursor }) })
+      if (signal.aborted) return
+      items = cursor === undefined ? page.items : [...items, ...page.items]
+      show(items)
+      const more = page.nextCursor !== null && button('Show more', () => void load(page.nextCursor ?? undefined))
+      put(below, items.length === 0 && empty('Nothing yet.'), more)
+      put(head, 'Each entry holds the hash of the one before. Head: ', idOf(page.head.hash, 'Hash of the newest entry'))
+    } catch (error) {
+      put(below, problemBox(error))
     }
-    void load()
-    const refresh = button('', () => void load(), { icon: 'refresh', kind: 'quiet', label: 'Load the audit log again' })
-    return section('Changes and refused calls', { actions: refresh }, head, list, below)
-  },
+    below.className = 'below'
+    below.removeAttribute('aria-busy')
+  }
+  void load()
+  const refresh = button('', () => void load(), { icon: 'refresh', kind: 'quiet', label: 'Load the audit log again' })
+  return section('Changes and refused calls', { actions: refresh }, head, list, below)
 }

@@ -1,6 +1,6 @@
 import type { Channel, Peer } from '../../api/schemas.ts'
 import { announce } from '../announce.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { actionForm, confirmDialog, field, openDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
 import { blocksText, grouped, satText, sentence, shortId } from '../format.ts'
@@ -167,19 +167,13 @@ function channelList(app: App, signal: AbortSignal): Child {
 }
 
 function peerRow(app: App, peer: Peer): HTMLLIElement {
-  const { nodeId, alias, address, connected, channels } = peer
+  const { nodeId, alias, address, connected } = peer
   const name = alias || shortId(nodeId)
   const disconnect = (): void =>
     confirmDialog(
       `Disconnect ${name}?`,
       { act: 'Disconnect', run: () => app.live.client.peers.disconnect(nodeId).then(() => app.live.of.peers.touch()) },
-      h(
-        'p',
-        {},
-        channels > 0
-          ? 'You have channels with this peer: they cannot be used while it is away.'
-          : 'Its address is forgotten as well.',
-      ),
+      h('p', {}, 'Its address is forgotten as well. A peer with channels stays connected until they are closed.'),
     )
   return h('li', { class: 'row' }, [
     h('span', { class: `dot ${connected ? 'good' : 'bad'}` }),
@@ -212,35 +206,29 @@ function openConnect(app: App): void {
   )
 }
 
-export const channels: View = {
-  route: 'channels',
-  title: 'Channels',
-  icon: 'channels',
-  scopes: ['channels:read', 'channels:write', 'peers:write'],
-  render(app, signal) {
-    const { live } = app
-    const open =
-      live.can('channels:write') && button('Open channel', () => openOpen(app), { icon: 'plus', kind: 'primary' })
-    const connect = live.can('peers:write') && button('Connect', () => openConnect(app), { icon: 'plus' })
-    const peers = live.can('node:read') || live.can('peers:write')
-    return [
-      h('div', { class: 'quick' }, open),
-      live.can('channels:read') ? channelList(app, signal) : denied('channels:read'),
-      section(
-        'Peers',
-        { actions: connect },
-        peers
-          ? shown(live.of.peers, signal, (all) =>
-              all.length === 0
-                ? empty('No peers yet.')
-                : h(
-                    'ul',
-                    { class: 'rows' },
-                    all.map((peer) => peerRow(app, peer)),
-                  ),
-            )
-          : denied('node:read'),
-      ),
-    ]
-  },
+export const render: Render = (app, signal) => {
+  const { live } = app
+  const open =
+    live.can('channels:write') && button('Open channel', () => openOpen(app), { icon: 'plus', kind: 'primary' })
+  const connect = live.can('peers:write') && button('Connect', () => openConnect(app), { icon: 'plus' })
+  const peers = live.can('node:read') || live.can('peers:write')
+  return [
+    h('div', { class: 'quick' }, open),
+    live.can('channels:read') ? channelList(app, signal) : denied('channels:read'),
+    section(
+      'Peers',
+      { actions: connect },
+      peers
+        ? shown(live.of.peers, signal, (all) =>
+            all.length === 0
+              ? empty('No peers yet.')
+              : h(
+                  'ul',
+                  { class: 'rows' },
+                  all.map((peer) => peerRow(app, peer)),
+                ),
+          )
+        : denied('node:read'),
+    ),
+  ]
 }

@@ -1,6 +1,6 @@
 import type { Key, KeyUsage } from '../../api/keySchemas.ts'
 import { announce } from '../announce.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { confirmDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
 import { duration, grouped, satText } from '../format.ts'
@@ -81,7 +81,7 @@ function changeButtons(app: App, key: Key): Child {
   const { id, name, versions } = key
   const isSelf = id === live.key.id
   const touched = (): void => live.of.keys.touch()
-  const before = versions.find((v) => v.version === key.version - 1 && v.state === 'grace')
+  const before = versions.findLast((v) => v.version !== key.version && v.state === 'grace')
   const rollback = (): void =>
     confirmDialog(
       `Roll ${name} back?`,
@@ -90,13 +90,13 @@ function changeButtons(app: App, key: Key): Child {
         run: async () => {
           await live.client.keys.rollback(id)
           touched()
-          announce(`${name} is at its version before`, { toast: true })
+          announce(`${name} is at version ${before?.version} again`, { toast: true })
         },
       },
       h(
         'p',
         {},
-        `Version ${key.version} stops, and the version before works on without an end. Use it when a client could not take the new version.`,
+        `Version ${before?.version} is the current one again, without an end. Version ${key.version} works on until its window closes. Use it when a client could not take the new version.`,
       ),
     )
   const revoke = (): void =>
@@ -174,36 +174,30 @@ function emergency(app: App): void {
   )
 }
 
-export const keys: View = {
-  route: 'keys',
-  title: 'API keys',
-  icon: 'keys',
-  scopes: ['keys:admin'],
-  render(app, signal) {
-    const { live } = app
-    if (!live.can('keys:admin')) return h('section', { class: 'card', 'aria-label': 'Keys' }, denied('keys:admin'))
-    const list = h('ul', { class: 'cards' })
-    const over = h('ul', { class: 'cards' })
-    const past = h('details', { class: 'past' }, h('summary', {}, 'Revoked keys'), over)
-    const problem = h('div', {})
-    const options = { key: (key: Key) => key.id, render: (key: Key) => keyCard(app, key) }
-    const [showLiving, showPast] = [keyedList(list, options), keyedList(over, options)]
-    live.of.keys.watch(signal, () => {
-      const { value, error } = live.of.keys
-      put(problem, error !== undefined && problemBox(error))
-      const revoked = (value ?? []).filter(({ state }) => state === 'revoked')
-      showLiving((value ?? []).filter(({ state }) => state !== 'revoked'))
-      showPast(revoked)
-      past.hidden = revoked.length === 0
-    })
-    return [
-      h('div', { class: 'quick' }, [
-        button('Emergency stop', () => emergency(app), { icon: 'alert', kind: 'caution' }),
-        button('Create key', () => openCreateKey(app), { icon: 'plus', kind: 'primary' }),
-      ]),
-      problem,
-      list,
-      past,
-    ]
-  },
+export const render: Render = (app, signal) => {
+  const { live } = app
+  if (!live.can('keys:admin')) return h('section', { class: 'card', 'aria-label': 'Keys' }, denied('keys:admin'))
+  const list = h('ul', { class: 'cards' })
+  const over = h('ul', { class: 'cards' })
+  const past = h('details', { class: 'past' }, h('summary', {}, 'Revoked keys'), over)
+  const problem = h('div', {})
+  const options = { key: (key: Key) => key.id, render: (key: Key) => keyCard(app, key) }
+  const [showLiving, showPast] = [keyedList(list, options), keyedList(over, options)]
+  live.of.keys.watch(signal, () => {
+    const { value, error } = live.of.keys
+    put(problem, error !== undefined && problemBox(error))
+    const revoked = (value ?? []).filter(({ state }) => state === 'revoked')
+    showLiving((value ?? []).filter(({ state }) => state !== 'revoked'))
+    showPast(revoked)
+    past.hidden = revoked.length === 0
+  })
+  return [
+    h('div', { class: 'quick' }, [
+      button('Emergency stop', () => emergency(app), { icon: 'alert', kind: 'caution' }),
+      button('Create key', () => openCreateKey(app), { icon: 'plus', kind: 'primary' }),
+    ]),
+    problem,
+    list,
+    past,
+  ]
 }

@@ -1,5 +1,5 @@
 import type { Event } from '../../api/schemas.ts'
-import type { View } from '../app.ts'
+import type { Render } from '../app.ts'
 import { field, select } from '../dialog.ts'
 import { h } from '../dom.ts'
 import { isActivity, isAlert } from '../eventText.ts'
@@ -21,26 +21,20 @@ const FILTERS: Readonly<Record<string, readonly [text: string, accepts: (event: 
   keys: ['Keys', kind('key')],
 }
 
-export const log: View = {
-  route: 'log',
-  title: 'Log',
-  icon: 'log',
-  scopes: ['node:read'],
-  render(app, signal) {
-    const filter = select(
-      Object.entries(FILTERS).map(([value, [text]]) => [value, text] as const),
-      'all',
-    )
-    const alerts = activity(app, signal, { accepts: () => isAlert, limit: 100, none: 'No alerts. Good.' })
-    const all = activity(app, signal, {
-      accepts: () => FILTERS[filter.value]?.[1] ?? (() => true),
-      limit: 300,
-      none: 'Nothing of this kind yet.',
-    })
-    filter.addEventListener('change', all.update)
-    return [
-      section('Alerts', {}, alerts.element),
-      section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
-    ]
-  },
+export const render: Render = (app, signal) => {
+  const filter = select(
+    Object.entries(FILTERS).map(([value, [text]]) => [value, text] as const),
+    'all',
+  )
+  const alerts = activity(app, signal, { accepts: () => isAlert, limit: 100, none: 'No alerts. Good.' })
+  const all = activity(app, signal, {
+    accepts: () => FILTERS[filter.value]?.[1] ?? (() => true),
+    limit: 300,
+    none: 'Nothing of this kind yet.',
+  })
+  filter.addEventListener('change', all.update)
+  return [
+    section('Alerts', {}, alerts.element),
+    section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
+  ]
 }

@@ -1,5 +1,5 @@
 import type { GraphChannel, GraphNode } from '../../api/schemas.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { type Child, h, put } from '../dom.ts'
 import { grouped, satText, uriOf } from '../format.ts'
 import { amountOfSat, button, denied, empty, facts, idOf, problemBox, section, table } from '../parts.ts'
@@ -54,58 +54,52 @@ function channelTable(graph: Graph): Child {
   ]
 }
 
-export const network: View = {
-  route: 'network',
-  title: 'Network',
-  icon: 'network',
-  scopes: ['node:read'],
-  render(app, signal) {
-    if (!app.live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Network' }, denied('node:read'))
-    const chosen = h(
-      'div',
-      { class: 'chosen', role: 'status' },
-      h('p', { class: 'detail' }, 'Choose a node to see what it is.'),
-    )
-    const summary = h('p', { class: 'detail' })
-    const place = h('div', { class: 'map loading', 'aria-busy': 'true' })
-    const list = h('div', {})
-    let current: AbortController | undefined
-    const load = async (): Promise<void> => {
-      current?.abort()
-      current = new AbortController()
-      const until = AbortSignal.any([signal, current.signal])
-      try {
-        const graph = await loadGraph(app.live.client, until)
-        place.className = 'map'
-        place.removeAttribute('aria-busy')
-        const isCut = graph.isCut ? `, the first ${grouped(MAX_CHANNELS)} channels` : ''
-        put(summary, `${grouped(graph.nodes.length)} nodes, ${grouped(graph.channels.length)} channels${isCut}`)
-        if (graph.nodes.length === 0) return put(place, empty('This node has not heard of others yet.'))
-        const map = new NetworkMap(graph, app.live.of.node.value?.nodeId ?? '', until)
-        map.onchoose = (node) => put(chosen, nodeFacts(app, graph, node))
-        put(place, map.element)
-        put(list, channelTable(graph))
-        map.start()
-      } catch (error) {
-        if (!until.aborted) put(place, problemBox(error))
-      }
+export const render: Render = (app, signal) => {
+  if (!app.live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Network' }, denied('node:read'))
+  const chosen = h(
+    'div',
+    { class: 'chosen', role: 'status' },
+    h('p', { class: 'detail' }, 'Choose a node to see what it is.'),
+  )
+  const summary = h('p', { class: 'detail' })
+  const place = h('div', { class: 'map loading', 'aria-busy': 'true' })
+  const list = h('div', {})
+  let current: AbortController | undefined
+  const load = async (): Promise<void> => {
+    current?.abort()
+    current = new AbortController()
+    const until = AbortSignal.any([signal, current.signal])
+    try {
+      const graph = await loadGraph(app.live.client, until)
+      place.className = 'map'
+      place.removeAttribute('aria-busy')
+      const isCut = graph.isCut ? `, the first ${grouped(MAX_CHANNELS)} channels` : ''
+      put(summary, `${grouped(graph.nodes.length)} nodes, ${grouped(graph.channels.length)} channels${isCut}`)
+      if (graph.nodes.length === 0) return put(place, empty('This node has not heard of others yet.'))
+      const map = new NetworkMap(graph, app.live.of.node.value?.nodeId ?? '', until)
+      map.onchoose = (node) => put(chosen, nodeFacts(app, graph, node))
+      put(place, map.element)
+      put(list, channelTable(graph))
+      map.start()
+    } catch (error) {
+      if (!until.aborted) put(place, problemBox(error))
     }
-    app.live.of.node.watch(signal, () => {})
-    // Gossip has no events of its own; what our channels do changes the graph that we know.
-    app.live.hear(signal, ({ type }) => {
-      if (type === 'channel.ready' || type === 'channel.closed') void load()
-    })
-    void load()
-    const refresh = button('', () => void load(), { icon: 'refresh', kind: 'quiet', label: 'Load the network again' })
-    return [
-      h(
-        'section',
-        { class: 'card', 'aria-label': 'Map of the network' },
-        h('header', {}, summary, refresh),
-        place,
-        chosen,
-      ),
-      section('Channels of the network', {}, list),
-    ]
-  },
+  }
+  app.live.of.node.watch(signal, () => {})
+  // Gossip has no events of its own; what our channels do changes the graph that we know.
+  app.live.hear(signal, ({ type }) => {
+    if (type === 'channel.ready' || type === 'channel.closed') void load()
+  })
+  void load()
+  const refresh = button('', () => void load(), { icon: 'refresh', kind: 'quiet', label: 'Load the network again' })
+  return [
+    h(
+      'section',
+      { class: 'card', 'aria-label': 'Map of the network' },
+      h('header', {}, summary, refresh),
+      place,
+      chosen,
+    ),
+    section('Channels of the network', {}, list),
+  ]
 }

@@ -1,6 +1,6 @@
 import type { Health } from '../../api/schemas.ts'
 import { announce } from '../announce.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { actionForm, field, openDialog } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
 import { duration, grouped, uriOf } from '../format.ts'
@@ -58,82 +58,76 @@ function openMine(app: App): void {
   dialog.show('Mine blocks', actionForm({ act: 'Mine', run, cancel: dialog.close }, field('Blocks', blocks, { hint })))
 }
 
-export const node: View = {
-  route: 'node',
-  title: 'Node',
-  icon: 'node',
-  scopes: ['node:read'],
-  render(app, signal) {
-    const { live } = app
-    if (!live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Node' }, denied('node:read'))
-    const about = shown(live.of.node, signal, (n): Child => {
-      const uri = uriOf(n.nodeId, n.addresses[0])
-      return h('div', { class: 'identity' }, [
-        qr(uri, 'QR code of the address of this node'),
-        h('div', {}, [
-          h('h3', {}, n.alias),
-          copyBox(uri, 'Address of this node'),
+export const render: Render = (app, signal) => {
+  const { live } = app
+  if (!live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Node' }, denied('node:read'))
+  const about = shown(live.of.node, signal, (n): Child => {
+    const uri = uriOf(n.nodeId, n.addresses[0])
+    return h('div', { class: 'identity' }, [
+      qr(uri, 'QR code of the address of this node'),
+      h('div', {}, [
+        h('h3', {}, n.alias),
+        copyBox(uri, 'Address of this node'),
+        facts(
+          ['Network', n.network],
+          ['Version', n.version],
+          ['Up for', duration(n.uptimeSeconds)],
+          [
+            'Block',
+            [grouped(n.blockHeight), ' ', chip(n.synced ? 'in sync' : 'catching up', n.synced ? 'good' : 'warn')],
+          ],
+          n.addresses.length > 1 && ['Other addresses', n.addresses.slice(1).join(', ')],
+          ['Features', h('code', { class: 'whole' }, n.features)],
+        ),
+      ]),
+    ])
+  })
+  const chain =
+    live.can('chain:read') &&
+    section(
+      'Chain',
+      {
+        actions:
+          live.can('chain:mine') &&
+          live.can('wallet:read') &&
+          live.of.node.value?.network === 'regtest' &&
+          button('Mine…', () => openMine(app)),
+      },
+      [
+        shown(live.of.chain, signal, (c) =>
+          facts(['Source', c.backend], ['Height', grouped(c.height)], ['Tip', idOf(c.hash, 'Block hash')]),
+        ),
+        shown(live.of.fees, signal, (fees) =>
           facts(
-            ['Network', n.network],
-            ['Version', n.version],
-            ['Up for', duration(n.uptimeSeconds)],
-            [
-              'Block',
-              [grouped(n.blockHeight), ' ', chip(n.synced ? 'in sync' : 'catching up', n.synced ? 'good' : 'warn')],
-            ],
-            n.addresses.length > 1 && ['Other addresses', n.addresses.slice(1).join(', ')],
-            ['Features', h('code', { class: 'whole' }, n.features)],
-          ),
-        ]),
-      ])
-    })
-    const chain =
-      live.can('chain:read') &&
-      section(
-        'Chain',
-        {
-          actions:
-            live.can('chain:mine') &&
-            live.can('wallet:read') &&
-            live.of.node.value?.network === 'regtest' &&
-            button('Mine…', () => openMine(app)),
-        },
-        [
-          shown(live.of.chain, signal, (c) =>
-            facts(['Source', c.backend], ['Height', grouped(c.height)], ['Tip', idOf(c.hash, 'Block hash')]),
-          ),
-          shown(live.of.fees, signal, (fees) =>
-            facts(
-              ...fees.map(
-                ({ targetBlocks, feerateSatPerVbyte }) =>
-                  [
-                    `Within ${targetBlocks} block${targetBlocks === 1 ? '' : 's'}`,
-                    `${Math.round(feerateSatPerVbyte * 100) / 100} sat/vB`,
-                  ] as const,
-              ),
+            ...fees.map(
+              ({ targetBlocks, feerateSatPerVbyte }) =>
+                [
+                  `Within ${targetBlocks} block${targetBlocks === 1 ? '' : 's'}`,
+                  `${Math.round(feerateSatPerVbyte * 100) / 100} sat/vB`,
+                ] as const,
             ),
           ),
-        ],
-      )
-    const save =
-      live.can('*') &&
-      section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
-        h(
-          'p',
-          { class: 'detail' },
-          'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
         ),
-      ])
-    return [
-      section('This node', {}, about),
-      section('Health', {}, health(app, signal)),
-      chain,
-      save,
-      h('p', { class: 'detail' }, [
-        h('a', { href: '/docs', target: '_blank', rel: 'noreferrer' }, 'API reference'),
-        ' · ',
-        h('a', { href: '/v1/openapi.json', target: '_blank', rel: 'noreferrer' }, 'OpenAPI document'),
-      ]),
-    ]
-  },
+      ],
+    )
+  const save =
+    live.can('*') &&
+    section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
+      h(
+        'p',
+        { class: 'detail' },
+        'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
+      ),
+    ])
+  return [
+    section('This node', {}, about),
+    section('Health', {}, health(app, signal)),
+    chain,
+    save,
+    h('p', { class: 'detail' }, [
+      h('a', { href: '/docs', target: '_blank', rel: 'noreferrer' }, 'API reference'),
+      ' · ',
+      h('a', { href: '/v1/openapi.json', target: '_blank', rel: 'noreferrer' }, 'OpenAPI document'),
+    ]),
+  ]
 }

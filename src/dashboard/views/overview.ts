@@ -1,5 +1,5 @@
 import type { Balance, Channel } from '../../api/schemas.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { type Child, h, put } from '../dom.ts'
 import { isActivity, isAlert } from '../eventText.ts'
 import { satText } from '../format.ts'
@@ -132,31 +132,23 @@ function alerts(app: App, signal: AbortSignal): HTMLElement {
   return place
 }
 
-export const overview: View = {
-  route: 'overview',
-  title: 'Overview',
-  icon: 'overview',
-  scopes: ['node:read'],
-  render(app, signal) {
-    const { live } = app
-    const isAllowed = live.can('node:read')
-    const feed = activity(app, signal, {
-      accepts: () => isActivity,
-      limit: 12,
-      none: 'Nothing has happened yet. Payments, forwards and channels show up here as they happen.',
-    })
-    const log = h('a', { href: '#/log' }, 'Whole log')
-    return [
-      alerts(app, signal),
-      h('section', { class: 'card balance', 'aria-label': 'Balance' }, [
-        isAllowed
-          ? shown(live.of.balance, signal, (b) => balanceCard(app, b))
-          : [denied('node:read'), quickActions(app)],
-      ]),
-      h('div', { class: 'columns' }, [
-        section('Activity', { actions: log, class: 'wide' }, feed.element),
-        channelsCard(app, signal),
-      ]),
-    ]
-  },
+export const render: Render = (app, signal) => {
+  const { live } = app
+  const isAllowed = live.can('node:read')
+  const feed = activity(app, signal, {
+    accepts: () => isActivity,
+    limit: 12,
+    none: 'Nothing has happened yet. Payments, forwards and channels show up here as they happen.',
+  })
+  const log = h('a', { href: '#/log' }, 'Whole log')
+  return [
+    alerts(app, signal),
+    h('section', { class: 'card balance', 'aria-label': 'Balance' }, [
+      isAllowed ? shown(live.of.balance, signal, (b) => balanceCard(app, b)) : [denied('node:read'), quickActions(app)],
+    ]),
+    h('div', { class: 'columns' }, [
+      section('Activity', { actions: log, class: 'wide' }, feed.element),
+      channelsCard(app, signal),
+    ]),
+  ]
 }

@@ -1,5 +1,5 @@
 import type { Event, Invoice, Payment } from '../../api/schemas.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { openDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
 import { sentence, shortId } from '../format.ts'
@@ -135,56 +135,50 @@ export function tabs(label: string, all: readonly Tab[], signal: AbortSignal): C
   return [h('div', { role: 'tablist', 'aria-label': label, onkeydown }, buttons), panel]
 }
 
-export const payments: View = {
-  route: 'payments',
-  title: 'Payments',
-  icon: 'payments',
-  scopes: ['payments:read', 'invoices:read', 'node:read'],
-  render(app, signal) {
-    const { live } = app
-    // Names of those who were paid.
-    if (live.can('node:read')) live.of.aliases.watch(signal, () => {})
-    const sent = (until: AbortSignal): Child =>
-      live.can('payments:read')
-        ? pagedList(live.of.payments, until, {
-            key: (p) => p.id,
-            row: (p) => paymentRow(app, p),
-            none: 'Nothing has been paid yet.',
-          })
-        : denied('payments:read')
-    const received = (until: AbortSignal): Child =>
-      live.can('invoices:read')
-        ? pagedList(live.of.invoices, until, {
-            key: (i) => i.id,
-            row: (i) => invoiceRow(app, i),
-            none: 'No invoices yet.',
-          })
-        : denied('invoices:read')
-    const forwards = (until: AbortSignal): Child =>
-      activity(app, until, {
-        accepts: () => isForward,
-        limit: 200,
-        none: 'No payments of others have come through lately. They show up here as they happen.',
-      }).element
-    const quick = h('div', { class: 'quick' }, [
-      live.can('invoices:write') && button('Receive', () => openReceive(app), { icon: 'receive' }),
-      live.can('payments:send') && button('Pay', () => openPay(app), { icon: 'send', kind: 'primary' }),
-    ])
-    return [
-      quick,
-      h(
-        'section',
-        { class: 'card', 'aria-label': 'Payments' },
-        tabs(
-          'Kinds of payments',
-          [
-            ['Sent', sent],
-            ['Received', received],
-            ['Forwarded', forwards],
-          ],
-          signal,
-        ),
+export const render: Render = (app, signal) => {
+  const { live } = app
+  // Names of those who were paid.
+  if (live.can('node:read')) live.of.aliases.watch(signal, () => {})
+  const sent = (until: AbortSignal): Child =>
+    live.can('payments:read')
+      ? pagedList(live.of.payments, until, {
+          key: (p) => p.id,
+          row: (p) => paymentRow(app, p),
+          none: 'Nothing has been paid yet.',
+        })
+      : denied('payments:read')
+  const received = (until: AbortSignal): Child =>
+    live.can('invoices:read')
+      ? pagedList(live.of.invoices, until, {
+          key: (i) => i.id,
+          row: (i) => invoiceRow(app, i),
+          none: 'No invoices yet.',
+        })
+      : denied('invoices:read')
+  const forwards = (until: AbortSignal): Child =>
+    activity(app, until, {
+      accepts: () => isForward,
+      limit: 200,
+      none: 'No payments of others have come through lately. They show up here as they happen.',
+    }).element
+  const quick = h('div', { class: 'quick' }, [
+    live.can('invoices:write') && button('Receive', () => openReceive(app), { icon: 'receive' }),
+    live.can('payments:send') && button('Pay', () => openPay(app), { icon: 'send', kind: 'primary' }),
+  ])
+  return [
+    quick,
+    h(
+      'section',
+      { class: 'card', 'aria-label': 'Payments' },
+      tabs(
+        'Kinds of payments',
+        [
+          ['Sent', sent],
+          ['Received', received],
+          ['Forwarded', forwards],
+        ],
+        signal,
       ),
-    ]
-  },
+    ),
+  ]
 }

@@ -1,6 +1,6 @@
 import type { Wallet, WalletTransaction } from '../../api/onchainSchemas.ts'
 import { announce } from '../announce.ts'
-import type { App, View } from '../app.ts'
+import type { App, Render } from '../app.ts'
 import { actionForm, field, openDialog, satInput } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
 import { grouped, parseSat, satText, shortId } from '../format.ts'
@@ -146,47 +146,41 @@ const transactionRow = (app: App, tx: WalletTransaction): HTMLLIElement =>
     ],
   )
 
-export const wallet: View = {
-  route: 'wallet',
-  title: 'Wallet',
-  icon: 'wallet',
-  scopes: ['wallet:read'],
-  render(app, signal) {
-    const { live } = app
-    if (!live.can('wallet:read')) return h('section', { class: 'card', 'aria-label': 'Wallet' }, denied('wallet:read'))
-    // Names of the channels that transactions are for.
-    if (live.can('channels:read')) live.of.channels.watch(signal, () => {})
-    if (live.can('node:read')) live.of.peers.watch(signal, () => {})
-    const coins = shown(live.of.utxos, signal, (utxos) =>
-      utxos.length === 0
-        ? empty('No coins.')
-        : table(
-            'Coins',
-            ['Output', 'Amount', 'Confirmations', ''],
-            utxos.map((u) => [
-              idOf(u.outpoint, 'Outpoint'),
-              amountOfSat(u.amountSat),
-              grouped(u.confirmations),
-              u.locked && chip('locked', 'warn'),
-            ]),
-          ),
-    )
-    return [
-      h('div', { class: 'quick' }, [
-        button('Receive', () => openAddress(app), { icon: 'receive' }),
-        live.can('wallet:send') && button('Send', () => openSend(app), { icon: 'send', kind: 'primary' }),
-      ]),
-      h('section', { class: 'card', 'aria-label': 'On-chain balance' }, shown(live.of.wallet, signal, balances)),
-      section(
-        'Transactions',
-        {},
-        pagedList(live.of.transactions, signal, {
-          key: (t) => t.id,
-          row: (tx) => transactionRow(app, tx),
-          none: 'No transactions yet.',
-        }),
-      ),
-      section('Coins', {}, coins),
-    ]
-  },
+export const render: Render = (app, signal) => {
+  const { live } = app
+  if (!live.can('wallet:read')) return h('section', { class: 'card', 'aria-label': 'Wallet' }, denied('wallet:read'))
+  // Names of the channels that transactions are for.
+  if (live.can('channels:read')) live.of.channels.watch(signal, () => {})
+  if (live.can('node:read')) live.of.peers.watch(signal, () => {})
+  const coins = shown(live.of.utxos, signal, (utxos) =>
+    utxos.length === 0
+      ? empty('No coins.')
+      : table(
+          'Coins',
+          ['Output', 'Amount', 'Confirmations', ''],
+          utxos.map((u) => [
+            idOf(u.outpoint, 'Outpoint'),
+            amountOfSat(u.amountSat),
+            grouped(u.confirmations),
+            u.locked && chip('locked', 'warn'),
+          ]),
+        ),
+  )
+  return [
+    h('div', { class: 'quick' }, [
+      button('Receive', () => openAddress(app), { icon: 'receive' }),
+      live.can('wallet:send') && button('Send', () => openSend(app), { icon: 'send', kind: 'primary' }),
+    ]),
+    h('section', { class: 'card', 'aria-label': 'On-chain balance' }, shown(live.of.wallet, signal, balances)),
+    section(
+      'Transactions',
+      {},
+      pagedList(live.of.transactions, signal, {
+        key: (t) => t.id,
+        row: (tx) => transactionRow(app, tx),
+        none: 'No transactions yet.',
+      }),
+    ),
+    section('Coins', {}, coins),
+  ]
 }

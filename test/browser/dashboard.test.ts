@@ -1,0 +1,453 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type DemoNode, startChain, startOne } from '../../src/cli/demo/network.ts'
+import { fund, mine, untilFunded, untilRoute } from '../../src/cli/demo/steps.ts'
+import { until } from '../../src/cli/demo/wait.ts'
+import type { Spawned } from '../../src/cli/processes.ts'
+import { FulmenClient } from '../../src/client/index.ts'
+import { buildProgram } from '../e2e/program.ts'
+import { barriers, CHROMIUM, readScreen, startBrowser, type Way, watch, wayTo } from './browser.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
+const { signal } = new AbortController()
+
+/** Where to put pictures for the docs: FULMEN_SCREENSHOTS=docs/screenshots npx vitest run test/browser */
+const PICTURES = process.env.FULMEN_SCREENSHOTS
+
+/** What a peer calls itself, and says in an invoice, to get its own script into the page. An alias has 32 bytes. */
+const HOSTILE_ALIAS = '<img src=x onerror=alert(1)>'
+const HOSTILE_WORDS = '"><script>alert(2)</script><img src=x onerror=alert(3)><a href="javascript:alert(4)">free</a>'
+
+const PHONE = { width: 360, height: 740 }
+const VIEWS = ['overview', 'payments', 'channels', 'wallet', 'network', 'keys', 'audit', 'log', 'node']
+
+if (!CHROMIUM) {
+  console.warn('LEFT OUT: the dashboard was not opened in a browser, because FULMEN_CHROMIUM names no Chromium')
+}
+
+describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FULMEN_CHROMIUM names one)', () => {
+  let directory = ''
+  const spawned: Spawned[] = []
+  let [alice, bob, carol, mallory] = [] as unknown as [DemoNode, DemoNode, DemoNode, DemoNode]
+  let browser: Browser
+  let way: Way
+  let page: Page
+  let wrongs: string[] = []
+
+  const open = async (from: DemoNode, to: DemoNode, capacitySat: number, pushSat: number): Promise<void> => {
+    const request = { peer: to.uri, capacitySat, pushMsat: pushSat * 1000, announce: true }
+    await untilFunded(from, (await from.client.channels.open(request)).id, signal)
+  }
+  const pay = async (from: DemoNode, to: DemoNode, sat: number, description: string): Promise<void> => {
+    const { bolt11 } = await to.client.invoices.create({ amountMsat: sat * 1000, description })
+    expect((await from.client.payments.send({ bolt11 }, { wait: 20 })).status).toBe('succeeded')
+  }
+  const aliasKnown = (to: DemoNode, of: DemoNode) =>
+    until(
+      `${to.name} to know the alias of ${of.name}`,
+      async () =>
+        (await to.client.graph.nodes()).items.some((n) => n.nodeId === of.nodeId && n.alias !== '') ? true : null,
+      { signal },
+    )
+
+  /** More than carol has on her side of the channel with bob: alice forwards some of it, or all. */
+  const viaAlice = (sat: number): Promise<void> => pay(carol, bob, sat, 'over alice')
+
+  const newPage = async (
+    size = { width: 1200, height: 780 },
+    colorScheme: 'light' | 'dark' = 'light',
+  ): Promise<Page> => {
+    const context = await browser.newContext({ viewport: size, colorScheme })
+    const made = await context.newPage()
+    made.setDefaultTimeout(15_000)
+    return made
+  }
+  const signIn = async (on: Page, key: string): Promise<void> => {
+    await on.goto(way.url)
+    await on.getByLabel('API key').fill(key)
+    await on.getByRole('button', { name: 'Sign in' }).click()
+    await on.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+  }
+  /** By the address, as a link does; on a phone some links are in a menu. */
+  const visit = async (on: Page, route: string): Promise<void> => {
+    await on.evaluate((to) => {
+      location.hash = `#/${to}`
+    }, route)
+    await on.locator(`.view.${route}`).waitFor()
+    await vi.waitFor(async () => expect(await on.locator('main [aria-busy]').count()).toBe(0), 15_000)
+  }
+  const digits = async (of: string): Promise<number> =>
+    Number((await page.locator(of).first().textContent())?.replace(/\D/g, ''))
+  const picture = async (of: Page, name: string): Promise<void> => {
+    if (PICTURES) await of.screenshot({ path: join(PICTURES, `${name}.png`) })
+  }
+
+  beforeAll(async () => {
+    const main = buildProgram('dashboard')
+    directory = mkdtempSync(join(tmpdir(), 'fulmen-test-'))
+    const chain = await startChain(directory, spawned, main)
+    const start = (name: string) =>
+      startOne({ name, directory, chain, spawned, main, ...(name === 'mallory' && { alias: HOSTILE_ALIAS }) })
+    ;[browser, alice, bob, carol, mallory] = await Promise.all([
+      startBrowser(CHROMIUM!),
+      ...(['alice', 'bob', 'carol', 'mallory'] as const).map(start),
+    ] as [Promise<Browser>, Promise<DemoNode>, Promise<DemoNode>, Promise<DemoNode>, Promise<DemoNode>])
+    const all = [alice, bob, carol, mallory]
+    await fund(all, [bob], 1, signal)
+    const shares = [alice, carol, mallory].map(async ({ client }, i) => ({
+      address: (await client.wallet.newAddress()).address,
+      amountSat: [21_430_000, 6_000_000, 2_000_000][i]!,
+    }))
+    await bob.client.wallet.send({ outputs: await Promise.all(shares) })
+    await mine(all, 1, { signal })
+    await open(alice, bob, 5_000_000, 1_300_000)
+    await open(carol, alice, 2_500_000, 900_000)
+    await open(bob, carol, 3_000_000, 35_000)
+    await mine(all, 8, { signal })
+    await untilRoute(carol, bob, 10_000_000, signal)
+    await untilRoute(bob, alice, 10_000_000, signal)
+    await Promise.all([aliasKnown(alice, bob), aliasKnown(alice, carol)])
+    await untilRoute(alice, bob, 1_000_000, signal)
+    await untilRoute(alice, carol, 1_000_000, signal)
+    await pay(alice, carol, 4_200, 'Coffee beans, 500 g')
+    await pay(bob, alice, 21_500, 'Two tickets for Saturday')
+    await pay(carol, alice, 8_900, 'Lunch')
+    await viaAlice(150_000)
+    await pay(alice, bob, 42_000, 'Bicycle repair')
+    way = await wayTo(alice.url)
+    page = await newPage()
+    wrongs = watch(page, way.url)
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    await way?.cut()
+    for (const child of spawned.toReversed()) await child.stop()
+    if (directory) rmSync(directory, { recursive: true, force: true })
+  })
+
+  // What one test leaves open is not in the way of the next.
+  beforeEach(() => page.evaluate(() => document.querySelector('dialog')?.close()))
+
+  it('is looked at by a check that sees what keeps people out', async () => {
+    await page.goto(way.url)
+    await page.getByLabel('API key').waitFor()
+    expect(await barriers(page)).toEqual([])
+    const found = await page
+      .evaluate(() => {
+        document.documentElement.style.setProperty('--soft', '#c4beb4')
+        document.querySelector('main')?.append(document.createElement('button'))
+      })
+      .then(() => barriers(page))
+    expect(found.map((line) => line.split(/[ :,]/)[0]).toSorted()).toEqual(
+      expect.arrayContaining(['contrast', 'no', 'small']),
+    )
+  })
+
+  it('refuses a key that the node does not know, and says so', async () => {
+    await page.goto(way.url)
+    for (const [key, words] of [
+      ['', 'Paste an API key'],
+      ['hunter2', 'it starts with fulmen_'],
+      [`fulmen_${'a'.repeat(12)}_${'b'.repeat(64)}`, 'The API key is not known'],
+    ] as const) {
+      await page.getByLabel('API key').fill(key)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.getByRole('alert').filter({ hasText: words }).waitFor()
+    }
+    expect(await barriers(page)).toEqual([])
+    // The browser's own line about the 401, and nothing besides.
+    expect(wrongs.splice(0).every((line) => line.includes('401'))).toBe(true)
+  })
+
+  it('is there after 40 KB, and shows the balances', async () => {
+    await page.goto(way.url)
+    await page.getByLabel('API key').waitFor()
+    const fetched = await page.evaluate(() =>
+      [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].map(
+        (entry) => (entry as PerformanceResourceTiming).encodedBodySize,
+      ),
+    )
+    expect(fetched.length).toBeGreaterThan(20)
+    expect(fetched.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(40_000)
+    await signIn(page, alice.key)
+    const { channelLocalMsat, onchainConfirmedSat } = await alice.client.balance()
+    await page.locator('.total').waitFor()
+    expect(await digits('.total')).toBe(Math.floor((channelLocalMsat + onchainConfirmedSat * 1000) / 1000))
+    await page.getByText('Two tickets for Saturday').waitFor()
+    await page.locator('.mini li').nth(1).waitFor()
+    await picture(page, 'overview-light')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await picture(page, 'overview-dark')
+    await page.emulateMedia({ colorScheme: 'light' })
+    if (PICTURES) {
+      const phone = await newPage(PHONE, 'dark')
+      await signIn(phone, alice.key)
+      await phone.getByText('Two tickets for Saturday').waitFor()
+      await picture(phone, 'phone')
+      await phone.context().close()
+    }
+  })
+
+  it('makes an invoice whose QR code others read; the payment shows without being asked for', async () => {
+    const before = await digits('.total')
+    await page.getByRole('button', { name: 'Receive', exact: true }).click()
+    await page.getByLabel('Amount').fill('25 000')
+    await page.getByLabel('Description').fill('Sourdough and a coffee')
+    await page.getByRole('button', { name: 'Create invoice' }).click()
+    const code = page.getByRole('img', { name: 'QR code of the invoice' })
+    await code.waitFor()
+    const bolt11 = (await readScreen(code))!.toLowerCase()
+    const [newest] = (await alice.client.invoices.list({ limit: 1 })).items
+    expect(newest).toMatchObject({ bolt11, amountMsat: 25_000_000, description: 'Sourdough and a coffee' })
+    expect(await barriers(page)).toEqual([])
+    expect((await carol.client.payments.send({ bolt11 }, { wait: 20 })).status).toBe('succeeded')
+    await page.locator('.status.good').filter({ hasText: 'Paid' }).waitFor()
+    await page
+      .locator('#announcer')
+      .filter({ hasText: /Received 25\s000 sat: Sourdough|Paid: 25\s000 sat/ })
+      .waitFor()
+    await page.keyboard.press('Escape')
+    await page.locator('.row').filter({ hasText: 'Sourdough and a coffee' }).waitFor()
+    await vi.waitFor(async () => expect(await digits('.total')).toBe(before + 25_000), 10_000)
+  })
+
+  it('pays only after it has shown what an invoice says, whatever that is', async () => {
+    const invoice = await bob.client.invoices.create({ amountMsat: 7_000_000, description: HOSTILE_WORDS })
+    await page.getByRole('button', { name: 'Pay', exact: true }).click()
+    await page.getByRole('textbox', { name: 'Invoice' }).fill('lnbcrt1nonsense')
+    await page.getByRole('button', { name: 'Read invoice' }).click()
+    await page.getByRole('alert').filter({ hasText: 'The invoice is not valid' }).waitFor()
+    await page.getByRole('textbox', { name: 'Invoice' }).fill(`lightning:${invoice.bolt11}`)
+    await page.getByRole('button', { name: 'Read invoice' }).click()
+    const confirm = page.getByRole('dialog', { name: 'Confirm payment' })
+    await confirm.waitFor()
+    expect(await confirm.locator('.said').textContent()).toBe(HOSTILE_WORDS)
+    expect(await digits('dialog .headline')).toBe(7_000)
+    expect((await bob.client.invoices.get(invoice.paymentHash)).status).toBe('open')
+    await confirm.getByRole('button', { name: /^Pay 7/ }).click()
+    await page.locator('.status.good').filter({ hasText: 'Paid' }).waitFor()
+    expect((await bob.client.invoices.get(invoice.paymentHash)).status).toBe('settled')
+    await page.getByRole('button', { name: 'Done' }).click()
+    await page.locator('.row').filter({ hasText: 'to bob' }).first().waitFor()
+    expect(wrongs.filter((line) => !/400/.test(line))).toEqual([])
+    wrongs.splice(0)
+  })
+
+  it('shows forwards as they happen, also those from a time without connection', async () => {
+    await visit(page, 'payments')
+    await page.getByRole('tab', { name: 'Forwarded' }).click()
+    const rows = page.getByRole('tabpanel').locator('.row')
+    const before = await rows.count()
+    await viaAlice(600_000)
+    await vi.waitFor(async () => expect(await rows.count()).toBe(before + 1), 10_000)
+    expect(await rows.first().textContent()).toMatch(/Forwarded.*carol → bob/)
+
+    await way.cut()
+    await page.getByText('No connection').waitFor()
+    for (const sat of [21_000, 22_000, 23_000]) await viaAlice(sat)
+    expect(await rows.count()).toBe(before + 1)
+    await way.mend()
+    await vi.waitFor(async () => expect(await rows.count()).toBe(before + 4), 10_000)
+    expect((await rows.allTextContents()).slice(0, 3).map((text) => /· ([\d\s]+) sat/.exec(text)?.[1])).toEqual(
+      ['23', '22', '21'].map((thousands) => `${thousands}\u202f000`),
+    )
+    await page.getByText('Live', { exact: true }).waitFor()
+    expect(wrongs.splice(0).filter((line) => !/ERR_(CONNECTION|EMPTY|INCOMPLETE)/.test(line))).toEqual([])
+  })
+
+  it('opens a channel, and shows names of others as text, whatever they are', async () => {
+    await visit(page, 'channels')
+    await page.getByRole('button', { name: 'Open channel' }).click()
+    await page.getByLabel('With', { exact: true }).fill(mallory.uri)
+    await page.getByLabel('Capacity').fill('700 000')
+    await page.getByRole('dialog').getByRole('button', { name: 'Open channel' }).click()
+    await page
+      .locator('.channel')
+      .filter({ hasText: '700 000'.replace(' ', '\u202f') })
+      .waitFor()
+    const [channel] = (await alice.client.channels.list({ peer: mallory.nodeId } as object)).items
+    await untilFunded(alice, channel!.id, signal)
+    await mine([alice, bob, carol, mallory], 8, { signal })
+    await aliasKnown(alice, mallory)
+    await page.reload()
+    await signIn(page, alice.key)
+    await visit(page, 'channels')
+    await page.getByRole('heading', { name: HOSTILE_ALIAS }).waitFor()
+    await visit(page, 'network')
+    await page.getByRole('button', { name: HOSTILE_ALIAS }).click()
+    await page.locator('.chosen h3').filter({ hasText: HOSTILE_ALIAS }).waitFor()
+    await visit(page, 'wallet')
+    expect(await page.locator('img, script:not([src]), a[href^="javascript"]').count()).toBe(0)
+    expect(wrongs.splice(0)).toEqual([])
+  })
+
+  it('closes by force only after the warning has been ticked; together without it', async () => {
+    await visit(page, 'channels')
+    await page.getByRole('button', { name: 'Close the channel with carol' }).click()
+    await page.getByRole('radio', { name: 'By force' }).check()
+    await page.getByRole('alert').filter({ hasText: 'A force close costs time and money' }).waitFor()
+    const force = page.getByRole('button', { name: 'Force close' })
+    expect(await force.isDisabled()).toBe(true)
+    await page.getByLabel('I understand').check()
+    expect(await force.isDisabled()).toBe(false)
+    expect(await barriers(page)).toEqual([])
+    await page.getByRole('radio', { name: 'Together with the peer' }).check()
+    await page.getByRole('button', { name: 'Close channel', exact: true }).click()
+    await page.locator('.channel').filter({ hasText: 'carol' }).getByText('Closing', { exact: true }).waitFor()
+    const [channel] = (await alice.client.channels.list({ peer: carol.nodeId } as object)).items
+    await until(
+      'the close to be on its way',
+      async () => ((await alice.client.channels.get(channel!.id)).closing?.how === 'cooperative' ? true : null),
+      { signal },
+    )
+  })
+
+  it('sends on chain to an address of another node, and shows its own', async () => {
+    await visit(page, 'wallet')
+    await page.getByRole('button', { name: 'Receive', exact: true }).click()
+    const code = page.getByRole('img', { name: 'QR code of the address' })
+    await code.waitFor()
+    expect((await readScreen(code))!.toLowerCase()).toMatch(/^bitcoin:bcrt1q[a-z0-9]{38}$/)
+    await page.keyboard.press('Escape')
+    const { address } = await bob.client.wallet.newAddress()
+    await page.getByRole('button', { name: 'Send', exact: true }).click()
+    await page.getByLabel('Address').fill(address)
+    await page.getByLabel('Amount').fill('51000')
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByRole('dialog').getByText(address).waitFor()
+    await page.getByRole('button', { name: /^Send 51/ }).click()
+    await page.getByText('Waits for a block').first().waitFor()
+    const [newest] = (await alice.client.wallet.transactions({ limit: 1 })).items
+    expect(newest!.netSat).toBe(-51_000 - newest!.feeSat!)
+  })
+
+  it('makes, rotates, rolls back and revokes keys', async () => {
+    const works = (key: string) =>
+      new FulmenClient({ url: alice.url, key, retries: 0, rotate: false }).keys.self().then(
+        ({ version }) => version,
+        (e) => e.code,
+      )
+    const secret = async (): Promise<string> => {
+      const text = (await page.locator('dialog .copy-box code').textContent())!
+      await page.getByRole('button', { name: 'I have saved it' }).click()
+      return text
+    }
+    await visit(page, 'keys')
+    await page.getByRole('button', { name: 'Create key' }).click()
+    await page.getByLabel('Name').fill('shop')
+    await page.getByRole('radio', { name: 'Receive' }).check()
+    await page.getByRole('dialog').getByRole('button', { name: 'Create key' }).click()
+    const first = await secret()
+    expect(await works(first)).toBe(1)
+    await page.getByRole('button', { name: 'Rotate shop' }).click()
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click()
+    const second = await secret()
+    expect([await works(first), await works(second)]).toEqual([2, 2])
+    await page.getByRole('button', { name: 'Roll back shop' }).click()
+    await page.getByRole('button', { name: 'Roll back', exact: true }).click()
+    const card = page.locator('.keycard').filter({ hasText: 'shop' })
+    await card.getByText('Version 1, used').waitFor()
+    expect([await works(first), await works(second)]).toEqual([1, 1])
+    await card.getByText('Versions and usage').click()
+    await card.getByText(/\d requests, \d refused/).waitFor()
+    expect(await barriers(page)).toEqual([])
+
+    // A key that may receive sees what it may, and nothing of the rest.
+    const other = await newPage()
+    const otherWrongs = watch(other, way.url)
+    await signIn(other, first)
+    await other.getByRole('button', { name: 'Receive', exact: true }).waitFor()
+    expect(await other.getByRole('button', { name: 'Pay', exact: true }).count()).toBe(0)
+    const links = await other.locator('.side nav > ul a').allTextContents()
+    expect(links).toEqual(['Overview', 'Payments', 'Network', 'Log', 'Node'])
+    await visit(other, 'wallet')
+    await other.getByText('It needs the scope wallet:read').waitFor()
+
+    await page.getByRole('button', { name: 'Revoke shop' }).click()
+    await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+    await other.getByRole('alert').filter({ hasText: 'was stopped' }).waitFor()
+    expect(await other.getByLabel('API key').inputValue()).toBe('')
+    expect(otherWrongs.filter((line) => !line.includes('401'))).toEqual([])
+    await other.context().close()
+  })
+
+  it('goes on with the next version of its own key once its owner has it, and keeps none of them', async () => {
+    await visit(page, 'keys')
+    await page.getByRole('button', { name: 'Rotate admin' }).click()
+    await page.getByLabel('The old version ends').selectOption('at once')
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click()
+    await page.getByRole('dialog', { name: 'Your key has a new version' }).waitFor()
+    const next = (await page.locator('dialog .copy-box code').textContent())!
+    expect(next).not.toBe(alice.key)
+    await page.keyboard.press('Escape') // does not close it: nobody has said that the key is saved
+    await page.getByRole('button', { name: 'I have saved it' }).click()
+    await page.getByText('Version 2, used').waitFor()
+    Object.assign(alice, { key: next, client: new FulmenClient({ url: alice.url, key: next }) })
+    const kept = await page.evaluate(() =>
+      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state]),
+    )
+    expect(kept).not.toContain('fulmen_')
+    // Events still come: the stream moved over to the new version.
+    await visit(page, 'log')
+    await mine([alice, bob], 1, { signal })
+    const { height } = await alice.client.chain.get()
+    await page.getByText(`Block ${height}`, { exact: true }).waitFor()
+    expect(wrongs.splice(0).filter((line) => !line.includes('401'))).toEqual([])
+  })
+
+  it('keeps nobody out: every view, light and dark, at a desk and on a phone', async () => {
+    const phone = await newPage(PHONE, 'dark')
+    const phoneWrongs = watch(phone, way.url)
+    await signIn(phone, alice.key)
+    await phone.locator('.total').waitFor()
+    for (const [on, place] of [
+      [page, 'desk'],
+      [phone, 'phone'],
+    ] as const) {
+      for (const view of VIEWS) {
+        await visit(on, view)
+        for (const colorScheme of ['light', 'dark'] as const) {
+          await on.emulateMedia({ colorScheme })
+          expect([place, view, colorScheme, ...(await barriers(on))]).toEqual([place, view, colorScheme])
+        }
+      }
+    }
+    await phone.locator('nav summary').click()
+    await phone.getByRole('link', { name: 'Audit' }).last().click()
+    await phone.getByRole('heading', { level: 1, name: 'Audit' }).waitFor()
+    expect([...phoneWrongs, ...wrongs]).toEqual([])
+    await phone.context().close()
+  })
+
+  it('is used with the keyboard alone, and the theme that somebody chose stays', async () => {
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.getByRole('button', { name: /^Theme/ }).focus()
+    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+    const light = await ground()
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Enter')
+    const dark = await ground()
+    expect(dark).not.toBe(light)
+    await page.goto(`${way.url}/?again`)
+    await page.getByLabel('API key').fill(alice.key)
+    await page.keyboard.press('Enter')
+    await page.locator('.total').waitFor()
+    expect(await ground()).toBe(dark)
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter') // "Skip to content"
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog', { name: 'Receive' }).waitFor()
+    expect(await page.evaluate(() => document.activeElement?.closest('dialog') !== null)).toBe(true)
+    await page.keyboard.press('Escape')
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Receive')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('API key').waitFor()
+    expect(wrongs.splice(0)).toEqual([])
+  })
+})
