@@ -1,6 +1,7 @@
 import type { RouteOptions } from 'fastify'
 import { scopeText } from './auth/scopes.ts'
 import { PROBLEMS } from './problems.ts'
+import { Event } from './schemas.ts'
 
 type Schema = Record<string, unknown>
 
@@ -19,6 +20,8 @@ export interface OpenApiDocument {
   readonly openapi: '3.1.0'
   readonly info: Schema
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  /** What the node calls. */
+  readonly webhooks: Schema
   readonly components: { readonly schemas: Readonly<Record<string, Schema>>; readonly securitySchemes: Schema }
   readonly tags: readonly { readonly name: string }[]
 }
@@ -85,6 +88,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
       license: { name: 'MIT', identifier: 'MIT' },
     },
     paths,
+    webhooks: { event: { post: postedEvent(hoist(JSON.parse(JSON.stringify(Event)) as Schema, components)) } },
     components: {
       schemas: components,
       securitySchemes: {
@@ -102,6 +106,23 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
     tags: [...tags].map((name) => ({ name })),
   }
 }
+
+/** What a webhook's receiver gets. */
+const postedEvent = (event: Schema): Schema => ({
+  operationId: 'receiveEvent',
+  summary:
+    'An event, posted to the address of a webhook until it is acknowledged with a 2xx; signed as Standard Webhooks 1.0',
+  parameters: [
+    ['webhook-id', 'of the message, the same at every attempt'],
+    ['webhook-timestamp', 'Unix seconds of this attempt'],
+    [
+      'webhook-signature',
+      'v1,BASE64 of HMAC-SHA-256 over webhook-id.webhook-timestamp.body; several with spaces between',
+    ],
+  ].map(([name, description]) => ({ name, in: 'header', required: true, description, schema: { type: 'string' } })),
+  requestBody: { required: true, content: { 'application/json': { schema: event } } },
+  responses: { '2XX': { description: 'Acknowledged' }, '410': { description: 'Post no more' } },
+})
 
 function operationOf(route: RouteOptions, components: Record<string, Schema>): Operation {
   const { schema = {}, config = {} } = route
@@ -171,7 +192,8 @@ function responsesOf({ schema = {} }: RouteOptions, refer: (part: unknown) => Sc
       body.type === 'null' ? { description } : { description, content: { 'application/json': { schema: refer(body) } } }
   }
   for (const type of schema.produces ?? []) {
-    answers['200'] = { description: 'OK', content: { [type]: { schema: { type: 'string' } } } }
+    const others = answers['200']?.content as Schema | undefined
+    answers['200'] = { description: 'OK', content: { ...others, [type]: { schema: { type: 'string' } } } }
   }
   const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
   answers['4XX'] = { description: 'What was asked cannot be done', content: problem }

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import fc from 'fast-check'
 import { exportSPKI, importJWK } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
 import { KeyRing } from '../../src/api/auth/keys.ts'
@@ -148,6 +149,40 @@ describe('access tokens of an issuer', () => {
     expect((await call(good)).status).toBe(200)
     const missing = await app.inject('/v1/node')
     expect(missing.headers['www-authenticate']).toBe('Bearer realm="fulmen"')
+  })
+
+  it('that were changed in any place, or are made of anything, end as 401', async () => {
+    const issuer = await issuing()
+    const { call, clock, failures } = await apiWith(issuer)
+    const good = await issuer.token(clock.nowMs)
+    const part = fc.stringMatching(/^[\w-]{0,40}$/)
+    const json = fc.jsonValue({ maxDepth: 2 }).map((value) => base64url(JSON.stringify(value)))
+    const changed = fc.tuple(fc.nat(good.length - 1), fc.stringMatching(/^[\w-]$/)).map(([at, char]) => {
+      return good.slice(0, at) + char + good.slice(at + 1)
+    })
+    const header = fc
+      .record({
+        alg: fc.constantFrom('none', 'ES256', 'HS256', 'RS256', '', 'toString'),
+        kid: fc.constantFrom('k1', '__proto__', ''),
+      })
+      .map(base64url)
+    const made = fc.tuple(fc.oneof(part, json, header), fc.oneof(part, json), part).map((parts) => parts.join('.'))
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(changed, made), async (token) => {
+        const { status, headers, code } = await call(token)
+        // The last character of a signature holds bits that mean nothing.
+        const isSame = token.slice(0, -1) === good.slice(0, -1)
+        if (isSame && status === 200) return
+        expect([token, [401, 429].includes(status), code]).toEqual([
+          token,
+          true,
+          expect.stringMatching(/^(TOKEN|KEY)_INVALID$/),
+        ])
+        expect(headers['www-authenticate']).toContain('error="invalid_token"')
+      }),
+      { numRuns: 200 },
+    )
+    expect(failures).toEqual([])
   })
 
   it('mean nothing where no issuer is configured', async () => {

@@ -84,6 +84,14 @@ describe('the OpenAPI document', () => {
     }
   })
 
+  it('says what webhooks bring', async () => {
+    const { document: doc } = await document()
+    const { parameters, requestBody } = doc.webhooks.event.post
+    expect(parameters.map((p: Json) => p.name)).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature'])
+    expect(requestBody.content['application/json'].schema).toEqual({ $ref: '#/components/schemas/Event' })
+    expect(Object.keys(doc.components.schemas.Event.properties)).toEqual(['id', 'type', 'at', 'data'])
+  })
+
   it('refuses unknown fields in every request body', async () => {
     const { document: doc } = await document()
     for (const [path, methods] of Object.entries<Record<string, Json>>(doc.paths)) {
