@@ -1,17 +1,131 @@
-// npm run fuzz [times]: the properties of test/crypto, each case count multiplied: by 300 for about a million cases, which takes
-// noble, the other side of the comparison, an hour or two.
-import { spawnSync } from 'node:child_process'
+// npm run fuzz [times], or npm run fuzz -- --suite crypto [--times N]: the properties of test/crypto, each case count multiplied: by
+// 300 for about a million cases, which takes noble, the other side of the comparison, an hour or two.
+//
+// npm run fuzz -- --suite adversary [--schedules N] [--seed S] [--json]: a hostile peer that owns miner and network, over N schedules,
+// on all cores. With --json, exactly one object on stdout: { schedules, failures, lostSat, seed }. Progress, and what failed with the
+// number that plays it again, go to stderr.
+import { spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildCore } from './core.mjs'
 
-const times = process.argv[2] ?? '300'
-if (!/^[1-9]\d*$/.test(times)) {
-  console.error(`npm run fuzz [times]: "${times}" is not a whole number from 1 on`)
+const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
+
+function usage(message) {
+  console.error(`npm run fuzz: ${message}`)
   process.exit(2)
 }
-const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
-const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/crypto', '--testTimeout=0', '--hookTimeout=0'], {
-  stdio: 'inherit',
-  env: { ...process.env, FUZZ: times },
-})
-process.exit(status ?? 1)
+
+function whole(text, name, least) {
+  if (!/^\d+$/.test(text) || Number(text) < least) usage(`${name} "${text}" is not a whole number from ${least} on`)
+  return Number(text)
+}
+
+function options() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        suite: { type: 'string', default: 'crypto' },
+        times: { type: 'string' },
+        schedules: { type: 'string', default: '200000' },
+        seed: { type: 'string', default: '1' },
+        json: { type: 'boolean', default: false },
+      },
+    })
+  } catch (e) {
+    return usage(e.message)
+  }
+}
+
+/** vitest in a process of its own. @returns its exit code */
+function run(args, env, stdio) {
+  const child = spawn(process.execPath, [vitest, 'run', ...args, '--testTimeout=0', '--hookTimeout=0'], {
+    stdio,
+    env: { ...process.env, ...env },
+  })
+  return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)))
+}
+
+// ---------------------------------------------------------------- the adversary
+
+/** Schedules that follow each other share what happened before them: each process has whole such families. */
+const FAMILY = 64
+const EVERY_MS = 30_000
+
+function readLines(file) {
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith('}'))
+      .map((line) => JSON.parse(line))
+  } catch {
+    return []
+  }
+}
+
+/** @returns what all processes have reported so far */
+function soFar(files) {
+  const lines = files.map(readLines)
+  const failed = lines.flat().filter((l) => 'schedule' in l)
+  const done = lines.reduce((sum, own) => sum + (own.findLast((l) => 'done' in l)?.done ?? 0), 0)
+  return { done, failed }
+}
+
+async function adversary({ schedules, seed, json }) {
+  await buildCore()
+  const dir = mkdtempSync(join(tmpdir(), 'fulmen-fuzz-'))
+  const workers = Math.max(1, Math.min(availableParallelism(), Math.ceil(schedules / FAMILY)))
+  const share = Math.ceil(schedules / workers / FAMILY) * FAMILY
+  const first = (seed * 1_000_000) % 2 ** 31
+  const parts = Array.from({ length: workers }, (_, i) => ({
+    from: first + i * share,
+    count: Math.max(0, Math.min(share, schedules - i * share)),
+    file: join(dir, `${i}.jsonl`),
+    log: join(dir, `${i}.log`),
+  })).filter((p) => p.count > 0)
+  const files = parts.map((p) => p.file)
+  const timer = setInterval(() => {
+    const { done, failed } = soFar(files)
+    console.error(`${done} of ${schedules} schedules, ${failed.length} failures`)
+  }, EVERY_MS)
+  const codes = await Promise.all(
+    parts.map(({ from, count, file, log }) => {
+      const out = openSync(log, 'w')
+      const env = { FULMEN_FIRST: `${from}`, FULMEN_SCHEDULES: `${count}`, FULMEN_REPORT: file }
+      return run(['test/property/adversary.test.ts'], env, ['ignore', out, out]).finally(() => closeSync(out))
+    }),
+  )
+  clearInterval(timer)
+  const { done, failed } = soFar(files)
+  for (const { schedule, problems } of failed) {
+    console.error(
+      `schedule ${schedule} (FULMEN_FIRST=${schedule} FULMEN_SCHEDULES=1 npx vitest run test/property/adversary.test.ts):`,
+    )
+    for (const p of problems) console.error(`  ${p}`)
+  }
+  // A process that ended otherwise than by the schedules' failures has something to say of its own.
+  const broken = parts.filter((p, i) => codes[i] !== 0 && readLines(p.file).every((l) => !('schedule' in l)))
+  for (const p of broken) console.error(readFileSync(p.log, 'utf8'))
+  rmSync(dir, { recursive: true, force: true })
+  const lostSat = failed.reduce((sum, f) => sum + f.lostSat, 0)
+  const result = { schedules: done, failures: failed.length, lostSat, seed }
+  if (json) console.log(JSON.stringify(result))
+  else console.error(`${done} schedules, ${failed.length} failures, ${lostSat} sat lost (seed ${seed})`)
+  return failed.length > 0 || broken.length > 0 || done < schedules ? 1 : 0
+}
+
+// ---------------------------------------------------------------- which
+
+const { values, positionals } = options()
+if (values.suite === 'crypto') {
+  const times = whole(values.times ?? positionals[0] ?? '300', 'times', 1)
+  process.exit(await run(['test/crypto'], { FUZZ: `${times}` }, 'inherit'))
+} else if (values.suite === 'adversary') {
+  if (positionals.length > 0) usage(`"${positionals[0]}" is not an option of this suite`)
+  const schedules = whole(values.schedules, '--schedules', 1)
+  process.exit(await adversary({ schedules, seed: whole(values.seed, '--seed', 0), json: values.json }))
+} else usage(`there is no suite "${values.suite}": crypto or adversary`)

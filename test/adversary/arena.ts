@@ -1,0 +1,312 @@
+import { type ChannelId, outpointKey, type Txid } from '../../src/base/ids.ts'
+import { msat, type Sat, sat } from '../../src/base/units.ts'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import type { MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
+import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
+import { fundingScriptOf } from '../../src/channel/commitments.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import type { Channel, ChannelState } from '../../src/channel/state.ts'
+import type { ChainEvent, ChannelTypeName, OpenParams } from '../../src/channel/types.ts'
+import { relayPolicy } from '../../src/node/policy.ts'
+import { ourInitFeatures } from '../../src/wire/features.ts'
+import type { ChannelMessage } from '../../src/wire/registry.ts'
+import { Book } from './book.ts'
+import { Chain, type GenesisCoin } from './chain.ts'
+import { Honest, type SavedNode } from './honest.ts'
+import { Hostile, hostileCoins, Purse } from './hostile.ts'
+import { nodeIdOf, START } from './keys.ts'
+import { honestCoins } from './purse.ts'
+
+/** Who is at the other end of hal's channels. */
+export type Company = 'alone' | 'between' | 'behind-una'
+export interface Setting {
+  readonly company: Company
+  readonly channelType: ChannelTypeName
+  /** Whether hal pays for the commitments. */
+  readonly opens: boolean
+  readonly feeratePerKw: number
+}
+
+export const CAPACITY: Sat = sat(3_000_000)
+const PUSH: Sat = sat(1_500_000)
+export type Lane = 'up' | 'down'
+
+interface Saved {
+  readonly hal: SavedNode
+  readonly una: SavedNode | null
+  readonly hostiles: ReadonlyMap<
+    Lane,
+    { state: ChannelState; archive: readonly Channel[]; outbox: readonly ChannelMessage[] }
+  >
+  readonly book: Book
+  readonly coins: readonly GenesisCoin[]
+  readonly attempts: number
+}
+
+const lanesOf = (c: Company): readonly Lane[] => (c === 'alone' ? ['down'] : ['up', 'down'])
+
+/** Everything of one schedule: the chain, the honest, the hostile, and the wires between them. */
+export class Arena {
+  readonly setting: Setting
+  readonly chain: Chain
+  readonly book: Book
+  readonly hal: Honest
+  readonly una: Honest | null
+  readonly hostiles = new Map<Lane, Hostile>()
+  readonly connected = new Map<Lane, boolean>()
+  readonly purse = new Purse()
+  readonly lanes: readonly Lane[]
+  /** What the attacker has said to hal. */
+  readonly heard: { readonly lane: Lane; readonly message: ChannelMessage }[] = []
+  /** The attacker's transactions for the next block. */
+  queued: Transaction[] = []
+  /** Its transactions that wait in the mempool and that it does not mine itself, up to a height. */
+  readonly held = new Map<Txid, number>()
+  attempts = 0
+  #coins: readonly GenesisCoin[]
+
+  constructor(setting: Setting, saved: Saved | null) {
+    this.setting = setting
+    this.lanes = lanesOf(setting.company)
+    this.book = saved?.book.clone() ?? new Book()
+    const hash = '0'.repeat(64) as never
+    this.#coins = saved?.coins ?? [...hostileCoins, ...honestCoins('hal', hash), ...honestCoins('una', hash)]
+    this.chain = new Chain(START, this.#coins)
+    this.hal = new Honest('hal', this.chain, this.book)
+    this.una = setting.company === 'behind-una' ? new Honest('una', this.chain, this.book) : null
+    for (const lane of this.lanes) {
+      this.connected.set(lane, true)
+      if (lane === 'up' && this.una) continue
+      this.hostiles.set(lane, new Hostile(`mal-${lane}`))
+    }
+    if (!saved) {
+      for (const lane of this.lanes) this.#open(lane)
+      return
+    }
+    this.attempts = saved.attempts
+    const owners = (name: string) => new Map(this.lanes.map((l) => [l, `${name}-${l}`]))
+    this.hal.load(saved.hal, owners('hal'))
+    if (this.una && saved.una) this.una.load(saved.una, owners('una'))
+    for (const [lane, h] of this.hostiles) {
+      const { state, archive, outbox } = saved.hostiles.get(lane)!
+      h.state = state
+      h.archive = [...archive]
+      h.outbox = [...outbox]
+      h.height = START
+    }
+  }
+
+  save(): Saved {
+    const hostiles = [...this.hostiles].map(
+      ([lane, h]) => [lane, { state: h.state!, archive: [...h.archive], outbox: [...h.outbox] }] as const,
+    )
+    return {
+      hal: this.hal.save(),
+      una: this.una?.save() ?? null,
+      hostiles: new Map(hostiles),
+      book: this.book.clone(),
+      coins: this.#coins,
+      attempts: this.attempts,
+    }
+  }
+
+  get honest(): readonly Honest[] {
+    return this.una ? [this.hal, this.una] : [this.hal]
+  }
+
+  // -------------------------------------------------------------- opening
+
+  #open(lane: Lane): void {
+    const { channelType, opens, feeratePerKw } = this.setting
+    const mal = this.hostiles.get(lane)
+    const peerId = mal?.nodeId ?? nodeIdOf('una')
+    const params: OpenParams = {
+      temporaryChannelId: (lane === 'up' ? 'aa' : 'bb').repeat(32) as ChannelId,
+      remoteNodeId: opens ? peerId : nodeIdOf('hal'),
+      capacitySat: CAPACITY,
+      pushMsat: msat(PUSH * 1000n),
+      announce: false,
+      channelType,
+      feeratePerKw,
+      fundingFeeratePerKw: 1000,
+      theirFeatures: ourInitFeatures(),
+      relay: relayPolicy(CAPACITY * 1000n),
+      keyIndex: 0,
+      requestId: 1,
+    }
+    if (mal) mal.height = START
+    if (opens) this.hal.open(lane, params, `hal-${lane}`)
+    else if (mal) mal.begin(openChannel(params, mal.ctx))
+    else this.una!.open(lane, params, `una-${lane}`)
+    for (let i = 0; i < 40; i++) {
+      this.#fund(lane)
+      if (!this.deliver(lane, true) && !this.deliver(lane, false)) break
+    }
+    const tx = this.#funding.get(lane)!
+    const confirmed: ChainEvent = {
+      tag: 'confirmed',
+      txid: txidOf(tx),
+      tx,
+      height: START - 10,
+      txIndex: lane === 'up' ? 1 : 2,
+    }
+    for (const event of [confirmed, { tag: 'block', height: START } as const]) {
+      for (const node of this.honest) {
+        const entry = node.channels.get(lane)
+        if (entry) node.turn(() => node.channels.deliver(entry, { tag: 'chain', event }))
+      }
+      mal?.step({ tag: 'chain', event })
+    }
+    this.pump(lane)
+    if (this.hal.entry(lane).state.tag !== 'normal') throw new Error(`not open: ${this.hal.entry(lane).state.tag}`)
+  }
+  readonly #funding = new Map<Lane, Transaction>()
+
+  #fund(lane: Lane): void {
+    const wanted = this.honest.find((n) => n.funding)
+    const mal = this.hostiles.get(lane)
+    const state = mal?.state
+    const script = wanted?.funding?.scriptPubKey ?? (state?.tag === 'await-funding' ? fundingScript(state) : null)
+    if (!script) return
+    const output = { amountSat: CAPACITY, scriptPubKey: script }
+    const tx: Transaction = { version: 2, inputs: [], outputs: [output], lockTime: lane === 'up' ? 77 : 78 }
+    this.#funding.set(lane, tx)
+    const outpoint = { txid: txidOf(tx), index: 0 }
+    this.#coins = [...this.#coins, { outpoint, output }]
+    this.chain.coins().set(outpointKey(outpoint), { output, height: START - 10, coinbase: false })
+    if (wanted) {
+      wanted.funding = null
+      const entry = wanted.channels.get(lane)!
+      wanted.turn(() => wanted.channels.deliver(entry, { tag: 'funded', tx, outputIndex: 0 }))
+    } else mal!.step({ tag: 'funded', tx, outputIndex: 0 })
+  }
+
+  // -------------------------------------------------------------- wires
+
+  /** Takes the oldest message of a lane across; false when there is none. */
+  deliver(lane: Lane, toHal: boolean): boolean {
+    if (!this.connected.get(lane)) return false
+    const mal = this.hostiles.get(lane)
+    const box = toHal ? (mal?.outbox ?? this.una!.outbox(lane)) : this.hal.outbox(lane)
+    const message = box.shift()
+    if (message) this.give(lane, toHal, message)
+    const hangsUp = this.honest.some((n) => n.hangUps.has(lane) && n.outbox(lane).length === 0)
+    if (hangsUp) this.cut(lane)
+    return message !== undefined
+  }
+  give(lane: Lane, toHal: boolean, message: ChannelMessage): void {
+    const mal = this.hostiles.get(lane)
+    const target = toHal ? this.hal : this.una
+    if (message.type === 'open_channel' && target && (toHal || !mal)) {
+      target.accept(lane, message, toHal ? (mal?.nodeId ?? nodeIdOf('una')) : nodeIdOf('hal'), `${target.name}-${lane}`)
+    } else if (message.type === 'open_channel') {
+      const params = {
+        remoteNodeId: nodeIdOf('hal'),
+        theirFeatures: ourInitFeatures(),
+        relay: relayPolicy(1n),
+        keyIndex: 0,
+      }
+      mal!.begin(acceptChannel(message, params, mal!.ctx))
+    } else if (toHal) {
+      if (mal) this.heard.push({ lane, message })
+      this.hal.receive(lane, message)
+    } else if (mal) mal.step({ tag: 'message', message })
+    else this.una!.receive(lane, message)
+  }
+  pump(lane: Lane, most = 80): void {
+    for (let i = 0; i < most; i++) if (!this.deliver(lane, true) && !this.deliver(lane, false)) return
+  }
+  cut(lane: Lane): void {
+    this.connected.set(lane, false)
+    this.hal.disconnected(lane)
+    this.hostiles.get(lane)?.disconnected()
+    if (!this.hostiles.has(lane)) this.una!.disconnected(lane)
+  }
+  connect(lane: Lane): void {
+    if (this.connected.get(lane)) return
+    this.connected.set(lane, true)
+    this.hal.connected(lane)
+    this.hostiles.get(lane)?.connected()
+    if (!this.hostiles.has(lane)) this.una!.connected(lane)
+  }
+
+  // -------------------------------------------------------------- the chain
+
+  /** What spends a channel's funding output, in a block or in the mempool. */
+  closingOf(lane: Lane): { readonly tx: Transaction; readonly confirmed: boolean } | null {
+    const funding = this.hostiles.get(lane)?.funding
+    if (!funding) return null
+    const waiting = this.chain.mempool.spender(outpointKey(funding))
+    if (waiting) return { tx: waiting.tx, confirmed: false }
+    const tx = this.chain.spender(outpointKey(funding))
+    return tx && { tx, confirmed: true }
+  }
+
+  isHonest(entry: MempoolEntry): boolean {
+    return this.honest.some((n) => n.made.has(entry.txid))
+  }
+
+  async block({ greed, censor }: { readonly greed: number; readonly censor: boolean }): Promise<void> {
+    const first = [...this.queued, ...this.#greedy(greed)]
+    this.queued = []
+    const block = this.chain.mine(first, (e) => this.#lets(e, censor))
+    for (const h of this.hostiles.values()) h.height = block.height
+    for (const node of this.honest) node.block(block)
+    for (const node of this.honest) await node.settle()
+  }
+
+  #lets(entry: MempoolEntry, censor: boolean): boolean {
+    if (this.isHonest(entry)) return !censor
+    const until = this.held.get(entry.txid)
+    if (until === undefined || this.chain.height >= until) return true
+    // Whoever else mines takes what an honest child pays for.
+    return !censor && [...entry.children].some((c) => this.isHonest(c))
+  }
+
+  /** greed: 1 takes what has timed out or is its own, 2 what it has the preimage of. */
+  #greedy(greed: number): Transaction[] {
+    if (greed === 0) return []
+    const txs: Transaction[] = []
+    for (const [lane, mal] of this.hostiles) {
+      const closing = this.closingOf(lane)
+      if (!closing?.confirmed) continue
+      const prey = mal.prey(this.chain, this.book, closing.tx).filter((p) => ((p.preimage ? 2 : 1) & greed) !== 0)
+      txs.push(...mal.take(prey, { together: (greed & 4) !== 0, coins: this.purse, feerate: 253 }))
+    }
+    return txs
+  }
+
+  /** Undoes blocks and puts one more in their place. */
+  async reorg(depth: number, how: { readonly greed: number; readonly censor: boolean }): Promise<void> {
+    this.chain.disconnect(depth)
+    for (const h of this.hostiles.values()) h.height = this.chain.height
+    for (const node of this.honest) node.reorg(this.chain.height)
+    for (const node of this.honest) await node.settle()
+    for (let i = 0; i <= depth; i++) await this.block(how)
+  }
+
+  /** Heights at which HTLCs of the open channels expire. */
+  expiries(): readonly number[] {
+    const heights = new Set<number>()
+    for (const node of this.honest) {
+      for (const { state } of node.channels.all()) {
+        const c = state.tag === 'closed' ? null : channelOf(state)?.commitments
+        for (const table of c ? [c.outgoing, c.incoming] : [])
+          for (const chunk of table.chunks) for (const h of chunk) heights.add(h.add.cltvExpiry)
+      }
+    }
+    return [...heights].sort((a, b) => a - b)
+  }
+
+  /** msat that a node had in its channels at the start. */
+  startMsat(node: Honest): bigint {
+    const opener = this.setting.opens ? this.hal : this.una
+    const mine = node === opener ? CAPACITY - PUSH : PUSH
+    const lanes = node === this.una ? 1 : this.lanes.length
+    return BigInt(lanes) * mine * 1000n
+  }
+}
+
+function fundingScript(state: Extract<ChannelState, { tag: 'await-funding' }>): Uint8Array {
+  return fundingScriptOf(state.proposal.local, state.remote)
+}

@@ -1,0 +1,466 @@
+import { pino } from 'pino'
+import { toHex } from '../../src/base/bytes.ts'
+import { type NodeId, type Outpoint, outpointKey, type PaymentHash, type Txid } from '../../src/base/ids.ts'
+import type { Msat } from '../../src/base/units.ts'
+import type { Transaction } from '../../src/bitcoin/transaction.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
+import type { ChainBlock, ChainSource } from '../../src/chain/source.ts'
+import { connectBlock, createWatcher, disconnectBlocks, rescanBlock, setWatches } from '../../src/chain/watcher.ts'
+import { obscuringFactorOf } from '../../src/channel/commitments.ts'
+import { channelOf, rebroadcasts, watches } from '../../src/channel/describe.ts'
+import { decodeRevoked, loadChannel, REVOKED_PREFIX, stoodIn } from '../../src/channel/persist.ts'
+import type { ChannelState } from '../../src/channel/state.ts'
+import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
+import type { ChainEvent, ChannelCommand, ChannelContext, Effect, OpenParams } from '../../src/channel/types.ts'
+import { type Broadcast, Bumper } from '../../src/node/bumper.ts'
+import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
+import { watchedFrom } from '../../src/node/holdings.ts'
+import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
+import type { NodeParts } from '../../src/node/parts.ts'
+import { relayPolicy } from '../../src/node/policy.ts'
+import type { TurnScope } from '../../src/node/reactor.ts'
+import { WalletShell } from '../../src/node/wallet.ts'
+import type { ForwardRecord } from '../../src/payment/types.ts'
+import type { Op } from '../../src/store/types.ts'
+import type { WalletState } from '../../src/wallet/state.ts'
+import { unconfirmed } from '../../src/wallet/status.ts'
+import { ourInitFeatures } from '../../src/wire/features.ts'
+import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
+import type { Book } from './book.ts'
+import type { Chain } from './chain.ts'
+import { CHAIN_HASH, nodeIdOf, POLICY, START, signerOf } from './keys.ts'
+import { type HonestName, purseOf } from './purse.ts'
+import { type Ledger, ONION, Till } from './till.ts'
+
+// ---------------------------------------------------------------- the node
+
+export interface SavedChannel {
+  readonly meta: ChannelMeta
+  readonly state: ChannelState
+}
+export interface SavedNode {
+  readonly channels: readonly SavedChannel[]
+  readonly records: ReadonlyMap<string, Uint8Array>
+  readonly forwards: ReadonlyMap<string, ForwardRecord>
+  readonly holds: readonly string[]
+  readonly ledger: Ledger
+  readonly outboxes: ReadonlyMap<string, readonly ChannelMessage[]>
+}
+
+const silent = pino({ level: 'silent' })
+
+/**
+ * The node under attack: the channels, watcher, wallet and fee bumper of the real one, with its rules for forwarding; without the
+ * sockets, the disk and the payments of people. Everything happens at once.
+ */
+export class Honest {
+  readonly name: HonestName
+  readonly chain: Chain
+  readonly book: Book
+  readonly channels: Channels
+  readonly wallet: WalletShell
+  readonly watcher = createWatcher()
+  readonly till: Till
+  readonly records = new Map<string, Uint8Array>()
+  readonly outboxes = new Map<string, ChannelMessage[]>()
+  readonly hangUps = new Set<string>()
+  /** Whatever must not happen. */
+  readonly complaints: string[] = []
+  /** Every transaction that it made: what it may pay for it at most beyond what the protocol fixed. */
+  readonly made = new Map<
+    Txid,
+    { readonly tx: Transaction; readonly kind: string; readonly budgetSat: bigint | null }
+  >()
+  feerates: ChannelContext['feerates'] = { commitment: 1000, closing: 1000, claim: 1000, slow: 500 }
+  height = START
+  readonly #revealed = new Map<string, number>()
+  readonly #sweepScripts: readonly Uint8Array[]
+  #bumper: Bumper
+  #posted: ((scope: TurnScope) => void)[] = []
+  #requests = 1
+
+  constructor(name: HonestName, chain: Chain, book: Book) {
+    this.name = name
+    this.chain = chain
+    this.book = book
+    const { signer, state, sweepScripts } = purseOf(name, chain.hash(START))
+    this.#sweepScripts = sweepScripts
+    const Shell = WalletShell as unknown as new (...parts: unknown[]) => WalletShell
+    this.wallet = new Shell(signer, state, state, () => 0)
+    this.channels = new Channels({
+      context: (entry) => this.context(entry),
+      onEffect: (entry, effect, scope) => this.#effect(entry, effect, scope),
+      onRelay: (entry, event) => this.till.relay(entry, event),
+      onChanged: (entry, _before, scope) => this.#watch(entry, scope),
+      onForgotten: () => {},
+      onQuarantine: (entry, error) =>
+        this.complaints.push(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),
+    })
+    this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height })
+    this.#bumper = this.#newBumper()
+    this.#mempoolWatch = new MempoolWatch({
+      channels: this.channels,
+      source: { mempoolSpends: async (outpoints) => this.#spendsOf(outpoints) },
+      reactor: { post: (task) => void this.#posted.push(task) },
+      onRelay: (event) => {
+        if (event.tag === 'fulfilled') this.till.result(event)
+      },
+      now: () => 0,
+    })
+  }
+  readonly #mempoolWatch: MempoolWatch
+
+  #spendsOf(outpoints: readonly Outpoint[]): readonly Transaction[] {
+    return outpoints.flatMap((o) => this.chain.mempool.spender(outpointKey(o))?.tx ?? [])
+  }
+
+  context(entry: ChannelEntry): ChannelContext {
+    return {
+      blockHeight: this.height,
+      chainHash: CHAIN_HASH,
+      nodeId: nodeIdOf(this.name),
+      feerates: this.feerates,
+      signer: entry.signer,
+      policy: POLICY,
+      sweepScriptPubKey: entry.meta.sweepScriptPubKey,
+    }
+  }
+
+  entry(localId: string): ChannelEntry {
+    return this.channels.get(localId)!
+  }
+
+  // -------------------------------------------------------------- turns
+
+  /** One turn of the reactor, with all that follows from it at once. */
+  turn(task: (scope: TurnScope) => void): void {
+    const acts: (() => void)[] = []
+    const first: (() => void)[] = []
+    const scope: TurnScope = {
+      write: (op: Op) => this.#write(op),
+      after: (act) => void acts.push(act),
+      first: (act) => void first.push(act),
+      meanwhile: (work) => work(),
+      hold: () => {},
+    }
+    task(scope)
+    this.channels.drain(scope)
+    this.channels.endOfTurn(scope)
+    for (const act of [...first, ...acts]) act()
+  }
+
+  /** What was posted meanwhile by things that take their time. @returns whether there was any */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 20; i++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.#posted.length === 0) return
+      for (const task of this.#posted.splice(0)) this.turn(task)
+      this.#noteChildren()
+    }
+  }
+
+  #write({ key, value }: Op): void {
+    if (value) this.records.set(key, value)
+    else this.records.delete(key)
+  }
+
+  #newBumper(): Bumper {
+    const parts = {
+      wallet: this.wallet,
+      source: {
+        broadcast: async (tx: Transaction) => this.chain.broadcast(tx),
+        broadcastPackage: async (txs: readonly Transaction[]) => this.#publish(txs),
+        transaction: async (txid: Txid) => this.chain.find(txid),
+        utxo: async (outpoint: { txid: Txid; index: number }) => {
+          const coin = this.chain.coins().get(outpointKey(outpoint))
+          return coin ? { output: coin.output, confirmations: this.chain.height - coin.height + 1 } : null
+        },
+      } as unknown as ChainSource,
+      reactor: { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) },
+      events: { emit: () => {} },
+      broadcast: async (tx: Transaction, purpose: string) => void this.#broadcast(tx, purpose),
+    }
+    return new Bumper({ parts: () => parts as unknown as NodeParts, log: silent })
+  }
+
+  #publish(txs: readonly Transaction[]) {
+    return this.chain.broadcastPackage(txs)
+  }
+  #broadcast(tx: Transaction, purpose: string): void {
+    const { accepted, reason } = this.chain.broadcast(tx)
+    // An agreed close may have the height of its making for a lock time, which a reorganisation takes back.
+    if (purpose === 'mutual-close' && reason?.startsWith('non-final')) return
+    if (!accepted && !RACES.some((r) => reason!.startsWith(r))) this.complaints.push(`refused ${txidOf(tx)}: ${reason}`)
+  }
+
+  // -------------------------------------------------------------- channels
+
+  open(localId: string, params: OpenParams, owner: string): void {
+    this.turn((scope) => this.channels.open(this.#meta(localId, params.remoteNodeId), signerOf(owner), params, scope))
+  }
+  accept(localId: string, open: MessageNamed<'open_channel'>, peer: NodeId, owner: string): void {
+    const relay = relayPolicy(open.fundingSatoshis * 1000n)
+    const params = { remoteNodeId: peer, theirFeatures: ourInitFeatures(), relay, keyIndex: 0 }
+    this.turn((scope) => this.channels.accept(this.#meta(localId, peer), signerOf(owner), { open, params }, scope))
+  }
+  #meta(localId: string, peer: NodeId): ChannelMeta {
+    const seq = this.channels.all().length + 1
+    return { localId, seq, createdAt: '', keyIndex: 0, peer, sweepScriptPubKey: this.#sweepScripts[seq - 1]! }
+  }
+
+  receive(localId: string, message: ChannelMessage): void {
+    this.turn(() => this.channels.deliver(this.entry(localId), { tag: 'message', message }))
+  }
+  connected(localId: string): void {
+    this.turn(() => this.channels.deliver(this.entry(localId), { tag: 'connected', theirFeatures: ourInitFeatures() }))
+  }
+  disconnected(localId: string): void {
+    this.outboxes.set(localId, [])
+    this.hangUps.delete(localId)
+    this.turn(() => this.channels.deliver(this.entry(localId), { tag: 'disconnected' }))
+    this.outboxes.set(localId, [])
+  }
+  command(localId: string, command: ChannelCommand): void {
+    this.turn(() => this.channels.command(this.entry(localId), command))
+  }
+  forceClose(localId: string): void {
+    this.command(localId, { tag: 'forceClose', requestId: this.#requests++ })
+  }
+  close(localId: string): void {
+    this.command(localId, { tag: 'close', requestId: this.#requests++ })
+  }
+  outbox(localId: string): ChannelMessage[] {
+    const box = this.outboxes.get(localId) ?? []
+    this.outboxes.set(localId, box)
+    return box
+  }
+
+  #effect(entry: ChannelEntry, effect: Exclude<Effect, { tag: 'relay' }>, scope: TurnScope): void {
+    const { localId } = entry.meta
+    switch (effect.tag) {
+      case 'send': {
+        const { message } = effect
+        if (message.type === 'revoke_and_ack')
+          this.#revealed.set(localId, channelOf(entry.state)!.commitments.local.number - 1)
+        scope.after(() => void this.outbox(localId).push(message))
+        return
+      }
+      case 'broadcast':
+        return this.#toChain(entry, effect, scope)
+      case 'disconnect':
+        scope.after(() => void this.hangUps.add(localId))
+        return
+      case 'loadRevokedHtlcs': {
+        const prefix = `channel/${localId}/${REVOKED_PREFIX}`
+        const htlcs = [...this.records]
+          .filter(([key]) => key.startsWith(prefix))
+          .map(([, value]) => decodeRevoked(value))
+          .filter((h) => stoodIn(h, effect.commitmentNumber))
+        const { commitmentNumber } = effect
+        scope.after(() =>
+          this.#posted.push(() => this.channels.deliver(entry, { tag: 'revokedHtlcs', commitmentNumber, htlcs })),
+        )
+        return
+      }
+      case 'fund':
+        this.funding = effect
+        return
+      default:
+        return
+    }
+  }
+  funding: Extract<Effect, { tag: 'fund' }> | null = null
+
+  #toChain(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
+    if (effect.purpose === 'funding') return
+    this.#checkNotRevoked(entry, effect.tx)
+    if (effect.anchor) {
+      const budgets = [effect.anchor, ...(effect.rivals ?? [])].map((p) => p.budgetSat as bigint)
+      this.#budgets.set(
+        entry.meta.localId,
+        budgets.reduce((a, b) => (a > b ? a : b)),
+      )
+      this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
+      this.#note(effect.tx, effect.purpose, null)
+      this.#noteChildren()
+      return
+    }
+    const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)
+    if (!tx) return
+    this.#note(tx, effect.purpose, effect.addFees === undefined ? null : (effect.budgetSat ?? 0n))
+    scope.after(() => this.#broadcast(tx, effect.purpose))
+  }
+
+  /** What the bumper had the wallet make for commitments. */
+  #noteChildren(): void {
+    const { txs } = this.wallet.state
+    if (txs === this.#noted) return
+    this.#noted = txs
+    for (const { tx, label } of txs.values()) {
+      const localId = label?.match(/^fee of the close of channel (.*)$/)?.[1]
+      if (localId !== undefined) this.#note(tx, 'child', this.#budgets.get(localId)!)
+    }
+  }
+  #noted: WalletState['txs'] | null = null
+  readonly #budgets = new Map<string, bigint>()
+
+  #note(tx: Transaction, kind: string, budgetSat: bigint | null): void {
+    const id = txidOf(tx)
+    const known = this.made.get(id)
+    if (!known || (budgetSat !== null && known.budgetSat !== null && known.budgetSat < budgetSat))
+      this.made.set(id, { tx, kind, budgetSat })
+  }
+
+  #checkNotRevoked(entry: ChannelEntry, tx: Transaction): void {
+    const channel = channelOf(entry.state)
+    const funding = channel?.commitments.active[0]?.funding
+    if (!channel || !funding || !tx.inputs.some((i) => outpointKey(i) === outpointKey(funding))) return
+    const n = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
+    const isOurs = channel.commitments.local.number === n || n === null
+    if (isOurs && n !== null && n <= (this.#revealed.get(entry.meta.localId) ?? -1))
+      this.complaints.push(`${this.name} publishes its revoked commitment ${n}`)
+  }
+
+  // -------------------------------------------------------------- the chain
+
+  #watch(entry: ChannelEntry, scope: TurnScope): void {
+    const { localId } = entry.meta
+    const { events, rescan } = setWatches(this.watcher, localId, watches(entry.state), watchedFrom(entry.state))
+    for (const event of events) this.channels.deliver(entry, { tag: 'chain', event })
+    if (!rescan) return
+    scope.after(() =>
+      this.#posted.push(() => {
+        for (const block of this.chain.from(rescan.fromHeight)) {
+          if (block.height > rescan.toHeight) break
+          for (const event of rescanBlock(rescan.watches, block)) this.channels.deliver(entry, { tag: 'chain', event })
+        }
+      }),
+    )
+  }
+
+  /** A block, in the order of the real node (assembly.ts). */
+  block(block: ChainBlock): void {
+    this.height = block.height
+    this.turn((scope) => {
+      const found = connectBlock(this.watcher, block)
+      for (const { owner, events } of found) this.#deliver(owner, events, scope)
+      this.wallet.applyBlock(block)
+      this.till.reviewHolds()
+      this.channels.drain(scope)
+      for (const entry of this.channels.all()) this.#republish(entry, scope)
+      scope.after(() => this.#mempoolWatch.tick(true))
+    })
+  }
+
+  reorg(height: number): void {
+    this.height = height
+    this.turn((scope) => {
+      const found = disconnectBlocks(this.watcher, height, this.chain.hash(height))
+      this.wallet.rollback(height, this.chain.hash(height))
+      for (const tx of unconfirmed(this.wallet.state)) scope.after(() => this.chain.broadcast(tx))
+      for (const { owner, events } of found) this.#deliver(owner, events, scope)
+    })
+  }
+
+  #deliver(owner: string, events: readonly ChainEvent[], scope: TurnScope): void {
+    const entry = this.channels.get(owner)
+    if (!entry) return
+    for (const event of events) this.channels.deliver(entry, { tag: 'chain', event })
+    this.channels.drain(scope)
+  }
+
+  #republish(entry: ChannelEntry, scope: TurnScope, isStart = false): void {
+    this.#bumper.tidy(entry, scope)
+    if (!isStart && entry.state.tag === 'closing') return // The block itself has made it publish the same already.
+    for (const effect of rebroadcasts(entry.state, this.context(entry))) {
+      if (effect.tag !== 'relay') this.#effect(entry, effect, scope)
+    }
+  }
+
+  settleHold(pick: number): void {
+    this.turn(() => this.till.settleHold(pick))
+  }
+  pay(localId: string, amountMsat: Msat, cltvExpiry: number, hash: PaymentHash, attempt: number): void {
+    const origin = { tag: 'payment', paymentHash: hash, attempt } as const
+    this.command(localId, { tag: 'addHtlc', amountMsat, paymentHash: hash, cltvExpiry, onion: ONION, origin })
+  }
+
+  // -------------------------------------------------------------- restarts and copies
+
+  save(): SavedNode {
+    return {
+      channels: this.channels.all().map(({ meta, state }) => ({ meta, state })),
+      records: new Map(this.records),
+      forwards: new Map(this.till.forwards),
+      holds: [...this.till.holds],
+      ledger: this.till.ledger,
+      outboxes: new Map([...this.outboxes].map(([k, v]) => [k, [...v]])),
+    }
+  }
+  load(saved: SavedNode, owners: ReadonlyMap<string, string>): void {
+    for (const [k, v] of saved.records) this.records.set(k, v)
+    for (const [k, v] of saved.forwards) this.till.forwards.set(k, v)
+    for (const k of saved.holds) this.till.holds.add(k)
+    for (const part of ['paid', 'owed', 'failed'] as const)
+      for (const [k, v] of saved.ledger[part]) this.till.ledger[part].set(k, v)
+    for (const [k, v] of saved.outboxes) this.outboxes.set(k, [...v])
+    for (const { meta, state } of saved.channels) {
+      const entry = { meta, signer: signerOf(owners.get(meta.localId)!), state, stored: state, quarantined: null }
+      this.channels.restore(entry)
+      this.#revealed.set(meta.localId, channelOf(state)!.commitments.local.number - 1)
+      setWatches(this.watcher, meta.localId, watches(state))
+    }
+    this.watcher.tip = { height: this.height, hash: this.chain.hash(this.height) }
+  }
+
+  /** The process ends and starts anew on what its disk has (recovery.ts). */
+  restart(): void {
+    this.#posted = []
+    this.#bumper = this.#newBumper()
+    for (const entry of this.channels.all()) {
+      const prefix = `channel/${entry.meta.localId}/`
+      const live = [...this.records].flatMap(([key, value]): [string, Uint8Array][] =>
+        key.startsWith(prefix) && !key.startsWith(prefix + REVOKED_PREFIX) ? [[key.slice(prefix.length), value]] : [],
+      )
+      entry.state = loadChannel(live)
+      entry.stored = entry.state
+      this.outboxes.set(entry.meta.localId, [])
+    }
+    this.turn((scope) => {
+      for (const entry of this.channels.all()) {
+        this.channels.deliver(entry, { tag: 'disconnected' })
+        this.channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height: this.height } })
+        this.#watch(entry, scope)
+      }
+      this.channels.drain(scope)
+      this.channels.replayResults(scope)
+      this.channels.replayIncoming(scope)
+      for (const entry of this.channels.all()) this.#republish(entry, scope, true)
+    })
+  }
+
+  /** Everything is resolved. */
+  isDone(): boolean {
+    return this.channels.all().every((e) => e.state.tag === 'closed')
+  }
+  /** And nothing is watched any more. */
+  isIrrevocable(): boolean {
+    return this.isDone() && this.channels.all().every((e) => watches(e.state).length === 0)
+  }
+  balance(): bigint {
+    let sum = 0n
+    const scripts = this.wallet.state.scripts
+    for (const { output } of this.chain.coins().values())
+      if (scripts.has(toHex(output.scriptPubKey))) sum += output.amountSat
+    return sum
+  }
+  /** Coins that nothing will ever set free. */
+  loose(): readonly string[] {
+    const { state } = this.wallet
+    const waiting = unconfirmed(state).filter((tx) => tx.inputs.some((i) => state.coins.has(outpointKey(i))))
+    const locked = [...state.locks.keys()].map((key) => `${key} is locked`)
+    return [...waiting.map((tx) => `${txidOf(tx)} waits in the wallet`), ...locked]
+  }
+}
+
+const RACES = ['bad-txns-inputs-missingorspent', 'insufficient fee', 'txn-mempool-conflict', 'too-long-mempool-chain']

@@ -1,0 +1,142 @@
+import { Arena, type Company, type Setting } from './arena.ts'
+import { Rng } from './rng.ts'
+import { Run } from './run.ts'
+import { type Verdict, verdictOf } from './verdict.ts'
+
+/** One thing that happens. The numbers choose among what is there at that time. */
+export interface Step {
+  readonly tag: StepTag
+  readonly a: number
+  readonly b: number
+  readonly c: number
+}
+const TALK = {
+  deliver: 10,
+  pump: 16,
+  offer: 14,
+  pay: 8,
+  settle: 8,
+  cut: 2,
+  connect: 6,
+  fee: 2,
+  hold: 2,
+} as const
+const WAR = {
+  deliver: 5,
+  pump: 5,
+  offer: 4,
+  pay: 2,
+  settle: 4,
+  cut: 1,
+  connect: 3,
+  fee: 1,
+  hold: 2,
+  mine: 10,
+  toExpiry: 7,
+  publish: 5,
+  claim: 5,
+  reorg: 4,
+  force: 1,
+  close: 1,
+  feerate: 2,
+  restart: 1,
+  garbage: 1,
+  repeat: 1,
+  tease: 3,
+  ambush: 3,
+} as const
+type StepTag = keyof typeof WAR
+
+export interface Schedule {
+  readonly setting: Setting
+  readonly history: readonly Step[]
+  readonly steps: readonly Step[]
+  /** Reorganisations deeper than anybody promises anything for: HTLCs may be lost to them, nothing else. */
+  readonly deep: boolean
+}
+
+/** So many schedules share what happened before they begin. */
+const SHARED = 64
+const COMPANIES: readonly Company[] = ['alone', 'between', 'behind-una']
+
+const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number): readonly Step[] => {
+  const tags = Object.keys(table) as StepTag[]
+  const weights = Object.values(table)
+  return Array.from({ length: count }, () => ({
+    tag: tags[rng.pick(weights)]!,
+    a: rng.below(1 << 16),
+    b: rng.below(1 << 16),
+    c: rng.below(1 << 16),
+  }))
+}
+
+/** The schedule of a seed. */
+export function scheduleOf(seed: number): Schedule {
+  const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
+  const setting: Setting = {
+    company: COMPANIES[past.pick([2, 3, 2])]!,
+    channelType: past.below(4) === 0 ? 'static_remotekey' : 'anchors',
+    opens: past.below(2) === 0,
+    feeratePerKw: [253, 1000, 2500][past.below(3)]!,
+  }
+  const history = steps(past, TALK, 15 + past.below(45))
+  const rng = new Rng(seed * 2)
+  return { setting, history, steps: steps(rng, WAR, 6 + rng.below(26)), deep: rng.below(8) === 0 }
+}
+
+/** The world before the war, made once for all schedules that share it. */
+let base: { readonly key: string; readonly saved: ReturnType<Arena['save']> } | null = null
+
+async function before({ setting, history }: Schedule): Promise<ReturnType<Arena['save']>> {
+  const key = JSON.stringify([setting, history])
+  if (base?.key === key) return base.saved
+  const run = new Run(new Arena(setting, null), false)
+  for (const s of history) await run.step(s)
+  base = { key, saved: run.arena.save() }
+  return base.saved
+}
+
+export interface PlayOptions {
+  /** Until nothing is watched any more, instead of until nothing is left to do. */
+  readonly toTheEnd: boolean
+  /** Called before each step, and before the dust settles. */
+  readonly onStep?: (step: Step | null, arena: Arena) => void
+}
+
+export async function play(
+  schedule: Schedule,
+  { toTheEnd, onStep }: PlayOptions,
+): Promise<Verdict & { readonly arena: Arena }> {
+  const run = new Run(new Arena(schedule.setting, await before(schedule)), schedule.deep)
+  for (const s of schedule.steps) {
+    onStep?.(s, run.arena)
+    await run.step(s)
+  }
+  onStep?.(null, run.arena)
+  await run.finish(toTheEnd)
+  return { ...verdictOf(run.arena, schedule), arena: run.arena }
+}
+
+/** What is wrong in the end, an exception of ours included. */
+export async function problemsOf(schedule: Schedule, toTheEnd = true): Promise<Verdict> {
+  try {
+    return await play(schedule, { toTheEnd })
+  } catch (e) {
+    return { problems: [`an exception: ${(e as Error).stack}`], lostSat: 0 }
+  }
+}
+
+/** A schedule with as few steps as it takes to go wrong. */
+export async function shrink(schedule: Schedule): Promise<Schedule> {
+  let best = schedule
+  for (const part of ['steps', 'history'] as const) {
+    for (let size = Math.max(1, best[part].length >> 1); size > 0; size >>= 1) {
+      for (let at = 0; at < best[part].length; ) {
+        const fewer = { ...best, [part]: best[part].filter((_, i) => i < at || i >= at + size) }
+        if ((await problemsOf(fewer)).problems.length > 0) best = fewer
+        else at += size
+      }
+    }
+  }
+  return best
+}

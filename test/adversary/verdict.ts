@@ -1,0 +1,89 @@
+import { toHex } from '../../src/base/bytes.ts'
+import { outpointKey } from '../../src/base/ids.ts'
+import { summary } from '../../src/channel/describe.ts'
+import type { Arena } from './arena.ts'
+import type { Honest } from './honest.ts'
+import { START } from './keys.ts'
+import { COINS_SAT } from './purse.ts'
+import type { Schedule } from './schedule.ts'
+
+export interface Verdict {
+  readonly problems: readonly string[]
+  readonly lostSat: number
+}
+
+/** An HTLC below this may have no output, or none that is worth its claim. */
+const POOR_MSAT = 20_000_000n
+
+/** What the honest have in the end, against what they are owed. */
+export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
+  const problems: string[] = []
+  let lostSat = 0
+  for (const node of arena.honest) {
+    problems.push(...node.complaints.map((c) => `${node.name}: ${c}`))
+    if (!node.isDone()) {
+      for (const e of node.channels.all())
+        if (e.state.tag !== 'closed')
+          problems.push(
+            `${node.name}: ${e.meta.localId} is ${e.state.tag}, waits for ${summary(e.state, node.context(e)).waitsFor}`,
+          )
+    } else problems.push(...node.loose().map((l) => `${node.name}: ${l}`))
+    for (const [key, amountMsat] of node.till.ledger.failed)
+      if (!schedule.deep && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
+        problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
+    const fees = feesOf(arena, node)
+    problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
+    const short = owedSat(arena, node) - allowedSat(node, schedule) - fees.paidSat - (node.balance() - COINS_SAT)
+    if (short > 0n) {
+      lostSat += Number(short)
+      problems.push(`${node.name}: has lost ${short} sat`)
+    }
+  }
+  return { problems, lostSat }
+}
+
+const sum = (amounts: Iterable<bigint>): bigint => [...amounts].reduce((a, b) => a + b, 0n)
+
+/** Its balance at the start, with every HTLC where its preimage says. */
+const owedSat = (arena: Arena, node: Honest): bigint =>
+  (arena.startMsat(node) - sum(node.till.ledger.paid.values()) + sum(node.till.ledger.owed.values())) / 1000n
+
+/** What the protocol takes: the fee of the commitment from its opener, what has no output, what is not worth its claim. */
+function allowedSat(node: Honest, { deep }: Schedule): bigint {
+  let allowed = 0n
+  for (const { state } of node.channels.all()) {
+    const channel = 'channel' in state ? state.channel : null
+    const onchain = state.tag === 'closed' || state.tag === 'closing' ? state.onchain : null
+    if (!channel || !onchain) continue
+    const { closing } = onchain
+    if (channel.params.isOpener || closing.kind === 'mutual') allowed += closing.feeSat + closing.anchorsSat
+    allowed += 20n
+    for (const [table] of [[channel.commitments.outgoing], [channel.commitments.incoming]] as const) {
+      for (const chunk of table.chunks)
+        for (const h of chunk) if (deep || h.add.amountMsat < POOR_MSAT) allowed += h.add.amountMsat / 1000n + 1n
+    }
+  }
+  return allowed
+}
+
+/** What its own transactions paid, and whether that was within its rules. */
+function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonly problems: readonly string[] } {
+  let paidSat = 0n
+  const problems: string[] = []
+  const scripts = node.wallet.state.scripts
+  for (const block of arena.chain.from(START + 1)) {
+    for (let i = 1; i < block.transactions.length; i++) {
+      const made = node.made.get(block.txids[i]!)
+      if (!made || made.kind === 'commitment' || made.kind === 'mutual-close') continue
+      const tx = block.transactions[i]!
+      const inSat = block.undo![i]!.reduce((s, c) => s + c.output.amountSat, 0n)
+      const feeSat = inSat - tx.outputs.reduce((s, o) => s + o.amountSat, 0n)
+      paidSat += feeSat
+      const toWallet = tx.outputs.every((o) => scripts.has(toHex(o.scriptPubKey)))
+      const most = made.budgetSat ?? (toWallet ? inSat / 2n + 1n : null)
+      if (most !== null && feeSat > most + 330n)
+        problems.push(`${made.kind} ${outpointKey(tx.inputs[0]!)} paid ${feeSat}, more than ${most}`)
+    }
+  }
+  return { paidSat, problems }
+}
