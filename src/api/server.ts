@@ -37,6 +37,7 @@ import { webhookRoutes } from './routes/webhooks.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { compileValidator } from './validation.ts'
+import { watchUnused } from './unusedConnections.ts'
 import { type WebhookOptions, Webhooks } from './webhooks/webhooks.ts'
 
 const BODY_LIMIT = 128 * 1024
@@ -110,6 +111,8 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
   app.server.maxConnections = MAX_CONNECTIONS
   app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
+  const endUnused = watchUnused(app.server, options.tls !== undefined)
+  app.addHook('preClose', async () => endUnused())
   return app
 }
 

@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
 }
 
 /** Global options that take a value, so that it is not mistaken for the command. */
+  doctor: ['find what is wrong with a node, and say the cure', () => import('./commands/doctor.ts')],
 const VALUED: ReadonlySet<string> = new Set(['--url', '--key', '--data-dir', '--tls-pin', '--tls-ca'])
 
 /** The words of a command line that are neither options nor their values. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { adminKeyPath } from '../api/auth/adminKey.ts'
+import type { HttpOptions } from '../client/http.ts'
 import { FulmenClient } from '../client/index.ts'
 import { trustingFetch } from '../client/tls.ts'
 import { dataDirOf, resolveConfig } from '../node/config.ts'
@@ -31,23 +32,42 @@ export interface Remote {
   show(value: unknown, text: () => string): void
 }
 
-/** A client for the node that the global options, the environment and the data directory point to. */
+/** Where the node is that the global options, the environment and the data directory point to, and how to trust it. */
+export interface Target {
+  readonly dataDir: string
+  readonly url: string
+  /** It is the node of the data directory: nobody named another address. */
+  readonly isLocal: boolean
+  readonly fetch?: typeof fetch
+}
+
+export function targetOf(options: GlobalOptions): Target {
+  const dataDir = dataDirOf(options.dataDir, process.env)
+  const isLocal = options.url === undefined && process.env.FULMEN_URL === undefined
+  return { dataDir, url: urlOf(options, dataDir), isLocal, ...trust(options, dataDir, isLocal) }
+}
+
+/** A client for that node. */
 export function remote(command: Command): Remote {
   const options = command.optsWithGlobals<GlobalOptions>()
-  const dataDir = dataDirOf(options.dataDir, process.env)
+  const { dataDir, url, fetch } = targetOf(options)
   const json = options.json === true
-  const given = options.key ?? process.env.FULMEN_KEY
-  const path = adminKeyPath(dataDir)
-  // A key that came from a file goes back there when it is rotated; one that was given cannot, and so is left alone.
-  const key =
-    given === undefined
-      ? { key: adminKey(path), onKey: (rotated: string) => writeFileAtomic(path, `${rotated}\n`) }
-      : { key: given, rotate: false }
   return {
-    client: new FulmenClient({ url: urlOf(options, dataDir), ...key, ...trust(options, dataDir) }),
+    client: new FulmenClient({ url, ...keyFor(options, dataDir), ...(fetch && { fetch }) }),
     json,
     show: (value, text) => show(json, value, text),
   }
+}
+
+/**
+ * A key that came from a file goes back there when it is rotated; one that was given cannot, and so is left alone.
+ * @throws CliError when there is none
+ */
+export function keyFor(options: GlobalOptions, dataDir: string): Pick<HttpOptions, 'key' | 'onKey' | 'rotate'> {
+  const given = options.key ?? process.env.FULMEN_KEY
+  if (given !== undefined) return { key: given, rotate: false }
+  const path = adminKeyPath(dataDir)
+  return { key: adminKey(path), onKey: (rotated: string) => writeFileAtomic(path, `${rotated}\n`) }
 }
 
 function urlOf(options: GlobalOptions, dataDir: string): string {
@@ -59,9 +79,8 @@ function urlOf(options: GlobalOptions, dataDir: string): string {
 }
 
 /** The node of the data directory is known by its pin; of any other, what is said here or what Node.js trusts. */
-function trust(options: GlobalOptions, dataDir: string): { fetch?: typeof fetch } {
+function trust(options: GlobalOptions, dataDir: string, isLocal: boolean): { fetch?: typeof fetch } {
   const ca = options.tlsCa ?? process.env.FULMEN_TLS_CA
-  const isLocal = options.url === undefined && process.env.FULMEN_URL === undefined
   const local = isLocal && ca === undefined ? readLine(apiPinFile(dataDir)) : undefined
   const pin = options.tlsPin ?? process.env.FULMEN_TLS_PIN ?? local
   if (pin !== undefined) return { fetch: trustingFetch({ pin }) }

@@ -22,13 +22,16 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
   }
 }
 
-async function freeSpace(directory: string): Promise<number> {
+/** Bytes that this user may still write on the disk of a directory. */
+export async function freeSpace(directory: string): Promise<number> {
   const s = await statfs(directory)
   return s.bavail * s.bsize
 }
 
-const BALLAST_BYTES = 32 * 1024 * 1024
-const LOW_BYTES = 64 * 1024 * 1024
+export const BALLAST_BYTES = 32 * 1024 * 1024
+/** With less than this the node takes on nothing new. */
+export const LOW_BYTES = 64 * 1024 * 1024
+export const ballastPath = (dataDir: string): string => join(dataDir, 'ballast')
 
 /**
  * Room on disk reserved in advance. When space runs low the ballast is given back, so that claims and penalties can still be
@@ -41,7 +44,7 @@ export class Ballast {
 
   constructor(directory: string) {
     this.#directory = directory
-    this.#path = join(directory, 'ballast')
+    this.#path = ballastPath(directory)
   }
 
   get low(): boolean {

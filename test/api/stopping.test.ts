@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testApi } from './harness.ts'
@@ -31,4 +33,15 @@ describe('an API that is stopping', () => {
     await response.arrayBuffer()
     await closed
   })
+
+  it('does not wait for connections over which nothing was asked', async () => {
+    const { app } = await testApi()
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const accepted = once(app.server, 'connection')
+    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+    await accepted
+    const ended = once(socket, 'close')
+    await app.close() // a minute later otherwise: longer than a test may take
+    await ended
+  }, 20_000)
 })
