@@ -195,8 +195,8 @@ function deliveryRoutes(app: App, { webhooks }: ApiContext): void {
 
 const badCursor = () => badField('query', '/cursor', 'expected the nextCursor of the page before')
 
-function webhookJson({ record, state }: Hook): Webhook {
-  const { id, keyId, name, url, types, createdAt, cursor, failing, gaveUp, secrets } = record
+function webhookJson({ record, state, cursor }: Hook): Webhook {
+  const { id, keyId, name, url, types, createdAt, failing, gaveUp, secrets } = record
   return {
     id,
     keyId,

@@ -19,6 +19,8 @@ import { signedHeaders } from './signature.ts'
 export interface HookParts {
   readonly store: ApiStore
   readonly service: Pick<NodeService, 'eventsSince'>
+  /** Id of the last event that was offered to those who want it. */
+  readonly heard: () => number
   /** Unix ms */
   readonly now: () => number
   readonly userAgent: string
@@ -35,7 +37,7 @@ const PAGE = 256
 const DELIVERIES_KEPT = 1_000
 const FLUSH_MS = 200
 /** Progress over events that the hook does not want is worth a write that often. */
-const SKIPPED_UNWRITTEN = 1_000
+const SKIPPED_UNWRITTEN = 10_000
 const FIRST_DELAY_MS = 1_000
 const MAX_DELAY_MS = 3_600_000
 export const GIVE_UP_AFTER_MS = 24 * 3_600_000
@@ -57,6 +59,8 @@ export class Hook {
   #running = false
   /** It waits for a time or a key rather than for an event. */
   #parked = false
+  /** It has seen the end of the log: until it is offered an event, there is none that it wants. */
+  #caughtUp = false
   readonly #stop = new AbortController()
 
   constructor(record: WebhookRecord, parts: HookParts) {
@@ -69,6 +73,11 @@ export class Hook {
     return this.#record
   }
 
+  /** Id of the last event that was acknowledged or is not wanted. */
+  get cursor(): number {
+    return this.#caughtUp ? Math.max(this.#record.cursor, this.#parts.heard()) : this.#record.cursor
+  }
+
   get state(): HookState {
     const { enabled, gaveUp, failing } = this.#record
     if (!enabled) return 'disabled'
@@ -77,19 +86,23 @@ export class Hook {
     return failing === null ? 'active' : 'retrying'
   }
 
-  /** An event is in the log. */
+  /** An event of a type that it asks for is in the log. */
   offer(event: NodeEvent): void {
-    const { cursor } = this.#record
-    const isNext = !this.#running && event.id === cursor + 1
-    if (isNext && this.#parts.sees(this.#record)?.(event.type) === false) this.#passOver(event.id)
-    else this.wake()
+    if (this.#caughtUp) {
+      if (event.id <= this.#record.cursor || this.#parts.sees(this.#record)?.(event.type) === false) return
+      this.#record = { ...this.#record, cursor: event.id - 1 }
+      this.#caughtUp = false
+    }
+    this.wake()
   }
 
-  /** Time has passed: a retry may be due, the key may work again. */
+  /** Time has passed: a retry may be due, the key may work again, progress over what it does not want is worth a write. */
   tick(): void {
     if (this.#parked && this.#isDue()) this.wake()
+    if (this.cursor - this.#writtenCursor >= SKIPPED_UNWRITTEN) this.#flushSoon()
   }
 
+  /** Something may have changed. */
   wake(): void {
     this.#wanted = true
     if (!this.#running && !this.#stop.signal.aborted) void this.#work()
@@ -162,7 +175,8 @@ export class Hook {
     const { id } = this.#record
     const log = this.#unwritten
     this.#unwritten = []
-    this.#writtenCursor = this.#record.cursor
+    this.#record = { ...this.#record, cursor: this.cursor }
+    this.#writtenCursor = this.cursor
     const ops = log.flatMap((entry): ApiOp[] => [
       { key: deliveryKey(id, entry.seq), value: stored(entry) },
       ...(entry.seq > DELIVERIES_KEPT ? [{ key: deliveryKey(id, entry.seq - DELIVERIES_KEPT) }] : []),
@@ -172,11 +186,14 @@ export class Hook {
 
   async #work(): Promise<void> {
     this.#running = true
+    this.#record = { ...this.#record, cursor: this.cursor }
+    this.#caughtUp = false
     try {
       while (this.#wanted && !this.#stop.signal.aborted) {
         this.#wanted = false
         this.#parked = !(await this.#drain())
       }
+      this.#caughtUp = !this.#parked
     } catch (error) {
       this.#parked = true
       this.#parts.onError(error)
@@ -212,15 +229,10 @@ export class Hook {
       if (!(await this.#deliver(`${id}.lost.${event.id}`, notice, event.id - 1))) return false
     }
     if (this.#parts.sees(this.#record)?.(event.type) === false) {
-      this.#passOver(event.id)
+      this.#record = { ...this.#record, cursor: event.id }
       return true
     }
     return this.#deliver(`${id}.${event.id}`, event, event.id)
-  }
-
-  #passOver(eventId: number): void {
-    this.#record = { ...this.#record, cursor: eventId }
-    if (eventId - this.#writtenCursor >= SKIPPED_UNWRITTEN) this.#flushSoon()
   }
 
   /** One attempt. @returns whether it was acknowledged */

@@ -2,8 +2,7 @@ import { ServiceError } from '../../node/errors.ts'
 import type { NodeEvent, NodeService } from '../../node/service.ts'
 import { checkWithin } from '../auth/bounds.ts'
 import { isGuest } from '../auth/guests.ts'
-import type { Caller } from '../auth/keyEntry.ts'
-import { type KeyRecord, keyState } from '../auth/keyRecord.ts'
+import { type Caller, isWorking } from '../auth/keyEntry.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import { grants } from '../auth/scopes.ts'
 import { seenBy, typesNamed } from '../events.ts'
@@ -52,6 +51,11 @@ export class Webhooks {
   readonly #poster: Poster
   readonly #parts: HookParts
   readonly #hooks = new Map<string, Hook>()
+  /** By event type, as far as it was asked. */
+  readonly #byType = new Map<string, readonly Hook[]>()
+  /** Of this run: an event that was given its id and is not on disk yet was heard by nobody. */
+  #heard = 0
+  readonly #named = new WeakMap<readonly string[], ReadonlySet<string>>()
   readonly #tickMs: number
   #timer: NodeJS.Timeout | undefined
   #stopListening: () => void = () => {}
@@ -66,6 +70,7 @@ export class Webhooks {
     this.#parts = {
       store: service.apiStore,
       service,
+      heard: () => this.#heard,
       now: () => keys.now(),
       userAgent: `fulmen/${service.info().version}`,
       post: (make, signal, still) =>
@@ -79,7 +84,8 @@ export class Webhooks {
   async load(): Promise<void> {
     for (const [, value] of await this.#service.apiStore.list(RECORD_PREFIX)) this.#add(readRecord(value))
     this.#stopListening = this.#service.onEvent((event: NodeEvent) => {
-      for (const hook of this.#hooks.values()) hook.offer(event)
+      for (const hook of this.#wanting(event.type)) hook.offer(event)
+      this.#heard = event.id
     })
     this.#timer = setInterval(() => {
       for (const hook of this.#hooks.values()) hook.tick()
@@ -149,12 +155,14 @@ export class Webhooks {
     const { enabled, url } = wishes
     const armedAt = new Date(this.#keys.now()).toISOString()
     const anew = enabled === true || (url !== undefined && url !== hook.record.url)
-    await hook.change((record) => ({
+    const changed = hook.change((record) => ({
       ...record,
       ...wishes,
       ...(enabled === true && { armedAt }),
       ...(anew && { gaveUp: null, failing: null }),
     }))
+    this.#byType.clear()
+    await changed
     return hook
   }
 
@@ -174,12 +182,14 @@ export class Webhooks {
   async delete(caller: Caller, id: string): Promise<void> {
     const hook = this.get(caller, id)
     this.#hooks.delete(id)
+    this.#byType.clear()
     await hook.delete()
   }
 
   #add(record: WebhookRecord): Hook {
     const hook = new Hook(record, this.#parts)
     this.#hooks.set(record.id, hook)
+    this.#byType.clear()
     return hook
   }
 
@@ -193,12 +203,8 @@ export class Webhooks {
     throw new ApiProblem('SCOPE_MISSING', 'The key of this webhook may see none of these events.')
   }
 
-  #keyOf(record: WebhookRecord): KeyRecord | null {
-    return this.#keys.find(record.keyId)?.record ?? null
-  }
-
-  #ownerOf(record: WebhookRecord): Pick<Caller, 'scopes'> {
-    return this.#keyOf(record) ?? { scopes: [] }
+  #ownerOf({ keyId }: WebhookRecord): Pick<Caller, 'scopes'> {
+    return this.#keys.find(keyId)?.record ?? { scopes: [] }
   }
 
   #mayManage(caller: Caller, { keyId }: WebhookRecord): boolean {
@@ -213,12 +219,33 @@ export class Webhooks {
   }
 
   #sees(record: WebhookRecord): ((type: string) => boolean) | null {
-    const key = this.#keyOf(record)
-    if (key === null || keyState(key, this.#keys.now()) !== 'active') return null
-    if (!grants(key.scopes, 'webhooks:write')) return null
-    if (key.compromisedAt !== null && Date.parse(record.armedAt) <= Date.parse(key.compromisedAt)) return null
-    const wanted = record.types && typesNamed(record.types, () => {})
-    return (type) => (wanted === null || wanted.has(type)) && seenBy(key.scopes, type)
+    // For every event and webhook: what takes time was worked out before.
+    const entry = this.#keys.find(record.keyId)
+    const now = this.#keys.now()
+    if (!entry?.versions.some((version) => isWorking(version, now))) return null
+    const { scopes, compromisedAt } = entry.record
+    if (!grants(scopes, 'webhooks:write')) return null
+    if (compromisedAt !== null && Date.parse(record.armedAt) <= Date.parse(compromisedAt)) return null
+    const wanted = record.types && this.#namedBy(record.types)
+    return (type) => (wanted === null || wanted.has(type)) && seenBy(scopes, type)
+  }
+
+  /** So that an event costs nothing to those that did not ask for its type. */
+  #wanting(type: string): readonly Hook[] {
+    const known = this.#byType.get(type)
+    if (known) return known
+    const all = [...this.#hooks.values()]
+    const wanting = all.filter(({ record: { types } }) => types === null || this.#namedBy(types).has(type))
+    this.#byType.set(type, wanting)
+    return wanting
+  }
+
+  #namedBy(types: readonly string[]): ReadonlySet<string> {
+    const known = this.#named.get(types)
+    if (known) return known
+    const named = typesNamed(types, () => {})
+    this.#named.set(types, named)
+    return named
   }
 }
 
