@@ -69,77 +69,79 @@ const payment =
   }
 
 /** How each event is told. */
-const TEXTS: Readonly<Record<string, Describe>> = {
-  'channel.pending': channel('Channel is opening', 'plain'),
-  'channel.ready': channel('Channel is ready', 'good'),
-  'channel.closing': channel('Channel is closing', 'warn'),
-  'channel.closed': channel('Channel is closed', 'plain'),
-  'invoice.accepted': invoice('Payment is held', 'warn'),
-  'invoice.settled': invoice('Payment received', 'good'),
-  'invoice.expired': invoice('Invoice expired', 'plain'),
-  'payment.pending': payment('Paying', 'plain', (data) => satText(number(data.amountMsat))),
-  'payment.succeeded': (data, names) => ({
-    ...payment('Payment sent', 'good', () => `fee ${satText(number(data.feeMsat))}`)(data, names),
-    msat: -number(data.amountMsat) - number(data.feeMsat),
+const TEXTS = new Map<string, Describe>(
+  Object.entries({
+    'channel.pending': channel('Channel is opening', 'plain'),
+    'channel.ready': channel('Channel is ready', 'good'),
+    'channel.closing': channel('Channel is closing', 'warn'),
+    'channel.closed': channel('Channel is closed', 'plain'),
+    'invoice.accepted': invoice('Payment is held', 'warn'),
+    'invoice.settled': invoice('Payment received', 'good'),
+    'invoice.expired': invoice('Invoice expired', 'plain'),
+    'payment.pending': payment('Paying', 'plain', (data) => satText(number(data.amountMsat))),
+    'payment.succeeded': (data, names) => ({
+      ...payment('Payment sent', 'good', () => `fee ${satText(number(data.feeMsat))}`)(data, names),
+      msat: -number(data.amountMsat) - number(data.feeMsat),
+    }),
+    'payment.failed': payment('Payment failed', 'bad', (data) => `${satText(number(data.amountMsat))} stayed here`),
+    'forward.settled': forward('Forwarded', 'good'),
+    'forward.failed': forward('Forward failed', 'plain'),
+    'peer.connected': (data, names) => ({
+      icon: 'peer',
+      tone: 'plain',
+      title: 'Peer connected',
+      detail: names.nameOf(text(data.nodeId)),
+    }),
+    'peer.disconnected': (data, names) => ({
+      icon: 'peer',
+      tone: 'plain',
+      title: 'Peer disconnected',
+      detail: [names.nameOf(text(data.nodeId)), text(data.reason)].filter(Boolean).join(' · '),
+    }),
+    'chain.block': (data) => ({
+      icon: 'block',
+      tone: 'plain',
+      title: `Block ${grouped(number(data.height))}`,
+      detail: '',
+    }),
+    'chain.reorg': (data) => ({
+      icon: 'block',
+      tone: 'warn',
+      title: 'Reorganisation',
+      detail: `down to block ${grouped(number(data.height))}`,
+    }),
+    'wallet.transaction': (data) => ({
+      icon: 'wallet',
+      tone: 'plain',
+      title: 'On-chain transaction',
+      detail: data.blockHeight === null ? 'waits for a block' : `in block ${grouped(number(data.blockHeight))}`,
+      msat: number(data.netSat) * 1000,
+    }),
+    'key.rotated': (data) => ({
+      icon: 'keys',
+      tone: 'plain',
+      title: 'API key rotated',
+      detail: `${text(data.id)}, version ${number(data.version)}`,
+    }),
+    'key.expiring': (data) => ({
+      icon: 'keys',
+      tone: 'warn',
+      title: 'API key is about to end',
+      detail: `${text(data.name)}, version ${number(data.version)}`,
+    }),
+    'node.alert': (data, names) => ({
+      icon: 'alert',
+      tone: 'bad',
+      title: sentence(text(data.code) || 'alert'),
+      detail: [text(data.peer) && `with ${names.nameOf(text(data.peer))}`, text(data.message)]
+        .filter(Boolean)
+        .join(' · '),
+    }),
   }),
-  'payment.failed': payment('Payment failed', 'bad', (data) => `${satText(number(data.amountMsat))} stayed here`),
-  'forward.settled': forward('Forwarded', 'good'),
-  'forward.failed': forward('Forward failed', 'plain'),
-  'peer.connected': (data, names) => ({
-    icon: 'peer',
-    tone: 'plain',
-    title: 'Peer connected',
-    detail: names.nameOf(text(data.nodeId)),
-  }),
-  'peer.disconnected': (data, names) => ({
-    icon: 'peer',
-    tone: 'plain',
-    title: 'Peer disconnected',
-    detail: [names.nameOf(text(data.nodeId)), text(data.reason)].filter(Boolean).join(' · '),
-  }),
-  'chain.block': (data) => ({
-    icon: 'block',
-    tone: 'plain',
-    title: `Block ${grouped(number(data.height))}`,
-    detail: '',
-  }),
-  'chain.reorg': (data) => ({
-    icon: 'block',
-    tone: 'warn',
-    title: 'Reorganisation',
-    detail: `down to block ${grouped(number(data.height))}`,
-  }),
-  'wallet.transaction': (data) => ({
-    icon: 'wallet',
-    tone: 'plain',
-    title: 'On-chain transaction',
-    detail: data.blockHeight === null ? 'waits for a block' : `in block ${grouped(number(data.blockHeight))}`,
-    msat: number(data.netSat) * 1000,
-  }),
-  'key.rotated': (data) => ({
-    icon: 'keys',
-    tone: 'plain',
-    title: 'API key rotated',
-    detail: `${text(data.id)}, version ${number(data.version)}`,
-  }),
-  'key.expiring': (data) => ({
-    icon: 'keys',
-    tone: 'warn',
-    title: 'API key is about to end',
-    detail: `${text(data.name)}, version ${number(data.version)}`,
-  }),
-  'node.alert': (data, names) => ({
-    icon: 'alert',
-    tone: 'bad',
-    title: sentence(text(data.code) || 'alert'),
-    detail: [text(data.peer) && `with ${names.nameOf(text(data.peer))}`, text(data.message)]
-      .filter(Boolean)
-      .join(' · '),
-  }),
-}
+)
 
 export const describeEvent = (event: Event, names: Names): EventText =>
-  TEXTS[event.type]?.(event.data, names) ?? { icon: 'log', tone: 'plain', title: sentence(event.type), detail: '' }
+  TEXTS.get(event.type)?.(event.data, names) ?? { icon: 'log', tone: 'plain', title: sentence(event.type), detail: '' }
 
 /** Those that somebody has to know of. */
 export const isAlert = (event: Event): boolean => event.type === 'node.alert' || event.type === 'key.expiring'

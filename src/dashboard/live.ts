@@ -112,6 +112,11 @@ export class Live {
     for (const resource of Object.values(this.of)) resource.touch()
   }
 
+  /** Somebody looks again. */
+  refreshAll(): void {
+    for (const resource of Object.values(this.of)) resource.refresh()
+  }
+
   /** Each event that happens from now on. */
   hear(signal: AbortSignal, listener: (event: Event) => void): void {
     this.#heard.add(listener)
@@ -136,7 +141,7 @@ export class Live {
     }
     if (event.id !== null && event.id <= this.#head) return
     const kind = event.type.split('.')[0] as keyof typeof CHANGES
-    for (const name of CHANGES[kind] ?? []) this.of[name].touch()
+    for (const name of Object.hasOwn(CHANGES, kind) ? CHANGES[kind] : []) this.of[name].touch()
     if (kind === 'payment' || kind === 'invoice' || kind === 'forward') this.#lookAgain()
     if (event.type === 'key.rotated') this.usage.clear()
     for (const listener of this.#heard) listener(event)

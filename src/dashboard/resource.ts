@@ -3,6 +3,8 @@ import type { PageQuery } from '../client/index.ts'
 
 /** Between two loads of the same thing, however many events come. */
 const REST_MS = 400
+/** And this many times as long as a load takes, so that the page of a large node is a small part of its work. */
+const REST_SHARE = 8
 
 /**
  * Something of the node that is shown. It is loaded when first watched, and again after an event that may have changed it, as
@@ -26,13 +28,13 @@ export class Resource<T> {
     this.#watchers.add(show)
     signal.addEventListener('abort', () => this.#watchers.delete(show), { once: true })
     if (this.value !== undefined || this.error !== undefined) show()
-    this.#refresh()
+    this.refresh()
   }
 
   /** It may have changed. */
   touch(): void {
     this.#stale = true
-    this.#refresh()
+    this.refresh()
   }
 
   /** Takes a newer value, from the answer to an action. */
@@ -42,14 +44,16 @@ export class Resource<T> {
     this.#tell()
   }
 
-  #refresh(): void {
-    if (!this.#stale || this.#busy || this.#watchers.size === 0) return
+  /** Loads what has changed, if anybody looks: not in a tab in the background. */
+  refresh(): void {
+    if (!this.#stale || this.#busy || this.#watchers.size === 0 || document.hidden) return
     this.#busy = true
     this.#stale = false
     void this.#reload()
   }
 
   async #reload(): Promise<void> {
+    const start = performance.now()
     try {
       this.value = await this.#load(this.value)
       this.error = undefined
@@ -57,9 +61,10 @@ export class Resource<T> {
       this.error = error
     }
     this.#tell()
-    await new Promise((resolve) => setTimeout(resolve, REST_MS))
+    const restMs = Math.max(REST_MS, REST_SHARE * (performance.now() - start))
+    await new Promise((resolve) => setTimeout(resolve, restMs))
     this.#busy = false
-    this.#refresh()
+    this.refresh()
   }
 
   #tell(): void {

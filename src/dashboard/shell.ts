@@ -45,6 +45,7 @@ export function showShell(place: HTMLElement, session: SignIn): Promise<unknown>
     put(place, skip, h('div', { class: 'shell' }, side(app, links, session, signal), main))
     router(app, main, signal)
     tellOf(app, signal)
+    document.addEventListener('visibilitychange', () => live.refreshAll(), { signal })
     live.follow(signal).catch((error: unknown) => signOut(error))
   })
 }
@@ -52,10 +53,14 @@ export function showShell(place: HTMLElement, session: SignIn): Promise<unknown>
 /** What happens while somebody looks elsewhere is said, and what concerns them is shown. */
 function tellOf(app: App, signal: AbortSignal): void {
   const { live } = app
+  let isAsking = false
   const tell = async (event: Event): Promise<void> => {
     const { title, detail, tone } = textOf(app, event)
     if (event.type === 'invoice.settled') {
+      if (isAsking) return // of many at once, one is told
+      isAsking = true
       const invoice = await live.client.invoices.get(String(event.data.paymentHash)).catch(() => null)
+      isAsking = false
       announce(
         `Received ${satText(invoice?.receivedMsat ?? 0)}${invoice?.description ? `: ${invoice.description}` : ''}`,
         { toast: true, tone },

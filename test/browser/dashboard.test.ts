@@ -175,6 +175,12 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     expect(fetched.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(40_000)
     await signIn(page, alice.key)
     const { channelLocalMsat, onchainConfirmedSat } = await alice.client.balance()
+    // The SDK as a page of one's own would use it; as text, since the test runner rewrites import().
+    const nodeId = await page.evaluate(`
+      import(document.querySelector('link[href$="client/index.js"]').href)
+        .then(({ FulmenClient }) => new FulmenClient({ url: location.origin, key: '${alice.key}' }).node())
+        .then((node) => node.nodeId)`)
+    expect(nodeId).toBe(alice.nodeId)
     await page.locator('.total').waitFor()
     expect(await digits('.total')).toBe(Math.floor((channelLocalMsat + onchainConfirmedSat * 1000) / 1000))
     await page.getByText('Two tickets for Saturday').waitFor()
