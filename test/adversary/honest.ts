@@ -463,4 +463,11 @@ export class Honest {
   }
 }
 
-const RACES = ['bad-txns-inputs-missingorspent', 'insufficient fee', 'txn-mempool-conflict', 'too-long-mempool-chain']
+/** Somebody was faster, or is in the way for now. The last one: a coin that a reorganisation made unconfirmed again. */
+const RACES = [
+  'bad-txns-inputs-missingorspent',
+  'insufficient fee',
+  'txn-mempool-conflict',
+  'too-long-mempool-chain',
+  'replacement-adds-unconfirmed',
+]

@@ -1,5 +1,6 @@
 import { toHex } from '../../src/base/bytes.ts'
 import { outpointKey } from '../../src/base/ids.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { summary } from '../../src/channel/describe.ts'
 import type { Arena } from './arena.ts'
 import type { Honest } from './honest.ts'
@@ -31,6 +32,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
     for (const [key, amountMsat] of node.till.ledger.failed)
       if (!schedule.deep && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
+    if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
     const short = owedSat(arena, node) - allowedSat(node, schedule) - fees.paidSat - (node.balance() - COINS_SAT)
@@ -87,3 +89,28 @@ function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonl
   }
   return { paidSat, problems }
 }
+
+/**
+ * What a cheat keeps of a revoked commitment, to_local and HTLCs alike: it must be nothing. HTLC transactions move an output on to one
+ * of the same number, which is punished in turn.
+ */
+function lootOf(arena: Arena, node: Honest): readonly string[] {
+  const problems: string[] = []
+  for (const { state, meta } of node.channels.all()) {
+    const onchain = state.tag === 'closed' ? state.onchain : null
+    if (onchain?.how !== 'revoked') continue
+    const { tx, txid } = onchain.closing
+    const left = tx.outputs.map((o, index) => ({ txid, index, amountSat: o.amountSat, scriptPubKey: o.scriptPubKey }))
+    for (let output = left.pop(); output; output = left.pop()) {
+      const by = arena.chain.spender(outpointKey(output))
+      if (output.amountSat * 1000n < POOR_MSAT || by === null || node.made.has(txidOf(by))) continue
+      const { txid, index } = output
+      const made = by.outputs[by.inputs.findIndex((i) => i.txid === txid && i.index === index)]
+      if (made?.scriptPubKey.length === P2WSH_LENGTH) {
+        left.push({ ...made, txid: txidOf(by), index: by.outputs.indexOf(made) })
+      } else problems.push(`the cheat keeps ${output.amountSat} sat of ${meta.localId}: ${txid}:${index}`)
+    }
+  }
+  return problems
+}
+const P2WSH_LENGTH = 34
