@@ -1,6 +1,19 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { LOG_LEVELS, LOG_PARTS, type LogPart } from '../node/logLevels.ts'
-import { answer, oneOf, request } from './scalars.ts'
+import {
+  AnyId,
+  answer,
+  Count,
+  HexText,
+  Msat,
+  NodeIdText,
+  nullable,
+  oneOf,
+  pageQueryWith,
+  request,
+  Sat,
+  TimeText,
+} from './scalars.ts'
 
 /* What those who run a node ask for. */
 
@@ -15,3 +28,131 @@ export const SetLogLevels = request('SetLogLevels', {
 
 export type LogLevels = Static<typeof LogLevels>
 export type SetLogLevels = Static<typeof SetLogLevels>
+
+// ------------------------------------------------------------------ what happened
+
+const Rate = nullable(Type.Number({ minimum: 0, maximum: 1, description: 'of all that ended; null where nothing did' }))
+const SignedMsat = Type.Integer({ description: 'millisatoshis, negative where more was paid than earned' })
+const ChannelIdText = nullable(Type.String({ description: 'a channel id, hex' }))
+
+/* The names and the order of fields are those of the columns of the CSV: new ones are added at the end. */
+
+export const Forward = answer('Forward', {
+  id: Type.String({ description: 'grows with time' }),
+  at: TimeText,
+  paymentHash: HexText,
+  incomingChannelId: Type.String(),
+  outgoingChannelId: ChannelIdText,
+  amountInMsat: Msat,
+  amountOutMsat: Msat,
+  feeMsat: Msat,
+})
+
+const forwardSums = {
+  settled: Count,
+  failed: Count,
+  successRate: Rate,
+  amountInMsat: Msat,
+  amountOutMsat: Msat,
+  feeMsat: Msat,
+}
+const paymentSums = {
+  succeeded: Count,
+  failed: Count,
+  successRate: Rate,
+  amountMsat: Msat,
+  feeMsat: Msat,
+  received: Count,
+  receivedMsat: Msat,
+}
+
+export const ForwardSums = answer('ForwardSums', {
+  period: Type.String({ description: 'a day, 2026-11-27, or a month, 2026-11, in UTC' }),
+  channelId: ChannelIdText,
+  ...forwardSums,
+})
+export const PaymentSums = answer('PaymentSums', {
+  period: Type.String({ description: 'a day, 2026-11-27, or a month, 2026-11, in UTC' }),
+  ...paymentSums,
+})
+export const Summary = answer('Summary', {
+  from: nullable(Type.String()),
+  to: nullable(Type.String()),
+  forwards: Type.Object(forwardSums),
+  payments: Type.Object(paymentSums),
+})
+export const ChannelEarnings = answer('ChannelEarnings', {
+  id: Type.String(),
+  channelId: ChannelIdText,
+  peer: NodeIdText,
+  state: Type.String(),
+  capacitySat: Sat,
+  createdAt: TimeText,
+  forwardsIn: Count,
+  forwardsOut: Count,
+  amountInMsat: Msat,
+  amountOutMsat: Msat,
+  feeInMsat: Msat,
+  feeOutMsat: Msat,
+  successRate: Rate,
+  openFeeSat: Sat,
+  closeFeeSat: Sat,
+  profitMsat: SignedMsat,
+})
+export const BalanceSample = answer('BalanceSample', {
+  period: Type.String({ description: 'an hour, 2026-11-27T14, or a day, in UTC' }),
+  at: TimeText,
+  onchainConfirmedSat: Sat,
+  onchainUnconfirmedSat: Sat,
+  onchainClosingSat: Sat,
+  channelLocalMsat: Msat,
+  channelRemoteMsat: Msat,
+  channelSendableMsat: Msat,
+  channelReceivableMsat: Msat,
+  usableChannels: Count,
+})
+
+const Day = Type.String({
+  pattern: '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$',
+  description: 'a day in UTC, 2026-11-27; it is included',
+})
+const range = { from: Type.Optional(Day), to: Type.Optional(Day) }
+const exported = {
+  format: Type.Optional(
+    Type.Unsafe<'json' | 'csv'>({
+      ...oneOf('json', 'csv'),
+      description:
+        'csv, also by Accept: text/csv, has all items, or `limit` of them; `cursor` takes the first column of the last line seen',
+    }),
+  ),
+}
+const period = <const T extends readonly string[]>(...values: T) => Type.Optional(oneOf(...values))
+
+export const SummaryQuery = Type.Object(range, { additionalProperties: false })
+export const ForwardQuery = pageQueryWith(exported)
+export const ForwardSumsQuery = pageQueryWith({
+  period: period('day', 'month'),
+  channel: Type.Optional(AnyId),
+  direction: Type.Optional(
+    Type.Unsafe<'in' | 'out'>({
+      ...oneOf('in', 'out'),
+      description: 'with channel: forwards that came in, or went out, over it (out)',
+    }),
+  ),
+  ...range,
+  ...exported,
+})
+export const PaymentSumsQuery = pageQueryWith({ period: period('day', 'month'), ...range, ...exported })
+export const ChannelEarningsQuery = pageQueryWith(exported)
+export const BalanceHistoryQuery = pageQueryWith({ period: period('hour', 'day'), ...range, ...exported })
+
+export type Forward = Static<typeof Forward>
+export type ForwardSums = Static<typeof ForwardSums>
+export type PaymentSums = Static<typeof PaymentSums>
+export type Summary = Static<typeof Summary>
+export type ChannelEarnings = Static<typeof ChannelEarnings>
+export type BalanceSample = Static<typeof BalanceSample>
+export type SummaryQuery = Static<typeof SummaryQuery>
+export type ForwardSumsQuery = Static<typeof ForwardSumsQuery>
+export type PaymentSumsQuery = Static<typeof PaymentSumsQuery>
+export type BalanceHistoryQuery = Static<typeof BalanceHistoryQuery>

@@ -18,6 +18,7 @@ import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
+import { analyticsRoutes } from './routes/analytics.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { backupRoutes } from './routes/backup.ts'
 import { chainRoutes } from './routes/chain.ts'
@@ -36,8 +37,8 @@ import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
-import { compileValidator } from './validation.ts'
 import { watchUnused } from './unusedConnections.ts'
+import { compileValidator } from './validation.ts'
 import { type WebhookOptions, Webhooks } from './webhooks/webhooks.ts'
 
 const BODY_LIMIT = 128 * 1024
@@ -110,9 +111,9 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   })
   app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
   app.server.maxConnections = MAX_CONNECTIONS
-  app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
   const endUnused = watchUnused(app.server, options.tls !== undefined)
   app.addHook('preClose', async () => endUnused())
+  app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
   return app
 }
 
@@ -203,6 +204,7 @@ function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocumen
   keyRoutes(app, context)
   auditRoutes(app, context)
   webhookRoutes(app, context)
+  analyticsRoutes(app, context)
   healthRoutes(app, context)
   metaRoutes(app, context, document)
   dashboardRoutes(app)

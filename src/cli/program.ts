@@ -22,6 +22,11 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   pay: ['pay an invoice or a node', () => import('./commands/pay.ts')],
   payment: ['payments: list, show, cancel', () => import('./commands/payment.ts')],
   wallet: ['the on-chain wallet: show, address, utxos, transactions, send', () => import('./commands/wallet.ts')],
+  forward: ['forwarded payments: list', () => import('./commands/forward.ts')],
+  analytics: [
+    'sums for the books: summary, forwards, payments, channels, balances',
+    () => import('./commands/analytics.ts'),
+  ],
   graph: ['the network graph: nodes, channels, route', () => import('./commands/graph.ts')],
   decode: ['what an invoice says', () => import('./commands/decode.ts')],
   backup: ['the static channel backup', () => import('./commands/backup.ts')],
@@ -31,12 +36,12 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   'log-level': ['what the running node logs: show, change', () => import('./commands/log.ts')],
   events: ['follow what happens', () => import('./commands/events.ts')],
   demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],
+  doctor: ['find what is wrong with a node, and say the cure', () => import('./commands/doctor.ts')],
   setup: ['fund nodes and open channels between them (compose)', () => import('./commands/setup.ts')],
   bench: ['measure', () => import('./commands/bench.ts')],
 }
 
 /** Global options that take a value, so that it is not mistaken for the command. */
-  doctor: ['find what is wrong with a node, and say the cure', () => import('./commands/doctor.ts')],
 const VALUED: ReadonlySet<string> = new Set(['--url', '--key', '--data-dir', '--tls-pin', '--tls-ca'])
 
 /** The words of a command line that are neither options nor their values. */

@@ -11,7 +11,20 @@ import type {
   Wallet,
   WalletTransaction,
 } from '../api/onchainSchemas.ts'
-import type { LogLevels, SetLogLevels } from '../api/operatorSchemas.ts'
+import type {
+  BalanceHistoryQuery,
+  BalanceSample,
+  ChannelEarnings,
+  Forward,
+  ForwardSums,
+  ForwardSumsQuery,
+  LogLevels,
+  PaymentSums,
+  PaymentSumsQuery,
+  SetLogLevels,
+  Summary,
+  SummaryQuery,
+} from '../api/operatorSchemas.ts'
 import type {
   Backup,
   BackupCheck,
@@ -44,6 +57,12 @@ export interface PageQuery {
   readonly limit?: number
   readonly cursor?: string
 }
+export type CsvList =
+  | 'forwards'
+  | 'analytics/forwards'
+  | 'analytics/payments'
+  | 'analytics/channels'
+  | 'analytics/balance-history'
 /** An acting call, held until its result is final or this many seconds have passed. */
 export interface WaitOptions extends CallOptions {
   readonly wait?: number
@@ -204,6 +223,25 @@ export class FulmenClient {
     redeliver: (webhookId: string, seq: number): Promise<WebhookDelivery> =>
       this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/deliveries/${seq}/redeliver`),
   }
+
+  /** Settled forwards, newest first. */
+  forwards = (query?: PageQuery): Promise<Page<Forward>> => this.#http.get('/v1/forwards', { ...query })
+
+  analytics = {
+    summary: (query?: SummaryQuery): Promise<Summary> => this.#http.get('/v1/analytics/summary', { ...query }),
+    forwards: (query?: ForwardSumsQuery): Promise<Page<ForwardSums>> =>
+      this.#http.get('/v1/analytics/forwards', { ...query }),
+    payments: (query?: PaymentSumsQuery): Promise<Page<PaymentSums>> =>
+      this.#http.get('/v1/analytics/payments', { ...query }),
+    channels: (query?: PageQuery): Promise<Page<ChannelEarnings>> =>
+      this.#http.get('/v1/analytics/channels', { ...query }),
+    balanceHistory: (query?: BalanceHistoryQuery): Promise<Page<BalanceSample>> =>
+      this.#http.get('/v1/analytics/balance-history', { ...query }),
+  }
+
+  /** A list as CSV, to be read as it comes: everything, unless the query has a limit. */
+  csv = (list: CsvList, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<Response> =>
+    this.#http.open(`/v1/${list}`, 'text/csv', query)
 
   /** The audit log, newest first. */
   audit = (query?: PageQuery): Promise<AuditPage> => this.#http.get('/v1/audit', { ...query })

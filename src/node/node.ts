@@ -19,6 +19,8 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
+import { BalanceHistory } from './analytics/balances.ts'
+import { Ledger } from './analytics/ledger.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
 import { backupOf, type ChannelBackup, type StaticBackup, staticBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
@@ -48,6 +50,7 @@ import { workAhead } from './workAhead.ts'
 /** How often payments and invoices that asked for it are looked at. */
 const TICK_MS = 1_000
 const REVIEW_EVERY = 60
+const FOLD_EVERY = 10
 
 export interface NodeResources {
   readonly config: NodeConfig
@@ -110,6 +113,8 @@ export class Node implements NodeParts {
   readonly resources: NodeResources
   readonly outbox: Outbox
   readonly metrics: Metrics
+  readonly ledger: Ledger
+  readonly balances = new BalanceHistory(this)
   readonly storage: PeerStorage
   /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
@@ -200,6 +205,7 @@ export class Node implements NodeParts {
     // Opened by `open`, which is the only caller of this constructor, before anything can use them.
     this.chain = undefined as unknown as ChainShell
     this.wallet = undefined as unknown as WalletShell
+    this.ledger = undefined as unknown as Ledger
   }
 
   /** Loads everything and brings the records in line; nothing is sent, listened to or followed before `start`. */
@@ -211,7 +217,8 @@ export class Node implements NodeParts {
       (isNewSeed ? null : await WalletShell.restore(source, master, Date.now))
     const chain = await ChainShell.open(chainOptions(node), known?.state.height)
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
-    Object.assign(node, { chain, wallet })
+    const ledger = await Ledger.open({ driver, reactor: node.reactor, events: node.events })
+    Object.assign(node, { chain, wallet, ledger })
     await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load(), node.storage.load()])
     await recover(node, await loadChannels(node))
     return node
@@ -333,6 +340,8 @@ export class Node implements NodeParts {
     this.#ticks++
     this.mempoolWatch.tick()
     const review = this.#ticks % REVIEW_EVERY === 0
+    if (review) this.#aside(this.balances.note())
+    if (this.#ticks % FOLD_EVERY === 0 && this.ledger.hasWork) this.#aside(this.ledger.fold())
     if (!review && !this.payments.hasDue() && !this.storage.hasDue()) return
     this.reactor.post((scope) => {
       this.storage.tick(scope)
@@ -340,6 +349,11 @@ export class Node implements NodeParts {
       else this.payments.tick(scope)
       this.channels.drain(scope)
     })
+  }
+
+  /** What is done again anyway: a node that stops does not finish it. */
+  #aside(work: Promise<void>): void {
+    work.catch((e: unknown) => this.log.debug({ err: e }, 'sums are taken up later'))
   }
 
   #setFees(fees: FeeEstimates): void {

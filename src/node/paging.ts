@@ -49,3 +49,30 @@ export async function lastSequence(driver: Driver, prefix: string): Promise<numb
 
 const badCursor = (): ServiceError =>
   new ServiceError('VALIDATION_FAILED', 'the cursor is not one that this list gave: start again without it')
+
+export interface RecordRange {
+  readonly prefix: string
+  /** What the name, which is what follows the prefix in the key, begins with at least and at most. */
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+}
+
+/** One page, newest first, of records whose keys lie in the order of time; the cursor is the name of the last one shown. */
+export async function pageOfRecords(
+  driver: Driver,
+  { prefix, from = '', to }: RecordRange,
+  { limit, cursor }: PageRequest,
+): Promise<Page<{ readonly name: string; readonly value: Uint8Array }>> {
+  const end = prefixRange(to === undefined ? prefix : prefix + to).lt
+  const before = cursor === undefined ? end : prefix + cursor
+  const range = { gte: prefix + from, lt: before < end ? before : end, reverse: true, limit: limit + 1 }
+  const found: { readonly name: string; readonly value: Uint8Array }[] = []
+  for await (const [key, value] of driver.entries(range)) found.push({ name: key.slice(prefix.length), value })
+  const items = found.slice(0, limit)
+  return { items, nextCursor: found.length > limit ? (items.at(-1)?.name ?? null) : null }
+}
+
+/** @throws ServiceError VALIDATION_FAILED */
+export function checkCursor(cursor: string | undefined, form: RegExp): void {
+  if (cursor !== undefined && !form.test(cursor)) throw badCursor()
+}

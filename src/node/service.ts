@@ -1,6 +1,7 @@
 import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
 import type { Msat, Sat } from '../base/units.ts'
 import type { RelayPolicy } from '../channel/types.ts'
+import type { AnalyticsService } from './analytics/views.ts'
 import type { ResourceKey } from './changes.ts'
 import type { Logs } from './logs.ts'
 
@@ -66,6 +67,7 @@ export interface NodeService {
   /** Healthy when the chain is in sync and the store takes writes. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 
+  readonly analytics: AnalyticsService
   /** What each part of the node logs, changeable while it runs. */
   readonly logs: Logs
   /** In the text format of Prometheus. @param more what the caller knows */

@@ -27,8 +27,16 @@ export const keys = {
   /** By sequence number, which is the order of making; `all` or a status. */
   recordIndex: (kind: RecordKind, status: string): string => `${kind}-index/${status}/`,
   recordAt: (kind: RecordKind, status: string, seq: number): string => `${kind}-index/${status}/${padded(seq)}`,
+  /** Settled forwards, in their order. */
+  forwards: 'forward/',
   forward: (seq: number): string => `forward/${padded(seq)}`,
   event: (id: number): string => `event/${padded(id)}`,
+  /** Sums of what events tell (node/analytics/), by the day or month that follows the prefix. */
+  sums: (kind: string, subject: string, span: string): string => `sums/${kind}/${subject}/${span}/`,
+  /** The last event that is in all sums. */
+  sumsPosition: 'sums-position',
+  /** Balances as they were in the hour or on the day that follows the prefix. */
+  balances: (span: string): string => `balances/${span}/`,
   peer: (nodeId: string): string => `peer/${nodeId}`,
   /** What a peer had us keep (node/peerStorage.ts). */
   peerStorage: (nodeId: string): string => `peer-storage/${nodeId}`,

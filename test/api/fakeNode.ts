@@ -12,6 +12,8 @@ import {
   txid,
 } from '../../src/base/ids.ts'
 import { type Msat, msat, sat } from '../../src/base/units.ts'
+import { NOTHING } from '../../src/node/analytics/sums.ts'
+import type { AnalyticsService } from '../../src/node/analytics/views.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { Logs } from '../../src/node/logs.ts'
 import type {
@@ -23,6 +25,7 @@ import type {
   NodeEvent,
   NodeService,
   Page,
+  PageRequest,
   PaymentView,
   WalletTransactionView,
 } from '../../src/node/service.ts'
@@ -315,6 +318,27 @@ export class FakeNode implements NodeService {
   }
   async metrics({ eventSubscribers }: { eventSubscribers: number }) {
     return `fulmen_event_subscribers ${eventSubscribers}\n`
+  }
+
+  /** Answers of `analytics`, by method. */
+  readonly analyticsItems: Partial<Record<keyof AnalyticsService, readonly unknown[]>> = {}
+  readonly analytics: AnalyticsService = {
+    forwards: (request) => this.#analyticsPage('forwards', request),
+    summary: async (range) => ({
+      ...range,
+      forwards: { ...NOTHING.forward, successRate: null },
+      payments: { ...NOTHING.payment, successRate: null },
+    }),
+    forwardSums: (request) => this.#analyticsPage('forwardSums', request),
+    paymentSums: (request) => this.#analyticsPage('paymentSums', request),
+    channelEarnings: (request) => this.#analyticsPage('channelEarnings', request),
+    balanceHistory: (request) => this.#analyticsPage('balanceHistory', request),
+  }
+  /** The cursor is how many have been shown. */
+  async #analyticsPage<T>(method: keyof AnalyticsService, { limit, cursor = '0' }: PageRequest): Promise<Page<T>> {
+    const items = (this.analyticsItems[method] ?? []) as readonly T[]
+    const end = Number(cursor) + limit
+    return { items: items.slice(Number(cursor), end), nextCursor: end < items.length ? String(end) : null }
   }
 
   emit(type: string, data: Record<string, unknown> = {}): NodeEvent {

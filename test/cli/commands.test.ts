@@ -26,7 +26,7 @@ beforeEach(() => {
   for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
   Object.assign(written, { out: '', err: '' })
   const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += String(text)
+    written[stream] += typeof text === 'string' ? text : Buffer.from(text).toString()
     return true
   }
   vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
@@ -52,6 +52,20 @@ describe('fulmen', () => {
   it('finds address and key in the data directory', async () => {
     expect((await fulmen('info')).out).toContain(`nodeId         ${NODE_ID}`)
     expect(await json('info')).toMatchObject({ nodeId: NODE_ID, blockHeight: 100 })
+  })
+
+  it('shows sums for the books as tables, JSON and CSV', async () => {
+    const sums = { period: '2026-11-27', channelId: null, settled: 3n, failed: 1n, amountInMsat: 9n, amountOutMsat: 8n }
+    node.analyticsItems.forwardSums = [{ ...sums, feeMsat: 1n, successRate: 0.75 }]
+    expect((await fulmen('analytics', 'forwards', '--from', '2026-11-01')).out).toMatch(
+      /2026-11-27 +3 +1 +75.0 % +8 +1/,
+    )
+    expect((await json('analytics', 'forwards')).items).toMatchObject([{ settled: 3, successRate: 0.75 }])
+    expect((await fulmen('analytics', 'forwards', '--csv')).out).toContain('\r\n2026-11-27,,3,1,0.75,9,8,1\r\n')
+    expect(await json('analytics', 'summary')).toMatchObject({ forwards: { settled: 0, successRate: null } })
+    for (const of of ['payments', 'channels', 'balances']) expect((await fulmen('analytics', of)).out).toBe('none\n')
+    expect((await fulmen('forward', 'list', '--csv')).out).toMatch(/^id,at,/)
+    expect((await fulmen('analytics', 'forwards', '--period', 'week')).code).toBe(1)
   })
 
   it('shows what the node logs, and changes it', async () => {

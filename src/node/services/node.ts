@@ -6,6 +6,7 @@ import type { NodeConfig } from '../config.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
 import { balanceOf } from '../totals.ts'
+import { analyticsService } from './analytics.ts'
 import { backupService } from './backup.ts'
 import { chainService } from './chain.ts'
 import { channelService } from './channels.ts'
@@ -24,6 +25,7 @@ export function nodeService(
   { config, listen }: { config: NodeConfig; listen: string | null },
 ): NodeService {
   const startedAt = Date.now()
+  const wallet = walletService(node)
   const { own, chain, events, changes } = node
   const announced = config.announce.map(({ host, port }) => `${own.nodeId}@${host}:${port}`)
   const info: NodeService['info'] = () => ({
@@ -49,7 +51,8 @@ export function nodeService(
     ...channelService(node),
     ...invoiceService(node),
     ...paymentService(node),
-    ...walletService(node),
+    ...wallet,
+    analytics: analyticsService(node, wallet),
     ...chainService(node),
     ...graphService(node),
     ...metricsService(node, { info, ready }),

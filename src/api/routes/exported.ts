@@ -1,0 +1,57 @@
+import type { TObject } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Page, PageRequest } from '../../node/service.ts'
+import { csvStream } from '../csv.ts'
+import { pageJson, pageRequest } from './paging.ts'
+
+const CSV_PAGE = 500
+
+export interface ExportedList<V> {
+  /** Of the file that a browser saves. */
+  readonly name: string
+  readonly item: TObject
+  readonly list: (page: PageRequest) => Promise<Page<V>>
+  readonly json: (view: V) => object
+}
+
+interface ExportQuery {
+  readonly limit?: number
+  readonly cursor?: string
+  readonly format?: 'json' | 'csv'
+}
+
+/**
+ * A page as JSON; or, with `format=csv` or where CSV is what the client accepts, everything from the cursor on as CSV, written page by page
+ * as fast as the client reads. Columns are the fields of the item's schema in their order.
+ */
+export async function sendList<V>(
+  { query, headers }: Pick<FastifyRequest, 'headers'> & { readonly query: ExportQuery },
+  reply: FastifyReply,
+  { name, item, list, json }: ExportedList<V>,
+): Promise<never> {
+  const wantsCsv = query.format === 'csv' || (query.format === undefined && headers.accept?.startsWith('text/csv'))
+  if (!wantsCsv) return reply.send(pageJson(await list(pageRequest(query)), json)) as never
+  // What is wrong with the query is told before anything is sent.
+  const limit = query.limit ?? Number.POSITIVE_INFINITY
+  const first = await list({
+    limit: Math.min(CSV_PAGE, limit),
+    ...(query.cursor !== undefined && { cursor: query.cursor }),
+  })
+  reply
+    .header('content-disposition', `attachment; filename="${name}.csv"`)
+    .type('text/csv; charset=utf-8; header=present')
+  return reply.send(csvStream(Object.keys(item.properties), itemsFrom(first, { limit, list, json }))) as never
+}
+
+async function* itemsFrom<V>(
+  first: Page<V>,
+  { limit, list, json }: Pick<ExportedList<V>, 'list' | 'json'> & { readonly limit: number },
+): AsyncGenerator<object> {
+  let left = limit
+  for (let page = first; ; ) {
+    for (const view of page.items) yield json(view)
+    left -= page.items.length
+    if (page.nextCursor === null || left <= 0) return
+    page = await list({ limit: Math.min(CSV_PAGE, left), cursor: page.nextCursor })
+  }
+}

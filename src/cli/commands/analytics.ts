@@ -1,0 +1,110 @@
+import type { Command } from 'commander'
+import type { BalanceSample, ChannelEarnings, ForwardSums, PaymentSums } from '../../api/operatorSchemas.ts'
+import { given, integer } from '../arguments.ts'
+import { type ListOptions, listOrCsv } from '../csv.ts'
+import { fields, table } from '../output.ts'
+import { remote } from '../remote.ts'
+
+export function register(program: Command): void {
+  const analytics = program.command('analytics').description('sums for the books, by day and month in UTC')
+  days(analytics.command('summary').description('forwards, payments and what was received')).action(
+    async (options, command: Command) => {
+      const { client, show } = remote(command)
+      const summary = await client.analytics.summary(given(options))
+      show(summary, () => fields(summary))
+    },
+  )
+  days(list(analytics, 'forwards', 'forwards by period'))
+    .option('--period <period>', 'day or month')
+    .option('--channel <id>', 'of one channel alone')
+    .option('--direction <direction>', 'with --channel: in, or out')
+    .action(async (options: ListOptions, command: Command) => {
+      const to = remote(command)
+      const page = to.client.analytics.forwards
+      await listOrCsv(to, { list: 'analytics/forwards', options, page, text: forwardTable })
+    })
+  days(list(analytics, 'payments', 'payments made and received by period'))
+    .option('--period <period>', 'day or month')
+    .action(async (options: ListOptions, command: Command) => {
+      const to = remote(command)
+      const page = to.client.analytics.payments
+      await listOrCsv(to, { list: 'analytics/payments', options, page, text: paymentTable })
+    })
+  list(analytics, 'channels', 'what each channel has carried, earned and cost').action(
+    async (options: ListOptions, command: Command) => {
+      const to = remote(command)
+      const page = to.client.analytics.channels
+      await listOrCsv(to, { list: 'analytics/channels', options, page, text: channelTable })
+    },
+  )
+  days(list(analytics, 'balances', 'what the node held, by period'))
+    .option('--period <period>', 'hour or day')
+    .action(async (options: ListOptions, command: Command) => {
+      const to = remote(command)
+      const page = to.client.analytics.balanceHistory
+      await listOrCsv(to, { list: 'analytics/balance-history', options, page, text: balanceTable })
+    })
+}
+
+const list = (parent: Command, name: string, description: string): Command =>
+  parent
+    .command(name)
+    .description(`${description}, newest first`)
+    .option('--limit <n>', 'at most so many', integer)
+    .option('--cursor <cursor>', 'from the page before, or the first column of the last line')
+    .option('--csv', 'print all as CSV')
+
+const days = (command: Command): Command =>
+  command.option('--from <day>', 'from this day on, like 2026-11-01').option('--to <day>', 'up to this day')
+
+const percent = (rate: number | null): string | null => (rate === null ? null : `${(rate * 100).toFixed(1)} %`)
+
+const forwardTable = (rows: readonly ForwardSums[]): string =>
+  table(
+    ['period', 'settled', 'failed', 'success', 'amount out msat', 'fee msat'],
+    rows.map((r) => [r.period, r.settled, r.failed, percent(r.successRate), r.amountOutMsat, r.feeMsat]),
+  )
+
+const paymentTable = (rows: readonly PaymentSums[]): string =>
+  table(
+    ['period', 'succeeded', 'failed', 'success', 'paid msat', 'fee msat', 'received', 'received msat'],
+    rows.map((r) => [
+      r.period,
+      r.succeeded,
+      r.failed,
+      percent(r.successRate),
+      r.amountMsat,
+      r.feeMsat,
+      r.received,
+      r.receivedMsat,
+    ]),
+  )
+
+const channelTable = (rows: readonly ChannelEarnings[]): string =>
+  table(
+    ['id', 'state', 'in', 'out', 'fee in msat', 'fee out msat', 'open sat', 'close sat', 'profit msat'],
+    rows.map((r) => [
+      r.id,
+      r.state,
+      r.forwardsIn,
+      r.forwardsOut,
+      r.feeInMsat,
+      r.feeOutMsat,
+      r.openFeeSat,
+      r.closeFeeSat,
+      r.profitMsat,
+    ]),
+  )
+
+const balanceTable = (rows: readonly BalanceSample[]): string =>
+  table(
+    ['period', 'on chain sat', 'closing sat', 'ours msat', 'theirs msat', 'usable channels'],
+    rows.map((r) => [
+      r.period,
+      r.onchainConfirmedSat + r.onchainUnconfirmedSat,
+      r.onchainClosingSat,
+      r.channelLocalMsat,
+      r.channelRemoteMsat,
+      r.usableChannels,
+    ]),
+  )

@@ -1,0 +1,91 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { onchainSat } from './accounts.ts'
+import { Life } from './life.ts'
+import { World } from './world.ts'
+
+const worlds: World[] = []
+afterEach(() => {
+  for (const world of worlds.splice(0)) world.close()
+})
+
+async function aliceAndBob() {
+  const world = await World.start(['alice', 'bob'])
+  worlds.push(world)
+  await world.fund()
+  const before = onchainSat(world).alice
+  const { id } = await world.open('alice', 'bob', 500_000)
+  const earnings = async (name: 'alice' | 'bob') => {
+    const { items } = await world.of(name).api.analytics.channelEarnings({ limit: 5 })
+    expect(items).toHaveLength(1)
+    return items[0]!
+  }
+  return { world, life: new Life(world), before, id, earnings }
+}
+
+/** In anchors of a commitment, which nobody claims here. */
+const ANCHORS = 330n
+
+describe('what a channel has cost', () => {
+  it('is what the wallet has less after an agreed close', async () => {
+    const { world, life, before, id, earnings } = await aliceAndBob()
+    expect(await earnings('alice')).toMatchObject({ id, state: 'normal', closeFeeSat: 0n })
+    await life.step({ tag: 'close', who: 'alice', peer: 'bob', force: false })
+    await world.settle()
+    await life.mineToTheEnd()
+    const { openFeeSat, closeFeeSat, profitMsat, state } = await earnings('alice')
+    expect(state).toBe('closed')
+    expect(openFeeSat).toBeGreaterThan(0n)
+    expect(closeFeeSat).toBeGreaterThan(0n)
+    expect(openFeeSat + closeFeeSat).toBe(before - onchainSat(world).alice)
+    expect(profitMsat).toBe(-1000n * (openFeeSat + closeFeeSat))
+    expect(await earnings('bob')).toMatchObject({ openFeeSat: 0n, closeFeeSat: 0n, profitMsat: 0n })
+  })
+
+  it('and after one by force, but for what is left in anchors', async () => {
+    const { world, life, before, earnings } = await aliceAndBob()
+    await life.step({ tag: 'close', who: 'alice', peer: 'bob', force: true })
+    await life.mineToTheEnd()
+    const { openFeeSat, closeFeeSat } = await earnings('alice')
+    const lost = before - onchainSat(world).alice - openFeeSat - closeFeeSat
+    expect([ANCHORS, 2n * ANCHORS, 0n]).toContain(lost)
+    expect(await earnings('bob')).toMatchObject({ openFeeSat: 0n, closeFeeSat: 0n })
+  })
+})
+
+describe('the balance history', () => {
+  it('has what the node held last in each hour and each day, and nothing twice', async () => {
+    const { world } = await aliceAndBob()
+    const { api, node } = world.of('alice')
+    let now = Date.UTC(2026, 10, 27, 22, 10)
+    for (const process of world.all) process.node!.now = () => now
+    const history = async (period: 'hour' | 'day', range = {}) =>
+      (await api.analytics.balanceHistory({ limit: 10 }, { period, ...range })).items
+    const [first] = await history('hour')
+    expect(first).toMatchObject({ period: '2026-11-27T22', at: '2026-11-27T22:10:00.000Z', usableChannels: 1 })
+    expect(first!.onchainConfirmedSat).toBe((await api.wallet()).confirmedSat)
+    const writes = () => world.of('alice').disk.writes
+    const before = writes()
+    now += 60_000
+    await node!.balances.note()
+    expect(writes()).toBe(before) // nothing has changed
+    const bolt11 = (await world.attempt(world.of('bob').api.createInvoice({ amountMsat: msat(50_000_000) })))!.bolt11
+    await world.attempt(api.pay({ bolt11 }))
+    await world.settle()
+    now += 3_600_000
+    const hours = await history('hour')
+    expect(hours.map((h) => h.period)).toEqual(['2026-11-27T23', '2026-11-27T22'])
+    expect(hours[0]!.channelLocalMsat).toBe(first!.channelLocalMsat - 50_000_000n)
+    now += 3_600_000
+    await node!.balances.note()
+    expect((await history('day')).map((d) => d.period)).toEqual(['2026-11-28', '2026-11-27'])
+    expect((await history('day', { to: '2026-11-27' })).map((d) => d.at)).toEqual([hours[0]!.at])
+    expect((await history('hour', { from: '2026-11-28' })).map((h) => h.period)).toEqual(['2026-11-28T00'])
+    const page = await api.analytics.balanceHistory({ limit: 1 }, { period: 'hour' })
+    expect(page.nextCursor).toBe('2026-11-28T00')
+    const next = await api.analytics.balanceHistory({ limit: 5, cursor: page.nextCursor! }, { period: 'hour' })
+    expect(next.items.map((h) => h.period)).toEqual(['2026-11-27T23', '2026-11-27T22'])
+    const unknown = api.analytics.balanceHistory({ limit: 1, cursor: 'x' }, { period: 'hour' })
+    await expect(unknown).rejects.toMatchObject({ code: 'VALIDATION_FAILED' })
+  })
+})
