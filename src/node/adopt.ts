@@ -1,6 +1,8 @@
+import { pack } from '../base/pack.ts'
 import { sat } from '../base/units.ts'
 import { restoreChannel } from '../channel/restored.ts'
 import { isFunded } from '../channel/states/offline.ts'
+import { keys } from '../store/schema.ts'
 import { addressOf, type ChannelBackup, type StaticBackup } from './backup.ts'
 import type { ChannelMeta } from './channels.ts'
 import type { Node } from './node.ts'
@@ -34,12 +36,25 @@ export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): reado
   })
 }
 
+/** A backup that this database has made, or begun with. */
+export type KnownBackup = Pick<StaticBackup, 'journal' | 'mark'>
+const BACKUPS_KNOWN = 100
+
+/** Notes a backup as one of the database's own, in the batch after which it may be given away. */
+export function noteBackup(node: Node, { journal, mark }: StaticBackup): Promise<number> {
+  node.backups = [...node.backups, { journal, mark: mark ?? '' }].slice(-BACKUPS_KNOWN)
+  return node.resources.journal.commit([{ key: keys.backups, value: pack(node.backups) }])
+}
+
 /**
- * Whether a backup is of a later time than the database. Its number alone does not tell: a copy that was put back goes on counting. But a
- * channel that was ever in a backup is in the database for good.
+ * Whether a backup is of a later time than the database, or of a life that it does not remember. The journal's number alone does not
+ * tell, since a copy that was put back goes on counting; nor do the channels, since those that were never funded are forgotten.
  */
-export const isNewer = (node: Node, backup: StaticBackup): boolean =>
-  backup.journal > node.resources.journal.durable || unknownIn(node, backup).length > 0
+export function isNewer({ backups, resources }: Node, { journal, mark }: StaticBackup): boolean {
+  if (journal > resources.journal.durable) return true
+  const oldest = backups[0]
+  return oldest !== undefined && mark !== undefined && journal > oldest.journal && !backups.some((b) => b.mark === mark)
+}
 
 const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly ChannelBackup[] =>
   backup.channels.filter((c) => channels.byChannelId(c.channelId) === undefined && !damaged.has(c.keyIndex))
@@ -63,4 +78,5 @@ export async function doubtAll(node: Node, backup: StaticBackup, kept: string): 
     for (const peer of talking) scope.after(() => peers.disconnect(peer, 'the database is an old copy'))
   })
   resources.journal.skipTo(backup.journal)
+  await noteBackup(node, backup)
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import { concatBytes, EMPTY, u32be } from '../base/bytes.ts'
+import { concatBytes, EMPTY, toHex, u32be } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
@@ -11,6 +11,7 @@ import { type RemoteKeys, remoteKeys } from '../channel/restored.ts'
 import type { ChannelTypeName } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { writeFileAtomic } from '../store/files.ts'
+import type { NetworkAddress } from '../wire/address.ts'
 import type { ChannelEntry } from './channels.ts'
 import type { PeerAddress } from './peers.ts'
 
@@ -38,6 +39,8 @@ export interface StaticBackup {
   /** Number of a journal batch that was on disk by then: a database without it is older than this backup. */
   readonly journal: number
   readonly channels: readonly ChannelBackup[]
+  /** Since version 2: tells it from any other, 8 random bytes in hex. */
+  readonly mark?: string
   /** Since version 2: key indexes below it may have been used, by channels that are closed too. */
   readonly nextKeyIndex?: number
 }
@@ -147,7 +150,7 @@ export async function readBackup(dataDir: string, key: Uint8Array): Promise<Stat
 /** Everything that a new data directory of the same seed could begin with. */
 export const staticBackup = (
   about: Pick<StaticBackup, 'nodeId' | 'journal' | 'channels' | 'nextKeyIndex'>,
-): StaticBackup => ({ version: VERSION, ...about })
+): StaticBackup => ({ version: VERSION, mark: toHex(new Uint8Array(randomBytes(8))), ...about })
 
 /** What the channels of a node come to in a backup. */
 export function backupOf(
@@ -171,6 +174,11 @@ export function backupOf(
     },
   ]
 }
+
+type Place = Exclude<NetworkAddress, { readonly tag: 'opaque' }>
+/** Where a peer that only ever connected to us says that it is. */
+export const dialable = (addresses: readonly NetworkAddress[]): Place | undefined =>
+  addresses.find((a): a is Place => a.tag !== 'opaque' && a.tag !== 'torV3')
 
 /** A backup's `host:port`; null when it is neither. */
 export function addressOf(nodeId: NodeId, text: string): PeerAddress | null {

@@ -51,6 +51,7 @@ export class ChainShell {
   #following: Promise<void> = Promise.resolve()
   readonly #reaching = new Set<() => void>()
   #reorgs = 0
+  #rescans: Rescan[] = []
 
   private constructor(options: ChainShellOptions, state: FollowerState) {
     this.#options = options
@@ -133,21 +134,34 @@ export class ChainShell {
     removeOwner(this.#watcher, owner)
   }
 
-  /** Looks for new watches in blocks that were connected before; tried again until it has been done on an unchanged chain. */
+  /** Those of one turn are looked for together: a node that was restored would else read the chain once for every channel. */
   #rescan(rescan: Rescan): void {
+    if (this.#rescans.push(rescan) === 1) queueMicrotask(() => this.#readAgain(this.#rescans.splice(0)))
+  }
+
+  /** Looks for new watches in blocks that were connected before; tried again until it has been done on an unchanged chain. */
+  #readAgain(rescans: readonly Rescan[]): void {
     const { source, reactor, onEvents } = this.#options
-    const { owner, watches, fromHeight, toHeight } = rescan
+    const fromHeight = Math.min(...rescans.map((r) => r.fromHeight))
+    const toHeight = Math.max(...rescans.map((r) => r.toHeight))
     const reorgs = this.#reorgs
-    const found: ChainEvent[] = []
+    const found = new Map<string, ChainEvent[]>()
     readBlocks(source, this.#state, { fromHeight, toHeight }, (block) => {
-      found.push(...rescanBlock(watches, block))
+      for (const { owner, watches, fromHeight: from, toHeight: to } of rescans) {
+        if (block.height < from || block.height > to) continue
+        const events = rescanBlock(watches, block)
+        if (events.length > 0) found.set(owner, [...(found.get(owner) ?? []), ...events])
+      }
     }).then(
       () => {
-        if (reorgs !== this.#reorgs) this.#rescan(rescan)
-        else if (found.length > 0) reactor.post((scope) => onEvents(owner, found, scope))
+        if (reorgs !== this.#reorgs) return this.#readAgain(rescans)
+        if (found.size === 0) return
+        reactor.post((scope) => {
+          for (const [owner, events] of found) onEvents(owner, events, scope)
+        })
       },
       () => {
-        if (!this.#stop.signal.aborted) setTimeout(() => this.#rescan(rescan), RESCAN_RETRY_MS).unref()
+        if (!this.#stop.signal.aborted) setTimeout(() => this.#readAgain(rescans), RESCAN_RETRY_MS).unref()
       },
     )
   }

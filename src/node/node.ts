@@ -19,10 +19,11 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
+import { type KnownBackup, noteBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
-import { backupOf, type ChannelBackup, type StaticBackup, staticBackup } from './backup.ts'
+import { backupOf, type ChannelBackup, dialable, type StaticBackup, staticBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
@@ -118,6 +119,8 @@ export class Node implements NodeParts {
   readonly storage: PeerStorage
   /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
+  /** The last channel backups of this database, oldest first. */
+  backups: readonly KnownBackup[] = []
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #feeUpdates: FeeUpdates
@@ -378,18 +381,22 @@ export class Node implements NodeParts {
     // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
     if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
     const fundedBefore = before && channelOf(before)
-    if (channel && (!fundedBefore || entry.state.tag === 'closed')) {
+    if (fundedBefore ? entry.state.tag === 'closed' : channel) {
       scope.hold(() => this.backUp())
     }
   }
 
   /** A backup that cannot be written is no reason to stop: the database has everything. */
   async backUp(): Promise<void> {
-    const channels = this.channels.all().flatMap((c) => backupOf(c, this.peers.address(c.meta.peer)))
+    const channels = this.channels.all().flatMap((c) => {
+      const { peer } = c.meta
+      return backupOf(c, this.peers.address(peer) ?? dialable(this.graph.node(peer)?.addresses ?? []))
+    })
     const { journal, writeBackup } = this.resources
     const { nodeId } = this.own
     const backup = staticBackup({ nodeId, journal: journal.durable, channels, nextKeyIndex: this.#nextKeyIndex })
     try {
+      await noteBackup(this, backup)
       await writeBackup(channels, backup)
       this.storage.backedUp(backup)
     } catch (e) {

@@ -49,6 +49,8 @@ export interface NodeParts {
   routeHints(): readonly RouteHint[]
   /** Hands a transaction to the chain; a refusal is logged, and is an error only for the caller that awaits it. */
   broadcast(tx: Transaction, purpose: TxPurpose | 'wallet'): Promise<void>
+  /** Writes the channel backup again: something in it has changed. */
+  backUp(): Promise<void>
   newId(): string
   /** Unix milliseconds. */
   now(): number

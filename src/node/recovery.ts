@@ -4,7 +4,7 @@ import { ChannelRecordError, loadChannel } from '../channel/persist.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { fillGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
-import { adopt } from './adopt.ts'
+import { adopt, noteBackup } from './adopt.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
@@ -31,6 +31,8 @@ export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> 
       damaged.push(meta)
     }
   }
+  const backups = await driver.get(keys.backups)
+  if (backups) node.backups = unpack(backups)
   const reserved = await driver.get(keys.keyIndex)
   if (reserved) node.reserveNumbers({ keyIndex: unpack<number>(reserved) - 1, seq: 0 })
   return damaged
@@ -77,7 +79,10 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
   })
   const gaps = fillGaps(resources.doubt?.missing ?? [])
   // From here on the database is as new as its backup, and as every copy of that which a peer may keep.
-  if (backup) resources.journal.skipTo(backup.journal)
+  if (backup) {
+    resources.journal.skipTo(backup.journal)
+    await noteBackup(node, backup)
+  }
   await reactor.run((scope) => {
     for (const op of gaps) scope.write(op)
   })

@@ -16,6 +16,8 @@ export const keys = {
   identity: 'meta/identity',
   /** The next key index of channels: one that was ever used is never used again. */
   keyIndex: 'meta/key-index',
+  /** The last channel backups that this database has made (node/adopt.ts). */
+  backups: 'meta/backups',
   journal: (n: number): string => `journal/${padded(n)}`,
   /** Suffixes are the channel's own (channel/persist.ts). */
   channel: (localId: string, suffix: string): string => `channel/${localId}/${suffix}`,

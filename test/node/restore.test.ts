@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { outpointKey } from '../../src/base/ids.ts'
+import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { openBackup, type StaticBackup, sealBackup, sealForPeer } from '../../src/node/backup.ts'
+import { checkJournal } from '../../src/store/journal.ts'
 import { backupKey } from '../../src/wallet/keys.ts'
 import { onchainSat } from './accounts.ts'
 import { masterOf, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -146,6 +148,16 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     world.close()
   })
 
+  it('goes on counting its batches beyond the backup, with no gap that would look like a lost write', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await restored(world, backup)
+    await world.mine(3)
+    const { journal } = world.of('alice').node!.resources
+    expect(journal.durable).toBeGreaterThan(backup.journal)
+    expect(await checkJournal(world.of('alice').disk)).toEqual({ last: journal.durable, missing: [] })
+    world.close()
+  })
+
   it('never gives out a key index again', async () => {
     const world = await World.start(['alice', 'bob'], base)
     await restored(world, backup)
@@ -175,6 +187,41 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     await world.settle()
     await end(world)
     expectAllButFees(world)
+    world.close()
+  })
+
+  it('reads the chain once, however many channels it looks for', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    for (let n = 0; n < 3; n++) await world.open('alice', 'bob', 500_000)
+    const four = world.of('alice').wholeBackup!
+    const method = CHAIN_METHODS.getblock!
+    const { run } = method
+    let asked = 0
+    const count: typeof run = (...args) => {
+      asked++
+      return run(...args)
+    }
+    Object.assign(method, { run: count })
+    try {
+      await restored(world, four)
+      await world.settle()
+    } finally {
+      Object.assign(method, { run })
+    }
+    const found = world.of('alice').node!.channels.all()
+    expect([found.length, found.every((c) => channelOf(c.state)?.funding.confirmed)]).toEqual([4, true])
+    const since = world.chain.state.height - Math.min(...four.channels.map((c) => c.openedAt!)) + 1
+    expect(asked).toBeGreaterThan(10)
+    expect(asked).toBeLessThan(since + 5)
+    world.close()
+  })
+
+  it('remembers where a peer was last, to find it again', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const bob = world.of('bob')
+    expect(bob.wholeBackup!.channels).toMatchObject([{ address: null }])
+    await bob.api.connectPeer({ nodeId: nodeIdOf('alice'), host: '192.0.2.7', port: 9735 })
+    expect(bob.wholeBackup!.channels).toMatchObject([{ address: '192.0.2.7:9735' }])
     world.close()
   })
 
@@ -266,6 +313,32 @@ describe('BOLT 1 §peer-storage', () => {
     await again.settle()
     expect(alice.keptBackups).toHaveLength(1)
     again.close()
+  })
+
+  it('a copy of earlier is no alarm, though it has a channel that was never funded and is forgotten', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { api, node } = world.of('alice')
+    const dropped = (): number => world.wire.sent.get(nodeIdOf('bob')) ?? 0
+    const opening = api.openChannel({ peer: nodeIdOf('bob'), capacitySat: 600_000n as never })
+    opening.catch(() => {})
+    // Up to funding_created, with a backup that knows the channel; then the connection breaks.
+    const known = (): number => world.of('alice').backup.length
+    for (let n = 0; n < 1_000 && known() < 2; n++) {
+      world.wire.deliver()
+      await world.turn()
+    }
+    const early = world.of('alice').wholeBackup!
+    expect([early.channels.length, dropped() > 0]).toEqual([2, true])
+    world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+    await world.settle()
+    expect([node!.channels.all().length, known()]).toEqual([1, 1])
+    const { blob } = sealForPeer(early, backupKey(masterOf('alice')))
+    await world.of('bob').disk.batch([{ key: `peer-storage/${nodeIdOf('alice')}`, value: blob }])
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    expect([world.of('alice').keptBackups, node!.channels.all().length]).toEqual([[], 1])
+    world.close()
   })
 
   it('what is not ours, or damaged, changes nothing but the blob', async () => {

@@ -39,6 +39,7 @@ export function peerService(parts: NodeParts): PeerService {
       if (address.nodeId === own.nodeId) throw new ServiceError('VALIDATION_FAILED', 'that is this node itself')
       try {
         await peers.connect(address)
+        if (channels.ofPeer(address.nodeId).length > 0) await parts.backUp()
       } catch (e) {
         if (!(e instanceof PeerError)) throw e
         const code =
