@@ -7,7 +7,7 @@ interface CommandModule {
   register(program: Command): void
 }
 
-/** Name → what it does and where it is. Only the module of the command that was typed is loaded. */
+/** Name → what it does and where it is. Only the module of the command that was typed is loaded, and all for completions. */
 const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandModule>]>> = {
   start: ['run a node', () => import('./commands/start.ts')],
   chain: ['run the embedded chain alone; look at the chain of a node', () => import('./commands/chain.ts')],
@@ -38,6 +38,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],
   doctor: ['find what is wrong with a node, and say the cure', () => import('./commands/doctor.ts')],
   setup: ['fund nodes and open channels between them (compose)', () => import('./commands/setup.ts')],
+  completion: ['a script that completes command lines in bash, zsh or fish', () => import('./commands/completion.ts')],
   bench: ['measure', () => import('./commands/bench.ts')],
 }
 
@@ -69,7 +70,7 @@ async function build(argv: readonly string[]): Promise<Command> {
   const [first, second] = operands(argv)
   const typed = first === 'help' ? second : first
   for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
-    if (name === typed) (await load()).register(program)
+    if (name === typed || typed === 'completion') (await load()).register(program)
     else program.command(name).description(summary)
   }
   if (argv.includes('--version') || argv.includes('-V')) program.version(packageVersion())
