@@ -103,6 +103,20 @@ describe('webhooks', () => {
     await until(() => all.ids, [2, 3, 4, 9, 10])
   })
 
+  it('go on from now on with other types, when those are changed', async () => {
+    const api = await apiOver()
+    const receiver = await receiving()
+    const { call, path, view } = await hookOf(api, receiver, { types: ['chain.block'] })
+    for (const type of ['chain.block', 'payment.failed', 'payment.failed']) api.node.emit(type)
+    await until(async () => (await view()).lastEventId, 3)
+    expect((await call('PATCH', path, { types: ['payment.*'] })).json.types).toEqual(['payment.*'])
+    for (const type of ['chain.block', 'payment.failed', 'chain.block']) api.node.emit(type)
+    await until(async () => (await view()).lastEventId, 6)
+    expect((await call('PATCH', path, { types: null })).json.types).toBeNull()
+    api.node.emit('chain.block')
+    await until(() => receiver.ids, [1, 5, 7])
+  })
+
   it('are signed: the SDK takes what came, and nothing that was changed, is old or has another secret', async () => {
     const api = await apiOver()
     const receiver = await receiving()
