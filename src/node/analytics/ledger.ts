@@ -4,17 +4,7 @@ import type { Driver } from '../../store/types.ts'
 import type { EventLog } from '../events.ts'
 import type { Reactor } from '../reactor.ts'
 import type { NodeEvent } from '../service.ts'
-import {
-  addSums,
-  NOTHING,
-  SPANS,
-  type Span,
-  type Subject,
-  type SumKind,
-  type SumsOf,
-  shareOf,
-  startOf,
-} from './sums.ts'
+import { NOTHING, SPANS, type Span, type Subject, type SumKind, type SumsOf, shareOf, startOf } from './sums.ts'
 
 /** Events taken in at a time: as many as fit a batch that holds up nobody. */
 const PAGE = 500
@@ -25,8 +15,8 @@ const MOST = 5_000
 
 /** A sum as it is stored, with the last event that is in it. */
 interface Row {
-  readonly through: number
-  readonly sums: Readonly<Record<string, bigint>>
+  through: number
+  readonly sums: Record<string, bigint>
 }
 
 export interface LedgerOptions {
@@ -120,15 +110,19 @@ export class Ledger {
 
   async #take(events: readonly NodeEvent[]): Promise<void> {
     const { driver, reactor } = this.#options
-    const shares = events.flatMap((event) => sharesByKey(event))
+    const shares = events.flatMap(keyedShare)
     const rows = new Map<string, Row>()
-    for (const key of new Set(shares.map((s) => s.key))) {
+    for (const key of new Set(shares.flatMap((s) => s.keys))) {
       const stored = await driver.get(key)
       rows.set(key, stored ? unpack<Row>(stored) : { through: 0, sums: {} })
     }
-    for (const { key, id, sums } of shares) {
-      const row = rows.get(key)!
-      if (id > row.through) rows.set(key, { through: id, sums: addSums(row.sums, sums) })
+    for (const { keys: itsKeys, id, sums } of shares) {
+      for (const key of itsKeys) {
+        const row = rows.get(key)!
+        if (id <= row.through) continue
+        row.through = id
+        for (const [name, value] of sums) row.sums[name] = (row.sums[name] ?? 0n) + value
+      }
     }
     if (rows.size === 0) return
     await reactor.run((scope) => {
@@ -143,12 +137,17 @@ export const rowOf = <K extends SumKind>(kind: K, stored: Uint8Array): SumsOf[K]
   ...unpack<Row>(stored).sums,
 })
 
-function sharesByKey(event: NodeEvent): { key: string; id: number; sums: Readonly<Record<string, bigint>> }[] {
+interface KeyedShare {
+  readonly keys: readonly string[]
+  readonly id: number
+  readonly sums: readonly (readonly [string, bigint])[]
+}
+
+function keyedShare(event: NodeEvent): readonly KeyedShare[] {
   const share = shareOf(event)
   if (share === null) return []
-  const { kind, subjects } = share
-  const sums = share.sums as Readonly<Record<string, bigint>>
-  return subjects.flatMap((subject) =>
-    SPANS.map((span) => ({ key: keys.sums(kind, subject, span) + startOf(span, event.at), id: event.id, sums })),
-  )
+  const { kind, subjects, sums } = share
+  const spans = SPANS.map((span) => [span, startOf(span, event.at)] as const)
+  const itsKeys = subjects.flatMap((subject) => spans.map(([span, start]) => keys.sums(kind, subject, span) + start))
+  return [{ keys: itsKeys, id: event.id, sums: Object.entries(sums as Record<string, bigint>) }]
 }
