@@ -57,8 +57,10 @@ export function showSignIn(place: HTMLElement, why: unknown): Promise<SignIn> {
     const run = async (): Promise<void> => {
       const text = input.value.trim()
       if (text === '') throw new RangeError('Paste an API key.')
-      // A header takes nothing else, and a key is nothing else.
-      if (!/^fulmen_[!-~]+$/.test(text)) throw new RangeError('This is no API key: it starts with fulmen_.')
+      // A key of the node, or an access token of its issuer: what else somebody has in the clipboard goes nowhere.
+      if (!/^(fulmen_\w+|[\w-]+\.[\w-]+\.[\w-]+)$/.test(text)) {
+        throw new RangeError('This is no API key: it starts with fulmen_.')
+      }
       const { client, reach } = session(text)
       const key = await client.keys.self()
       input.value = ''

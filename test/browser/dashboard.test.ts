@@ -408,6 +408,9 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
   it('keeps nobody out: every view, light and dark, at a desk and on a phone', async () => {
     const phone = await newPage(PHONE, 'dark')
     const phoneWrongs = watch(phone, way.url)
+    await phone.goto(way.url)
+    await phone.getByText('Where is my key?').click()
+    expect(await barriers(phone)).toEqual([])
     await signIn(phone, alice.key)
     await phone.locator('.total').waitFor()
     for (const [on, place] of [

@@ -6,7 +6,10 @@ import { button, denied, empty, idOf, problemBox, section, timeOf } from '../par
 
 const wordsOf = (value: unknown): string => {
   if (Array.isArray(value)) return value.map(wordsOf).join(', ')
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Object.entries(value)
+    .map(([name, part]) => `${name} ${wordsOf(part)}`)
+    .join(', ')
 }
 
 const detailOf = (detail: AuditEntry['detail']): string =>

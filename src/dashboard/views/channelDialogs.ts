@@ -142,7 +142,7 @@ export function openClose(app: App, channel: Channel): void {
         'label',
         { class: 'choice' },
         force,
-        h('span', {}, h('strong', {}, 'By force'), h('span', { class: 'hint' }, 'Without the peer. Slow and dear.')),
+        h('span', {}, h('strong', {}, 'By force'), h('span', { class: 'hint' }, 'Without the peer. Slow and costly.')),
       ),
     ]),
     away,
