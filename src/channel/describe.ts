@@ -9,7 +9,7 @@ import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
-import type { Channel, ChannelState, Htlc, Proposal, SideParams } from './state.ts'
+import type { Channel, ChannelState, Htlc, NegotiatingState, Proposal, SideParams } from './state.ts'
 import { fundingDepth, realScid } from './states/shared.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
 
@@ -267,6 +267,12 @@ function closingView(state: ChannelState, ctx: ClaimContext): OnchainView | null
   }
 }
 
+/** What comes next in the negotiation. */
+function closingMessage({ channel, simple }: NegotiatingState): string {
+  if (!usesSimpleClose(channel)) return 'closing_signed'
+  return simple === undefined || simple.awaitsSince === null ? 'closing_complete' : 'closing_sig'
+}
+
 function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
   switch (state.tag) {
     case 'await-accept':
@@ -287,10 +293,7 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'shutdown':
       return `${state.channel.commitments.outgoing.size + state.channel.commitments.incoming.size} HTLCs to be settled`
     case 'negotiating':
-      return (
-        closingView(state, ctx)?.waitsFor ??
-        `the peer's ${!usesSimpleClose(state.channel) ? 'closing_signed' : state.simple?.awaitsSince != null ? 'closing_sig' : 'closing_complete'}`
-      )
+      return closingView(state, ctx)?.waitsFor ?? `the peer's ${closingMessage(state)}`
     case 'offline':
       return state.from.tag === 'await-ready' || state.from.tag === 'negotiating'
         ? waitsFor(state.from, ctx)

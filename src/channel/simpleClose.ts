@@ -77,8 +77,8 @@ export interface FeeWish {
   /** To be paid where the feerate asks for less. */
   readonly leastSat?: Sat
   /**
-   * The operator chose the feerate. Otherwise no more than half of a balance is paid: where that is not enough, the other side's
-   * transaction is better, which pays us in full.
+   * The operator chose the feerate. Otherwise no more than half of a balance is paid, and no output turned into dust: where that is
+   * not enough, the other side's transaction is better, which pays us in full.
    */
   readonly chosen: boolean
 }
@@ -94,13 +94,14 @@ export function feeToOffer(pair: ClosingPair, { feeratePerKw, leastSat = 0n as S
   const hasSat = msatToSatFloor(closer.amountMsat)
   const estimateSat = closingFee(feeratePerKw, ...scriptsOf(pair, preferred(formsOffered(pair, 0n as Sat))))
   const wantedSat = estimateSat > leastSat ? estimateSat : leastSat
-  const keepsSat = closer.amountMsat < closee.amountMsat ? 0n : closingDustSat(closer.scriptPubKey)
   const isSaving = !chosen && !isDust(closer, 0n) && !isOpReturn(closer.scriptPubKey)
-  const mostSat = isSaving && hasSat / 2n < hasSat - keepsSat ? hasSat / 2n : hasSat - keepsSat
+  const mayVanish = closer.amountMsat < closee.amountMsat && !isSaving
+  const leftSat = hasSat - (mayVanish ? 0n : closingDustSat(closer.scriptPubKey))
+  const mostSat = isSaving && hasSat / 2n < leftSat ? hasSat / 2n : leftSat
   if (mostSat < 0n) return null
   const feeSat = (isOpReturn(closer.scriptPubKey) ? hasSat : wantedSat < mostSat ? wantedSat : mostSat) as Sat
   const form = preferred(formsOffered(pair, feeSat))
-  if (form === 'closee' && (isSaving || isDust(closee, 0n))) return null
+  if (form === 'closee' && isDust(closee, 0n)) return null
   const paidSat = form === 'closee' ? hasSat : feeSat
   return paidSat >= closingFee(FEERATE_FLOOR, ...scriptsOf(pair, form)) ? feeSat : null
 }

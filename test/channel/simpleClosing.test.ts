@@ -37,9 +37,12 @@ const close = (w: World, more: object = {}, who: Name = 'alice'): World => {
 }
 /** Both have exchanged shutdown and said closing_complete, which waits to be delivered. */
 function offering(w: World, more: object = {}): { readonly alice: Complete; readonly bob: Complete } {
+  // Both ask for it.
+  w.bob.command({ tag: 'close', requestId: 4 })
+  const shutdown = w.take('bob')!
   close(w, more)
   w.deliver('alice') // shutdown
-  const [shutdown, bob] = [w.take('bob')!, w.take('bob')!]
+  const bob = w.take('bob')!
   w.receive('alice', shutdown)
   return { alice: expectNext(w, 'alice', 'closing_complete'), bob: bob as Complete }
 }
@@ -177,17 +180,32 @@ describe('BOLT 2 §closing-negotiation: sender of closing_complete', () => {
     expect(most).toBe(980_000n - 294n)
   })
 
-  it('nobody gives more than half of what it has, which the other would pay in full, unless asked to', () => {
-    const w = close(world(500), {}, 'bob').settle()
-    expect(published(w.bob).map((tx) => amounts(tx).includes(500n))).toEqual([true])
-    close(w, { feeratePerKw: 5_000 }, 'bob').settle()
-    expect(lastReply(w.bob)).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
-    const asked = close(world(500), { feeratePerKw: 900 }, 'bob').settle()
+  it('nobody gives more than half of what it has, nor all but dust, since the other pays it in full, unless asked to', () => {
+    const w = close(world(400), {}, 'bob').settle()
+    expect(published(w.bob).map((tx) => amounts(tx).includes(400n))).toEqual([true])
+    const asked = close(world(400), { feeratePerKw: 900 }, 'bob').settle()
+    expect(published(asked.bob).map(amounts)).toContainEqual([999_600n])
+    const half = close(world(1_000), {}, 'bob').settle()
     expect(
-      published(asked.bob)
-        .map((tx) => amounts(tx))
-        .find((a) => a.length === 1),
-    ).toEqual([999_500n])
+      published(half.bob)
+        .map((tx) => Math.min(...amounts(tx).map(Number)))
+        .sort(),
+    ).toEqual([1_000, 500])
+  })
+
+  it('in a close that the peer asked for, its offer goes first, and ours is no dearer than what has a day', () => {
+    const w = world()
+    w.bob.ctx = { ...w.bob.ctx, feerates: { commitment: 1000, closing: 1000, claim: 1000, slow: 300 } }
+    close(w)
+    w.deliver('alice')
+    expect(sentBy(w.bob)).toEqual(['shutdown'])
+    w.deliver('bob')
+    w.deliver('alice')
+    expect(sentBy(w.bob)).toEqual(['closing_sig', 'closing_complete'])
+    const { feeSatoshis } = w.bob.outbox[1] as Complete
+    expect(Number(feeSatoshis)).toBeLessThan(210)
+    w.settle()
+    expect(w.sides.map((s) => published(s).length)).toEqual([2, 2])
   })
 
   it('who is to get an OP_RETURN gets nothing: all that it had is fee', () => {

@@ -40,9 +40,9 @@ async function mineNothing(world: World, blocks: number): Promise<void> {
     await world.settle()
   }
 }
-function believe(node: Node, feerate: number): void {
+function believe(node: Node, closing: number, claim: number): void {
   const before = node.context.bind(node)
-  node.context = (entry) => ({ ...before(entry), feerates: { commitment: feerate, closing: feerate, claim: feerate } })
+  node.context = (entry) => ({ ...before(entry), feerates: { commitment: 1_000, closing, claim } })
 }
 const eventsOf = async (world: World, name: Name) =>
   (await world.of(name).api.eventsSince(0, 1000)).filter((e) => e.type.startsWith('channel.clos'))
@@ -73,6 +73,8 @@ describe('a cooperative close with option_simple_close', () => {
     const before = onchainSat(world)
     await ask(world, 'alice')
     const first = waiting(world)!
+    // Who asks for it pays.
+    expect(first.tx.outputs.map((o) => o.amountSat)).toContain(PUSHED)
     for (const name of BOTH) {
       const { closing } = await view(world, name)
       expect(closing?.transactions.map((t) => t.txid)).toContain(first.txid)
@@ -92,7 +94,7 @@ describe('a cooperative close with option_simple_close', () => {
     await world.restart('bob')
     world.connectAll()
     await world.settle()
-    believe(world.of('bob').node!, 5_000)
+    believe(world.of('bob').node!, 5_000, 8_000)
     await mineNothing(world, 1)
     const third = waiting(world)!
     expect(third.txid).not.toBe(second.txid)
@@ -104,7 +106,7 @@ describe('a cooperative close with option_simple_close', () => {
       await world.restart(n % 2 === 0 ? 'bob' : 'alice')
       world.connectAll()
       await world.settle()
-      believe(world.of('bob').node!, 5_000)
+      believe(world.of('bob').node!, 5_000, 8_000)
     }
     await mineNothing(world, 1)
     const fourth = waiting(world)!

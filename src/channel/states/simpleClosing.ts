@@ -1,4 +1,5 @@
 import { equalBytes } from '../../base/bytes.ts'
+import { txidOf } from '../../bitcoin/transaction.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import { refuse, warn } from '../faults.ts'
 import { FEERATE_FLOOR, REPLACEMENT_STEP } from '../onchain/urgency.ts'
@@ -51,7 +52,7 @@ const ourScript = (state: NegotiatingState): Uint8Array => state.closeRequest?.s
 
 /** Both shutdowns are there and no HTLC is left. @source BOLT 2 §closing-negotiation: both nodes */
 export const beginSimple = (state: NegotiatingState, ctx: ChannelContext): Turn =>
-  offerAgain({ ...state, simple: { ...NOTHING, ready: true } }, ctx)
+  offerFirst({ ...state, simple: { ...NOTHING, ready: true } }, ctx)
 
 /** The connection is gone: an offer that was not answered is made anew in the next, after both shutdowns. */
 export const hangUp = (state: NegotiatingState): NegotiatingState =>
@@ -80,7 +81,7 @@ function receiveShutdown(state: NegotiatingState, m: MessageNamed<'shutdown'>, c
   if (simpleOf(state).ready) return turn(state)
   const wrong = wrongScript(state.channel, m.scriptPubKey)
   if (wrong) return respond(state, wrong, ctx)
-  return offerAgain({ ...state, remoteScript: m.scriptPubKey, simple: { ...simpleOf(state), ready: true } }, ctx)
+  return offerFirst({ ...state, remoteScript: m.scriptPubKey, simple: { ...simpleOf(state), ready: true } }, ctx)
 }
 
 // ---------------------------------------------------------------- our transactions
@@ -88,10 +89,17 @@ function receiveShutdown(state: NegotiatingState, m: MessageNamed<'shutdown'>, c
 const ourPair = (state: NegotiatingState): ClosingPair =>
   pairOf(state.channel, 'local', { closerScript: ourScript(state), closeeScript: state.remoteScript })
 
+/** Who did not ask for the close is not in a hurry. */
+const estimateOf = ({ closeRequest }: NegotiatingState, { feerates }: ChannelContext): number =>
+  Math.max(
+    FEERATE_FLOOR,
+    closeRequest ? feerates.closing : Math.min(feerates.closing, feerates.slow ?? feerates.closing),
+  )
+
 /** What the operator chose, or our estimate. */
-const usualWish = ({ closeRequest }: NegotiatingState, ctx: ChannelContext): FeeWish => {
-  const chosen = closeRequest?.feeratePerKw ?? null
-  return { feeratePerKw: Math.max(chosen ?? ctx.feerates.closing, FEERATE_FLOOR), chosen: chosen !== null }
+const usualWish = (state: NegotiatingState, ctx: ChannelContext): FeeWish => {
+  const chosen = state.closeRequest?.feeratePerKw ?? null
+  return { feeratePerKw: Math.max(chosen ?? estimateOf(state, ctx), FEERATE_FLOOR), chosen: chosen !== null }
 }
 
 /** The last offer where that is as good as one made now, so that it stays the same transaction; else a new one. */
@@ -119,6 +127,17 @@ const isCurrent = (offer: ClosingOffer, state: NegotiatingState): boolean =>
 
 const offerAgain = (state: NegotiatingState, ctx: ChannelContext): Turn =>
   makeOffer(state, nextOffer(state, usualWish(state, ctx), ctx), ctx)
+
+/**
+ * In a close that the peer asked for its offer goes first, if it can make one: of two that pay as much the chain takes the first. If
+ * none comes, ours goes out with the next block.
+ */
+function offerFirst(state: NegotiatingState, ctx: ChannelContext): Turn {
+  const theirs = pairOf(state.channel, 'remote', { closerScript: state.remoteScript, closeeScript: ourScript(state) })
+  const waits =
+    state.closeRequest === null && feeToOffer(theirs, { feeratePerKw: FEERATE_FLOOR, chosen: false }) !== null
+  return waits ? turn(state) : offerAgain(state, ctx)
+}
 
 /**
  * Sends closing_complete, with a signature for each form that the peer may take. Nothing goes out where we cannot pay for a transaction
@@ -223,7 +242,20 @@ function receiveComplete(state: NegotiatingState, m: MessageNamed<'closing_compl
   }
   const ourSignature = { [FORM_FIELDS[form]]: ctx.signer.signFunding(built.sighash) }
   const answer = send({ type: 'closing_sig', ...fieldsOf(state, terms), ...ourSignature })
-  return agree({ ...state, remoteScript: terms.closerScript }, { built, theirSignature }, ctx, [answer])
+  const told = agree({ ...state, remoteScript: terms.closerScript }, { built, theirSignature }, ctx, [answer])
+  const { ready, awaitsSince } = simpleOf(state)
+  if (!ready || awaitsSince !== null || isOffered(told.state)) return told
+  const ours = offerAgain(told.state, ctx)
+  return turn(ours.state, [...told.effects, ...ours.effects])
+}
+
+/** Our newest offer is signed by the peer. */
+const isOffered = (state: NegotiatingState): boolean => {
+  const { offer } = simpleOf(state)
+  if (offer === null) return false
+  const pair = pairOf(state.channel, 'local', offer)
+  const ours = formsOffered(pair, offer.feeSat).map((form) => buildForm(state.channel, pair, offer, form)?.txid)
+  return state.published.some((tx) => ours.includes(txidOf(tx)))
 }
 
 function wrongTerms(state: NegotiatingState, m: MessageNamed<'closing_complete'>): Fault | null {
@@ -315,16 +347,20 @@ function awaitAnswer(state: NegotiatingState, blocks: number, ctx: ChannelContex
 
 /**
  * Raises the fee when estimates have risen, or when blocks pass and nothing confirms: to what the soonest confirmation should cost, and
- * twice that at most, within half of our balance. A feerate that the operator chose stays.
+ * where we asked for the close to twice that, within half of our balance. A feerate that the operator chose stays.
  */
 function raise(state: NegotiatingState, ctx: ChannelContext): Turn {
   const { offer } = simpleOf(state)
   if (state.closeRequest !== null && state.closeRequest.feeratePerKw !== null) return turn(state)
   const best = bestClosing(state.channel, state.published, ctx.blockHeight)
   const now = best === null ? 0 : closingFeerate(state.channel, best)
-  const { closing: estimate, claim } = ctx.feerates
+  const estimate = estimateOf(state, ctx)
+  const { claim } = ctx.feerates
   const isOld = offer !== null && ctx.blockHeight - offer.since >= RAISE_AFTER
-  const next = Math.min(Math.max(estimate, isOld ? raisedFrom(now) : 0), Math.max(estimate, 2 * claim))
+  const next = Math.min(
+    Math.max(estimate, isOld ? raisedFrom(now) : 0),
+    Math.max(estimate, state.closeRequest ? 2 * claim : claim),
+  )
   if (best !== null && next < raisedFrom(now)) return turn(state)
   const raised = nextOffer(state, { feeratePerKw: Math.max(next, FEERATE_FLOOR), chosen: false }, ctx)
   return raised === null || raised === offer ? turn(state) : makeOffer(state, raised, ctx)
