@@ -133,7 +133,7 @@ function card(app: App, channel: Channel): HTMLLIElement {
         button('Close…', () => openClose(app, channel), {
           kind: 'quiet',
           label: `Close the channel with ${name}`,
-          disabled: channel.state === 'closing',
+          disabled: channel.state === 'closing' || channel.state === 'waiting-for-peer',
         }),
       ]),
   ])
