@@ -10,7 +10,7 @@ export const MAX_PENDING = 100
 
 /** What is asked for and comes to nothing costs little, but not nothing. */
 const ATTEMPTS = {
-  perPeer: { burst: 10, refillMs: 30_000 },
+  perPeer: { burst: 50, refillMs: 10_000 },
   total: { burst: 200, refillMs: 1_000 },
 }
 
