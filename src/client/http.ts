@@ -145,7 +145,9 @@ export class Http {
 
 /** randomUUID is not there for pages that came over plain HTTP. */
 const randomId = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0'))
+    .join('')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 function queryText(query: Query = {}): string {
   const text = new URLSearchParams()
