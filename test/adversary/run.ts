@@ -103,6 +103,8 @@ export class Run {
         return this.#tease(lane, b, c)
       case 'ambush':
         return this.#ambush(a, b, c)
+      case 'siege':
+        return this.#siege(a, b, c)
       case 'repeat': {
         const old = arena.heard[b % Math.max(1, arena.heard.length)]
         if (old && arena.connected.get(old.lane)) arena.give(old.lane, true, old.message)
@@ -182,6 +184,13 @@ export class Run {
     const target = expiry + [-13, -12, -11, -2, -1, 0, 1, 2, 3][b % 9]!
     const blocks = Math.min(70, target - arena.chain.height)
     for (let i = 0; i < blocks; i++) await arena.block({ greed: c % 8, censor: false })
+  }
+
+  /** Leaves the honest out for as long as it may, just when they have to act; then takes what it has the preimage of. */
+  async #siege(a: number, b: number, c: number): Promise<void> {
+    await this.#toExpiry(a, b, c & 5)
+    await this.#mine(Math.min(this.#steal, 1 + (c % STEAL)), c & 5, true)
+    await this.#mine(1 + (b % 3), 7, false)
   }
 
   /** Sends a transaction of the attacker's on its way. */

@@ -44,6 +44,7 @@ const WAR = {
   repeat: 1,
   tease: 3,
   ambush: 3,
+  siege: 3,
 } as const
 type StepTag = keyof typeof WAR
 

@@ -40,7 +40,9 @@ function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): T
 }
 
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
-  return closingTurn(onchainEvent(channel, state.onchain, input, ctx), state.error)
+  const step = onchainEvent(channel, state.onchain, input, ctx)
+  if (!step.done && step.channel === state.channel && step.onchain === state.onchain) return turn(state, step.effects)
+  return closingTurn(step, state.error)
 }
 
 /** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
