@@ -53,6 +53,44 @@ describe('what a channel has cost', () => {
   })
 })
 
+describe('sums for the books', () => {
+  it('read as much after a thousand forwards as after ten', async () => {
+    const { world } = await aliceAndBob()
+    const { api, node, disk } = world.of('alice')
+    let read = 0
+    const [get, entries] = [disk.get.bind(disk), disk.entries.bind(disk)]
+    disk.get = (key) => {
+      read++
+      return get(key)
+    }
+    disk.entries = async function* (range) {
+      for await (const entry of entries(range)) {
+        read++
+        yield entry
+      }
+    }
+    const forwards = (count: number) =>
+      node!.reactor.run((scope) => {
+        const about = { incomingChannelId: 'ab'.repeat(32), outgoingChannelId: 'cd'.repeat(32) }
+        const data = { ...about, amountInMsat: 11, amountOutMsat: 10, feeMsat: 1 }
+        for (let i = 0; i < count; i++) node!.events.emit(scope, 'forward.settled', data)
+      })
+    const cost = async (): Promise<[bigint, number]> => {
+      await node!.ledger.fold()
+      read = 0
+      const { analytics } = api
+      const { forwards: sums } = await analytics.summary({ from: '2000-01-01' })
+      await analytics.forwardSums({ limit: 10 }, { period: 'day' })
+      await analytics.channelEarnings({ limit: 10 })
+      return [sums.feeMsat, read]
+    }
+    await forwards(10)
+    const [few, before] = await cost()
+    await forwards(1_000)
+    expect([few, ...(await cost())]).toEqual([10n, 1_010n, before])
+  })
+})
+
 describe('the balance history', () => {
   it('has what the node held last in each hour and each day, and nothing twice', async () => {
     const { world } = await aliceAndBob()

@@ -60,6 +60,14 @@ describe('the Grafana dashboard', () => {
   })
 })
 
+describe('the alert rules', () => {
+  it('ask only for metrics that a node has', () => {
+    const rules = [...file('docker/prometheus/alerts.yml').matchAll(/expr: (.+)/g)].map(([, expr]) => expr!)
+    expect(rules.length).toBeGreaterThan(4)
+    for (const expr of rules) for (const name of metricsIn(expr)) expect(names, expr).toContain(name)
+  })
+})
+
 describe('the compose file', () => {
   const compose = file('docker-compose.yml')
   const prometheus = file('docker/prometheus/prometheus.yml')
