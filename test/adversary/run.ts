@@ -246,7 +246,7 @@ export class Run {
     for (const tx of mal.take(prey, { together: c % 4 === 0, coins: arena.purse, feerate }))
       this.#send(tx, 3 + (c % 16) * 4, mal)
     if (prey.length === 0) return
-    const blocks = c % 2 === 0 ? 42 : c % 20
+    const blocks = (b >> 2) % 2 === 0 ? 42 : (b >> 3) % 20
     for (let i = 0; i < blocks; i++) await arena.block({ greed: (c >> 1) & 1, censor: false })
   }
 
