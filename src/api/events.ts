@@ -59,13 +59,14 @@ const frameOf = (event: NodeEvent): Frame => ({ id: event.id, type: event.type, 
 
 /** Hands each event of the node to every subscriber, exactly once and in order, however slow the subscriber is. */
 export class EventHub {
-  readonly #service: Pick<NodeService, 'eventsSince' | 'onEvent'>
+  readonly #service: Pick<NodeService, 'eventsSince'>
   readonly #subscribers = new Set<Subscriber>()
   readonly #stop: () => void
-  #lastId = 0
+  #lastId: number
 
-  constructor(service: Pick<NodeService, 'eventsSince' | 'onEvent'>) {
+  constructor(service: Pick<NodeService, 'eventsSince' | 'onEvent' | 'lastEventId'>) {
     this.#service = service
+    this.#lastId = service.lastEventId()
     this.#stop = service.onEvent((event) => this.#publish(event))
   }
 
@@ -73,7 +74,7 @@ export class EventHub {
     return this.#subscribers.size
   }
 
-  /** Id of the newest event heard of. */
+  /** Id of the newest event. */
   get lastId(): number {
     return this.#lastId
   }

@@ -1,3 +1,4 @@
+import { equalBytes } from '../base/bytes.ts'
 import type { NodeId, Outpoint, ShortChannelId } from '../base/ids.ts'
 import { formatScid, scidParts } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
@@ -278,10 +279,9 @@ export class GossipShell {
   #announceNode(scope: TurnScope): void {
     const { own, alias, features, addresses, now } = this.#options
     const last = this.#table.node(own.nodeId)
-    if (last) return
-    const timestamp = Math.floor(now() / 1000)
+    const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
     const m = ownNodeAnnouncement(own, { alias, features, addresses, timestamp })
-    if (!this.#table.acceptNode(m).ok) return
+    if ((last && saysTheSame(last, m)) || !this.#table.acceptNode(m).ok) return
     this.#storeNode(m, scope)
     this.#broadcast(m, null)
   }
@@ -292,6 +292,10 @@ export class GossipShell {
     }
   }
 }
+
+/** But for when it says it. */
+const saysTheSame = (a: NodeAnnouncement, b: NodeAnnouncement): boolean =>
+  equalBytes(encodeMessage({ ...a, timestamp: b.timestamp, signature: b.signature }), encodeMessage(b))
 
 const sameContent = (a: ChannelUpdate, b: ChannelUpdate): boolean =>
   a.messageFlags === b.messageFlags &&

@@ -204,7 +204,11 @@ describe('the event hub', () => {
       eventsSince: async (since: number) => (since < 1 ? [stored] : []),
     })
     const client = sink()
-    const earlyHub = new EventHub({ eventsSince: early.eventsSince, onEvent: (listener) => node.onEvent(listener) })
+    const earlyHub = new EventHub({
+      lastEventId: () => 0,
+      eventsSince: early.eventsSince,
+      onEvent: (listener) => node.onEvent(listener),
+    })
     earlyHub.subscribe(client.sink, all, 0)
     await settle()
     expect(client.sent).toEqual([1])
@@ -219,6 +223,7 @@ describe('the event hub', () => {
     node.emit('chain.block')
     let isLate = true
     const hub = new EventHub({
+      lastEventId: () => node.lastEventId(),
       onEvent: (listener) => node.onEvent(listener),
       eventsSince: async (since, limit) => {
         const events = await node.eventsSince(since, limit)
@@ -238,6 +243,7 @@ describe('the event hub', () => {
   it('says which events are no longer kept', async () => {
     const node = new FakeNode()
     const hub = new EventHub({
+      lastEventId: () => node.lastEventId(),
       onEvent: (listener) => node.onEvent(listener),
       eventsSince: async (since, limit) => (await node.eventsSince(since, limit)).filter((event) => event.id > 7),
     })
@@ -252,6 +258,7 @@ describe('the event hub', () => {
   it('a store that fails closes the stream: the client resumes', async () => {
     const node = new FakeNode()
     const hub = new EventHub({
+      lastEventId: () => node.lastEventId(),
       onEvent: (listener) => node.onEvent(listener),
       eventsSince: () => Promise.reject(new Error('disk')),
     })
@@ -259,6 +266,13 @@ describe('the event hub', () => {
     hub.subscribe(client.sink, all, 0)
     await settle()
     expect(client.state.closed).toBe(true)
+  })
+
+  it('knows the newest event from its start on, though nothing has happened since', () => {
+    const node = new FakeNode()
+    node.emit('chain.block')
+    node.emit('chain.block')
+    expect(new EventHub(node).lastId).toBe(2)
   })
 
   it('a client that left is forgotten', () => {

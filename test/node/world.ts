@@ -81,6 +81,7 @@ export class Process {
   readonly complaints: unknown[] = []
   /** Why it had to stop, last. */
   fatal: unknown = null
+  alias: string
   /** Its operating system is slow to end it: for what a node does when it knows that it must stop. */
   lingers = false
   /** The file beside the database. */
@@ -100,6 +101,7 @@ export class Process {
 
   constructor(name: Name, disk: Disk) {
     this.name = name
+    this.alias = name
     this.nodeId = nodeIdOf(name)
     this.disk = disk
   }
@@ -173,7 +175,7 @@ export class World {
     const isNewSeed = (await migrate(disk)) && process.restoreFrom === null
     const { last, missing } = await checkJournal(disk)
     disk.writes = 0
-    const config = configOf(name)
+    const config = configOf(name, process.alias)
     const source = new BitcoindSource({ transport: localTransport(rpcHandler(this.chain)), network: 'regtest' })
     const node = await Node.open({
       config,
@@ -345,7 +347,7 @@ export class World {
   }
 }
 
-const configOf = (name: Name): NodeConfig => ({
+const configOf = (name: Name, alias: string): NodeConfig => ({
   dataDir: `/nowhere/${name}`,
   network: 'regtest',
   chain: { kind: 'embedded' },
@@ -354,7 +356,7 @@ const configOf = (name: Name): NodeConfig => ({
   apiHosts: [],
   listen: null,
   announce: [],
-  alias: name,
+  alias,
   passphraseFile: null,
   logLevel: 'silent',
 })
