@@ -53,7 +53,7 @@ function run(args, env, stdio) {
 // ---------------------------------------------------------------- the adversary
 
 /** Schedules that follow each other share what happened before them: each process has whole such families. */
-const FAMILY = 64
+const FAMILY = 16
 const EVERY_MS = 30_000
 
 function readLines(file) {

@@ -269,6 +269,7 @@ export class Arena {
     const txs: Transaction[] = []
     for (const [lane, mal] of this.hostiles) {
       const closing = this.closingOf(lane)
+      if (closing === null && (greed & 1) !== 0 && mal.hasExpired()) txs.push(mal.signed(mal.commitments().at(-1)!))
       if (!closing?.confirmed) continue
       const prey = mal.prey(this.chain, this.book, closing.tx).filter((p) => ((p.preimage ? 2 : 1) & greed) !== 0)
       txs.push(...mal.take(prey, { together: (greed & 4) !== 0, coins: this.purse, feerate: 253 }))

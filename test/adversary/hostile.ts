@@ -13,6 +13,7 @@ import {
   signedLocal,
 } from '../../src/channel/commitments.ts'
 import { channelOf, committedIncoming } from '../../src/channel/describe.ts'
+import { someHtlc } from '../../src/channel/htlcTable.ts'
 import {
   buildSweep,
   type HtlcStage,
@@ -121,6 +122,12 @@ export class Hostile {
     if (!channel || this.state?.tag === 'closing') return
     const last = this.archive.at(-1)
     if (last?.commitments !== channel.commitments) this.archive.push(channel)
+  }
+
+  /** It offered an HTLC whose time is over: what it wants back. */
+  hasExpired(): boolean {
+    const channel = this.state && channelOf(this.state)
+    return channel !== null && someHtlc(channel.commitments.outgoing, (h) => h.add.cltvExpiry <= this.height)
   }
 
   incoming() {

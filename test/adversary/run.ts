@@ -204,7 +204,7 @@ export class Run {
     if (!accepted || how % 4 === 1) return
     const until = arena.chain.height + (how % 4 === 2 ? 6 : 45)
     arena.held.set(txidOf(tx), until)
-    const child = how % 8 > 3 ? from.pin(tx, arena.purse, 1 + ((how >> 3) % 6)) : null
+    const child = how % 8 > 3 ? from.pin(tx, arena.purse, [1, 3, 6, 6][(how >> 3) % 4]!) : null
     if (!child) return
     arena.chain.broadcast(child)
     arena.held.set(txidOf(child), until)

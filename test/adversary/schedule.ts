@@ -57,7 +57,7 @@ export interface Schedule {
 }
 
 /** So many schedules share what happened before they begin. */
-const SHARED = 64
+const SHARED = 16
 const COMPANIES: readonly Company[] = ['alone', 'between', 'behind-una']
 
 const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number): readonly Step[] => {
