@@ -41,6 +41,30 @@ export const SendOnChain = request('SendOnChain', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
   utxos: Type.Optional(Type.Array(OutpointText, { minItems: 1, maxItems: 250 })),
 })
+export const UtxoQuery = Type.Object(
+  {
+    minConfirmations: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'at least so many' })),
+    locked: Type.Optional(Type.Boolean({ description: 'only those that are reserved, or that are not' })),
+  },
+  { additionalProperties: false },
+)
+export const BumpTransaction = request('BumpTransaction', {
+  feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
+})
+const PsbtText = Type.String({
+  minLength: 8,
+  maxLength: 120_000,
+  pattern: '^[0-9A-Za-z+/]+={0,2}$',
+  description: 'a PSBT of version 0 (BIP 174) in base64',
+})
+export const PsbtRequest = request('PsbtRequest', { psbt: PsbtText })
+export const Psbt = answer('Psbt', {
+  psbt: Type.String({ description: 'base64' }),
+  txid: TxidText,
+  feeSat: nullable(Sat),
+  complete: Type.Boolean({ description: 'every input is final' }),
+  hex: nullable(HexText),
+})
 export const WalletTransaction = answer('WalletTransaction', {
   id: Type.String(),
   txid: TxidText,
@@ -86,6 +110,9 @@ export type Wallet = Static<typeof Wallet>
 export type Address = Static<typeof Address>
 export type Utxo = Static<typeof Utxo>
 export type SendOnChain = Static<typeof SendOnChain>
+export type UtxoQuery = Static<typeof UtxoQuery>
+export type BumpTransaction = Static<typeof BumpTransaction>
+export type Psbt = Static<typeof Psbt>
 export type WalletTransaction = Static<typeof WalletTransaction>
 export type Chain = Static<typeof Chain>
 export type Block = Static<typeof Block>

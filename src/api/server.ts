@@ -33,6 +33,7 @@ import { metaRoutes } from './routes/meta.ts'
 import { healthRoutes, nodeRoutes } from './routes/node.ts'
 import { paymentRoutes } from './routes/payments.ts'
 import { peerRoutes } from './routes/peers.ts'
+import { psbtRoutes } from './routes/psbt.ts'
 import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { Spending } from './spending.ts'
@@ -198,6 +199,7 @@ function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocumen
   paymentRoutes(app, context)
   decodeRoutes(app, context)
   walletRoutes(app, context)
+  psbtRoutes(app, context)
   chainRoutes(app, context)
   graphRoutes(app, context)
   eventRoutes(app, context)

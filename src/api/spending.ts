@@ -2,6 +2,7 @@ import { sat, satToMsat } from '../base/units.ts'
 import { decodeInvoice, type Invoice } from '../invoice/bolt11.ts'
 import { ServiceError } from '../node/errors.ts'
 import type {
+  BumpRequest,
   ChannelView,
   CloseChannelRequest,
   NodeService,
@@ -25,6 +26,10 @@ const INPUT_VBYTES = 69
 const DROPPED_CHANGE_SAT = 1_000n
 /** The target, in blocks, of a transaction whose fee rate the caller does not choose. */
 const USUAL_TARGET = 6
+
+/** sat per vbyte, where the node chooses the feerate of a bump; and outputs of what is bumped. */
+const MOST_BUMP_FEERATE = 500
+const BUMPED_OUTPUTS = 10
 
 const ENDING: ReadonlySet<string> = new Set(['shutdown', 'negotiating', 'waiting-for-peer', 'closing', 'closed'])
 
@@ -80,6 +85,28 @@ export class Spending {
     const maxFeeSat = sat(feeMsat / 1000n)
     const reservation = { id, kind: 'send', refs: [], msat: fixedMsat + feeMsat, fixedMsat } as const
     return this.budgets.spend(caller.keyId, reservation, () => this.#service.sendOnChain({ ...request, id, maxFeeSat }))
+  }
+
+  /** The whole fee counts, though a replacement pays only what it adds: a budget errs to the safe side. */
+  async bump(caller: Caller, txid: string, request: BumpRequest): Promise<WalletTransactionView> {
+    if (!this.budgets.limits(caller.keyId)) return this.#service.bumpTransaction(txid, request)
+    const id = request.id ?? this.#service.newId()
+    const left = this.budgets.available(caller.keyId)
+    const most = await this.#feeBoundMsat(request.feerateSatPerVbyte ?? MOST_BUMP_FEERATE, BUMPED_OUTPUTS)
+    const msat = left < most ? left : most
+    const reservation = { id, kind: 'send', refs: [], msat, fixedMsat: 0n } as const
+    return this.budgets.spend(caller.keyId, reservation, () =>
+      this.#service.bumpTransaction(txid, { ...request, id, maxFeeSat: sat(msat / 1000n) }),
+    )
+  }
+
+  /** A signature on a PSBT can be used at any time, or never: a budget cannot follow it. @throws ApiProblem BUDGET_EXCEEDED */
+  checkUnlimited(caller: Caller): void {
+    if (!this.budgets.limits(caller.keyId)) return
+    throw new ApiProblem(
+      'BUDGET_EXCEEDED',
+      'A key with a budget signs no PSBT: send with POST /v1/wallet/transactions.',
+    )
   }
 
   async open(caller: Caller, request: OpenChannelRequest): Promise<ChannelView> {

@@ -60,7 +60,12 @@ function fromQuery(schema: TObject, data: unknown): Record<string, unknown> {
   const query: Record<string, unknown> = Object.create(null)
   for (const [name, text] of Object.entries(data as Record<string, unknown>)) {
     const type: unknown = Object.hasOwn(schema.properties, name) ? schema.properties[name]?.type : undefined
-    query[name] = type === 'integer' && typeof text === 'string' && INTEGER.test(text) ? Number(text) : text
+    query[name] = typeof text === 'string' ? read(type, text) : text
   }
   return query
+}
+
+function read(type: unknown, text: string): unknown {
+  if (type === 'integer' && INTEGER.test(text)) return Number(text)
+  return type === 'boolean' && (text === 'true' || text === 'false') ? text === 'true' : text
 }

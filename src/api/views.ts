@@ -6,6 +6,7 @@ import type {
   GraphChannelView,
   InvoiceView,
   PaymentView,
+  PsbtView,
   RouteView,
   UtxoView,
   WalletTransactionView,
@@ -111,6 +112,8 @@ export const walletTransactionJson = (view: WalletTransactionView): Onchain.Wall
   netSat: amountToJson(view.netSat),
   feeSat: amountOrNull(view.feeSat),
 })
+
+export const psbtJson = (view: PsbtView): Onchain.Psbt => ({ ...view, feeSat: amountOrNull(view.feeSat) })
 
 export const graphChannelJson = (view: GraphChannelView): Json.GraphChannel => ({
   ...view,

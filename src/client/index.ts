@@ -2,12 +2,15 @@ import type { AuditPage, CreateKey, IssuedKey, Key, KeyUsage, RotateKey, UpdateK
 import type {
   Address,
   Block,
+  BumpTransaction,
   Chain,
   Fees,
   Mined,
+  Psbt,
   SendOnChain,
   Transaction,
   Utxo,
+  UtxoQuery,
   Wallet,
   WalletTransaction,
 } from '../api/onchainSchemas.ts'
@@ -151,12 +154,26 @@ export class FulmenClient {
   wallet = {
     get: (): Promise<Wallet> => this.#http.get('/v1/wallet'),
     newAddress: (): Promise<Address> => this.#http.send('POST', '/v1/wallet/addresses'),
-    utxos: async (): Promise<readonly Utxo[]> => (await this.#http.get<{ items: Utxo[] }>('/v1/wallet/utxos')).items,
+    utxos: async (query?: UtxoQuery): Promise<readonly Utxo[]> =>
+      (await this.#http.get<{ items: Utxo[] }>('/v1/wallet/utxos', { ...query })).items,
     transactions: (query?: PageQuery): Promise<Page<WalletTransaction>> =>
       this.#http.get('/v1/wallet/transactions', { ...query }),
     transaction: (txid: string): Promise<WalletTransaction> => this.#http.get(`/v1/wallet/transactions/${id(txid)}`),
     send: (request: SendOnChain, options?: CallOptions): Promise<WalletTransaction> =>
       this.#http.act('/v1/wallet/transactions', request, {}, options),
+    /** Replaces an unconfirmed send by one that pays more, or has a child pay for any other transaction. */
+    bump: (txid: string, request: BumpTransaction = {}, options?: CallOptions): Promise<WalletTransaction> =>
+      this.#http.act(`/v1/wallet/transactions/${id(txid)}/bump`, request, {}, options),
+  }
+
+  /** PSBTs (BIP 174, version 0) in base64. */
+  psbt = {
+    create: (request: SendOnChain): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/create', request),
+    sign: (psbt: string): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/sign', { psbt }),
+    finalise: (psbt: string): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/finalise', { psbt }),
+    broadcast: (psbt: string): Promise<WalletTransaction> =>
+      this.#http.send('POST', '/v1/wallet/psbt/broadcast', { psbt }),
+    release: (psbt: string): Promise<void> => this.#http.send('POST', '/v1/wallet/psbt/release', { psbt }),
   }
 
   chain = {

@@ -49,6 +49,9 @@ export interface NodeService {
   /** By local id or txid. */
   walletTransaction(id: string): Promise<WalletTransactionView>
   sendOnChain(request: SendRequest): Promise<WalletTransactionView>
+  /** Has an unconfirmed transaction confirm sooner. @returns what replaces it, or the child that pays for it */
+  bumpTransaction(txid: string, request: BumpRequest): Promise<WalletTransactionView>
+  readonly psbt: PsbtService
 
   chain(): ChainView
   chainBlock(heightOrHash: string): Promise<BlockView>
@@ -341,6 +344,40 @@ export interface SendRequest {
   readonly utxos?: readonly Outpoint[]
   /** LIMIT_EXCEEDED, and nothing sent, when the fee would be more. */
   readonly maxFeeSat?: Sat
+}
+
+export interface BumpRequest {
+  /** From newId(); absent: the node takes one. */
+  readonly id?: string
+  /** Of the replacement, or of the child with what it pays for. Absent: for the next two blocks, and more than before. */
+  readonly feerateSatPerVbyte?: number
+  /** LIMIT_EXCEEDED, and nothing sent, when the fee would be more. */
+  readonly maxFeeSat?: Sat
+}
+
+/** PSBTs of version 0 (BIP 174) as bytes; each call that takes one gives it back changed. */
+export interface PsbtService {
+  /** Coins of ours for these outputs, unsigned. They stay reserved until it is broadcast or released, or the node starts again. */
+  create(request: SendRequest): Promise<PsbtView>
+  /** Adds our signatures. */
+  sign(psbt: Uint8Array): Promise<PsbtView>
+  /** Makes inputs final that have their signature. */
+  finalise(psbt: Uint8Array): Promise<PsbtView>
+  broadcast(psbt: Uint8Array): Promise<Txid>
+  /** Frees what `create` reserved for it. */
+  release(psbt: Uint8Array): Promise<void>
+}
+export interface PsbtView {
+  /** Base64. */
+  readonly psbt: string
+  /** Which it will have, since all inputs are segwit; of others only once they are signed. */
+  readonly txid: Txid
+  /** null where it does not say what it spends. */
+  readonly feeSat: Sat | null
+  /** Every input is final. */
+  readonly complete: boolean
+  /** The transaction, once it is complete. */
+  readonly hex: string | null
 }
 
 export interface ChainView {

@@ -1,6 +1,7 @@
 import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
+import type { Psbt } from '../bitcoin/psbt.ts'
 import type { Transaction, TxOutput } from '../bitcoin/transaction.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import { keys, prefixRange } from '../store/schema.ts'
@@ -10,6 +11,8 @@ import { type AddFeesRequest, addFees } from '../wallet/bump.ts'
 import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
 import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
+import { type SignedPsbt, signPsbt } from '../wallet/psbt.ts'
+import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
 import { loadWallet, walletRecords } from '../wallet/records.ts'
 import { restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
@@ -105,6 +108,18 @@ export class WalletShell {
     this.sent(signed, { label: owner, feeSat: built.feeSat })
     this.release(owner)
     return signed
+  }
+
+  /** Replaces an unconfirmed transaction, or has a child pay for it; the coins stay locked as `fund` says. @throws WalletError */
+  raise(request: RaiseRequest): Raised {
+    const raised = raiseFee(this.#state, request, this.#signer)
+    this.#state = raised.state
+    return raised
+  }
+
+  /** Our signatures on a PSBT, and nothing else. @throws WalletError */
+  signPsbt(psbt: Psbt, owner: string): SignedPsbt {
+    return signPsbt(this.#state, psbt, { signer: this.#signer, owner })
   }
 
   /** A transaction of ours that is about to be broadcast. */

@@ -10,6 +10,8 @@ export type WalletErrorCode =
   | 'COIN_NOT_SPENDABLE'
   | 'NOTHING_TO_SPEND'
   | 'TRANSACTION_TOO_LARGE'
+  | 'CANNOT_BUMP'
+  | 'PSBT_REFUSED'
 
 /** The wallet cannot do what was asked; the message says what to change. */
 export class WalletError extends FulmenError {

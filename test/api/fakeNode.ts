@@ -268,6 +268,23 @@ export class FakeNode implements NodeService {
     return view
   }
 
+  async bumpTransaction(id: string, request: Parameters<NodeService['bumpTransaction']>[1]) {
+    await this.#act('bumpTransaction')
+    const view = { ...(await this.walletTransaction(id)), id: request.id ?? this.newId(), feeSat: sat(300n) }
+    this.transactionViews.set(view.id, view)
+    return view
+  }
+  readonly psbt: NodeService['psbt'] = {
+    create: async () => this.#psbtView(),
+    sign: async () => this.#psbtView(),
+    finalise: async () => this.#psbtView(),
+    broadcast: async () => (await this.sendOnChain({ id: '66'.repeat(32), outputs: [] })).id as Txid,
+    release: async () => {},
+  }
+  #psbtView() {
+    return { psbt: 'cHNidP8=', txid: txid('66'.repeat(32)), feeSat: null, complete: false, hex: null }
+  }
+
   chain() {
     return { network: 'regtest', backend: 'embedded', height: 100, hash: '22'.repeat(32), synced: true }
   }

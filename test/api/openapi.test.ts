@@ -119,6 +119,7 @@ describe('the OpenAPI document', () => {
         '/v1/invoices',
         '/v1/payments',
         '/v1/wallet/transactions',
+        '/v1/wallet/transactions/{txid}/bump',
       ].sort(),
     )
   })

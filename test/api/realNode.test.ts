@@ -83,6 +83,43 @@ describe('budgets over a real node', () => {
     expect(await budget()).toMatchObject({ spentMsat: afterSend + 7_000_000 + 1_000 * feeSat, reservedMsat: 0 })
   })
 
+  it('a bump counts its fee and stays within what is left; a PSBT is signed for no key with a budget', async () => {
+    const world = await aliceAndBob()
+    const { admin, secret, call, budget } = await budgetedKey(world, 400_000_000)
+    const { address } = (await call(secret, 'POST', '/v1/wallet/addresses')).json()
+    const outputs = [{ address, amountSat: 20_000 }]
+    const sent = (await call(secret, 'POST', '/v1/wallet/transactions', { outputs, feerateSatPerVbyte: 2 })).json()
+    const path = `/v1/wallet/transactions/${sent.txid}/bump`
+    const bumped = await call(secret, 'POST', path, { feerateSatPerVbyte: 8 })
+    expect(bumped.statusCode).toBe(201)
+    expect(world.chain.mempool.get(bumped.json().txid)?.fee).toBe(BigInt(bumped.json().feeSat))
+    expect(world.chain.mempool.get(sent.txid)).toBeUndefined()
+    const spentMsat = 1_000 * (20_000 + sent.feeSat + bumped.json().feeSat)
+    expect(await budget()).toMatchObject({ spentMsat, reservedMsat: 0 })
+
+    const poor = (
+      await call(admin, 'POST', '/v1/keys', { name: 'p', scopes: ['*'], budget: { maxMsat: 9_000 } })
+    ).json()
+    const beyond = await call(poor.secret, 'POST', `/v1/wallet/transactions/${bumped.json().txid}/bump`)
+    expect([beyond.statusCode, beyond.json().code]).toEqual([422, 'LIMIT_EXCEEDED'])
+
+    const made = await call(secret, 'POST', '/v1/wallet/psbt/create', { outputs })
+    expect(made.statusCode).toBe(201)
+    const { psbt } = made.json()
+    expect((await call(secret, 'POST', '/v1/wallet/psbt/sign', { psbt })).json().code).toBe('BUDGET_EXCEEDED')
+    const signed = (await call(admin, 'POST', '/v1/wallet/psbt/sign', { psbt })).json()
+    const final = (await call(admin, 'POST', '/v1/wallet/psbt/finalise', { psbt: signed.psbt })).json()
+    expect(final).toMatchObject({ complete: true, txid: made.json().txid })
+    const broadcast = await call(admin, 'POST', '/v1/wallet/psbt/broadcast', { psbt: final.psbt })
+    expect(broadcast.json()).toMatchObject({ txid: final.txid, label: 'psbt', hex: final.hex })
+    const other = (await call(admin, 'POST', '/v1/wallet/psbt/create', { outputs })).json()
+    const coins = async (query: string) => (await call(admin, 'GET', `/v1/wallet/utxos?${query}`)).json().items
+    expect((await coins('locked=true')).length).toBeGreaterThan(0)
+    expect((await coins('minConfirmations=1')).every((u: { confirmations: number }) => u.confirmations > 0)).toBe(true)
+    expect((await call(admin, 'POST', '/v1/wallet/psbt/release', { psbt: other.psbt })).statusCode).toBe(204)
+    expect(await coins('locked=true')).toEqual([])
+  })
+
   it('a crash while a payment is under way forgets neither the reservation nor what it cost', async () => {
     const world = await aliceAndBob()
     const { admin, id, secret, call } = await budgetedKey(world, 2_000_000)

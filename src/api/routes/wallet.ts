@@ -1,10 +1,18 @@
 import { Type } from '@sinclair/typebox'
 import { parseOutpoint } from '../../base/ids.ts'
 import { sat } from '../../base/units.ts'
-import type { SendRequest } from '../../node/service.ts'
+import type { SendRequest, UtxoView } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import { Address, SendOnChain, Utxos, Wallet, WalletTransaction } from '../onchainSchemas.ts'
+import {
+  Address,
+  BumpTransaction,
+  SendOnChain,
+  UtxoQuery,
+  Utxos,
+  Wallet,
+  WalletTransaction,
+} from '../onchainSchemas.ts'
 import { badField } from '../problems.ts'
 import { AnyId, PageQuery, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
@@ -36,9 +44,13 @@ export function walletRoutes(app: App, context: ApiContext): void {
     '/v1/wallet/utxos',
     {
       config: { scope: 'wallet:read' },
-      schema: { summary: 'Unspent outputs', tags: ['wallet'], response: { 200: Utxos } },
+      schema: { summary: 'Unspent outputs', tags: ['wallet'], querystring: UtxoQuery, response: { 200: Utxos } },
     },
-    async () => ({ items: (await service.utxos()).map(utxoJson) }),
+    async ({ query: { minConfirmations = 0, locked } }) => {
+      const isWanted = (utxo: UtxoView) =>
+        utxo.confirmations >= minConfirmations && (locked === undefined || utxo.locked === locked)
+      return { items: (await service.utxos()).filter(isWanted).map(utxoJson) }
+    },
   )
   walletTransactionRoutes(app, context)
 }
@@ -93,9 +105,40 @@ function walletTransactionRoutes(app: App, { service, idempotency, spending }: A
       return reply.code(201).send(walletTransactionJson(view))
     },
   )
+  bumpRoute(app, { service, idempotency, spending })
 }
 
-function sendRequest(body: SendOnChain): SendRequest {
+function bumpRoute(
+  app: App,
+  { service, idempotency, spending }: Pick<ApiContext, 'service' | 'idempotency' | 'spending'>,
+) {
+  app.post(
+    '/v1/wallet/transactions/:txid/bump',
+    {
+      config: { scope: 'wallet:send', idempotent: true, audited: true },
+      schema: {
+        summary:
+          'Have an unconfirmed transaction confirm sooner: a send is replaced (BIP 125), for any other a child pays. Answers with the replacement or the child.',
+        tags: ['wallet'],
+        params: Type.Object({ txid: AnyId }),
+        body: BumpTransaction,
+        response: { 201: WalletTransaction },
+      },
+    },
+    async (request, reply) => {
+      const txid = pathId(request.params.txid)
+      const view = await idempotency.once(request, {
+        make: (id) => spending.bump(callerOf(request), txid, { ...request.body, ...(id !== undefined && { id }) }),
+        find: (id) => service.walletTransaction(id),
+        idOf: (made) => made.id,
+      })
+      return reply.code(201).send(walletTransactionJson(view))
+    },
+  )
+}
+
+/** @throws ApiProblem VALIDATION_FAILED */
+export function sendRequest(body: SendOnChain): SendRequest {
   const { outputs, utxos, ...rest } = body
   return {
     ...rest,

@@ -65,4 +65,15 @@ function registerSend(wallet: Command): void {
       const sent = await client.wallet.send(request, given({ idempotencyKey }))
       show(sent, () => transactionTable([sent]))
     })
+  wallet
+    .command('bump')
+    .description('have an unconfirmed transaction confirm sooner: a send is replaced, for any other a child pays')
+    .argument('<txid>')
+    .option('--feerate <sat>', 'satoshis per virtual byte', decimal)
+    .option('--idempotency-key <key>', 'repeat the call with the same key to bump once')
+    .action(async (txid: string, { feerate, idempotencyKey }, command: Command) => {
+      const { client, show } = remote(command)
+      const made = await client.wallet.bump(txid, given({ feerateSatPerVbyte: feerate }), given({ idempotencyKey }))
+      show(made, () => transactionTable([made]))
+    })
 }

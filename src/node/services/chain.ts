@@ -6,7 +6,7 @@ import { FEE_TARGETS, perVbyte } from '../../chain/fees.ts'
 import { ServiceError } from '../errors.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService } from '../service.ts'
-import { scriptOfAddress } from './wallet.ts'
+import { scriptOfAddress } from './address.ts'
 
 export type ChainService = Pick<NodeService, 'chain' | 'chainBlock' | 'chainTransaction' | 'chainFees' | 'mine'>
 

@@ -14,7 +14,7 @@ import type { Node } from '../node.ts'
 import { pageOf } from '../paging.ts'
 import { relayPolicy } from '../policy.ts'
 import type { ChannelView, ClosingView, NodeService, OpenChannelRequest } from '../service.ts'
-import { scriptOfAddress } from './wallet.ts'
+import { scriptOfAddress } from './address.ts'
 
 export type ChannelService = Pick<
   NodeService,

@@ -2,12 +2,10 @@ import { toHex } from '../../base/bytes.ts'
 import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
 import { pack, unpack } from '../../base/pack.ts'
 import type { Sat } from '../../base/units.ts'
-import { decodeAddress } from '../../bitcoin/address.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
 import { perKw, walletFeerate } from '../../chain/fees.ts'
 import { keys } from '../../store/schema.ts'
 import { anchorReserve } from '../../wallet/build.ts'
-import { WalletError } from '../../wallet/errors.ts'
 import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletTx } from '../../wallet/state.ts'
 import { unspentCoins, walletBalance } from '../../wallet/status.ts'
@@ -15,30 +13,22 @@ import { ServiceError } from '../errors.ts'
 import { pageOfIndex } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService, WalletTransactionView } from '../service.ts'
+import { scriptOfAddress } from './address.ts'
+import { psbtService } from './psbt.ts'
+import { bumpTransaction, SEND_LABEL } from './walletFees.ts'
+import { walletProblem } from './walletProblem.ts'
 
 export type WalletService = Pick<
   NodeService,
-  'wallet' | 'newAddress' | 'utxos' | 'walletTransactions' | 'walletTransaction' | 'sendOnChain'
+  | 'wallet'
+  | 'newAddress'
+  | 'utxos'
+  | 'walletTransactions'
+  | 'walletTransaction'
+  | 'sendOnChain'
+  | 'bumpTransaction'
+  | 'psbt'
 >
-
-/** A wallet's refusal as the API tells it. */
-export function walletProblem(e: unknown): unknown {
-  if (!(e instanceof WalletError)) return e
-  const code =
-    e.code === 'INSUFFICIENT_FUNDS' || e.code === 'NOTHING_TO_SPEND' ? 'INSUFFICIENT_BALANCE' : 'VALIDATION_FAILED'
-  return new ServiceError(code, e.message, { cause: e })
-}
-
-/** The script that an address of this network pays to. @throws ServiceError VALIDATION_FAILED */
-export function scriptOfAddress(address: string, parts: Pick<NodeParts, 'network'>): Uint8Array {
-  try {
-    return decodeAddress(address, parts.network)
-  } catch (e) {
-    throw new ServiceError('VALIDATION_FAILED', `address "${address}": ${e instanceof Error ? e.message : e}`, {
-      cause: e,
-    })
-  }
-}
 
 const viewOf = (entry: WalletTx): WalletTransactionView => ({
   id: entry.txid,
@@ -63,6 +53,13 @@ export function walletService(parts: NodeParts): WalletService {
   }
 
   return {
+    psbt: psbtService(parts),
+    async bumpTransaction(txid, request) {
+      const entry = await find(txid)
+      if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${txid}`)
+      const made = await bumpTransaction(parts, entry, request)
+      return viewOf(wallet.state.txs.get(made)!)
+    },
     async wallet() {
       const b = walletBalance(wallet.state)
       return {
@@ -141,7 +138,7 @@ function send(parts: NodeParts, { maxFeeSat, ...request }: Send) {
     wallet.release(owner)
     throw new ServiceError('LIMIT_EXCEEDED', `the fee of ${built.feeSat} sat is more than the ${maxFeeSat} sat allowed`)
   }
-  wallet.sent(built.tx, { feeSat: built.feeSat, label: 'send' })
+  wallet.sent(built.tx, { feeSat: built.feeSat, label: SEND_LABEL })
   wallet.release(owner)
   return built
 }

@@ -1,0 +1,78 @@
+import { toHex } from '../../base/bytes.ts'
+import { outpointKey, type Txid } from '../../base/ids.ts'
+import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
+import { encodeTransaction, txidOf } from '../../bitcoin/transaction.ts'
+import { perKw, walletFeerate } from '../../chain/fees.ts'
+import { finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
+import { ServiceError } from '../errors.ts'
+import type { NodeParts } from '../parts.ts'
+import type { PsbtService, PsbtView, SendRequest } from '../service.ts'
+import { scriptOfAddress } from './address.ts'
+import { publish } from './walletFees.ts'
+import { walletProblem } from './walletProblem.ts'
+
+/** Owners of coins that a PSBT of ours spends; until it is broadcast or released, or the node starts again. */
+const OWNER = 'psbt:'
+
+const told = <T>(act: () => T): T => {
+  try {
+    return act()
+  } catch (e) {
+    throw walletProblem(e)
+  }
+}
+const read = (bytes: Uint8Array): Psbt => told(() => decodePsbt(bytes))
+
+function viewOf(psbt: Psbt): PsbtView {
+  const tx = extractTransaction(psbt)
+  return {
+    psbt: psbtText(psbt),
+    txid: txidOf(psbt.tx),
+    feeSat: psbtFee(psbt),
+    complete: tx !== null,
+    hex: tx && toHex(encodeTransaction(tx)),
+  }
+}
+
+/** Transactions that others sign with us, or that are looked at elsewhere before they are sent. @source BIP 174 */
+export function psbtService(parts: NodeParts): PsbtService {
+  const { wallet, reactor } = parts
+  return {
+    create: (request) => reactor.run(() => told(() => viewOf(create(parts, request)))),
+    async sign(bytes) {
+      const psbt = read(bytes)
+      return told(() => viewOf(wallet.signPsbt(psbt, OWNER).psbt))
+    },
+    finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),
+    async broadcast(bytes): Promise<Txid> {
+      const tx = extractTransaction(finalisePsbt(read(bytes)))
+      if (!tx)
+        throw new ServiceError('VALIDATION_FAILED', 'the PSBT lacks signatures: sign it first, here and elsewhere')
+      const txid = txidOf(tx)
+      await reactor.run(() => wallet.sent(tx, { label: 'psbt' }))
+      await publish(parts, txid)
+      return txid
+    },
+    async release(bytes) {
+      const spends = read(bytes).tx.inputs.map(outpointKey)
+      await reactor.run(() => {
+        for (const key of spends) {
+          const owner = wallet.state.locks.get(key)
+          if (owner?.startsWith(OWNER)) wallet.release(owner)
+        }
+      })
+    },
+  }
+}
+
+function create(parts: NodeParts, { outputs, feerateSatPerVbyte, utxos }: SendRequest): Psbt {
+  const { wallet } = parts
+  const built = wallet.fund({
+    outputs: outputs.map((o) => ({ amountSat: o.amountSat, scriptPubKey: scriptOfAddress(o.address, parts) })),
+    feeratePerKw: feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(feerateSatPerVbyte),
+    owner: `${OWNER}${parts.newId()}`,
+    anchorChannels: parts.anchorChannels(),
+    ...(utxos && { coins: utxos }),
+  })
+  return unsignedPsbt(wallet.state, built.tx)
+}

@@ -1,0 +1,68 @@
+import type { Txid } from '../../base/ids.ts'
+import { pack } from '../../base/pack.ts'
+import { weightOf } from '../../bitcoin/transaction.ts'
+import { perKw } from '../../chain/fees.ts'
+import { keys } from '../../store/schema.ts'
+import { anchorReserve } from '../../wallet/build.ts'
+import type { Raised } from '../../wallet/raise.ts'
+import type { WalletTx } from '../../wallet/state.ts'
+import { ServiceError } from '../errors.ts'
+import type { NodeParts } from '../parts.ts'
+import type { BumpRequest } from '../service.ts'
+import { walletProblem } from './walletProblem.ts'
+
+/** What a send is called in the wallet's history: it alone may be replaced, since nobody else relies on its txid. */
+export const SEND_LABEL = 'send'
+/** Without a feerate: at least so much more than before. */
+const STEP = 1.25
+
+/**
+ * Replaces an unconfirmed transaction by one that pays more, or has a child pay for it. A funding transaction of a channel keeps its
+ * txid, which both sides have signed for.
+ * @returns the txid of the replacement or the child
+ * @throws ServiceError
+ */
+export async function bumpTransaction(parts: NodeParts, entry: WalletTx, request: BumpRequest): Promise<Txid> {
+  const { wallet, reactor } = parts
+  const owner = `bump:${entry.txid}:${parts.newId()}`
+  const { feerateSatPerVbyte, maxFeeSat, id } = request
+  const feeratePerKw = feerateSatPerVbyte === undefined ? usualFeerate(parts, entry) : perKw(feerateSatPerVbyte)
+  const raised = await reactor.run((scope): Raised => {
+    try {
+      const reserveSat = anchorReserve(parts.anchorChannels())
+      const isReplaceable = (t: WalletTx): boolean => t.label === SEND_LABEL
+      const made = wallet.raise({ txid: entry.txid, feeratePerKw, owner, isReplaceable, reserveSat })
+      if (maxFeeSat !== undefined && made.feeSat > maxFeeSat) {
+        throw new ServiceError(
+          'LIMIT_EXCEEDED',
+          `the fee of ${made.feeSat} sat is more than the ${maxFeeSat} sat allowed`,
+        )
+      }
+      const label = made.how === 'replace' ? SEND_LABEL : `fee of ${entry.txid}`
+      wallet.sent(made.tx, { feeSat: made.feeSat, label })
+      if (id !== undefined) scope.write({ key: keys.walletSend(id), value: pack(made.txid) })
+      return made
+    } catch (e) {
+      throw walletProblem(e)
+    } finally {
+      wallet.release(owner)
+    }
+  })
+  await publish(parts, raised.txid)
+  return raised.txid
+}
+
+function usualFeerate(parts: NodeParts, { tx, feeSat }: WalletTx): number {
+  const now = feeSat === null ? 0 : (Number(feeSat) * 1000) / weightOf(tx)
+  return Math.max(parts.fees().byTarget[2], Math.ceil(now * STEP) + 250)
+}
+
+/** Of a transaction that the wallet has taken as sent: one that the chain refuses is given up, and what it spends is free again. */
+export async function publish({ wallet, reactor, source }: NodeParts, txid: Txid): Promise<void> {
+  const tx = wallet.state.txs.get(txid)?.tx
+  if (!tx) return
+  const result = await source.broadcast(tx)
+  if (result.accepted) return
+  await reactor.run(() => wallet.abandon(txid))
+  throw new ServiceError('TRANSACTION_REJECTED', `the chain refused ${txid}: ${result.reason}`)
+}
