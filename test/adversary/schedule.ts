@@ -121,7 +121,8 @@ export async function play(
 /** What is wrong in the end, an exception of ours included. */
 export async function problemsOf(schedule: Schedule, toTheEnd = true): Promise<Verdict> {
   try {
-    return await play(schedule, { toTheEnd })
+    const { problems, lostSat } = await play(schedule, { toTheEnd })
+    return { problems, lostSat }
   } catch (e) {
     return { problems: [`an exception: ${(e as Error).stack}`], lostSat: 0 }
   }
