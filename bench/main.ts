@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { cryptoText, measureCrypto } from './crypto.ts'
 import { type Suite, suiteText } from './harness.ts'
+import { measureLists } from './lists/lists.ts'
 import { machine, machineText } from './machine.ts'
 import { comparePayments } from './payments/compare.ts'
 import { commitmentSuite } from './small/commitment.ts'
@@ -16,9 +17,10 @@ import { wireSuite } from './small/wire.ts'
 const USAGE = `npm run bench                        everything, as tables
 npm run bench -- small               the parts of the node
 npm run bench -- crypto              every crypto operation, beside other libraries
+npm run bench -- lists               lists, start and answers of a node with a million payments
 npm run bench -- payments            durable payments between two nodes, beside LDK-WASM
   --json                             one JSON object
-  --payments N                       at most so many payments in a run (default 2000)
+  --payments N                       at most so many payments in a run (default 2000); in the history (default 1000000)
   --in-flight 1,50,200               how many are under way
   --channels 1,10                    over how many channels
   --amounts 1000,1000000             millisatoshis
@@ -32,7 +34,7 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
-    payments: { type: 'string', default: '2000' },
+    payments: { type: 'string' },
     'in-flight': { type: 'string', default: '1,50,200' },
     channels: { type: 'string', default: '1,10' },
     amounts: { type: 'string', default: '1000,1000000' },
@@ -66,7 +68,7 @@ async function crypto(): Promise<void> {
 const payments = (): Promise<void> =>
   comparePayments({
     json: values.json,
-    payments: Number(values.payments),
+    payments: Number(values.payments ?? 2_000),
     inFlight: numbers(values['in-flight']),
     channels: numbers(values.channels),
     amountsMsat: numbers(values.amounts),
@@ -74,12 +76,15 @@ const payments = (): Promise<void> =>
     rival: !values['no-rival'],
   })
 
+const lists = (): Promise<void> => measureLists({ json: values.json, payments: Number(values.payments ?? 1_000_000) })
+
 const [name = 'all'] = positionals
 if (!values.json && !values.help) console.log(`${machineText(machine())}\n`)
 if (values.help) console.log(USAGE)
 else if (name === 'small') await suites(SMALL)
 else if (name === 'crypto') await crypto()
 else if (name === 'payments') await payments()
+else if (name === 'lists') await lists()
 else if (name === 'all') {
   await suites(SMALL)
   await crypto()

@@ -1,6 +1,6 @@
 import { unpack } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
-import { ChannelRecordError, loadChannel } from '../channel/persist.ts'
+import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { fillGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
@@ -38,11 +38,18 @@ export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> 
   return damaged
 }
 
+/** All but what is read only to punish: that grows with every payment, and the time of a start must not. */
 async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<ChannelState> {
   const prefix = keys.channel(localId, '')
+  const { gte, lt } = prefixRange(prefix)
+  const revoked = prefixRange(`${prefix}${REVOKED_PREFIX}`)
   const records: [string, Uint8Array][] = []
-  for await (const [key, record] of driver.entries(prefixRange(prefix)))
-    records.push([key.slice(prefix.length), record])
+  for (const range of [
+    { gte, lt: revoked.gte },
+    { gte: revoked.lt, lt },
+  ]) {
+    for await (const [key, record] of driver.entries(range)) records.push([key.slice(prefix.length), record])
+  }
   return loadChannel(records)
 }
 
