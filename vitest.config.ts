@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // The examples name the package as its users do.
+  resolve: { alias: { 'fulmen/client': new URL('./src/client/index.ts', import.meta.url).pathname } },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: 'scripts/core.mjs',
