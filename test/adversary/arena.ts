@@ -278,8 +278,11 @@ export class Arena {
   }
 
   /** Undoes blocks and puts one more in their place. */
-  async reorg(depth: number, how: { readonly greed: number; readonly censor: boolean }): Promise<void> {
-    this.chain.disconnect(depth)
+  async reorg(
+    depth: number,
+    how: { readonly greed: number; readonly censor: boolean; readonly withdraws: boolean },
+  ): Promise<void> {
+    this.chain.disconnect(depth, (tx) => how.withdraws && !this.honest.some((n) => n.made.has(txidOf(tx))))
     for (const h of this.hostiles.values()) h.height = this.chain.height
     for (const node of this.honest) node.reorg(this.chain.height)
     for (const node of this.honest) await node.settle()

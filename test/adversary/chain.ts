@@ -8,7 +8,7 @@ import { type CoinSet, disconnectCoins } from '../../src/chain/embedded/coins.ts
 import { connectBlock } from '../../src/chain/embedded/connect.ts'
 import { isFinal, type LockContext } from '../../src/chain/embedded/locks.ts'
 import { Mempool } from '../../src/chain/embedded/mempool.ts'
-import { ancestorsOf, byDependency, type MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
+import { ancestorsOf, byDependency, type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
 import { submitPackage } from '../../src/chain/embedded/packages.ts'
 import { ScriptCache } from '../../src/chain/embedded/txRules.ts'
@@ -174,13 +174,18 @@ export class Chain {
     } as unknown as Block
   }
 
-  /** Undoes blocks; what they held is back in the mempool where that has room for it. */
-  disconnect(depth: number): readonly Block[] {
+  /** Undoes blocks; what they held is back in the mempool where that has room for it, but for what everybody has forgotten. */
+  disconnect(depth: number, forget: (tx: Transaction) => boolean = () => false): readonly Block[] {
     const gone = this.#blocks.splice(-depth).reverse()
     for (const tx of gone.flatMap((b) => b.transactions))
       for (const i of tx.inputs) this.#spenders.delete(outpointKey(i))
     for (const b of gone) disconnectCoins(this.#coins, b.transactions, b.txids, b.undo!)
     this.#change({ disconnected: gone, connected: [] })
+    for (const tx of gone.flatMap((b) => b.transactions).filter(forget)) {
+      const entry = this.mempool.get(txidOf(tx))
+      const family = entry ? byDependency(withDescendants([entry])).reverse() : []
+      for (const e of family) this.mempool.undoAdd(e, [])
+    }
     return gone
   }
 }

@@ -105,6 +105,8 @@ export class Run {
         return this.#ambush(a, b, c)
       case 'siege':
         return this.#siege(a, b, c)
+      case 'smother':
+        return this.#smother(lane, b, c)
       case 'repeat': {
         const old = arena.heard[b % Math.max(1, arena.heard.length)]
         if (old && arena.connected.get(old.lane)) arena.give(old.lane, true, old.message)
@@ -259,6 +261,22 @@ export class Run {
     return channel !== null && channel.commitments.outgoing.size > 0
   }
 
+  /** Puts its commitment into the mempools, in the place of hal's, just before hal needs one in the chain, and does not mine it. */
+  async #smother(lane: Lane, b: number, c: number): Promise<void> {
+    const { arena } = this
+    const mal = arena.hostiles.get(lane)
+    const { state } = arena.hal.entry(lane)
+    const channel = state.tag === 'closing' || state.tag === 'closed' ? null : channelOf(state)
+    if (!mal || !channel) return
+    const released = channel.commitments.incoming.chunks.flat().filter((h) => h.removal?.tag === 'fulfilled')
+    const { height } = arena.chain
+    const first = Math.min(...released.map((h) => h.add.cltvExpiry), released.length > 0 ? height + 60 : height)
+    for (let i = height; i < first - 13; i++) await arena.block({ greed: 0, censor: false })
+    this.#send(mal.signed(mal.commitments().at(-1)!), 3 + (c % 4) * 4, mal)
+    const blocks = released.length > 0 ? 16 : b % 8
+    for (let i = 0; i < blocks; i++) await arena.block({ greed: 7, censor: false })
+  }
+
   /** Waits until somebody honest has given an HTLC up because of what is in the chain, then takes that back. */
   async #ambush(a: number, b: number, c: number): Promise<void> {
     const { arena } = this
@@ -283,7 +301,7 @@ export class Run {
     const all = mal.commitments()
     const other = all[all.length - 1 - ((b >> 4) % Math.min(6, all.length))]!
     if (b % 3 === 0) arena.queued.push(mal.signed(other))
-    await arena.reorg(depth, { greed: c % 8, censor: c % 3 === 0 })
+    await arena.reorg(depth, { greed: c % 8, censor: c % 3 === 0, withdraws: (b >> 2) % 3 === 0 })
   }
 
   #garbage(lane: Lane, b: number, c: number): void {

@@ -45,6 +45,7 @@ const WAR = {
   tease: 3,
   ambush: 3,
   siege: 3,
+  smother: 3,
 } as const
 type StepTag = keyof typeof WAR
 
