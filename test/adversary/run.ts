@@ -1,6 +1,7 @@
 import type { Msat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { spends } from '../../src/channel/onchain/classify.ts'
 import type { Arena, Lane } from './arena.ts'
 import type { Purpose } from './book.ts'
 import type { Hostile } from './hostile.ts'
@@ -204,12 +205,26 @@ export class Run {
     }
     const { accepted } = arena.chain.broadcast(tx)
     if (!accepted || how % 4 === 1) return
-    const until = arena.chain.height + (how % 4 === 2 ? 6 : 45)
+    const blocks = how % 4 === 2 ? 6 : 45
+    const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.#spare(blocks))
     arena.held.set(txidOf(tx), until)
     const child = how % 8 > 3 ? from.pin(tx, arena.purse, [1, 3, 6, 6][(how >> 3) % 4]!) : null
     if (!child) return
     arena.chain.broadcast(child)
     arena.held.set(txidOf(child), until)
+  }
+
+  /** Somebody honest can pay for it, so that others mine it; without anchors, not to mine a commitment is to leave the honest out. */
+  #isBumpable(tx: Transaction): boolean {
+    const spendsChannel = [...this.arena.hostiles.values()].some((h) => spends(tx, h.funding))
+    return this.arena.setting.channelType === 'anchors' || !spendsChannel
+  }
+
+  /** As many of these blocks as may still be taken from the honest. */
+  #spare(blocks: number): number {
+    const taken = Math.min(blocks, this.#steal)
+    this.#steal -= taken
+    return taken
   }
 
   #publish(lane: Lane, b: number, c: number): void {
