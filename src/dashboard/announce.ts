@@ -14,6 +14,15 @@ export function announce(text: string, options: { toast?: boolean; tone?: string
   if (options.toast) toast(text, options.tone ?? 'plain')
 }
 
+/** What a button does that has no form to show a problem in: it is told instead. */
+export async function attempt(run: () => Promise<void>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    announce(error instanceof Error ? error.message : String(error), { toast: true, tone: 'bad' })
+  }
+}
+
 function speak(): void {
   const announcer = document.getElementById('announcer')
   if (announcer) announcer.textContent = waiting ?? ''

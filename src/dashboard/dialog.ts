@@ -16,12 +16,12 @@ let ids = 0
  * A modal dialog: the browser keeps the focus inside, Escape closes it, and focus returns to where it was.
  * @param options `stays`: only its own buttons close it
  */
-export function openDialog(options: { stays?: boolean; wide?: boolean } = {}): Dialog {
+export function openDialog(options: { stays?: boolean } = {}): Dialog {
   const ending = new AbortController()
   const titleId = `dialog-${++ids}`
   const title = h('h2', { id: titleId, tabindex: -1 })
   const body = h('div', { class: 'dialog-body' })
-  const element = h('dialog', { 'aria-labelledby': titleId, class: options.wide ? 'wide' : '' })
+  const element = h('dialog', { 'aria-labelledby': titleId })
   const close = (): void => element.close()
   const closing = !options.stays && button('', close, { icon: 'close', kind: 'quiet', label: 'Close' })
   element.append(h('header', {}, title, closing), body)

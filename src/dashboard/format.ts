@@ -67,5 +67,9 @@ export const sentence = (words: string): string => {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
+/** A share of 1 as `98.2 %`; what is less than all is never told as all. */
+export const percent = (share: number): string =>
+  `${share < 1 ? Math.min(99.9, Math.round(share * 1000) / 10) : 100}${THIN_SPACE}%`
+
 /** Blocks as time, at ten minutes each. */
 export const blocksText = (blocks: number): string => `${grouped(blocks)} blocks (about ${duration(blocks * 600)})`

@@ -4,17 +4,19 @@ import type { Chain, Fees, Utxo, Wallet, WalletTransaction } from '../api/onchai
 import type { Balance, Channel, Event, Invoice, Node, Payment, Peer } from '../api/schemas.ts'
 import { ConnectionError } from '../client/errors.ts'
 import { allOf, type FulmenClient } from '../client/index.ts'
+import { isAlert } from './eventText.ts'
 import { shortId } from './format.ts'
-import { PagedResource, Resource } from './resource.ts'
+import { PagedResource, type Renewable, Resource } from './resource.ts'
 
 /** Events from before the sign-in that are shown. */
 const HISTORY = 500
 const EVENTS_KEPT = 1_000
+const ALERTS_KEPT = 100
 /** A payment is told of as soon as it is certain; the channels that it crossed are done with it some messages later. */
 const SETTLING_MS = 1_200
 
 /** Everything of one list, for those that stay small. */
-async function whole<T>(list: Parameters<typeof allOf<T>>[0]): Promise<readonly T[]> {
+export async function whole<T>(list: Parameters<typeof allOf<T>>[0]): Promise<readonly T[]> {
   const items: T[] = []
   for await (const item of allOf(list, 500)) items.push(item)
   return items
@@ -56,9 +58,13 @@ export class Live {
   readonly of: Resources
   /** Newest first. */
   events: readonly Event[] = []
+  /** Kept for themselves, so that much traffic does not push them out. */
+  alerts: readonly Event[] = []
   readonly usage = new Map<string, KeyUsage>()
   readonly #heard = new Set<(event: Event) => void>()
   readonly #shown = new Set<() => void>()
+  readonly #own = new Map<Renewable, readonly string[]>()
+  #seen: Event | undefined
   #scheduled = false
   #settling = false
   #head = 0
@@ -107,14 +113,36 @@ export class Live {
     for await (const event of this.client.events({ ...since, signal })) this.#take(event)
   }
 
+  /** What one view alone shows: loaded again after events of these kinds, until the signal aborts. */
+  keep<T>(resource: Resource<T>, kinds: readonly string[], signal: AbortSignal): Resource<T> {
+    this.#own.set(resource, kinds)
+    signal.addEventListener('abort', () => this.#own.delete(resource), { once: true })
+    return resource
+  }
+
+  #all(): readonly Renewable[] {
+    return [...Object.values(this.of), ...this.#own.keys()]
+  }
+
   /** The connection was away: what is shown may be old. */
   touchAll(): void {
-    for (const resource of Object.values(this.of)) resource.touch()
+    for (const resource of this.#all()) resource.touch()
   }
 
   /** Somebody looks again. */
   refreshAll(): void {
-    for (const resource of Object.values(this.of)) resource.refresh()
+    for (const resource of this.#all()) resource.refresh()
+  }
+
+  /** Alerts that nobody has marked as seen in this session, newest first. */
+  newAlerts(): readonly Event[] {
+    const seen = this.#seen === undefined ? -1 : this.alerts.indexOf(this.#seen)
+    return seen < 0 ? this.alerts : this.alerts.slice(0, seen)
+  }
+
+  seeAlerts(): void {
+    this.#seen = this.alerts[0]
+    this.#tell()
   }
 
   /** Each event that happens from now on. */
@@ -132,19 +160,24 @@ export class Live {
 
   #take(event: Event): void {
     this.events = [event, ...this.events.slice(0, EVENTS_KEPT - 1)]
-    if (!this.#scheduled) {
-      this.#scheduled = true
-      requestAnimationFrame(() => {
-        this.#scheduled = false
-        for (const show of this.#shown) show()
-      })
-    }
+    if (isAlert(event)) this.alerts = [event, ...this.alerts.slice(0, ALERTS_KEPT - 1)]
+    this.#tell()
     if (event.id !== null && event.id <= this.#head) return
     const kind = event.type.split('.')[0] as keyof typeof CHANGES
     for (const name of Object.hasOwn(CHANGES, kind) ? CHANGES[kind] : []) this.of[name].touch()
+    for (const [resource, kinds] of this.#own) if (kinds.includes(kind)) resource.touch()
     if (kind === 'payment' || kind === 'invoice' || kind === 'forward') this.#lookAgain()
     if (event.type === 'key.rotated') this.usage.clear()
     for (const listener of this.#heard) listener(event)
+  }
+
+  #tell(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    requestAnimationFrame(() => {
+      this.#scheduled = false
+      for (const show of this.#shown) show()
+    })
   }
 
   #lookAgain(): void {

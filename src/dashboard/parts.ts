@@ -179,10 +179,15 @@ export function shown<T>(
   return place
 }
 
-/** A table that scrolls by itself where it is too wide, with the keyboard too. */
-export function table(label: string, heads: readonly string[], rows: readonly (readonly Child[])[]): HTMLDivElement {
+/** A table that scrolls by itself where it is too wide, with the keyboard too. @param options `numeric`: all columns but the first */
+export function table(
+  label: string,
+  heads: readonly string[],
+  rows: readonly (readonly Child[])[],
+  options: { numeric?: boolean } = {},
+): HTMLDivElement {
   return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label }, [
-    h('table', {}, [
+    h('table', { class: options.numeric && 'numeric' }, [
       h(
         'thead',
         {},

@@ -72,6 +72,9 @@ export class Resource<T> {
   }
 }
 
+/** Whatever it holds. */
+export type Renewable = Pick<Resource<unknown>, 'touch' | 'refresh'>
+
 export interface Listed<T> {
   readonly items: readonly T[]
   readonly nextCursor: string | null

@@ -11,6 +11,7 @@ import { button, problemBox } from './parts.ts'
 import type { SignIn } from './signIn.ts'
 import { applyTheme, nextTheme, theme } from './theme.ts'
 import { textOf } from './views/activity.ts'
+import { alertLink } from './views/alerts.ts'
 
 /** Those in the bar of a phone; the others are behind "More". */
 const FIRST = 4
@@ -81,12 +82,8 @@ function navigation({ live }: App): HTMLAnchorElement[] {
   )
 }
 
-function side(
-  { live, signOut }: App,
-  links: readonly HTMLAnchorElement[],
-  session: SignIn,
-  signal: AbortSignal,
-): HTMLElement {
+function side(app: App, links: readonly HTMLAnchorElement[], session: SignIn, signal: AbortSignal): HTMLElement {
+  const { live, signOut } = app
   const name = h('span', { class: 'node-name' }, '')
   const dot = h('span', { class: 'dot good' })
   const state = h('span', {}, 'Live')
@@ -125,6 +122,7 @@ function side(
     h('div', { class: 'brand' }, bolt(), h('div', {}, h('strong', {}, 'Fulmen'), name)),
     h('nav', { 'aria-label': 'Dashboard' }, lists, links.length > FIRST && more),
     h('div', { class: 'foot' }, [
+      alertLink(app, signal),
       h('p', { class: 'connection', role: 'status' }, dot, state),
       h('p', { class: 'who' }, 'Key: ', h('strong', {}, live.key.name)),
       h(

@@ -1,136 +1,56 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type DemoNode, startChain, startOne } from '../../src/cli/demo/network.ts'
-import { fund, mine, untilFunded, untilRoute } from '../../src/cli/demo/steps.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { mine, untilFunded } from '../../src/cli/demo/steps.ts'
 import { until } from '../../src/cli/demo/wait.ts'
-import type { Spawned } from '../../src/cli/processes.ts'
 import { FulmenClient } from '../../src/client/index.ts'
-import { buildProgram } from '../e2e/program.ts'
-import { barriers, CHROMIUM, readScreen, startBrowser, type Way, watch, wayTo } from './browser.ts'
+import { barriers, CHROMIUM, readScreen, watch } from './browser.ts'
+import { itRaisesFees, itRunsWebhooks, itShowsAlerts, itShowsEarnings } from './operator.ts'
+import {
+  aliasKnown,
+  alice,
+  bob,
+  carol,
+  digits,
+  HOSTILE_ALIAS,
+  mallory,
+  newPage,
+  PHONE,
+  PICTURES,
+  page,
+  picture,
+  setStage,
+  signal,
+  signIn,
+  viaAlice,
+  visit,
+  way,
+  wrongs,
+} from './stage.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
-const { signal } = new AbortController()
 
-/** Where to put pictures for the docs: FULMEN_SCREENSHOTS=docs/screenshots npx vitest run test/browser */
-const PICTURES = process.env.FULMEN_SCREENSHOTS
-
-/** What a peer calls itself, and says in an invoice, to get its own script into the page. An alias has 32 bytes. */
-const HOSTILE_ALIAS = '<img src=x onerror=alert(1)>'
+/** What a peer says in an invoice to get its own script into the page. */
 const HOSTILE_WORDS = '"><script>alert(2)</script><img src=x onerror=alert(3)><a href="javascript:alert(4)">free</a>'
 
-const PHONE = { width: 360, height: 740 }
-const VIEWS = ['overview', 'payments', 'channels', 'wallet', 'network', 'keys', 'audit', 'log', 'node']
+const VIEWS = [
+  'overview',
+  'payments',
+  'channels',
+  'wallet',
+  'earnings',
+  'network',
+  'webhooks',
+  'keys',
+  'audit',
+  'log',
+  'node',
+]
 
 if (!CHROMIUM) {
   console.warn('LEFT OUT: the dashboard was not opened in a browser, because FULMEN_CHROMIUM names no Chromium')
 }
 
 describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FULMEN_CHROMIUM names one)', () => {
-  let directory = ''
-  const spawned: Spawned[] = []
-  let [alice, bob, carol, mallory] = [] as unknown as [DemoNode, DemoNode, DemoNode, DemoNode]
-  let browser: Browser
-  let way: Way
-  let page: Page
-  let wrongs: string[] = []
-
-  const open = async (from: DemoNode, to: DemoNode, capacitySat: number, pushSat: number): Promise<void> => {
-    const request = { peer: to.uri, capacitySat, pushMsat: pushSat * 1000, announce: true }
-    await untilFunded(from, (await from.client.channels.open(request)).id, signal)
-  }
-  const pay = async (from: DemoNode, to: DemoNode, sat: number, description: string): Promise<void> => {
-    const { bolt11 } = await to.client.invoices.create({ amountMsat: sat * 1000, description })
-    expect((await from.client.payments.send({ bolt11 }, { wait: 20 })).status).toBe('succeeded')
-  }
-  const aliasKnown = (to: DemoNode, of: DemoNode) =>
-    until(
-      `${to.name} to know the alias of ${of.name}`,
-      async () =>
-        (await to.client.graph.nodes()).items.some((n) => n.nodeId === of.nodeId && n.alias !== '') ? true : null,
-      { signal },
-    )
-
-  /** More than carol has on her side of the channel with bob: alice forwards some of it, or all. */
-  const viaAlice = (sat: number): Promise<void> => pay(carol, bob, sat, 'over alice')
-
-  const newPage = async (
-    size = { width: 1200, height: 780 },
-    colorScheme: 'light' | 'dark' = 'light',
-  ): Promise<Page> => {
-    const context = await browser.newContext({ viewport: size, colorScheme })
-    const made = await context.newPage()
-    made.setDefaultTimeout(15_000)
-    return made
-  }
-  const signIn = async (on: Page, key: string): Promise<void> => {
-    await on.goto(way.url)
-    await on.getByLabel('API key').fill(key)
-    await on.getByRole('button', { name: 'Sign in' }).click()
-    await on.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
-  }
-  /** By the address, as a link does; on a phone some links are in a menu. */
-  const visit = async (on: Page, route: string): Promise<void> => {
-    await on.evaluate((to) => {
-      location.hash = `#/${to}`
-    }, route)
-    await on.locator(`.view.${route}`).waitFor()
-    await vi.waitFor(async () => expect(await on.locator('main [aria-busy]').count()).toBe(0), 15_000)
-  }
-  const digits = async (of: string): Promise<number> =>
-    Number((await page.locator(of).first().textContent())?.replace(/\D/g, ''))
-  const picture = async (of: Page, name: string): Promise<void> => {
-    if (PICTURES) await of.screenshot({ path: join(PICTURES, `${name}.png`) })
-  }
-
-  beforeAll(async () => {
-    const main = buildProgram('dashboard')
-    directory = mkdtempSync(join(tmpdir(), 'fulmen-test-'))
-    const chain = await startChain(directory, spawned, main)
-    const start = (name: string) =>
-      startOne({ name, directory, chain, spawned, main, ...(name === 'mallory' && { alias: HOSTILE_ALIAS }) })
-    ;[browser, alice, bob, carol, mallory] = await Promise.all([
-      startBrowser(CHROMIUM!),
-      ...(['alice', 'bob', 'carol', 'mallory'] as const).map(start),
-    ] as [Promise<Browser>, Promise<DemoNode>, Promise<DemoNode>, Promise<DemoNode>, Promise<DemoNode>])
-    const all = [alice, bob, carol, mallory]
-    await fund(all, [bob], 1, signal)
-    const shares = [alice, carol, mallory].map(async ({ client }, i) => ({
-      address: (await client.wallet.newAddress()).address,
-      amountSat: [21_430_000, 6_000_000, 2_000_000][i]!,
-    }))
-    await bob.client.wallet.send({ outputs: await Promise.all(shares) })
-    await mine(all, 1, { signal })
-    await open(alice, bob, 5_000_000, 1_300_000)
-    await open(carol, alice, 2_500_000, 900_000)
-    await open(bob, carol, 3_000_000, 35_000)
-    await mine(all, 8, { signal })
-    await untilRoute(carol, bob, 10_000_000, signal)
-    await untilRoute(bob, alice, 10_000_000, signal)
-    await Promise.all([aliasKnown(alice, bob), aliasKnown(alice, carol)])
-    await untilRoute(alice, bob, 1_000_000, signal)
-    await untilRoute(alice, carol, 1_000_000, signal)
-    await pay(alice, carol, 4_200, 'Coffee beans, 500 g')
-    await pay(bob, alice, 21_500, 'Two tickets for Saturday')
-    await pay(carol, alice, 8_900, 'Lunch')
-    await viaAlice(150_000)
-    await pay(alice, bob, 42_000, 'Bicycle repair')
-    way = await wayTo(alice.url)
-    page = await newPage()
-    wrongs = watch(page, way.url)
-  })
-
-  afterAll(async () => {
-    await browser?.close()
-    await way?.cut()
-    for (const child of spawned.toReversed()) await child.stop()
-    if (directory) rmSync(directory, { recursive: true, force: true })
-  })
-
-  // What one test leaves open is not in the way of the next.
-  beforeEach(() => page.evaluate(() => document.querySelector('dialog')?.close()))
+  setStage()
 
   it('is looked at by a check that sees what keeps people out', async () => {
     await page.goto(way.url)
@@ -265,6 +185,8 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     expect(wrongs.splice(0).filter((line) => !/ERR_(CONNECTION|EMPTY|INCOMPLETE)/.test(line))).toEqual([])
   })
 
+  itShowsEarnings()
+
   it('opens a channel, and shows names of others as text, whatever they are', async () => {
     await visit(page, 'channels')
     await page.getByRole('button', { name: 'Open channel' }).click()
@@ -312,6 +234,8 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     )
   })
 
+  itRaisesFees()
+
   it('sends on chain to an address of another node, and shows its own', async () => {
     await visit(page, 'wallet')
     await page.getByRole('button', { name: 'Receive', exact: true }).click()
@@ -330,6 +254,10 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     const [newest] = (await alice.client.wallet.transactions({ limit: 1 })).items
     expect(newest!.netSat).toBe(-51_000 - newest!.feeSat!)
   })
+
+  itRunsWebhooks()
+
+  itShowsAlerts()
 
   it('makes, rotates, rolls back and revokes keys', async () => {
     const works = (key: string) =>
@@ -369,7 +297,7 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     await other.getByRole('button', { name: 'Receive', exact: true }).waitFor()
     expect(await other.getByRole('button', { name: 'Pay', exact: true }).count()).toBe(0)
     const links = await other.locator('.side nav > ul a').allTextContents()
-    expect(links).toEqual(['Overview', 'Payments', 'Network', 'Log', 'Node'])
+    expect(links).toEqual(['Overview', 'Payments', 'Earnings', 'Network', 'Webhooks', 'Log', 'Node'])
     await visit(other, 'wallet')
     await other.getByText('It needs the scope wallet:read').waitFor()
 

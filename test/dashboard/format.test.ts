@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { duration, grouped, groupsOf, parseSat, relative, satText, uriOf } from '../../src/dashboard/format.ts'
+import { duration, grouped, groupsOf, parseSat, percent, relative, satText, uriOf } from '../../src/dashboard/format.ts'
 
 const sat = fc.integer({ min: 0, max: 2_100_000_000_000_000 })
 
@@ -28,6 +28,10 @@ describe('amounts', () => {
     expect(['1 sat', '1.5 sat', '1.005 sat', '0.001 sat', '0 sat']).toEqual([1000, 1500, 1005, 1, 0].map(satText))
     expect(satText(1_234_567_890)).toBe('1\u202f234\u202f567.89 sat')
   })
+})
+
+it('a share that is not all is not told as all', () => {
+  expect([0, 0.283, 0.5, 0.99999, 1].map(percent)).toEqual(['0', '28.3', '50', '99.9', '100'].map((n) => `${n}\u202f%`))
 })
 
 describe('times', () => {

@@ -115,16 +115,19 @@ export interface StartOne {
   readonly spawned: Spawned[]
   /** The program; by default the one that this process runs. */
   readonly main?: string
+  /** Further options of `fulmen start`. */
+  readonly options?: readonly string[]
 }
 
 /** A node in a process of its own. */
-export async function startOne({ name, alias = name, directory, chain, spawned, main }: StartOne): Promise<DemoNode> {
+export async function startOne(start: StartOne): Promise<DemoNode> {
+  const { name, alias = name, directory, chain, spawned, main, options = [] } = start
   const dataDir = join(directory, name)
   await mkdir(dataDir)
-  const places = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0']
+  const rest = ['--data-dir', dataDir, '--api', '127.0.0.1:0', '--listen', '127.0.0.1:0', ...options]
   const child = await spawnFulmen({
     name,
-    args: ['start', '--network', 'regtest', '--chain', chain, '--alias', alias, '--log-level', 'warn', ...places],
+    args: ['start', '--network', 'regtest', '--chain', chain, '--alias', alias, '--log-level', 'warn', ...rest],
     logFile: join(dataDir, 'log'),
     ...(main !== undefined && { main }),
   })

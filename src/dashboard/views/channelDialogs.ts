@@ -151,6 +151,33 @@ export function openClose(app: App, channel: Channel): void {
   dialog.show('Close channel', form)
 }
 
+/** A closing transaction that pays more in place of one that waits; ours alone pays for it. */
+export function openRaise(app: App, channel: Channel): void {
+  const { live } = app
+  const dialog = openDialog()
+  const feerate = feerateField(app, 'Higher than it was')
+  const paidSat = channel.closing?.transactions[0]?.feeSat ?? null
+  const run = async (): Promise<void> => {
+    const { feerateSatPerVbyte } = feerate.value()
+    if (feerateSatPerVbyte === undefined) throw new RangeError('Enter the fee rate that it should pay.')
+    await live.client.channels.close(channel.id, { feerateSatPerVbyte })
+    live.of.channels.touch()
+    announce('A closing transaction with a higher fee is offered to the peer', { toast: true, tone: 'good' })
+    dialog.close()
+  }
+  dialog.show(
+    'Raise the fee',
+    actionForm({ act: 'Raise the fee', run, cancel: dialog.close }, [
+      h('p', {}, [
+        `The channel with ${live.nameOf(channel.peer)} closes as soon as a block takes its closing transaction. `,
+        'Another one that pays more takes its place, out of your part.',
+      ]),
+      paidSat !== null && facts(['Fee so far', amount(paidSat * 1000)]),
+      feerate.element,
+    ]),
+  )
+}
+
 /** What this channel asks of payments that are forwarded over it. */
 export function openPolicy(app: App, channel: Channel): void {
   const dialog = openDialog()

@@ -19,7 +19,7 @@ import {
   shown,
   timeOf,
 } from '../parts.ts'
-import { openClose, openOpen, openPolicy } from './channelDialogs.ts'
+import { openClose, openOpen, openPolicy, openRaise } from './channelDialogs.ts'
 
 const ENDING = new Set(['shutdown', 'negotiating', 'closing'])
 
@@ -114,10 +114,26 @@ function detailsOf(channel: Channel): HTMLDetailsElement {
   ])
 }
 
-function card(app: App, channel: Channel): HTMLLIElement {
+/** A channel as its card shows it. */
+interface Shown {
+  readonly channel: Channel
+  readonly name: string
+  readonly mayRaise: boolean
+}
+
+/** `option_simple_close`, required or optional. @source BOLT 9 */
+const SIMPLE_CLOSE = 60n
+
+/** Whether a close together still waits for a block, with a peer that takes part in raising its fee. */
+function canRaise({ live }: App, { closing, peer, peerConnected }: Channel): boolean {
+  if (closing?.how !== 'cooperative' || closing.confirmations > 0 || !peerConnected) return false
+  const features = live.of.peers.value?.find(({ nodeId }) => nodeId === peer)?.features
+  return Boolean(features) && ((BigInt(`0x${features}`) >> SIMPLE_CLOSE) & 3n) !== 0n
+}
+
+function card(app: App, { channel, name, mayRaise }: Shown): HTMLLIElement {
   const isOpen = channel.state !== 'closed'
   const mayChange = app.live.can('channels:write') && isOpen
-  const name = app.live.nameOf(channel.peer)
   return h('li', { class: 'card channel' }, [
     h('header', {}, h('h3', {}, name), stateOf(channel)),
     h('p', { class: 'detail' }, [
@@ -135,6 +151,11 @@ function card(app: App, channel: Channel): HTMLLIElement {
           label: `Close the channel with ${name}`,
           disabled: channel.state === 'closing' || channel.state === 'waiting-for-peer',
         }),
+        mayRaise &&
+          button('Raise the fee…', () => openRaise(app, channel), {
+            kind: 'quiet',
+            label: `Raise the fee of closing the channel with ${name}`,
+          }),
       ]),
   ])
 }
@@ -143,14 +164,16 @@ function channelList(app: App, signal: AbortSignal): Child {
   const { channels, peers, aliases } = app.live.of
   const open = h('ul', { class: 'cards' })
   const closed = h('ul', { class: 'cards' })
-  const render = (item: { channel: Channel; name: string }): HTMLLIElement => card(app, item.channel)
-  const key = (item: { channel: Channel }): string => item.channel.id
+  const render = (item: Shown): HTMLLIElement => card(app, item)
+  const key = ({ channel }: Shown): string => channel.id
   const [showOpen, showClosed] = [keyedList(open, { key, render }), keyedList(closed, { key, render })]
   const none = h('div', {})
   const past = h('details', { class: 'past' }, h('summary', {}, 'Closed channels'), closed)
   const update = (): void => {
     if (!channels.value) return put(none, channels.error !== undefined && problemBox(channels.error))
-    const all = channels.value.map((channel) => ({ channel, name: app.live.nameOf(channel.peer) }))
+    const all = channels.value.map(
+      (channel): Shown => ({ channel, name: app.live.nameOf(channel.peer), mayRaise: canRaise(app, channel) }),
+    )
     const living = all.filter(({ channel }) => channel.state !== 'closed')
     const dead = all.filter(({ channel }) => channel.state === 'closed')
     showOpen(living)

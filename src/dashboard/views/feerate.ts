@@ -4,13 +4,16 @@ import { h } from '../dom.ts'
 import { grouped } from '../format.ts'
 
 /** How much to pay for an on-chain transaction: the node decides unless something is entered. */
-export function feerateField(app: App): {
+export function feerateField(
+  app: App,
+  placeholder = 'As the node estimates',
+): {
   readonly element: HTMLElement
   /** @throws RangeError */
   value(): { feerateSatPerVbyte?: number }
 } {
   const { live } = app
-  const input = h('input', { type: 'number', min: 1, step: 'any', placeholder: 'As the node estimates' })
+  const input = h('input', { type: 'number', min: 1, step: 'any', placeholder })
   const hint = h('span', {})
   const ending = new AbortController()
   if (live.can('chain:read')) {

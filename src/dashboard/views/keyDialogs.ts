@@ -7,23 +7,29 @@ import { copyBox } from '../parts.ts'
 
 /**
  * A secret that the node shows this once.
+ * @param options what it is called, and why it is shown once
  * @returns resolves when its owner says that it is kept
  */
-export function showSecret(title: string, secret: string, note: string): Promise<void> {
+export function showSecret(
+  title: string,
+  secret: string,
+  note: string,
+  { what = 'Key', once = 'the node keeps only its hash' } = {},
+): Promise<void> {
   const dialog = openDialog({ stays: true })
   dialog.show(
     title,
     actionForm(
       { act: 'I have saved it', run: async () => dialog.close() },
       h('p', {}, note),
-      copyBox(secret, 'Key'),
-      h('p', { class: 'hint' }, 'It is shown this once: the node keeps only its hash.'),
+      copyBox(secret, what),
+      h('p', { class: 'hint' }, `It is shown this once: ${once}.`),
     ),
   )
   return new Promise((resolve) => dialog.signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-const GRACES = [
+export const GRACES = [
   ['0', 'at once'],
   ['3600', 'after 1 hour'],
   ['86400', 'after 1 day'],

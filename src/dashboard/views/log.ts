@@ -5,6 +5,7 @@ import { h } from '../dom.ts'
 import { isActivity, isAlert } from '../eventText.ts'
 import { section } from '../parts.ts'
 import { activity } from './activity.ts'
+import { seenButton } from './alerts.ts'
 
 const kind =
   (...names: string[]) =>
@@ -26,7 +27,13 @@ export const render: Render = (app, signal) => {
     Object.entries(FILTERS).map(([value, [text]]) => [value, text] as const),
     'all',
   )
-  const alerts = activity(app, signal, { accepts: () => isAlert, limit: 100, none: 'No alerts. Good.' })
+  const alerts = activity(app, signal, {
+    accepts: () => isAlert,
+    from: () => app.live.alerts,
+    limit: 100,
+    none: 'No alerts. Good.',
+  })
+  const seen = seenButton(app, signal)
   const all = activity(app, signal, {
     accepts: () => FILTERS[filter.value]?.[1] ?? (() => true),
     limit: 300,
@@ -34,7 +41,7 @@ export const render: Render = (app, signal) => {
   })
   filter.addEventListener('change', all.update)
   return [
-    section('Alerts', {}, alerts.element),
+    section('Alerts', { actions: seen }, alerts.element),
     section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
   ]
 }

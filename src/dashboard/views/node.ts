@@ -1,10 +1,10 @@
 import type { Health } from '../../api/schemas.ts'
-import { announce } from '../announce.ts'
 import type { App, Render } from '../app.ts'
 import { actionForm, field, openDialog } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
 import { duration, grouped, uriOf } from '../format.ts'
 import { button, chip, copyBox, denied, facts, idOf, problemBox, qr, section, shown } from '../parts.ts'
+import { save } from '../save.ts'
 
 function health({ live }: App, signal: AbortSignal): HTMLElement {
   const place = h('div', { class: 'loading' })
@@ -33,18 +33,11 @@ function health({ live }: App, signal: AbortSignal): HTMLElement {
 }
 
 /** The file that brings channels' money back on another machine. */
-async function saveBackup({ live }: App): Promise<void> {
-  try {
+const saveBackup = ({ live }: App): Promise<void> =>
+  save('channels.backup', 'Backup', async () => {
     const { data } = await live.client.backup()
-    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0))
-    const url = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }))
-    h('a', { href: url, download: 'channels.backup' }).click()
-    URL.revokeObjectURL(url)
-    announce('Backup saved', { toast: true, tone: 'good' })
-  } catch (error) {
-    announce(error instanceof Error ? error.message : 'The backup could not be saved', { toast: true, tone: 'bad' })
-  }
-}
+    return new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type: 'application/octet-stream' })
+  })
 
 function openMine(app: App): void {
   const dialog = openDialog()
@@ -110,7 +103,7 @@ export const render: Render = (app, signal) => {
         ),
       ],
     )
-  const save =
+  const backup =
     live.can('*') &&
     section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
       h(
@@ -123,7 +116,7 @@ export const render: Render = (app, signal) => {
     section('This node', {}, about),
     section('Health', {}, health(app, signal)),
     chain,
-    save,
+    backup,
     h('p', { class: 'detail' }, [
       h('a', { href: '/docs', target: '_blank', rel: 'noreferrer' }, 'API reference'),
       ' · ',

@@ -1,11 +1,11 @@
 import type { Balance, Channel } from '../../api/schemas.ts'
 import type { App, Render } from '../app.ts'
-import { type Child, h, put } from '../dom.ts'
-import { isActivity, isAlert } from '../eventText.ts'
+import { type Child, h } from '../dom.ts'
+import { isActivity } from '../eventText.ts'
 import { satText } from '../format.ts'
-import { icon } from '../icons.ts'
 import { amount, bar, button, denied, empty, section, shown } from '../parts.ts'
-import { activity, textOf } from './activity.ts'
+import { activity } from './activity.ts'
+import { alertBox } from './alerts.ts'
 import { openPay } from './payDialog.ts'
 import { openReceive } from './receiveDialog.ts'
 
@@ -112,26 +112,6 @@ function channelsCard(app: App, signal: AbortSignal): HTMLElement {
   return section('Liquidity', { actions: all }, balance, list)
 }
 
-/** The newest alerts, until they are looked at. */
-function alerts(app: App, signal: AbortSignal): HTMLElement {
-  const place = h('div', { class: 'alerts' })
-  app.live.watchEvents(signal, () => {
-    const found = app.live.events.filter(isAlert)
-    put(
-      place,
-      found.slice(0, 1).map((event) => {
-        const { title, detail } = textOf(app, event)
-        const more = found.length > 1 ? `All ${found.length} alerts` : 'See the log'
-        return h('div', { class: 'problem' }, [
-          icon('alert'),
-          h('div', {}, h('strong', {}, title), h('p', {}, detail), h('a', { href: '#/log' }, more)),
-        ])
-      }),
-    )
-  })
-  return place
-}
-
 export const render: Render = (app, signal) => {
   const { live } = app
   const isAllowed = live.can('node:read')
@@ -142,7 +122,7 @@ export const render: Render = (app, signal) => {
   })
   const log = h('a', { href: '#/log' }, 'Whole log')
   return [
-    alerts(app, signal),
+    alertBox(app, signal),
     h('section', { class: 'card balance', 'aria-label': 'Balance' }, [
       isAllowed ? shown(live.of.balance, signal, (b) => balanceCard(app, b)) : [denied('node:read'), quickActions(app)],
     ]),

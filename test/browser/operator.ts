@@ -1,0 +1,207 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, it, vi } from 'vitest'
+import { verifyWebhook } from '../../src/client/webhooks.ts'
+import { barriers, watch } from './browser.ts'
+import { alice, bob, carol, newPage, page, pay, signIn, viaAlice, visit, wrongs } from './stage.ts'
+
+/* What those who run a node do in the dashboard; each is one test of dashboard.test.ts, which puts them in their order. */
+
+export function itShowsEarnings(): void {
+  it('adds up what the node earned as it earns it, and saves it as CSV with the key in no address', async () => {
+    await visit(page, 'earnings')
+    const figure = (name: string) =>
+      page
+        .locator('.figures > div')
+        .filter({ has: page.getByText(name, { exact: true }) })
+        .locator('.amount')
+        .textContent()
+    const agree = async (): Promise<void> => {
+      const { forwards, payments } = await alice.client.analytics.summary()
+      expect(forwards.feeMsat).toBeGreaterThan(0)
+      const shown = await Promise.all(['Fees earned', 'Fees paid', 'Forwarded', 'Received'].map(figure))
+      const whole = [Math.floor(forwards.amountOutMsat / 1000), Math.floor(payments.receivedMsat / 1000)]
+      expect(shown).toEqual([forwards.feeMsat / 1000, payments.feeMsat / 1000, ...whole].map((sat) => `${sat} sat`))
+    }
+    await agree()
+    const { forwards: before } = await alice.client.analytics.summary()
+    await viaAlice(31_000)
+    await vi.waitFor(async () => {
+      await agree()
+      const { settled } = (await alice.client.analytics.summary()).forwards
+      expect(settled).toBe(before.settled + 1)
+      await page.getByText(`${settled} forwards`).waitFor()
+    }, 10_000)
+
+    const bars = page.locator('.chart rect')
+    expect(await bars.count()).toBe(30)
+    await page.getByLabel('Period').selectOption('Last 7 days')
+    await vi.waitFor(async () => expect(await bars.count()).toBe(7), 5_000)
+    await page.getByLabel('Show').selectOption('Fees earned')
+    const picture = page.getByRole('img', { name: /^Fees earned, .* sat in all, most on/ })
+    await picture.hover({ position: { x: (await picture.boundingBox())!.width - 5, y: 20 } })
+    const { feeMsat } = (await alice.client.analytics.summary()).forwards
+    await page
+      .locator('.chart .detail')
+      .filter({ hasText: `: ${feeMsat / 1000} sat` })
+      .first()
+      .waitFor()
+    await page.getByText('As a table').click()
+    expect(await page.getByRole('region', { name: 'By day' }).locator('tbody tr').count()).toBe(1)
+    await page.getByRole('region', { name: 'Profit of each channel' }).getByText('bob', { exact: true }).waitFor()
+    expect(await barriers(page)).toEqual([])
+
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save them as CSV' }).click(),
+    ])
+    expect(file.suggestedFilename()).toBe('forwards-by-day.csv')
+    const wanted = await alice.client.csv('analytics/forwards', { period: 'day' })
+    expect(readFileSync(await file.path(), 'utf8')).toBe(await wanted.text())
+    expect(wrongs.splice(0).filter((line) => !line.includes('blob:'))).toEqual([])
+  })
+}
+
+export function itRaisesFees(): void {
+  it('raises the fee of a close that waits for a block, and offers it for no other channel', async () => {
+    await visit(page, 'channels')
+    const fees = async () => {
+      const [channel] = (await alice.client.channels.list({ peer: carol.nodeId })).items
+      return channel!.closing!.transactions.map(({ feeSat }) => feeSat)
+    }
+    const before = (await fees())[0]!
+    const raise = page.getByRole('button', { name: /^Raise the fee of closing/ })
+    await raise.waitFor()
+    expect(await raise.evaluateAll((all) => all.map((one) => one.getAttribute('aria-label')))).toEqual([
+      'Raise the fee of closing the channel with carol',
+    ])
+    await raise.click()
+    const act = page.getByRole('dialog').getByRole('button', { name: 'Raise the fee' })
+    await page.getByLabel('Fee rate').fill('1')
+    await act.click()
+    await page
+      .getByRole('alert')
+      .filter({ hasText: `a fee of ${before} sat is offered already` })
+      .waitFor()
+    expect(await barriers(page)).toEqual([])
+    await page.getByLabel('Fee rate').fill('40')
+    await act.click()
+    await vi.waitFor(async () => expect((await fees())[0]).toBeGreaterThan(2 * before), 10_000)
+    expect(wrongs.splice(0).filter((line) => !/4\d\d/.test(line))).toEqual([])
+  })
+}
+
+interface Posted {
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** A receiver of webhooks that answers as it is told. */
+async function receiver(): Promise<{ server: Server; url: string; posted: Posted[]; answer: { status: number } }> {
+  const [posted, answer] = [[] as Posted[], { status: 204 }]
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = []
+    request.on('data', (part: Buffer) => parts.push(part))
+    request.on('end', () => {
+      posted.push({ headers: request.headers, body: Buffer.concat(parts).toString() })
+      response.writeHead(answer.status).end()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/events`, posted, answer }
+}
+
+export function itRunsWebhooks(): void {
+  it('makes, pings, rotates, switches and deletes webhooks, and sends again what a receiver refused', async () => {
+    const { server, url, posted, answer } = await receiver()
+    const secret = async (): Promise<string> => {
+      const text = (await page.locator('dialog .copy-box code').textContent())!
+      await page.getByRole('button', { name: 'I have saved it' }).click()
+      return text
+    }
+    const arrives = async (count: number): Promise<Posted> => {
+      await vi.waitFor(() => expect(posted.length).toBe(count), 10_000)
+      return posted.at(-1)!
+    }
+    try {
+      await visit(page, 'webhooks')
+      await page.getByText('No webhooks yet').waitFor()
+      await page.getByRole('button', { name: 'Create webhook' }).click()
+      await page.getByLabel('Address').fill(url)
+      await page.getByLabel('Name').fill('Shop')
+      await page.getByLabel('Invoices').check()
+      expect(await barriers(page)).toEqual([])
+      await page.getByRole('dialog').getByRole('button', { name: 'Create webhook' }).click()
+      const first = await secret()
+      const card = page.locator('.keycard').filter({ hasText: 'Shop' })
+      await card.getByText('invoice.*').waitFor()
+      await page.getByRole('button', { name: 'Ping: Shop' }).click()
+      const ping = await arrives(1)
+      expect(await verifyWebhook(first, ping)).toMatchObject({ type: 'webhook.ping' })
+      await page.locator('.toast').filter({ hasText: 'Ping of Shop: 204' }).waitFor()
+      await card.getByText('Delivered').waitFor()
+
+      answer.status = 500
+      await pay(bob, alice, 1_500, 'Postcards')
+      const refused = await arrives(2)
+      answer.status = 204
+      await page.getByRole('button', { name: 'Deliveries: Shop' }).click()
+      const rows = page.getByRole('dialog').locator('.row')
+      await rows.filter({ hasText: 'Invoice settled500 after' }).waitFor()
+      expect(await barriers(page)).toEqual([])
+      await page.getByRole('button', { name: 'Send delivery 2 again' }).click()
+      await rows.filter({ hasText: 'Invoice settled204 after' }).first().waitFor()
+      const again = posted.slice(2).find(({ headers }) => headers['webhook-id'] === refused.headers['webhook-id'])
+      expect(again?.body).toBe(refused.body)
+      await page.keyboard.press('Escape')
+
+      await page.getByRole('button', { name: 'Rotate secret: Shop' }).click()
+      await page.getByRole('button', { name: 'Rotate', exact: true }).click()
+      const second = await secret()
+      expect(second).not.toBe(first)
+      const count = posted.length
+      await page.getByRole('button', { name: 'Ping: Shop' }).click()
+      await vi.waitFor(async () => {
+        const pinged = posted.slice(count).find(({ body }) => body.includes('webhook.ping'))!
+        for (const one of [first, second]) await verifyWebhook(one, pinged)
+      }, 10_000)
+
+      await page.getByRole('button', { name: 'Turn off: Shop' }).click()
+      await card.getByText('Off', { exact: true }).waitFor()
+      expect((await alice.client.webhooks.list()).items.map(({ state }) => state)).toEqual(['disabled'])
+      await page.getByRole('button', { name: 'Turn on: Shop' }).click()
+      await card.getByText('Active', { exact: true }).waitFor()
+      await page.getByRole('button', { name: 'Delete: Shop' }).click()
+      await page.getByRole('button', { name: 'Delete', exact: true }).click()
+      await page.getByText('No webhooks yet').waitFor()
+      expect((await alice.client.webhooks.list()).items).toEqual([])
+      expect(wrongs.splice(0)).toEqual([])
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+  })
+}
+
+export function itShowsAlerts(): void {
+  it('shows an alert on every page until somebody has seen it, and keeps it in the log', async () => {
+    const other = await newPage()
+    const otherWrongs = watch(other, bob.url)
+    await signIn(other, bob.key, bob.url)
+    await visit(other, 'wallet')
+    const alarm = other.getByRole('link', { name: '1 alert' })
+    await alarm.waitFor()
+    await visit(other, 'overview')
+    await other.getByRole('region', { name: 'Alerts' }).getByText('API key is about to end').waitFor()
+    expect(await barriers(other)).toEqual([])
+    await alarm.click()
+    await other.getByRole('button', { name: 'Mark as seen' }).click()
+    await alarm.waitFor({ state: 'hidden' })
+    await other.locator('.row').filter({ hasText: 'API key is about to end' }).first().waitFor()
+    await visit(other, 'overview')
+    expect(await other.getByRole('region', { name: 'Alerts' }).count()).toBe(0)
+    expect(otherWrongs).toEqual([])
+    await other.context().close()
+  })
+}
