@@ -162,16 +162,24 @@ export const empty = (text: string, ...more: Child[]): HTMLDivElement =>
 export const denied = (scope: Scope): HTMLDivElement =>
   h('div', { class: 'empty' }, h('p', {}, 'Your key may not see this. It needs the scope ', h('code', {}, scope), '.'))
 
+/** A shimmer in the place of what is being loaded. */
+export const waiting = (): HTMLDivElement => h('div', { class: 'loading', 'aria-busy': 'true' })
+
+/** It has been loaded. */
+export function settle(place: HTMLElement): void {
+  place.className = ''
+  place.removeAttribute('aria-busy')
+}
+
 /** A place that shows a resource: a shimmer before it is loaded, then the view, or what went wrong. */
 export function shown<T>(
   resource: Resource<T>,
   signal: AbortSignal,
   view: (value: T, place: HTMLElement) => Child | undefined,
 ): HTMLDivElement {
-  const place = h('div', { class: 'loading', 'aria-busy': 'true' })
+  const place = waiting()
   resource.watch(signal, () => {
-    place.removeAttribute('aria-busy')
-    place.className = ''
+    settle(place)
     if (resource.value === undefined) return put(place, problemBox(resource.error))
     const children = view(resource.value, place)
     if (children !== undefined) put(place, children)

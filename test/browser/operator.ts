@@ -51,6 +51,11 @@ export function itShowsEarnings(): void {
     expect(await page.getByRole('region', { name: 'By day' }).locator('tbody tr').count()).toBe(1)
     await page.getByRole('region', { name: 'Profit of each channel' }).getByText('bob', { exact: true }).waitFor()
     expect(await barriers(page)).toEqual([])
+    await page.getByLabel('Period').selectOption('All time')
+    await vi.waitFor(async () => expect(await bars.count()).toBe(1), 5_000)
+    await picture.waitFor()
+    await page.getByLabel('Period').selectOption('Last 7 days')
+    await vi.waitFor(async () => expect(await bars.count()).toBe(7), 5_000)
 
     const [file] = await Promise.all([
       page.waitForEvent('download'),

@@ -6,7 +6,7 @@ import { field, select } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
 import { grouped, percent, satText } from '../format.ts'
 import { whole } from '../live.ts'
-import { amount, button, chip, denied, empty, problemBox, section, shown, table } from '../parts.ts'
+import { amount, button, chip, denied, empty, problemBox, section, settle, table, waiting } from '../parts.ts'
 import { Resource } from '../resource.ts'
 import { save } from '../save.ts'
 import { type Books, loadBooks, queryOf, RANGES, type Range, type Row, spanText } from './books.ts'
@@ -121,15 +121,24 @@ function channelsCard(app: App, signal: AbortSignal): HTMLElement {
   const { live } = app
   const load = () => whole<ChannelEarnings>(live.client.analytics.channels)
   const channels = live.keep(new Resource(load), ['forward', 'channel'], signal)
+  const place = waiting()
   let isAll = false
-  const place = shown(channels, signal, (all) => {
-    if (all.length === 0) return empty('No channels yet.')
-    const more = button(`Show all ${grouped(all.length)}`, () => {
+  const show = (): void => {
+    const { value, error } = channels
+    if (value === undefined && error === undefined) return
+    settle(place)
+    const more = button('Show all', () => {
       isAll = true
-      put(place, channelTable(app, all, isAll))
+      show()
     })
-    return [channelTable(app, all, isAll), !isAll && all.length > CHANNELS_SHOWN && h('div', { class: 'below' }, more)]
-  })
+    put(place, [
+      error !== undefined && problemBox(error),
+      value?.length === 0 && empty('No channels yet.'),
+      value && value.length > 0 && channelTable(app, value, isAll),
+      value && value.length > CHANNELS_SHOWN && !isAll && h('div', { class: 'below' }, more),
+    ])
+  }
+  for (const one of [channels, live.of.peers, live.of.aliases]) one.watch(signal, show)
   return section(
     'Profit of each channel',
     { actions: csvButton(() => void saveCsv(app, 'analytics/channels', 'channels'), 'Save the channels as CSV') },
@@ -150,14 +159,10 @@ export const render: Render = (app, signal) => {
     const kind = chosen().list === 'analytics/forwards' ? 'forwards' : 'payments'
     void saveCsv(app, chosen().list, `${kind}-by-${period}`, { period, ...queryOf(range(), Date.now()) })
   }
-  const waiting = () => h('div', { class: 'loading', 'aria-busy': 'true' })
   const [problem, byTime, sums, chart] = [h('div', {}), h('div', {}), waiting(), waiting()]
   const show = ({ value, error }: Resource<Books>): void => {
     put(problem, error !== undefined && problemBox(error))
-    for (const place of [sums, chart]) {
-      place.className = ''
-      place.removeAttribute('aria-busy')
-    }
+    for (const place of [sums, chart]) settle(place)
     if (!value) return
     put(sums, figures(value.summary))
     put(chart, chartOf(value.rows, chosen()))

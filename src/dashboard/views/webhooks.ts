@@ -6,7 +6,7 @@ import { type Child, h, keyedList, put } from '../dom.ts'
 import { grouped, sentence } from '../format.ts'
 import { icon } from '../icons.ts'
 import { whole } from '../live.ts'
-import { button, chip, denied, empty, facts, idOf, problemBox, timeOf } from '../parts.ts'
+import { button, chip, denied, empty, facts, idOf, problemBox, settle, timeOf, waiting } from '../parts.ts'
 import { PagedResource, type Renewable, Resource } from '../resource.ts'
 import { pagedList } from './payments.ts'
 import { openCreateWebhook, openRotateSecret } from './webhookDialogs.ts'
@@ -38,8 +38,10 @@ const toneOf = ({ acknowledged }: WebhookDelivery): 'good' | 'bad' => (acknowled
 /** The webhooks and what this page does with them. */
 class Hooks extends Resource<readonly Shown[]> {
   readonly #client: App['live']['client']
-  /** The last delivery of each, and what it was when that was read: it is read again once something has changed. */
+  /** The last delivery of each, and the webhook as it was then: it is read again once something has changed. */
   readonly #last = new Map<string, { mark: string; delivery: WebhookDelivery | null }>()
+  /** How often this page changed each, which the webhook itself need not show. */
+  readonly #changes = new Map<string, number>()
 
   constructor({ live: { client } }: App) {
     super(async () => {
@@ -50,7 +52,7 @@ class Hooks extends Resource<readonly Shown[]> {
   }
 
   async #lastOf({ id, state, lastEventId, failing }: Webhook): Promise<WebhookDelivery | null> {
-    const mark = `${state} ${lastEventId} ${failing?.attempts}`
+    const mark = [state, lastEventId, failing?.attempts, this.#changes.get(id)].join(' ')
     const known = this.#last.get(id)
     if (known?.mark === mark) return known.delivery
     const delivery = (await this.#client.webhooks.deliveries(id, { limit: 1 })).items[0] ?? null
@@ -59,7 +61,7 @@ class Hooks extends Resource<readonly Shown[]> {
   }
 
   changed(id: string): void {
-    this.#last.delete(id)
+    this.#changes.set(id, (this.#changes.get(id) ?? 0) + 1)
     this.touch()
   }
 
@@ -89,7 +91,7 @@ function openDeliveries(app: App, hooks: Hooks, hook: Webhook): void {
       return delivery
     })
   const row = (delivery: WebhookDelivery): HTMLLIElement =>
-    h('li', { class: 'row entry' }, [
+    h('li', { class: 'row delivery' }, [
       h('span', { class: `badge ${toneOf(delivery)}` }, icon(delivery.acknowledged ? 'check' : 'alert')),
       h('div', { class: 'main' }, [
         h('strong', {}, sentence(delivery.type)),
@@ -204,11 +206,10 @@ export const render: Render = (app, signal) => {
   }
   const hooks = new Hooks(app)
   const list = h('ul', { class: 'cards' })
-  const below = h('div', { class: 'loading', 'aria-busy': 'true' })
+  const below = waiting()
   const show = keyedList<Shown>(list, { key: ({ hook }) => hook.id, render: (item) => card(app, hooks, item) })
   hooks.watch(signal, () => {
-    below.className = ''
-    below.removeAttribute('aria-busy')
+    settle(below)
     const { value = [], error } = hooks
     show(value)
     const none = 'No webhooks yet. The node can post events, signed, to an address of yours.'
