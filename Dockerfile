@@ -12,7 +12,7 @@ RUN npm run build && chmod +x dist/cli/main.js
 FROM build AS bench
 COPY tsconfig.bench.json ./
 COPY bench bench
-COPY test/interop/ldk test/interop/ldk
+COPY test test
 RUN node scripts/core.mjs .bench/build && npx tsc -p tsconfig.bench.json && chown -R node:node .bench
 USER node
 ENTRYPOINT ["node", ".bench/bench/main.js"]
