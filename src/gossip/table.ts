@@ -3,6 +3,7 @@ import { outpointKey } from '../base/ids.ts'
 import { err, type Result } from '../base/result.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
+import { ScidIndex } from './scidIndex.ts'
 import {
   checkChannelUpdate,
   checkNodeAnnouncement,
@@ -21,14 +22,15 @@ export interface KnownChannel {
 
 /** All announced channels and nodes that we know, as their messages: what we relay and what the routing graph is made of. */
 export class GossipTable {
-  readonly #chainHash: Uint8Array
+  readonly chainHash: Uint8Array
+  readonly #ordered = new ScidIndex()
   readonly #channels = new Map<ShortChannelId, KnownChannel>()
   readonly #byFunding = new Map<string, ShortChannelId>()
   readonly #nodes = new Map<NodeId, NodeAnnouncement>()
   readonly #channelsOfNode = new Map<NodeId, number>()
 
   constructor(chainHash: Uint8Array) {
-    this.#chainHash = chainHash
+    this.chainHash = chainHash
   }
 
   channels(): readonly KnownChannel[] {
@@ -36,6 +38,10 @@ export class GossipTable {
   }
   channel(scid: ShortChannelId): KnownChannel | undefined {
     return this.#channels.get(scid)
+  }
+  /** The first `most` ids from `from` on, in ascending order, that are less than `before`. */
+  scids(from: bigint, before: bigint, most: number): readonly ShortChannelId[] {
+    return this.#ordered.range(from, before, most)
   }
   nodes(): readonly NodeAnnouncement[] {
     return [...this.#nodes.values()]
@@ -49,6 +55,7 @@ export class GossipTable {
     const { shortChannelId: scid } = announcement
     if (this.#channels.has(scid)) return false
     this.#channels.set(scid, { announcement, funding: outpoint, capacitySat, updates: [null, null] })
+    this.#ordered.add(scid)
     this.#byFunding.set(outpointKey(outpoint), scid)
     for (const id of [announcement.nodeId1, announcement.nodeId2]) {
       this.#channelsOfNode.set(id, (this.#channelsOfNode.get(id) ?? 0) + 1)
@@ -65,7 +72,7 @@ export class GossipTable {
     const { announcement, updates } = channel
     const origin = direction === 0 ? announcement.nodeId1 : announcement.nodeId2
     const checked = checkChannelUpdate(m, origin, {
-      chainHash: this.#chainHash,
+      chainHash: this.chainHash,
       previous: updates[direction],
       nowSeconds,
     })
@@ -99,6 +106,7 @@ export class GossipTable {
     const channel = this.#channels.get(scid)
     if (!channel) return undefined
     this.#channels.delete(scid)
+    this.#ordered.remove(scid)
     this.#byFunding.delete(outpointKey(channel.funding))
     for (const id of [channel.announcement.nodeId1, channel.announcement.nodeId2]) {
       const left = (this.#channelsOfNode.get(id) ?? 1) - 1

@@ -112,5 +112,21 @@ export function checkNodeAnnouncement(
   return ok(null)
 }
 
+/** An announcement with several hostnames is used, and not passed on. @source BOLT 7 §the-node_announcement-message */
+export const isPassedOn = (m: NodeAnnouncement): boolean => m.addresses.filter((a) => a.tag === 'dns').length <= 1
+
+/** Seconds without an update after which an end counts as gone. */
+export const STALE_AFTER = 14 * 24 * 3600
+
+/**
+ * Both ends must speak for a channel to be of use, so the older update counts; an end that never spoke does not.
+ * @param timestamps of the two updates, Unix seconds, 0 for none
+ * @source BOLT 7 §recommendation-on-pruning-stale-entries
+ */
+export function isStale(timestamps: readonly [number, number], nowSeconds: number): boolean {
+  const spoken = timestamps.filter((t) => t > 0)
+  return spoken.length > 0 && Math.min(...spoken) < nowSeconds - STALE_AFTER
+}
+
 /** Height of the funding transaction's block. */
 export const heightOf = (scid: ShortChannelId): number => scidParts(scid).blockHeight

@@ -6,7 +6,7 @@ import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
 import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
-import { GossipShell } from './gossip.ts'
+import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
 import { keepsDeadlines, outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
 import { Payments } from './payments.ts'
@@ -32,6 +32,7 @@ export function createPeers(node: Node): Peers {
     onConnected: (link, session, scope) => dispatch.connected(link, session, scope),
     onMessage: (link, message, scope) => dispatch.message(link, message, scope),
     onDisconnected: (link, reason, scope) => dispatch.disconnected(link, reason, scope),
+    onDrained: (link) => dispatch.drained(link),
   })
 }
 
@@ -53,7 +54,7 @@ export function createStorage(node: Node): PeerStorage {
 
 export function createGossip(node: Node): GossipShell {
   const { own, graph, source, driver, reactor } = node
-  const { config } = node.resources
+  const { config, gossipPace = config.network === 'regtest' ? REGTEST_PACE : GOSSIP_PACE } = node.resources
   return new GossipShell({
     own,
     graph,
@@ -61,7 +62,12 @@ export function createGossip(node: Node): GossipShell {
     driver,
     reactor,
     push: (link, message) => node.outbox.push(link, message),
+    send: (link, messages) => node.peers.sendEncoded(link, messages),
+    queuedBytes: (link) => node.peers.queuedBytes(link),
     links: () => node.peers.links(),
+    synced: () => node.chain.status.synced,
+    renewOwn: (scope) => node.announceAll(scope),
+    pace: gossipPace,
     blame: (link, reason) => {
       node.logs.of('gossip').info({ peer: link.nodeId, reason }, 'bad gossip')
       node.peers.disconnect(link.nodeId, reason)

@@ -57,15 +57,20 @@ export class Dispatch {
       channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
     }
     channels.drain(scope)
-    gossip.onConnected(link)
+    gossip.onConnected(link, session.theirFeatures)
     events.emitOfPeer(scope, link.nodeId, 'peer.connected', { nodeId: link.nodeId, inbound: session.inbound })
   }
 
   disconnected(link: Link, reason: string, scope: TurnScope): void {
-    const { channels, events } = this.#options.parts()
+    const { channels, events, gossip } = this.#options.parts()
     for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'disconnected' })
     channels.drain(scope)
+    gossip.onDisconnected(link)
     events.emitOfPeer(scope, link.nodeId, 'peer.disconnected', { nodeId: link.nodeId, reason })
+  }
+
+  drained(link: Link): void {
+    this.#options.parts().gossip.onDrained(link)
   }
 
   message(link: Link, message: Message, scope: TurnScope): void {

@@ -1,24 +1,50 @@
 import { equalBytes } from '../base/bytes.ts'
 import type { NodeId, Outpoint, ShortChannelId } from '../base/ids.ts'
-import { formatScid, scidParts } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import { type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../gossip/own.ts'
-import { GossipTable } from '../gossip/table.ts'
-import { checkChannelAnnouncement, directionOf, fundingOutputOf, type GossipFault } from '../gossip/validate.ts'
+import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
+import {
+  checkChannelAnnouncement,
+  type GossipFault,
+  heightOf,
+  isPassedOn,
+  STALE_AFTER,
+} from '../gossip/validate.ts'
+import { warningOf } from '../peer/session.ts'
 import type { Graph } from '../routing/graph.ts'
-import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { NetworkAddress } from '../wire/address.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
-import { decodeMessage, encodeMessage, type GossipMessage, type Message } from '../wire/registry.ts'
+import { encodeMessage, type GossipMessage, type Message } from '../wire/registry.ts'
+import { FundingLookups } from './fundingLookups.ts'
+import { GossipRecords } from './gossipRecords.ts'
+import { GossipServing } from './gossipServing.ts'
+import { GossipSync } from './gossipSync.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
 /** Announcements whose funding output is being looked up, and updates held back for them: more are dropped. */
-const MAX_PENDING = 1_000
+const MAX_PENDING = 5_000
+/** How often stale channels are looked for, and updates of ours that would soon be. */
+const MAINTAIN_MS = 3600 * 1000
+const FIRST_MAINTAIN_MS = 60 * 1000
+/** Seconds after which an update of ours is made anew, so that no one takes the channel for gone (BOLT 7 §recommendation-on-pruning-stale-entries). */
+const RENEW_AFTER = STALE_AFTER / 2
+/** Clocks of others may be this much ahead, in seconds. */
+const AHEAD = 24 * 3600
+
+export interface GossipPace {
+  /** How often others' announcements are passed on (BOLT 7 §rebroadcasting); 0: at once. */
+  readonly flushMs: number
+  /** Within which a peer is to answer a query. */
+  readonly patienceMs: number
+}
+
+export const DEFAULT_PACE: GossipPace = { flushMs: 60_000, patienceMs: 30_000 }
+/** Nobody's traffic is to be spared there. */
+export const REGTEST_PACE: GossipPace = { flushMs: 1_000, patienceMs: 10_000 }
 
 export interface GossipShellOptions {
   readonly own: OwnNode
@@ -27,9 +53,17 @@ export interface GossipShellOptions {
   readonly driver: Driver
   readonly reactor: Reactor
   readonly push: (link: Link, message: Message) => void
+  /** Encoded messages that stand in no order to others. */
+  readonly send: (link: Link, messages: readonly Uint8Array[]) => void
+  readonly queuedBytes: (link: Link) => number
   readonly links: () => readonly Link[]
   /** The sender broke a rule: warn and close. */
   readonly blame: (link: Link, reason: string) => void
+  /** The chain is followed to its tip. */
+  readonly synced: () => boolean
+  /** Calls announceOwn for all of our channels. */
+  readonly renewOwn: (scope: TurnScope) => void
+  readonly pace: GossipPace
   /** Unix milliseconds. */
   readonly now: () => number
   readonly blockHeight: () => number
@@ -50,16 +84,13 @@ export interface OwnChannel {
   readonly announcement: ChannelAnnouncement | null
 }
 
-interface StoredChannel {
-  readonly announcement: Uint8Array
-  readonly outpoint: Outpoint
-  readonly capacitySat: Sat
-}
-
-/** Keeps the table of announcements, feeds the routing graph from it, and speaks for our own channels. */
+/** Keeps the table of announcements, feeds the routing graph from it, asks and answers peers, and speaks for our own channels. */
 export class GossipShell {
   readonly #options: GossipShellOptions
-  readonly #table: GossipTable
+  readonly #records: GossipRecords
+  readonly #lookups: FundingLookups
+  readonly #serving: GossipServing
+  readonly #sync: GossipSync
   readonly #pending = new Map<ShortChannelId, (readonly [Link, ChannelUpdate])[]>()
   /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
   readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
@@ -67,39 +98,60 @@ export class GossipShell {
   readonly #own = new Map<ShortChannelId, ChannelUpdate>()
   /** The peers' updates of private channels: what an invoice's route hint says. */
   readonly #private = new Map<ShortChannelId, ChannelUpdate>()
+  /** Channels of ours that we have announced. */
+  readonly #announced = new Set<ShortChannelId>()
+  /** Unix seconds of the newest update of others that was stored. */
+  #knownUntil = 0
+  #maintainAt: number
 
   constructor(options: GossipShellOptions) {
+    const { own, reactor, source, pace, now } = options
+    const { chainHash } = own
     this.#options = options
-    this.#table = new GossipTable(options.own.chainHash)
+    this.#maintainAt = now() + FIRST_MAINTAIN_MS
+    this.#records = new GossipRecords({ ...options, chainHash, nodeId: own.nodeId })
+    this.#lookups = new FundingLookups(source)
+    this.#serving = new GossipServing({
+      ...options,
+      table: this.#records.table,
+      reactor,
+      flushMs: pace.flushMs,
+      now: () => performance.now(),
+    })
+    this.#sync = new GossipSync({
+      chainHash,
+      push: options.push,
+      warn: (link, reason) => options.push(link, warningOf(reason)),
+      ready: options.synced,
+      room: () => this.#pending.size < BATCH,
+      want: (listed) => this.#want(listed),
+      knownUntil: () => this.#knownUntil,
+      patienceMs: pace.patienceMs,
+      now,
+    })
   }
 
   async load(): Promise<void> {
-    const { driver, graph } = this.#options
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('1-channel/')))) {
-      const { announcement, outpoint, capacitySat } = unpack<StoredChannel>(value)
-      const message = decodeMessage(announcement) as ChannelAnnouncement
-      this.#table.addChannel(message, { outpoint, capacitySat })
-      graph.addChannel({ ...message, capacitySat })
-    }
-    const nowSeconds = Math.floor(this.#options.now() / 1000)
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('2-update/')))) {
-      const message = decodeMessage(value) as ChannelUpdate
-      if (this.#table.acceptUpdate(message, nowSeconds).ok) graph.applyUpdate(message)
-    }
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('3-node/')))) {
-      const message = decodeMessage(value) as NodeAnnouncement
-      if (this.#table.acceptNode(message).ok) graph.applyNode(message)
-    }
+    const records = this.#records
+    await records.load()
+    for (const message of records.ours())
+      if (message.type === 'channel_update') this.#announced.add(message.shortChannelId)
+    this.#knownUntil = Math.max(0, records.newest() - AHEAD)
   }
 
-  /** Tells a new peer everything that we know of the public network. */
-  onConnected(link: Link): void {
-    const { push } = this.#options
-    for (const { announcement, updates } of this.#table.channels()) {
-      push(link, announcement)
-      for (const update of updates) if (update) push(link, update)
-    }
-    for (const node of this.#table.nodes()) push(link, node)
+  /** Tells a new peer what is our own, and asks it for the rest. */
+  onConnected(link: Link, theirFeatures: Uint8Array): void {
+    this.#serving.connected(link)
+    this.#sync.connected(link, theirFeatures)
+    for (const message of this.#records.ours()) this.#options.push(link, message)
+  }
+  onDisconnected(link: Link): void {
+    this.#serving.disconnected(link)
+    this.#sync.disconnected(link)
+  }
+  /** The peer has read all that was sent. */
+  onDrained(link: Link): void {
+    this.#serving.drained(link)
   }
 
   onMessage(link: Link, message: GossipMessage, scope: TurnScope): void {
@@ -110,33 +162,48 @@ export class GossipShell {
         return this.#onUpdate(link, message, scope)
       case 'node_announcement':
         return this.#onNode(link, message, scope)
-      default: // queries: the feature is not offered, so nothing is owed (BOLT 7 §query-messages)
+      case 'reply_channel_range':
+      case 'reply_short_channel_ids_end':
+        return this.#sync.onReply(link, message)
+      default:
+        return this.#serving.onQuery(link, message)
     }
   }
 
-  /** A funding output of an announced channel is spent: the channel is gone. */
-  onBlock(block: ChainBlock, scope: TurnScope): void {
-    for (const tx of block.transactions) {
-      for (const input of tx.inputs) {
-        const scid = this.#table.scidOfFunding({ txid: input.txid, index: input.index })
-        if (scid !== undefined) this.#forget(scid, scope)
-      }
+  /** Whether `tick` has something to do. */
+  hasDue(): boolean {
+    return this.#options.now() >= this.#maintainAt || this.#sync.isWaiting || this.#serving.hasDue()
+  }
+  tick(scope: TurnScope): void {
+    if (this.#options.now() >= this.#maintainAt) {
+      this.#maintainAt = this.#options.now() + MAINTAIN_MS
+      this.#options.renewOwn(scope)
+      this.#records.prune(scope)
     }
+    this.#serving.tick()
+    this.#sync.advance()
+  }
+
+  onBlock(block: ChainBlock, scope: TurnScope): void {
+    this.#records.onBlock(block, scope)
   }
 
   /** Something about one of our channels changed: says what others should know, and nothing twice. */
   announceOwn(channel: OwnChannel, peer: Link | null, scope: TurnScope): void {
     const { announcement, shortChannelId } = channel
-    if (announcement && !this.#table.channel(shortChannelId)) {
-      this.#addChannel(announcement, { outpoint: channel.funding, capacitySat: channel.capacitySat }, scope)
-      this.#broadcast(announcement, null)
+    if (announcement && !this.#records.table.channel(shortChannelId)) {
+      this.#records.addChannel(announcement, { outpoint: channel.funding, capacitySat: channel.capacitySat }, scope)
       this.#takeEarly(announcement, scope)
+    }
+    if (announcement && !this.#announced.has(shortChannelId)) {
+      this.#announced.add(shortChannelId)
+      this.#broadcast(announcement)
     }
     const update = this.#ownUpdate(channel)
     if (update) {
       if (announcement) {
-        this.#keepUpdate(update, scope)
-        this.#broadcast(update, null)
+        this.#records.acceptUpdate(update, scope)
+        this.#broadcast(update)
       } else if (peer) this.#options.push(peer, update)
     }
     if (announcement) this.#announceNode(scope)
@@ -148,14 +215,14 @@ export class GossipShell {
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {
-    return this.#table.channel(scid)
+    return this.#records.table.channel(scid)
   }
 
   #onChannel(link: Link, m: ChannelAnnouncement): void {
-    const { own, reactor, source, blockHeight } = this.#options
+    const { own, reactor, blockHeight } = this.#options
     const scid = m.shortChannelId
-    if (this.#table.channel(scid) || this.#pending.has(scid) || this.#pending.size >= MAX_PENDING) return
-    if (scidParts(scid).blockHeight > blockHeight()) return
+    if (this.#records.table.channel(scid) || this.#pending.has(scid) || this.#pending.size >= MAX_PENDING) return
+    if (heightOf(scid) > blockHeight()) return
     const checked = checkChannelAnnouncement(m, own.chainHash)
     if (!checked.ok) return this.#refuse(link, checked.error)
     this.#pending.set(scid, [])
@@ -164,13 +231,14 @@ export class GossipShell {
         const held = this.#pending.get(scid) ?? []
         this.#pending.delete(scid)
         then(scope, held)
+        this.#sync.advance()
       })
-    lookUpFunding(source, m).then(
+    this.#lookups.find(m).then(
       (found) =>
         done((scope, held) => {
           if (!found) return
-          this.#addChannel(m, found, scope)
-          this.#broadcast(m, link)
+          // Our own is taken from the channel itself, which may have been quicker.
+          if (this.#records.addChannel(m, found, scope)) this.#serving.relay(m, link.nodeId)
           for (const [from, update] of held) this.#onUpdate(from, update, scope)
           this.#takeEarly(m, scope)
         }),
@@ -184,28 +252,26 @@ export class GossipShell {
       if (held.length < 4) held.push([link, m])
       return
     }
-    if (!this.#table.channel(m.shortChannelId)) {
+    if (!this.#records.table.channel(m.shortChannelId)) {
       this.#private.set(m.shortChannelId, m)
       if (this.#private.size > MAX_PENDING) this.#private.delete(this.#private.keys().next().value!)
       return
     }
-    const checked = this.#table.acceptUpdate(m, Math.floor(this.#options.now() / 1000))
+    const checked = this.#records.acceptUpdate(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
-    this.#storeUpdate(m, scope)
-    this.#broadcast(m, link)
+    this.#serving.relay(m, link.nodeId)
   }
 
   #onNode(link: Link, m: NodeAnnouncement, scope: TurnScope): void {
-    if (!this.#table.hasChannels(m.nodeId)) {
+    if (!this.#records.table.hasChannels(m.nodeId)) {
       this.#early.delete(m.nodeId)
       this.#early.set(m.nodeId, [link, m])
       if (this.#early.size > MAX_PENDING) this.#early.delete(this.#early.keys().next().value!)
       return
     }
-    const checked = this.#table.acceptNode(m)
+    const checked = this.#records.acceptNode(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
-    this.#storeNode(m, scope)
-    this.#broadcast(m, link)
+    if (isPassedOn(m)) this.#serving.relay(m, link.nodeId)
   }
 
   /** A node announces itself once, right behind its channel: the channel's funding is still being looked up then. */
@@ -221,42 +287,13 @@ export class GossipShell {
     if (fault.blame) this.#options.blame(link, fault.reason)
   }
 
-  #addChannel(m: ChannelAnnouncement, funding: { outpoint: Outpoint; capacitySat: Sat }, scope: TurnScope): void {
-    this.#table.addChannel(m, funding)
-    this.#options.graph.addChannel({ ...m, capacitySat: funding.capacitySat })
-    const stored: StoredChannel = { announcement: encodeMessage(m), ...funding }
-    scope.write({ key: keys.gossip(`1-channel/${formatScid(m.shortChannelId)}`), value: pack(stored) })
-  }
-
-  #keepUpdate(m: ChannelUpdate, scope: TurnScope): void {
-    if (this.#table.acceptUpdate(m, Math.floor(this.#options.now() / 1000)).ok) this.#storeUpdate(m, scope)
-  }
-  #storeUpdate(m: ChannelUpdate, scope: TurnScope): void {
-    this.#options.graph.applyUpdate(m)
-    const key = keys.gossip(`2-update/${formatScid(m.shortChannelId)}/${directionOf(m)}`)
-    scope.write({ key, value: encodeMessage(m) })
-  }
-  #storeNode(m: NodeAnnouncement, scope: TurnScope): void {
-    this.#options.graph.applyNode(m)
-    scope.write({ key: keys.gossip(`3-node/${m.nodeId}`), value: encodeMessage(m) })
-  }
-
-  #forget(scid: ShortChannelId, scope: TurnScope): void {
-    this.#table.removeChannel(scid)
-    this.#options.graph.removeChannel(scid)
-    const name = formatScid(scid)
-    for (const key of [`1-channel/${name}`, `2-update/${name}/0`, `2-update/${name}/1`]) {
-      scope.write({ key: keys.gossip(key) })
-    }
-  }
-
   /** A new update of ours when something that it says changed, else null. */
   #ownUpdate(channel: OwnChannel): ChannelUpdate | null {
     const { own, now } = this.#options
     const { shortChannelId, remoteNodeId, relay, disabled, announcement } = channel
     const last =
       this.#own.get(shortChannelId) ??
-      this.#table.channel(shortChannelId)?.updates[own.nodeId < remoteNodeId ? 0 : 1] ??
+      this.#records.table.channel(shortChannelId)?.updates[own.nodeId < remoteNodeId ? 0 : 1] ??
       null
     const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
     const dontForward = announcement === null
@@ -269,7 +306,7 @@ export class GossipShell {
       timestamp,
     })
     this.#own.set(shortChannelId, next)
-    if (last && sameContent(last, next)) {
+    if (last && sameContent(last, next) && last.timestamp > timestamp - RENEW_AFTER) {
       this.#own.set(shortChannelId, last)
       return dontForward ? last : null
     }
@@ -278,18 +315,23 @@ export class GossipShell {
 
   #announceNode(scope: TurnScope): void {
     const { own, alias, features, addresses, now } = this.#options
-    const last = this.#table.node(own.nodeId)
+    const last = this.#records.table.node(own.nodeId)
     const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
     const m = ownNodeAnnouncement(own, { alias, features, addresses, timestamp })
-    if ((last && saysTheSame(last, m)) || !this.#table.acceptNode(m).ok) return
-    this.#storeNode(m, scope)
-    this.#broadcast(m, null)
+    if (last && saysTheSame(last, m)) return
+    if (this.#records.acceptNode(m, scope).ok) this.#broadcast(m)
   }
 
-  #broadcast(message: Message, except: Link | null): void {
-    for (const link of this.#options.links()) {
-      if (link.nodeId !== except?.nodeId) this.#options.push(link, message)
-    }
+  /** Ours goes to everyone at once, whatever filters they sent. */
+  #broadcast(message: Message): void {
+    for (const link of this.#options.links()) this.#options.push(link, message)
+  }
+
+  #want(listed: Listed): number {
+    const { blockHeight } = this.#options
+    const { shortChannelId } = listed
+    if (this.#pending.has(shortChannelId) || heightOf(shortChannelId) > blockHeight()) return 0
+    return wantedOf(this.#records.table, listed, this.#records.nowSeconds())
   }
 }
 
@@ -305,17 +347,3 @@ const sameContent = (a: ChannelUpdate, b: ChannelUpdate): boolean =>
   a.htlcMaximumMsat === b.htlcMaximumMsat &&
   a.feeBaseMsat === b.feeBaseMsat &&
   a.feeProportionalMillionths === b.feeProportionalMillionths
-
-/** The announced funding output when it exists, pays to the announced keys and is unspent; else null. */
-async function lookUpFunding(
-  source: ChainSource,
-  m: ChannelAnnouncement,
-): Promise<{ outpoint: Outpoint; capacitySat: Sat } | null> {
-  const block = await source.block(await source.blockHash(scidParts(m.shortChannelId).blockHeight))
-  const found = fundingOutputOf(
-    m,
-    block.transactions.map((tx, i) => ({ txid: block.txids[i]!, tx })),
-  )
-  if (!found.ok) return null
-  return (await source.utxo(found.value.outpoint)) ? found.value : null
-}

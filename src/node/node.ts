@@ -31,7 +31,7 @@ import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import { FeeUpdates } from './feeUpdates.ts'
-import type { GossipShell } from './gossip.ts'
+import type { GossipPace, GossipShell } from './gossip.ts'
 import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
@@ -74,6 +74,8 @@ export interface NodeResources {
   readonly keepBackup: (backup: StaticBackup) => Promise<string>
   /** How often peers' blobs are written and ours sent; once a minute when left out. */
   readonly storagePace?: StoragePace
+  /** How fast gossip is passed on; that of the network when left out. */
+  readonly gossipPace?: GossipPace
   /** Our limits for channels; those of the network when left out. */
   readonly policy?: ChannelPolicy
   /** Which the journal has, too; metrics of its own when left out. */
@@ -345,9 +347,10 @@ export class Node implements NodeParts {
     const review = this.#ticks % REVIEW_EVERY === 0
     if (review) this.#aside(this.balances.note())
     if (this.#ticks % FOLD_EVERY === 0 && this.ledger.hasWork) this.#aside(this.ledger.fold())
-    if (!review && !this.payments.hasDue() && !this.storage.hasDue()) return
+    if (!review && !this.payments.hasDue() && !this.storage.hasDue() && !this.gossip.hasDue()) return
     this.reactor.post((scope) => {
       this.storage.tick(scope)
+      this.gossip.tick(scope)
       if (review) this.payments.review(scope)
       else this.payments.tick(scope)
       this.channels.drain(scope)
@@ -401,6 +404,14 @@ export class Node implements NodeParts {
       this.storage.backedUp(backup)
     } catch (e) {
       this.log.error({ err: e }, 'the static channel backup cannot be written: see that there is room on the disk')
+    }
+  }
+
+  /** Makes those of our announcements anew that have grown old. */
+  announceAll(scope: TurnScope): void {
+    for (const entry of this.channels.all()) {
+      const channel = entry.state.tag === 'normal' && channelOf(entry.state)
+      if (channel && isAnnounced(channel)) this.#announce(entry, scope)
     }
   }
 

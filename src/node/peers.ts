@@ -31,6 +31,8 @@ export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
   readonly onConnected: (link: Link, session: PeerSession, scope: TurnScope) => void
   readonly onMessage: (link: Link, message: Message, scope: TurnScope) => void
   readonly onDisconnected: (link: Link, reason: string, scope: TurnScope) => void
+  /** The peer has read all that was sent, after it was much. */
+  readonly onDrained: (link: Link) => void
 }
 
 /** Joins the connections to the reactor: a batch that came in one read is one task, and a peer that outruns us is not read from. */
@@ -98,6 +100,10 @@ export class Peers {
   sendEncoded(link: Link, messages: readonly Uint8Array[]): void {
     this.#manager.sendEncoded(link.nodeId, link.epoch, messages)
   }
+  /** Bytes that the peer has not taken yet. */
+  queuedBytes({ nodeId, epoch }: Link): number {
+    return this.#manager.queuedBytes(nodeId, epoch)
+  }
   disconnect(nodeId: NodeId, reason: string): void {
     this.#manager.disconnect(nodeId, reason)
   }
@@ -132,7 +138,7 @@ export class Peers {
   }
 
   #callbacks(): PeerCallbacks {
-    const { reactor, onConnected, onDisconnected, onMessage } = this.#options
+    const { reactor, onConnected, onDisconnected, onDrained, onMessage } = this.#options
     return {
       onConnected: (nodeId, session) =>
         reactor.post((scope) => {
@@ -152,6 +158,7 @@ export class Peers {
           for (const message of messages) onMessage(link, message, scope)
         })
       },
+      onDrained: (nodeId, epoch) => onDrained({ nodeId, epoch }),
       onDisconnected: (nodeId, epoch, reason) =>
         reactor.post((scope) => {
           this.#waiting.delete(epoch)

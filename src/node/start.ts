@@ -18,6 +18,7 @@ import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { backupPath, checkBackup, readBackup, type StaticBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
+import type { GossipPace } from './gossip.ts'
 import type { OpenedChain } from './localChain.ts'
 import { readLogLevels } from './logLevels.ts'
 import { Logs } from './logs.ts'
@@ -41,6 +42,8 @@ export interface StartOptions {
   readonly onFatal?: (error: unknown) => void
   /** How often peers' blobs are written and ours sent. */
   readonly storagePace?: StoragePace
+  /** How fast gossip is passed on; that of the network when left out. */
+  readonly gossipPace?: GossipPace
 }
 
 const DISK_CHECK_MS = 10_000
@@ -117,6 +120,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       writeBackup: (_, all) => writeStatic(all),
       keepBackup,
       ...(options.storagePace && { storagePace: options.storagePace }),
+      ...(options.gossipPace && { gossipPace: options.gossipPace }),
     })
     const disk = setInterval(
       () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),

@@ -26,9 +26,9 @@ const INT = ['init', 'node', 'channelType'] as const
 export const FEATURES = {
   option_data_loss_protect: { bit: 0, assumed: true, contexts: IN, ours: 'required' },
   option_upfront_shutdown_script: { bit: 4, contexts: IN, ours: 'optional' },
-  gossip_queries: { bit: 6, contexts: IN },
+  gossip_queries: { bit: 6, contexts: IN, ours: 'optional' },
   var_onion_optin: { bit: 8, assumed: true, contexts: IN9, ours: 'required' },
-  gossip_queries_ex: { bit: 10, contexts: IN },
+  gossip_queries_ex: { bit: 10, contexts: IN, ours: 'optional' },
   option_static_remotekey: { bit: 12, assumed: true, contexts: INT, ours: 'required' },
   payment_secret: { bit: 14, assumed: true, contexts: IN9, ours: 'required' },
   basic_mpp: { bit: 16, contexts: IN9, dependsOn: ['payment_secret'], ours: 'optional' },

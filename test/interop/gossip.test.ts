@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import type { ChannelView, GraphChannelView } from '../../src/node/service.ts'
+import { startLdkPeer } from './ldk.ts'
 import { type OurNode, World } from './world.ts'
 
 describe('BOLT 7 with LDK: announced channels', () => {
@@ -52,6 +53,24 @@ describe('BOLT 7 with LDK: announced channels', () => {
       expect(paid.feeMsat).toBeGreaterThan(0n)
       await w.until('the invoice', async () => (await payee.service.invoice(id)).status === 'settled')
       await w.ldk.waitFor('PaymentForwarded')
+    }
+  })
+
+  it('BOLT 7 §query-messages: a node of ours that comes late learns both channels from LDK, which answers no query for them', async () => {
+    const late = await w.another()
+    await late.service.connectPeer({ nodeId: w.ldk.nodeId, host: '127.0.0.1', port: w.ldk.port })
+    await w.until('the graph', async () => (await known(late)).filter(isComplete).length === 2)
+    const names = async () => (await late.service.graphNodes({ limit: 10 })).items.map((n) => n.alias)
+    await w.until('the names', async () => (await names()).includes('fulmen'))
+  })
+
+  it('BOLT 7 §the-gossip_timestamp_filter-message: an LDK node that comes late learns both from us', async () => {
+    const late = await startLdkPeer()
+    try {
+      await late.cmd('connect', { pubkey: w.us.nodeId, host: '127.0.0.1', port: w.us.port })
+      await w.until('LDK’s graph', async () => (await late.cmd('graph')).channels === 2)
+    } finally {
+      await late.stop()
     }
   })
 

@@ -19,8 +19,8 @@ const LOOK_MS = 20
 
 export type ChannelType = ChannelView['type']
 
-/** Backups are with the peers before anything else can happen. */
-const AT_ONCE = { storagePace: { afterConnectMs: 0, betweenMs: 0 } }
+/** Backups are with the peers before anything else can happen; gossip goes on at once, and LDK, which answers no query for channels, is not waited for. */
+const AT_ONCE = { storagePace: { afterConnectMs: 0, betweenMs: 0 }, gossipPace: { flushMs: 0, patienceMs: 500 } }
 
 /** Our node in this process; started again on the same directory by `restart`. */
 export class OurNode {

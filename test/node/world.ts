@@ -25,11 +25,14 @@ import { Wire } from './wire.ts'
 
 export type Name = 'alice' | 'bob' | 'carol'
 export const NAMES: readonly Name[] = ['alice', 'bob', 'carol']
+/** A fourth, for whoever asks for him: tables by name have three rows. */
+export const DAVE = 'dave' as Name
 
-const WORDS: Readonly<Record<Name, string>> = {
+const WORDS: Readonly<Record<Name | 'dave', string>> = {
   alice: 'legal winner thank year wave sausage worth useful legal winner thank yellow',
   bob: 'letter advice cage absurd amount doctor acoustic avoid letter advice cage above',
   carol: 'zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong',
+  dave: 'abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about',
 }
 
 interface Identity {
@@ -51,7 +54,7 @@ function identityOf(name: Name): Identity {
 export const masterOf = (name: Name): MasterKey => identityOf(name).master
 export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
-export const nameOf = (id: NodeId): Name => NAMES.find((n) => nodeIdOf(n) === id)!
+export const nameOf = (id: NodeId): Name => [...NAMES, DAVE].find((n) => nodeIdOf(n) === id)!
 /** As on any regtest, but that nobody waits for long after a close by force. */
 const POLICY: ChannelPolicy = { ...channelPolicy('regtest'), toSelfDelay: 10 }
 /** Coins of blocks that nobody asked for go here. */
@@ -96,6 +99,8 @@ export class Process {
   restoreFrom: StaticBackup | null = null
   /** Peers' blobs are written, and ours sent, at once. */
   storagePace = { afterConnectMs: 0, betweenMs: 0 }
+  /** Others' gossip is passed on at once; a peer that does not answer is given up after a second. */
+  gossipPace = { flushMs: 0, patienceMs: 1_000 }
   /** Newer backups that peers gave back. */
   readonly keptBackups: StaticBackup[] = []
 
@@ -197,6 +202,7 @@ export class World {
       writeBackup: (channels, whole) => process.writeBackup(channels, whole),
       keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
       storagePace: process.storagePace,
+      gossipPace: process.gossipPace,
       policy: POLICY,
       connections: this.wire.factory,
     })

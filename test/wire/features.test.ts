@@ -105,7 +105,10 @@ describe('BOLT 9 §requirements', () => {
     expect(featureNames(ourInitFeatures())).toEqual([
       ...assumed.slice(0, 1),
       'option_upfront_shutdown_script',
-      ...assumed.slice(1),
+      'gossip_queries',
+      ...assumed.slice(1, 2),
+      'gossip_queries_ex',
+      ...assumed.slice(2),
       'basic_mpp',
       'option_support_large_channel',
       'option_anchors',

@@ -1,0 +1,151 @@
+import type { NodeId, Outpoint, ShortChannelId } from '../base/ids.ts'
+import { formatScid } from '../base/ids.ts'
+import { pack, unpack } from '../base/pack.ts'
+import type { Sat } from '../base/units.ts'
+import type { ChainBlock } from '../chain/source.ts'
+import { GossipTable } from '../gossip/table.ts'
+import { directionOf, type FundingOutput, isStale } from '../gossip/validate.ts'
+import type { Graph } from '../routing/graph.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
+import { decodeMessage, encodeMessage } from '../wire/registry.ts'
+import type { TurnScope } from './reactor.ts'
+
+interface StoredChannel {
+  readonly announcement: Uint8Array
+  readonly outpoint: Outpoint
+  readonly capacitySat: Sat
+}
+
+export interface GossipRecordsOptions {
+  readonly chainHash: Uint8Array
+  readonly nodeId: NodeId
+  readonly graph: Graph
+  readonly driver: Driver
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+/** The announcements that we keep: in the table, in the routing graph and on disk, always the same in all three. */
+export class GossipRecords {
+  readonly table: GossipTable
+  readonly #options: GossipRecordsOptions
+
+  constructor(options: GossipRecordsOptions) {
+    this.#options = options
+    this.table = new GossipTable(options.chainHash)
+  }
+
+  async load(): Promise<void> {
+    const { driver, graph } = this.#options
+    for await (const [, value] of driver.entries(prefixRange(keys.gossip('1-channel/')))) {
+      const { announcement, outpoint, capacitySat } = unpack<StoredChannel>(value)
+      const message = decodeMessage(announcement) as ChannelAnnouncement
+      this.table.addChannel(message, { outpoint, capacitySat })
+      graph.addChannel({ ...message, capacitySat })
+    }
+    for await (const [, value] of driver.entries(prefixRange(keys.gossip('2-update/')))) {
+      const message = decodeMessage(value) as ChannelUpdate
+      if (this.table.acceptUpdate(message, this.nowSeconds()).ok) graph.applyUpdate(message)
+    }
+    for await (const [, value] of driver.entries(prefixRange(keys.gossip('3-node/')))) {
+      const message = decodeMessage(value) as NodeAnnouncement
+      if (this.table.acceptNode(message).ok) graph.applyNode(message)
+    }
+  }
+
+  nowSeconds(): number {
+    return Math.floor(this.#options.now() / 1000)
+  }
+
+  /** @returns false when it was known */
+  addChannel(m: ChannelAnnouncement, funding: FundingOutput, scope: TurnScope): boolean {
+    if (!this.table.addChannel(m, funding)) return false
+    this.#options.graph.addChannel({ ...m, capacitySat: funding.capacitySat })
+    const stored: StoredChannel = { announcement: encodeMessage(m), ...funding }
+    scope.write({ key: keys.gossip(`1-channel/${formatScid(m.shortChannelId)}`), value: pack(stored) })
+    return true
+  }
+
+  /** Checks it and keeps it. */
+  acceptUpdate(m: ChannelUpdate, scope: TurnScope): ReturnType<GossipTable['acceptUpdate']> {
+    const checked = this.table.acceptUpdate(m, this.nowSeconds())
+    if (checked.ok) {
+      this.#options.graph.applyUpdate(m)
+      const key = keys.gossip(`2-update/${formatScid(m.shortChannelId)}/${directionOf(m)}`)
+      scope.write({ key, value: encodeMessage(m) })
+    }
+    return checked
+  }
+
+  /** The same. */
+  acceptNode(m: NodeAnnouncement, scope: TurnScope): ReturnType<GossipTable['acceptNode']> {
+    const checked = this.table.acceptNode(m)
+    if (checked.ok) {
+      this.#options.graph.applyNode(m)
+      scope.write({ key: keys.gossip(`3-node/${m.nodeId}`), value: encodeMessage(m) })
+    }
+    return checked
+  }
+
+  /** A funding output of an announced channel is spent: the channel is gone. */
+  onBlock(block: ChainBlock, scope: TurnScope): void {
+    for (const tx of block.transactions) {
+      for (const input of tx.inputs) {
+        const scid = this.table.scidOfFunding({ txid: input.txid, index: input.index })
+        if (scid !== undefined) this.#forget(scid, scope)
+      }
+    }
+  }
+
+  /** Forgets others' channels of which an end has been silent for long. @source BOLT 7 §recommendation-on-pruning-stale-entries */
+  prune(scope: TurnScope): void {
+    for (const { announcement, updates } of this.table.channels()) {
+      if (this.#isOwn(announcement)) continue
+      const [a, b] = updates
+      if (isStale([a?.timestamp ?? 0, b?.timestamp ?? 0], this.nowSeconds()))
+        this.#forget(announcement.shortChannelId, scope)
+    }
+  }
+
+  /** Whether an update is made by us. */
+  isOurs(m: ChannelUpdate): boolean {
+    const announcement = this.table.channel(m.shortChannelId)?.announcement
+    return (directionOf(m) === 0 ? announcement?.nodeId1 : announcement?.nodeId2) === this.#options.nodeId
+  }
+
+  /** What we have announced: each channel, then our update of it; our node. */
+  *ours(): Iterable<ChannelAnnouncement | ChannelUpdate | NodeAnnouncement> {
+    const { graph, nodeId } = this.#options
+    for (const { shortChannelId } of graph.channelsOf(nodeId)) {
+      const channel = this.table.channel(shortChannelId)
+      const update = channel?.updates.find((u) => u !== null && this.isOurs(u))
+      if (channel && update) yield* [channel.announcement, update]
+    }
+    const node = this.table.node(nodeId)
+    if (node) yield node
+  }
+
+  /** Unix seconds of the newest update of somebody else's; 0: there is none. */
+  newest(): number {
+    const times = this.table
+      .channels()
+      .flatMap(({ updates }) => updates.map((u) => (u && !this.isOurs(u) ? u.timestamp : 0)))
+    return times.reduce((a, b) => Math.max(a, b), 0)
+  }
+
+  #isOwn({ nodeId1, nodeId2 }: ChannelAnnouncement): boolean {
+    const { nodeId } = this.#options
+    return nodeId1 === nodeId || nodeId2 === nodeId
+  }
+
+  #forget(scid: ShortChannelId, scope: TurnScope): void {
+    this.table.removeChannel(scid)
+    this.#options.graph.removeChannel(scid)
+    const name = formatScid(scid)
+    for (const key of [`1-channel/${name}`, `2-update/${name}/0`, `2-update/${name}/1`]) {
+      scope.write({ key: keys.gossip(key) })
+    }
+  }
+}

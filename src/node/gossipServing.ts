@@ -1,0 +1,126 @@
+import type { NodeId } from '../base/ids.ts'
+import { type Announcement, isFor, Outgoing } from '../gossip/outgoing.ts'
+import { Answers } from '../gossip/serve.ts'
+import type { GossipTable } from '../gossip/table.ts'
+import type { GossipTimestampFilter, QueryChannelRange, QueryShortChannelIds } from '../wire/messages/gossip.ts'
+import { encodeMessage } from '../wire/registry.ts'
+import type { Link } from './outbox.ts'
+import { PeerBudget } from './peerBudget.ts'
+import type { Reactor, TurnScope } from './reactor.ts'
+
+/** What goes out in one write. */
+const CHUNK_BYTES = 32 * 1024
+/** A peer that has not read this much gets no more gossip until it has: payments stand in the same line. */
+const QUEUE_BYTES = 64 * 1024
+/** In chunks: a peer may have today's network at once, then 256 kB a second; all peers four times that. */
+const BUDGET = { perPeer: { burst: 2_048, refillMs: 125 }, total: { burst: 8_192, refillMs: 31 } }
+
+export interface ServingOptions {
+  readonly table: GossipTable
+  readonly reactor: Reactor
+  readonly send: (link: Link, messages: readonly Uint8Array[]) => void
+  /** Bytes that the peer has not taken yet. */
+  readonly queuedBytes: (link: Link) => number
+  /** The sender broke a rule: warn and close. */
+  readonly blame: (link: Link, reason: string) => void
+  /** How often others' announcements are passed on, in milliseconds; 0: at once. */
+  readonly flushMs: number
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+interface Peer {
+  readonly link: Link
+  readonly answers: Answers
+  /** A step is posted, or the peer is to read first. */
+  busy: boolean
+}
+
+/**
+ * Gives peers what they ask for and the news that their filters let through: as fast as each reads, within a budget, in small steps
+ * between which everything else has its turn.
+ */
+export class GossipServing {
+  readonly #options: ServingOptions
+  readonly #peers = new Map<NodeId, Peer>()
+  readonly #outgoing = new Outgoing()
+  readonly #budget: PeerBudget
+  #flushAt: number
+
+  constructor(options: ServingOptions) {
+    this.#options = options
+    this.#budget = new PeerBudget(BUDGET, options.now)
+    this.#flushAt = options.now() + options.flushMs
+  }
+
+  connected(link: Link): void {
+    this.#peers.set(link.nodeId, { link, answers: new Answers(this.#options.table), busy: false })
+  }
+  disconnected(link: Link): void {
+    if (this.#peers.get(link.nodeId)?.link.epoch === link.epoch) this.#peers.delete(link.nodeId)
+  }
+
+  onQuery(link: Link, m: QueryChannelRange | QueryShortChannelIds | GossipTimestampFilter): void {
+    const peer = this.#peers.get(link.nodeId)
+    if (!peer || peer.link.epoch !== link.epoch) return
+    const fault = peer.answers.ask(m)
+    if (fault !== null) return this.#options.blame(link, fault)
+    this.#go(peer)
+  }
+
+  /** Passes an accepted announcement of others on, with the next flush. */
+  relay(message: Announcement, from: NodeId): void {
+    this.#outgoing.add(message, from)
+    if (this.#options.flushMs === 0) this.#flush()
+  }
+
+  hasDue(): boolean {
+    if (!this.#outgoing.isEmpty && this.#options.now() >= this.#flushAt) return true
+    for (const peer of this.#peers.values()) if (!peer.answers.isIdle) return true
+    return false
+  }
+  tick(): void {
+    if (this.#options.now() >= this.#flushAt) this.#flush()
+    for (const peer of this.#peers.values()) {
+      peer.busy = false // it may have read what it had, or got new budget
+      this.#go(peer)
+    }
+  }
+  /** The peer has read everything. */
+  drained({ nodeId, epoch }: Link): void {
+    const peer = this.#peers.get(nodeId)
+    if (peer?.link.epoch !== epoch) return
+    peer.busy = false
+    this.#go(peer)
+  }
+
+  #flush(): void {
+    const { table, now, flushMs } = this.#options
+    this.#flushAt = now() + flushMs
+    const news = this.#outgoing.take(table).map((n) => ({ ...n, encoded: encodeMessage(n.message) }))
+    for (const peer of this.#peers.values()) {
+      const { filter } = peer.answers
+      if (!filter) continue
+      peer.answers.relay(news.filter((n) => isFor(peer.link.nodeId, filter, n, table)).map((n) => n.encoded))
+      this.#go(peer)
+    }
+  }
+
+  #go(peer: Peer): void {
+    if (peer.busy || peer.answers.isIdle) return
+    peer.busy = true
+    this.#options.reactor.post((scope) => this.#step(peer, scope))
+  }
+
+  #step(peer: Peer, scope: TurnScope): void {
+    const { link, answers } = peer
+    if (this.#peers.get(link.nodeId) !== peer) return
+    if (this.#options.queuedBytes(link) > QUEUE_BYTES || !this.#budget.take(link.nodeId)) return // drained or tick
+    const messages = answers.take(CHUNK_BYTES)
+    scope.after(() => {
+      if (messages.length > 0) this.#options.send(link, messages)
+      peer.busy = false
+      this.#go(peer)
+    })
+  }
+}

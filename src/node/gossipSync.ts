@@ -1,0 +1,155 @@
+import type { NodeId } from '../base/ids.ts'
+import { type Listed, type SyncOutcome, SyncSession, type SyncStep } from '../gossip/sync.ts'
+import { hasFeature } from '../wire/features.ts'
+import type { GossipTimestampFilter, ReplyChannelRange, ReplyShortChannelIdsEnd } from '../wire/messages/gossip.ts'
+import type { Message } from '../wire/registry.ts'
+import type { Link } from './outbox.ts'
+
+/** Peers that are asked for everything in each round: one alone could leave out what it likes. */
+const PEERS_PER_ROUND = 2
+const ROUND_MS = 24 * 3600 * 1000
+/** News may take this long to come to us, in seconds. */
+const SLACK = 3600
+const EVER = 0xffffffff
+
+export interface GossipSyncOptions {
+  readonly chainHash: Uint8Array
+  readonly push: (link: Link, message: Message) => void
+  /** Tells the peer what it did wrong; the connection stays. */
+  readonly warn: (link: Link, reason: string) => void
+  /** The chain is followed to its tip: before that, no channel could be checked. */
+  readonly ready: () => boolean
+  /** Announcements that come now find room. */
+  readonly room: () => boolean
+  readonly want: (listed: Listed) => number
+  /** Unix seconds of what we knew when the node started, 0 when we knew nothing. */
+  readonly knownUntil: () => number
+  readonly patienceMs: number
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+interface Known {
+  readonly link: Link
+  readonly offers: boolean
+  readonly extended: boolean
+}
+
+/**
+ * Learns the network from peers: asks two of them, one after the other, for all that they know, and all for news from then on. Another
+ * takes the place of one that goes away, falls silent or talks nonsense.
+ * @source BOLT 7 §query-messages, §the-gossip_timestamp_filter-message
+ */
+export class GossipSync {
+  readonly #options: GossipSyncOptions
+  readonly #peers = new Map<NodeId, Known>()
+  /** Asked in this round, whatever came of it. */
+  readonly #asked = new Set<NodeId>()
+  #completed = 0
+  /** What was missed while the node was away is asked for. */
+  #isCurrent = false
+  #roundAt: number
+  #active: { readonly peer: Known; readonly session: SyncSession; readonly startedAt: number } | null = null
+  /** Waits for its turn: its first filter comes after it, as some nodes look at no other. */
+  #next: Known | null = null
+
+  constructor(options: GossipSyncOptions) {
+    this.#options = options
+    this.#roundAt = options.now()
+  }
+
+  /** Whether `advance` may have something to do because time has passed. */
+  get isWaiting(): boolean {
+    return this.#active !== null || this.#next !== null || this.#options.now() - this.#roundAt > ROUND_MS
+  }
+
+  connected(link: Link, theirFeatures: Uint8Array): void {
+    const offers = hasFeature(theirFeatures, 'gossip_queries')
+    const peer = { link, offers, extended: hasFeature(theirFeatures, 'gossip_queries_ex') }
+    this.#peers.set(link.nodeId, peer)
+    // BOLT 7 §the-gossip_timestamp_filter-message: nothing but its own from a peer that is not worth asking.
+    if (!offers) return this.#filter(peer, { firstTimestamp: EVER, timestampRange: 0 })
+    const mayAsk = this.#completed + (this.#active ? 1 : 0) < PEERS_PER_ROUND && !this.#asked.has(link.nodeId)
+    if (this.#next || !mayAsk) return this.#filterFrom(peer, this.#completed > 0 ? this.#seconds() - SLACK : 0)
+    this.#next = peer
+    this.advance()
+  }
+
+  disconnected(link: Link): void {
+    const isSame = (peer: Known | undefined): boolean => peer?.link.epoch === link.epoch
+    if (!isSame(this.#peers.get(link.nodeId))) return
+    this.#peers.delete(link.nodeId)
+    if (isSame(this.#next ?? undefined)) this.#next = null
+    if (isSame(this.#active?.peer)) {
+      this.#asked.delete(link.nodeId) // not its fault: it may be asked again
+      this.#active = null
+    }
+    this.advance()
+  }
+
+  onReply(link: Link, m: ReplyChannelRange | ReplyShortChannelIdsEnd): void {
+    const { now, room } = this.#options
+    if (this.#active?.peer.link.epoch !== link.epoch) return
+    const { session } = this.#active
+    this.#take(m.type === 'reply_channel_range' ? session.onRange(m, now(), room()) : session.onEnd(m, now(), room()))
+  }
+
+  /** Time has passed, there is room again, or the chain is followed now. */
+  advance(): void {
+    const { now, room, ready } = this.#options
+    if (now() - this.#roundAt > ROUND_MS) {
+      this.#roundAt = now()
+      this.#completed = 0
+      this.#asked.clear()
+    }
+    if (this.#active) return this.#take(this.#active.session.advance(now(), room()))
+    if (this.#completed >= PEERS_PER_ROUND || !ready()) return
+    const peer = this.#next ?? this.#another()
+    this.#next = null
+    if (peer) this.#begin(peer)
+  }
+
+  #another(): Known | undefined {
+    return [...this.#peers.values()].find((p) => p.offers && !this.#asked.has(p.link.nodeId))
+  }
+
+  #begin(peer: Known): void {
+    const { chainHash, patienceMs, want, now, push } = this.#options
+    const session = new SyncSession({ chainHash, extended: peer.extended, patienceMs, want })
+    this.#asked.add(peer.link.nodeId)
+    this.#active = { peer, session, startedAt: this.#seconds() }
+    push(peer.link, session.begin(now()))
+  }
+
+  #take({ send, over }: SyncStep): void {
+    const { peer, startedAt } = this.#active!
+    if (send) this.#options.push(peer.link, send)
+    if (!over) return
+    this.#active = null
+    if (over.outcome === 'malformed') this.#options.warn(peer.link, over.reason)
+    this.#filterFrom(peer, this.#newsSince(over.outcome, startedAt))
+    if (over.outcome === 'complete') {
+      this.#completed++
+      this.#isCurrent = true
+    }
+    this.advance()
+  }
+
+  /** Unix seconds. Some nodes do not answer queries for channels, but a filter that reaches back brings all that they have. */
+  #newsSince(outcome: SyncOutcome, startedAt: number): number {
+    if (outcome === 'unanswered') return 0
+    const known = this.#isCurrent ? 0 : this.#options.knownUntil()
+    return Math.max(0, (known > 0 ? Math.min(known, startedAt) : startedAt) - SLACK)
+  }
+
+  #filterFrom(peer: Known, firstTimestamp: number): void {
+    this.#filter(peer, { firstTimestamp, timestampRange: EVER })
+  }
+  #filter({ link }: Known, range: Pick<GossipTimestampFilter, 'firstTimestamp' | 'timestampRange'>): void {
+    const { chainHash, push } = this.#options
+    push(link, { type: 'gossip_timestamp_filter', chainHash, ...range })
+  }
+  #seconds(): number {
+    return Math.floor(this.#options.now() / 1000)
+  }
+}

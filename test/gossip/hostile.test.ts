@@ -1,0 +1,260 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { NodeId, ShortChannelId } from '../../src/base/ids.ts'
+import { Answers } from '../../src/gossip/serve.ts'
+import { BATCH, SyncSession, type SyncStep } from '../../src/gossip/sync.ts'
+import { GossipServing } from '../../src/node/gossipServing.ts'
+import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
+import type { ReplyChannelRange } from '../../src/wire/messages/gossip.ts'
+import { announcementOf, CHAIN, NOW, scidOf, tableOf, updateOf } from './network.ts'
+
+const PATIENCE = 1_000
+const everything = {
+  type: 'query_channel_range',
+  chainHash: CHAIN,
+  firstBlocknum: 0,
+  numberOfBlocks: 0xffffffff,
+  queryOptionFlags: 0xffffffffffffffffn,
+} as const
+const filter = {
+  type: 'gossip_timestamp_filter',
+  chainHash: CHAIN,
+  firstTimestamp: 0,
+  timestampRange: 0xffffffff,
+} as const
+const end = { type: 'reply_short_channel_ids_end', chainHash: CHAIN, fullInformation: 1 } as const
+const reply = (change: Partial<ReplyChannelRange>): ReplyChannelRange => ({
+  type: 'reply_channel_range',
+  chainHash: CHAIN,
+  firstBlocknum: 0,
+  numberOfBlocks: 0xffffffff,
+  syncComplete: 0,
+  shortChannelIds: [],
+  ...change,
+})
+const scids = (count: number, from = 1): ShortChannelId[] =>
+  Array.from({ length: count }, (_, n) => BigInt(from + n) as ShortChannelId)
+const session = (want = () => 31): SyncSession =>
+  new SyncSession({ chainHash: CHAIN, extended: true, patienceMs: PATIENCE, want })
+
+describe('BOLT 7 §the-query_channel_range-and-reply_channel_range-messages: a hostile asker', () => {
+  const table = tableOf(
+    ...Array.from({ length: 3_000 }, (_, n) => announcementOf({ block: 100 + n, n })),
+    ...[0, 1].map((d) => updateOf({ block: 100, n: 0 }, d as 0 | 1, NOW)),
+  )
+
+  it('gets any range answered to its end, at the edges of what can be asked, too', () => {
+    for (const [firstBlocknum, numberOfBlocks] of [
+      [0, 0xffffffff],
+      [0xffffffff, 0xffffffff],
+      [3_000, 1],
+    ] as const) {
+      const answers = new Answers(table)
+      expect(answers.ask({ ...everything, firstBlocknum, numberOfBlocks })).toBeNull()
+      let steps = 0
+      for (; !answers.isIdle; steps++) answers.take(1_000)
+      expect(steps).toBeLessThan(10)
+    }
+    expect(new Answers(table).ask({ ...everything, numberOfBlocks: 0 })).toContain('no blocks')
+  })
+
+  it('may ask one thing of a kind at a time, and with a flag for each channel', () => {
+    const query = { type: 'query_short_channel_ids', chainHash: CHAIN, shortChannelIds: scids(2) } as const
+    const answers = new Answers(table)
+    expect([answers.ask(everything), answers.ask(query)]).toEqual([null, null])
+    expect(answers.ask(everything)).toContain('before the last one was answered')
+    expect(answers.ask(query)).toContain('before the last one was answered')
+    expect(new Answers(table).ask({ ...query, queryFlags: [1n] })).toContain('exactly one flag')
+  })
+
+  it('who repeats a channel a thousand times gets it once; unknown ones give nothing', () => {
+    const answers = new Answers(table)
+    const shortChannelIds = [...Array.from({ length: 4_000 }, () => scidOf({ block: 100, n: 0 })), ...scids(4_000)]
+    answers.ask({ type: 'query_short_channel_ids', chainHash: CHAIN, shortChannelIds })
+    expect(answers.take(1e9)).toHaveLength(4)
+  })
+
+  it('is given as much as it reads, no more than its budget, and makes nothing wait in memory', () => {
+    const [me, other] = ['02'.repeat(33), '03'.repeat(33)].map((nodeId, epoch) => ({ nodeId: nodeId as NodeId, epoch }))
+    let now = 0
+    let queued = 0
+    let bytes = 0
+    const turns: ((scope: TurnScope) => void)[] = []
+    const blamed: string[] = []
+    const serving = new GossipServing({
+      table,
+      reactor: { post: (task: (scope: TurnScope) => void) => void turns.push(task) } as unknown as Reactor,
+      send: (_, messages) => {
+        for (const m of messages) [queued, bytes] = [queued + m.length, bytes + m.length]
+      },
+      queuedBytes: () => queued,
+      blame: (_, reason) => void blamed.push(reason),
+      flushMs: 0,
+      now: () => now,
+    })
+    const run = (): void => {
+      for (let turn = turns.shift(); turn; turn = turns.shift()) {
+        turn({ after: (act: () => void) => act() } as unknown as TurnScope)
+      }
+    }
+    for (const link of [me!, other!]) serving.connected(link)
+    serving.onQuery(me!, filter)
+    serving.onQuery(me!, everything)
+    run()
+    // It reads nothing: a step or so is in its line, and nothing comes after it.
+    expect(queued).toBeLessThan(200_000)
+    for (let n = 0; n < 50; n++) serving.tick()
+    run()
+    expect(queued).toBeLessThan(200_000)
+    // It reads, and asks for all again and again.
+    const perRound: number[] = []
+    for (let round = 0; round < 3_000; round++) {
+      const before = bytes
+      queued = 0
+      serving.onQuery(me!, filter)
+      serving.onQuery(me!, everything)
+      serving.drained(me!)
+      run()
+      perRound.push(bytes - before)
+    }
+    expect(perRound.at(-1)).toBe(0)
+    expect(bytes).toBeLessThan(3_000 * 100_000)
+    now += 1_000
+    bytes = 0
+    for (let n = 0; n < 100; n++) {
+      queued = 0
+      serving.tick()
+      run()
+    }
+    expect(bytes).toBeLessThan(8 * 100_000)
+    serving.disconnected(me!)
+    serving.onQuery(me!, everything)
+    expect(turns).toEqual([])
+    expect(blamed.every((reason) => reason.includes('before the last one was answered'))).toBe(true)
+  })
+})
+
+describe('a hostile answerer', () => {
+  const begun = (want?: () => number): SyncSession => {
+    const s = session(want)
+    s.begin(0)
+    return s
+  }
+  const outcome = (step: SyncStep) => step.over?.outcome
+
+  it.each([
+    ['of another chain', { chainHash: new Uint8Array(32) }],
+    ['with channels out of order', { shortChannelIds: scids(2).toReversed() }],
+    ['with channels out of order', { shortChannelIds: [1n, 1n] as never }],
+    ['with channels of other blocks', { firstBlocknum: 1, numberOfBlocks: 1, shortChannelIds: scids(1) }],
+    ['without a timestamp for each channel', { shortChannelIds: scids(1), timestamps: [] }],
+    ['without a checksum for each channel', { shortChannelIds: scids(1), checksums: [] }],
+  ] as const)('whose reply is %s is believed nothing', (what, change) => {
+    const step = begun().onRange(reply(change), 1, true)
+    expect(step).toMatchObject({ send: null, over: { outcome: 'malformed', reason: expect.stringContaining(what) } })
+  })
+
+  it('cannot go back in the range, name channels without end or reply for ever', () => {
+    const again = begun()
+    again.onRange(reply({ shortChannelIds: scids(9) }), 1, true)
+    expect(outcome(again.onRange(reply({ shortChannelIds: scids(2, 9) }), 1, true))).toBe('malformed')
+    const back = begun()
+    back.onRange(reply({ firstBlocknum: 5 }), 1, true)
+    expect(outcome(back.onRange(reply({ firstBlocknum: 4 }), 1, true))).toBe('malformed')
+    let replies = 0
+    const many = begun()
+    for (let step: SyncStep | null = null; !step?.over; replies++)
+      step = many.onRange(reply({ shortChannelIds: scids(8_000, 1 + replies * 8_000) }), 1, true)
+    expect(replies).toBeLessThan(30)
+    const empty = begun()
+    for (replies = 0; !empty.onRange(reply({}), 1, true).over; replies++);
+    expect(replies).toBeLessThan(10_000)
+  })
+
+  it('who says nothing is left after a time, at each point', () => {
+    const silent = begun()
+    expect(outcome(silent.advance(PATIENCE - 1, true))).toBeUndefined()
+    expect(outcome(silent.advance(PATIENCE, true))).toBe('unanswered')
+    const half = begun()
+    const { send } = half.onRange(reply({ syncComplete: 1, shortChannelIds: scids(3) }), 500, true)
+    expect(send).toMatchObject({ type: 'query_short_channel_ids', queryFlags: [31n, 31n, 31n] })
+    expect(outcome(half.advance(500 + PATIENCE, true))).toBe('unanswered')
+  })
+
+  it('is asked for no more than there is room for', () => {
+    const s = begun()
+    expect(s.onRange(reply({ syncComplete: 1, shortChannelIds: scids(BATCH + 1) }), 1, false).send).toBeNull()
+    expect(s.advance(PATIENCE * 9, false)).toEqual({ send: null, over: null })
+    expect(s.advance(PATIENCE * 9, true).send).toMatchObject({ shortChannelIds: scids(BATCH) })
+    expect(s.onEnd(end, PATIENCE * 9, false).send).toBeNull()
+    expect(s.advance(PATIENCE * 9, true).send).toMatchObject({ shortChannelIds: scids(1, BATCH + 1) })
+    expect(s.onEnd(end, PATIENCE * 9, false).over).toMatchObject({ outcome: 'complete' })
+  })
+
+  it('what nobody asked for changes nothing', () => {
+    const s = session()
+    const nothing = { send: null, over: null }
+    expect(s.onRange(reply({ syncComplete: 1, shortChannelIds: scids(9) }), 0, true)).toEqual(nothing)
+    expect(s.onEnd(end, 0, true)).toEqual(nothing)
+    s.begin(0)
+    expect(s.onEnd(end, 0, true)).toEqual(nothing)
+  })
+
+  it('whatever comes, a session asks for each channel once at most, one query at a time, and ends by itself', () => {
+    const arbitraryReply = fc
+      .record({
+        firstBlocknum: fc.constantFrom(0, 0, 1, 0xffffffff),
+        numberOfBlocks: fc.constantFrom(0xffffffff, 0xffffffff, 1, 0),
+        syncComplete: fc.constantFrom(0, 1, 255),
+        count: fc.constantFrom(0, 1, 600),
+        from: fc.integer({ min: 1, max: 2_000 }),
+      })
+      .map(({ count, from, ...rest }) => ({
+        do: 'reply' as const,
+        m: reply({ ...rest, shortChannelIds: scids(count, from) }),
+      }))
+    const step = fc.oneof(
+      arbitraryReply,
+      fc.constant({ do: 'end' as const }),
+      fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 600 }), room: fc.boolean() }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const s = begun()
+        let now = 0
+        let open = true
+        const queried = new Set<ShortChannelId>()
+        const look = ({ send, over }: SyncStep): boolean => {
+          if (send?.type === 'query_short_channel_ids') {
+            expect(open).toBe(false)
+            open = true
+            expect(send.shortChannelIds.length).toBeLessThanOrEqual(BATCH)
+            for (const id of send.shortChannelIds) {
+              expect(queried.has(id)).toBe(false)
+              queried.add(id)
+            }
+          }
+          return over !== null
+        }
+        const isOver = steps.some((x) => {
+          if (x.do === 'wait') {
+            now += x.ms
+            return look(s.advance(now, x.room))
+          }
+          if (x.do === 'end') {
+            if (queried.size > 0) open = false
+            return look(s.onEnd(end, now, true))
+          }
+          if (queried.size === 0) open = false
+          return look(s.onRange(x.m, now, true))
+        })
+        if (!isOver) {
+          now += PATIENCE
+          const last = s.advance(now, true)
+          expect(last.over ?? s.advance(now + PATIENCE, true).over).not.toBeNull()
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

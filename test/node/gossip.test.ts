@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { chainHash } from '../../src/bitcoin/networks.ts'
+import { decodeInvoice } from '../../src/invoice/bolt11.ts'
+import { Stranger } from './stranger.ts'
+import { DAVE, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+
+const LINE: readonly Name[] = ['alice', 'bob', 'carol', DAVE]
+
+const graphOf = async (world: World, name: Name) => {
+  const { items } = await world.of(name).api.graphChannels({ limit: 20 })
+  return items.filter((c) => c.policies.every((p) => p !== null)).map((c) => c.shortChannelId)
+}
+/** The nodes' own clocks tick once a second. */
+async function until(world: World, is: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 15_000; !(await is()); await world.settle()) {
+    if (Date.now() > end) throw new Error('not within the time')
+  }
+}
+
+let base: Snapshot | null = null
+/** alice – bob – carol with two channels, and dave, who has coins and has never been connected. */
+async function lateWorld(): Promise<World> {
+  if (base === null) {
+    const first = await World.start(LINE)
+    await first.fund(1)
+    first.crash(DAVE)
+    await first.open('alice', 'bob', 1_000_000, 500_000)
+    await first.open('bob', 'carol', 1_000_000, 500_000)
+    base = first.snapshot()
+    first.close()
+  }
+  const world = await World.start(LINE, base)
+  return world
+}
+
+describe('BOLT 7 §query-messages: a node that comes late', () => {
+  it('learns all channels from the one node that it knows, pays through all of them, and is paid', async () => {
+    const world = await lateWorld()
+    const [alice, dave] = [world.of('alice').api, world.of(DAVE).api]
+    const own = await world.open(DAVE, 'carol', 1_000_000, 500_000)
+    await until(world, async () => (await graphOf(world, DAVE)).length === 3)
+    // The others hear of the newcomer, through a node that is none of its own.
+    await until(world, async () => (await graphOf(world, 'alice')).includes(own.shortChannelId!))
+    for (const [payer, payee] of [
+      [dave, alice],
+      [alice, dave],
+    ] as const) {
+      const { bolt11 } = await payee.createInvoice({ amountMsat: msat(20_000_000) })
+      expect(decodeInvoice(bolt11).routeHints).toEqual([])
+      const { id } = await payer.pay({ bolt11 })
+      await world.settle()
+      const paid = await payer.payment(id)
+      expect(paid.status).toBe('succeeded')
+      expect(paid.parts[0]!.route).toHaveLength(3)
+    }
+    expect(world.all.flatMap((p) => p.complaints)).toEqual([])
+    world.close()
+  }, 30_000)
+
+  it('goes on with another peer when the one that it asks goes away, and when it never answers', async () => {
+    const world = await lateWorld()
+    world.wire.cut(nodeIdOf(DAVE), nodeIdOf('carol'))
+    world.wipe(DAVE)
+    await world.boot(DAVE)
+    const silent = [1, 2].map((n) => new Stranger(world, n))
+    for (const s of silent) await s.connect(nodeIdOf(DAVE))
+    world.wire.connect(nodeIdOf(DAVE), nodeIdOf('carol'))
+    await until(world, async () => silent[0]!.heard.some((m) => m.type === 'query_channel_range'))
+    await silent[0]!.leave()
+    await until(world, async () => (await graphOf(world, DAVE)).length === 2)
+    expect(silent[1]!.connected).toBe(true)
+    world.close()
+  }, 30_000)
+})
+
+describe('BOLT 7 §the-gossip_timestamp_filter-message, §rebroadcasting', () => {
+  const filter = (firstTimestamp: number) =>
+    ({
+      type: 'gossip_timestamp_filter',
+      chainHash: chainHash('regtest'),
+      firstTimestamp,
+      timestampRange: 0xffffffff,
+    }) as const
+  const types = (s: Stranger) => s.heard.map((m) => m.type).filter((t) => /announcement|channel_update/.test(t))
+
+  it('who has sent no filter hears of a node’s own channels alone, then of what the filter lets through', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 3)
+    await stranger.connect(nodeIdOf('alice'))
+    await until(world, async () => (await graphOf(world, 'alice')).length === 2)
+    expect(types(stranger)).toEqual(['channel_announcement', 'channel_update', 'node_announcement'])
+    stranger.heard.length = 0
+    stranger.say(filter(0xfffffff0))
+    await world.settle()
+    expect(types(stranger)).toEqual([])
+    stranger.say(filter(0))
+    await world.settle()
+    const got = types(stranger)
+    expect(got.filter((t) => t === 'channel_announcement')).toHaveLength(2)
+    expect(got.filter((t) => t === 'channel_update')).toHaveLength(4)
+    expect(got.filter((t) => t === 'node_announcement')).toHaveLength(3)
+    // News of others now comes as well, and a channel before its updates.
+    stranger.heard.length = 0
+    await world.open('bob', 'carol', 400_000)
+    expect(types(stranger)[0]).toBe('channel_announcement')
+    expect(types(stranger).filter((t) => t === 'channel_update')).toHaveLength(2)
+    world.close()
+  }, 30_000)
+})
+
+describe('a hostile asker', () => {
+  const chain = chainHash('regtest')
+  const everything = {
+    type: 'query_channel_range',
+    chainHash: chain,
+    firstBlocknum: 0,
+    numberOfBlocks: 0xffffffff,
+    queryOptionFlags: 3n,
+  } as const
+
+  it('who asks again before the answer is cut off, and the node goes on', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 4)
+    await stranger.connect(nodeIdOf('bob'))
+    stranger.say(everything)
+    await world.settle()
+    expect(stranger.heard.filter((m) => m.type === 'reply_channel_range')).toMatchObject([{ syncComplete: 1 }])
+    stranger.say(everything, everything)
+    await world.settle()
+    expect(stranger.connected).toBe(false)
+    expect(await graphOf(world, 'bob')).toHaveLength(2)
+    world.close()
+  }, 30_000)
+
+  it('a thousand filters at once cost one walk, and replies that nobody asked for nothing', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 5)
+    await stranger.connect(nodeIdOf('bob'))
+    stranger.heard.length = 0
+    const filters = Array.from({ length: 1_000 }, () => ({
+      type: 'gossip_timestamp_filter' as const,
+      chainHash: chain,
+      firstTimestamp: 0,
+      timestampRange: 0xffffffff,
+    }))
+    stranger.say(...filters)
+    await world.settle()
+    expect(stranger.heard.filter((m) => m.type === 'channel_announcement')).toHaveLength(2)
+    const before = world.of('bob').disk.writes
+    const reply = { type: 'reply_channel_range', chainHash: chain, firstBlocknum: 0, numberOfBlocks: 9 } as const
+    for (let n = 0; n < 50; n++)
+      stranger.say(
+        { ...reply, syncComplete: 1, shortChannelIds: [1n as never] },
+        { type: 'reply_short_channel_ids_end', chainHash: chain, fullInformation: 1 },
+      )
+    await world.settle()
+    expect([stranger.connected, world.of('bob').disk.writes - before]).toEqual([true, 0])
+    world.close()
+  }, 30_000)
+})
