@@ -94,7 +94,7 @@ export const SetChannelPolicy = request('SetChannelPolicy', {
       minimum: 1,
       maximum: 0xffff,
       description:
-        'Refused when it leaves no time to enforce a forward on chain: at least `close-before-expiry` + 14 blocks.',
+        'Refused when it leaves no time to enforce a forward on chain: at least `close-before-expiry` + `htlc-fail-depth` + 8 blocks.',
     }),
   ),
   htlcMinimumMsat: Type.Optional(Msat),

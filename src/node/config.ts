@@ -108,6 +108,7 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
       cltvExpiryDelta: required('cltv-expiry-delta'),
       closeBeforeExpiry: required('close-before-expiry'),
       minFinalCltvExpiryDelta: required('min-final-cltv-expiry-delta'),
+      htlcFailDepth: required('htlc-fail-depth'),
     },
     passphraseFile: optionalPath(value('passphrase-file')),
     logLevel: required('log-level'),

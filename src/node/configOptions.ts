@@ -264,6 +264,12 @@ export const CONFIG_OPTIONS = {
     fallback: String(DEFAULT_MARGINS.closeBeforeExpiry),
     read: readBlocks,
   }),
+  'htlc-fail-depth': option({
+    placeholder: 'BLOCKS',
+    describe: 'blocks on top of the end of an HTLC on chain, after which the payment is failed back',
+    fallback: String(DEFAULT_MARGINS.htlcFailDepth),
+    read: readBlocks,
+  }),
   'min-final-cltv-expiry-delta': option({
     placeholder: 'BLOCKS',
     describe: 'blocks that a payment to us must have left before it expires',

@@ -4,7 +4,10 @@ import type { ChannelPolicy, RelayPolicy } from '../channel/types.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
 
 /** Our limits for channels: what we propose and what we accept. */
-export const channelPolicy = (network: Network, { closeBeforeExpiry } = DEFAULT_MARGINS): ChannelPolicy => ({
+export const channelPolicy = (
+  network: Network,
+  { closeBeforeExpiry, htlcFailDepth } = DEFAULT_MARGINS,
+): ChannelPolicy => ({
   /** Of a P2WSH output at the standard dust feerate is 330; 354 also suits any later segwit version (BOLT 3 §dust-limits). */
   dustLimitSat: sat(354),
   maxHtlcValueInFlightMsat: msat(500_000_000_000n),
@@ -18,6 +21,7 @@ export const channelPolicy = (network: Network, { closeBeforeExpiry } = DEFAULT_
   maxFundingSat: sat(100_000_000_000n),
   feerateTolerancePercent: { low: 25, high: 2_000 },
   closeBeforeExpiry,
+  htlcFailDepth,
   maxDustExposureMsat: msat(200_000_000),
 })
 

@@ -61,6 +61,7 @@ export const POLICY: ChannelPolicy = {
   maxFundingSat: sat(100_000_000),
   feerateTolerancePercent: { low: 25, high: 1000 },
   closeBeforeExpiry: 18,
+  htlcFailDepth: 6,
   maxDustExposureMsat: msat(50_000_000),
 }
 

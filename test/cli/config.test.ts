@@ -31,7 +31,7 @@ describe('configuration', () => {
       listen: { host: '127.0.0.1', port: 9735 },
       announce: [],
       alias: 'fulmen',
-      margins: { cltvExpiryDelta: 40, closeBeforeExpiry: 12, minFinalCltvExpiryDelta: 18 },
+      margins: { cltvExpiryDelta: 40, closeBeforeExpiry: 12, minFinalCltvExpiryDelta: 18, htlcFailDepth: 6 },
       passphraseFile: null,
       logLevel: 'info',
     })
@@ -77,6 +77,7 @@ describe('configuration', () => {
       alias: 'x',
       'cltv-expiry-delta': '80',
       'close-before-expiry': '20',
+      'htlc-fail-depth': '9',
       'min-final-cltv-expiry-delta': '30',
       'passphrase-file': '/p',
       'log-level': 'debug',
@@ -221,7 +222,12 @@ describe('a configuration that cannot be used is refused with a ConfigError that
     [{ 'passphrase-file': '' }, /expected a path/],
     [{ 'cltv-expiry-delta': 'many' }, /expected a number of blocks/],
     [{ 'close-before-expiry': '6' }, /^close-before-expiry: 6 blocks are too few .* at least 7$/],
-    [{ 'cltv-expiry-delta': '25' }, /^cltv-expiry-delta: .* with close-before-expiry 12 at least 26$/],
+    [{ 'htlc-fail-depth': '0' }, /^htlc-fail-depth: 0 is not from 1 to 144 blocks$/],
+    [{ 'htlc-fail-depth': '30' }, /^cltv-expiry-delta: .* htlc-fail-depth 30 at least 50$/],
+    [
+      { 'cltv-expiry-delta': '25' },
+      /^cltv-expiry-delta: .* with close-before-expiry 12 and htlc-fail-depth 6 at least 26$/,
+    ],
     [{ 'close-before-expiry': '13' }, /^min-final-cltv-expiry-delta: .* with close-before-expiry 13 at least 19$/],
   ])('%o', (flags, message) => {
     expect(() => configOf({ flags: { ...flags } as Record<string, string> })).toThrow(

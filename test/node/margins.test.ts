@@ -8,24 +8,30 @@ describe('BOLT 2 §cltv_expiry_delta-selection: margins between deadlines', () =
   it('what is taken as safe leaves a day of trouble room: close, claim and preimage fit between the two expiries', () => {
     const blocks = fc.nat(300)
     fc.assert(
-      fc.property(blocks, blocks, blocks, (cltvExpiryDelta, closeBeforeExpiry, minFinalCltvExpiryDelta) => {
-        const margins = { cltvExpiryDelta, closeBeforeExpiry, minFinalCltvExpiryDelta }
-        if (unsafeMargins(margins) !== null) return
-        // A peer that shows the preimage at the last moment: 2 blocks after the expiry we close, 12 later all is decided.
-        const outgoing = 1_000
-        const incoming = outgoing + cltvExpiryDelta
-        expect(outgoing + 2 + 12).toBeLessThanOrEqual(incoming - closeBeforeExpiry)
-        expect(closeBeforeExpiry).toBeGreaterThanOrEqual(7)
-        expect(minFinalCltvExpiryDelta).toBeGreaterThan(closeBeforeExpiry)
-      }),
+      fc.property(
+        blocks,
+        blocks,
+        blocks,
+        fc.nat(20),
+        (cltvExpiryDelta, closeBeforeExpiry, minFinalCltvExpiryDelta, htlcFailDepth) => {
+          const margins = { cltvExpiryDelta, closeBeforeExpiry, minFinalCltvExpiryDelta, htlcFailDepth }
+          if (unsafeMargins(margins) !== null) return
+          // A peer that shows the preimage at the last moment: 2 blocks after the expiry we close, and after 6 to confirm it has its depth.
+          const outgoing = 1_000
+          const incoming = outgoing + cltvExpiryDelta
+          expect(outgoing + 2 + 6 + htlcFailDepth).toBeLessThanOrEqual(incoming - closeBeforeExpiry)
+          expect(closeBeforeExpiry).toBeGreaterThanOrEqual(7)
+          expect(minFinalCltvExpiryDelta).toBeGreaterThan(closeBeforeExpiry)
+        },
+      ),
       { numRuns: 2_000 },
     )
     expect(unsafeMargins(DEFAULT_MARGINS)).toBeNull()
   })
 
   it('are those of the channels', () => {
-    const margins = { cltvExpiryDelta: 90, closeBeforeExpiry: 30, minFinalCltvExpiryDelta: 40 }
-    expect(channelPolicy('regtest', margins).closeBeforeExpiry).toBe(30)
+    const margins = { cltvExpiryDelta: 90, closeBeforeExpiry: 30, minFinalCltvExpiryDelta: 40, htlcFailDepth: 9 }
+    expect(channelPolicy('regtest', margins)).toMatchObject({ closeBeforeExpiry: 30, htlcFailDepth: 9 })
     expect(relayPolicy(1n, margins).cltvExpiryDelta).toBe(90)
   })
 

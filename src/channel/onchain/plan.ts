@@ -12,12 +12,10 @@ import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
 import { budgetOf, deadlineOf, FEERATE_FLOOR, feerateFor, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
-export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
+export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey'>
 
 /** Confirmations after which a transaction is counted on: nothing is left to do, though a reorganisation may still change that. */
 export const RESOLVED_DEPTH = 6
-/** Confirmations after which an HTLC is failed upstream: a reorganisation of six blocks does not bring it back. */
-export const FAIL_DEPTH = 7
 /** Confirmations after which nothing is watched any more. @source BOLT 5 §general-nomenclature */
 export const IRREVOCABLE_DEPTH = 100
 /** How long an output that costs more than it holds is waited for, in the hope of lower fees. */

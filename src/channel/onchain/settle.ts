@@ -6,20 +6,15 @@ import type { Channel, Htlc } from '../state.ts'
 import type { Effect, HtlcEvent } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { preimageIn } from './events.ts'
-import {
-  type ClaimContext,
-  FAIL_DEPTH,
-  IRREVOCABLE_DEPTH,
-  isGivenUp,
-  isTooDear,
-  RESOLVED_DEPTH,
-  readyAt,
-} from './plan.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
   height !== null && ctx.blockHeight - height + 1 >= depth
+
+/** Confirmations after which an HTLC is failed upstream. */
+const failDepth = ({ policy }: ClaimContext): number => policy.htlcFailDepth + 1
 
 /**
  * Spends of HTLCs that we offered show their preimages: they go upstream at once, whatever becomes of the spend.
@@ -58,7 +53,7 @@ export function failHtlcs(
   onchain: OnchainState,
   ctx: ClaimContext,
 ): { readonly failed: readonly bigint[]; readonly effects: readonly Effect[] } {
-  if (!isDeep(onchain.closing.height, ctx, FAIL_DEPTH)) return { failed: onchain.failed, effects: [] }
+  if (!isDeep(onchain.closing.height, ctx, failDepth(ctx))) return { failed: onchain.failed, effects: [] }
   const outputs = new Map<bigint, ClosedOutput>()
   for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
   const done = new Set(onchain.failed)
@@ -86,7 +81,7 @@ export function failedEvent(htlc: Htlc): HtlcEvent | null {
 function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: OnchainState, ctx: ClaimContext): boolean {
   const { cltvExpiry } = htlc.add
   const expired = ctx.blockHeight >= cltvExpiry + RESOLVED_DEPTH
-  if (output?.spent) return isDeep(output.spent.height, ctx, FAIL_DEPTH)
+  if (output?.spent) return isDeep(output.spent.height, ctx, failDepth(ctx))
   // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
   if (output) return expired && isTooDear(output, ctx)
   // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.

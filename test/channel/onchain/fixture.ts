@@ -174,7 +174,7 @@ export const contextOf = (who: Name, blockHeight: number, claim = FEERATE): Chan
   nodeId: '03'.repeat(33) as NodeId,
   feerates: { commitment: FEERATE, closing: FEERATE, claim },
   signer: signers[who],
-  policy: {} as ChannelContext['policy'],
+  policy: { htlcFailDepth: 6 } as ChannelContext['policy'],
   sweepScriptPubKey: walletScript(who),
 })
 
