@@ -184,7 +184,9 @@ export class BitcoindSource implements ChainSource {
       const errors = Object.values(record(result['tx-results'], 'tx-results'))
         .map((r) => record(r, 'tx-results').error)
         .filter((r) => typeof r === 'string')
-      return { accepted: false, reason: printable(errors.join('; ') || text(result.package_msg, 'package_msg')) }
+      const whole = text(result.package_msg, 'package_msg')
+      const reasons = [...(errors.length > 0 && whole === 'transaction failed' ? [] : [whole]), ...errors]
+      return { accepted: false, reason: printable(reasons.join('; ')) }
     } catch (e) {
       // No such method, or a package of another topology than it takes: one by one, as far as that goes.
       if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e

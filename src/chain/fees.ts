@@ -4,6 +4,8 @@ import type { ChainSource } from './source.ts'
 
 /** sat per 1,000 weight units: the least that nodes relay, 1 sat per vbyte rounded up (BOLT 3 §fee-calculation: 253). */
 export const FEERATE_FLOOR = 253
+/** The same, not rounded up: what a Bitcoin node's minimum is as long as its mempool has room. */
+const LOWEST_MINIMUM = 250
 /** 1,000 sat per vbyte: no estimate above it is believed. */
 export const FEERATE_CEILING = 250_000
 /** Where nothing is known yet, and on a chain without a fee market. 4 sat per vbyte. */
@@ -16,7 +18,7 @@ export type FeeTarget = (typeof FEE_TARGETS)[number]
 /** Smoothed feerates in sat per 1,000 weight units; all within floor and ceiling, a sooner target never cheaper than a later one. */
 export interface FeeEstimates {
   readonly byTarget: Readonly<Record<FeeTarget, number>>
-  /** Below this the backend takes no transaction now; ≥ 253. */
+  /** Below this the backend takes no transaction now; ≥ 253. Every target is above it by what rounding to vbytes may cost. */
   readonly minimum: number
 }
 
@@ -50,9 +52,10 @@ export function updateEstimates(
   raw: RawEstimates,
   fallback = FEERATE_FALLBACK,
 ): FeeEstimates {
-  const minimum = bounded(raw.minimum ?? before?.minimum ?? FEERATE_FLOOR)
+  const said = raw.minimum ?? before?.minimum ?? LOWEST_MINIMUM
+  const minimum = bounded(said)
   const byTarget = record(() => 0)
-  let atLeast = minimum
+  let atLeast = inWholeVbytes(said)
   for (const target of FEE_TARGETS.toReversed()) {
     const old = before?.byTarget[target]
     const said = raw.byTarget[target]
@@ -63,6 +66,13 @@ export function updateEstimates(
   }
   return { byTarget, minimum }
 }
+
+/**
+ * Nodes ask their minimum for whole vbytes, and a transaction's last one may be begun by a single weight unit: at the very minimum per
+ * weight unit it would be refused. The floor has this margin: 253 for 250.
+ */
+const inWholeVbytes = (minimum: number): number =>
+  bounded((Math.min(minimum, FEERATE_CEILING) * FEERATE_FLOOR) / LOWEST_MINIMUM)
 
 const bounded = (feerate: number): number => {
   if (!Number.isFinite(feerate)) return FEERATE_FLOOR

@@ -45,6 +45,20 @@ describe('fee estimates', () => {
     )
   })
 
+  it('what pays the least of them is taken by a node that asks its minimum for whole vbytes, a package of two as well', () => {
+    const weight = fc.integer({ min: 400, max: 400_000 })
+    fc.assert(
+      fc.property(fc.integer({ min: 1_000, max: 900_000 }), weight, weight, (satPerKvb, one, two) => {
+        const minimum = Math.ceil(satPerKvb / 4)
+        const rate = updateEstimates(null, { byTarget: all(null), minimum }, 0).byTarget[1008]
+        const paid = (w: number): number => Math.floor((w * rate) / 1000)
+        const asked = (vsize: number): number => Math.ceil((vsize * satPerKvb) / 1000)
+        expect(paid(one)).toBeGreaterThanOrEqual(asked(Math.ceil(one / 4)))
+        expect(paid(one + two)).toBeGreaterThanOrEqual(asked(Math.ceil(one / 4) + Math.ceil(two / 4)))
+      }),
+    )
+  })
+
   it('a rise counts at once, a fall little by little', () => {
     const low = updateEstimates(null, { byTarget: all(1_000), minimum: 253 })
     const high = updateEstimates(low, { byTarget: all(9_000), minimum: 253 })

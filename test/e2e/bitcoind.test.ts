@@ -5,33 +5,14 @@ import { encodeAddress } from '../../src/bitcoin/address.ts'
 import { encodeTransaction, type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
+import { Rng } from '../adversary/rng.ts'
 import { DAMAGES, prevoutsOf, SHAPES, spendOf } from '../bitcoin/lightningSpends.ts'
 import { FALSE_OUTPUT, outputOf, pay, type Spendable, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
+import { type Call, inCoreWords, outcome, pick, sorted } from './beside.ts'
 import { BITCOIND, type RealNode, startBitcoind } from './realNode.ts'
 
-type Call = (method: string, params: readonly unknown[]) => Promise<unknown>
+type Said = { readonly package_msg: string }
 const hexOf = (tx: Transaction): string => toHex(encodeTransaction(tx))
-
-/** The result of a call, or the number and text of its error. */
-const outcome = (call: Call, method: string, params: readonly unknown[]): Promise<unknown> =>
-  call(method, params).catch((e: { code: unknown; rpcCode?: number; message: string }) => ({
-    code: e.rpcCode ?? e.code,
-    message: e.message.replace(`${method}: `, '').replace(/ \(-\d+\)$/, ''),
-  }))
-
-/** Knots names some refusals more closely than Core does, whose words are ours. */
-const inCoreWords = (answer: unknown): unknown =>
-  JSON.parse(
-    JSON.stringify(answer).replace(/bad-witness-(stackitem|script|program)[a-z-]*/g, 'bad-witness-nonstandard'),
-  )
-
-/** Ours with what theirs has beside it left out; what differs stays to be seen. */
-function pick(theirs: unknown, ours: unknown): unknown {
-  if (Array.isArray(ours) && Array.isArray(theirs)) return theirs.map((t, i) => pick(t, ours[i]))
-  if (typeof ours !== 'object' || ours === null || typeof theirs !== 'object' || theirs === null) return theirs
-  const shared = Object.entries(ours).filter(([k]) => k in theirs)
-  return Object.fromEntries(shared.map(([k, v]) => [k, pick((theirs as Record<string, unknown>)[k], v)]))
-}
 
 if (!BITCOIND) {
   console.warn(
@@ -53,7 +34,7 @@ describe.skipIf(!BITCOIND)(
     /** The same call on both: the same answer, or the same refusal. */
     const compare = async (method: string, ...params: unknown[]): Promise<unknown> => {
       const [theirs, mine] = await Promise.all([outcome(real, method, params), outcome(ours, method, params)])
-      expect(mine, method).toEqual(pick(inCoreWords(theirs), mine))
+      expect(sorted(mine), method).toEqual(sorted(pick(inCoreWords(theirs), mine)))
       return mine
     }
 
@@ -201,6 +182,38 @@ describe.skipIf(!BITCOIND)(
       }
       await mineHere(1)
       expect(await real('getrawmempool', [])).toEqual([])
+    })
+
+    it('packages in the place of others: the same verdict for the same reason', async () => {
+      const source = spend([nextCoin()], { fee: 100_000n, count: 300 })
+      await compare('sendrawtransaction', hexOf(source))
+      await mineHere(1)
+      const free = source.outputs.map((_, i) => outputOf(source, i))
+      const rng = new Rng(29)
+      const fee = (): bigint => BigInt(100 + rng.below(60) ** 2)
+      const send = (from: readonly Spendable[], count: number): Transaction => spend(from, { fee: fee(), count })
+      const verdicts = new Map<string, string>()
+      const kinds = [
+        ...['success', 'transaction failed', 'insufficient anti-DoS fees', 'does not improve feerate diagram'],
+        ...['less than or equal to parent feerate', 'descendants, max 1 allowed', 'is not the only child of parent'],
+      ]
+      for (let n = 0; n < 100; n++) {
+        const [a, b, c] = [free.pop()!, free.pop()!, free.pop()!]
+        const rival = send([a], 3)
+        await compare('sendrawtransaction', hexOf(rival))
+        const children = rng.below(4)
+        for (let i = 0; i < children; i++) {
+          await compare('sendrawtransaction', hexOf(send([outputOf(rival, i)], 1 + rng.below(3))))
+        }
+        const parent = send(rng.below(3) === 0 ? [a, b] : [a], 1 + rng.below(9))
+        const child = send([outputOf(parent, 0), ...(rng.below(4) === 0 ? [c] : [])], 1 + rng.below(9))
+        const { package_msg: said } = (await compare('submitpackage', [hexOf(parent), hexOf(child)])) as Said
+        verdicts.set(kinds.find((k) => said.includes(k)) ?? said, said)
+      }
+      expect([...verdicts.keys()].sort()).toEqual([...kinds].sort())
+      const byId = (ids: unknown) => [...(ids as string[])].sort()
+      expect(byId(await ours('getrawmempool', []))).toEqual(byId(await real('getrawmempool', [])))
+      await mineHere(1)
     })
 
     it('a reorganisation: both follow, and hold the same coins and mempool', async () => {

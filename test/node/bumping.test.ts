@@ -7,7 +7,7 @@ import { channelOf } from '../../src/channel/describe.ts'
 import type { Node } from '../../src/node/node.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
 import { Life } from './life.ts'
-import { type Name, NOBODY, type Snapshot, World } from './world.ts'
+import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
@@ -116,6 +116,25 @@ describe('a commitment with anchors', () => {
     expect(onchainOf(world, 'alice')!.closing.height).toBe(world.chain.state.height)
     expect(balance(world, 'alice')).toBe(before - second.fee + 330n)
     world.close()
+  })
+
+  it('and its child pay enough for a mempool that is full, and so does what follows', async () => {
+    for (const minimum of [17_036n, 25_001n]) {
+      const { world } = await begin()
+      world.chain.mempool.minFeerate = minimum
+      world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+      // It asks for estimates when it starts.
+      await world.restart('alice')
+      await world.settle()
+      await force(world, 'alice')
+      const { closing } = onchainOf(world, 'alice')!
+      expect(world.chain.submit(closing.tx)).toMatchObject({ error: { reason: 'txn-already-in-mempool' } })
+      await world.mine(11)
+      expect(world.chain.mempool.size).toBe(1)
+      await world.mine(6)
+      expect(world.of('alice').node!.channels.all()[0]!.state.tag).toBe('closed')
+      world.close()
+    }
   })
 
   it('gives up its child when the peer’s commitment wins, and helps that one along while it waits', async () => {

@@ -50,6 +50,8 @@ export class Mempool {
   readonly #entries = new Map<Txid, MempoolEntry>()
   /** Who spends an output, by `txid:index`. */
   readonly #spenders = new Map<string, MempoolEntry>()
+  /** sat per 1,000 vbytes that a transaction, or its package, must pay: as a pool asks that has had to throw out what paid less. */
+  minFeerate = MIN_RELAY_FEERATE * 1000n
   #vsize = 0
   #fees = 0n
 
@@ -99,6 +101,8 @@ export class Mempool {
     const relay = BigInt(t.vsize) * MIN_RELAY_FEERATE
     const pays = fees === 'reorg' || fee >= relay || (fees === 'package' && t.tx.version === TRUC_VERSION)
     if (!pays) return err(reject('min relay fee not met', `${fee} < ${relay}`))
+    const poor = fees === 'single' ? this.checkFee(fee, t.vsize) : null
+    if (poor) return err(poor)
 
     const conflicts = new Set(t.tx.inputs.flatMap((i) => this.#spenders.get(outpointKey(i)) ?? []))
     if (fees === 'reorg' && conflicts.size > 0) return err(reject('txn-mempool-conflict'))
@@ -108,14 +112,22 @@ export class Mempool {
     const replaced = replacedBy(t, parents, conflicts)
     if ('reason' in replaced) return err(replaced)
     if (fees === 'single' && conflicts.size > 0) {
-      const poor = checkReplacementFee({ txid: t.txid, fee, vsize: t.vsize }, conflicts, replaced)
-      if (poor) return err(poor)
+      const outbid = checkReplacementFee({ txid: t.txid, fee, vsize: t.vsize }, conflicts, replaced)
+      if (outbid) return err(outbid)
     }
     const limits = fees === 'reorg' ? null : this.#checkLimits(t, parents, replaced)
     const failure = limits ?? this.#scripts.verify({ tx: t.tx, wtxid: t.wtxidBytes, coins }, STANDARD_FLAGS, 'mempool')
     if (failure) return err(failure)
     this.#scripts.remember(t.wtxidBytes, CONSENSUS_FLAGS)
     return ok({ ...t, fee, coins, parents, conflicts, replaced })
+  }
+
+  /** Whether a transaction, or a package as a whole, pays what the pool asks now. */
+  checkFee(fee: bigint, vsize: number): Rejection | null {
+    const least = (this.minFeerate * BigInt(vsize) + 999n) / 1000n
+    if (fee >= least) return null
+    const isFloor = this.minFeerate <= MIN_RELAY_FEERATE * 1000n
+    return reject(isFloor ? 'min relay fee not met' : 'mempool min fee not met', `${fee} < ${least}`)
   }
 
   /** Enters a candidate that was just found good, and drops what it replaces. */

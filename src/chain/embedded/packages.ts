@@ -1,10 +1,10 @@
 import type { Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import { type Candidate, type Mempool, MIN_RELAY_FEERATE } from './mempool.ts'
-import { type MempoolEntry, type MempoolTx, mempoolTx } from './mempoolEntry.ts'
-import { type Rejection, reject } from './rejection.ts'
-import { checkReplacementFee } from './replacement.ts'
+import type { Candidate, Mempool } from './mempool.ts'
+import { type MempoolEntry, type MempoolTx, mempoolTx, totals } from './mempoolEntry.ts'
+import { checkPackageReplacement } from './packageReplacement.ts'
+import type { Rejection } from './rejection.ts'
 
 /** What became of one transaction of a package. */
 export type PackageTxResult =
@@ -22,6 +22,8 @@ export interface PackageResult {
   /** By transaction, in the package's order. */
   readonly results: ReadonlyMap<MempoolTx, PackageTxResult>
   readonly replaced: readonly Txid[]
+  /** Why the package as a whole was refused, where that is not one transaction's fault. */
+  readonly refusal: string | null
 }
 
 export const MAX_PACKAGE = 25
@@ -38,7 +40,9 @@ export function isChildWithParents(txs: readonly MempoolTx[]): boolean {
 
 /** Worth another look with its package: it pays too little, or what it spends is to come. */
 const mayBeHelped = (r: Rejection): boolean =>
-  ['min relay fee not met', 'insufficient fee', 'bad-txns-inputs-missingorspent'].includes(r.reason)
+  ['min relay fee not met', 'mempool min fee not met', 'insufficient fee', 'bad-txns-inputs-missingorspent'].includes(
+    r.reason,
+  )
 
 /**
  * Takes a package: each transaction for itself where it can stand alone, the others together, where the child pays for all. What
@@ -57,10 +61,13 @@ export function submitPackage(pool: Mempool, txs: readonly Transaction[]): Packa
     if (mayBeHelped(alone.rejection)) together.push(t)
     else hopeless = true
   }
+  let refusal: string | null = null
   if (!hopeless && together.length > 1) {
-    for (const [t, result] of submitTogether(pool, together, replaced)) results.set(t, result)
+    const outcome = submitTogether(pool, together, replaced)
+    if (typeof outcome === 'string') refusal = outcome
+    else for (const [t, result] of outcome) results.set(t, result)
   }
-  return { ok: [...results.values()].every((r) => r.ok), results, replaced }
+  return { ok: [...results.values()].every((r) => r.ok), results, replaced, refusal }
 }
 
 function submitAlone(pool: Mempool, t: MempoolTx, replaced: Txid[]): PackageTxResult {
@@ -73,12 +80,12 @@ function submitAlone(pool: Mempool, t: MempoolTx, replaced: Txid[]): PackageTxRe
   return { ok: true, fee: candidate.value.fee, vsize: t.vsize, paidWith: [t] }
 }
 
-/** All or none of them enter. */
+/** All or none of them enter. @returns what became of each, or why the package as a whole was refused */
 function submitTogether(
   pool: Mempool,
   txs: readonly MempoolTx[],
   replaced: Txid[],
-): ReadonlyMap<MempoolTx, PackageTxResult> {
+): ReadonlyMap<MempoolTx, PackageTxResult> | string {
   const added: { entry: MempoolEntry; candidate: Candidate }[] = []
   const undo = (): void => {
     for (const { entry, candidate } of [...added].reverse()) pool.undoAdd(entry, candidate.replaced)
@@ -92,26 +99,14 @@ function submitTogether(
     added.push({ entry: pool.add(candidate.value), candidate: candidate.value })
   }
   const candidates = added.map((a) => a.candidate)
-  const poor = checkPackageFee(candidates)
-  if (poor) {
-    undo()
-    return new Map([[txs.at(-1)!, { ok: false, rejection: poor }]])
-  }
+  const { fee, vsize } = totals(candidates)
+  // What they replace is looked at where it stood.
+  undo()
+  const poor = pool.checkFee(fee, vsize)
+  const refusal = poor ? null : checkPackageReplacement(candidates)
+  if (poor) return new Map([[txs.at(-1)!, { ok: false, rejection: poor }]])
+  if (refusal !== null) return `package RBF failed: ${refusal}`
+  for (const c of candidates) pool.add(c)
   replaced.push(...candidates.flatMap((c) => [...c.replaced].map((e) => e.txid)))
   return new Map(candidates.map((c, i) => [txs[i]!, { ok: true, fee: c.fee, vsize: c.vsize, paidWith: txs } as const]))
-}
-
-function checkPackageFee(candidates: readonly Candidate[]): Rejection | null {
-  const fee = candidates.reduce((sum, c) => sum + c.fee, 0n)
-  const vsize = candidates.reduce((sum, c) => sum + c.vsize, 0)
-  const relay = BigInt(vsize) * MIN_RELAY_FEERATE
-  if (fee < relay) return reject('min relay fee not met', `${fee} < ${relay}`)
-  const conflicts = candidates.flatMap((c) => [...c.conflicts])
-  if (conflicts.length === 0) return null
-  if (candidates.length > 2) return reject('insufficient fee', 'package RBF takes one parent and one child only')
-  return checkReplacementFee(
-    { txid: candidates.at(-1)!.txid, fee, vsize },
-    conflicts,
-    candidates.flatMap((c) => [...c.replaced]),
-  )
 }

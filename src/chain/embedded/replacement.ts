@@ -53,17 +53,27 @@ export function checkReplacementFee(
   conflicts: Iterable<MempoolEntry>,
   replaced: Iterable<MempoolEntry>,
 ): Rejection | null {
-  const refuse = (what: string): Rejection => reject('insufficient fee', `rejecting replacement ${pays.txid}${what}`)
   for (const c of conflicts) {
-    if (!paysMore(pays, c)) return refuse(`; new feerate ${feerate(pays)} <= old feerate ${feerate(c)}`)
+    if (paysMore(pays, c)) continue
+    return reject('insufficient fee', `${rejecting(pays)}; new feerate ${feerate(pays)} <= old feerate ${feerate(c)}`)
   }
-  const old = totals(replaced).fee
-  if (pays.fee < old) return refuse(`, less fees than conflicting txs; ${btc(pays.fee)} < ${btc(old)}`)
-  const relay = BigInt(pays.vsize) * INCREMENTAL_FEERATE
-  return pays.fee - old < relay
-    ? refuse(`, not enough additional fees to relay; ${btc(pays.fee - old)} < ${btc(relay)}`)
-    : null
+  const poor = paysTooLittle(pays, replaced)
+  return poor === null ? null : reject('insufficient fee', poor)
 }
 
-const feerate = ({ fee, vsize }: { fee: bigint; vsize: number }): string =>
-  `${btc((fee * 1000n) / BigInt(vsize))} BTC/kvB`
+/** Rules 3 and 4 alone. @returns what is missing, in Core's words */
+export function paysTooLittle(pays: Payment, replaced: Iterable<MempoolEntry>): string | null {
+  const old = totals(replaced).fee
+  if (pays.fee < old) return `${rejecting(pays)}, less fees than conflicting txs; ${btc(pays.fee)} < ${btc(old)}`
+  const relay = BigInt(pays.vsize) * INCREMENTAL_FEERATE
+  if (pays.fee - old >= relay) return null
+  return `${rejecting(pays)}, not enough additional fees to relay; ${btc(pays.fee - old)} < ${btc(relay)}`
+}
+
+const rejecting = ({ txid }: Payment): string => `rejecting replacement ${txid}`
+
+/** As Core prints a feerate: with all eight places. */
+export function feerate({ fee, vsize }: { readonly fee: bigint; readonly vsize: number }): string {
+  const digits = ((fee * 1000n) / BigInt(vsize)).toString().padStart(9, '0')
+  return `${digits.slice(0, -8)}.${digits.slice(-8)} BTC/kvB`
+}

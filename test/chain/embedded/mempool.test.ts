@@ -197,6 +197,45 @@ describe('BIP 431: version 3', () => {
   })
 })
 
+describe('a full pool', () => {
+  it('asks more than the relay fee, of a transaction or of the package that helps it', () => {
+    const { chain } = testChain()
+    const [a, b] = fund(chain, 2)
+    chain.mempool.minFeerate = 10_001n
+    const parent = spend([a!], { fee: 500n })
+    expect(reasonOf(chain, parent)).toBe('mempool min fee not met')
+    const vsize = vsizeOf(parent)
+    const child = (fee: bigint) => spend([outputOf(parent, 0)], { fee })
+    const enough = BigInt(Math.ceil((2 * vsize * 10_001) / 1000)) - 500n
+    expect(chain.submitPackage([parent, child(enough - 1n)]).ok).toBe(false)
+    expect(chain.submitPackage([parent, child(enough)]).ok).toBe(true)
+    expect(reasonOf(chain, spend([b!], { fee: BigInt(Math.ceil((vsize * 10_001) / 1000)) }))).toBe(null)
+  })
+})
+
+describe('a package in the place of others', () => {
+  /** What the pool says of a package whose parent conflicts with one that has `children` children, at this much for it and them. */
+  const attempt = (children: number, parentFee: bigint, childFee: bigint) => {
+    const { chain } = testChain()
+    const [a, b] = fund(chain, 2)
+    const rival = spend([a!], { fee: 1_000n, count: Math.max(1, children) })
+    chain.submit(rival)
+    for (let i = 0; i < children; i++) chain.submit(spend([outputOf(rival, i)], { fee: 3_000n }))
+    const parent = spend([a!, b!], { fee: parentFee })
+    const { ok, refusal } = chain.submitPackage([parent, spend([outputOf(parent, 0)], { fee: childFee })])
+    expect(chain.mempool.size).toBe(ok ? 2 : 1 + children)
+    return ok ? 'taken' : (refusal ?? 'refused')
+  }
+
+  it('is one parent with one child, which pay more than a family of two', () => {
+    expect(attempt(0, 500n, 9_000n)).toBe('taken')
+    expect(attempt(1, 500n, 19_000n)).toBe('taken')
+    expect(attempt(1, 500n, 3_600n)).toMatch('insufficient anti-DoS fees')
+    expect(attempt(1, 900n, 3_400n)).toMatch('does not improve feerate diagram')
+    expect(attempt(2, 500n, 90_000n)).toMatch(/has 2 descendants, max 1 allowed|is not the only child/)
+  })
+})
+
 describe('the miner', () => {
   it('takes what pays best, parents first, and the fees go to the miner', () => {
     const { chain } = testChain()

@@ -93,10 +93,10 @@ function submitPackage(chain: EmbeddedChain, list: readonly unknown[]): Json {
     const what = 'package topology disallowed. not child-with-parents or parents depend on each other.'
     throw new RpcError(RPC_ERROR.VERIFY, what)
   }
-  const { ok, results, replaced } = chain.submitPackage(txs)
+  const { ok, results, replaced, refusal } = chain.submitPackage(txs)
   const fees = new Map([...results].map(([t, r]) => [t.wtxid, r.ok ? r.fee : 0n]))
   return {
-    package_msg: ok ? 'success' : 'transaction failed',
+    package_msg: ok ? 'success' : (refusal ?? 'transaction failed'),
     'tx-results': Object.fromEntries([...results].map(([t, r]) => [t.wtxid, packageTxJson(t, r, fees)])),
     'replaced-transactions': replaced,
   }
@@ -115,7 +115,7 @@ const mempoolInfo = ({ mempool }: EmbeddedChain): Json => ({
   usage: mempool.vsize,
   total_fee: toBtc(mempool.fees),
   maxmempool: MAX_MEMPOOL_BYTES,
-  mempoolminfee: RELAY_FEE,
+  mempoolminfee: toBtc(mempool.minFeerate),
   minrelaytxfee: RELAY_FEE,
   incrementalrelayfee: RELAY_FEE,
   dustrelayfee: DUST_RELAY_FEE,
