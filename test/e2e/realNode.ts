@@ -31,7 +31,8 @@ export interface RealNode {
   stop(): Promise<void>
 }
 
-export async function startBitcoind(path: string): Promise<RealNode> {
+/** @param more options of bitcoind's own, e.g. `-maxmempool=5` */
+export async function startBitcoind(path: string, more: readonly string[] = []): Promise<RealNode> {
   const dir = mkdtempSync(join(tmpdir(), 'fulmen-bitcoind-'))
   const [rpcPort, port] = await freePorts(2)
   const knots = execFileSync(path, ['--version'], { encoding: 'utf8' }).includes('Knots')
@@ -42,6 +43,7 @@ export async function startBitcoind(path: string): Promise<RealNode> {
       ...[`-bind=127.0.0.1:${port}`, '-dnsseed=0', '-fixedseeds=0', '-listenonion=0', '-discover=0', '-txindex'],
       ...['-minrelaytxfee=0.00001', '-incrementalrelayfee=0.00001'],
       ...(knots ? ['-corepolicy', '-mempooltruc=enforce'] : []),
+      ...more,
     ],
     { stdio: 'ignore' },
   )

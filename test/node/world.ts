@@ -6,7 +6,7 @@ import { p2wsh } from '../../src/bitcoin/script.ts'
 import { BitcoindSource } from '../../src/chain/bitcoind.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
-import { localTransport } from '../../src/chain/rpc.ts'
+import { localTransport, type RpcTransport } from '../../src/chain/rpc.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
@@ -56,7 +56,7 @@ export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
 export const nameOf = (id: NodeId): Name => [...NAMES, DAVE].find((n) => nodeIdOf(n) === id)!
 /** As on any regtest, but that nobody waits for long after a close by force. */
-const POLICY: ChannelPolicy = { ...channelPolicy('regtest'), toSelfDelay: 10 }
+const policyOf = ({ toSelfDelay = 10 }: WorldOptions): ChannelPolicy => ({ ...channelPolicy('regtest'), toSelfDelay })
 /** Coins of blocks that nobody asked for go here. */
 export const NOBODY = p2wsh(Uint8Array.of(0x00))
 /** Seconds; the embedded chain's own clock, which moves with its blocks. */
@@ -71,6 +71,21 @@ const PATIENCE = 40
 export interface Snapshot {
   readonly disks: Readonly<Partial<Record<Name, ReadonlyMap<string, Uint8Array>>>>
   readonly blocks: EmbeddedChain['state']['tip']['block'][]
+}
+
+/** A Bitcoin node that the nodes ask in the place of the embedded chain, whose blocks it is given. */
+export interface Backend {
+  /** What nodes call. */
+  readonly transport: RpcTransport
+  /** No call of theirs waits for its answer. */
+  readonly idle: boolean
+  /** Brings it to where the embedded chain is. */
+  follow(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly backendOf?: (chain: EmbeddedChain) => Backend
+  readonly toSelfDelay?: number
 }
 
 /** A node's process: gone when it crashed, and then there is only its disk. */
@@ -122,10 +137,14 @@ export class World {
   readonly chain: EmbeddedChain
   readonly wire = new Wire()
   readonly processes: ReadonlyMap<Name, Process>
+  readonly #options: WorldOptions
+  readonly #backend: Backend | null
   #time = START
 
-  private constructor(names: readonly Name[], snapshot: Snapshot | null) {
+  private constructor(names: readonly Name[], snapshot: Snapshot | null, options: WorldOptions) {
+    this.#options = options
     this.chain = createEmbeddedChain({ clock: () => this.#time })
+    this.#backend = options.backendOf?.(this.chain) ?? null
     for (const block of snapshot?.blocks ?? []) {
       this.#time = Math.max(this.#time, block.header.time)
       const taken = this.chain.submitBlock(block)
@@ -140,8 +159,13 @@ export class World {
     )
   }
 
-  static async start(names: readonly Name[] = NAMES, snapshot: Snapshot | null = null): Promise<World> {
-    const world = new World(names, snapshot)
+  static async start(
+    names: readonly Name[] = NAMES,
+    snapshot: Snapshot | null = null,
+    options: WorldOptions = {},
+  ): Promise<World> {
+    const world = new World(names, snapshot, options)
+    await world.#backend?.follow()
     for (const name of names) await world.boot(name)
     world.connectAll()
     await world.settle()
@@ -181,7 +205,8 @@ export class World {
     const { last, missing } = await checkJournal(disk)
     disk.writes = 0
     const config = configOf(name, process.alias)
-    const source = new BitcoindSource({ transport: localTransport(rpcHandler(this.chain)), network: 'regtest' })
+    const transport = this.#backend?.transport ?? localTransport(rpcHandler(this.chain))
+    const source = new BitcoindSource({ transport, network: 'regtest' })
     const node = await Node.open({
       config,
       logs: new Logs(complaintsLog(process)),
@@ -203,7 +228,7 @@ export class World {
       keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
       storagePace: process.storagePace,
       gossipPace: process.gossipPace,
-      policy: POLICY,
+      policy: policyOf(this.#options),
       connections: this.wire.factory,
     })
     if (disk.dead) return this.#bury(node)
@@ -279,7 +304,7 @@ export class World {
         result = { error }
       },
     )
-    for (let n = 0; n < PATIENCE && result === null; n++) await this.turn()
+    for (let n = 0; n < PATIENCE && result === null; n += this.#isIdle() ? 1 : 0) await this.turn()
     const settled = result as { readonly value: T } | { readonly error: unknown } | null
     if (settled && 'error' in settled) throw settled.error
     return settled?.value
@@ -287,6 +312,7 @@ export class World {
 
   /** Delivers everything, until nothing moves any more. */
   async settle(): Promise<void> {
+    await this.#backend?.follow()
     const written = (): number => this.alive.reduce((sum, p) => sum + p.disk.writes, 0)
     for (let calm = 0, rounds = 0, before = -1; calm < CALM; rounds++) {
       const moved = this.wire.deliver()
@@ -294,8 +320,13 @@ export class World {
       const now = written()
       calm = moved || now !== before || !this.#caughtUp() ? 0 : calm + 1
       before = now
+      if (!this.#isIdle()) calm = rounds = 0
       if (rounds > MOST_ROUNDS) throw new Error('the world does not come to rest')
     }
+  }
+
+  #isIdle(): boolean {
+    return this.#backend?.idle ?? true
   }
 
   #caughtUp(): boolean {
