@@ -21,10 +21,10 @@ const KEY_INDEXES_LEFT_OUT = 100_000
 export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): readonly ChannelMeta[] {
   const { channels, peers } = node
   const used = Math.max(backup.nextKeyIndex ?? 1, ...backup.channels.map((c) => c.keyIndex + 1))
-  node.reserveNumbers({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
+  node.numbers.reserve({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
   return unknownIn(node, backup).map((c) => {
     const { peer, address, openedAt = 0, remote = null } = c
-    const meta = node.newChannelMeta(peer, undefined, c.keyIndex)
+    const meta = node.numbers.take(peer, undefined, c.keyIndex)
     const signer = node.signerFor(meta)
     const restored = { ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, openedAt, remote }
     const entry = channels.adopt(meta, signer, restoreChannel(restored, signer), scope)

@@ -9,6 +9,7 @@ import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
 import { keepsDeadlines, outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
+import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
@@ -19,7 +20,7 @@ export function createPeers(node: Node): Peers {
     parts: () => node,
     channels: node.channels,
     log: node.logs.of('peer'),
-    newMeta: (peer) => node.newChannelMeta(peer),
+    newMeta: (peer) => node.numbers.take(peer),
     signer: (meta) => node.signerFor(meta),
   })
   return new Peers({
@@ -66,7 +67,7 @@ export function createGossip(node: Node): GossipShell {
     queuedBytes: (link) => node.peers.queuedBytes(link),
     links: () => node.peers.links(),
     synced: () => node.chain.status.synced,
-    renewOwn: (scope) => node.announceAll(scope),
+    renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,
     blame: (link, reason) => {
       node.logs.of('gossip').info({ peer: link.nodeId, reason }, 'bad gossip')

@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
-import type { NodeId } from '../base/ids.ts'
-import { pack } from '../base/pack.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import { channelFeerates, type FeeEstimates, followFees, initialEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { channelAnnouncement } from '../channel/announcement.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { secpSigner } from '../channel/signer.ts'
 import type { ChannelState } from '../channel/state.ts'
@@ -15,7 +12,6 @@ import type { OwnNode } from '../gossip/own.ts'
 import { Graph } from '../routing/graph.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import type { Journal } from '../store/journal.ts'
-import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
@@ -26,18 +22,20 @@ import { chainOptions, createGossip, createPayments, createPeers, createStorage 
 import { backupOf, type ChannelBackup, dialable, type StaticBackup, staticBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
+import { ChannelNumbers } from './channelNumbers.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
 import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import { FeeUpdates } from './feeUpdates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
-import { isAnnounced, localChannel, routeHintsOf, scidOf, watchedFrom } from './holdings.ts'
+import { localChannel, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
 import { Metrics } from './metrics.ts'
 import { type Link, Outbox } from './outbox.ts'
+import { announce, isOpenForRelay } from './ownAnnouncements.ts'
 import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
 import type { PeerStorage, StoragePace } from './peerStorage.ts'
@@ -119,6 +117,11 @@ export class Node implements NodeParts {
   readonly ledger: Ledger
   readonly balances = new BalanceHistory(this)
   readonly storage: PeerStorage
+  readonly numbers = new ChannelNumbers({
+    newId: () => this.newId(),
+    now: () => this.now(),
+    newScript: () => this.wallet.newAddress().scriptPubKey,
+  })
   /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
   /** The last channel backups of this database, oldest first. */
@@ -130,14 +133,6 @@ export class Node implements NodeParts {
   #feerates = channelFeerates(this.#fees)
   /** false: they are a guess. */
   #feesAreRead = false
-  /**
-   * Of openings that came to nothing, which nobody has paid to. Peers could otherwise use up addresses until those in use lie further
-   * apart than a wallet restored from its seed looks.
-   */
-  readonly #spareScripts: Uint8Array[] = []
-  #nextKeyIndex = 1
-  #storedKeyIndex = 1
-  #nextSeq = 1
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
   #localChannels: { readonly states: readonly ChannelState[]; readonly list: readonly LocalChannel[] } | null = null
@@ -179,7 +174,7 @@ export class Node implements NodeParts {
       onQuarantine: (entry, error, scope) => this.#quarantine(entry, error, scope),
       onForgotten: ({ meta }, records, scope) => {
         this.chain.unwatch(meta.localId)
-        this.#spareScripts.push(meta.sweepScriptPubKey)
+        this.numbers.giveBack(meta)
         if (records.length === 0) return
         const erase = (later: TurnScope): void => {
           for (const key of records) later.write({ key })
@@ -201,7 +196,7 @@ export class Node implements NodeParts {
       outbox: this.outbox,
       log: logs.of('channel'),
       context: (entry) => this.context(entry),
-      onGossip: (entry, scope) => this.#announce(entry, scope),
+      onGossip: (entry, scope) => announce(this, entry, scope),
     })
     this.peers = createPeers(this)
     this.gossip = createGossip(this)
@@ -294,12 +289,6 @@ export class Node implements NodeParts {
     this.logs.of('chain')[isRival ? 'info' : 'warn']({ purpose, reason: result.reason }, 'transaction refused')
   }
 
-  /** A channel's place among the others and the keys that are its own alone. */
-  newChannelMeta(peer: NodeId, localId = this.newId(), keyIndex = this.#nextKeyIndex++): ChannelMeta {
-    const scriptPubKey = this.#spareScripts.pop() ?? this.wallet.newAddress().scriptPubKey
-    const createdAt = new Date(this.now()).toISOString()
-    return { localId, seq: this.#nextSeq++, createdAt, keyIndex, peer, sweepScriptPubKey: scriptPubKey }
-  }
   /** What a channel's decisions depend on: made again only when height or fees have changed. */
   context(entry: ChannelEntry): ChannelContext {
     const known = this.#contexts.get(entry)
@@ -313,11 +302,6 @@ export class Node implements NodeParts {
     this.#contexts.set(entry, context)
     return context
   }
-  /** Numbers that a stored channel has are never given out again. */
-  reserveNumbers(used: { readonly keyIndex: number; readonly seq: number }): void {
-    this.#nextKeyIndex = Math.max(this.#nextKeyIndex, used.keyIndex + 1)
-    this.#nextSeq = Math.max(this.#nextSeq, used.seq + 1)
-  }
   signerFor(meta: ChannelMeta) {
     return secpSigner(channelSeed(this.resources.master, meta.keyIndex), this.own.nodeSecret)
   }
@@ -325,7 +309,6 @@ export class Node implements NodeParts {
   // -------------------------------------------------------------- turns
 
   #endOfTurn(scope: TurnScope): void {
-    const keyIndex = this.#nextKeyIndex
     this.channels.endOfTurn(scope)
     this.payments.endOfTurn(scope)
     this.wallet.endOfTurn(scope, (tx) => {
@@ -335,10 +318,7 @@ export class Node implements NodeParts {
         blockHeight: tx.height,
       })
     })
-    if (keyIndex !== this.#storedKeyIndex) {
-      this.#storedKeyIndex = keyIndex
-      scope.write({ key: keys.keyIndex, value: pack(keyIndex) })
-    }
+    this.numbers.endOfTurn(scope)
     this.outbox.flush(scope)
   }
   #tick(): void {
@@ -380,7 +360,7 @@ export class Node implements NodeParts {
     const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
     // Only the peer knows a private channel's policy from us: it may have forgotten it. Others are told of changes alone.
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
-      this.#announce(entry, scope)
+      announce(this, entry, scope)
     // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
     if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
     const fundedBefore = before && channelOf(before)
@@ -397,7 +377,7 @@ export class Node implements NodeParts {
     })
     const { journal, writeBackup } = this.resources
     const { nodeId } = this.own
-    const backup = staticBackup({ nodeId, journal: journal.durable, channels, nextKeyIndex: this.#nextKeyIndex })
+    const backup = staticBackup({ nodeId, journal: journal.durable, channels, nextKeyIndex: this.numbers.nextKeyIndex })
     try {
       await noteBackup(this, backup)
       await writeBackup(channels, backup)
@@ -405,33 +385,6 @@ export class Node implements NodeParts {
     } catch (e) {
       this.log.error({ err: e }, 'the static channel backup cannot be written: see that there is room on the disk')
     }
-  }
-
-  /** Makes those of our announcements anew that have grown old. */
-  announceAll(scope: TurnScope): void {
-    for (const entry of this.channels.all()) {
-      const channel = entry.state.tag === 'normal' && channelOf(entry.state)
-      if (channel && isAnnounced(channel)) this.#announce(entry, scope)
-    }
-  }
-
-  /** Tells others, or the peer alone, how payments are forwarded over the channel. */
-  #announce(entry: ChannelEntry, scope: TurnScope): void {
-    const channel = channelOf(entry.state)
-    const shortChannelId = scidOf(entry.state)
-    if (channel === null || shortChannelId === null || !channel.localReady || !channel.remoteReady) return
-    const { funding, capacitySat } = channel.commitments.active[0]!
-    const announcement = isAnnounced(channel) ? channelAnnouncement(channel, this.context(entry)) : null
-    const peer = this.peers.link(entry.meta.peer)
-    const own = {
-      shortChannelId,
-      remoteNodeId: entry.meta.peer,
-      funding,
-      capacitySat,
-      relay: channel.relay,
-      announcement,
-    }
-    this.gossip.announceOwn({ ...own, disabled: !isOpenForRelay(entry.state) }, peer, scope)
   }
 
   #unsendable(link: Link, message: Message, error: unknown): void {
@@ -454,13 +407,4 @@ export class Node implements NodeParts {
       byPeer: false,
     })
   }
-}
-
-/**
- * In normal operation. A peer that is away for a moment does not change it: an update for every lost connection would be a flood
- * (BOLT 7 §the-channel_update-message: no redundant updates).
- */
-function isOpenForRelay(state: ChannelState): boolean {
-  const phase = 'from' in state ? state.from : state
-  return phase.tag === 'normal' && phase.localShutdown === null && phase.remoteShutdown === null
 }

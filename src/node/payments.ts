@@ -4,7 +4,6 @@ import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
-import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
 import {
   HOLD_RELEASE_BLOCKS,
   type IncomingContext,
@@ -27,18 +26,14 @@ import {
   startPayment,
 } from '../payment/outgoing.ts'
 import { failCommand, failureRouteOf, peelIncoming } from '../payment/peel.ts'
-import {
-  DEFAULT_FORWARD_LIMITS,
-  type ForwardRecord,
-  type HtlcCommand,
-  type InvoiceRecord,
-  type NextHop,
-  type OutgoingChannel,
-  type PaymentEffect,
-  type PaymentEvent,
-  type PaymentRecord,
-  type PaymentTarget,
-  type PaymentTurn,
+import type {
+  HtlcCommand,
+  InvoiceRecord,
+  PaymentEffect,
+  PaymentEvent,
+  PaymentRecord,
+  PaymentTarget,
+  PaymentTurn,
 } from '../payment/types.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { LocalChannel } from '../routing/types.ts'
@@ -46,32 +41,25 @@ import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import type { EventData, EventLog } from './events.ts'
-import { LettingGo } from './lettingGo.ts'
+import { Forwards, type ForwardsOptions, incomingKey } from './forwards.ts'
 import type { ExpiryMargins } from './margins.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 import { type Booked, RecordBook } from './recordBook.ts'
 
-export interface PaymentsOptions {
+export interface PaymentsOptions extends ForwardsOptions {
   readonly driver: Driver
   readonly changes: Changes
   readonly events: EventLog
   readonly graph: Graph
   readonly nodeId: NodeId
-  readonly nodeSecret: Uint8Array
   readonly margins: ExpiryMargins
   readonly newId: () => string
   /** Unix milliseconds. */
   readonly now: () => number
-  readonly blockHeight: () => number
   readonly localChannels: () => readonly LocalChannel[]
-  readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
-  /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
-  readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
-  /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
-  readonly staysOpen: (channelId: ChannelId) => boolean
 }
 
 /** What the channels hold when the node starts. */
@@ -90,16 +78,12 @@ export interface ChannelHoldings {
 /** Each makes a record for good: whoever fills the disk with them pays for it. */
 const LEAST_KEYSEND_MSAT = 1_000n
 
-const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
-
 /** Invoices, payments and forwards: the pure machines' records, and what joins them to channels, events and the store. */
 export class Payments {
   readonly invoices: RecordBook<InvoiceRecord>
   readonly outgoing: RecordBook<PaymentRecord>
   readonly #options: PaymentsOptions
-  /** Under way, by incoming HTLC. */
-  readonly #forwards = new Map<string, ForwardRecord>()
-  readonly #lettingGo = new LettingGo()
+  readonly #forwards: Forwards
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
   #nextForward = 1
@@ -107,6 +91,7 @@ export class Payments {
 
   constructor(options: PaymentsOptions) {
     this.#options = options
+    this.#forwards = new Forwards(options)
     const { driver, changes, newId } = options
     this.invoices = new RecordBook({ kind: 'invoice', driver, changes, newId, live: ['open', 'accepted'] })
     this.outgoing = new RecordBook({ kind: 'payment', driver, changes, newId, live: ['pending'] })
@@ -139,11 +124,7 @@ export class Payments {
         if (origin.tag === 'payment') {
           const list = live.get(origin.paymentHash) ?? []
           live.set(origin.paymentHash, [...list, { attempt: origin.attempt, channelId, amountMsat }])
-        } else {
-          const forward = this.#forwardOf(origin.channelId, origin.htlcId)
-          const key = incomingKey(origin.channelId, origin.htlcId)
-          if (forward) this.#forwards.set(key, { ...forward, outgoingChannelId: channelId })
-        }
+        } else this.#forwards.resume(origin, channelId)
       }
       for (const { record } of this.outgoing.live()) {
         if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
@@ -186,7 +167,7 @@ export class Payments {
     this.#within(scope, () => {
       if (event.tag === 'received') this.#received(event.htlc)
       else if (event.origin.tag === 'payment') this.#paymentResult(event, event.origin)
-      else this.#forwardResult(event, event.origin)
+      else this.#effects(this.#forwards.end(event, event.origin))
     })
   }
 
@@ -211,7 +192,7 @@ export class Payments {
   /** A block came, or a minute passed: every invoice that is open is looked at, and every forward. */
   review(scope: TurnScope): void {
     this.#within(scope, () => {
-      for (const [key, forward] of this.#forwards) this.#reviewForward(key, forward)
+      this.#effects(this.#forwards.review())
       for (const { record } of this.invoices.live()) this.#look(record.paymentHash)
     })
   }
@@ -235,15 +216,7 @@ export class Payments {
     else if (onion.tag === 'final') {
       const record = this.invoices.get(htlc.paymentHash)?.record
       this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
-    } else {
-      const key = incomingKey(htlc.channelId, htlc.id)
-      if (this.#forwards.has(key)) return
-      const { blockHeight, channelsTo } = this.#options
-      const ctx = { blockHeight: blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
-      const { record, effects } = decideForward(htlc, onion, ctx)
-      if (record.outgoingChannelId !== null) this.#forwards.set(key, record)
-      this.#effects(effects)
-    }
+    } else this.#effects(this.#forwards.begin(htlc, onion))
   }
 
   #paymentResult(
@@ -258,38 +231,6 @@ export class Payments {
       default:
         return this.#paymentInput(paymentHash, { tag: 'rejected', attempt, fault: event.fault })
     }
-  }
-
-  #forwardResult(
-    event: Exclude<HtlcEvent, { tag: 'received' }>,
-    { channelId, htlcId }: Extract<HtlcOrigin, { tag: 'forward' }>,
-  ): void {
-    const forward = this.#forwardOf(channelId, htlcId)
-    if (!forward) return
-    this.#forwards.delete(incomingKey(channelId, htlcId))
-    this.#effects(onForwardResult(forward, event))
-  }
-
-  #reviewForward(key: string, forward: ForwardRecord): void {
-    const { incomingHtlc, staysOpen, blockHeight } = this.#options
-    if (forward.outgoingChannelId === null || !staysOpen(forward.outgoingChannelId)) return
-    const htlc = incomingHtlc(forward.incomingChannelId, forward.incomingHtlcId)
-    const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
-    if (effects.length === 0 || !this.#lettingGo.take(forward.outgoingChannelId, forward.amountOutMsat, blockHeight()))
-      return
-    this.#forwards.delete(key)
-    this.#effects(effects)
-  }
-
-  /** The forward of an incoming HTLC; made again from the HTLC after a restart. */
-  #forwardOf(channelId: ChannelId, id: bigint): ForwardRecord | null {
-    const key = incomingKey(channelId, id)
-    const known = this.#forwards.get(key)
-    if (known) return known
-    const htlc = this.#options.incomingHtlc(channelId, id)
-    const record = htlc && forwardRecordOf(htlc, this.#options.nodeSecret)
-    if (record) this.#forwards.set(key, record)
-    return record
   }
 
   // -------------------------------------------------------------- records
@@ -390,7 +331,7 @@ export class Payments {
     } as const
     const event = { tag: 'rejected', origin: command.origin, fault } as const
     if (command.origin.tag === 'payment') this.#paymentResult(event, command.origin)
-    else this.#forwardResult(event, command.origin)
+    else this.#effects(this.#forwards.end(event, command.origin))
   }
 
   #notify(event: PaymentEvent): void {
@@ -408,7 +349,7 @@ export class Payments {
     events.emit(scope, event.type, { paymentHash, ...about })
   }
 
-  #notifyForward(event: Extract<PaymentEvent, { forward: ForwardRecord }>, scope: TurnScope): void {
+  #notifyForward(event: Extract<PaymentEvent, { forward: unknown }>, scope: TurnScope): void {
     const { events, now } = this.#options
     const { forward, detail } = event
     const data = {

@@ -22,7 +22,7 @@ export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> 
   const metas: ChannelMeta[] = []
   for await (const [, value] of driver.entries(prefixRange(keys.channelMeta('')))) metas.push(unpack(value))
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
-    node.reserveNumbers(meta)
+    node.numbers.reserve(meta)
     try {
       const state = await readChannel(node, meta)
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
@@ -34,7 +34,7 @@ export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> 
   const backups = await driver.get(keys.backups)
   if (backups) node.backups = unpack(backups)
   const reserved = await driver.get(keys.keyIndex)
-  if (reserved) node.reserveNumbers({ keyIndex: unpack<number>(reserved) - 1, seq: 0 })
+  if (reserved) node.numbers.reserve({ keyIndex: unpack<number>(reserved) - 1, seq: 0 })
   return damaged
 }
 

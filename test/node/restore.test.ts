@@ -164,11 +164,11 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     const { node } = world.of('alice')
     const used = node!.channels.all().map((c) => c.meta.keyIndex)
     expect(used).toEqual(backup.channels.map((c) => c.keyIndex))
-    const next = await node!.reactor.run(() => node!.newChannelMeta(nodeIdOf('bob')).keyIndex)
+    const next = await node!.reactor.run(() => node!.numbers.take(nodeIdOf('bob')).keyIndex)
     expect(next).toBeGreaterThan(backup.nextKeyIndex!)
     await world.restart('alice')
     const after = world.of('alice').node!
-    expect(await after.reactor.run(() => after.newChannelMeta(nodeIdOf('bob')).keyIndex)).toBeGreaterThan(next)
+    expect(await after.reactor.run(() => after.numbers.take(nodeIdOf('bob')).keyIndex)).toBeGreaterThan(next)
     world.close()
   })
 

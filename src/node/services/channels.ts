@@ -164,7 +164,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   const entry = await reactor.run((scope) => {
     const session = peers.session(request.peer)
     if (!session) throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: POST /v1/peers first`)
-    const meta = node.newChannelMeta(request.peer, request.id)
+    const meta = node.numbers.take(request.peer, request.id)
     const entry = channels.open(
       meta,
       node.signerFor(meta),

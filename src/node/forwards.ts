@@ -1,0 +1,94 @@
+import type { ChannelId } from '../base/ids.ts'
+import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
+import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
+import type { ForwardOnion } from '../payment/peel.ts'
+import {
+  DEFAULT_FORWARD_LIMITS,
+  type ForwardRecord,
+  type NextHop,
+  type OutgoingChannel,
+  type PaymentEffect,
+} from '../payment/types.ts'
+import { LettingGo } from './lettingGo.ts'
+
+export interface ForwardsOptions {
+  readonly nodeSecret: Uint8Array
+  readonly blockHeight: () => number
+  readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
+  /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
+  readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
+  /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
+  readonly staysOpen: (channelId: ChannelId) => boolean
+}
+
+type ForwardOrigin = Extract<HtlcOrigin, { tag: 'forward' }>
+
+/** Names an incoming HTLC among all channels'. */
+export const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
+
+/** The forwards under way, by incoming HTLC. They are not stored: the channels have all that they are made again from. */
+export class Forwards {
+  readonly #options: ForwardsOptions
+  readonly #pending = new Map<string, ForwardRecord>()
+  readonly #lettingGo = new LettingGo()
+
+  constructor(options: ForwardsOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  /** An HTLC that is to be passed on; nothing when it is already. */
+  begin(htlc: IncomingHtlc, onion: ForwardOnion): readonly PaymentEffect[] {
+    const key = incomingKey(htlc.channelId, htlc.id)
+    if (this.#pending.has(key)) return []
+    const { blockHeight, channelsTo } = this.#options
+    const ctx = { blockHeight: blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
+    const { record, effects } = decideForward(htlc, onion, ctx)
+    if (record.outgoingChannelId !== null) this.#pending.set(key, record)
+    return effects
+  }
+
+  /** After a start: the channel `outgoing` holds the HTLC that was offered onwards. */
+  resume({ channelId, htlcId }: ForwardOrigin, outgoing: ChannelId): void {
+    const forward = this.#of(channelId, htlcId)
+    if (forward) this.#pending.set(incomingKey(channelId, htlcId), { ...forward, outgoingChannelId: outgoing })
+  }
+
+  /** What became of the HTLC that was offered onwards. */
+  end(event: Exclude<HtlcEvent, { tag: 'received' }>, { channelId, htlcId }: ForwardOrigin): readonly PaymentEffect[] {
+    const forward = this.#of(channelId, htlcId)
+    if (!forward) return []
+    this.#pending.delete(incomingKey(channelId, htlcId))
+    return onForwardResult(forward, event)
+  }
+
+  /** With every block: what is failed back because the next node sits on it. */
+  review(): readonly PaymentEffect[] {
+    return [...this.#pending].flatMap(([key, forward]) => this.#review(key, forward))
+  }
+
+  #review(key: string, forward: ForwardRecord): readonly PaymentEffect[] {
+    const { incomingHtlc, staysOpen, blockHeight } = this.#options
+    const { outgoingChannelId, amountOutMsat } = forward
+    if (outgoingChannelId === null || !staysOpen(outgoingChannelId)) return []
+    const htlc = incomingHtlc(forward.incomingChannelId, forward.incomingHtlcId)
+    const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
+    if (effects.length === 0 || !this.#lettingGo.take(outgoingChannelId, amountOutMsat, blockHeight())) return []
+    this.#pending.delete(key)
+    return effects
+  }
+
+  /** The forward of an incoming HTLC; made again from the HTLC after a restart. */
+  #of(channelId: ChannelId, id: bigint): ForwardRecord | null {
+    const key = incomingKey(channelId, id)
+    const known = this.#pending.get(key)
+    if (known) return known
+    const htlc = this.#options.incomingHtlc(channelId, id)
+    const record = htlc && forwardRecordOf(htlc, this.#options.nodeSecret)
+    if (record) this.#pending.set(key, record)
+    return record
+  }
+}
