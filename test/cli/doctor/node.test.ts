@@ -61,6 +61,7 @@ beforeAll(async () => {
   await node.service.newAddress()
   await node.service.newAddress()
   await stopAll()
+  await rm(ballastPath(healthy)) // 32 MiB that every test would copy
 })
 afterAll(() => rm(healthy, { recursive: true }))
 beforeEach(async () => {
