@@ -17,6 +17,7 @@ export class Resource<T> {
   readonly #watchers = new Set<() => void>()
   #stale = true
   #busy = false
+  #endRest = (): void => {}
 
   constructor(load: (before: T | undefined) => Promise<T>) {
     this.#load = load
@@ -34,6 +35,13 @@ export class Resource<T> {
   /** It may have changed. */
   touch(): void {
     this.#stale = true
+    this.refresh()
+  }
+
+  /** It has changed by what somebody did here, who waits to see it. */
+  hurry(): void {
+    this.#stale = true
+    this.#endRest()
     this.refresh()
   }
 
@@ -62,7 +70,10 @@ export class Resource<T> {
     }
     this.#tell()
     const restMs = Math.max(REST_MS, REST_SHARE * (performance.now() - start))
-    await new Promise((resolve) => setTimeout(resolve, restMs))
+    await new Promise<void>((resolve) => {
+      this.#endRest = resolve
+      setTimeout(resolve, restMs)
+    })
     this.#busy = false
     this.refresh()
   }

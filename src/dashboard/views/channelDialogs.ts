@@ -161,7 +161,7 @@ export function openRaise(app: App, channel: Channel): void {
     const { feerateSatPerVbyte } = feerate.value()
     if (feerateSatPerVbyte === undefined) throw new RangeError('Enter the fee rate that it should pay.')
     await live.client.channels.close(channel.id, { feerateSatPerVbyte })
-    live.of.channels.touch()
+    live.of.channels.hurry()
     announce('A closing transaction with a higher fee is offered to the peer', { toast: true, tone: 'good' })
     dialog.close()
   }

@@ -51,7 +51,7 @@ export function openRotate(app: App, key: Key): void {
     const issued = await live.client.keys.rotate(key.id, request).finally(() => {
       dialog.element.inert = false
     })
-    live.of.keys.touch()
+    live.of.keys.hurry()
     dialog.close()
     if (!isOwn)
       await secretOf(issued, 'Give it to the client, then see in its usage when the old version falls silent.')
@@ -125,7 +125,7 @@ export function openCreateKey(app: App): void {
         },
       }),
     })
-    live.of.keys.touch()
+    live.of.keys.hurry()
     dialog.close()
     await secretOf(issued, `The key of ${issued.name}.`)
   }

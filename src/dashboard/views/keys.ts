@@ -80,7 +80,7 @@ function changeButtons(app: App, key: Key): Child {
   const { live } = app
   const { id, name, versions } = key
   const isSelf = id === live.key.id
-  const touched = (): void => live.of.keys.touch()
+  const touched = (): void => live.of.keys.hurry()
   const before = versions.findLast((v) => v.version !== key.version && v.state === 'grace')
   const rollback = (): void =>
     confirmDialog(
@@ -162,7 +162,7 @@ function emergency(app: App): void {
       act: 'Stop them all',
       run: async () => {
         const issued = await app.live.client.keys.rotateAll()
-        app.live.of.keys.touch()
+        app.live.of.keys.hurry()
         announce(`${issued.stopped.length} keys stopped`, { toast: true })
       },
     },

@@ -62,7 +62,7 @@ class Hooks extends Resource<readonly Shown[]> {
 
   changed(id: string): void {
     this.#changes.set(id, (this.#changes.get(id) ?? 0) + 1)
-    this.touch()
+    this.hurry()
   }
 
   /** Posts something now, and tells what the receiver answered. */
@@ -87,7 +87,7 @@ function openDeliveries(app: App, hooks: Hooks, hook: Webhook): void {
   const again = ({ seq }: WebhookDelivery): Promise<void> =>
     hooks.post(hook, 'Delivery', async () => {
       const delivery = await webhooks.redeliver(hook.id, seq)
-      deliveries.touch()
+      deliveries.hurry()
       return delivery
     })
   const row = (delivery: WebhookDelivery): HTMLLIElement =>
@@ -216,7 +216,7 @@ export const render: Render = (app, signal) => {
     put(below, error !== undefined ? problemBox(error) : value.length === 0 && h('div', { class: 'card' }, empty(none)))
   })
   lookEvery(hooks, signal)
-  const create = (): void => openCreateWebhook(app, () => hooks.touch())
+  const create = (): void => openCreateWebhook(app, () => hooks.hurry())
   return [
     h('div', { class: 'quick' }, button('Create webhook', create, { icon: 'plus', kind: 'primary' })),
     list,
