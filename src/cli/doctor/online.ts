@@ -41,7 +41,7 @@ function keyFindings({ id, scopes, expiresAt, rotateBy }: Key, now: number): rea
     found.push(warning('API key', message, 'run the doctor with a key of the preset readonly'))
   }
   if (days < SOON_DAYS) {
-    const cure = `fulmen key rotate ${id}${expiresAt === null ? '' : `, or fulmen key update ${id} --expires DATE`}`
+    const cure = `fulmen key rotate ${id}${expiresAt === null ? '' : `, or fulmen key update ${id} --expires-at DATE`}`
     found.push(warning('API key', `${id} works for ${Math.max(0, days)} more days`, cure))
   }
   return found.length > 0 ? found : [ok('API key', id)]
