@@ -40,6 +40,8 @@ export interface ChainSource {
   tip(): Promise<ChainTip>
   blockHash(height: number): Promise<BlockHash>
   block(hash: BlockHash): Promise<ChainBlock>
+  /** The ids of a block's transactions, as the backend tells them: a hundredth of the block. */
+  txids(hash: BlockHash): Promise<readonly Txid[]>
   /** Raw transaction from the mempool, or from the chain where the backend has an index; null when unknown. */
   transaction(txid: Txid): Promise<Transaction | null>
   /** Transactions in the mempool that spend any of these, each once; none where the backend cannot tell. */

@@ -2,7 +2,7 @@ import { equalBytes, fromHex } from '../base/bytes.ts'
 import { type NodeId, type Outpoint, type ShortChannelId, scidParts, type Txid } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import type { Sat } from '../base/units.ts'
-import type { Transaction } from '../bitcoin/transaction.ts'
+import type { TxOutput } from '../bitcoin/transaction.ts'
 import { fundingScriptPubKey } from '../channel/tx/scripts.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { featureBits } from '../wire/features.ts'
@@ -51,6 +51,11 @@ export function checkChannelAnnouncement(m: ChannelAnnouncement, chainHash: Uint
 /** An even bit in the features of a channel or node means that we may not route through it: we know of none. */
 export const isRoutable = (features: Uint8Array): boolean => featureBits(features).every((bit) => bit % 2 === 1)
 
+/** Of a transaction, as many as are known. */
+interface Outputs {
+  readonly outputs: { readonly [outputIndex: number]: TxOutput }
+}
+
 export interface FundingOutput {
   readonly outpoint: Outpoint
   readonly capacitySat: Sat
@@ -58,12 +63,12 @@ export interface FundingOutput {
 
 /**
  * Whether the output that the short channel id names pays to the announced keys.
- * @param txs transactions of the block at the id's height, with their ids
+ * @param txs transactions of the block at the id's height, with their ids: that one is enough
  * @source BOLT 7 §the-channel_announcement-message
  */
 export function fundingOutputOf(
   m: ChannelAnnouncement,
-  txs: readonly { readonly txid: Txid; readonly tx: Transaction }[],
+  txs: { readonly [txIndex: number]: { readonly txid: Txid; readonly tx: Outputs } },
 ): Result<FundingOutput, GossipFault> {
   const { txIndex, outputIndex } = scidParts(m.shortChannelId)
   const found = txs[txIndex]

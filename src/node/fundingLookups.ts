@@ -1,48 +1,63 @@
-import { type Outpoint, scidParts } from '../base/ids.ts'
-import type { Sat } from '../base/units.ts'
+import { type NodeId, scidParts } from '../base/ids.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { fundingOutputOf } from '../gossip/validate.ts'
+import { type FundingOutput, fundingOutputOf } from '../gossip/validate.ts'
 import type { ChannelAnnouncement } from '../wire/messages/gossip.ts'
 
-/** Whole blocks are fetched: more at once would be too much memory. */
+/** The backend has other things to do, and reads a block from its disk for each. */
 const AT_ONCE = 4
+/** That wait, of all peers and of one. */
+const MOST = 5_000
+const MOST_OF_PEER = 1_000
 
 /** Looks announced channels up in the chain, a few at a time. */
 export class FundingLookups {
   readonly #source: ChainSource
   readonly #waiting: (() => void)[] = []
+  readonly #ofPeer = new Map<NodeId, number>()
+  #count = 0
   #running = 0
 
   constructor(source: ChainSource) {
     this.#source = source
   }
 
+  /** Whether so many more that a peer announces may wait. */
+  hasRoom(from: NodeId, more: number): boolean {
+    return this.#count + more <= MOST && (this.#ofPeer.get(from) ?? 0) + more <= MOST_OF_PEER
+  }
+
   /**
    * The announced funding output when it exists, pays to the announced keys and is unspent; else null.
    * @throws ChainError when the backend is away
    */
-  async find(m: ChannelAnnouncement): Promise<{ outpoint: Outpoint; capacitySat: Sat } | null> {
+  async find(from: NodeId, m: ChannelAnnouncement): Promise<FundingOutput | null> {
+    this.#add(from, 1)
     if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#running++
     try {
       return await lookUp(this.#source, m)
     } finally {
+      this.#add(from, -1)
       const next = this.#waiting.shift() // takes this one's place
       if (next) next()
       else this.#running--
     }
   }
+
+  #add(from: NodeId, change: 1 | -1): void {
+    this.#count += change
+    const left = (this.#ofPeer.get(from) ?? 0) + change
+    if (left > 0) this.#ofPeer.set(from, left)
+    else this.#ofPeer.delete(from)
+  }
 }
 
-async function lookUp(
-  source: ChainSource,
-  m: ChannelAnnouncement,
-): Promise<{ outpoint: Outpoint; capacitySat: Sat } | null> {
-  const block = await source.block(await source.blockHash(scidParts(m.shortChannelId).blockHeight))
-  const found = fundingOutputOf(
-    m,
-    block.transactions.map((tx, i) => ({ txid: block.txids[i]!, tx })),
-  )
-  if (!found.ok) return null
-  return (await source.utxo(found.value.outpoint)) ? found.value : null
+/** Not by the block itself: a peer may announce channels in every block that there is, and whole ones are megabytes to fetch and check. */
+async function lookUp(source: ChainSource, m: ChannelAnnouncement): Promise<FundingOutput | null> {
+  const { blockHeight, txIndex, outputIndex } = scidParts(m.shortChannelId)
+  const txid = (await source.txids(await source.blockHash(blockHeight)))[txIndex]
+  const unspent = txid && (await source.utxo({ txid, index: outputIndex }))
+  if (!unspent) return null
+  const found = fundingOutputOf(m, { [txIndex]: { txid, tx: { outputs: { [outputIndex]: unspent.output } } } })
+  return found.ok ? found.value : null
 }

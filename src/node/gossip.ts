@@ -5,13 +5,7 @@ import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import { type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../gossip/own.ts'
 import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
-import {
-  checkChannelAnnouncement,
-  type GossipFault,
-  heightOf,
-  isPassedOn,
-  STALE_AFTER,
-} from '../gossip/validate.ts'
+import { checkChannelAnnouncement, type GossipFault, heightOf, isPassedOn, STALE_AFTER } from '../gossip/validate.ts'
 import { warningOf } from '../peer/session.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Driver } from '../store/types.ts'
@@ -25,8 +19,10 @@ import { GossipSync } from './gossipSync.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
-/** Announcements whose funding output is being looked up, and updates held back for them: more are dropped. */
-const MAX_PENDING = 5_000
+/** Updates of private channels, and nodes without a channel, that are remembered: the oldest go. */
+const REMEMBERED = 5_000
+/** Updates that are held back while the funding of their channel is looked up. */
+const MAX_HELD = 4
 /** How often stale channels are looked for, and updates of ours that would soon be. */
 const MAINTAIN_MS = 3600 * 1000
 const FIRST_MAINTAIN_MS = 60 * 1000
@@ -91,6 +87,7 @@ export class GossipShell {
   readonly #lookups: FundingLookups
   readonly #serving: GossipServing
   readonly #sync: GossipSync
+  /** Channels whose funding is looked up, and the updates that came meanwhile. */
   readonly #pending = new Map<ShortChannelId, (readonly [Link, ChannelUpdate])[]>()
   /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
   readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
@@ -123,7 +120,7 @@ export class GossipShell {
       push: options.push,
       warn: (link, reason) => options.push(link, warningOf(reason)),
       ready: options.synced,
-      room: () => this.#pending.size < BATCH,
+      room: (from) => this.#lookups.hasRoom(from, BATCH),
       want: (listed) => this.#want(listed),
       knownUntil: () => this.#knownUntil,
       patienceMs: pace.patienceMs,
@@ -221,21 +218,21 @@ export class GossipShell {
   #onChannel(link: Link, m: ChannelAnnouncement): void {
     const { own, reactor, blockHeight } = this.#options
     const scid = m.shortChannelId
-    if (this.#records.table.channel(scid) || this.#pending.has(scid) || this.#pending.size >= MAX_PENDING) return
-    if (heightOf(scid) > blockHeight()) return
+    if (this.#records.table.channel(scid) || this.#pending.has(scid)) return
+    if (!this.#lookups.hasRoom(link.nodeId, 1) || heightOf(scid) > blockHeight()) return
     const checked = checkChannelAnnouncement(m, own.chainHash)
     if (!checked.ok) return this.#refuse(link, checked.error)
-    this.#pending.set(scid, [])
-    const done = (then: (scope: TurnScope, held: readonly (readonly [Link, ChannelUpdate])[]) => void): void =>
+    const held: (readonly [Link, ChannelUpdate])[] = []
+    this.#pending.set(scid, held)
+    const done = (then: (scope: TurnScope) => void): void =>
       reactor.post((scope) => {
-        const held = this.#pending.get(scid) ?? []
         this.#pending.delete(scid)
-        then(scope, held)
+        then(scope)
         this.#sync.advance()
       })
-    this.#lookups.find(m).then(
+    this.#lookups.find(link.nodeId, m).then(
       (found) =>
-        done((scope, held) => {
+        done((scope) => {
           if (!found) return
           // Our own is taken from the channel itself, which may have been quicker.
           if (this.#records.addChannel(m, found, scope)) this.#serving.relay(m, link.nodeId)
@@ -249,12 +246,12 @@ export class GossipShell {
   #onUpdate(link: Link, m: ChannelUpdate, scope: TurnScope): void {
     const held = this.#pending.get(m.shortChannelId)
     if (held) {
-      if (held.length < 4) held.push([link, m])
+      if (held.length < MAX_HELD) held.push([link, m])
       return
     }
     if (!this.#records.table.channel(m.shortChannelId)) {
       this.#private.set(m.shortChannelId, m)
-      if (this.#private.size > MAX_PENDING) this.#private.delete(this.#private.keys().next().value!)
+      if (this.#private.size > REMEMBERED) this.#private.delete(this.#private.keys().next().value!)
       return
     }
     const checked = this.#records.acceptUpdate(m, scope)
@@ -266,7 +263,7 @@ export class GossipShell {
     if (!this.#records.table.hasChannels(m.nodeId)) {
       this.#early.delete(m.nodeId)
       this.#early.set(m.nodeId, [link, m])
-      if (this.#early.size > MAX_PENDING) this.#early.delete(this.#early.keys().next().value!)
+      if (this.#early.size > REMEMBERED) this.#early.delete(this.#early.keys().next().value!)
       return
     }
     const checked = this.#records.acceptNode(m, scope)

@@ -19,8 +19,8 @@ export interface GossipSyncOptions {
   readonly warn: (link: Link, reason: string) => void
   /** The chain is followed to its tip: before that, no channel could be checked. */
   readonly ready: () => boolean
-  /** Announcements that come now find room. */
-  readonly room: () => boolean
+  /** Announcements of this peer that come now find room. */
+  readonly room: (from: NodeId) => boolean
   readonly want: (listed: Listed) => number
   /** Unix seconds of what we knew when the node started, 0 when we knew nothing. */
   readonly knownUntil: () => number
@@ -66,6 +66,7 @@ export class GossipSync {
   connected(link: Link, theirFeatures: Uint8Array): void {
     const offers = hasFeature(theirFeatures, 'gossip_queries')
     const peer = { link, offers, extended: hasFeature(theirFeatures, 'gossip_queries_ex') }
+    this.#forget(link.nodeId) // an older connection, of whose end we hear nothing any more
     this.#peers.set(link.nodeId, peer)
     // BOLT 7 §the-gossip_timestamp_filter-message: nothing but its own from a peer that is not worth asking.
     if (!offers) return this.#filter(peer, { firstTimestamp: EVER, timestampRange: 0 })
@@ -76,14 +77,8 @@ export class GossipSync {
   }
 
   disconnected(link: Link): void {
-    const isSame = (peer: Known | undefined): boolean => peer?.link.epoch === link.epoch
-    if (!isSame(this.#peers.get(link.nodeId))) return
-    this.#peers.delete(link.nodeId)
-    if (isSame(this.#next ?? undefined)) this.#next = null
-    if (isSame(this.#active?.peer)) {
-      this.#asked.delete(link.nodeId) // not its fault: it may be asked again
-      this.#active = null
-    }
+    if (this.#peers.get(link.nodeId)?.link.epoch !== link.epoch) return
+    this.#forget(link.nodeId)
     this.advance()
   }
 
@@ -91,7 +86,8 @@ export class GossipSync {
     const { now, room } = this.#options
     if (this.#active?.peer.link.epoch !== link.epoch) return
     const { session } = this.#active
-    this.#take(m.type === 'reply_channel_range' ? session.onRange(m, now(), room()) : session.onEnd(m, now(), room()))
+    const hasRoom = room(link.nodeId)
+    this.#take(m.type === 'reply_channel_range' ? session.onRange(m, now(), hasRoom) : session.onEnd(m, now(), hasRoom))
   }
 
   /** Time has passed, there is room again, or the chain is followed now. */
@@ -102,11 +98,22 @@ export class GossipSync {
       this.#completed = 0
       this.#asked.clear()
     }
-    if (this.#active) return this.#take(this.#active.session.advance(now(), room()))
+    if (this.#active) {
+      const { session, peer } = this.#active
+      return this.#take(session.advance(now(), room(peer.link.nodeId)))
+    }
     if (this.#completed >= PEERS_PER_ROUND || !ready()) return
     const peer = this.#next ?? this.#another()
     this.#next = null
     if (peer) this.#begin(peer)
+  }
+
+  #forget(nodeId: NodeId): void {
+    this.#peers.delete(nodeId)
+    if (this.#next?.link.nodeId === nodeId) this.#next = null
+    if (this.#active?.peer.link.nodeId !== nodeId) return
+    this.#active = null
+    this.#asked.delete(nodeId) // it may be asked again: connections break
   }
 
   #another(): Known | undefined {

@@ -85,6 +85,8 @@ describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => 
     expect(block.time).toBe(node.block.header.time)
     expect(block.transactions).toEqual(node.block.transactions)
     expect(block.txids).toEqual(node.block.transactions.map(txidOf))
+    expect(await source.txids(hash)).toEqual(block.txids)
+    expect(await failure(source.txids('00'.repeat(32) as BlockHash))).toMatchObject({ code: 'NOT_FOUND' })
     expect(await failure(source.blockHash(10_000))).toMatchObject({ code: 'NOT_FOUND' })
     expect(await failure(source.block('00'.repeat(32) as BlockHash))).toMatchObject({ code: 'NOT_FOUND' })
   })
@@ -291,6 +293,7 @@ describe('the client of a Bitcoin node', () => {
       return handler(m, p)
     })
     expect(await failure(source.block(chain.state.at(2)!.hash))).toMatchObject({ code: 'PRUNED' })
+    expect(await failure(source.txids(chain.state.at(2)!.hash))).toMatchObject({ code: 'PRUNED' })
   })
 
   it('reads amounts to the satoshi', async () => {
@@ -310,6 +313,7 @@ describe('the client of a Bitcoin node', () => {
       (s) => s.tip(),
       (s) => s.blockHash(1),
       (s) => s.block(chain.state.tip.hash),
+      (s) => s.txids(chain.state.tip.hash),
       (s) => s.transaction('11'.repeat(32) as Txid),
       (s) => s.utxo({ txid: '11'.repeat(32) as Txid, index: 0 }),
       (s) => s.scanUnspent([foreignScript(1)]),
@@ -322,6 +326,7 @@ describe('the client of a Bitcoin node', () => {
     ]
     const key = fc.constantFrom(
       'blocks',
+      'tx',
       'bestblockhash',
       'height',
       'value',

@@ -1,5 +1,5 @@
 import { u32be, utf8 } from '../../src/base/bytes.ts'
-import { type BlockHash, blockHashFromBytes, type Outpoint } from '../../src/base/ids.ts'
+import { type BlockHash, blockHashFromBytes, type Outpoint, type Txid } from '../../src/base/ids.ts'
 import { type Transaction, txidOf, unsignedInput } from '../../src/bitcoin/transaction.ts'
 import type { Clock } from '../../src/chain/clock.ts'
 import { ChainError } from '../../src/chain/errors.ts'
@@ -67,6 +67,7 @@ export class FakeSource implements ChainSource {
   tip = (): Promise<ChainTip> =>
     this.#answer('tip', () => ({ hash: this.top.hash, height: this.top.height, syncing: this.syncing }))
 
+  txids = (hash: BlockHash): Promise<readonly Txid[]> => this.block(hash).then((b) => b.txids)
   blockHash = (height: number): Promise<BlockHash> =>
     this.#answer('blockHash', () => {
       const block = this.active[height]

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
@@ -54,6 +54,8 @@ describe('BOLT 7 §query-messages: a node that comes late', () => {
       expect(paid.status).toBe('succeeded')
       expect(paid.parts[0]!.route).toHaveLength(3)
     }
+    const aliases = (await alice.graphNodes({ limit: 9 })).items.map((n) => n.alias)
+    expect(aliases.toSorted()).toEqual(['alice', 'bob', 'carol', 'dave'])
     expect(world.all.flatMap((p) => p.complaints)).toEqual([])
     world.close()
   }, 30_000)
@@ -105,6 +107,44 @@ describe('BOLT 7 §the-gossip_timestamp_filter-message, §rebroadcasting', () =>
     await world.open('bob', 'carol', 400_000)
     expect(types(stranger)[0]).toBe('channel_announcement')
     expect(types(stranger).filter((t) => t === 'channel_update')).toHaveLength(2)
+    world.close()
+  }, 30_000)
+})
+
+describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('a channel whose ends live on stays known for ever, one with an end that is gone is forgotten by others', async () => {
+    const world = await lateWorld()
+    await until(world, async () => (await graphOf(world, 'alice')).length === 2)
+    const ends = new Map(LINE.map((name) => [nodeIdOf(name), name]))
+    const between = async (name: Name) =>
+      (await world.of(name).api.graphChannels({ limit: 9 })).items.map((c) =>
+        [c.nodeId1, c.nodeId2]
+          .map((id) => ends.get(id)!)
+          .toSorted()
+          .join('–'),
+      )
+    expect((await between('alice')).toSorted()).toEqual(['alice–bob', 'bob–carol'])
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const weeks = async (): Promise<void> => {
+      for (const _ of [1, 2, 3]) {
+        vi.setSystemTime(Date.now() + 8 * 24 * 3_600_000)
+        for (const { node } of world.alive) await node!.reactor.run((scope) => node!.gossip.tick(scope))
+        await world.settle()
+      }
+    }
+    await weeks()
+    expect((await between('alice')).toSorted()).toEqual(['alice–bob', 'bob–carol'])
+    world.crash('carol')
+    await world.settle()
+    await weeks()
+    expect([await between('alice'), (await between('bob')).toSorted()]).toEqual([
+      ['alice–bob'],
+      ['alice–bob', 'bob–carol'],
+    ])
     world.close()
   }, 30_000)
 })

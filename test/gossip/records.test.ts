@@ -1,0 +1,74 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { sat } from '../../src/base/units.ts'
+import { STALE_AFTER } from '../../src/gossip/validate.ts'
+import { GossipRecords } from '../../src/node/gossipRecords.ts'
+import type { TurnScope } from '../../src/node/reactor.ts'
+import { Graph } from '../../src/routing/graph.ts'
+import { MemoryDriver } from '../../src/store/memory.ts'
+import type { Op } from '../../src/store/types.ts'
+import { announcedNode, announcementOf, CHAIN, NOW, nodeOf, type Place, scidOf, updateOf } from './network.ts'
+
+const driver = new MemoryDriver()
+let now = NOW
+const open = async (graph = new Graph()): Promise<GossipRecords> => {
+  const records = new GossipRecords({ chainHash: CHAIN, nodeId: nodeOf(0), graph, driver, now: () => now * 1000 })
+  await records.load()
+  return records
+}
+/** What is written in one turn. */
+async function turn(act: (scope: TurnScope) => void): Promise<void> {
+  const ops: Op[] = []
+  act({ write: (op: Op) => void ops.push(op) } as unknown as TurnScope)
+  await driver.batch(ops)
+}
+const own: Place = { block: 100, n: 0 }
+const others: readonly Place[] = [
+  { block: 101, n: 1 },
+  { block: 102, n: 5 },
+]
+const funding = (place: Place) => ({
+  outpoint: { txid: `${place.block}`.padStart(64, '0') as never, index: 0 },
+  capacitySat: sat(1_000_000),
+})
+
+beforeEach(async () => {
+  now = NOW
+  const records = await open()
+  await turn((scope) => {
+    for (const place of [own, ...others]) {
+      records.addChannel(announcementOf(place), funding(place), scope)
+      for (const d of [0, 1] as const) records.acceptUpdate(updateOf(place, d, NOW - d * 100), scope)
+    }
+    for (let n = 0; n < 5; n++) records.acceptNode(announcedNode(n, NOW), scope)
+  })
+})
+
+describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
+  it('forgets others’ channels of which one end is silent, and their nodes; never its own', async () => {
+    const graph = new Graph()
+    const records = await open(graph)
+    expect(announcementOf(own).nodeId1).toBe(nodeOf(0))
+    now = NOW + STALE_AFTER - 100
+    await turn((scope) => records.prune(scope))
+    expect(graph.channelCount).toBe(3)
+    await turn((scope) => {
+      records.acceptUpdate(updateOf(others[0]!, 1, now), scope)
+    })
+    now += 1
+    await turn((scope) => records.prune(scope))
+    const left = [own, others[0]!].map(scidOf)
+    expect([...graph.channels()].map((c) => c.shortChannelId)).toEqual(left)
+    // And on disk.
+    const again = await open()
+    expect(again.table.channels().map((c) => c.announcement.shortChannelId)).toEqual(left)
+    expect(again.table.channel(left[1]!)!.updates.map((u) => u?.timestamp)).toEqual([NOW, NOW + STALE_AFTER - 100])
+  })
+
+  it('knows which announcements are ours', async () => {
+    const records = await open()
+    const ours = [...records.ours()]
+    expect(ours.map((m) => m.type)).toEqual(['channel_announcement', 'channel_update', 'node_announcement'])
+    expect(ours[1]).toMatchObject({ channelFlags: 0, shortChannelId: scidOf(own) })
+    expect(records.newest()).toBe(NOW)
+  })
+})

@@ -1,0 +1,143 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { NodeId } from '../../src/base/ids.ts'
+import { GossipSync } from '../../src/node/gossipSync.ts'
+import type { Link } from '../../src/node/outbox.ts'
+import { featuresFromBits } from '../../src/wire/features.ts'
+import type { Message } from '../../src/wire/registry.ts'
+import { CHAIN, NOW } from './network.ts'
+
+const EXTENDED = featuresFromBits([7, 11])
+const PLAIN = featuresFromBits([7])
+const HOUR = 3600
+const PATIENCE = 1_000
+const peer = (n: number, epoch = n): Link => ({ nodeId: `02${`${n}`.repeat(64)}` as NodeId, epoch })
+
+let now: number
+let ready: boolean
+let knownUntil: number
+let said: [Link, Message][]
+let warned: Link[]
+let sync: GossipSync
+beforeEach(() => {
+  now = NOW * 1000
+  ready = true
+  knownUntil = 0
+  said = []
+  warned = []
+  sync = new GossipSync({
+    chainHash: CHAIN,
+    push: (link, message) => void said.push([link, message]),
+    warn: (link) => void warned.push(link),
+    ready: () => ready,
+    room: () => true,
+    want: () => 31,
+    knownUntil: () => knownUntil,
+    patienceMs: PATIENCE,
+    now: () => now,
+  })
+})
+
+/** What was said to a peer since the last look, a filter by where it begins. */
+function heard(link: Link): readonly (string | number)[] {
+  const mine = said.filter(([to]) => to === link)
+  said = said.filter(([to]) => to !== link)
+  return mine.map(([, m]) => (m.type === 'gossip_timestamp_filter' ? m.firstTimestamp : m.type))
+}
+/** The peer knows of nothing. */
+const answer = (link: Link, change: object = {}): void =>
+  sync.onReply(link, {
+    type: 'reply_channel_range',
+    chainHash: CHAIN,
+    firstBlocknum: 0,
+    numberOfBlocks: 0xffffffff,
+    syncComplete: 1,
+    shortChannelIds: [],
+    ...change,
+  })
+const seconds = (): number => now / 1000
+
+describe('BOLT 7 §query-messages: who is asked', () => {
+  it('two peers in a day, one after the other, and all for news', () => {
+    const [a, b, c] = [peer(1), peer(2), peer(3)]
+    for (const link of [a, b, c]) sync.connected(link, EXTENDED)
+    expect([heard(a), heard(b)]).toEqual([['query_channel_range'], []])
+    expect(heard(c)).toEqual([0])
+    answer(a)
+    expect([heard(a), heard(b)]).toEqual([[seconds() - HOUR], ['query_channel_range']])
+    answer(b)
+    expect([heard(b), heard(c)]).toEqual([[seconds() - HOUR], []])
+    const later = peer(4)
+    sync.connected(later, EXTENDED)
+    expect(heard(later)).toEqual([seconds() - HOUR])
+    now += 25 * HOUR * 1000
+    expect(sync.isWaiting).toBe(true)
+    sync.advance()
+    expect(said.map(([, m]) => m.type)).toEqual(['query_channel_range'])
+  })
+
+  it('nobody before the chain is followed, and nobody who does not offer it', () => {
+    ready = false
+    const [a, b] = [peer(1), peer(2)]
+    sync.connected(a, PLAIN)
+    sync.connected(b, featuresFromBits([1]))
+    expect([heard(a), heard(b)]).toEqual([[], [0xffffffff]])
+    ready = true
+    sync.advance()
+    expect(said).toMatchObject([[a, { type: 'query_channel_range' }]])
+    expect(said[0]![1]).not.toHaveProperty('queryOptionFlags')
+  })
+
+  it('another at once when the connection breaks; the same again when it is back', () => {
+    const [a, b, c] = [peer(1), peer(2), peer(3)]
+    for (const link of [a, b]) sync.connected(link, EXTENDED)
+    heard(a)
+    sync.disconnected(a)
+    expect(heard(b)).toEqual(['query_channel_range'])
+    sync.disconnected(peer(2, 99)) // an older connection of it
+    answer(b)
+    expect(heard(b)).toEqual([seconds() - HOUR])
+    const again = peer(1, 7)
+    sync.connected(again, EXTENDED)
+    expect(heard(again)).toEqual(['query_channel_range'])
+    // Connected anew before the end of the old connection was seen.
+    const newer = peer(1, 8)
+    sync.connected(newer, EXTENDED)
+    expect(heard(newer)).toEqual(['query_channel_range'])
+    answer(again)
+    answer(newer)
+    sync.connected(c, EXTENDED)
+    expect([heard(newer), heard(c)]).toEqual([[seconds() - HOUR], [seconds() - HOUR]])
+  })
+
+  it('another when one never answers, who is then asked for everything by a filter; it is not asked again', () => {
+    const [a, b] = [peer(1), peer(2)]
+    for (const link of [a, b]) sync.connected(link, EXTENDED)
+    heard(a)
+    now += PATIENCE
+    sync.advance()
+    expect([heard(a), heard(b)]).toEqual([[0], ['query_channel_range']])
+    answer(b)
+    heard(b)
+    sync.disconnected(a)
+    sync.connected(peer(1, 5), EXTENDED)
+    expect(said.map(([, m]) => m.type)).toEqual(['gossip_timestamp_filter'])
+  })
+
+  it('another when one talks nonsense, who is warned', () => {
+    const [a, b] = [peer(1), peer(2)]
+    for (const link of [a, b]) sync.connected(link, EXTENDED)
+    answer(a, { shortChannelIds: [2n, 1n] })
+    expect([warned, heard(b)]).toEqual([[a], ['query_channel_range']])
+    answer(a) // what it says now is nobody's
+    expect(heard(b)).toEqual([])
+  })
+
+  it('what came while the node was away is part of the news, once', () => {
+    knownUntil = NOW - 50 * HOUR
+    const [a, b] = [peer(1), peer(2)]
+    for (const link of [a, b]) sync.connected(link, PLAIN)
+    answer(a)
+    answer(b)
+    expect([heard(a).at(-1), heard(b).at(-1)]).toEqual([NOW - 51 * HOUR, NOW - HOUR])
+  })
+})
