@@ -1,6 +1,6 @@
 import { equalBytes, printable, toHex } from '../base/bytes.ts'
-import { type BlockHash, blockHash, type Outpoint, type Txid, txid, txidFromBytes } from '../base/ids.ts'
-import { type Sat, sat } from '../base/units.ts'
+import { type BlockHash, type Outpoint, type Txid, txid, txidFromBytes } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
 import { encodeAddress } from '../bitcoin/address.ts'
 import { blockHashOf, decodeBlock, merkleTree } from '../bitcoin/block.ts'
 import { type Network, networkParams } from '../bitcoin/networks.ts'
@@ -13,6 +13,7 @@ import {
   txidOf,
 } from '../bitcoin/transaction.ts'
 import { crypto } from '../crypto/crypto.ts'
+import { btcToSat, decoded, hash, hex, integer, list, record, text } from './answers.ts'
 import { backOff, type Clock, realClock } from './clock.ts'
 import { ChainError } from './errors.ts'
 import type { RpcTransport } from './rpc.ts'
@@ -49,6 +50,8 @@ export class BitcoindSource implements ChainSource {
   readonly #network: Network
   readonly #clock: Clock
   #checked: Promise<void> | null = null
+  /** Ends when all that was handed over is sent. */
+  #outgoing: Promise<unknown> = Promise.resolve()
   /** false once the backend has turned out not to have waitfornewblock. */
   #longPoll = true
 
@@ -85,21 +88,24 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
-  block(blockId: BlockHash): Promise<ChainBlock> {
-    return ofBlock(blockId, async () => {
+  async block(blockId: BlockHash): Promise<ChainBlock> {
+    try {
       const [header, raw] = await Promise.all([
         this.#read('getblockheader', [blockId, true]),
         this.#read('getblock', [blockId, 0], SLOW_TIMEOUT_MS),
       ])
       return checkedBlock(blockId, integer(record(header, 'getblockheader').height, 'height'), hex(raw, 'getblock'))
-    })
-  }
-
-  txids(blockId: BlockHash): Promise<readonly Txid[]> {
-    return ofBlock(blockId, async () => {
-      const block = record(await this.#read('getblock', [blockId, 1], SLOW_TIMEOUT_MS), 'getblock')
-      return list(block.tx, 'tx').map((id) => decoded('getblock', () => txid(text(id, 'tx'))))
-    })
+    } catch (e) {
+      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
+        throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
+      }
+      if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
+        const what =
+          'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
+        throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
+      }
+      throw e
+    }
   }
 
   async transaction(id: Txid): Promise<Transaction | null> {
@@ -158,7 +164,22 @@ export class BitcoindSource implements ChainSource {
     return { tip: { hash: hash(scan.bestblock), height: integer(scan.height, 'height') }, outputs }
   }
 
-  async broadcast(tx: Transaction): Promise<BroadcastResult> {
+  broadcast(tx: Transaction): Promise<BroadcastResult> {
+    return this.#inOrder(() => this.#send(tx))
+  }
+
+  broadcastPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
+    return this.#inOrder(() => this.#sendPackage(txs))
+  }
+
+  /** What is handed over later may build on what came before: over several connections it could overtake that. */
+  #inOrder(send: () => Promise<BroadcastResult>): Promise<BroadcastResult> {
+    const sent = this.#outgoing.then(send)
+    this.#outgoing = sent.catch(() => {})
+    return sent
+  }
+
+  async #send(tx: Transaction): Promise<BroadcastResult> {
     try {
       await this.#read('sendrawtransaction', [toHex(encodeTransaction(tx))])
       return { accepted: true }
@@ -172,23 +193,14 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
-  async broadcastPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
-    if (txs.length === 1) return this.broadcast(txs[0]!)
-    try {
-      const answer = await this.#read('submitpackage', [txs.map((tx) => toHex(encodeTransaction(tx)))])
-      const result = record(answer, 'submitpackage')
-      if (result.package_msg === 'success') return { accepted: true }
-      const errors = Object.values(record(result['tx-results'], 'tx-results'))
-        .map((r) => record(r, 'tx-results').error)
-        .filter((r) => typeof r === 'string')
-      const whole = text(result.package_msg, 'package_msg')
-      const reasons = [...(errors.length > 0 && whole === 'transaction failed' ? [] : [whole]), ...errors]
-      return { accepted: false, reason: printable(reasons.join('; ')) }
-    } catch (e) {
-      // No such method, or a package of another topology than it takes: one by one, as far as that goes.
-      if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
-      return this.#broadcastEach(txs)
-    }
+  async #sendPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
+    if (txs.length === 1) return this.#send(txs[0]!)
+    const result = await this.#submitPackage(txs)
+    if (result) return result
+    // Before Core 30 a package must have every unconfirmed parent of the child's, also those that are in the mempool.
+    const parents = await this.#waitingParents(txs)
+    const whole = parents.length > 0 ? await this.#submitPackage([...parents, ...txs]) : null
+    return whole ?? this.#broadcastEach(txs)
   }
 
   async estimateFeerate(blocks: number): Promise<number | null> {
@@ -248,9 +260,38 @@ export class BitcoindSource implements ChainSource {
     )
   }
 
+  /** @returns null when the package as such is none that it looks at: no such method, or another topology than it takes */
+  async #submitPackage(txs: readonly Transaction[]): Promise<BroadcastResult | null> {
+    try {
+      const answer = await this.#read('submitpackage', [txs.map((tx) => toHex(encodeTransaction(tx)))])
+      const result = record(answer, 'submitpackage')
+      if (result.package_msg === 'success') return { accepted: true }
+      const results = Object.values(record(result['tx-results'], 'tx-results'))
+      if (results.length === 0) return null
+      const errors = results.map((r) => record(r, 'tx-results').error).filter((r) => typeof r === 'string')
+      const whole = text(result.package_msg, 'package_msg')
+      const reasons = [...(errors.length > 0 && whole === 'transaction failed' ? [] : [whole]), ...errors]
+      return { accepted: false, reason: printable(reasons.join('; ')) }
+    } catch (e) {
+      if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
+      return null
+    }
+  }
+
+  /** What the package's child spends of the mempool's beside the package. */
+  async #waitingParents(txs: readonly Transaction[]): Promise<readonly Transaction[]> {
+    const known = new Set(txs.map(txidOf))
+    const inputs = txs.at(-1)!.inputs.filter((i) => !known.has(i.txid))
+    const found = await Promise.all(
+      inputs.map(async (i) => ((await this.utxo(i)) === null ? this.transaction(i.txid) : null)),
+    )
+    const parents = new Map(found.flatMap((tx) => (tx ? [[txidOf(tx), tx] as const] : [])))
+    return [...parents.values()]
+  }
+
   async #broadcastEach(txs: readonly Transaction[]): Promise<BroadcastResult> {
     for (const tx of txs) {
-      const result = await this.broadcast(tx)
+      const result = await this.#send(tx)
       if (!result.accepted) return { accepted: false, reason: `${txidOf(tx)}: ${result.reason}` }
     }
     return { accepted: true }
@@ -274,23 +315,6 @@ export class BitcoindSource implements ChainSource {
   }
 }
 
-/** What the backend answers where it does not have the block, in our words. */
-async function ofBlock<T>(blockId: BlockHash, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (e) {
-    if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
-      throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
-    }
-    if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
-      const what =
-        'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
-      throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
-    }
-    throw e
-  }
-}
-
 /** Decodes a block and makes sure that it is the one that was asked for, with exactly its transactions. */
 function checkedBlock(id: BlockHash, height: number, raw: Uint8Array): ChainBlock {
   const { header, transactions } = decoded('getblock', () => decodeBlock(raw))
@@ -308,58 +332,7 @@ function checkedBlock(id: BlockHash, height: number, raw: Uint8Array): ChainBloc
   }
 }
 
-function decoded<T>(method: string, decode: () => T): T {
-  try {
-    return decode()
-  } catch (e) {
-    throw new ChainError('BAD_RESPONSE', `${method}: ${e instanceof Error ? e.message : String(e)}`, { cause: e })
-  }
-}
-
 const hasRpcCode = (e: unknown, code: number): boolean => e instanceof ChainError && e.rpcCode === code
-
-// ---------------------------------------------------------------- what an answer holds
-
-const unexpected = (what: string, expected: string): ChainError =>
-  new ChainError('BAD_RESPONSE', `the Bitcoin node's answer: ${what} is not ${expected}`)
-
-function record(v: unknown, what: string): Record<string, unknown> {
-  if (typeof v !== 'object' || v === null || Array.isArray(v)) throw unexpected(what, 'an object')
-  return v as Record<string, unknown>
-}
-function list(v: unknown, what: string): readonly unknown[] {
-  if (!Array.isArray(v)) throw unexpected(what, 'a list')
-  return v
-}
-function text(v: unknown, what: string): string {
-  if (typeof v !== 'string') throw unexpected(what, 'a text')
-  return v
-}
-function integer(v: unknown, what: string): number {
-  if (!Number.isSafeInteger(v) || (v as number) < 0) throw unexpected(what, 'a whole number')
-  return v as number
-}
-/** A block is megabytes of it, which Buffer reads far faster than fromHex; it stops at whatever is not hex. */
-function hex(v: unknown, what: string): Uint8Array {
-  const digits = text(v, what)
-  const bytes = new Uint8Array(Buffer.from(digits, 'hex'))
-  if (2 * bytes.length !== digits.length) throw unexpected(what, 'hex')
-  return bytes
-}
-function hash(v: unknown): BlockHash {
-  try {
-    return blockHash(text(v, 'block hash'))
-  } catch {
-    throw unexpected('block hash', '64 characters of hex')
-  }
-}
-
-/** Amounts come as decimal BTC: all of them are below 2^53 satoshi, so that rounding gives the exact one back. */
-function btcToSat(v: unknown, what: string): Sat {
-  const amount = typeof v === 'number' ? Math.round(v * 1e8) : Number.NaN
-  if (!Number.isSafeInteger(amount) || amount < 0 || amount > 2.1e15) throw unexpected(what, 'an amount in BTC')
-  return sat(amount)
-}
 
 /** sat per 1,000 weight units from sat per 1,000 vbytes, rounded up. */
 const perKw = (satPerKvb: Sat): number => Math.ceil(Number(satPerKvb) / 4)

@@ -309,28 +309,36 @@ describe.skipIf(!BITCOIND)(
       })
     })
 
-    it('a mempool that is full: a commitment that it refuses by itself comes in with its child, and all that follows pays enough', async () => {
-      ground = await Ground.begin(base, {}, SMALL_MEMPOOL)
-      const { life, world, real } = ground
-      const before = onchainSat(world)
-      await ground.open('anchors', CAPACITY, PUSHED)
-      await ground.holdFour()
-      world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
-      await ground.crowd()
-      // They ask for estimates when they start.
-      for (const name of BOTH) await world.restart(name)
-      await world.settle()
-      await ground.force('bob')
-      const [commitment] = real.of('commitment')
-      expect(real.helped).toContain(txidOf(commitment!.tx))
-      await world.mine(1)
-      await ground.settleHeld(0)
-      await ground.settleHeld(1)
-      await life.mineToTheEnd()
-      expectMined('commitment', 'anchor', 'HTLC-success', 'HTLC-timeout', 'claim by preimage', 'claim by timeout')
-      expectMined('to_local', 'second-stage output', 'to_remote')
-      await expectShares(before)
-      expectAgreement()
-    })
+    it.each([
+      ['a confirmed coin', false],
+      ['change that waits for a block itself', true],
+    ])(
+      'a full mempool: a commitment that it refuses by itself comes in with a child that spends %s, and what follows pays enough',
+      async (_, isSpent) => {
+        ground = await Ground.begin(base, {}, SMALL_MEMPOOL)
+        const { life, world, real } = ground
+        const before = onchainSat(world)
+        await ground.open('anchors', CAPACITY, PUSHED)
+        await ground.holdFour()
+        world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+        await ground.crowd()
+        // They ask for estimates when they start.
+        for (const name of BOTH) await world.restart(name)
+        await world.settle()
+        if (isSpent) await ground.spendAll('bob')
+        await ground.force('bob')
+        const [commitment] = real.of('commitment')
+        expect(real.helped).toContain(txidOf(commitment!.tx))
+        await world.mine(1)
+        await ground.settleHeld(0)
+        await ground.settleHeld(1)
+        await life.mineToTheEnd()
+        expectMined('commitment', 'anchor', 'HTLC-success', 'HTLC-timeout', 'claim by preimage', 'claim by timeout')
+        expectMined('to_local', 'second-stage output', 'to_remote')
+        await expectShares(before)
+        // A Bitcoin node before Core 30 wants to be given the parents that wait, too: it is, when it says so.
+        expectAgreement(isSpent ? ['package-not-child-with-unconfirmed-parents'] : [])
+      },
+    )
   },
 )

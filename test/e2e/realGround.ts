@@ -54,7 +54,7 @@ export class Ground {
   }
 
   static async begin(base: Snapshot, options: WorldOptions = {}, more: readonly string[] = []): Promise<Ground> {
-    const bitcoind = await startBitcoind(BITCOIND!, more)
+    const bitcoind = await startBitcoind(BITCOIND!, ['-txindex=0', ...more])
     let real: RealBackend | undefined
     try {
       const world = await World.start(BOTH, base, {
@@ -144,6 +144,14 @@ export class Ground {
   }
   async settleHeld(pick: number): Promise<void> {
     await this.life.step({ tag: 'decide', pick, settle: true })
+    await this.world.settle()
+  }
+
+  /** All coins of a wallet become change of one payment to itself, without a block. */
+  async spendAll(name: Name): Promise<void> {
+    const { api } = this.world.of(name)
+    const [coins, { address }] = [await api.utxos(), await api.newAddress()]
+    await api.sendOnChain({ outputs: [{ address, amountSat: sat(10_000n) }], utxos: coins.map((c) => c.outpoint) })
     await this.world.settle()
   }
 

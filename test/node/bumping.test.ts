@@ -137,6 +137,27 @@ describe('a commitment with anchors', () => {
     }
   })
 
+  it('comes into a full mempool though its child spends what the close before it left over', async () => {
+    const { world } = await begin()
+    await world.open('alice', 'bob', 1_000_000, 400_000)
+    expect((await world.of('alice').api.utxos()).length).toBe(1)
+    world.chain.mempool.minFeerate = 17_036n
+    world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+    await world.restart('alice')
+    await world.settle()
+    const closes = world.of('alice').node!.channels.all()
+    for (const { meta } of closes) {
+      void world
+        .of('alice')
+        .api.closeChannel(meta.localId, { force: true })
+        .catch(() => {})
+    }
+    await world.settle()
+    expect(world.chain.mempool.size).toBe(4)
+    expect(world.of('alice').complaints).toEqual([])
+    world.close()
+  })
+
   it('gives up its child when the peer’s commitment wins, and helps that one along while it waits', async () => {
     const { world } = await begin()
     const [alice, bob] = [world.of('alice').node!, world.of('bob').node!]

@@ -81,6 +81,11 @@ export class Mempool {
     return this.#spenders.get(outpoint)
   }
 
+  /** Whether an output is in the chain and unspent there, whatever spends it here. */
+  hasCoin(outpoint: string): boolean {
+    return this.#chain.coin(outpoint) !== undefined
+  }
+
   /** Takes a transaction in, in the place of those that it replaces. */
   accept(tx: Transaction): Result<{ entry: MempoolEntry; replaced: readonly MempoolEntry[] }, Rejection> {
     const candidate = this.test(mempoolTx(tx))

@@ -4,7 +4,7 @@ import { ancestorsOf, type MempoolEntry, paysMore, totals, withDescendants } fro
 import { feerate, paysTooLittle } from './replacement.ts'
 
 /**
- * Whether a package may take the place of what it conflicts with, by the rules of Bitcoin Core 28 to 30: one parent with one child that
+ * Whether a package may take the place of what it conflicts with, by the rules of Bitcoin Core 28 and 29: one parent with one child that
  * build on nothing else in the pool, in the place of families of two at most, each of which pays less.
  * @returns why not, in Core's words
  */

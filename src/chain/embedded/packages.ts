@@ -1,6 +1,6 @@
-import type { Txid } from '../../base/ids.ts'
+import { outpointKey, type Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
-import type { Transaction } from '../../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import type { Candidate, Mempool } from './mempool.ts'
 import { type MempoolEntry, type MempoolTx, mempoolTx, totals } from './mempoolEntry.ts'
 import { checkPackageReplacement } from './packageReplacement.ts'
@@ -38,6 +38,12 @@ export function isChildWithParents(txs: readonly MempoolTx[]): boolean {
   return parentsOnly && [...parents].every((p) => spentByChild.has(p)) && parents.size === txs.length - 1
 }
 
+/** Whether what the child spends is in the package or in the chain: Core before 30 does not look into its mempool for it. */
+function hasAllParents(pool: Mempool, txs: readonly Transaction[]): boolean {
+  const known = new Set(txs.slice(0, -1).map(txidOf))
+  return txs.at(-1)!.inputs.every((i) => known.has(i.txid) || pool.hasCoin(outpointKey(i)))
+}
+
 /** Worth another look with its package: it pays too little, or what it spends is to come. */
 const mayBeHelped = (r: Rejection): boolean =>
   ['min relay fee not met', 'mempool min fee not met', 'insufficient fee', 'bad-txns-inputs-missingorspent'].includes(
@@ -53,6 +59,9 @@ export function submitPackage(pool: Mempool, txs: readonly Transaction[]): Packa
   const results = new Map<MempoolTx, PackageTxResult>()
   const replaced: Txid[] = []
   const together: MempoolTx[] = []
+  if (!hasAllParents(pool, txs)) {
+    return { ok: false, results, replaced, refusal: 'package-not-child-with-unconfirmed-parents' }
+  }
   let hopeless = false
   for (const t of txs.map(mempoolTx)) {
     const alone = submitAlone(pool, t, replaced)
