@@ -88,24 +88,21 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
-  async block(blockId: BlockHash): Promise<ChainBlock> {
-    try {
+  block(blockId: BlockHash): Promise<ChainBlock> {
+    return ofBlock(blockId, async () => {
       const [header, raw] = await Promise.all([
         this.#read('getblockheader', [blockId, true]),
         this.#read('getblock', [blockId, 0], SLOW_TIMEOUT_MS),
       ])
       return checkedBlock(blockId, integer(record(header, 'getblockheader').height, 'height'), hex(raw, 'getblock'))
-    } catch (e) {
-      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
-        throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
-      }
-      if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
-        const what =
-          'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
-        throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
-      }
-      throw e
-    }
+    })
+  }
+
+  txids(blockId: BlockHash): Promise<readonly Txid[]> {
+    return ofBlock(blockId, async () => {
+      const block = record(await this.#read('getblock', [blockId, 1], SLOW_TIMEOUT_MS), 'getblock')
+      return list(block.tx, 'tx').map((id) => decoded('getblock', () => txid(text(id, 'tx'))))
+    })
   }
 
   async transaction(id: Txid): Promise<Transaction | null> {
@@ -312,6 +309,23 @@ export class BitcoindSource implements ChainSource {
         await this.#clock.sleep(backOff(n, 100, 2_000))
       }
     }
+  }
+}
+
+/** What the backend answers where it does not have the block, in our words. */
+async function ofBlock<T>(blockId: BlockHash, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (e) {
+    if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
+      throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
+    }
+    if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
+      const what =
+        'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
+      throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
+    }
+    throw e
   }
 }
 
