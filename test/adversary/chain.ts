@@ -104,7 +104,20 @@ export class Chain {
 
   broadcastPackage(txs: readonly Transaction[]): BroadcastResult {
     if (txs.length === 1) return this.broadcast(txs[0]!)
-    const { results } = submitPackage(this.mempool, txs)
+    const { results, refusal } = submitPackage(this.mempool, txs)
+    // As the client of a Bitcoin node does it: with the parents that wait, else one by one.
+    if (refusal !== null && results.size === 0) {
+      const known = new Set(txs.map(txidOf))
+      const parents = new Set(
+        txs
+          .at(-1)!
+          .inputs.map((i) => i.txid)
+          .filter((id) => !known.has(id)),
+      )
+      const waiting = [...parents].flatMap((id) => this.mempool.get(id)?.tx ?? [])
+      if (waiting.length > 0) return this.broadcastPackage([...waiting, ...txs])
+      return txs.map((tx) => this.broadcast(tx)).find((r) => !r.accepted) ?? { accepted: true }
+    }
     for (const r of results.values()) {
       if (r.ok) continue
       const { reason, detail } = r.rejection

@@ -149,6 +149,8 @@ describe.skipIf(!BITCOIND)(
         await ground.mineNothing()
         expect(await outcomes()).toEqual(['succeeded', 'succeeded', 'pending', 'pending'])
         for (const kind of ['HTLC-success', 'claim by preimage'] as const) expect(ground.count(kind).mined).toBe(0)
+        await world.mine(1)
+        await world.reorg(2)
         await life.mineToTheEnd()
         expect(await outcomes()).toEqual(['succeeded', 'succeeded', 'failed', 'failed'])
         expectMined('commitment', 'HTLC-success', 'HTLC-timeout', 'claim by preimage', 'claim by timeout')
