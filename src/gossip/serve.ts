@@ -12,9 +12,8 @@ import { channelPasses, passes, type TimestampFilter } from './filter.ts'
 import type { GossipTable } from './table.ts'
 import { heightOf, isPassedOn } from './validate.ts'
 
-/** Ids that fit into one reply, and fewer where a checksum is worked out for each of their updates. */
-const MOST_PLAIN = 8_000
-const MOST_EXTENDED = 1_000
+/** Ids that fit into one reply; fewer where checksums are worked out, so that a step stays short. */
+const MOST_IDS = { plain: 8_000, withTimestamps: 4_000, withChecksums: 250 } as const
 /** Channels or nodes that are looked at in one step, whether the peer gets them or not. */
 const LOOKED_AT = 1_000
 /** Relayed messages that wait for one peer: more are left out for it, and it can ask. */
@@ -35,7 +34,7 @@ export function* rangeReplies(table: GossipTable, q: QueryChannelRange): Generat
   const { chainHash } = q
   const isOurs = equalBytes(chainHash, table.chainHash)
   const options = (q.queryOptionFlags ?? 0n) & 3n
-  const most = options === 0n ? MOST_PLAIN : MOST_EXTENDED
+  const most = MOST_IDS[options >= 2n ? 'withChecksums' : options === 1n ? 'withTimestamps' : 'plain']
   const end = q.firstBlocknum + q.numberOfBlocks
   const reply = (
     first: number,
@@ -132,7 +131,7 @@ export function* backlog(table: GossipTable, filter: TimestampFilter): Generator
  */
 export class Answers {
   readonly #table: GossipTable
-  #range: Iterator<GossipMessage> | null = null
+  #range: Iterator<ReplyChannelRange, void> | null = null
   #channels: Iterator<GossipMessage> | null = null
   #backlog: Iterator<GossipMessage | null> | null = null
   #filter: TimestampFilter | null = null
@@ -180,6 +179,11 @@ export class Answers {
 
   /** The next messages, encoded: about `most` bytes and never less than one message; empty when there was nothing in a good many. */
   take(most: number): readonly Uint8Array[] {
+    const reply = this.#range?.next()
+    if (reply && !reply.done) {
+      if (reply.value.syncComplete === 1) this.#range = null
+      return [encodeMessage(reply.value)] // large, or much work: a step of its own
+    }
     const out: Uint8Array[] = []
     let bytes = 0
     for (;;) {
@@ -192,9 +196,6 @@ export class Answers {
   }
 
   #next(): Uint8Array | null {
-    const next = this.#range?.next()
-    if (next && !next.done) return encodeMessage(next.value)
-    this.#range = null
     const answer = this.#channels?.next()
     if (answer && !answer.done) return encodeMessage(answer.value)
     this.#channels = null

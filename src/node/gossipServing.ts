@@ -32,8 +32,8 @@ export interface ServingOptions {
 interface Peer {
   readonly link: Link
   readonly answers: Answers
-  /** A step is posted, or the peer is to read first. */
-  busy: boolean
+  /** posted: a step is on its way; waiting: for the peer to read, or for budget. */
+  step: 'none' | 'posted' | 'waiting'
 }
 
 /**
@@ -54,7 +54,7 @@ export class GossipServing {
   }
 
   connected(link: Link): void {
-    this.#peers.set(link.nodeId, { link, answers: new Answers(this.#options.table), busy: false })
+    this.#peers.set(link.nodeId, { link, answers: new Answers(this.#options.table), step: 'none' })
   }
   disconnected(link: Link): void {
     if (this.#peers.get(link.nodeId)?.link.epoch === link.epoch) this.#peers.delete(link.nodeId)
@@ -81,17 +81,12 @@ export class GossipServing {
   }
   tick(): void {
     if (this.#options.now() >= this.#flushAt) this.#flush()
-    for (const peer of this.#peers.values()) {
-      peer.busy = false // it may have read what it had, or got new budget
-      this.#go(peer)
-    }
+    for (const peer of this.#peers.values()) this.#resume(peer)
   }
   /** The peer has read everything. */
   drained({ nodeId, epoch }: Link): void {
     const peer = this.#peers.get(nodeId)
-    if (peer?.link.epoch !== epoch) return
-    peer.busy = false
-    this.#go(peer)
+    if (peer?.link.epoch === epoch) this.#resume(peer)
   }
 
   #flush(): void {
@@ -106,20 +101,27 @@ export class GossipServing {
     }
   }
 
+  #resume(peer: Peer): void {
+    if (peer.step === 'waiting') peer.step = 'none'
+    this.#go(peer)
+  }
   #go(peer: Peer): void {
-    if (peer.busy || peer.answers.isIdle) return
-    peer.busy = true
+    if (peer.step !== 'none' || peer.answers.isIdle) return
+    peer.step = 'posted'
     this.#options.reactor.post((scope) => this.#step(peer, scope))
   }
 
   #step(peer: Peer, scope: TurnScope): void {
     const { link, answers } = peer
     if (this.#peers.get(link.nodeId) !== peer) return
-    if (this.#options.queuedBytes(link) > QUEUE_BYTES || !this.#budget.take(link.nodeId)) return // drained or tick
+    if (this.#options.queuedBytes(link) > QUEUE_BYTES || !this.#budget.take(link.nodeId)) {
+      peer.step = 'waiting' // until drained or tick
+      return
+    }
     const messages = answers.take(CHUNK_BYTES)
     scope.after(() => {
       if (messages.length > 0) this.#options.send(link, messages)
-      peer.busy = false
+      peer.step = 'none'
       this.#go(peer)
     })
   }
