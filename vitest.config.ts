@@ -10,5 +10,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    /** By default one core would be left idle, which is half of a small machine. */
+    minWorkers: 1,
+    maxWorkers: '100%',
   },
 })

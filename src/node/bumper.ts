@@ -4,6 +4,7 @@ import type { Transaction } from '../bitcoin/transaction.ts'
 import { FEERATE_FLOOR } from '../chain/fees.ts'
 import { type AnchorPlan, anchorChild, signAnchor } from '../channel/onchain/anchor.ts'
 import { signHtlcTx } from '../channel/onchain/claims.ts'
+import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
 import { WalletError } from '../wallet/errors.ts'
@@ -19,6 +20,9 @@ export interface BumperOptions {
   readonly log: Logger
 }
 
+/** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
+const PATIENCE_BLOCKS = 6
+
 const childLabel = (entry: ChannelEntry): string => `fee of the close of channel ${entry.meta.localId}`
 const htlcLabel = (entry: ChannelEntry): string => `htlc of channel ${entry.meta.localId}`
 
@@ -30,6 +34,8 @@ export class Bumper {
   readonly #options: BumperOptions
   /** The peer's commitment that was found in the mempool in the place of ours, by channel. */
   readonly #rivals = new Map<string, Txid>()
+  /** Since when the mempool has a close that both sides signed in the place of our commitment, by channel: a height. */
+  readonly #agreed = new Map<string, number>()
   /** Channels whose operator has been told that the wallet cannot pay. */
   readonly #poor = new Set<string>()
 
@@ -71,6 +77,7 @@ export class Bumper {
     const closing = state.onchain?.closing
     if (!closing || closing.height === null) return
     this.#rivals.delete(entry.meta.localId)
+    this.#agreed.delete(entry.meta.localId)
     this.#freeOthers(entry, closing.txid)
     const left = this.#options.parts().wallet.waiting(childLabel(entry))
     if (left.length > 0) scope.after(() => void this.#dropUnknown(left.map((t) => t.txid)).catch(() => {}))
@@ -124,6 +131,7 @@ export class Bumper {
       else if (child) await parts().broadcast(child, 'commitment')
       return
     }
+    if (await this.#isAgreed(entry, effect.tx)) return
     const result = await source.broadcastPackage(child ? [effect.tx, child] : [effect.tx])
     if (result.accepted) return
     const rival = await this.#inMempool(effect.rivals ?? [])
@@ -135,6 +143,22 @@ export class Bumper {
       this.#rivals.set(entry.meta.localId, rival)
       this.commitment(entry, effect, scope)
     })
+  }
+
+  /**
+   * The mempool has a close that both sides have signed: the peer published it and forgot the channel before we had its signature. It
+   * pays us at once and at less cost than our commitment, which with its child would replace it.
+   */
+  async #isAgreed({ meta: { localId } }: ChannelEntry, commitment: Transaction): Promise<boolean> {
+    const { source, chain } = this.#options.parts()
+    const [spender] = await source.mempoolSpends(commitment.inputs).catch(() => [])
+    if (!spender || commitmentNumberOf(spender, 0) !== null) {
+      this.#agreed.delete(localId)
+      return false
+    }
+    const since = this.#agreed.get(localId) ?? chain.height
+    this.#agreed.set(localId, since)
+    return chain.height < since + PATIENCE_BLOCKS
   }
 
   /** Confirmed ones are the watcher's news. */
