@@ -167,9 +167,11 @@ export class Honest {
   #newBumper(): Bumper {
     const parts = {
       wallet: this.wallet,
+      chain: this.chain,
       source: {
         broadcast: async (tx: Transaction) => this.chain.broadcast(tx),
         broadcastPackage: async (txs: readonly Transaction[]) => this.#publish(txs),
+        mempoolSpends: async (outpoints: readonly Outpoint[]) => this.#spendsOf(outpoints),
         transaction: async (txid: Txid) => this.chain.find(txid),
         utxo: async (outpoint: { txid: Txid; index: number }) => {
           const coin = this.chain.coins().get(outpointKey(outpoint))
