@@ -36,7 +36,7 @@ export interface Ratio extends Pick<Row, 'channels' | 'amountMsat' | 'inFlight'>
 
 const CAPACITY_SAT = 400_000_000
 const WARM_UP = 1_000
-const WARM_UP_ALONE = 100
+const WARM_UP_ALONE = 500
 /** So many payments for each one in flight give a steady figure; the rival is too slow for as many as we make. */
 const PER_FLIGHT = { fulmen: 40, rival: 20 }
 const AT_LEAST = { fulmen: 400, rival: 200 }
