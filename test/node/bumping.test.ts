@@ -4,6 +4,7 @@ import { outpointKey } from '../../src/base/ids.ts'
 import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import type { Node } from '../../src/node/node.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
 import { Life } from './life.ts'
@@ -218,6 +219,48 @@ describe('an HTLC that the peer does not settle', () => {
     expect(stage!.txid).toBe(htlc.spent!.txid)
     for (const t of [child!, stage!]) expect(t.feeSat).toBeLessThanOrEqual(BigInt(amountMsat) / 2_000n + 330n)
     expect(balance(world, 'bob')).toBe(before + 330n - child!.feeSat! - stage!.feeSat!)
+    world.close()
+  })
+})
+
+describe('a close that both sides signed, published by the peer before we had its signature', () => {
+  /** Alice knows nothing of bob's last word: she closes by force, and would pay enough to replace what is there. */
+  async function outrun(): Promise<{ readonly life: Life; readonly agreed: Txid }> {
+    const life = await begin()
+    const { world } = life
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const { funding } = channelOf(entryOf(world, 'alice').state)!.commitments.active[0]!
+    const spender = () => world.chain.mempool.spender(outpointKey(funding))?.txid
+    void alice.api.closeChannel(entryOf(world, 'alice').meta.localId, {}).catch(() => {})
+    for (let i = 0; i < 50 && spender() === undefined; i++) {
+      await world.turn()
+      world.wire.deliver(i % 2 === 0 ? alice.nodeId : bob.nodeId)
+      await world.turn()
+    }
+    const agreed = spender()!
+    expect(commitmentNumberOf(world.chain.mempool.get(agreed)!.tx, 0)).toBeNull()
+    world.crash('bob')
+    believe(alice.node!, { claim: 5_000 })
+    await force(world, 'alice')
+    expect(onchainOf(world, 'alice')).toMatchObject({ how: 'local-force' })
+    return { life, agreed }
+  }
+
+  it('stays, and is how the channel ends', async () => {
+    const { life, agreed } = await outrun()
+    const { world } = life
+    expect(world.chain.mempool.get(agreed)).toBeDefined()
+    await world.mine(1)
+    expect(onchainOf(world, 'alice')).toMatchObject({ how: 'cooperative', closing: { txid: agreed } })
+    world.close()
+  })
+
+  it('is outbid when it does not confirm', async () => {
+    const { life, agreed } = await outrun()
+    const { world } = life
+    for (let i = 0; i < 7; i++) await mineAt(world, 1_000_000)
+    expect(world.chain.mempool.get(agreed)).toBeUndefined()
+    expect(onchainOf(world, 'alice')).toMatchObject({ how: 'local-force' })
     world.close()
   })
 })
