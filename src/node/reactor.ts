@@ -125,7 +125,9 @@ export class Reactor {
       return
     }
     this.#inFlight++
-    const durable: Promise<unknown> = this.#options.journal.commit(ops)
+    // What only speaks needs no batch of its own: it is released in its place in the order.
+    const writes = ops.length > 0 || holds.length > 0
+    const durable: Promise<unknown> = writes ? this.#options.journal.commit(ops) : Promise.resolve()
     const held = holds.length === 0 ? durable : durable.then(() => Promise.all(holds.map((until) => until())))
     held.catch(() => {}) // taken up below, in the order of the turns
     this.#tail = this.#tail

@@ -86,6 +86,28 @@ describe('reactor: write before you speak', () => {
     expect([batches, turns]).toEqual([1, 1])
   })
 
+  it('makes no batch for a turn that wrote nothing: it waits for the one before', async () => {
+    let batches = 0
+    let written: () => void = () => {}
+    class Slow extends MemoryDriver {
+      override async batch(ops: readonly Op[]): Promise<void> {
+        batches++
+        await new Promise<void>((resolve) => (written = resolve))
+        await super.batch(ops)
+      }
+    }
+    const { reactor } = reactorOver(new Slow())
+    const said: string[] = []
+    reactor.post((scope) => scope.write(put('a')))
+    await new Promise((resolve) => setImmediate(resolve))
+    const asked = reactor.run((scope) => scope.after(() => said.push('b')))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(said).toEqual([])
+    written()
+    await Promise.race([asked, new Promise((resolve) => setImmediate(resolve))])
+    expect([said, batches]).toEqual([['b'], 1])
+  })
+
   it('hands what a task throws to its caller and goes on', async () => {
     const { reactor, fatal } = reactorOver(new MemoryDriver())
     const failing = reactor.run(() => {
