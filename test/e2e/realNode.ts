@@ -8,7 +8,7 @@ import { httpTransport, type RpcTransport } from '../../src/chain/rpc.ts'
 /** Path of a bitcoind (Core 29 or Knots); undefined: tests that need one are left out, and say so. */
 export const BITCOIND = process.env.FULMEN_BITCOIND
 
-async function freePorts(n: number): Promise<number[]> {
+export async function freePorts(n: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from(
       { length: n },
