@@ -8,6 +8,7 @@ import {
   nullable,
   OutpointText,
   PositiveSat,
+  pageQueryWith,
   request,
   Sat,
   SignedSat,
@@ -31,8 +32,8 @@ export const Utxo = answer('Utxo', {
   address: Type.String(),
   confirmations: Count,
   locked: Type.Boolean(),
+  blockHeight: nullable(Count),
 })
-export const Utxos = answer('Utxos', { items: Type.Array(Utxo) })
 export const SendOnChain = request('SendOnChain', {
   outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: PositiveSat }), {
     minItems: 1,
@@ -41,13 +42,10 @@ export const SendOnChain = request('SendOnChain', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
   utxos: Type.Optional(Type.Array(OutpointText, { minItems: 1, maxItems: 250 })),
 })
-export const UtxoQuery = Type.Object(
-  {
-    minConfirmations: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'at least so many' })),
-    locked: Type.Optional(Type.Boolean({ description: 'only those that are reserved, or that are not' })),
-  },
-  { additionalProperties: false },
-)
+export const UtxoQuery = pageQueryWith({
+  minConfirmations: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'at least so many' })),
+  locked: Type.Optional(Type.Boolean({ description: 'only those that are reserved, or that are not' })),
+})
 export const BumpTransaction = request('BumpTransaction', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
 })

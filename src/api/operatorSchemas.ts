@@ -12,6 +12,7 @@ import {
   pageQueryWith,
   request,
   Sat,
+  ScidText,
   TimeText,
 } from './scalars.ts'
 
@@ -98,6 +99,7 @@ export const ChannelEarnings = answer('ChannelEarnings', {
   openFeeSat: Sat,
   closeFeeSat: Sat,
   profitMsat: SignedMsat,
+  shortChannelId: nullable(ScidText),
 })
 export const BalanceSample = answer('BalanceSample', {
   period: Type.String({ description: 'an hour, 2026-11-27T14, or a day, in UTC' }),

@@ -1,3 +1,4 @@
+import type { Decoded } from '../api/decodeSchemas.ts'
 import type { AuditPage, CreateKey, IssuedKey, Key, KeyUsage, RotateKey, UpdateKey } from '../api/keySchemas.ts'
 import type {
   Address,
@@ -35,7 +36,6 @@ import type {
   Channel,
   CloseChannel,
   CreateInvoice,
-  Decoded,
   Event,
   FindRoute,
   GraphChannel,
@@ -154,8 +154,11 @@ export class FulmenClient {
   wallet = {
     get: (): Promise<Wallet> => this.#http.get('/v1/wallet'),
     newAddress: (): Promise<Address> => this.#http.send('POST', '/v1/wallet/addresses'),
-    utxos: async (query?: UtxoQuery): Promise<readonly Utxo[]> =>
-      (await this.#http.get<{ items: Utxo[] }>('/v1/wallet/utxos', { ...query })).items,
+    /** One page of the unspent outputs, newest first. */
+    utxoPage: (query?: UtxoQuery): Promise<Page<Utxo>> => this.#http.get('/v1/wallet/utxos', { ...query }),
+    /** All of them. */
+    utxos: (query?: Omit<UtxoQuery, 'limit' | 'cursor'>): Promise<readonly Utxo[]> =>
+      whole((page) => this.wallet.utxoPage({ ...query, ...page })),
     transactions: (query?: PageQuery): Promise<Page<WalletTransaction>> =>
       this.#http.get('/v1/wallet/transactions', { ...query }),
     transaction: (txid: string): Promise<WalletTransaction> => this.#http.get(`/v1/wallet/transactions/${id(txid)}`),
@@ -304,4 +307,11 @@ export async function* allOf<T>(list: (query: PageQuery) => Promise<Page<T>>, li
     yield* page.items
     cursor = page.nextCursor
   } while (cursor !== null)
+}
+
+/** The whole of a list, for those that stay small. */
+export async function whole<T>(list: (query: PageQuery) => Promise<Page<T>>): Promise<readonly T[]> {
+  const items: T[] = []
+  for await (const item of allOf(list, 500)) items.push(item)
+  return items
 }

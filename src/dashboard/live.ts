@@ -3,7 +3,7 @@ import type { Key, KeyUsage } from '../api/keySchemas.ts'
 import type { Chain, Fees, Utxo, Wallet, WalletTransaction } from '../api/onchainSchemas.ts'
 import type { Balance, Channel, Event, Invoice, Node, Payment, Peer } from '../api/schemas.ts'
 import { ConnectionError } from '../client/errors.ts'
-import { allOf, type FulmenClient } from '../client/index.ts'
+import { type FulmenClient, whole } from '../client/index.ts'
 import { isAlert } from './eventText.ts'
 import { shortId } from './format.ts'
 import { PagedResource, type Renewable, Resource } from './resource.ts'
@@ -14,13 +14,6 @@ const EVENTS_KEPT = 1_000
 const ALERTS_KEPT = 100
 /** A payment is told of as soon as it is certain; the channels that it crossed are done with it some messages later. */
 const SETTLING_MS = 1_200
-
-/** Everything of one list, for those that stay small. */
-export async function whole<T>(list: Parameters<typeof allOf<T>>[0]): Promise<readonly T[]> {
-  const items: T[] = []
-  for await (const item of allOf(list, 500)) items.push(item)
-  return items
-}
 
 /** What each kind of event may change. The first word of its type decides. */
 const CHANGES = {
@@ -43,7 +36,7 @@ export interface Resources {
   readonly payments: PagedResource<Payment>
   readonly invoices: PagedResource<Invoice>
   readonly wallet: Resource<Wallet>
-  readonly utxos: Resource<readonly Utxo[]>
+  readonly utxos: PagedResource<Utxo>
   readonly transactions: PagedResource<WalletTransaction>
   readonly chain: Resource<Chain>
   readonly fees: Resource<Fees['items']>
@@ -80,7 +73,7 @@ export class Live {
       payments: new PagedResource(client.payments.list, (p) => p.id),
       invoices: new PagedResource(client.invoices.list, (i) => i.id),
       wallet: new Resource(() => client.wallet.get()),
-      utxos: new Resource(() => client.wallet.utxos()),
+      utxos: new PagedResource(client.wallet.utxoPage, (u) => u.outpoint),
       transactions: new PagedResource(client.wallet.transactions, (t) => t.id),
       chain: new Resource(() => client.chain.get()),
       fees: new Resource(() => client.chain.fees()),

@@ -17,6 +17,24 @@ export function pageOf<T>(items: readonly T[], key: (item: T) => string, { limit
 }
 
 /**
+ * One page of a list in memory, in the order of a place that is each item's own: the cursor is the last place shown, so that an item which
+ * has gone since takes nothing with it, and none is left out.
+ * @param place sorts as text
+ */
+export function pageByPlace<T>(
+  items: readonly T[],
+  place: (item: T) => string,
+  { limit, cursor = '' }: PageRequest,
+): Page<T> {
+  const after = items.map((item) => ({ item, at: place(item) })).filter(({ at }) => at > cursor)
+  const shown = after.sort((a, b) => (a.at < b.at ? -1 : 1)).slice(0, limit)
+  return {
+    items: shown.map(({ item }) => item),
+    nextCursor: after.length > limit ? (shown.at(-1)?.at ?? null) : null,
+  }
+}
+
+/**
  * One page, newest first, of an index whose keys end in a sequence number and whose values name the record: cost is that of the
  * page, however long the history.
  */

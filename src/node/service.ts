@@ -322,6 +322,8 @@ export interface UtxoView {
   readonly outpoint: Outpoint
   readonly amountSat: Sat
   readonly address: string
+  /** null: not confirmed. */
+  readonly blockHeight: number | null
   readonly confirmations: number
   readonly locked: boolean
 }

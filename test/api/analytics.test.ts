@@ -81,7 +81,7 @@ describe('exports', () => {
       'period,succeeded,failed,successRate,amountMsat,feeMsat,received,receivedMsat',
     )
     expect(await heading('/v1/analytics/channels')).toBe(
-      'id,channelId,peer,state,capacitySat,createdAt,forwardsIn,forwardsOut,amountInMsat,amountOutMsat,feeInMsat,feeOutMsat,successRate,openFeeSat,closeFeeSat,profitMsat',
+      'id,channelId,peer,state,capacitySat,createdAt,forwardsIn,forwardsOut,amountInMsat,amountOutMsat,feeInMsat,feeOutMsat,successRate,openFeeSat,closeFeeSat,profitMsat,shortChannelId',
     )
     expect(await heading('/v1/analytics/balance-history')).toBe(
       'period,at,onchainConfirmedSat,onchainUnconfirmedSat,onchainClosingSat,channelLocalMsat,channelRemoteMsat,channelSendableMsat,channelReceivableMsat,usableChannels',
@@ -184,9 +184,10 @@ describe('exports', () => {
       closeFeeSat: 0n,
       feeOutMsat: 1n,
       profitMsat: -199_999n,
+      shortChannelId: '100x1x0',
     } as ChannelEarnings
     give(node, { channelEarnings: [channel] })
     const csv = (await call('GET', '/v1/analytics/channels?format=csv')).body
-    expect(csv.split('\r\n')[1]).toMatch(/,-199999$/)
+    expect(csv.split('\r\n')[1]).toMatch(/,-199999,100x1x0$/)
   })
 })

@@ -27,6 +27,7 @@ import type {
   Page,
   PageRequest,
   PaymentView,
+  UtxoView,
   WalletTransactionView,
 } from '../../src/node/service.ts'
 
@@ -242,9 +243,9 @@ export class FakeNode implements NodeService {
   async newAddress() {
     return { address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080', path: "m/84'/1'/0'/0/0" }
   }
-  async utxos() {
+  async utxos(): Promise<readonly UtxoView[]> {
     const outpoint = { txid: txid('11'.repeat(32)), index: 1 }
-    return [{ outpoint, amountSat: sat(5n), address: 'bcrt1q', confirmations: 1, locked: false }]
+    return [{ outpoint, amountSat: sat(5n), address: 'bcrt1q', blockHeight: 100, confirmations: 1, locked: false }]
   }
   async walletTransactions() {
     return page(this.transactionViews.values())

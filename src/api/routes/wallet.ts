@@ -1,18 +1,11 @@
 import { Type } from '@sinclair/typebox'
-import { parseOutpoint } from '../../base/ids.ts'
+import { outpointKey, parseOutpoint } from '../../base/ids.ts'
 import { sat } from '../../base/units.ts'
+import { pageByPlace } from '../../node/paging.ts'
 import type { SendRequest, UtxoView } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import {
-  Address,
-  BumpTransaction,
-  SendOnChain,
-  UtxoQuery,
-  Utxos,
-  Wallet,
-  WalletTransaction,
-} from '../onchainSchemas.ts'
+import { Address, BumpTransaction, SendOnChain, Utxo, UtxoQuery, Wallet, WalletTransaction } from '../onchainSchemas.ts'
 import { badField } from '../problems.ts'
 import { AnyId, PageQuery, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
@@ -44,12 +37,19 @@ export function walletRoutes(app: App, context: ApiContext): void {
     '/v1/wallet/utxos',
     {
       config: { scope: 'wallet:read' },
-      schema: { summary: 'Unspent outputs', tags: ['wallet'], querystring: UtxoQuery, response: { 200: Utxos } },
+      schema: {
+        summary: 'Unspent outputs, newest first',
+        tags: ['wallet'],
+        querystring: UtxoQuery,
+        response: { 200: pageOf(Utxo) },
+      },
     },
-    async ({ query: { minConfirmations = 0, locked } }) => {
+    async ({ query }) => {
+      const { minConfirmations = 0, locked } = query
       const isWanted = (utxo: UtxoView) =>
         utxo.confirmations >= minConfirmations && (locked === undefined || utxo.locked === locked)
-      return { items: (await service.utxos()).filter(isWanted).map(utxoJson) }
+      const wanted = (await service.utxos()).filter(isWanted)
+      return pageJson(pageByPlace(wanted, newestFirst, pageRequest(query)), utxoJson)
     },
   )
   walletTransactionRoutes(app, context)
@@ -136,6 +136,12 @@ function bumpRoute(
     },
   )
 }
+
+const MAX_HEIGHT = 0xffff_ffff
+
+/** Unconfirmed ones, then from the tip down. A coin that confirms while somebody turns pages may be met twice, and is never left out. */
+const newestFirst = ({ blockHeight, outpoint }: UtxoView): string =>
+  `${String(blockHeight === null ? 0 : MAX_HEIGHT - blockHeight).padStart(10, '0')}.${outpointKey(outpoint)}`
 
 /** @throws ApiProblem VALIDATION_FAILED */
 export function sendRequest(body: SendOnChain): SendRequest {

@@ -82,9 +82,21 @@ const paymentTable = (rows: readonly PaymentSums[]): string =>
 
 const channelTable = (rows: readonly ChannelEarnings[]): string =>
   table(
-    ['id', 'state', 'in', 'out', 'fee in msat', 'fee out msat', 'open sat', 'close sat', 'profit msat'],
+    [
+      'id',
+      'short channel id',
+      'state',
+      'in',
+      'out',
+      'fee in msat',
+      'fee out msat',
+      'open sat',
+      'close sat',
+      'profit msat',
+    ],
     rows.map((r) => [
       r.id,
+      r.shortChannelId,
       r.state,
       r.forwardsIn,
       r.forwardsOut,

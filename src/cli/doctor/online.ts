@@ -2,7 +2,7 @@ import { connect } from 'node:tls'
 import type { Key } from '../../api/keySchemas.ts'
 import type { Event } from '../../api/schemas.ts'
 import { ApiError, ConnectionError } from '../../client/errors.ts'
-import { allOf, type FulmenClient } from '../../client/index.ts'
+import { type FulmenClient, whole } from '../../client/index.ts'
 import { channelFindings } from './channels.ts'
 import { type Finding, ok, problem, warning } from './finding.ts'
 
@@ -69,18 +69,12 @@ export async function state(
         )
   const height = may('node:read') ? (await client.node()).blockHeight : null
   if (height === null || !may('channels:read')) return { findings: readiness, height }
-  const [channels, peers] = await Promise.all([all(allOf(client.channels.list)), all(allOf(client.peers.list))])
+  const [channels, peers] = await Promise.all([whole(client.channels.list), whole(client.peers.list)])
   const wallet = may('wallet:read') ? await client.wallet.get() : null
   return {
     findings: [...readiness, ...channelFindings({ channels, peers, wallet, height, closeBeforeExpiry })],
     height,
   }
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
-  const list: T[] = []
-  for await (const item of items) list.push(item)
-  return list
 }
 
 /** The node's clock against ours, by the Date of an answer. */

@@ -1,6 +1,5 @@
 import type { ForwardSums, PaymentSums, Summary } from '../../api/operatorSchemas.ts'
-import type { FulmenClient } from '../../client/index.ts'
-import { whole } from '../live.ts'
+import { type FulmenClient, whole } from '../../client/index.ts'
 
 const DAY_MS = 86_400_000
 

@@ -1,5 +1,5 @@
 import type { Wallet, WalletTransaction } from '../../api/onchainSchemas.ts'
-import { announce } from '../announce.ts'
+import { announce, attempt } from '../announce.ts'
 import type { App, Render } from '../app.ts'
 import { actionForm, field, openDialog, satInput } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
@@ -152,19 +152,27 @@ export const render: Render = (app, signal) => {
   // Names of the channels that transactions are for.
   if (live.can('channels:read')) live.of.channels.watch(signal, () => {})
   if (live.can('node:read')) live.of.peers.watch(signal, () => {})
-  const coins = shown(live.of.utxos, signal, (utxos) =>
-    utxos.length === 0
+  const coins = shown(live.of.utxos, signal, ({ items, nextCursor }) =>
+    items.length === 0
       ? empty('No coins.')
-      : table(
-          'Coins',
-          ['Output', 'Amount', 'Confirmations', ''],
-          utxos.map((u) => [
-            idOf(u.outpoint, 'Outpoint'),
-            amountOfSat(u.amountSat),
-            grouped(u.confirmations),
-            u.locked && chip('locked', 'warn'),
-          ]),
-        ),
+      : [
+          table(
+            'Coins',
+            ['Output', 'Amount', 'Confirmations', ''],
+            items.map((u) => [
+              idOf(u.outpoint, 'Outpoint'),
+              amountOfSat(u.amountSat),
+              grouped(u.confirmations),
+              u.locked && chip('locked', 'warn'),
+            ]),
+          ),
+          nextCursor !== null &&
+            h(
+              'div',
+              { class: 'below' },
+              button('Show more', () => void attempt(() => live.of.utxos.more())),
+            ),
+        ],
   )
   return [
     h('div', { class: 'quick' }, [

@@ -62,6 +62,8 @@ export interface ChannelEarnings {
   readonly closeFeeSat: Sat
   /** feeOutMsat less what opening and closing cost: over all channels it sums up to what the node earned. */
   readonly profitMsat: bigint
+  /** `heightxindexxoutput`; null before the funding transaction is deep enough. */
+  readonly shortChannelId: string | null
 }
 
 export interface Balances {

@@ -1,4 +1,4 @@
-import type { ChannelId } from '../../base/ids.ts'
+import { type ChannelId, formatScid } from '../../base/ids.ts'
 import { unpack } from '../../base/pack.ts'
 import type { Sat } from '../../base/units.ts'
 import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
@@ -80,6 +80,7 @@ export function analyticsService(
       openFeeSat,
       closeFeeSat,
       profitMsat: out.feeMsat - (openFeeSat + closeFeeSat) * 1000n,
+      shortChannelId: s.shortChannelId === null ? null : formatScid(s.shortChannelId),
     }
   }
 

@@ -80,6 +80,7 @@ export function walletService(parts: NodeParts): WalletService {
         outpoint: coin.outpoint,
         amountSat: coin.amountSat,
         address: walletAddress(wallet.state.account, coin.branch, coin.keyIndex),
+        blockHeight: coin.height,
         confirmations,
         locked: status === 'locked',
       }))
