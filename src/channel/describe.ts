@@ -11,6 +11,7 @@ import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches 
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, Htlc, NegotiatingState, Proposal, SideParams } from './state.ts'
 import { fundingDepth, realScid } from './states/shared.ts'
+import { waitsForClose } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
 
 /** The channel's record, once it is funded. */
@@ -27,7 +28,7 @@ export function channelOf(state: ChannelState): Channel | null {
  * @source BOLT 2 §the-channel_ready-message: the accepter may forget it
  */
 export function isForgettable(state: ChannelState): boolean {
-  if (state.tag !== 'closed' || state.onchain !== null || state.channel === null) return false
+  if (state.tag !== 'closed' || state.onchain !== null || state.channel === null || state.channel.restored) return false
   const { params, funding, commitments } = state.channel
   return !params.isOpener && funding.confirmed === null && commitments.active.every((c) => c.baseLocalMsat === 0n)
 }
@@ -51,9 +52,9 @@ export function identifiers(state: ChannelState): {
 export function watches(state: ChannelState): readonly Watch[] {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'await-funding-signed') return []
-  if (state.tag === 'closed')
-    return state.onchain === null || state.irrevocable ? [] : onchainWatches(channel, state.onchain)
-  if (state.tag === 'closing') return onchainWatches(channel, state.onchain)
+  if (state.tag === 'closed' && (state.irrevocable || (state.onchain === null && !channel.restored))) return []
+  if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
+    return onchainWatches(channel, state.onchain)
   const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
   return channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [
     { tag: 'confirmation', txid: funding.txid, scriptPubKey, minDepth: 1 },
@@ -305,9 +306,7 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'closing':
       return describeOnchain(state.channel, state.onchain, ctx).waitsFor
     case 'waiting-for-peer':
-      return state.channel.restored
-        ? 'the peer to publish its commitment, since the channel was restored from a backup'
-        : 'the peer to publish its commitment, since we lost data'
+      return waitsForClose(state)
     case 'closed':
       return null
   }

@@ -1,7 +1,9 @@
 import type { ChannelState, FundedState } from './state.ts'
-import { closed, closing, waitingForPeer, withPreimage } from './states/closing.ts'
+import { closed } from './states/closed.ts'
+import { closing, withPreimage } from './states/closing.ts'
 import { isFunded } from './states/offline.ts'
 import { common, turn, withChannel } from './states/shared.ts'
+import { waitingForPeer } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelInput, Turn } from './types.ts'
 
 /**
@@ -23,6 +25,7 @@ export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelCon
 
 const concernsChain = (input: ChannelInput): boolean =>
   input.tag === 'chain' ||
+  input.tag === 'searched' ||
   input.tag === 'revokedHtlcs' ||
   (input.tag === 'command' && (input.command.tag === 'fulfillHtlc' || input.command.tag === 'forceClose'))
 

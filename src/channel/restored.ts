@@ -18,6 +18,8 @@ export interface RestoredChannel {
   readonly keyIndex: number
   /** The lowest height at which the funding may have confirmed. */
   readonly openedAt: number
+  /** Where that is not known: the height from which the funding has its time to confirm. */
+  readonly since?: number
   /** Null in a backup of version 1: then a commitment of our own is not recognised. */
   readonly remote: RemoteKeys | null
 }
@@ -73,7 +75,7 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
     theirFeatures: EMPTY,
     restored: true,
   }
-  return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE }
+  return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE, search: { since: r.since ?? openedAt, done: false } }
 }
 
 const side = (basepoints: Basepoints, toSelfDelay: number): SideParams => ({

@@ -183,6 +183,15 @@ export interface WaitingForPeerState {
   readonly tag: 'waiting-for-peer'
   readonly channel: Channel
   readonly error: string
+  /** Of a restored channel, whose funding may never have been published. */
+  readonly search?: FundingSearch
+}
+
+export interface FundingSearch {
+  /** Height from which the blocks count in which the funding has to confirm: of the opening, or of the last block that it was undone with. */
+  readonly since: number
+  /** Every block since the opening has been looked through. */
+  readonly done: boolean
 }
 
 /**

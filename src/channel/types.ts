@@ -117,6 +117,8 @@ export type ChannelInput =
   /** The answer to effect `loadRevokedHtlcs`. */
   | { readonly tag: 'revokedHtlcs'; readonly commitmentNumber: number; readonly htlcs: readonly RevokedHtlc[] }
   | { readonly tag: 'chain'; readonly event: ChainEvent }
+  /** What is watched has been looked for in every older block from this height on too: whatever is there has been told. */
+  | { readonly tag: 'searched'; readonly fromHeight: number }
 
 /** What the watcher reports of the things that `watches(state)` names. Height is the block's. */
 export type ChainEvent =
@@ -250,7 +252,8 @@ export type ChannelEvent =
   | { readonly tag: 'pending'; readonly funding: Outpoint }
   | { readonly tag: 'ready'; readonly shortChannelId: ShortChannelId | null }
   | { readonly tag: 'closing'; readonly how: CloseKind; readonly txid: Txid | null }
-  | { readonly tag: 'closed'; readonly how: CloseKind | 'never-funded'; readonly txid: Txid | null }
+  | { readonly tag: 'closed'; readonly how: CloseKind; readonly txid: Txid | null }
+  | { readonly tag: 'closed'; readonly how: 'never-funded'; readonly txid: null; readonly reason: string }
   | { readonly tag: 'fault'; readonly fault: Fault; readonly byPeer: boolean }
 
 export type CloseKind = 'cooperative' | 'local-force' | 'remote-force' | 'revoked'

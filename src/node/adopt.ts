@@ -26,7 +26,10 @@ export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): reado
     const { peer, address, openedAt = 0, remote = null } = c
     const meta = node.numbers.take(peer, undefined, c.keyIndex)
     const signer = node.signerFor(meta)
-    const restored = { ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, openedAt, remote }
+    const restored = {
+      ...{ ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, openedAt, remote },
+      ...(c.openedAt === undefined && { since: node.chain.height }),
+    }
     const entry = channels.adopt(meta, signer, restoreChannel(restored, signer), scope)
     const where = address === null ? null : addressOf(peer, address)
     if (where && !peers.address(peer)) peers.remember(where, scope)

@@ -125,6 +125,11 @@ export function chainOptions(node: Node): ChainShellOptions {
       for (const event of events) node.channels.deliver(entry, { tag: 'chain', event })
       node.channels.drain(scope)
     },
+    onSearched: (owner, fromHeight, scope) => {
+      const entry = node.channels.get(owner)
+      if (entry) node.channels.deliver(entry, { tag: 'searched', fromHeight })
+      node.channels.drain(scope)
+    },
     onBlock: (block, scope) => {
       node.wallet.applyBlock(block)
       node.gossip.onBlock(block, scope)

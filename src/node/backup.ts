@@ -8,6 +8,7 @@ import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { channelOf } from '../channel/describe.ts'
 import { type RemoteKeys, remoteKeys } from '../channel/restored.ts'
+import type { ChannelState } from '../channel/state.ts'
 import type { ChannelTypeName } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { writeFileAtomic } from '../store/files.ts'
@@ -152,13 +153,17 @@ export const staticBackup = (
   about: Pick<StaticBackup, 'nodeId' | 'journal' | 'channels' | 'nextKeyIndex'>,
 ): StaticBackup => ({ version: VERSION, mark: toHex(new Uint8Array(randomBytes(8))), ...about })
 
+/** A channel that a backup has. */
+export const isBackedUp = (state: ChannelState | null): boolean =>
+  state !== null && state.tag !== 'closed' && channelOf(state) !== null
+
 /** What the channels of a node come to in a backup. */
 export function backupOf(
   { state, meta }: ChannelEntry,
   address: { readonly host: string; readonly port: number } | undefined,
 ): readonly ChannelBackup[] {
   const channel = channelOf(state)
-  if (channel === null || state.tag === 'closed') return []
+  if (channel === null || !isBackedUp(state)) return []
   const { channelId, channelType, isOpener, keyIndex, openedAt } = channel.params
   const { funding, capacitySat } = channel.commitments.active[0]!
   return [

@@ -29,6 +29,8 @@ export interface ChainShellOptions {
   readonly reactor: Reactor
   /** An owner's events, in the order of the chain, before `onBlock` of the same block. */
   readonly onEvents: (owner: string, events: readonly ChainEvent[], scope: TurnScope) => void
+  /** All that an owner began to watch has been looked for from this height on, and what was found has been told. */
+  readonly onSearched: (owner: string, fromHeight: number, scope: TurnScope) => void
   readonly onBlock: (block: ChainBlock, scope: TurnScope) => void
   readonly onReorg: (height: number, scope: TurnScope) => void
   readonly onStatus: (status: FollowerStatus) => void
@@ -124,10 +126,12 @@ export class ChainShell {
 
   /** @param fromHeight the lowest block in which something newly watched may have happened */
   watch(owner: string, watches: readonly Watch[], scope: TurnScope, fromHeight?: number): void {
+    const isNew = !this.#watcher.owners.has(owner)
     const { events, rescan } = setWatches(this.#watcher, owner, watches, fromHeight)
     // In this turn, so that what was found is stored together with the position in the chain.
     if (events.length > 0) this.#options.onEvents(owner, events, scope)
     if (rescan) scope.after(() => this.#rescan(rescan))
+    else if (isNew && fromHeight !== undefined) this.#options.onSearched(owner, fromHeight, scope)
   }
 
   unwatch(owner: string): void {
@@ -141,7 +145,7 @@ export class ChainShell {
 
   /** Looks for new watches in blocks that were connected before; tried again until it has been done on an unchanged chain. */
   #readAgain(rescans: readonly Rescan[]): void {
-    const { source, reactor, onEvents } = this.#options
+    const { source, reactor, onEvents, onSearched } = this.#options
     const fromHeight = Math.min(...rescans.map((r) => r.fromHeight))
     const toHeight = Math.max(...rescans.map((r) => r.toHeight))
     const reorgs = this.#reorgs
@@ -155,9 +159,9 @@ export class ChainShell {
     }).then(
       () => {
         if (reorgs !== this.#reorgs) return this.#readAgain(rescans)
-        if (found.size === 0) return
         reactor.post((scope) => {
           for (const [owner, events] of found) onEvents(owner, events, scope)
+          for (const { owner, fromHeight: from } of rescans) onSearched(owner, from, scope)
         })
       },
       () => {

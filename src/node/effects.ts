@@ -195,7 +195,10 @@ export class Effects {
         emit('channel.closing', { ...about, how: event.how, txid: event.txid })
         return
       case 'closed':
-        emit('channel.closed', { ...about, how: event.how, txid: event.txid })
+        emit('channel.closed', {
+          ...{ ...about, how: event.how, txid: event.txid },
+          ...(event.how === 'never-funded' && { reason: event.reason }),
+        })
         return
       case 'fault': {
         const { code, requirement, detail, response } = event.fault

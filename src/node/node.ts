@@ -19,7 +19,7 @@ import { type KnownBackup, noteBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
-import { backupOf, type ChannelBackup, dialable, type StaticBackup, staticBackup } from './backup.ts'
+import { backupOf, type ChannelBackup, dialable, isBackedUp, type StaticBackup, staticBackup } from './backup.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { ChannelNumbers } from './channelNumbers.ts'
@@ -354,7 +354,6 @@ export class Node implements NodeParts {
 
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
-    const channel = channelOf(entry.state)
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
     scope.after(() => this.changes.notify(`channel:${localId}`))
     const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
@@ -363,10 +362,7 @@ export class Node implements NodeParts {
       announce(this, entry, scope)
     // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
     if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
-    const fundedBefore = before && channelOf(before)
-    if (fundedBefore ? entry.state.tag === 'closed' : channel) {
-      scope.hold(() => this.backUp())
-    }
+    if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }
 
   /** A backup that cannot be written is no reason to stop: the database has everything. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
-import { add, preimageOf, reachNormal, type Side, sentBy, type World } from './harness.ts'
+import { add, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
 
 /** Alice has an HTLC out and one in that she has the preimage of; then her program starts on a store that lost a write. */
 function doubting(): World {
@@ -63,6 +63,17 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
     w.receive('alice', { type: 'error', channelId, data: utf8('internal error') })
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
     expect(sentBy(w.alice).at(-1)).toBe('error')
+  })
+
+  it('is not taken for one that was never funded: the block that funded it may be forgotten, and is looked for', () => {
+    const w = new World().open()
+    w.disconnect()
+    w.bob.crash()
+    w.bob.step({ tag: 'doubted' })
+    const height = w.bob.channel.params.openedAt + 5000
+    w.bob.ctx = { ...w.bob.ctx, blockHeight: height }
+    w.bob.step({ tag: 'chain', event: { tag: 'block', height } })
+    expect(w.bob.state!.tag).toBe('offline')
   })
 
   it('asks the peer to close when what the peer says does not fit', () => {

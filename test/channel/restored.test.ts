@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
+import { isForgettable, summary, watches } from '../../src/channel/describe.ts'
 import { remoteKeys, restoreChannel } from '../../src/channel/restored.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import { add, expectNext, preimageOf, reachNormal, sentBy, type World, type WorldOptions } from './harness.ts'
@@ -102,5 +103,117 @@ describe('BOLT 2 §message-retransmission: a channel restored from a backup', ()
     w.alice.step({ tag: 'chain', event: { tag: 'spent', outpoint: own!.inputs[0]!, tx: own!, height } })
     const outputs = [{ spend: { tag: 'delayed', delay: 144 } }]
     expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'local-old' }, outputs } })
+  })
+})
+
+describe('BOLT 2 §the-channel_ready-message: a restored channel whose funding may never have been', () => {
+  /** Alice has a backup of a channel; no block has its funding. */
+  function unfunded(options: WorldOptions = {}): { w: World; block: (height: number) => void; openedAt: number } {
+    const w = lost(options)
+    const block = (height: number): void => {
+      w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+      w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+    }
+    w.alice.notices.length = 0
+    return { w, block, openedAt: w.alice.channel.params.openedAt }
+  }
+  const searched = (w: World, fromHeight: number): void => w.alice.step({ tag: 'searched', fromHeight })
+  const confirm = (w: World, height: number): void => {
+    const { txid, index } = w.alice.channel.commitments.active[0]!.funding
+    const { tx } = w.mined.get(txid)!
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'confirmed', txid, tx, height, txIndex: index } })
+  }
+  const reorg = (w: World, height: number): void => {
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'reorg', height } })
+  }
+  const waitsFor = (w: World) => summary(w.alice.state!, w.alice.ctx).waitsFor
+
+  it.each(['alice', 'bob'] as const)('opened by %s: ends 2,016 blocks after its opening, and says why', (opener) => {
+    const { w, block, openedAt } = unfunded({ opener })
+    searched(w, openedAt)
+    expect(waitsFor(w)).toContain(`height ${openedAt + 2016}`)
+    block(openedAt + 2016)
+    w.alice.crash()
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    block(openedAt + 2017)
+    expect(w.alice.state).toMatchObject({ tag: 'closed', onchain: null })
+    const { txid } = w.alice.channel.commitments.active[0]!.funding
+    const why = expect.stringContaining(txid)
+    expect(w.alice.notices).toEqual([{ tag: 'closed', how: 'never-funded', txid: null, reason: why }])
+    // What the peer gave us in it is not known: it is not forgotten.
+    expect(isForgettable(w.alice.state!)).toBe(false)
+    expect(w.alice.broadcasts).toEqual([])
+  })
+
+  it('ends at once when it is restored later than that', () => {
+    const { w, block, openedAt } = unfunded()
+    block(openedAt + 5000)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    searched(w, openedAt)
+    expect(w.alice.state!.tag).toBe('closed')
+  })
+
+  it('never ends before all blocks since its opening have been looked through', () => {
+    const { w, block, openedAt } = unfunded()
+    searched(w, openedAt + 1)
+    block(openedAt + 10_000)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    expect(waitsFor(w)).toContain('looked for')
+  })
+
+  it('a backup that does not know when it was opened counts from the restoring', () => {
+    const { w, block } = unfunded()
+    const { params, commitments } = w.alice.channel
+    const { funding, capacitySat } = commitments.active[0]!
+    const known = { ...params, funding, capacitySat, remote: null, openedAt: 0, since: 700_000 }
+    w.alice.begin({ state: restoreChannel(known, w.alice.ctx.signer), effects: [] })
+    searched(w, 0)
+    block(702_016)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    block(702_017)
+    expect(w.alice.state!.tag).toBe('closed')
+  })
+
+  it('a reorganisation that undoes the funding gives it its time again', () => {
+    const { w, block, openedAt } = unfunded()
+    const height = openedAt + 4000
+    confirm(w, height)
+    searched(w, openedAt)
+    block(height)
+    reorg(w, height - 1)
+    block(height)
+    w.alice.crash()
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    confirm(w, height + 2)
+    block(height + 9000)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    reorg(w, height + 1)
+    block(height + 1 + 2017)
+    expect(w.alice.state!.tag).toBe('closed')
+  })
+
+  it.each(['its confirmation', 'the peer’s commitment'])('given up, it comes back with %s', (what) => {
+    const { w, block, openedAt } = unfunded()
+    searched(w, openedAt)
+    const height = openedAt + 3000
+    block(height)
+    expect(w.alice.state!.tag).toBe('closed')
+    w.alice.crash()
+    const { funding } = w.alice.channel.commitments.active[0]!
+    expect(watches(w.alice.state!)).toMatchObject([{ txid: funding.txid }, { outpoint: funding }])
+    if (what === 'its confirmation') {
+      confirm(w, height + 1)
+      expect(w.alice.state!.tag).toBe('waiting-for-peer')
+      expect(sentBy(w.alice)).toEqual(['channel_reestablish', 'error'])
+      block(height + 9000)
+    }
+    const tx = signedLocal(w.bob.channel, w.bob.channel.commitments.active[0]!, w.bob.ctx)
+    const at = w.alice.ctx.blockHeight + 1
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: at }
+    w.alice.step({ tag: 'chain', event: { tag: 'spent', outpoint: funding, tx, height: at } })
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { outputs: [{ spend: { tag: 'to-remote' } }] } })
+    expect(w.alice.broadcasts.map((b) => b.inputs.map((i) => i.txid))).toEqual([[txidOf(tx)]])
   })
 })

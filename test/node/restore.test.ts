@@ -1,12 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { outpointKey } from '../../src/base/ids.ts'
+import { type ChannelId, outpointKey } from '../../src/base/ids.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { openBackup, type StaticBackup, sealBackup, sealForPeer } from '../../src/node/backup.ts'
 import { checkJournal } from '../../src/store/journal.ts'
 import { backupKey } from '../../src/wallet/keys.ts'
+import { outputOf, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
 import { onchainSat } from './accounts.ts'
-import { masterOf, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+import { masterOf, type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /** More than all fees of a close. */
 const FEES = 20_000n
@@ -213,6 +215,39 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     const since = world.chain.state.height - Math.min(...four.channels.map((c) => c.openedAt!)) + 1
     expect(asked).toBeGreaterThan(10)
     expect(asked).toBeLessThan(since + 5)
+    world.close()
+  })
+
+  it('gives a channel up 2,016 blocks after its opening when no block has its funding, and takes it in after all when one does', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    world.crash('bob')
+    const channel = backup.channels[0]!
+    const { height } = world.chain.state
+    world.chain.mine(1, TRUE_OUTPUT)
+    const tx = spend([outputOf(world.chain.state.tip.block.transactions[0]!, 0)])
+    const funding = { txid: txidOf(tx), index: 0 }
+    const lost = { ...channel, channelId: 'ab'.repeat(32) as ChannelId, funding, openedAt: height }
+    await restored(world, { ...backup, channels: [lost] })
+    await world.settle()
+    const never = `its funding transaction, which is in no block yet and is given up after height ${height + 2016}`
+    expect((await view(world)).waitsFor).toBe(never)
+    for (let n = 1; n < 2016; n++) world.chain.mineExactly([], NOBODY)
+    await world.settle()
+    await world.restart('alice')
+    expect((await view(world)).state).toBe('waiting-for-peer')
+    await world.mine(1)
+    expect(await view(world)).toMatchObject({ state: 'closed', waitsFor: null })
+    const told = (await alice.api.eventsSince(0, 5_000)).filter((e) => e.type === 'channel.closed')
+    expect(told.map((e) => e.data)).toMatchObject([
+      { how: 'never-funded', reason: expect.stringContaining(funding.txid) },
+    ])
+    await world.restart('alice')
+    expect([(await view(world)).state, alice.backup]).toEqual(['closed', []])
+
+    world.chain.mineExactly([tx], NOBODY)
+    await world.settle()
+    expect([(await view(world)).state, alice.backup]).toMatchObject(['waiting-for-peer', [{ funding }]])
     world.close()
   })
 

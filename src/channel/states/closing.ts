@@ -1,13 +1,9 @@
-import { outpointKey } from '../../base/ids.ts'
-import { errorMessage, refuse, rejected } from '../faults.ts'
+import { errorMessage, rejected } from '../faults.ts'
 import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
-import { fundingSpent, onchainEvent } from '../onchain/onchain.ts'
-import { isIrrevocable } from '../onchain/settle.ts'
-import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
-import { closeRequest } from '../restored.ts'
-import type { Channel, ClosedState, ClosingState, WaitingForPeerState } from '../state.ts'
-import { isCommitment } from '../tx/commitment.ts'
+import { onchainEvent } from '../onchain/onchain.ts'
+import type { OnchainInput } from '../onchain/types.ts'
+import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { closingFault, removalCommand } from './operate.ts'
@@ -46,7 +42,7 @@ function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx
 }
 
 /** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
-const sayWhy = (state: ClosingState | WaitingForPeerState): readonly Effect[] =>
+const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
@@ -70,70 +66,10 @@ export function withPreimage(
 }
 
 /** The answer to a command on a channel that is past taking any. */
-function tooLate(command: ChannelCommand): readonly Effect[] {
+export function tooLate(command: ChannelCommand): readonly Effect[] {
   const fault = closingFault('the channel is closing on chain already')
   if (command.tag === 'addHtlc') return [rejected(command.origin, fault)]
   if (command.tag === 'forceClose') return [reply(command.requestId, 'done')]
   if (removalCommand(command) === null && 'requestId' in command) return [reply(command.requestId, fault)]
   return []
-}
-
-/** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
-export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, ctx: ChannelContext): Turn {
-  switch (input.tag) {
-    case 'chain': {
-      const { event } = input
-      const { funding } = state.channel.commitments.active[0]!
-      if (event.tag !== 'spent' || outpointKey(event.outpoint) !== outpointKey(funding)) {
-        const channel = followFunding(state.channel, event)
-        return turn(channel === state.channel ? state : { ...state, channel })
-      }
-      // What is not a commitment both have signed: a close that was agreed before the data was lost.
-      const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
-      return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
-    }
-    case 'connected':
-      return turn(state, [
-        ...(state.channel.restored ? [closeRequest(state.channel, ctx.signer)] : []),
-        ...sayWhy(state),
-      ])
-    case 'message':
-      return turn(state, input.message.type === 'channel_reestablish' ? sayWhy(state) : [])
-    case 'command': {
-      const learned = input.command.tag === 'fulfillHtlc' ? withPreimage(state.channel, input.command) : null
-      if (learned) return turn({ ...state, channel: learned })
-      if (input.command.tag !== 'forceClose') return turn(state, tooLate(input.command))
-      const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
-      const fault = refuse(
-        'DATA_LOSS',
-        rule,
-        'our state is old: publishing it would lose everything; wait for the peer',
-      ).error
-      return turn(state, [reply(input.command.requestId, fault)])
-    }
-    default:
-      return turn(state)
-  }
-}
-
-/** Nothing is left to do, unless the chain takes back what it had: then the channel is closing again. */
-export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelContext): Turn {
-  if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
-  const { channel, onchain, irrevocable } = state
-  if (channel !== null && onchain !== null && !irrevocable) {
-    if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
-    if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
-    const learned =
-      input.tag === 'command' && input.command.tag === 'fulfillHtlc' ? withPreimage(channel, input.command) : null
-    if (learned) return turn({ ...state, channel: learned })
-  }
-  return turn(state, input.tag === 'command' ? tooLate(input.command) : [])
-}
-
-function afterwards(state: ClosedState, step: OnchainStep, ctx: ChannelContext): Turn {
-  const { channel, onchain, effects, done } = step
-  if (!done) return closingTurn(step, null)
-  const irrevocable = isIrrevocable(onchain, ctx)
-  if (channel === state.channel && onchain === state.onchain && !irrevocable) return turn(state, effects)
-  return turn({ ...state, channel, onchain, ...(irrevocable && { irrevocable }) }, effects)
 }

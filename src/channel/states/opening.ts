@@ -162,7 +162,7 @@ function abandon(state: OpeningState, reason: string, fault?: Fault): Turn {
   const effects: Effect[] = []
   if (state.tag === 'await-funding' || state.tag === 'await-funding-signed') effects.push({ tag: 'releaseFunding' })
   if ('requestId' in state) effects.push(reply(state.requestId, fault ?? notOpened('PEER_REFUSED', reason)))
-  effects.push({ tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } })
+  effects.push({ tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null, reason } })
   return turn({ tag: 'closed', channel: null, onchain: null, reason }, effects)
 }
 

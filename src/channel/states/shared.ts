@@ -105,6 +105,7 @@ export function common(state: FundedState, input: ChannelInput, ctx: ChannelCont
       return onCommand(state, input.command, ctx)
     case 'connected':
     case 'disconnected':
+    case 'searched':
     case 'doubted':
     case 'funded':
     case 'fundingFailed':
@@ -208,7 +209,7 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
 }
 
 /** Blocks that the accepter waits for the funding transaction. @source BOLT 2 §the-channel_ready-message */
-const FUNDING_TIMEOUT = 2016
+export const FUNDING_TIMEOUT = 2016
 
 /** It is for the opener to publish the funding transaction, and it is not in the chain. */
 const mayNeverBe = ({ params, funding }: Channel): boolean => !params.isOpener && funding.confirmed === null
@@ -217,9 +218,9 @@ const hasNoShare = ({ commitments }: Channel): boolean => commitments.active.eve
 const isPromise = (state: FundedState): boolean =>
   state.tag === 'await-ready' && mayNeverBe(state.channel) && hasNoShare(state.channel)
 
-/** Why a channel is taken as never funded at this height, or null. */
+/** Why a channel is taken as never funded at this height, or null. One in doubt may have confirmed in a block that is forgotten. */
 export function fundingTimeout(channel: Channel, height: number): string | null {
-  if (!mayNeverBe(channel) || height <= channel.params.openedAt + FUNDING_TIMEOUT) return null
+  if (!mayNeverBe(channel) || channel.unproven || height <= channel.params.openedAt + FUNDING_TIMEOUT) return null
   return `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
 }
 
@@ -243,6 +244,6 @@ function isFunding({ params, commitments }: Channel, tx: Transaction): boolean {
 export function notFunded(state: Pick<FundedState, 'channel'>, reason: string): Turn {
   return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
     errorMessage(state.channel.params.channelId, reason),
-    { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null } },
+    { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null, reason } },
   ])
 }

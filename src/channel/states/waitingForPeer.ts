@@ -1,0 +1,118 @@
+import { outpointKey } from '../../base/ids.ts'
+import { PLEASE_CLOSE } from '../doubt.ts'
+import { errorMessage, refuse } from '../faults.ts'
+import { fundingSpent } from '../onchain/onchain.ts'
+import { closeRequest } from '../restored.ts'
+import type { Channel, ClosedState, FundingSearch, WaitingForPeerState } from '../state.ts'
+import { isCommitment } from '../tx/commitment.ts'
+import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { tooLate, withPreimage } from './closing.ts'
+import { closing as closingTurn, FUNDING_TIMEOUT, followFunding, notFunded, reply, turn } from './shared.ts'
+
+/** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
+export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, ctx: ChannelContext): Turn {
+  switch (input.tag) {
+    case 'chain':
+      return onChain(state, input.event, ctx)
+    case 'searched':
+      return searched(state, input.fromHeight, ctx)
+    case 'connected':
+      return turn(state, pleaseClose(state, ctx))
+    case 'message':
+      return turn(state, input.message.type === 'channel_reestablish' ? [sayWhy(state)] : [])
+    case 'command':
+      return onCommand(state, input.command)
+    default:
+      return turn(state)
+  }
+}
+
+const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)
+
+const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): readonly Effect[] => [
+  ...(state.channel.restored ? [closeRequest(state.channel, signer)] : []),
+  sayWhy(state),
+]
+
+function onCommand(state: WaitingForPeerState, command: ChannelCommand): Turn {
+  const learned = command.tag === 'fulfillHtlc' ? withPreimage(state.channel, command) : null
+  if (learned) return turn({ ...state, channel: learned })
+  if (command.tag !== 'forceClose') return turn(state, tooLate(command))
+  const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
+  const detail = 'our state is old: publishing it would lose everything; wait for the peer'
+  return turn(state, [reply(command.requestId, refuse('DATA_LOSS', rule, detail).error)])
+}
+
+function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelContext): Turn {
+  if (spendsFunding(state.channel, event)) {
+    // What is not a commitment both have signed: a close that was agreed before the data was lost.
+    const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
+    return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
+  }
+  const next = followed(state, event)
+  return event.tag === 'block' ? orGivenUp(next, ctx) : turn(next)
+}
+
+const spendsFunding = ({ commitments }: Channel, event: ChainEvent): event is ChainEvent & { tag: 'spent' } =>
+  event.tag === 'spent' && outpointKey(event.outpoint) === outpointKey(commitments.active[0]!.funding)
+
+// ---------------------------------------------------------------- a funding that may never have been
+
+const searchOf = ({ channel, search }: WaitingForPeerState): FundingSearch =>
+  search ?? { since: channel.params.openedAt, done: false }
+
+/** The height up to which a restored channel waits for its funding; null when it is in the chain, or older blocks are not looked through yet. */
+function fundingDeadline(state: WaitingForPeerState): number | null {
+  const { since, done } = searchOf(state)
+  const { restored, funding } = state.channel
+  return restored && funding.confirmed === null && done ? since + FUNDING_TIMEOUT : null
+}
+
+/** For people. */
+export function waitsForClose(state: WaitingForPeerState): string {
+  const { restored, funding } = state.channel
+  if (!restored) return 'the peer to publish its commitment, since we lost data'
+  const until = fundingDeadline(state)
+  if (until !== null) return `its funding transaction, which is in no block yet and is given up after height ${until}`
+  return funding.confirmed === null
+    ? 'its funding transaction, which is looked for in the blocks since its opening'
+    : 'the peer to publish its commitment, since the channel was restored from a backup'
+}
+
+function followed(state: WaitingForPeerState, event: ChainEvent): WaitingForPeerState {
+  const channel = followFunding(state.channel, event)
+  if (channel === state.channel) return state
+  if (event.tag !== 'reorg') return { ...state, channel }
+  // What a reorganisation took out of the chain has its time again to come back.
+  return { ...state, channel, search: { ...searchOf(state), since: event.height } }
+}
+
+function searched(state: WaitingForPeerState, fromHeight: number, ctx: ChannelContext): Turn {
+  const search = searchOf(state)
+  if (search.done || fromHeight > state.channel.params.openedAt) return turn(state)
+  return orGivenUp({ ...state, search: { ...search, done: true } }, ctx)
+}
+
+function orGivenUp(state: WaitingForPeerState, { blockHeight }: ChannelContext): Turn {
+  const until = fundingDeadline(state)
+  if (until === null || blockHeight <= until) return turn(state)
+  const { txid } = state.channel.commitments.active[0]!.funding
+  return notFunded(state, `the funding transaction ${txid} is in no block: there never was a channel to restore`)
+}
+
+/**
+ * A restored channel was given up as never funded. There may be money of ours in it if its funding comes after all: that is watched
+ * for, and then the peer is asked to close as before.
+ */
+export function fundedAfterAll(state: ClosedState, event: ChainEvent, ctx: ChannelContext): Turn {
+  const { channel } = state
+  if (channel === null || !channel.restored || state.onchain !== null) return turn(state)
+  const waiting: WaitingForPeerState = {
+    tag: 'waiting-for-peer',
+    channel: followFunding(channel, event),
+    error: PLEASE_CLOSE,
+    search: { since: channel.params.openedAt, done: true },
+  }
+  if (spendsFunding(channel, event)) return onChain(waiting, event, ctx)
+  return waiting.channel === channel ? turn(state) : turn(waiting, pleaseClose(waiting, ctx))
+}
