@@ -6,6 +6,7 @@ type ApiCode =
   | 'BAD_REQUEST'
   | 'MALFORMED_BODY'
   | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'OFFER_INVALID'
   | 'BODY_TOO_LARGE'
   | 'HEADERS_TOO_LARGE'
   | 'REQUEST_TIMEOUT'
@@ -45,6 +46,7 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
   MALFORMED_BODY: { status: 400, title: 'The body is not JSON' },
   VALIDATION_FAILED: { status: 400, title: 'A field of the request is not valid' },
   INVOICE_INVALID: { status: 400, title: 'The invoice is not valid' },
+  OFFER_INVALID: { status: 400, title: 'The BOLT 12 offer, invoice request or invoice is not valid' },
   KEY_MISSING: { status: 401, title: 'The request carries no API key' },
   KEY_INVALID: { status: 401, title: 'The API key is not known' },
   KEY_EXPIRED: { status: 401, title: 'The API key has expired' },
@@ -173,7 +175,8 @@ export function problemOf(error: unknown): Problem {
 function problem(error: ApiProblem | ServiceError): Problem {
   const { status, title } = PROBLEMS[error.code]
   const base = { type: `/docs#${error.code}`, title, status, detail: error.message, code: error.code }
-  if (!(error instanceof ApiProblem)) return base
+  if (!(error instanceof ApiProblem))
+    return error.field ? { ...base, errors: [{ ...error.field, detail: error.message }] } : base
   return {
     ...base,
     ...(error.errors && { errors: error.errors }),

@@ -22,13 +22,25 @@ export type ServiceCode =
   | 'STORAGE_LOW'
   | 'SHUTTING_DOWN'
 
+/** The part of a request that is not valid, and where in it: a JSON pointer, empty for all of it. */
+export interface BadField {
+  readonly in: 'body' | 'query'
+  readonly pointer: string
+}
+
 /** A refused or failed operation; `message` says what was wrong and what to do. */
 export class ServiceError extends FulmenError {
   declare readonly code: ServiceCode
-  constructor(code: ServiceCode, message: string, options?: ErrorOptions) {
+  readonly field: BadField | undefined
+  constructor(code: ServiceCode, message: string, options?: ErrorOptions & { readonly field?: BadField }) {
     super(code, message, options)
+    this.field = options?.field
   }
 }
+
+/** A field of the body that does not do; `pointer` is its JSON pointer. */
+export const badBody = (pointer: string, message: string, options?: ErrorOptions): ServiceError =>
+  new ServiceError('VALIDATION_FAILED', message, { ...options, field: { in: 'body', pointer } })
 
 /** The configuration cannot be used; `message` names the option, where it came from and what is wrong. */
 export class ConfigError extends FulmenError {

@@ -66,7 +66,9 @@ export async function lastSequence(driver: Driver, prefix: string): Promise<numb
 }
 
 const badCursor = (): ServiceError =>
-  new ServiceError('VALIDATION_FAILED', 'the cursor is not one that this list gave: start again without it')
+  new ServiceError('VALIDATION_FAILED', 'the cursor is not one that this list gave: start again without it', {
+    field: { in: 'query', pointer: '/cursor' },
+  })
 
 export interface RecordRange {
   readonly prefix: string

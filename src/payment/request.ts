@@ -29,10 +29,9 @@ export interface PaymentRequest {
   readonly target: PaymentTarget
 }
 
-export interface PaymentRequestFault {
-  readonly code: 'INVOICE_EXPIRED' | 'INVOICE_INVALID' | 'VALIDATION_FAILED'
-  readonly detail: string
-}
+export type PaymentRequestFault =
+  | { readonly code: 'INVOICE_EXPIRED' | 'INVOICE_INVALID'; readonly detail: string }
+  | { readonly code: 'VALIDATION_FAILED'; readonly field: 'amountMsat' | 'nodeId'; readonly detail: string }
 
 /**
  * What an invoice asks for, as a target.
@@ -74,7 +73,7 @@ export function payKeysend(
   now: number,
 ): Result<PaymentRequest, PaymentRequestFault> {
   if (!crypto.isValidPublicKey(fromHex(payee)))
-    return err({ code: 'VALIDATION_FAILED', detail: 'nodeId is no public key' })
+    return err({ code: 'VALIDATION_FAILED', field: 'nodeId', detail: 'nodeId is no public key' })
   const amount = amountToPay(null, options.amountMsat)
   if (!amount.ok) return amount
   const target: PaymentTarget = {
@@ -98,7 +97,7 @@ const common = (amountMsat: Msat, o: PayOptions, now: number) => ({
 })
 
 function amountToPay(asked: Msat | null, chosen: Msat | undefined): Result<Msat, PaymentRequestFault> {
-  const fault = (detail: string) => err({ code: 'VALIDATION_FAILED' as const, detail })
+  const fault = (detail: string) => err({ code: 'VALIDATION_FAILED' as const, field: 'amountMsat' as const, detail })
   if (asked === null) {
     return chosen !== undefined && chosen > 0n
       ? ok(chosen)

@@ -38,6 +38,45 @@ async function apiOver(world: World) {
   return { keys, call }
 }
 
+describe('what a real node refuses', () => {
+  it('says in which field the fault is, whichever part of the node found it', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const hold = (
+      await call(admin, 'POST', '/v1/invoices', { amountMsat: 1000, description: '', paymentHash: ONES })
+    ).json()
+    const bolt11 = await invoiceOf(world, 1_000_000)
+    const [channel] = (await call(admin, 'GET', '/v1/channels')).json().items
+    const refused: readonly (readonly [string, string, object | undefined, string])[] = [
+      ['GET', '/v1/channels?cursor=0', undefined, 'query /cursor'],
+      ['GET', '/v1/payments?cursor=x', undefined, 'query /cursor'],
+      ['POST', '/v1/wallet/psbt/sign', { psbt: 'AAAA' }, 'body /psbt'],
+      [
+        'POST',
+        '/v1/wallet/transactions',
+        { outputs: [{ address: 'bcrt1q', amountSat: 1000 }] },
+        'body /outputs/0/address',
+      ],
+      ['POST', `/v1/channels/${channel.id}/close`, { address: '1'.repeat(30) }, 'body /address'],
+      ['POST', '/v1/channels', { peer: nodeIdOf('bob'), capacitySat: 1 }, 'body /capacitySat'],
+      ['PATCH', `/v1/channels/${channel.id}/policy`, { cltvExpiryDelta: 1 }, 'body /cltvExpiryDelta'],
+      ['POST', `/v1/invoices/${hold.id}/settle`, { preimage: ONES }, 'body /preimage'],
+      ['POST', '/v1/payments', { bolt11, amountMsat: 1 }, 'body /amountMsat'],
+      ['POST', '/v1/payments', { nodeId: nodeIdOf('alice'), amountMsat: 1 }, 'body /nodeId'],
+      ['POST', '/v1/peers', { uri: `${nodeIdOf('alice')}@127.0.0.1:9` }, 'body /uri'],
+    ]
+    for (const [method, url, body, field] of refused) {
+      const problem = (await call(admin, method, url, body)).json()
+      const found = (problem.errors ?? []).map((e: { in: string; pointer: string }) => `${e.in} ${e.pointer}`)
+      expect([method, url, problem.code, found]).toEqual([method, url, 'VALIDATION_FAILED', [field]])
+    }
+    const block = await call(admin, 'GET', `/v1/chain/blocks/${ONES}`)
+    expect([block.statusCode, block.json().code]).toEqual([404, 'NOT_FOUND'])
+  })
+})
+const ONES = '11'.repeat(32)
+
 async function budgetedKey(world: World, maxMsat: number) {
   const { keys, call } = await apiOver(world)
   const admin = (await world.attempt(keys.create('admin', ['*'])))!

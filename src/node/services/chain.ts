@@ -13,7 +13,7 @@ export type ChainService = Pick<NodeService, 'chain' | 'chainBlock' | 'chainTran
 /** The backend's failure as the API tells it. */
 export function chainProblem(e: unknown): unknown {
   if (!(e instanceof ChainError)) return e
-  return new ServiceError('CHAIN_UNAVAILABLE', e.message, { cause: e })
+  return new ServiceError(e.code === 'NOT_FOUND' ? 'NOT_FOUND' : 'CHAIN_UNAVAILABLE', e.message, { cause: e })
 }
 
 const viaChain = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -61,13 +61,7 @@ export function chainService(parts: NodeParts): ChainService {
     }),
     async chainBlock(heightOrHash) {
       const hash = await hashAt(heightOrHash)
-      const block = await source.block(hash).catch((e: unknown) => {
-        if (e instanceof ChainError && e.code === 'RPC_ERROR') {
-          throw new ServiceError('NOT_FOUND', `there is no block ${heightOrHash}`, { cause: e })
-        }
-        throw chainProblem(e)
-      })
-      const { height, time, previousHash, txids } = block
+      const { height, time, previousHash, txids } = await viaChain(() => source.block(hash))
       return { hash, height, time, previousHash, txids }
     },
     async chainTransaction(txid) {

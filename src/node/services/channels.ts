@@ -8,7 +8,7 @@ import { wantedFeerate } from '../../channel/feerate.ts'
 import type { ChannelState } from '../../channel/state.ts'
 import type { Fault } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
-import { type ServiceCode, ServiceError } from '../errors.ts'
+import { badBody, type ServiceCode, ServiceError } from '../errors.ts'
 import { leastDelta } from '../margins.ts'
 import type { Node } from '../node.ts'
 import { pageOf } from '../paging.ts'
@@ -33,13 +33,19 @@ const CODES: Partial<Record<Fault['code'], ServiceCode>> = {
   PEER_OFFLINE: 'PEER_UNREACHABLE',
   FUNDING_FAILED: 'INSUFFICIENT_BALANCE',
   PEER_REFUSED: 'PEER_REFUSED',
-  INVALID_SCRIPT: 'VALIDATION_FAILED',
-  UNACCEPTABLE_FEERATE: 'VALIDATION_FAILED',
+}
+/** Commands that are refused for what a field of the body says. */
+const FIELDS: Partial<Record<Fault['code'], string>> = {
+  INVALID_SCRIPT: '/address',
+  UNACCEPTABLE_FEERATE: '/feerateSatPerVbyte',
 }
 
 /** A refused command as the API tells it. */
-export const faultProblem = (fault: Fault, otherwise: ServiceCode): ServiceError =>
-  new ServiceError(CODES[fault.code] ?? otherwise, `${fault.detail} (${fault.requirement})`)
+export function faultProblem(fault: Fault, otherwise: ServiceCode): ServiceError {
+  const detail = `${fault.detail} (${fault.requirement})`
+  const pointer = FIELDS[fault.code]
+  return pointer === undefined ? new ServiceError(CODES[fault.code] ?? otherwise, detail) : badBody(pointer, detail)
+}
 
 function closingView(s: ChannelSummary): ClosingView | null {
   if (!s.closing) return null
@@ -128,13 +134,13 @@ export function channelService(node: Node): ChannelService {
       const relay = { ...channel.relay, ...change }
       const least = leastDelta(node.policy)
       if (change.cltvExpiryDelta !== undefined && relay.cltvExpiryDelta < least) {
-        throw new ServiceError(
-          'VALIDATION_FAILED',
+        throw badBody(
+          '/cltvExpiryDelta',
           `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`,
         )
       }
       if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
-        throw new ServiceError('VALIDATION_FAILED', 'htlcMinimumMsat is more than htlcMaximumMsat')
+        throw badBody('/htlcMinimumMsat', 'htlcMinimumMsat is more than htlcMaximumMsat')
       }
       const { requestId, answer } = effects.request()
       await reactor.run((scope) => {
@@ -153,13 +159,9 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   if (node.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before opening channels')
   const { capacitySat, pushMsat = ZERO_MSAT } = request
   if (capacitySat < policy.minFundingSat || capacitySat > policy.maxFundingSat) {
-    throw new ServiceError(
-      'VALIDATION_FAILED',
-      `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`,
-    )
+    throw badBody('/capacitySat', `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`)
   }
-  if (pushMsat > satToMsat(capacitySat))
-    throw new ServiceError('VALIDATION_FAILED', 'pushMsat is more than the capacity')
+  if (pushMsat > satToMsat(capacitySat)) throw badBody('/pushMsat', 'pushMsat is more than the capacity')
   const { requestId, answer } = effects.request()
   const entry = await reactor.run((scope) => {
     const session = peers.session(request.peer)

@@ -6,7 +6,7 @@ import { createInvoice } from '../../invoice/bolt11.ts'
 import { cancelInvoice, newInvoice, receivedMsat, settleInvoice } from '../../payment/incoming.ts'
 import type { InvoiceRecord } from '../../payment/types.ts'
 import { ourInvoiceFeatures } from '../../wire/features.ts'
-import { ServiceError } from '../errors.ts'
+import { badBody, ServiceError } from '../errors.ts'
 import type { NodeParts } from '../parts.ts'
 import type { TurnScope } from '../reactor.ts'
 import type { Booked } from '../recordBook.ts'
@@ -82,8 +82,8 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       change(id, (hash, scope) => {
         const settled = settleInvoice(book.get(hash)!.record, preimage, parts.now())
         if (!settled.ok) {
-          const code = settled.error.code === 'WRONG_PREIMAGE' ? 'VALIDATION_FAILED' : 'CONFLICT'
-          throw new ServiceError(code, settled.error.detail)
+          const { code, detail } = settled.error
+          throw code === 'WRONG_PREIMAGE' ? badBody('/preimage', detail) : new ServiceError('CONFLICT', detail)
         }
         payments.applyInvoice(settled.value, scope)
       }),

@@ -5,7 +5,7 @@ import { InvoiceError } from '../../invoice/errors.ts'
 import { paymentFee } from '../../payment/outgoing.ts'
 import { type PaymentRequest, payInvoice, payKeysend } from '../../payment/request.ts'
 import type { PaymentRecord } from '../../payment/types.ts'
-import { ServiceError } from '../errors.ts'
+import { badBody, ServiceError } from '../errors.ts'
 import type { NodeParts } from '../parts.ts'
 import type { Booked } from '../recordBook.ts'
 import type { NodeService, PaymentView, PayRequest } from '../service.ts'
@@ -82,15 +82,20 @@ function targetOf(request: PayRequest, parts: NodeParts): PaymentRequest {
   const { amountMsat, maxFeeMsat, maxParts, timeoutSeconds, bolt11, nodeId } = request
   const options = { amountMsat, maxFeeMsat, maxParts, timeoutMs: timeoutSeconds && timeoutSeconds * 1000 }
   if ((bolt11 === undefined) === (nodeId === undefined)) {
-    throw new ServiceError('VALIDATION_FAILED', 'give either bolt11, or nodeId for a payment without invoice')
+    throw badBody('', 'give either bolt11, or nodeId for a payment without invoice')
   }
   const found =
     bolt11 === undefined
       ? payKeysend(nodeId!, new Uint8Array(randomBytes(32)), options, now)
       : payInvoice({ invoice: readInvoice(bolt11), bolt11 }, options, { now, network: parts.network })
-  if (!found.ok) throw new ServiceError(found.error.code, found.error.detail)
+  if (!found.ok) {
+    const { error } = found
+    throw error.code === 'VALIDATION_FAILED'
+      ? badBody(`/${error.field}`, error.detail)
+      : new ServiceError(error.code, error.detail)
+  }
   if (found.value.target.payee === parts.own.nodeId) {
-    throw new ServiceError('VALIDATION_FAILED', 'the payee is this node itself')
+    throw badBody(bolt11 === undefined ? '/nodeId' : '/bolt11', 'the payee is this node itself')
   }
   return found.value
 }

@@ -1,6 +1,6 @@
 import type { NodeId } from '../../base/ids.ts'
 import { PeerError } from '../../peer/errors.ts'
-import { ServiceError } from '../errors.ts'
+import { badBody, ServiceError } from '../errors.ts'
 import { pageOf } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import { featuresHex } from '../peers.ts'
@@ -36,7 +36,7 @@ export function peerService(parts: NodeParts): PeerService {
       return { items: items.map(viewOf), nextCursor }
     },
     async connectPeer(address) {
-      if (address.nodeId === own.nodeId) throw new ServiceError('VALIDATION_FAILED', 'that is this node itself')
+      if (address.nodeId === own.nodeId) throw badBody('/uri', 'that is this node itself')
       try {
         await peers.connect(address)
         if (channels.ofPeer(address.nodeId).length > 0) await parts.backUp()

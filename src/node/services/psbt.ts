@@ -1,10 +1,11 @@
 import { toHex } from '../../base/bytes.ts'
 import { outpointKey, type Txid } from '../../base/ids.ts'
+import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
 import { encodeTransaction, txidOf } from '../../bitcoin/transaction.ts'
 import { perKw, walletFeerate } from '../../chain/fees.ts'
 import { finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
-import { ServiceError } from '../errors.ts'
+import { badBody } from '../errors.ts'
 import type { NodeParts } from '../parts.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../service.ts'
 import { scriptOfAddress } from './address.ts'
@@ -21,7 +22,15 @@ const told = <T>(act: () => T): T => {
     throw walletProblem(e)
   }
 }
-const read = (bytes: Uint8Array): Psbt => told(() => decodePsbt(bytes))
+
+function read(bytes: Uint8Array): Psbt {
+  try {
+    return decodePsbt(bytes)
+  } catch (e) {
+    if (e instanceof BitcoinFormatError) throw badBody('/psbt', e.message, { cause: e })
+    throw e
+  }
+}
 
 function viewOf(psbt: Psbt): PsbtView {
   const tx = extractTransaction(psbt)
@@ -46,8 +55,7 @@ export function psbtService(parts: NodeParts): PsbtService {
     finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),
     async broadcast(bytes): Promise<Txid> {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
-      if (!tx)
-        throw new ServiceError('VALIDATION_FAILED', 'the PSBT lacks signatures: sign it first, here and elsewhere')
+      if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
       const txid = txidOf(tx)
       await reactor.run(() => wallet.sent(tx, { label: 'psbt' }))
       await publish(parts, txid)
@@ -68,7 +76,10 @@ export function psbtService(parts: NodeParts): PsbtService {
 function create(parts: NodeParts, { outputs, feerateSatPerVbyte, utxos }: SendRequest): Psbt {
   const { wallet } = parts
   const built = wallet.fund({
-    outputs: outputs.map((o) => ({ amountSat: o.amountSat, scriptPubKey: scriptOfAddress(o.address, parts) })),
+    outputs: outputs.map((o, i) => ({
+      amountSat: o.amountSat,
+      scriptPubKey: scriptOfAddress(o.address, parts, `/outputs/${i}/address`),
+    })),
     feeratePerKw: feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(feerateSatPerVbyte),
     owner: `${OWNER}${parts.newId()}`,
     anchorChannels: parts.anchorChannels(),

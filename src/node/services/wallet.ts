@@ -96,9 +96,9 @@ export function walletService(parts: NodeParts): WalletService {
       return viewOf(entry)
     },
     async sendOnChain(request) {
-      const outputs = request.outputs.map((o) => ({
+      const outputs = request.outputs.map((o, i) => ({
         amountSat: o.amountSat,
-        scriptPubKey: scriptOfAddress(o.address, parts),
+        scriptPubKey: scriptOfAddress(o.address, parts, `/outputs/${i}/address`),
       }))
       const feeratePerKw =
         request.feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(request.feerateSatPerVbyte)

@@ -1,6 +1,5 @@
-import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { WalletError, type WalletErrorCode } from '../../wallet/errors.ts'
-import { type ServiceCode, ServiceError } from '../errors.ts'
+import { badBody, type ServiceCode, ServiceError } from '../errors.ts'
 
 const CODES: Partial<Record<WalletErrorCode, ServiceCode>> = {
   INSUFFICIENT_FUNDS: 'INSUFFICIENT_BALANCE',
@@ -8,9 +7,15 @@ const CODES: Partial<Record<WalletErrorCode, ServiceCode>> = {
   CANNOT_BUMP: 'CONFLICT',
 }
 
+const FIELDS: Partial<Record<WalletErrorCode, string>> = {
+  INVALID_FEERATE: '/feerateSatPerVbyte',
+  DUST_OUTPUT: '/outputs',
+  PSBT_REFUSED: '/psbt',
+}
+
 /** A wallet's refusal as the API tells it. */
 export function walletProblem(e: unknown): unknown {
-  if (e instanceof BitcoinFormatError) return new ServiceError('VALIDATION_FAILED', e.message, { cause: e })
   if (!(e instanceof WalletError)) return e
-  return new ServiceError(CODES[e.code] ?? 'VALIDATION_FAILED', e.message, { cause: e })
+  const code = CODES[e.code]
+  return code ? new ServiceError(code, e.message, { cause: e }) : badBody(FIELDS[e.code] ?? '', e.message, { cause: e })
 }
