@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { LOG_LEVELS, LOG_PARTS, type LogPart } from '../node/logLevels.ts'
+import { LINE_LEVELS, type LineLevel } from '../node/logRing.ts'
 import {
   AnyId,
   answer,
@@ -27,6 +28,30 @@ export const SetLogLevels = request('SetLogLevels', {
   parts: Type.Optional(Type.Object(ofEachPart(Type.Optional(Level)), { additionalProperties: false })),
 })
 
+export const LogLine = answer('LogLine', {
+  id: Type.Integer({ description: 'grows with time, also over a restart: microseconds since 1970' }),
+  at: TimeText,
+  level: oneOf(...LINE_LEVELS),
+  part: oneOf(...LOG_PARTS),
+  message: Type.String(),
+  fields: Type.Record(Type.String(), Type.Unknown()),
+})
+export const LogQuery = pageQueryWith({
+  level: Type.Optional(
+    Type.Unsafe<LineLevel>({ ...oneOf(...LINE_LEVELS), description: 'lines as bad as this, or worse' }),
+  ),
+  part: Type.Optional(oneOf(...LOG_PARTS)),
+  since: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'id of the last line seen: those after it; or a time in microseconds since 1970',
+    }),
+  ),
+})
+
+export type LogLine = Static<typeof LogLine>
+export type LogQuery = Static<typeof LogQuery>
 export type LogLevels = Static<typeof LogLevels>
 export type SetLogLevels = Static<typeof SetLogLevels>
 

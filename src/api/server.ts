@@ -29,6 +29,7 @@ import { eventRoutes } from './routes/events.ts'
 import { graphRoutes } from './routes/graph.ts'
 import { invoiceRoutes } from './routes/invoices.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { logRoutes } from './routes/logs.ts'
 import { metaRoutes } from './routes/meta.ts'
 import { healthRoutes, nodeRoutes } from './routes/node.ts'
 import { paymentRoutes } from './routes/payments.ts'
@@ -192,6 +193,7 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
 
 function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocument): void {
   nodeRoutes(app, context)
+  logRoutes(app, context)
   backupRoutes(app, context)
   peerRoutes(app, context)
   channelRoutes(app, context)

@@ -23,6 +23,8 @@ import type {
   ForwardSums,
   ForwardSumsQuery,
   LogLevels,
+  LogLine,
+  LogQuery,
   PaymentSums,
   PaymentSumsQuery,
   SetLogLevels,
@@ -54,7 +56,7 @@ import type {
 import type { CreateWebhook, IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../api/webhookSchemas.ts'
 import { ApiError, ConnectionError } from './errors.ts'
 import { serverSentEvents } from './events.ts'
-import { type CallOptions, Http, type HttpOptions } from './http.ts'
+import { type CallOptions, Http, type HttpOptions, pause } from './http.ts'
 
 export interface PageQuery {
   readonly limit?: number
@@ -70,6 +72,13 @@ export type CsvList =
 export interface WaitOptions extends CallOptions {
   readonly wait?: number
 }
+export interface FollowLogOptions extends Pick<LogQuery, 'level' | 'part' | 'since'> {
+  /** Lines from before, when `since` is absent. Default 50. */
+  readonly limit?: number
+  /** How often the node is asked. Default a second. */
+  readonly everyMs?: number
+  readonly signal?: AbortSignal
+}
 export interface EventOptions {
   /** Names, or `payment.*` for all of a kind. All when absent. */
   readonly types?: readonly string[]
@@ -80,6 +89,8 @@ export interface EventOptions {
 
 const id = encodeURIComponent
 const RECONNECT_MS = 500
+const FOLLOW_MS = 1_000
+const MAX_PAGE = 500
 
 /**
  * One node over its REST API. Methods reject with ApiError (the node refused: `code`, `message`) or ConnectionError (no answer).
@@ -98,6 +109,8 @@ export class FulmenClient {
   logLevels = (): Promise<LogLevels> => this.#http.get('/v1/node/log-levels')
   /** Until the node stops; parts that are not named take the default. */
   setLogLevels = (levels: SetLogLevels): Promise<LogLevels> => this.#http.send('PUT', '/v1/node/log-levels', levels)
+  /** Recent lines of the node's log, newest first. */
+  logs = (query?: LogQuery): Promise<Page<LogLine>> => this.#http.get('/v1/logs', { ...query })
   /** As Prometheus reads them. */
   metrics = async (): Promise<string> => (await this.#http.open('/metrics', 'text/plain')).text()
   /** Whether a copy of the backup, in base64, would bring back every channel. */
@@ -273,6 +286,32 @@ export class FulmenClient {
     return 0
   }
 
+  /** Lines of the log as they are written, oldest first; goes on when the node is back. Ends when the signal aborts. */
+  async *followLogs({
+    limit = 50,
+    everyMs = FOLLOW_MS,
+    signal,
+    ...filter
+  }: FollowLogOptions = {}): AsyncGenerator<LogLine> {
+    let { since } = filter
+    while (!signal?.aborted) {
+      try {
+        const lines =
+          since === undefined
+            ? (await this.logs({ ...filter, limit })).items
+            : await whole((page) => this.logs({ ...filter, ...page, ...(since !== undefined && { since }) }))
+        for (const line of lines.toReversed()) {
+          since = line.id
+          yield line
+        }
+        since ??= 0
+      } catch (error) {
+        if (!mayPass(error)) throw error
+      }
+      await pause(everyMs, signal).catch(() => {})
+    }
+  }
+
   /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
   async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {
     let last = since
@@ -288,7 +327,7 @@ export class FulmenClient {
         if (signal?.aborted) return
         if (!mayPass(error)) throw error
       }
-      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS))
+      await pause(RECONNECT_MS, signal).catch(() => {})
     }
   }
 }
@@ -312,6 +351,6 @@ export async function* allOf<T>(list: (query: PageQuery) => Promise<Page<T>>, li
 /** The whole of a list, for those that stay small. */
 export async function whole<T>(list: (query: PageQuery) => Promise<Page<T>>): Promise<readonly T[]> {
   const items: T[] = []
-  for await (const item of allOf(list, 500)) items.push(item)
+  for await (const item of allOf(list, MAX_PAGE)) items.push(item)
   return items
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { LOG_PARTS, type LogLevel, type LogLevels, type LogPart } from './logLevels.ts'
+import { LogRing } from './logRing.ts'
 import type { NodeEvent } from './service.ts'
 
 /** Events as lines of the log, by the first word of their type. Text from peers is in some of them: those at debug. */
@@ -18,10 +19,17 @@ const EVENTS: Readonly<Record<string, readonly [LogPart, 'info' | 'debug']>> = {
 /** One logger for each part of the node, whose levels can be changed while it runs. */
 export class Logs {
   readonly #parts: ReadonlyMap<LogPart, Logger>
+  /** The last lines, if `base` writes to it. */
+  readonly recent: LogRing
   #levels: LogLevels
 
   /** @param levels those of `base` when left out */
-  constructor(base: Logger, levels: LogLevels = { default: base.level as LogLevel, parts: {} }) {
+  constructor(
+    base: Logger,
+    levels: LogLevels = { default: base.level as LogLevel, parts: {} },
+    recent: LogRing = new LogRing(),
+  ) {
+    this.recent = recent
     this.#parts = new Map(LOG_PARTS.map((part) => [part, base.child({ part })]))
     this.#levels = levels
     this.set(levels)

@@ -21,6 +21,7 @@ import type { NodeConfig } from './config.ts'
 import type { GossipPace } from './gossip.ts'
 import type { OpenedChain } from './localChain.ts'
 import { readLogLevels } from './logLevels.ts'
+import { heardBy, LogRing } from './logRing.ts'
 import { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
@@ -60,8 +61,9 @@ const BACKUP_WORDS = {
 export async function startNode(config: NodeConfig, options: StartOptions = {}): Promise<RunningNode> {
   const { dataDir, network } = config
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const base = pino({ level: 'trace', base: null }, pino.destination({ dest: 2, sync: true }))
-  const logs = new Logs(base, readLogLevels(config.logLevel))
+  const recent = new LogRing()
+  const base = pino({ level: 'trace', base: null }, heardBy(recent, pino.destination({ dest: 2, sync: true })))
+  const logs = new Logs(base, readLogLevels(config.logLevel), recent)
   const log = logs.of('node')
   const driver = await LevelDriver.open(join(dataDir, 'db'))
   const closing: (() => Promise<void> | void)[] = [() => driver.close()]

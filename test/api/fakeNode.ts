@@ -15,6 +15,7 @@ import { type Msat, msat, sat } from '../../src/base/units.ts'
 import { NOTHING } from '../../src/node/analytics/sums.ts'
 import type { AnalyticsService } from '../../src/node/analytics/views.ts'
 import { ServiceError } from '../../src/node/errors.ts'
+import { heardBy, LogRing } from '../../src/node/logRing.ts'
 import { Logs } from '../../src/node/logs.ts'
 import type {
   ApiEvent,
@@ -74,8 +75,14 @@ export class FakeNode implements NodeService {
   readonly apiStore: FakeStore
   /** Every line logged. */
   readonly logged: string[] = []
+  readonly recentLines = new LogRing()
   readonly logs = new Logs(
-    pino({ level: 'warn', base: null }, { write: (line: string) => void this.logged.push(line) }),
+    pino(
+      { level: 'warn', base: null },
+      heardBy(this.recentLines, { write: (line: string) => void this.logged.push(line) }),
+    ),
+    undefined,
+    this.recentLines,
   )
   readonly channelViews = new Map<string, ChannelView>()
   readonly invoiceViews = new Map<string, InvoiceView>()

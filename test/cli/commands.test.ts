@@ -79,6 +79,23 @@ describe('fulmen', () => {
     node.logs.set({ default: 'warn', parts: {} })
   })
 
+  it('shows the log, the oldest line first and none of the control characters of others', async () => {
+    node.logs.of('peer').warn({ text: 'a\u001b[31mb' }, 'bad words')
+    node.logs.of('store').error('the disk is slow')
+    const { out } = await fulmen('logs', '--limit', '2')
+    expect(out).toMatch(
+      /^\S+Z {2}warn {3}peer {5}bad words {2}\{"text":"a.*b"\}\n\S+Z {2}error {2}store {4}the disk is slow\n$/,
+    )
+    expect(out).not.toContain('\u001b')
+    expect((await json('logs', '--level', 'error', '--limit', '1')).items).toMatchObject([{ part: 'store' }])
+    const of = async (...args: string[]) => (await json('logs', ...args)).items.map((l: { part: string }) => l.part)
+    expect(await of('--part', 'peer')).toEqual(['peer'])
+    expect((await of('--since', '1h')).length).toBeGreaterThan(1)
+    expect(await of('--since', new Date(Date.now() + 60_000).toISOString())).toEqual([])
+    expect((await fulmen('logs', '--since', 'noon')).code).toBe(2)
+    expect((await fulmen('logs', '--level', 'loud')).err).toContain('fatal, error, warn')
+  })
+
   it('takes address and key from flags and environment instead', async () => {
     const key = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
     expect(await main(['--url', api.url, '--key', key, '--data-dir', '/nowhere', 'balance', '--json'])).toBe(0)

@@ -82,3 +82,15 @@ describe('a data directory', () => {
     expect((await second.service.newAddress()).address).not.toBe(address)
   })
 })
+
+describe('the log of a node', () => {
+  it('has its last lines at hand, as they were written', async () => {
+    const { service } = await start({ logLevel: 'warn' })
+    const { items } = service.logs.recent.page({ limit: 10 }, {})
+    expect(items.map(({ level, part, message }) => [level, part, message])).toContainEqual([
+      'warn',
+      'node',
+      'the seed is not encrypted: whoever reads the data directory has the coins',
+    ])
+  })
+})

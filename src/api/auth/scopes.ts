@@ -15,6 +15,7 @@ export const SCOPES = [
   'webhooks:write',
   'keys:admin',
   'audit:read',
+  'logs:read',
   'metrics:read',
   '*',
 ] as const

@@ -1,6 +1,6 @@
 import type { ApiContext, App } from '../app.ts'
 import { AuditPage, AuditQuery } from '../keySchemas.ts'
-import { badField } from '../problems.ts'
+import { badCursor } from './paging.ts'
 
 const DEFAULT_LIMIT = 50
 
@@ -19,7 +19,7 @@ export function auditRoutes(app: App, { keys }: ApiContext): void {
     },
     async ({ query: { limit = DEFAULT_LIMIT, cursor } }) => {
       if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) {
-        throw badField('query', '/cursor', 'expected the nextCursor of the page before')
+        throw badCursor()
       }
       await keys.audit.flush()
       const { head } = keys.audit

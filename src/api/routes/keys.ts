@@ -11,6 +11,7 @@ import { callerJson, issuedJson, keyJson, usageJson } from '../keyViews.ts'
 import { badField } from '../problems.ts'
 import { PageQuery } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
+import { badCursor } from './paging.ts'
 
 const KeyParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 32, pattern: '^[0-9a-z]+$', description: 'a key id' }),
@@ -36,7 +37,7 @@ function listRoutes(app: App, { keys, spending: { budgets } }: ApiContext): void
       // In memory, and in order of making.
       const all = keys.entries().toSorted((a, b) => orderOf(b.record, a.record))
       const from = cursor === undefined ? 0 : all.findIndex(({ record }) => record.id === cursor)
-      if (from < 0) throw badField('query', '/cursor', 'expected the nextCursor of the page before')
+      if (from < 0) throw badCursor()
       const now = keys.now()
       const items = all.slice(from, from + limit).map((entry) => keyJson(entry, budgets, now))
       return { items, nextCursor: all[from + limit]?.record.id ?? null }

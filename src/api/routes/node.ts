@@ -1,12 +1,8 @@
-import { LOG_PARTS } from '../../node/logLevels.ts'
 import type { ApiContext, App } from '../app.ts'
-import { LogLevels, SetLogLevels } from '../operatorSchemas.ts'
 import { Backup, Balance, Health, Node } from '../schemas.ts'
 import { balanceJson } from '../views.ts'
 
-export function nodeRoutes(app: App, context: ApiContext): void {
-  const { service } = context
-  logRoutes(app, context)
+export function nodeRoutes(app: App, { service }: ApiContext): void {
   app.get(
     '/v1/node',
     {
@@ -49,38 +45,6 @@ export function nodeRoutes(app: App, context: ApiContext): void {
       }
       reply.header('content-disposition', 'attachment; filename="channels.backup"').type('application/octet-stream')
       return reply.send(Buffer.from(file) as never)
-    },
-  )
-}
-
-function logRoutes(app: App, { service: { logs } }: ApiContext): void {
-  const view = (): LogLevels => ({
-    default: logs.levels.default,
-    parts: Object.fromEntries(LOG_PARTS.map((part) => [part, logs.levelOf(part)])) as LogLevels['parts'],
-  })
-  app.get(
-    '/v1/node/log-levels',
-    {
-      config: { scope: 'node:read' },
-      schema: { summary: 'At what level each part of the node logs', tags: ['node'], response: { 200: LogLevels } },
-    },
-    async () => view(),
-  )
-
-  app.put(
-    '/v1/node/log-levels',
-    {
-      config: { scope: '*', audited: true },
-      schema: {
-        summary: 'Log more or less until the node stops; parts that are not named take the default',
-        tags: ['node'],
-        body: SetLogLevels,
-        response: { 200: LogLevels },
-      },
-    },
-    async ({ body }) => {
-      logs.set({ default: body.default, parts: body.parts ?? {} })
-      return view()
     },
   )
 }

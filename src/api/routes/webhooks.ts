@@ -20,6 +20,7 @@ import {
 } from '../webhookSchemas.ts'
 import type { Hook } from '../webhooks/hook.ts'
 import type { IssuedSecret } from '../webhooks/webhooks.ts'
+import { badCursor } from './paging.ts'
 
 const DEFAULT_LIMIT = 50
 const DEFAULT_GRACE_SECONDS = 86_400
@@ -192,8 +193,6 @@ function deliveryRoutes(app: App, { webhooks }: ApiContext): void {
     async (request) => webhooks.get(callerOf(request), request.params.id).redeliver(Number(request.params.seq)),
   )
 }
-
-const badCursor = () => badField('query', '/cursor', 'expected the nextCursor of the page before')
 
 function webhookJson({ record, state, cursor }: Hook): Webhook {
   const { id, keyId, name, url, types, createdAt, failing, gaveUp, secrets } = record

@@ -56,7 +56,8 @@ async function serve(service: NodeService, config: NodeConfig, access: ApiAccess
       dataDir,
       access,
       onPin: (pin) => writeFileAtomic(apiPinFile(dataDir), `${pin}\n`),
-      onInternalError: (error, { method, route }) => notice(`error: ${method} ${route}: ${stackOf(error)}`),
+      onInternalError: (error, { method, route }) =>
+        service.logs.of('api').error({ err: error, method, route }, 'this call failed'),
     })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
@@ -94,5 +95,3 @@ function announce(
   )
   if (created !== null && !json) notice(`The admin key, shown this once: ${created}`)
 }
-
-const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
