@@ -5,8 +5,8 @@ import { type Direction, stands } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
 import type { Channel, Totals } from './state.ts'
 import { localMsat, remoteMsat, trimmedIn } from './totals.ts'
-import { anchorsCost, commitCost } from './tx/weights.ts'
-import type { ChannelContext, ChannelPolicy, ChannelTypeName } from './types.ts'
+import { anchorsCost, commitCost, commitFee } from './tx/weights.ts'
+import type { ChannelContext, ChannelTypeName } from './types.ts'
 
 /** From here on an expiry would be a time and not a height. @source BOLT 2 §adding-an-htlc */
 const FIRST_TIME = 500_000_000
@@ -66,8 +66,8 @@ export function judgeOffer(channel: Channel, offer: Offer, ctx: ChannelContext):
     const detail = `${next.outMsat} of ${params.remote.maxHtlcValueInFlightMsat} msat are pending already; send less`
     return refuse('HTLC_LIMIT', `${ADDING}: no more in flight than the peer's max_htlc_value_in_flight_msat`, detail)
   }
-  if (overDust(channel, 'out', amountMsat, ctx.policy)) {
-    const detail = `more than ${ctx.policy.maxDustExposureMsat} msat of HTLCs would have no output; try again when some are settled`
+  if (overExposed(channel, 'out', amountMsat, ctx)) {
+    const detail = `more than ${ctx.policy.maxDustExposureMsat} msat would have no output; try again when HTLCs are settled`
     return refuse('DUST_EXPOSURE', 'BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', detail)
   }
   return judgeOfferFunds(channel, amountMsat)
@@ -119,13 +119,27 @@ export function dustExposure(channel: Channel, atFeerate?: number): bigint {
   return sum
 }
 
-/** Whether one more HTLC is dust beyond the limit. @source BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs */
-function overDust(channel: Channel, direction: Direction, amountMsat: Msat, policy: ChannelPolicy): boolean {
-  if (!isDust(channel, direction, amountMsat)) return false
+/**
+ * msat of the fee of a commitment with so many HTLC outputs that is beyond every estimate of ours; 0 where we pay it. It counts like
+ * what has no output: a peer that opened the channel and mines takes the fee of an old commitment home, whosoever its money has become.
+ */
+function excessFee(channel: Channel, feeratePerKw: number, untrimmed: number, { feerates }: ChannelContext): bigint {
+  const { isOpener, channelType } = channel.params
+  const excess = feeratePerKw - Math.max(NEVER_TOO_HIGH, feerates.commitment, feerates.claim)
+  return isOpener || excess <= 0 ? 0n : satToMsat(commitFee(excess, untrimmed, channelType))
+}
+
+/** Whether one more HTLC has us exposed beyond the limit. @source BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs */
+function overExposed(channel: Channel, direction: Direction, amountMsat: Msat, ctx: ChannelContext): boolean {
   const { local, remote } = channel.commitments.next
+  const dustMsat = isDust(channel, direction, amountMsat) ? amountMsat : 0n
+  const untrimmed = Math.max(local.untrimmed, remote.untrimmed) + (dustMsat > 0n ? 0 : 1)
+  const more = dustMsat + excessFee(channel, Math.max(local.feeratePerKw, remote.feeratePerKw), untrimmed, ctx)
+  if (more === 0n) return false
+  const most = ctx.policy.maxDustExposureMsat
   // The running sums tell at once where there is room: all are looked through only near the limit.
-  if (local.dustMsat + remote.dustMsat + amountMsat <= policy.maxDustExposureMsat) return false
-  return dustExposure(channel) + amountMsat > policy.maxDustExposureMsat
+  if (local.dustMsat + remote.dustMsat + more <= most) return false
+  return dustExposure(channel) + more > most
 }
 
 /** Whether the peer may offer an HTLC. @source BOLT 2 §adding-an-htlc: receiving node */
@@ -163,21 +177,24 @@ export function judgeIncoming(channel: Channel, offer: Offer): Judged<null> {
 }
 
 /** Whether an incoming HTLC exceeds our limit on dust: accepted, but to be failed. @source BOLT 2 §bounding-exposure */
-export const exceedsDust = (channel: Channel, amountMsat: Msat, policy: ChannelPolicy): boolean =>
-  overDust(channel, 'in', amountMsat, policy)
+export const exceedsDust = (channel: Channel, amountMsat: Msat, ctx: ChannelContext): boolean =>
+  overExposed(channel, 'in', amountMsat, ctx)
 
 const FEE = 'BOLT 2 §updating-fees'
 
 /**
- * The dust that a higher feerate makes, in msat, where that is beyond the limit: it takes the outputs of HTLCs that had one when they
- * were added, and their money would be the miner's. Null where all is well; with anchors the feerate trims nothing.
+ * What would be the miner's at a higher feerate, in msat, where that is beyond the limit: it takes the outputs of HTLCs that had one
+ * when they were added, and pays more than commitments need. Null where all is well, as with a lower one, which gives outputs back.
  */
-const raisesDust = (after: Channel, feeratePerKw: number, ctx: ChannelContext): bigint | null => {
+const overExposure = (after: Channel, feeratePerKw: number, ctx: ChannelContext): bigint | null => {
   const { params, commitments } = after
-  const { local, remote } = commitments
-  if (params.channelType === 'anchors' || feeratePerKw <= Math.min(local.feeratePerKw, remote.feeratePerKw)) return null
-  const dust = dustExposure(after, feeratePerKw)
-  return dust > ctx.policy.maxDustExposureMsat ? dust : null
+  const { local, remote, next } = commitments
+  if (feeratePerKw <= Math.min(local.feeratePerKw, remote.feeratePerKw)) return null
+  const fee = excessFee(after, feeratePerKw, Math.max(next.local.untrimmed, next.remote.untrimmed), ctx)
+  // With anchors the feerate trims nothing.
+  if (params.channelType === 'anchors' && fee === 0n) return null
+  const exposed = dustExposure(after, feeratePerKw) + fee
+  return exposed > ctx.policy.maxDustExposureMsat ? exposed : null
 }
 
 /**
@@ -195,9 +212,9 @@ export function judgeFee(after: Channel, ctx: ChannelContext): Judged<null> {
     const detail = `${-left} msat are missing for ${remote.feeratePerKw} sat per kw`
     return refuse('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)
   }
-  const dust = raisesDust(after, remote.feeratePerKw, ctx)
-  if (dust !== null) {
-    const detail = `${dust} msat of HTLCs would have no output; try again when some are settled`
+  const exposed = overExposure(after, remote.feeratePerKw, ctx)
+  if (exposed !== null) {
+    const detail = `${exposed} msat of HTLCs would have no output; try again when some are settled`
     return refuse('DUST_EXPOSURE', `${FEE}: the HTLCs without output stay below max_dust_htlc_exposure_msat`, detail)
   }
   return ok(null)
@@ -237,9 +254,9 @@ export function judgeIncomingFee(after: Channel, ctx: ChannelContext): Judged<nu
     const detail = `${-left} msat are missing for ${next.feeratePerKw} sat per kw`
     return warn('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)
   }
-  // Hung up on rather than closed over: both commitments stay as they are, in which these HTLCs have outputs.
-  const dust = raisesDust(after, next.feeratePerKw, ctx)
-  if (dust === null) return ok(null)
-  const detail = `${dust} msat of HTLCs would have no output at ${next.feeratePerKw} sat per kw`
+  // Hung up on rather than closed over: both commitments stay as they are.
+  const exposed = overExposure(after, next.feeratePerKw, ctx)
+  if (exposed === null) return ok(null)
+  const detail = `${exposed} msat would have no output, or be fee beyond our estimates, at ${next.feeratePerKw} sat per kw`
   return warn('DUST_EXPOSURE', `${FEE}: the HTLCs without output stay below max_dust_htlc_exposure_msat`, detail)
 }

@@ -43,6 +43,48 @@ describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
   }
 })
 
+describe('the fee of commitments that the peer pays, and may earn as a miner', () => {
+  /** bob, who did not open the channel, tolerates 200,000 sat without an output; his estimates are of 1,000 sat per kw. */
+  const opened = (feeratePerKw: number, over: object = {}) => {
+    const policy = {
+      maxDustExposureMsat: msat(200_000_000),
+      feerateTolerancePercent: { low: 25, high: 100_000 },
+      ...over,
+    }
+    const w = reachNormal({ channelType: 'anchors', pushMsat: msat(400_000_000), policy })
+    w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw })
+    return w
+  }
+  it('counts against what may be without output, as far as it is beyond every estimate: an old commitment brings no more', () => {
+    // 1,124 weight units at 177,935 sat per kw more than the 2,500 that are never too high come to 199,998 sat.
+    expect(faultsOf(opened(180_435).bob)).toEqual([])
+    expect(faultsOf(opened(180_437).bob)).toMatchObject([{ code: 'DUST_EXPOSURE', response: 'warn-peer' }])
+  })
+  it('is no matter where the estimates say the same', () => {
+    const w = reachNormal({ channelType: 'anchors', pushMsat: msat(400_000_000) })
+    w.bob.ctx = { ...w.bob.ctx, feerates: { ...w.bob.ctx.feerates, claim: 200_000, commitment: 20_000 } }
+    w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw: 200_000 })
+    expect(faultsOf(w.bob)).toEqual([])
+  })
+  it('leaves no room for HTLCs that would raise it further', () => {
+    const w = reachNormal({
+      channelType: 'anchors',
+      pushMsat: msat(400_000_000),
+      policy: { maxDustExposureMsat: msat(2_000_000) },
+    })
+    // 1,124 weight units at 1,500 more than is ever needed: 1,686 sat. Each HTLC has 258 of its own.
+    w.alice.command({ tag: 'updateFee', feeratePerKw: 4_000 })
+    w.settle()
+    for (const n of [1, 2]) {
+      w.alice.command(add(n, 50_000_000))
+      w.settle()
+    }
+    expect(w.bob.events.map((e) => e.tag === 'received' && e.htlc.excessDust === true)).toEqual([false, true])
+    w.bob.command(add(3, 50_000_000))
+    expect(w.bob.events.at(-1)).toMatchObject({ tag: 'rejected', fault: { code: 'DUST_EXPOSURE' } })
+  })
+})
+
 describe('BOLT 2 §updating-fees: what is found reasonable', () => {
   const afterFee = (channelType: 'anchors' | 'static_remotekey', estimate: number, feeratePerKw: number): World => {
     const w = reachNormal({ channelType })
