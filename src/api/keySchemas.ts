@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { SCOPES } from './auth/scopes.ts'
-import { answer, Count, nullable, oneOf, pageOf, pageQueryWith, request, TimeText } from './scalars.ts'
+import { answer, Count, nullable, oneOf, pageQueryWith, request, TimeText } from './scalars.ts'
 
 /* Bodies of keys and the audit log; the others are in schemas.ts. */
 
@@ -111,7 +111,6 @@ export const IssuedKey = answer('IssuedKey', {
   secret: Type.String({ description: 'the whole bearer value, shown this once' }),
   stopped: Type.Array(Type.String(), { description: 'ids of the keys that were stopped with it' }),
 })
-export const KeyPage = pageOf(Key)
 
 export const KeyUsage = answer('KeyUsage', {
   id: Type.String(),

@@ -63,7 +63,6 @@ export const IssuedWebhook = answer('IssuedWebhook', {
   ...webhookFields,
   secret: Type.String({ description: 'what signatures are checked with, shown this once' }),
 })
-export const WebhookPage = pageOf(Webhook)
 
 export const WebhookDelivery = answer('WebhookDelivery', {
   seq: Count,

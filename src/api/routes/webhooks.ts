@@ -1,9 +1,6 @@
-import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import { badField } from '../problems.ts'
-import { PageQuery } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
 import {
   CreateWebhook,
@@ -15,11 +12,11 @@ import {
   Webhook,
   WebhookDelivery,
   WebhookDeliveryPage,
-  WebhookPage,
   WebhookParams,
 } from '../webhookSchemas.ts'
 import type { Hook } from '../webhooks/hook.ts'
 import type { IssuedSecret } from '../webhooks/webhooks.ts'
+import { managedRoutes } from './managed.ts'
 import { badCursor } from './paging.ts'
 
 const DEFAULT_LIMIT = 50
@@ -29,115 +26,48 @@ const config = { scope: 'webhooks:write' } as const
 const acting = { ...config, audited: true } as const
 
 export function webhookRoutes(app: App, context: ApiContext): void {
-  resourceRoutes(app, context)
-  deliveryRoutes(app, context)
-}
-
-function resourceRoutes(app: App, { webhooks, keys }: ApiContext): void {
+  const { webhooks, keys } = context
   /** Where events go is worth more than the call in the audit log; what follows the host may be a secret of the receiver. */
   const note = (action: string, request: FastifyRequest, { record: { id, url, types } }: Hook): void => {
     const { keyId, version } = callerOf(request)
     const detail = { origin: new URL(url).origin, types }
     keys.audit.note({ action, keyId, version, address: request.ip, target: id, detail })
   }
-
-  app.get(
-    '/v1/webhooks',
-    {
-      config,
-      schema: { summary: 'Webhooks of this key', tags, querystring: PageQuery, response: { 200: WebhookPage } },
+  managedRoutes(app, {
+    path: '/v1/webhooks',
+    tags,
+    config,
+    acting,
+    params: WebhookParams,
+    words: {
+      list: 'Webhooks of this key',
+      get: 'One webhook',
+      create: 'Have events posted to an address, from now on',
+      update: 'Change a webhook, or begin anew one that was given up',
+      delete: 'Delete a webhook with its delivery log',
+      rotate: 'A new secret; the one before signs as well through the overlap',
     },
-    async (request) => {
-      const { limit = DEFAULT_LIMIT, cursor } = request.query
-      // In memory, and few.
-      const all = webhooks.list(callerOf(request))
-      const from = cursor === undefined ? 0 : all.findIndex(({ record }) => record.id === cursor) + 1
-      if (from === 0 && cursor !== undefined) throw badCursor()
-      const page = all.slice(from, from + limit)
-      const more = from + limit < all.length
-      return { items: page.map(webhookJson), nextCursor: more ? (page.at(-1)?.record.id ?? null) : null }
-    },
-  )
-
-  app.post(
-    '/v1/webhooks',
-    {
-      config,
-      schema: {
-        summary: 'Have events posted to an address, from now on',
-        tags,
-        body: CreateWebhook,
-        response: { 201: IssuedWebhook },
-      },
-    },
-    async (request, reply) => {
-      const issued = await webhooks.create(callerOf(request), request.body)
+    bodies: { create: CreateWebhook, update: UpdateWebhook, rotate: RotateWebhook },
+    shown: Webhook,
+    issued: IssuedWebhook,
+    json: webhookJson,
+    all: (request) => webhooks.list(callerOf(request)),
+    get: (request, id) => webhooks.get(callerOf(request), id),
+    create: async (request, body) => {
+      const issued = await webhooks.create(callerOf(request), body)
       note('webhook.created', request, issued.hook)
-      return reply.code(201).send(issuedJson(issued))
+      return issuedJson(issued)
     },
-  )
-
-  app.get(
-    '/v1/webhooks/:id',
-    { config, schema: { summary: 'One webhook', tags, params: WebhookParams, response: { 200: Webhook } } },
-    async (request) => webhookJson(webhooks.get(callerOf(request), request.params.id)),
-  )
-
-  app.patch(
-    '/v1/webhooks/:id',
-    {
-      config,
-      schema: {
-        summary: 'Change a webhook, or begin anew one that was given up',
-        tags,
-        params: WebhookParams,
-        body: UpdateWebhook,
-        response: { 200: Webhook },
-      },
-    },
-    async (request) => {
-      if (Object.keys(request.body).length === 0) throw badField('body', '', 'expected at least one field to change')
-      const hook = await webhooks.update(callerOf(request), request.params.id, request.body)
+    update: async (request, id, body) => {
+      const hook = await webhooks.update(callerOf(request), id, body)
       note('webhook.updated', request, hook)
-      return webhookJson(hook)
+      return hook
     },
-  )
-
-  app.delete(
-    '/v1/webhooks/:id',
-    {
-      config: acting,
-      schema: {
-        summary: 'Delete a webhook with its delivery log',
-        tags,
-        params: WebhookParams,
-        response: { 204: Type.Null() },
-      },
-    },
-    async (request, reply) => {
-      await webhooks.delete(callerOf(request), request.params.id)
-      return reply.code(204).send(null)
-    },
-  )
-
-  app.post(
-    '/v1/webhooks/:id/rotate',
-    {
-      config: acting,
-      schema: {
-        summary: 'A new secret; the one before signs as well through the overlap',
-        tags,
-        params: WebhookParams,
-        body: RotateWebhook,
-        response: { 201: IssuedWebhook },
-      },
-    },
-    async (request, reply) => {
-      const { graceSeconds = DEFAULT_GRACE_SECONDS } = request.body
-      const issued = await webhooks.rotate(callerOf(request), request.params.id, graceSeconds)
-      return reply.code(201).send(issuedJson(issued))
-    },
-  )
+    delete: (request, id) => webhooks.delete(callerOf(request), id),
+    rotate: async (request, id, { graceSeconds = DEFAULT_GRACE_SECONDS }) =>
+      issuedJson(await webhooks.rotate(callerOf(request), id, graceSeconds)),
+  })
+  deliveryRoutes(app, context)
 }
 
 function deliveryRoutes(app: App, { webhooks }: ApiContext): void {

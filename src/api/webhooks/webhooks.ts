@@ -100,10 +100,9 @@ export class Webhooks {
     this.#poster.close()
   }
 
-  /** Newest first, those that the caller may manage. */
+  /** Those that the caller may manage. */
   list(caller: Caller): readonly Hook[] {
-    const own = [...this.#hooks.values()].filter(({ record }) => this.#mayManage(caller, record))
-    return own.toSorted((a, b) => orderOf(b.record, a.record))
+    return [...this.#hooks.values()].filter(({ record }) => this.#mayManage(caller, record))
   }
 
   /** @throws ServiceError NOT_FOUND, also for one that is not the caller's business */
@@ -248,6 +247,3 @@ export class Webhooks {
     return named
   }
 }
-
-const orderOf = (a: WebhookRecord, b: WebhookRecord): number =>
-  Date.parse(a.createdAt) - Date.parse(b.createdAt) || (a.id < b.id ? -1 : 1)
