@@ -83,16 +83,20 @@ function answerStep(talk: FeeTalk): FeeAnswer {
     }
   }
   if (within(feeSat, preference)) return { tag: 'agree', tell: true }
-  const from = sent?.feeSat ?? preference.idealSat
-  const next = ((from + feeSat) / 2n) as Sat
-  const moved = sent === null ? clamp(next, preference) : next
-  if (moved === from && sent !== null) {
-    const detail = `${feeSat} sat, ours is ${preference.minSat} to ${preference.maxSat}`
-    return { tag: 'fault', fault: fail('UNACCEPTABLE_FEERATE', `${RULE}: the sides agree on a fee`, detail).error }
-  }
-  if (!within(moved, preference)) {
-    const detail = `${feeSat} sat leads out of ${preference.minSat} to ${preference.maxSat}`
-    return { tag: 'fault', fault: fail('UNACCEPTABLE_FEERATE', `${RULE}: the sides agree on a fee`, detail).error }
-  }
-  return { tag: 'propose', feeSat: moved }
+  const next = step(sent?.feeSat ?? preference.idealSat, feeSat, preference)
+  if (next !== sent?.feeSat) return { tag: 'propose', feeSat: next }
+  const detail = `${feeSat} sat, ours is ${preference.minSat} to ${preference.maxSat}`
+  return { tag: 'fault', fault: fail('UNACCEPTABLE_FEERATE', `${RULE}: the sides agree on a fee`, detail).error }
+}
+
+/**
+ * Half of the way to the peer's fee. Where that is more than we would pay the rest is the peer's to come: LND comes by a tenth at a
+ * time, so that we go small steps towards our limit and leave it many of them.
+ */
+function step(from: Sat, towards: Sat, preference: FeePreference): Sat {
+  const half = ((from + towards) / 2n) as Sat
+  if (within(half, preference)) return half
+  const limit = clamp(towards, preference)
+  const quarter = ((limit - from) / 4n) as Sat
+  return quarter === 0n ? limit : ((from + quarter) as Sat)
 }

@@ -268,6 +268,26 @@ describe('BOLT 2 §legacy-closing-negotiation', () => {
     expect(ask({ sent: offer(500), before: offer(100), received: offer(300) })).toEqual({ tag: 'agree', tell: true })
     expect(ask({ isOpener: true, sent: offer(500), received: offer(100) })).toEqual({ tag: 'propose', feeSat: 300n })
   })
+  it('a peer that wants far more and comes down by a tenth at a time is waited for, as LND is', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 200, max: 5_000 }), fc.integer({ min: 1, max: 8 }), (ideal, times) => {
+        const preference = pref(ideal, Math.ceil(ideal / 4), 2 * ideal)
+        let sent = offer(ideal)
+        let before: FeeProposal | null = null
+        /** Its own wish at first, then a tenth less each time, until ours is less than a third below. */
+        for (let theirs = ideal * times; ; theirs -= Math.floor(theirs / 10)) {
+          const received = offer(Number(sent.feeSat) * 10 >= theirs * 7 ? Number(sent.feeSat) : theirs)
+          const answer = answerFee({ isOpener: true, preference, sent, before, received })
+          if (answer.tag === 'agree') return
+          if (answer.tag === 'fault') throw new Error(answer.fault.detail)
+          expect(answer.feeSat).toBeGreaterThan(sent.feeSat)
+          expect(answer.feeSat).toBeLessThanOrEqual(preference.maxSat)
+          before = received
+          sent = { feeSat: answer.feeSat, range: null }
+        }
+      }),
+    )
+  })
   it('two sides without ranges come to an end, by a fee both accept or by a fault', () => {
     const range = fc.tuple(fc.integer({ min: 100, max: 3000 }), fc.integer({ min: 0, max: 3000 }))
     fc.assert(
