@@ -136,7 +136,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       node.storage.onBlock(block.height, scope)
       node.payments.review(scope)
       node.channels.drain(scope)
-      for (const entry of node.channels.all()) node.effects.republish(entry, scope)
+      for (const entry of node.channels.all()) node.effects.afterBlock(entry, scope)
       node.channels.drain(scope)
       node.events.emit(scope, 'chain.block', { height: block.height, hash: block.hash })
       node.events.sumUp(scope)

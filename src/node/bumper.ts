@@ -70,6 +70,11 @@ export class Bumper {
     scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== undefined }).catch(() => {}))
   }
 
+  /** The wallet could not pay for what the channel published last. */
+  isPoor({ meta }: ChannelEntry): boolean {
+    return this.#poor.has(meta.localId)
+  }
+
   /** The close is in the chain: what builds on commitments that lost is given up, and a child that is not needed any more. */
   tidy(entry: ChannelEntry, scope: TurnScope): void {
     const { state } = entry

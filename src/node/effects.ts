@@ -77,6 +77,15 @@ export class Effects {
     }
   }
 
+  /**
+   * After a block that the channels and the wallet have taken in. A closing channel has published what it needs when it was told of the
+   * block; only where there were no coins to pay for that, the block may have brought some, or set some free.
+   */
+  afterBlock(entry: ChannelEntry, scope: TurnScope): void {
+    if (entry.state.tag !== 'closing' || this.#bumper.isPoor(entry)) return this.republish(entry, scope)
+    this.#bumper.tidy(entry, scope)
+  }
+
   /** What should be in the mempool as long as it is not confirmed. */
   republish(entry: ChannelEntry, scope: TurnScope): void {
     this.#bumper.tidy(entry, scope)
