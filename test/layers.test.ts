@@ -7,13 +7,13 @@ const ROWS: readonly (readonly string[])[] = [
   ['base'],
   ['crypto'],
   ['bitcoin', 'wire'],
-  ['onion', 'invoice', 'noise'],
+  ['onion', 'invoice', 'offers', 'noise'],
   ['channel', 'payment', 'routing'],
   ['store', 'chain', 'wallet', 'peer', 'gossip'],
   ['node'],
   ['api', 'cli', 'client', 'dashboard'],
 ]
-const PURE = ['base', 'bitcoin', 'wire', 'onion', 'invoice', 'noise', 'channel', 'payment', 'routing']
+const PURE = ['base', 'bitcoin', 'wire', 'onion', 'invoice', 'offers', 'noise', 'channel', 'payment', 'routing']
 const row = (folder: string): number => ROWS.findIndex((r) => r.includes(folder))
 const SRC = resolve(import.meta.dirname, '../src')
 

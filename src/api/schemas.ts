@@ -25,7 +25,7 @@ import {
   UriText,
 } from './scalars.ts'
 
-/* Every body that the API takes or gives; those of wallet and chain are in onchainSchemas.ts. A schema with a title becomes a component of the OpenAPI document and a type below. */
+/* Every body that the API takes or gives; those of wallet and chain are in onchainSchemas.ts, of decoded texts in decodeSchemas.ts. A schema with a title becomes a component of the OpenAPI document and a type below. */
 
 // ------------------------------------------------------------------ node
 
@@ -192,33 +192,6 @@ export const Invoice = answer('Invoice', {
 })
 export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus) })
 
-export const Decode = request('Decode', { text: Type.String({ minLength: 1, maxLength: 8_192 }) })
-const RouteHint = answer('RouteHint', {
-  nodeId: NodeIdText,
-  shortChannelId: ScidText,
-  feeBaseMsat: Count,
-  feeProportionalMillionths: Count,
-  cltvExpiryDelta: Count,
-})
-export const Decoded = answer('Decoded', {
-  type: oneOf('bolt11'),
-  network: Type.String(),
-  nodeId: NodeIdText,
-  paymentHash: HashText,
-  amountMsat: nullable(Msat),
-  description: nullable(Type.String()),
-  descriptionHash: nullable(HashText),
-  createdAt: TimeText,
-  expiresAt: TimeText,
-  expired: Type.Boolean(),
-  minFinalCltvExpiryDelta: Count,
-  paymentSecret: nullable(HexText),
-  metadata: nullable(HexText),
-  features: HexText,
-  fallbackAddresses: Type.Array(Type.String()),
-  routeHints: Type.Array(Type.Array(RouteHint)),
-})
-
 // ------------------------------------------------------------------ payments
 
 const PaymentStatus = oneOf('pending', 'succeeded', 'failed')
@@ -337,7 +310,6 @@ export type SetChannelPolicy = Static<typeof SetChannelPolicy>
 export type Channel = Static<typeof Channel>
 export type CreateInvoice = Static<typeof CreateInvoice>
 export type Invoice = Static<typeof Invoice>
-export type Decoded = Static<typeof Decoded>
 export type Pay = Static<typeof Pay>
 export type Payment = Static<typeof Payment>
 export type GraphNode = Static<typeof GraphNode>

@@ -28,7 +28,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
     () => import('./commands/analytics.ts'),
   ],
   graph: ['the network graph: nodes, channels, route', () => import('./commands/graph.ts')],
-  decode: ['what an invoice says', () => import('./commands/decode.ts')],
+  decode: ['what an invoice or an offer says', () => import('./commands/decode.ts')],
   backup: ['the static channel backup', () => import('./commands/backup.ts')],
   key: ['API keys: list, create, rotate, revoke, reset …', () => import('./commands/key.ts')],
   webhook: ['webhooks: list, create, update, rotate, ping, deliveries …', () => import('./commands/webhook.ts')],

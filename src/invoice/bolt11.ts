@@ -4,6 +4,7 @@ import type { NodeId, PaymentHash } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import { crypto } from '../crypto/crypto.ts'
+import { isBolt12Text } from '../offers/text.ts'
 import { checkFeatures, FEATURES, featureBits, featuresFromBits } from '../wire/features.ts'
 import { formatAmount, parsePrefix, prefixOf } from './amount.ts'
 import { InvoiceError } from './errors.ts'
@@ -145,6 +146,11 @@ function decodeBech32(text: string): { prefix: string; words: readonly number[] 
   if (text !== text.toLowerCase() && text !== text.toUpperCase()) {
     throw new InvoiceError('format', 'mixes upper and lower case, which bech32 forbids')
   }
+  if (isBolt12Text(text))
+    throw new InvoiceError(
+      'format',
+      'a text of BOLT 12, which this node reads (decode) but does not pay: ask for a BOLT 11 invoice',
+    )
   const lower = text.toLowerCase()
   if (!/^ln[a-z0-9]*1[a-z0-9]*$/.test(lower)) throw new InvoiceError('format', 'not a text of the form ln…1…')
   const stranger = /[^qpzry9x8gf2tvdw0s3jn54khce6mua7l]/.exec(lower.slice(lower.lastIndexOf('1') + 1))

@@ -1,4 +1,5 @@
-import type { Decoded, Payment } from '../../api/schemas.ts'
+import type { DecodedBolt11 } from '../../api/decodeSchemas.ts'
+import type { Payment } from '../../api/schemas.ts'
 import { announce } from '../announce.ts'
 import type { App } from '../app.ts'
 import { actionForm, type Dialog, field, openDialog, satInput } from '../dialog.ts'
@@ -26,7 +27,10 @@ function askInvoice(app: App, dialog: Dialog, text: string): void {
   const run = async (): Promise<void> => {
     const bolt11 = invoice.value.trim().replace(/^lightning:/i, '')
     if (bolt11 === '') throw new RangeError('Paste the invoice that you want to pay.')
-    confirm(app, dialog, bolt11, await app.live.client.decode(bolt11))
+    const decoded = await app.live.client.decode(bolt11)
+    if (decoded.type !== 'bolt11')
+      throw new RangeError('This is a BOLT 12 text, which this node reads but does not pay: ask for a BOLT 11 invoice.')
+    confirm(app, dialog, bolt11, decoded)
   }
   dialog.show(
     'Pay',
@@ -37,7 +41,7 @@ function askInvoice(app: App, dialog: Dialog, text: string): void {
   )
 }
 
-function confirm(app: App, dialog: Dialog, bolt11: string, decoded: Decoded): void {
+function confirm(app: App, dialog: Dialog, bolt11: string, decoded: DecodedBolt11): void {
   const { live } = app
   const { amountMsat, description, nodeId, expired } = decoded
   const sat = satInput({})
