@@ -73,3 +73,18 @@ export const percent = (share: number): string =>
 
 /** Blocks as time, at ten minutes each. */
 export const blocksText = (blocks: number): string => `${grouped(blocks)} blocks (about ${duration(blocks * 600)})`
+
+const partOf = (value: unknown): string => {
+  if (Array.isArray(value)) return value.map(partOf).join(', ')
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Object.entries(value)
+    .map(([name, part]) => `${name} ${partOf(part)}`)
+    .join(', ')
+}
+
+/** What a record says, in one line: `url: …; types: payment.*, chain.*`. Left out: what is null or empty. */
+export const wordsOf = (record: Readonly<Record<string, unknown>>): string =>
+  Object.entries(record)
+    .filter(([, value]) => value !== null && !(typeof value === 'object' && Object.keys(value as object).length === 0))
+    .map(([name, value]) => `${name}: ${partOf(value)}`)
+    .join('; ')

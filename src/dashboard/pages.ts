@@ -54,6 +54,6 @@ export const VIEWS: readonly View[] = [
   },
   { route: 'keys', title: 'API keys', icon: 'keys', scopes: ['keys:admin'], load: () => import('./views/keys.ts') },
   { route: 'audit', title: 'Audit', icon: 'audit', scopes: ['audit:read'], load: () => import('./views/audit.ts') },
-  { route: 'log', title: 'Log', icon: 'log', scopes: ['node:read'], load: () => import('./views/log.ts') },
+  { route: 'log', title: 'Log', icon: 'log', scopes: ['node:read', 'logs:read'], load: () => import('./views/log.ts') },
   { route: 'node', title: 'Node', icon: 'node', scopes: ['node:read'], load: () => import('./views/node.ts') },
 ]

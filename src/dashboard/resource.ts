@@ -86,6 +86,12 @@ export class Resource<T> {
 /** Whatever it holds. */
 export type Renewable = Pick<Resource<unknown>, 'touch' | 'refresh'>
 
+/** For what no event tells of. */
+export function lookEvery(resource: Renewable, everyMs: number, signal: AbortSignal): void {
+  const timer = setInterval(() => resource.touch(), everyMs)
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+}
+
 export interface Listed<T> {
   readonly items: readonly T[]
   readonly nextCursor: string | null

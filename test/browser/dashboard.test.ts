@@ -3,7 +3,14 @@ import { mine, untilFunded } from '../../src/cli/demo/steps.ts'
 import { until } from '../../src/cli/demo/wait.ts'
 import { FulmenClient } from '../../src/client/index.ts'
 import { barriers, CHROMIUM, readScreen, watch } from './browser.ts'
-import { itRaisesFees, itRunsWebhooks, itShowsAlerts, itShowsEarnings } from './operator.ts'
+import {
+  itEditsWebhooks,
+  itRaisesFees,
+  itRunsWebhooks,
+  itShowsAlerts,
+  itShowsEarnings,
+  itShowsTheLog,
+} from './operator.ts'
 import {
   aliasKnown,
   alice,
@@ -257,7 +264,11 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
 
   itRunsWebhooks()
 
+  itEditsWebhooks()
+
   itShowsAlerts()
+
+  itShowsTheLog()
 
   it('makes, rotates, rolls back and revokes keys', async () => {
     const works = (key: string) =>

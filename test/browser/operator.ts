@@ -209,3 +209,79 @@ export function itShowsAlerts(): void {
     await other.context().close()
   })
 }
+
+export function itEditsWebhooks(): void {
+  it('changes address and events of a webhook, and keeps types that only a program asked for', async () => {
+    const [old, next] = [await receiver(), await receiver()]
+    const types = ['invoice.*', 'payment.succeeded']
+    const { id } = await alice.client.webhooks.create({ url: old.url, name: 'Till', types })
+    try {
+      await visit(page, 'webhooks')
+      const card = page.locator('.keycard').filter({ hasText: 'Till' })
+      await page.getByRole('button', { name: 'Edit: Till' }).click()
+      const dialog = page.getByRole('dialog', { name: 'Edit Till' })
+      expect(await dialog.getByLabel('Address').inputValue()).toBe(old.url)
+      expect(await dialog.getByLabel('Invoices').isChecked()).toBe(true)
+      expect(await dialog.getByLabel('payment.succeeded').isChecked()).toBe(true)
+      expect(await barriers(page)).toEqual([])
+      await dialog.getByLabel('Address').fill('http://10.1.2.3/events')
+      await dialog.getByRole('button', { name: 'Save' }).click()
+      await dialog.getByRole('alert').filter({ hasText: 'expected https' }).waitFor()
+      await dialog.getByLabel('Address').fill(next.url)
+      await dialog.getByLabel('Name').fill('Kiosk')
+      await dialog.getByLabel('Invoices').uncheck()
+      await dialog.getByLabel('Channels').check()
+      await dialog.getByRole('button', { name: 'Save' }).click()
+      await page.locator('.keycard').filter({ hasText: 'Kiosk' }).getByText('channel.*').waitFor()
+      await card.waitFor({ state: 'detached' })
+      const { url, name, types: kept } = await alice.client.webhooks.get(id)
+      expect({ url, name, kept: kept?.toSorted() }).toEqual({
+        url: next.url,
+        name: 'Kiosk',
+        kept: ['channel.*', 'payment.succeeded'],
+      })
+      await pay(alice, bob, 1_200, 'Stamps')
+      await vi.waitFor(() => expect(next.posted.length).toBe(1), 10_000)
+      expect(JSON.parse(next.posted[0]!.body)).toMatchObject({ type: 'payment.succeeded' })
+      expect(old.posted).toEqual([])
+      expect(wrongs.splice(0).filter((line) => !/400/.test(line))).toEqual([])
+    } finally {
+      await alice.client.webhooks.delete(id)
+      for (const { server } of [old, next]) {
+        server.close()
+        server.closeAllConnections()
+      }
+    }
+  })
+}
+
+export function itShowsTheLog(): void {
+  it('shows the log as it is written, by part and level, and sets the levels', async () => {
+    await visit(page, 'log')
+    const before = await alice.client.logLevels()
+    const lines = page.locator('section.card').filter({ has: page.getByRole('heading', { name: 'Lines of the log' }) })
+    await lines.getByText('the seed is not encrypted').waitFor()
+    await lines.getByLabel('Of').selectOption('Payments')
+    await lines.getByText('Nothing of this kind').waitFor()
+    await lines.getByRole('button', { name: 'Levels…' }).click()
+    const dialog = page.getByRole('dialog', { name: 'What is logged' })
+    await dialog.getByLabel('Payments').selectOption('Debug')
+    expect(await barriers(page)).toEqual([])
+    await dialog.getByRole('button', { name: 'Set levels' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    expect((await alice.client.logLevels()).parts).toMatchObject({ payment: 'debug' })
+    await lines.getByLabel('At least').selectOption('Debug')
+    await pay(alice, bob, 1_300, 'Envelopes')
+    await lines.locator('.row').filter({ hasText: 'payment.succeeded' }).waitFor()
+    await lines.getByRole('button', { name: 'Pause' }).click()
+    await pay(alice, bob, 1_400, 'Glue')
+    await lines.getByRole('button', { name: 'Go on' }).click()
+    await vi.waitFor(
+      async () => expect(await lines.locator('.row').filter({ hasText: 'payment.succeeded' }).count()).toBe(2),
+      10_000,
+    )
+    expect(await barriers(page)).toEqual([])
+    await alice.client.setLogLevels(before)
+    expect(wrongs.splice(0)).toEqual([])
+  })
+}

@@ -1,22 +1,8 @@
 import type { AuditEntry } from '../../api/keySchemas.ts'
 import type { App, Render } from '../app.ts'
 import { h, keyedList, put } from '../dom.ts'
-import { grouped, sentence } from '../format.ts'
+import { grouped, sentence, wordsOf } from '../format.ts'
 import { button, denied, empty, idOf, problemBox, section, timeOf } from '../parts.ts'
-
-const wordsOf = (value: unknown): string => {
-  if (Array.isArray(value)) return value.map(wordsOf).join(', ')
-  if (typeof value !== 'object' || value === null) return String(value)
-  return Object.entries(value)
-    .map(([name, part]) => `${name} ${wordsOf(part)}`)
-    .join(', ')
-}
-
-const detailOf = (detail: AuditEntry['detail']): string =>
-  Object.entries(detail)
-    .filter(([, value]) => value !== null && !(typeof value === 'object' && Object.keys(value).length === 0))
-    .map(([name, value]) => `${name}: ${wordsOf(value)}`)
-    .join('; ')
 
 function rowOf({ seq, at, action, keyId, version, address, target, detail }: AuditEntry): HTMLLIElement {
   const key = keyId === null ? null : `key ${keyId}${version === null ? '' : ` v${version}`}`
@@ -25,7 +11,7 @@ function rowOf({ seq, at, action, keyId, version, address, target, detail }: Aud
     h('span', { class: 'number' }, grouped(seq)),
     h('div', { class: 'main' }, [
       h('p', {}, h('strong', {}, sentence(action)), target !== null && [' ', h('code', {}, target)]),
-      h('p', { class: 'detail' }, [by, detailOf(detail)].filter(Boolean).join(' · ')),
+      h('p', { class: 'detail' }, [by, wordsOf(detail)].filter(Boolean).join(' · ')),
     ]),
     h('div', { class: 'side' }, timeOf(at)),
   ])

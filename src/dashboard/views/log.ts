@@ -6,6 +6,7 @@ import { isActivity, isAlert } from '../eventText.ts'
 import { section } from '../parts.ts'
 import { activity } from './activity.ts'
 import { seenButton } from './alerts.ts'
+import { logLines } from './logLines.ts'
 
 const kind =
   (...names: string[]) =>
@@ -42,6 +43,7 @@ export const render: Render = (app, signal) => {
   filter.addEventListener('change', all.update)
   return [
     section('Alerts', { actions: seen }, alerts.element),
+    logLines(app, signal),
     section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
   ]
 }

@@ -7,9 +7,9 @@ import { type Child, h, keyedList, put } from '../dom.ts'
 import { grouped, sentence } from '../format.ts'
 import { icon } from '../icons.ts'
 import { button, chip, denied, empty, facts, idOf, problemBox, settle, timeOf, waiting } from '../parts.ts'
-import { PagedResource, type Renewable, Resource } from '../resource.ts'
+import { lookEvery, PagedResource, Resource } from '../resource.ts'
 import { pagedList } from './payments.ts'
-import { openCreateWebhook, openRotateSecret } from './webhookDialogs.ts'
+import { openCreateWebhook, openEditWebhook, openRotateSecret } from './webhookDialogs.ts'
 
 /** No event tells of a delivery. */
 const LOOK_MS = 5_000
@@ -113,12 +113,7 @@ function openDeliveries(app: App, hooks: Hooks, hook: Webhook): void {
   const none = 'Nothing was posted yet. Send a ping, or wait for an event.'
   const list = pagedList(deliveries, dialog.signal, { key: ({ seq }) => String(seq), row, none })
   dialog.show(`Deliveries of ${nameOf(hook)}`, list)
-  lookEvery(deliveries, dialog.signal)
-}
-
-function lookEvery(resource: Renewable, signal: AbortSignal): void {
-  const timer = setInterval(() => resource.touch(), LOOK_MS)
-  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+  lookEvery(deliveries, LOOK_MS, dialog.signal)
 }
 
 // ------------------------------------------------------------------ cards
@@ -169,6 +164,7 @@ function actions(app: App, hooks: Hooks, hook: Webhook): Child {
   const isOff = hook.state === 'disabled'
   return h('div', { class: 'actions' }, [
     quiet('Deliveries', () => openDeliveries(app, hooks, hook)),
+    quiet('Edit', () => openEditWebhook(app, hook, () => hooks.changed(hook.id))),
     quiet('Ping', () => void hooks.post(hook, 'Ping', () => webhooks.ping(hook.id))),
     quiet('Rotate secret', () => openRotateSecret(app, hook, () => hooks.changed(hook.id))),
     (isOff || hook.state === 'failed') && quiet(isOff ? 'Turn on' : 'Begin anew', () => void turn(true)),
@@ -215,7 +211,7 @@ export const render: Render = (app, signal) => {
     const none = 'No webhooks yet. The node can post events, signed, to an address of yours.'
     put(below, error !== undefined ? problemBox(error) : value.length === 0 && h('div', { class: 'card' }, empty(none)))
   })
-  lookEvery(hooks, signal)
+  lookEvery(hooks, LOOK_MS, signal)
   const create = (): void => openCreateWebhook(app, () => hooks.hurry())
   return [
     h('div', { class: 'quick' }, button('Create webhook', create, { icon: 'plus', kind: 'primary' })),
