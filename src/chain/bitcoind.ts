@@ -16,7 +16,7 @@ import { crypto } from '../crypto/crypto.ts'
 import { btcToSat, decoded, hash, hex, integer, list, record, text } from './answers.ts'
 import { backOff, type Clock, realClock } from './clock.ts'
 import { ChainError } from './errors.ts'
-import type { RpcTransport } from './rpc.ts'
+import type { CallOptions, RpcTransport } from './rpc.ts'
 import type { BroadcastResult, ChainBlock, ChainSource, ChainTip, UnspentOutput } from './source.ts'
 
 /** Bitcoin Core's error numbers (src/rpc/protocol.h). */
@@ -54,6 +54,8 @@ export class BitcoindSource implements ChainSource {
   #outgoing: Promise<unknown> = Promise.resolve()
   /** false once the backend has turned out not to have waitfornewblock. */
   #longPoll = true
+  #isAway = false
+  #onBack: () => void = () => {}
 
   constructor({ transport, network, clock = realClock }: BitcoindOptions) {
     this.#transport = transport
@@ -219,7 +221,7 @@ export class BitcoindSource implements ChainSource {
     if (address === null) throw new ChainError('NOT_SUPPORTED', 'mining needs a script that has an address')
     await this.check()
     // Not repeated on failure: it may have mined.
-    const mined = await this.#transport.call('generatetoaddress', [blocks, address], { timeoutMs: SLOW_TIMEOUT_MS })
+    const mined = await this.#call('generatetoaddress', [blocks, address], { timeoutMs: SLOW_TIMEOUT_MS })
     return list(mined, 'generatetoaddress').map(hash)
   }
 
@@ -228,7 +230,7 @@ export class BitcoindSource implements ChainSource {
       await this.check()
       try {
         const params = [timeoutMs, known]
-        await this.#transport.call('waitfornewblock', params, { timeoutMs: timeoutMs + TIMEOUT_MS, signal })
+        await this.#call('waitfornewblock', params, { timeoutMs: timeoutMs + TIMEOUT_MS, signal })
         return
       } catch (e) {
         if (e instanceof ChainError && e.code === 'ABORTED') return
@@ -241,6 +243,10 @@ export class BitcoindSource implements ChainSource {
       if (hash(await this.#read('getbestblockhash')) !== known) return
       await this.#clock.sleep(Math.min(POLL_MS, timeoutMs - waited), signal)
     }
+  }
+
+  onBack(listener: () => void): void {
+    this.#onBack = listener
   }
 
   async close(): Promise<void> {
@@ -300,10 +306,29 @@ export class BitcoindSource implements ChainSource {
     return this.#retry(method, params, timeoutMs)
   }
 
+  /** Every restart breaks a call off, or fails the next, be it that a later try is answered: somebody always waits for a block. */
+  async #call(method: string, params: readonly unknown[], options: CallOptions): Promise<unknown> {
+    try {
+      const answer = await this.#transport.call(method, params, options)
+      this.#answered()
+      return answer
+    } catch (e) {
+      if (hasCode(e, 'UNAVAILABLE') || hasCode(e, 'WARMUP')) this.#isAway = true
+      else if (hasCode(e, 'RPC_ERROR')) this.#answered()
+      throw e
+    }
+  }
+
+  #answered(): void {
+    if (!this.#isAway) return
+    this.#isAway = false
+    this.#onBack()
+  }
+
   async #retry(method: string, params: readonly unknown[], timeoutMs = TIMEOUT_MS): Promise<unknown> {
     for (let n = 0; ; n++) {
       try {
-        return await this.#transport.call(method, params, { timeoutMs })
+        return await this.#call(method, params, { timeoutMs })
       } catch (e) {
         if (!(e instanceof ChainError) || e.code !== 'UNAVAILABLE' || n + 1 === TRIES) throw e
         await this.#clock.sleep(backOff(n, 100, 2_000))
@@ -346,6 +371,7 @@ function checkedBlock(id: BlockHash, height: number, raw: Uint8Array): ChainBloc
   }
 }
 
+const hasCode = (e: unknown, code: ChainError['code']): boolean => e instanceof ChainError && e.code === code
 const hasRpcCode = (e: unknown, code: number): boolean => e instanceof ChainError && e.rpcCode === code
 
 /** sat per 1,000 weight units from sat per 1,000 vbytes, rounded up. */

@@ -64,5 +64,7 @@ export interface ChainSource {
   mine(blocks: number, scriptPubKey: Uint8Array): Promise<readonly BlockHash[]>
   /** Resolves when the tip may have changed, or after timeoutMs, or when the signal aborts. */
   waitForChange(known: BlockHash, timeoutMs: number, signal: AbortSignal): Promise<void>
+  /** Calls back whenever the backend answers again after it could not be reached: it may have started anew, with an empty mempool. */
+  onBack(listener: () => void): void
   close(): Promise<void>
 }

@@ -13,6 +13,7 @@ import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
+import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
 
 export function createPeers(node: Node): Peers {
   const { driver, reactor } = node
@@ -136,7 +137,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       node.storage.onBlock(block.height, scope)
       node.payments.review(scope)
       node.channels.drain(scope)
-      for (const entry of node.channels.all()) node.effects.afterBlock(entry, scope)
+      rebroadcastAfterBlock(node, scope)
       node.channels.drain(scope)
       node.events.emit(scope, 'chain.block', { height: block.height, hash: block.hash })
       node.events.sumUp(scope)
@@ -145,10 +146,15 @@ export function chainOptions(node: Node): ChainShellOptions {
     onReorg: (height, scope) => {
       node.wallet.rollback(height, node.chain.tip.hash)
       node.events.emit(scope, 'chain.reorg', { height })
-      for (const tx of node.wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
+      rebroadcastWallet(node, scope)
     },
     onStatus: (status) => {
       if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
+    },
+    onBack: (scope) => {
+      const what = 'what waits for a block is handed to it, since its mempool may be empty'
+      node.logs.of('chain').info(`the Bitcoin node is there again: ${what}`)
+      rebroadcastAll(node, scope)
     },
     onFatal: node.resources.onFatal,
   }

@@ -23,8 +23,13 @@ export interface BumperOptions {
 /** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
 const PATIENCE_BLOCKS = 6
 
-const childLabel = (entry: ChannelEntry): string => `fee of the close of channel ${entry.meta.localId}`
-const htlcLabel = (entry: ChannelEntry): string => `htlc of channel ${entry.meta.localId}`
+const CHILD = 'fee of the close of channel '
+const HTLC = 'htlc of channel '
+const childLabel = (entry: ChannelEntry): string => `${CHILD}${entry.meta.localId}`
+const htlcLabel = (entry: ChannelEntry): string => `${HTLC}${entry.meta.localId}`
+/** A transaction of the wallet that a channel publishes, as long as it needs it. */
+export const isOfChannel = (label: string | null): boolean =>
+  label !== null && (label.startsWith(CHILD) || label.startsWith(HTLC))
 
 /**
  * Pays with the wallet's coins for what channels publish: the core has decided how much and up to what budget, here coins are

@@ -34,6 +34,8 @@ export interface ChainShellOptions {
   readonly onBlock: (block: ChainBlock, scope: TurnScope) => void
   readonly onReorg: (height: number, scope: TurnScope) => void
   readonly onStatus: (status: FollowerStatus) => void
+  /** The backend answers again after it could not be reached. */
+  readonly onBack: (scope: TurnScope) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -88,7 +90,8 @@ export class ChainShell {
   }
 
   start(): void {
-    const { source, onFatal } = this.#options
+    const { source, reactor, onFatal, onBack } = this.#options
+    source.onBack(() => reactor.post(onBack))
     this.#following = follow({
       source,
       state: this.#state,

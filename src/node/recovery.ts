@@ -10,6 +10,7 @@ import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
+import { rebroadcastAll } from './rebroadcast.ts'
 
 /**
  * Reads every channel from the store, in the order of their opening.
@@ -58,7 +59,7 @@ async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<
  * what should be in the mempool goes there again. Right even if the last batch was cut apart by channel.
  */
 export async function recover(node: Node, damaged: readonly ChannelMeta[]): Promise<void> {
-  const { channels, payments, wallet, effects, reactor, resources } = node
+  const { channels, payments, wallet, reactor, resources } = node
   const entries = channels.all()
   const backup = resources.doubt?.backup ?? null
   await payments.recall(holdingsOf(entries))
@@ -72,9 +73,8 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     channels.drain(scope)
     channels.replayResults(scope)
     channels.replayIncoming(scope)
-    for (const entry of entries) effects.republish(entry, scope)
+    rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
-    for (const tx of wallet.unconfirmed()) scope.after(() => void node.broadcast(tx, 'wallet').catch(() => {}))
     const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
     for (const meta of damaged) {
       // Its place is taken by what the backup knows.

@@ -2,7 +2,7 @@ import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { Psbt } from '../bitcoin/psbt.ts'
-import type { Transaction, TxOutput } from '../bitcoin/transaction.ts'
+import { type Transaction, type TxOutput, txidOf } from '../bitcoin/transaction.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -150,8 +150,9 @@ export class WalletShell {
     return [...this.#state.txs.values()].filter((t) => t.label === label && t.height === null && !t.abandoned)
   }
 
-  unconfirmed(): readonly Transaction[] {
-    return unconfirmed(this.#state)
+  /** Those that wait for a block, parents before children. @param isWanted by label */
+  unconfirmed(isWanted: (label: string | null) => boolean = () => true): readonly Transaction[] {
+    return unconfirmed(this.#state).filter((tx) => isWanted(this.#state.txs.get(txidOf(tx))!.label))
   }
 
   endOfTurn(scope: TurnScope, onTransaction: (tx: WalletTx, isNew: boolean) => void): void {

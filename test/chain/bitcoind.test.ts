@@ -254,6 +254,29 @@ describe('the client of a Bitcoin node', () => {
     expect(calls).toBe(4)
   })
 
+  it('tells when the node is there again, also after an outage that no call failed for', async () => {
+    let failures = 0
+    const warmup = (): never => {
+      throw Object.assign(new Error('Loading block index…'), { code: -28 })
+    }
+    const source = over((m, p) => (failures === 0 ? handler(m, p) : --failures % 2 === 0 ? gone() : warmup()))
+    let back = 0
+    source.onBack(() => back++)
+    await source.tip()
+    expect(back).toBe(0)
+    for (let n = 1; n <= 3; n++) {
+      failures = 1
+      expect((await source.tip()).height).toBe(3)
+      expect(back).toBe(n)
+    }
+    failures = 4
+    for (let n = 0; n < 2; n++) await failure(source.tip())
+    expect(back).toBe(3)
+    // Whatever it says, it is there.
+    await failure(source.blockHash(90))
+    expect(back).toBe(4)
+  })
+
   it('never repeats a call that mines', async () => {
     let calls = 0
     const source = over((m, p) => {

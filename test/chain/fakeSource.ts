@@ -28,6 +28,7 @@ export class FakeSource implements ChainSource {
   /** Called before every answer; may change the chain, or throw. */
   onCall: (method: string) => void = () => {}
   #wake: (() => void) | null = null
+  readonly onBack = (): void => {}
 
   constructor() {
     this.active = []

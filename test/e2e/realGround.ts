@@ -80,6 +80,11 @@ export class Ground {
     return this.life.world
   }
 
+  /** The real node starts again; with -persistmempool=0 it has forgotten what waited for a block. */
+  restartBitcoind(): Promise<void> {
+    return this.#bitcoind.restart()
+  }
+
   /** Fills a small mempool with transactions of 10, 12, 14 … sat per vbyte. */
   async crowd(): Promise<void> {
     const free = crowdCoins(this.world)

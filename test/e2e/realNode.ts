@@ -28,6 +28,8 @@ export interface RealNode {
   /** http://user:password@host:port */
   readonly url: string
   readonly transport: RpcTransport
+  /** Ends it and starts it again on its data; resolves when it answers. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -36,21 +38,18 @@ export async function startBitcoind(path: string, more: readonly string[] = []):
   const dir = mkdtempSync(join(tmpdir(), 'fulmen-bitcoind-'))
   const [rpcPort, port] = await freePorts(2)
   const knots = execFileSync(path, ['--version'], { encoding: 'utf8' }).includes('Knots')
-  const child: ChildProcess = spawn(
-    path,
-    [
-      ...['-regtest', `-datadir=${dir}`, '-server', '-rpcuser=u', '-rpcpassword=p', `-rpcport=${rpcPort}`],
-      ...[`-bind=127.0.0.1:${port}`, '-dnsseed=0', '-fixedseeds=0', '-listenonion=0', '-discover=0', '-txindex'],
-      ...['-minrelaytxfee=0.00001', '-incrementalrelayfee=0.00001'],
-      ...(knots ? ['-corepolicy', '-mempooltruc=enforce'] : []),
-      ...more,
-    ],
-    { stdio: 'ignore' },
-  )
+  const options = [
+    ...['-regtest', `-datadir=${dir}`, '-server', '-rpcuser=u', '-rpcpassword=p', `-rpcport=${rpcPort}`],
+    ...[`-bind=127.0.0.1:${port}`, '-dnsseed=0', '-fixedseeds=0', '-listenonion=0', '-discover=0', '-txindex'],
+    ...['-minrelaytxfee=0.00001', '-incrementalrelayfee=0.00001'],
+    ...(knots ? ['-corepolicy', '-mempooltruc=enforce'] : []),
+    ...more,
+  ]
   const url = `http://u:p@127.0.0.1:${rpcPort}`
   const transport = httpTransport({ url })
-  const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))
-  const ready = async (): Promise<void> => {
+  let child: ChildProcess
+  const start = async (): Promise<void> => {
+    child = spawn(path, options, { stdio: 'ignore' })
     for (;;) {
       const up = await transport.call('getblockcount', [], { timeoutMs: 5_000 }).then(
         () => true,
@@ -61,14 +60,22 @@ export async function startBitcoind(path: string, more: readonly string[] = []):
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }
-  await ready()
+  const end = async (): Promise<void> => {
+    const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))
+    child.kill()
+    if (child.exitCode === null && child.signalCode === null) await exited
+  }
+  await start()
   return {
     url,
     transport,
+    async restart() {
+      await end()
+      await start()
+    },
     async stop() {
       transport.close()
-      child.kill()
-      await exited
+      await end()
       rmSync(dir, { recursive: true, force: true })
     },
   }

@@ -1,0 +1,34 @@
+import type { Transaction } from '../bitcoin/transaction.ts'
+import { isOfChannel } from './bumper.ts'
+import type { Node } from './node.ts'
+import type { TurnScope } from './reactor.ts'
+
+/**
+ * Hands all that waits for a block to the Bitcoin node: at a start, and when that node is there again, which may have lost its mempool.
+ * The wallet's goes first, since a child that pays for a commitment may spend its change.
+ */
+export function rebroadcastAll(node: Node, scope: TurnScope): void {
+  rebroadcastWallet(node, scope)
+  for (const entry of node.channels.all()) node.effects.republish(entry, scope)
+}
+
+/** After a block that channels and wallet have taken in: mempools forget what waits for long, or pays less than others. */
+export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
+  hand(
+    node,
+    node.wallet.unconfirmed((label) => !isOfChannel(label)),
+    scope,
+  )
+  for (const entry of node.channels.all()) node.effects.afterBlock(entry, scope)
+}
+
+export const rebroadcastWallet = (node: Node, scope: TurnScope): void => hand(node, node.wallet.unconfirmed(), scope)
+
+/** A refusal is nothing new: what spends an output of the peer's as well may have lost. */
+function hand({ source, logs }: Node, txs: readonly Transaction[], scope: TurnScope): void {
+  const one = async (tx: Transaction): Promise<void> => {
+    const { accepted, reason } = await source.broadcast(tx)
+    if (!accepted) logs.of('chain').debug({ reason }, 'transaction refused again')
+  }
+  for (const tx of txs) scope.after(() => void one(tx).catch(() => {}))
+}
