@@ -83,20 +83,28 @@ function answerStep(talk: FeeTalk): FeeAnswer {
     }
   }
   if (within(feeSat, preference)) return { tag: 'agree', tell: true }
-  const next = step(sent?.feeSat ?? preference.idealSat, feeSat, preference)
-  if (next !== sent?.feeSat) return { tag: 'propose', feeSat: next }
+  const next =
+    sent === null ? clamp(middle(preference.idealSat, feeSat), preference) : step(sent.feeSat, feeSat, preference)
+  if (next !== null) return { tag: 'propose', feeSat: next }
   const detail = `${feeSat} sat, ours is ${preference.minSat} to ${preference.maxSat}`
   return { tag: 'fault', fault: fail('UNACCEPTABLE_FEERATE', `${RULE}: the sides agree on a fee`, detail).error }
 }
 
+const middle = (a: Sat, b: Sat): Sat => ((a + b) / 2n) as Sat
+
+/** How far beyond our limit we go, a satoshi at a time, while a peer comes down to us. */
+const PATIENCE_SAT = 32n
+
 /**
- * Half of the way to the peer's fee. Where that is more than we would pay the rest is the peer's to come: LND comes by a tenth at a
- * time, so that we go small steps towards our limit and leave it many of them.
+ * Half of the way to the peer's fee. Where that is more than we would pay, half of the way to our limit, and then as little as there
+ * is: the rest of the way is the peer's to come, and LND comes by a tenth at a time.
+ * @returns null when the peer has had its time
  */
-function step(from: Sat, towards: Sat, preference: FeePreference): Sat {
-  const half = ((from + towards) / 2n) as Sat
+function step(from: Sat, towards: Sat, preference: FeePreference): Sat | null {
+  const half = middle(from, towards)
   if (within(half, preference)) return half
   const limit = clamp(towards, preference)
-  const quarter = ((limit - from) / 4n) as Sat
-  return quarter === 0n ? limit : ((from + quarter) as Sat)
+  if (from < limit) return middle(from, (limit + 1n) as Sat)
+  if (towards < limit) return from > limit ? middle(from, limit) : null
+  return from - limit < PATIENCE_SAT ? ((from + 1n) as Sat) : null
 }
