@@ -428,6 +428,24 @@ describe('BOLT 2 §message-retransmission: option_simple_close', () => {
     expect(published(w.alice)).toHaveLength(2)
   })
 
+  it('what both have signed is not offered once more in a new connection, and raised in it all the same', () => {
+    const w = close(world()).settle()
+    const signed = w.sides.map((side) => published(side).length)
+    w.disconnect()
+    w.connect()
+    const said: string[] = []
+    for (const side of w.sides)
+      side.handler = (effect) => {
+        if (effect.tag === 'send') said.push(effect.message.type)
+        return false
+      }
+    w.settle()
+    expect(said.filter((type) => type !== 'channel_ready')).toEqual(['shutdown', 'shutdown'])
+    w.alice.command({ tag: 'close', requestId: 8, feeratePerKw: 9000 })
+    w.settle()
+    expect(w.sides.map((side) => published(side).length)).toEqual(signed.map((n) => n + 1))
+  })
+
   it('both name new scripts at once: a new connection puts them in step', () => {
     const w = close(world()).settle()
     const [a, b] = [p2wpkh(new Uint8Array(20).fill(1)), p2wpkh(new Uint8Array(20).fill(2))]

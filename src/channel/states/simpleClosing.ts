@@ -125,17 +125,22 @@ const isToUs = (offer: ClosingOffer, state: NegotiatingState): boolean =>
 const isCurrent = (offer: ClosingOffer, state: NegotiatingState): boolean =>
   isToUs(offer, state) && equalBytes(offer.closeeScript, state.remoteScript)
 
-const offerAgain = (state: NegotiatingState, ctx: ChannelContext): Turn =>
-  makeOffer(state, nextOffer(state, usualWish(state, ctx), ctx), ctx)
+/** What the peer has signed already is not offered once more: eclair takes no offer within three blocks of the last that it signed. */
+function offerAgain(state: NegotiatingState, ctx: ChannelContext): Turn {
+  const offer = nextOffer(state, usualWish(state, ctx), ctx)
+  return offer === simpleOf(state).offer && isOffered(state) ? turn(state) : makeOffer(state, offer, ctx)
+}
 
 /**
- * In a close that the peer asked for its offer goes first, if it can make one: of two that pay as much the chain takes the first. If
- * none comes, ours goes out with the next block.
+ * In a close that the peer asked for its first offer goes before ours, if it can make one: of two that pay as much the chain takes the
+ * first. If none comes, ours goes out with the next block.
  */
 function offerFirst(state: NegotiatingState, ctx: ChannelContext): Turn {
   const theirs = pairOf(state.channel, 'remote', { closerScript: state.remoteScript, closeeScript: ourScript(state) })
   const waits =
-    state.closeRequest === null && feeToOffer(theirs, { feeratePerKw: FEERATE_FLOOR, chosen: false }) !== null
+    state.closeRequest === null &&
+    state.published.length === 0 &&
+    feeToOffer(theirs, { feeratePerKw: FEERATE_FLOOR, chosen: false }) !== null
   return waits ? turn(state) : offerAgain(state, ctx)
 }
 
