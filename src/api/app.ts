@@ -8,6 +8,7 @@ import type {
   RawServerDefault,
 } from 'fastify'
 import type { NodeService } from '../node/service.ts'
+import type { Alerts } from './alerts/alerts.ts'
 import type { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
 import type { RouteScope } from './auth/scopes.ts'
@@ -60,4 +61,5 @@ export interface ApiContext {
   readonly events: EventHub
   readonly tickets: Tickets
   readonly webhooks: Webhooks
+  readonly alerts: Alerts
 }

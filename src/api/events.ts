@@ -24,6 +24,7 @@ export const EVENT_SCOPES: Readonly<Record<string, Scope>> = {
   'key.rotated': 'keys:admin',
   'key.expiring': 'keys:admin',
   'node.alert': 'node:read',
+  'node.alert.cleared': 'node:read',
 }
 
 /** A connection holds no more than this in memory; past it the client lags and is served from the store. */

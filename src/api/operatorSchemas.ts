@@ -55,6 +55,26 @@ export type LogQuery = Static<typeof LogQuery>
 export type LogLevels = Static<typeof LogLevels>
 export type SetLogLevels = Static<typeof SetLogLevels>
 
+// ------------------------------------------------------------------ what is wrong
+
+export const Alert = answer('Alert', {
+  id: Type.String(),
+  code: Type.String({ description: 'a word that stays the same, DISK_LOW' }),
+  severity: oneOf('warning', 'problem'),
+  about: nullable(Type.String({ description: 'id of the key, channel or webhook; null: the node itself' })),
+  reason: Type.String({ description: 'what is wrong, in words' }),
+  cure: Type.String({ description: 'what to do' }),
+  count: Type.Integer({ minimum: 1, description: 'how often it was told of while it was raised' }),
+  raisedAt: TimeText,
+  clearedAt: nullable(TimeText),
+  acknowledgedAt: nullable(TimeText),
+})
+export const AlertQuery = pageQueryWith({ state: Type.Optional(oneOf('raised', 'cleared')) })
+export const AlertParams = Type.Object({ id: Type.String({ pattern: '^[1-9]\\d{0,11}$', description: 'an alert id' }) })
+
+export type Alert = Static<typeof Alert>
+export type AlertQuery = Static<typeof AlertQuery>
+
 // ------------------------------------------------------------------ what happened
 
 const Rate = nullable(Type.Number({ minimum: 0, maximum: 1, description: 'of all that ended; null where nothing did' }))

@@ -3,6 +3,8 @@ import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import type { IssuerConfig } from '../node/access.ts'
 import type { NodeService } from '../node/service.ts'
+import { Alerts } from './alerts/alerts.ts'
+import { lookAround, type Surroundings } from './alerts/look.ts'
 import type { ApiContext, App } from './app.ts'
 import { noteRefusal, recordCalls } from './auth/calls.ts'
 import { FailedSignIns, realClock, type SignInClock } from './auth/failedSignIns.ts'
@@ -18,6 +20,7 @@ import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
+import { alertRoutes } from './routes/alerts.ts'
 import { analyticsRoutes } from './routes/analytics.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { backupRoutes } from './routes/backup.ts'
@@ -70,6 +73,7 @@ export interface ApiOptions {
   readonly issuer?: IssuerConfig | null
   /** Without it, plain HTTP. */
   readonly tls?: ServerCertificate
+  readonly surroundings?: Surroundings
 }
 
 /**
@@ -92,7 +96,11 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   }).withTypeProvider() as unknown as App
   const routes: RouteOptions[] = []
   const { keys } = options
-  const onWebhookError = (error: unknown) => options.onInternalError?.(error, { method: 'deliver', route: 'webhooks' })
+  const failed = (method: string, route: string) => (error: unknown) =>
+    options.onInternalError?.(error, { method, route })
+  const webhooks = new Webhooks(service, keys, { ...options.webhooks, onError: failed('deliver', 'webhooks') })
+  const { surroundings = {} } = options
+  const look = () => lookAround({ service, keys, webhooks, surroundings, onError: failed('look', 'alerts') })
   const context: ApiContext = {
     service,
     keys,
@@ -101,12 +109,19 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     idempotency: new Idempotency(service.apiStore, () => service.newId(), clock.now),
     events: new EventHub(service),
     tickets: new Tickets(clock.now),
-    webhooks: new Webhooks(service, keys, { ...options.webhooks, onError: onWebhookError }),
+    webhooks,
+    alerts: new Alerts({
+      service,
+      now: () => keys.now(),
+      look,
+      onError: failed('write', 'alerts'),
+      log: service.logs.of('node'),
+    }),
   }
   shape(app, options, routes)
   recordCalls(app, keys)
   logCalls(app, service.logs.of('api'))
-  keepKeys(app, context, options)
+  keepTime(app, context, options)
   app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } }).after(() => {
     // After the plugin's hooks, so that it also cleans up the upgrades that these refuse.
     protect(app, options, context, new FailedSignIns(clock))
@@ -140,26 +155,31 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
 
 const TICK_MS = 1_000
 const FLUSH_MS = 10_000
+const LOOK_MS = 10_000
 
-/** What keys need besides calls: budgets are known before the first one, time passes, and what was counted is written. */
-function keepKeys(app: App, { keys, spending, webhooks }: ApiContext, { onInternalError }: ApiOptions): void {
+/** What is needed besides calls: budgets are known before the first one, time passes, and what was counted is written. */
+function keepTime(app: App, { keys, spending, webhooks, alerts }: ApiContext, { onInternalError }: ApiOptions): void {
   const timers: NodeJS.Timeout[] = []
   const every = (ms: number, name: string, act: () => Promise<void>): void => {
-    const failed = (error: unknown) => onInternalError?.(error, { method: name, route: 'keys' })
+    const failed = (error: unknown) => onInternalError?.(error, { method: name, route: 'timer' })
     timers.push(setInterval(() => void act().catch(failed), ms).unref())
   }
   app.addHook('onReady', async () => {
     await spending.budgets.load()
     await webhooks.load()
+    await alerts.load()
   })
   app.addHook('onListen', async () => {
     every(TICK_MS, 'tick', () => keys.tick())
     every(FLUSH_MS, 'flush', () => keys.flush())
+    every(LOOK_MS, 'look', () => alerts.look())
+    void alerts.look().catch(() => {}) // the timer says why
   })
   app.addHook('onClose', async () => {
     for (const timer of timers) clearInterval(timer)
     spending.close()
     await webhooks.close()
+    await alerts.close()
     await keys.flush()
   })
 }
@@ -194,6 +214,7 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
 function addRoutes(app: App, context: ApiContext, document: () => OpenApiDocument): void {
   nodeRoutes(app, context)
   logRoutes(app, context)
+  alertRoutes(app, context)
   backupRoutes(app, context)
   peerRoutes(app, context)
   channelRoutes(app, context)

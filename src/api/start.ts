@@ -44,6 +44,7 @@ export async function startApi(service: NodeService, options: StartApiOptions): 
       webhooks: { targets: access.webhookTargets },
     }),
     ...(tls && { tls: tls.current }),
+    surroundings: { dataDir, ...options.surroundings, certificate: () => tls?.current.cert ?? null },
   })
   try {
     await app.listen({ host, port: options.port })

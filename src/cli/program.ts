@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   webhook: ['webhooks: list, create, update, rotate, ping, deliveries …', () => import('./commands/webhook.ts')],
   audit: ['the audit log: list, verify', () => import('./commands/audit.ts')],
   'log-level': ['what the running node logs: show, change', () => import('./commands/log.ts')],
+  alert: ['what somebody should see to: list, acknowledge', () => import('./commands/alert.ts')],
   logs: ['the log of the running node: show, follow', () => import('./commands/logs.ts')],
   events: ['follow what happens', () => import('./commands/events.ts')],
   demo: ['a network of three nodes that pay each other', () => import('./commands/demo.ts')],

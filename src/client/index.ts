@@ -16,6 +16,8 @@ import type {
   WalletTransaction,
 } from '../api/onchainSchemas.ts'
 import type {
+  Alert,
+  AlertQuery,
   BalanceHistoryQuery,
   BalanceSample,
   ChannelEarnings,
@@ -255,6 +257,13 @@ export class FulmenClient {
       this.#http.get(`/v1/webhooks/${id(webhookId)}/deliveries`, { ...query }),
     redeliver: (webhookId: string, seq: number): Promise<WebhookDelivery> =>
       this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/deliveries/${seq}/redeliver`),
+  }
+
+  /** What somebody should see to, newest first. */
+  alerts = {
+    list: (query?: AlertQuery): Promise<Page<Alert>> => this.#http.get('/v1/alerts', { ...query }),
+    /** Somebody knows. */
+    acknowledge: (alertId: string): Promise<Alert> => this.#http.send('POST', `/v1/alerts/${id(alertId)}/acknowledge`),
   }
 
   /** Settled forwards, newest first. */

@@ -35,6 +35,7 @@ export type EventType =
   | 'key.rotated'
   | 'key.expiring'
   | 'node.alert'
+  | 'node.alert.cleared'
 
 export type EventData = Readonly<Record<string, string | number | boolean | null>>
 

@@ -107,7 +107,7 @@ export interface ApiOp {
 
 /** What the API itself has to tell. Never a secret. */
 export interface ApiEvent {
-  readonly type: 'key.rotated' | 'key.expiring' | 'node.alert'
+  readonly type: 'key.rotated' | 'key.expiring' | 'node.alert' | 'node.alert.cleared'
   readonly data: Readonly<Record<string, string | number | boolean | null>>
 }
 

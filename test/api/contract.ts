@@ -7,6 +7,8 @@ export const CONTRACT: readonly (readonly [method: string, path: string, scope: 
   ['GET', '/v1/node/log-levels', 'node:read'],
   ['PUT', '/v1/node/log-levels', '*'],
   ['GET', '/v1/logs', 'logs:read'],
+  ['GET', '/v1/alerts', 'node:read'],
+  ['POST', '/v1/alerts/{id}/acknowledge', '*'],
   ['GET', '/v1/balance', 'node:read'],
   ['GET', '/v1/peers', 'peers:write'],
   ['POST', '/v1/peers', 'peers:write'],

@@ -79,6 +79,15 @@ describe('fulmen', () => {
     node.logs.set({ default: 'warn', parts: {} })
   })
 
+  it('lists alerts with their cures, and acknowledges them', async () => {
+    node.emit('node.alert', { code: 'DATABASE_IS_OLDER', message: 'an old copy' })
+    expect((await fulmen('alert', 'list')).out).toMatch(/problem +DATABASE_IS_OLDER +- +20.*an old copy +if the newer/)
+    const [{ id }] = (await json('alert', 'list', '--state', 'raised')).items
+    expect(await json('alert', 'acknowledge', id)).toMatchObject({ clearedAt: expect.any(String) })
+    expect((await fulmen('alert', 'list', '--state', 'raised')).out).toBe('none\n')
+    expect((await fulmen('alert', 'acknowledge', '99')).err).toContain('no alert 99')
+  })
+
   it('shows the log, the oldest line first and none of the control characters of others', async () => {
     node.logs.of('peer').warn({ text: 'a\u001b[31mb' }, 'bad words')
     node.logs.of('store').error('the disk is slow')

@@ -15,6 +15,7 @@ import {
   WebhookParams,
 } from '../webhookSchemas.ts'
 import type { Hook } from '../webhooks/hook.ts'
+import { webhookJson } from '../webhooks/view.ts'
 import type { IssuedSecret } from '../webhooks/webhooks.ts'
 import { managedRoutes } from './managed.ts'
 import { badCursor } from './paging.ts'
@@ -122,27 +123,6 @@ function deliveryRoutes(app: App, { webhooks }: ApiContext): void {
     },
     async (request) => webhooks.get(callerOf(request), request.params.id).redeliver(Number(request.params.seq)),
   )
-}
-
-function webhookJson({ record, state, cursor }: Hook): Webhook {
-  const { id, keyId, name, url, types, createdAt, failing, gaveUp, secrets } = record
-  return {
-    id,
-    keyId,
-    name,
-    url,
-    types: types === null ? null : [...types],
-    state,
-    createdAt,
-    lastEventId: cursor,
-    failing: failing && {
-      since: failing.since,
-      attempts: failing.attempts,
-      nextAttemptAt: state === 'retrying' ? failing.nextAttemptAt : null,
-      reason: gaveUp,
-    },
-    overlapUntil: secrets[1]?.until ?? null,
-  }
 }
 
 const issuedJson = ({ hook, secret }: IssuedSecret): IssuedWebhook => ({ ...webhookJson(hook), secret })

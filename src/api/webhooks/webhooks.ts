@@ -100,6 +100,11 @@ export class Webhooks {
     this.#poster.close()
   }
 
+  /** Of every key. */
+  all(): readonly Hook[] {
+    return [...this.#hooks.values()]
+  }
+
   /** Those that the caller may manage. */
   list(caller: Caller): readonly Hook[] {
     return [...this.#hooks.values()].filter(({ record }) => this.#mayManage(caller, record))

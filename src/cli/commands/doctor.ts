@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
+import type { Finding } from '../../api/checks/finding.ts'
 import { printable } from '../../base/bytes.ts'
 import { examine } from '../doctor/doctor.ts'
-import type { Finding } from '../doctor/finding.ts'
 import { EXIT } from '../errors.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { show } from '../output.ts'

@@ -55,6 +55,7 @@ async function serve(service: NodeService, config: NodeConfig, access: ApiAccess
       hosts: apiHosts,
       dataDir,
       access,
+      surroundings: { ...(config.margins && { closeBeforeExpiry: config.margins.closeBeforeExpiry }) },
       onPin: (pin) => writeFileAtomic(apiPinFile(dataDir), `${pin}\n`),
       onInternalError: (error, { method, route }) =>
         service.logs.of('api').error({ err: error, method, route }, 'this call failed'),

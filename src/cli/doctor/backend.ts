@@ -1,7 +1,7 @@
+import { type Finding, ok, problem, warning } from '../../api/checks/finding.ts'
 import { perVbyte } from '../../chain/fees.ts'
 import { httpTransport } from '../../chain/rpc.ts'
 import type { NodeConfig } from '../../node/config.ts'
-import { type Finding, ok, problem, warning } from './finding.ts'
 
 const TIMEOUT_MS = 5_000
 /** As the Bitcoin node calls them, where it is not our name. */

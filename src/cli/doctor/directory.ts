@@ -2,15 +2,13 @@ import { access, constants, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { adminKeyPath } from '../../api/auth/adminKey.ts'
+import { type Finding, ok, problem, warning } from '../../api/checks/finding.ts'
 import { tlsDirectory } from '../../api/tls/serverCertificate.ts'
 import type { NodeConfig } from '../../node/config.ts'
 import type { Endpoint } from '../../node/configOptions.ts'
 import { seedPath } from '../../node/seed.ts'
-import { BALLAST_BYTES, ballastPath, freeSpace, LOW_BYTES } from '../../store/files.ts'
-import { type Finding, ok, problem, warning } from './finding.ts'
 
 const OTHERS = 0o077
-const MIB = 1024 * 1024
 
 /** What is told of a data directory that nobody has started a node in. */
 const UNUSED = 'no node was ever started here'
@@ -65,20 +63,6 @@ async function ownerOnly(check: string, path: string): Promise<readonly Finding[
         ),
       ]
     : [ok(check, `${path}, for its owner alone`)]
-}
-
-/** Room for what must be written. @param free bytes, for tests */
-export async function disk(dataDir: string, free?: number): Promise<readonly Finding[]> {
-  const bytes = free ?? (await freeSpace(dataDir))
-  const left = `${Math.floor(bytes / MIB)} MiB are free`
-  const cure = `free some space on the disk of ${dataDir}`
-  if (bytes < LOW_BYTES)
-    return [problem('disk', `${left}: the node refuses new channels and payments to save the old ones`, cure)]
-  const held = await stat(ballastPath(dataDir)).catch(() => null)
-  if (held && held.size < BALLAST_BYTES)
-    return [warning('disk', `${left}, and the reserve for an emergency is not there`, cure)]
-  if (bytes < 10 * LOW_BYTES) return [warning('disk', `${left}: below 64 MiB the node refuses new payments`, cure)]
-  return [ok('disk', left)]
 }
 
 /** While the node is down: whether it will be able to listen where it is told to. */

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { disk } from '../../api/checks/disk.ts'
+import { type Finding, looking, ok, problem, warning } from '../../api/checks/finding.ts'
 import { FulmenClient } from '../../client/index.ts'
 import type { ResolvedConfig } from '../../node/config.ts'
 import { ConfigError } from '../../node/errors.ts'
@@ -7,8 +9,7 @@ import { CliError } from '../errors.ts'
 import { apiUrlFile, type GlobalOptions, keyFor, type Target } from '../remote.ts'
 import { backend } from './backend.ts'
 import { database } from './database.ts'
-import { directory, disk, ports, runtime } from './directory.ts'
-import { type Finding, looking, ok, problem, warning } from './finding.ts'
+import { directory, ports, runtime } from './directory.ts'
 import { alerts, certificate, clock, key, state } from './online.ts'
 
 export interface Patient {
@@ -124,7 +125,9 @@ async function atWork(
     if (!held.key) return held.findings
     const found = await state(client, held.key, closeBeforeExpiry)
     height = found.height
-    return [...held.findings, ...found.findings, ...(await alerts(client))]
+    const all = [...held.findings, ...found.findings]
+    const raised = held.key.scopes.some((scope) => scope === '*' || scope === 'node:read')
+    return raised ? [...all, ...(await alerts(client, [...findings, ...all]))] : all
   }
   findings.push(...(await looking('node', look)))
   return { findings, height }

@@ -1,19 +1,15 @@
 import { connect } from 'node:tls'
+import { certificateLife, ownKey } from '../../api/checks/access.ts'
+import { channelFindings } from '../../api/checks/channels.ts'
+import { type Finding, ok, problem, warning } from '../../api/checks/finding.ts'
+import { readiness } from '../../api/checks/node.ts'
 import type { Key } from '../../api/keySchemas.ts'
-import type { Event } from '../../api/schemas.ts'
 import { ApiError, ConnectionError } from '../../client/errors.ts'
 import { type FulmenClient, whole } from '../../client/index.ts'
-import { channelFindings } from './channels.ts'
-import { type Finding, ok, problem, warning } from './finding.ts'
 
-const DAY_MS = 24 * 3_600_000
 /** Clocks further apart than this make keys, invoices and logs say different things. */
 const SKEW_MS = 30_000
-const SOON_DAYS = 14
-/** How many of the last events are looked through for alerts, and how long. */
-const EVENTS = 5_000
-const EVENTS_MS = 1_000
-const ALERTS_SHOWN = 5
+const ALERTS_SHOWN = 20
 /** Without these a check is left out. */
 const NEEDED = ['node:read', 'channels:read', 'wallet:read'] as const
 
@@ -32,19 +28,14 @@ export async function key(
   }
 }
 
-function keyFindings({ id, scopes, expiresAt, rotateBy }: Key, now: number): readonly Finding[] {
+function keyFindings(self: Key, now: number): readonly Finding[] {
+  const { id, scopes } = self
   const missing = scopes.includes('*') ? [] : NEEDED.filter((scope) => !scopes.includes(scope))
-  const days = Math.floor((Date.parse(expiresAt ?? rotateBy ?? '9999-12-31T00:00:00Z') - now) / DAY_MS)
-  const found: Finding[] = []
-  if (missing.length > 0) {
-    const message = `${id} has no ${missing.join(', ')}: what they show was not looked at`
-    found.push(warning('API key', message, 'run the doctor with a key of the preset readonly'))
-  }
-  if (days < SOON_DAYS) {
-    const cure = `fulmen key rotate ${id}${expiresAt === null ? '' : `, or fulmen key update ${id} --expires-at DATE`}`
-    found.push(warning('API key', `${id} works for ${Math.max(0, days)} more days`, cure))
-  }
-  return found.length > 0 ? found : [ok('API key', id)]
+  const life = ownKey(self, now)
+  if (missing.length === 0) return [life]
+  const message = `${id} has no ${missing.join(', ')}: what they show was not looked at`
+  const poor = warning('API key', message, 'run the doctor with a key of the preset readonly')
+  return life.level === 'ok' ? [poor] : [poor, life]
 }
 
 /** What the node says of itself and its channels. */
@@ -54,25 +45,13 @@ export async function state(
   closeBeforeExpiry: number,
 ): Promise<{ readonly findings: readonly Finding[]; readonly height: number | null }> {
   const may = (scope: string): boolean => scopes.includes('*') || scopes.includes(scope)
-  const ready = await client.ready()
-  const readiness =
-    ready.status === 'ok'
-      ? [ok('ready', 'the chain is in step and the store takes writes')]
-      : ready.reasons.map((reason) =>
-          /disk/.test(reason)
-            ? problem('ready', reason, 'free some space on the disk of the data directory')
-            : problem(
-                'ready',
-                `the chain is not in step: ${reason}`,
-                'see that the Bitcoin node runs and is reachable',
-              ),
-        )
+  const ready = readiness(await client.ready())
   const height = may('node:read') ? (await client.node()).blockHeight : null
-  if (height === null || !may('channels:read')) return { findings: readiness, height }
+  if (height === null || !may('channels:read')) return { findings: ready, height }
   const [channels, peers] = await Promise.all([whole(client.channels.list), whole(client.peers.list)])
   const wallet = may('wallet:read') ? await client.wallet.get() : null
   return {
-    findings: [...readiness, ...channelFindings({ channels, peers, wallet, height, closeBeforeExpiry })],
+    findings: [...ready, ...channelFindings({ channels, peers, wallet, height, closeBeforeExpiry })],
     height,
   }
 }
@@ -94,38 +73,26 @@ export async function clock(url: string, fetchIt: typeof fetch): Promise<readonl
 export async function certificate(url: string, now: number): Promise<readonly Finding[]> {
   const { protocol, hostname, port } = new URL(url)
   if (protocol !== 'https:') return []
-  const until = await new Promise<number>((resolve, reject) => {
+  const life = await new Promise<{ from: number; until: number }>((resolve, reject) => {
     const host = hostname.replace(/^\[|\]$/g, '')
     const socket = connect({ host, port: Number(port || 443), rejectUnauthorized: false }, () => {
-      resolve(Date.parse(socket.getPeerCertificate().valid_to))
+      const { valid_from, valid_to } = socket.getPeerCertificate()
+      resolve({ from: Date.parse(valid_from), until: Date.parse(valid_to) })
       socket.destroy()
     })
     socket.on('error', reject)
   })
-  const days = Math.floor((until - now) / DAY_MS)
-  const cure = 'renew the files of --tls-cert and --tls-key: the node reads them again by itself'
-  if (days < 0) return [problem('TLS certificate', `it expired ${-days} days ago`, cure)]
-  if (days < SOON_DAYS) return [warning('TLS certificate', `it expires in ${days} days`, cure)]
-  return [ok('TLS certificate', `good for ${days} days`)]
+  return [certificateLife(life, now)]
 }
 
-/** Alerts among the last events, one finding for each code. */
-export async function alerts(client: FulmenClient): Promise<readonly Finding[]> {
-  const last = await client.lastEventId()
-  const signal = AbortSignal.timeout(EVENTS_MS) // the last event may be one that this key does not see
-  const found = new Map<string, { readonly event: Event; readonly count: number }>()
-  for await (const event of client.events({ since: Math.max(0, last - EVENTS), signal })) {
-    const { code } = event.data
-    if (event.type === 'node.alert') {
-      const name = String(code)
-      found.set(name, { event, count: (found.get(name)?.count ?? 0) + 1 })
-    }
-    if (event.id !== null && event.id >= last && last > 0) break
-  }
-  if (found.size === 0) return [ok('alerts', `none in the last ${EVENTS} events`)]
-  return [...found].slice(0, ALERTS_SHOWN).map(([code, { event, count }]) => {
+/** What the node itself has raised an alert for, beside what was found just now. */
+export async function alerts(client: FulmenClient, found: readonly Finding[]): Promise<readonly Finding[]> {
+  const raised = await whole((page) => client.alerts.list({ ...page, state: 'raised' }))
+  if (raised.length === 0) return [ok('alerts', 'the node has raised none')]
+  const known = new Set(found.map(({ alert }) => alert && `${alert.code} ${alert.about}`))
+  const further = raised.filter(({ code, about }) => !known.has(`${code} ${about}`))
+  return further.slice(0, ALERTS_SHOWN).map(({ code, count, severity, reason, cure, raisedAt }) => {
     const times = count === 1 ? '' : ` (${count} times)`
-    const text = `${code}${times}, last ${event.at}: ${String(event.data.message ?? '')}`
-    return warning('alerts', text, 'see the log of the node at that time')
+    return { check: 'alerts', level: severity, message: `${code}${times}, since ${raisedAt}: ${reason}`, cure }
   })
 }

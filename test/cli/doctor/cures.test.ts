@@ -2,11 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { run } from '../run.ts'
 
-const DOCTOR = new URL('../../../src/cli/doctor/', import.meta.url)
+/** What the doctor looks at itself, and what it shares with the alerts of a node. */
+const FOLDERS = ['cli/doctor/', 'api/checks/', 'api/alerts/'].map(
+  (name) => new URL(`../../../src/${name}`, import.meta.url),
+)
 
 /** The command lines in what the doctor advises: `fulmen key rotate`, with the options that follow. */
 function advised(): readonly (readonly string[])[] {
-  const text = readdirSync(DOCTOR).map((name) => readFileSync(new URL(name, DOCTOR), 'utf8'))
+  const text = FOLDERS.flatMap((folder) =>
+    readdirSync(folder).map((name) => readFileSync(new URL(name, folder), 'utf8')),
+  )
   const lines = text.join('\n').matchAll(/\bfulmen ((?:[a-z]+)(?: (?:[a-z]+|--[a-z-]+|\$\{\w+\}|[A-Z]\S*))*)/g)
   return [...lines].map(([, words]) => words!.split(' '))
 }

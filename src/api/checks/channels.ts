@@ -1,5 +1,5 @@
-import type { Wallet } from '../../api/onchainSchemas.ts'
-import type { Channel, Peer } from '../../api/schemas.ts'
+import type { Wallet } from '../onchainSchemas.ts'
+import type { Channel, Peer } from '../schemas.ts'
 import { type Finding, ok, problem, warning } from './finding.ts'
 
 /** So long before the node would go on chain for an HTLC, the operator hears of it. */
@@ -46,12 +46,16 @@ function offlinePeers(peers: readonly Peer[]): readonly Finding[] {
   })
 }
 
-function channelState(c: Channel): Finding | null {
+/** What keeps one channel from working. */
+export function channelState(c: Channel): Finding | null {
   const check = `channel ${c.id}`
   const waits = c.waitsFor ?? 'nothing'
   if (c.state === 'waiting-for-peer') {
     const cure = `reach the peer: fulmen peer connect ${c.peer}@HOST:PORT, or ask its operator to close by force`
-    return problem(check, `only its peer can close it; it waits for ${waits}`, cure)
+    return problem(check, `only its peer can close it; it waits for ${waits}`, cure, {
+      code: 'CHANNEL_WAITS_FOR_PEER',
+      about: c.id,
+    })
   }
   if (c.state === 'normal' && c.peerConnected && !c.usable) {
     const isSetAside = waits.includes('bug')
@@ -59,7 +63,7 @@ function channelState(c: Channel): Finding | null {
       ? 'report it with the log; claims with a deadline go on by themselves'
       : 'if it stays so, reconnect: fulmen peer disconnect and connect'
     return isSetAside
-      ? problem(check, `set aside: it waits for ${waits}`, cure)
+      ? problem(check, `set aside: it waits for ${waits}`, cure, { code: 'CHANNEL_QUARANTINED', about: c.id })
       : warning(check, `waits for ${waits}`, cure)
   }
   if (waits.includes('lost')) {
@@ -67,6 +71,7 @@ function channelState(c: Channel): Finding | null {
       check,
       `in doubt: it waits for ${waits}`,
       `bring the peer online: fulmen peer connect ${c.peer}@HOST:PORT`,
+      { code: 'CHANNEL_IN_DOUBT', about: c.id },
     )
   }
   if (c.state === 'normal' || c.waitsFor === null) return null
@@ -74,14 +79,16 @@ function channelState(c: Channel): Finding | null {
   return warning(check, `${c.state}: it waits for ${waits}`, cure)
 }
 
-function lateHtlcs(c: Channel, height: number, closeBeforeExpiry: number): readonly Finding[] {
+/** HTLCs of a channel that go on chain soon, unless its peer answers. */
+export function lateHtlcs(c: Channel, height: number, closeBeforeExpiry: number): readonly Finding[] {
   if (c.closing !== null) return [] // on chain already, where the node sees to them
   return c.htlcs
     .filter((h) => h.cltvExpiry - height <= closeBeforeExpiry + NOTICE_BLOCKS)
     .map((h) => {
       const left = h.cltvExpiry - height
       const message = `${h.direction === 'in' ? 'incoming' : 'outgoing'} HTLC of ${h.amountMsat} msat expires in ${Math.max(0, left)} blocks; the channel is closed over it if its peer does not answer`
-      return problem(`channel ${c.id}`, message, `bring the peer online: fulmen peer connect ${c.peer}@HOST:PORT`)
+      const cure = `bring the peer online: fulmen peer connect ${c.peer}@HOST:PORT`
+      return problem(`channel ${c.id}`, message, cure, { code: 'HTLC_DEADLINE', about: c.id })
     })
 }
 
@@ -100,13 +107,15 @@ function liquidity(open: readonly Channel[]): readonly Finding[] {
   return found.length > 0 ? found : [ok('liquidity', `${out} msat out, ${into} msat in`)]
 }
 
-function reserve({ confirmedSat, unconfirmedSat, reservedSat }: Wallet): readonly Finding[] {
+/** Whether closing channels with anchors can be paid for. */
+export function reserve({ confirmedSat, unconfirmedSat, reservedSat }: Wallet): readonly Finding[] {
   if (reservedSat === 0) return []
   const missing = reservedSat - confirmedSat
   if (missing <= 0) return [ok('wallet reserve', `${reservedSat} sat are there to close channels with`)]
   const message = `${confirmedSat} sat confirmed of the ${reservedSat} sat that closing channels with anchors may take`
   const cure = `send ${missing} sat to an address of fulmen wallet address`
+  const alert = { code: 'WALLET_RESERVE_SHORT', about: null } as const
   return unconfirmedSat >= missing
-    ? [warning('wallet reserve', message, 'wait for a block')]
-    : [problem('wallet reserve', message, cure)]
+    ? [warning('wallet reserve', message, 'wait for a block', alert)]
+    : [problem('wallet reserve', message, cure, alert)]
 }

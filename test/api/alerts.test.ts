@@ -1,0 +1,336 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Alerts } from '../../src/api/alerts/alerts.ts'
+import { type Looked, lookAround, type Surroundings } from '../../src/api/alerts/look.ts'
+import { type AlertRecord, nameOf, PATIENCE_MS } from '../../src/api/alerts/record.ts'
+import { KeyAdmin } from '../../src/api/auth/keyAdmin.ts'
+import { KeyRing } from '../../src/api/auth/keys.ts'
+import type { Finding } from '../../src/api/checks/finding.ts'
+import { newKey, selfSigned } from '../../src/api/tls/certificate.ts'
+import { Webhooks } from '../../src/api/webhooks/webhooks.ts'
+import { sat } from '../../src/base/units.ts'
+import { FakeNode, PEER_ID } from './fakeNode.ts'
+import { testApi } from './harness.ts'
+
+const DAY_MS = 24 * 3_600_000
+const NONE: Looked = { findings: [], unknown: new Set() }
+
+const finding = (code: string, about: string | null, level: 'warning' | 'problem' = 'problem'): Finding => ({
+  check: 'x',
+  level,
+  message: `${code} is so`,
+  cure: `cure of ${code}`,
+  alert: { code: code as never, about },
+})
+
+/** Alerts over a node of records, with checks that find what the test says. */
+async function kept(before?: FakeNode) {
+  const node = new FakeNode(before?.apiStore)
+  node.events.push(...(before?.events ?? []))
+  const state = { nowMs: Date.UTC(2026, 0, 1), looked: NONE }
+  const failures: unknown[] = []
+  const alerts = new Alerts({
+    service: node,
+    now: () => state.nowMs,
+    look: async () => state.looked,
+    onError: (error) => failures.push(error),
+  })
+  await alerts.load()
+  const all = () => alerts.list(() => true)
+  return { node, state, alerts, failures, all, raised: () => all().filter((a) => a.clearedAt === null) }
+}
+const told = (node: FakeNode) =>
+  node.events.filter((e) => e.type.startsWith('node.alert')).map((e) => [e.type, e.data.code, e.data.id])
+
+describe('alerts', () => {
+  it('are raised when a check finds something, told of once, and cleared when it finds it no more', async () => {
+    const { node, state, alerts, all, raised, failures } = await kept()
+    state.looked = { ...NONE, findings: [finding('DISK_LOW', null, 'warning'), finding('WEBHOOK_FAILED', 'wh_1')] }
+    for (let i = 0; i < 3; i++) await alerts.look()
+    expect(
+      raised().map(({ code, about, severity, reason, cure, count }) => [code, about, severity, reason, cure, count]),
+    ).toEqual([
+      ['WEBHOOK_FAILED', 'wh_1', 'problem', 'WEBHOOK_FAILED is so', 'cure of WEBHOOK_FAILED', 1],
+      ['DISK_LOW', null, 'warning', 'DISK_LOW is so', 'cure of DISK_LOW', 1],
+    ])
+    state.looked = { ...NONE, findings: [finding('DISK_LOW', null)] }
+    state.nowMs += 1_000
+    await alerts.look()
+    expect(raised()).toMatchObject([{ code: 'DISK_LOW', severity: 'problem' }])
+    expect(all()[0]).toMatchObject({ code: 'WEBHOOK_FAILED', clearedAt: '2026-01-01T00:00:01.000Z' })
+    expect(told(node)).toEqual([
+      ['node.alert', 'DISK_LOW', null],
+      ['node.alert', 'WEBHOOK_FAILED', 'wh_1'],
+      ['node.alert.cleared', 'WEBHOOK_FAILED', 'wh_1'],
+    ])
+    expect(failures).toEqual([])
+  })
+
+  it('are as the checks say after any history of findings, events, acknowledgements and restarts', async () => {
+    const codes = ['DISK_LOW', 'WEBHOOK_FAILED', 'KEY_EXPIRING', 'CHAIN_BEHIND', 'SOMETHING_ELSE'] as const
+    const step = fc.oneof(
+      fc.record({
+        tag: fc.constant('look' as const),
+        found: fc.subarray(['DISK_LOW', 'WEBHOOK_FAILED a', 'WEBHOOK_FAILED b', 'KEY_EXPIRING k', 'CHAIN_BEHIND']),
+        unknown: fc.subarray(codes.slice(0, 4)),
+        seconds: fc.integer({ min: 0, max: 100 }),
+      }),
+      fc.record({ tag: fc.constant('event' as const), name: fc.constantFrom('WEBHOOK_FAILED a', 'SOMETHING_ELSE c') }),
+      fc.record({ tag: fc.constant('ack' as const), at: fc.nat(20) }),
+      fc.record({ tag: fc.constant('restart' as const), isCrash: fc.boolean() }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        let { node, state, alerts, all, raised, failures } = await kept()
+        const expected = new Set<string>()
+        const since = new Map<string, number>()
+        for (const one of steps) {
+          if (one.tag === 'look') {
+            state.nowMs += one.seconds * 1_000
+            const pair = (text: string) => [text.split(' ')[0]!, text.split(' ')[1] ?? null] as const
+            const findings = one.found.map((text) => finding(...pair(text)))
+            state.looked = { findings, unknown: new Set(one.unknown) }
+            await alerts.look()
+            for (const text of since.keys()) if (!one.found.includes(text)) since.delete(text)
+            for (const text of one.found) {
+              if (expected.has(text)) continue
+              const first = since.get(text) ?? state.nowMs
+              since.set(text, first)
+              if (state.nowMs - first < (PATIENCE_MS[pair(text)[0]] ?? 0)) continue
+              expected.add(text)
+              since.delete(text)
+            }
+            for (const text of expected) {
+              const [code] = pair(text)
+              const isOver =
+                code !== 'SOMETHING_ELSE' && !one.found.includes(text) && !one.unknown.includes(code as never)
+              if (isOver) expected.delete(text)
+            }
+          } else if (one.tag === 'event') {
+            const [code, id] = one.name.split(' ')
+            node.emit('node.alert', { code, id, message: 'happened' })
+            expected.add(one.name)
+          } else if (one.tag === 'ack') {
+            const record = all()[one.at]
+            if (!record) continue
+            await alerts.acknowledge(record.seq)
+            if (record.clearedAt === null && record.code === 'SOMETHING_ELSE') expected.delete(nameOf(record))
+          } else {
+            const before = all()
+            if (!one.isCrash) await alerts.close()
+            const { nowMs } = state
+            ;({ node, state, alerts, all, raised, failures } = await kept(node))
+            state.nowMs = nowMs
+            since.clear()
+            // The words of what is still so may be newer than what was written.
+            const facts = (list: readonly AlertRecord[]) => list.map(({ reason: _, cure: __, ...rest }) => rest)
+            expect(facts(all())).toEqual(facts(before))
+          }
+          expect(
+            raised()
+              .map((a) => nameOf(a).trim())
+              .toSorted(),
+          ).toEqual([...expected].toSorted())
+        }
+        expect(failures).toEqual([])
+      }),
+      { numRuns: 120 },
+    )
+  })
+
+  it('take up what happened before the API was there, also in a crash, once', async () => {
+    const first = await kept()
+    first.node.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: 'c1', message: 'a lost write' })
+    first.node.emit('payment.succeeded', {})
+    // A crash: nothing is closed. The log of events is what the next run finds.
+    const next = new FakeNode(first.node.apiStore)
+    next.events.push(...first.node.events)
+    next.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: 'c2', message: 'another' })
+    // One more comes while the others are read, and is met twice.
+    const read = next.eventsSince.bind(next)
+    let isFirst = true
+    next.eventsSince = async (...args) => {
+      if (isFirst) next.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: 'c3', message: 'meanwhile' })
+      isFirst = false
+      return read(...args)
+    }
+    const alerts = new Alerts({ service: next, now: () => 0, look: async () => NONE, onError: () => {} })
+    await alerts.load()
+    expect(alerts.list(() => true).map(({ about, count }) => [about, count])).toEqual([
+      ['c3', 1],
+      ['c2', 1],
+      ['c1', 1],
+    ])
+  })
+
+  it('wait with what often passes by itself', async () => {
+    const { state, alerts, raised } = await kept()
+    state.looked = { ...NONE, findings: [finding('CHAIN_BEHIND', null)] }
+    await alerts.look()
+    state.nowMs += PATIENCE_MS.CHAIN_BEHIND! - 1
+    await alerts.look()
+    expect(raised()).toEqual([])
+    state.looked = NONE
+    await alerts.look()
+    state.looked = { ...NONE, findings: [finding('CHAIN_BEHIND', null)] }
+    await alerts.look()
+    state.nowMs += PATIENCE_MS.CHAIN_BEHIND!
+    await alerts.look()
+    expect(raised()).toHaveLength(1)
+  })
+
+  it('are bounded: of a flood the cleared and the harmless go first, and a problem stays', async () => {
+    const { node, state, alerts, all } = await kept()
+    state.looked = { ...NONE, findings: [finding('DISK_LOW', null)] }
+    await alerts.look()
+    for (let i = 0; i < 700; i++)
+      node.emit('node.alert', { code: 'BAD_MESSAGE', id: `c${i}`, message: '', byPeer: true })
+    expect(all()).toHaveLength(500)
+    expect(all().map(({ code }) => code)).toContain('DISK_LOW')
+    await alerts.close()
+    expect((await node.apiStore.list('alert/')).length).toBe(500)
+  })
+})
+
+/** The checks of a running API, over a node of records. */
+async function checked(surroundings: Surroundings = {}) {
+  const node = new FakeNode()
+  const clock = { nowMs: Date.UTC(2026, 0, 1) }
+  const failures: unknown[] = []
+  const onError = (error: unknown) => failures.push(error)
+  const keys = await KeyRing.open(node.apiStore, () => clock.nowMs)
+  const bearer = await keys.create('operator', ['*'])
+  const webhooks = new Webhooks(node, keys, { targets: ['127.0.0.0/8'], onError })
+  await webhooks.load()
+  const look = () => lookAround({ service: node, keys, webhooks, surroundings, onError })
+  const codes = async () =>
+    (await look()).findings.flatMap(({ alert, level }) => (alert && level !== 'ok' ? [alert.code] : []))
+  const caller = keys.verify(`Bearer ${bearer}`)
+  return { node, clock, keys, webhooks, look, codes, caller, failures }
+}
+
+describe('what a node looks at', () => {
+  it('is well when nothing is wrong', async () => {
+    const { codes, failures } = await checked()
+    expect([await codes(), failures]).toEqual([[], []])
+  })
+
+  it('a key that is about to end, until it is rotated or revoked, and a day after its end', async () => {
+    const { codes, clock, keys, caller } = await checked()
+    const admin = new KeyAdmin(keys)
+    const actor = { ...caller, address: '127.0.0.1' }
+    const make = async (name: string) => {
+      const expiresAt = new Date(clock.nowMs + 30 * DAY_MS).toISOString()
+      const settings = { name, scopes: ['node:read'] as const, expiresAt }
+      return (await admin.create(actor, settings as never)).record.id
+    }
+    const [one, other] = [await make('one'), await make('other')]
+    await keys.tick()
+    expect(await codes()).toEqual([])
+    clock.nowMs += 25 * DAY_MS
+    await keys.tick()
+    expect(await codes()).toEqual(['KEY_EXPIRING', 'KEY_EXPIRING'])
+    await admin.revoke(actor, one)
+    expect(await codes()).toEqual(['KEY_EXPIRING'])
+    clock.nowMs += 5.5 * DAY_MS
+    expect(await codes()).toEqual(['KEY_EXPIRING'])
+    await admin.update(actor, other, { expiresAt: new Date(clock.nowMs + 300 * DAY_MS).toISOString() } as never)
+    expect(await codes()).toEqual([])
+  })
+
+  it('a certificate near its end, of one that lives for days its last third', async () => {
+    let certificate = ''
+    const { codes, clock } = await checked({ certificate: () => certificate })
+    const { createPrivateKey, createPublicKey } = await import('node:crypto')
+    const pem = newKey()
+    const pair = { privateKey: createPrivateKey(pem), publicKey: createPublicKey(pem) }
+    certificate = selfSigned(pair, ['localhost'], clock.nowMs)
+    expect(await codes()).toEqual([])
+    clock.nowMs += 812 * DAY_MS
+    expect(await codes()).toEqual(['CERTIFICATE_EXPIRING'])
+    clock.nowMs += 14 * DAY_MS
+    expect(await codes()).toEqual(['CERTIFICATE_EXPIRING'])
+  })
+
+  it('a webhook whose receiver fails for minutes, and one that was given up', async () => {
+    const { codes, clock, webhooks, caller } = await checked()
+    const { hook } = await webhooks.create(caller, { url: 'http://127.0.0.1:9/' })
+    const failing = { since: new Date(clock.nowMs).toISOString(), attempts: 3, nextAttemptAt: '2099-01-01T00:00:00Z' }
+    await hook.change((record) => ({ ...record, failing }))
+    expect(await codes()).toEqual([])
+    clock.nowMs += 10 * 60_000
+    expect(await codes()).toEqual(['WEBHOOK_FAILING'])
+    await hook.change((record) => ({ ...record, gaveUp: 'HTTP 410' }))
+    expect(await codes()).toEqual(['WEBHOOK_FAILED'])
+    await webhooks.update(caller, hook.record.id, { enabled: true })
+    expect(await codes()).toEqual([])
+    await webhooks.close()
+  })
+
+  it('the chain, the disk, the wallet and the channels', async () => {
+    const { node, codes } = await checked()
+    const calm = { confirmedSat: sat(1n), unconfirmedSat: sat(0n), lockedSat: sat(0n), immatureSat: sat(0n) }
+    node.readiness = { ready: false, reasons: ['the chain is being caught up with', 'disk space is low: refused'] }
+    node.wallet = async () => ({ ...calm, reservedSat: sat(10_000n) })
+    const channel = await node.openChannel({ peer: PEER_ID, capacitySat: sat(100_000n) })
+    const states = {
+      doubt: { waitsFor: 'its peer: the database lost writes' },
+      bug: { usable: false, peerConnected: true, state: 'normal', waitsFor: 'its operator: a bug in this channel' },
+      restored: { state: 'waiting-for-peer', waitsFor: 'its peer to close it' },
+    }
+    for (const [id, more] of Object.entries(states)) node.channelViews.set(id, { ...channel, id, ...more })
+    expect((await codes()).toSorted()).toEqual([
+      'CHAIN_BEHIND',
+      'CHANNEL_IN_DOUBT',
+      'CHANNEL_QUARANTINED',
+      'CHANNEL_WAITS_FOR_PEER',
+      'DISK_LOW',
+      'WALLET_RESERVE_SHORT',
+    ])
+  })
+
+  it('a check that fails leaves what it would find as it was, and all others are made', async () => {
+    const { node, look, failures } = await checked()
+    node.readiness = { ready: false, reasons: ['disk space is low: refused'] }
+    node.wallet = async () => {
+      throw new Error('not now')
+    }
+    const { findings, unknown } = await look()
+    expect(findings.flatMap(({ alert }) => alert?.code ?? [])).toContain('DISK_LOW')
+    expect([...unknown]).toEqual(['WALLET_RESERVE_SHORT'])
+    expect(failures).toHaveLength(1)
+  })
+})
+
+describe('/v1/alerts', () => {
+  it('lists by state, in pages; those about keys only for whoever manages keys', async () => {
+    const { call, node, keys, app } = await testApi()
+    for (let i = 0; i < 3; i++) node.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: `c${i}`, message: 'lost' })
+    node.emit('key.expiring', { id: 'k1', name: 'till', version: 1, expiresAt: '2026-01-02T00:00:00Z' })
+    const first = (await call('GET', '/v1/alerts?limit=3')).json()
+    expect(first.items.map((a: { code: string; about: string }) => [a.code, a.about])).toEqual([
+      ['KEY_EXPIRING', 'k1'],
+      ['CHANNEL_DAMAGED', 'c2'],
+      ['CHANNEL_DAMAGED', 'c1'],
+    ])
+    expect((await call('GET', `/v1/alerts?limit=3&cursor=${first.nextCursor}`)).json()).toMatchObject({
+      items: [{ about: 'c0', severity: 'problem', clearedAt: null, count: 1, cure: expect.stringMatching(/restore/) }],
+      nextCursor: null,
+    })
+    const looker = await keys.create('looker', ['node:read'])
+    const headers = { authorization: `Bearer ${looker}` }
+    const seen = (await app.inject({ url: '/v1/alerts', headers })).json().items
+    expect(new Set(seen.map((a: { code: string }) => a.code))).toEqual(new Set(['CHANNEL_DAMAGED']))
+
+    const [{ id }] = (await call('GET', '/v1/alerts?limit=1&state=raised')).json().items
+    const known = (await call('POST', `/v1/alerts/${id}/acknowledge`)).json()
+    expect(known).toMatchObject({ code: 'KEY_EXPIRING', clearedAt: null, acknowledgedAt: expect.any(String) })
+    const [, { id: damaged }] = (await call('GET', '/v1/alerts')).json().items
+    expect((await call('POST', `/v1/alerts/${damaged}/acknowledge`)).json().clearedAt).not.toBeNull()
+    expect((await call('GET', '/v1/alerts?state=cleared')).json().items).toMatchObject([{ about: 'c2' }])
+    expect((await call('GET', '/v1/alerts?state=raised')).json().items).toHaveLength(3)
+    expect((await call('POST', '/v1/alerts/99/acknowledge')).json().code).toBe('NOT_FOUND')
+    expect((await call('GET', '/v1/alerts?cursor=99')).statusCode).toBe(400)
+    expect((await call('GET', '/v1/alerts?state=loud')).statusCode).toBe(400)
+  })
+})
