@@ -1,44 +1,20 @@
 // The network of docker-compose.yml in a life of its own: up, pay over REST, kill a container in mid-payment, up again, settle on
-// chain, down. Needs a Docker engine with compose and the base image: `node scripts/composeDrill.mjs`. Talks to the nodes from inside
-// their containers, wherever the engine publishes ports.
-import { execFile } from 'node:child_process'
+// chain, down; then, where FULMEN_BITCOIND is set, the profile bitcoind (composeBitcoindDrill.mjs). Needs a Docker engine with compose
+// and the base image: `node scripts/composeDrill.mjs`. Talks to the nodes from inside their containers, wherever the engine publishes ports.
 import { createHash, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
+import { bitcoindDrill } from './composeBitcoindDrill.mjs'
+import { check, checkNothingIsLeft, docker, project, say, showState, until } from './drillTools.mjs'
 
-const ROOT = new URL('..', import.meta.url).pathname
-const PROJECT = ['compose', '-p', 'fulmen-drill', '--profile', 'demo']
-const LIMIT_MS = 180_000
 const PAYMENTS = 10
 const AMOUNT_MSAT = 250_000
 
-const run = promisify(execFile)
-const docker = async (...args) => {
-  const { stdout } = await run('docker', args, { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 })
-  return stdout.trim()
-}
-const compose = (...args) => docker(...PROJECT, ...args)
-/** A command line of a node, which goes over its REST API. */
-const fulmen = async (name, ...args) =>
-  JSON.parse(await compose('exec', '-T', name, 'node', '/app/dist/cli/main.js', ...args, '--json'))
-
-const say = (text) => console.log(`compose drill: ${text}`)
-const check = (isRight, what) => {
-  if (!isRight) throw new Error(what)
-  say(what)
-}
-async function until(what, look) {
-  for (const end = Date.now() + LIMIT_MS; ; ) {
-    const found = await look().catch(() => null) // a container may be on its way up
-    if (found) return found
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-  }
-}
+const network = project('fulmen-drill', 'demo')
+const { compose, fulmen } = network
 
 async function up() {
   await compose('up', '-d', '--build')
   const setup = await compose('ps', '-aq', 'setup')
-  check((await docker('wait', setup)) === '0', 'up: coins, and channels alice – bob – carol')
+  check((await docker(['wait', setup])) === '0', 'up: coins, and channels alice – bob – carol')
 }
 
 async function pay() {
@@ -104,32 +80,40 @@ async function restartKeepsAll() {
   check((await fulmen('alice', 'info')).nodeId === nodeId, 'down and up again: the same nodes')
 }
 
-const isThere = await docker('compose', 'version')
+async function demoDrill() {
+  try {
+    await compose('down', '-v')
+    await up()
+    await pay()
+    await killInMidPayment()
+    await restartKeepsAll()
+    await pay()
+    await settle()
+  } catch (error) {
+    await showState(network)
+    throw error
+  } finally {
+    await compose('down', '-v')
+  }
+  await checkNothingIsLeft(network)
+}
+
+const isThere = await docker(['compose', 'version'])
+  .then(() => docker(['info', '--format', '{{.ServerVersion}}']))
   .then(
-    () => docker('info', '--format', '{{.ServerVersion}}').then((version) => version !== ''),
+    (version) => version !== '',
     () => false,
   )
-  .catch(() => false)
 if (!isThere) {
   console.error('compose drill: there is no Docker engine with compose here')
   process.exit(2)
 }
-let failed = false
+const bitcoind = process.env.FULMEN_BITCOIND
 try {
-  await compose('down', '-v')
-  await up()
-  await pay()
-  await killInMidPayment()
-  await restartKeepsAll()
-  await pay()
-  await settle()
+  await demoDrill()
+  if (bitcoind) await bitcoindDrill(bitcoind)
+  else say('FULMEN_BITCOIND names no bitcoind, the profile of that name is left out')
 } catch (error) {
-  failed = true
   console.error(`compose drill: ${error.message}`)
-  console.error(await compose('ps', '-a').catch(() => ''))
-  console.error(await compose('logs', '--tail', '30').catch(() => ''))
-} finally {
-  await compose('down', '-v')
+  process.exitCode = 1
 }
-check((await docker('volume', 'ls', '-q', '--filter', 'name=fulmen-drill_')) === '', 'down -v leaves nothing')
-process.exitCode = failed ? 1 : 0

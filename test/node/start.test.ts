@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { pack } from '../../src/base/pack.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
+import { placesOf } from '../../src/node/services/node.ts'
 import { type RunningNode, startNode } from '../../src/node/start.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
@@ -80,6 +81,18 @@ describe('a data directory', () => {
     expect(second.service.info()).toMatchObject({ nodeId: info.nodeId, blockHeight: 1 })
     expect(await second.service.wallet()).toEqual(wallet)
     expect((await second.service.newAddress()).address).not.toBe(address)
+  })
+})
+
+describe('the addresses of a node', () => {
+  it('are those that it announces, else where it listens, unless that is everywhere', () => {
+    const announced = [
+      { host: 'node.example', port: 9735 },
+      { host: '192.0.2.1', port: 1 },
+    ]
+    expect(placesOf(announced, '0.0.0.0:9735')).toEqual(['node.example:9735', '192.0.2.1:1'])
+    expect(placesOf([], '127.0.0.1:9735')).toEqual(['127.0.0.1:9735'])
+    for (const listen of [null, '0.0.0.0:9735', ':::9735', '[::]:9735']) expect(placesOf([], listen)).toEqual([])
   })
 })
 

@@ -3,6 +3,7 @@ import { toHex } from '../../base/bytes.ts'
 import { ourInitFeatures } from '../../wire/features.ts'
 import { apiStore } from '../apiStore.ts'
 import type { NodeConfig } from '../config.ts'
+import type { Endpoint } from '../configOptions.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
 import { balanceOf } from '../totals.ts'
@@ -19,6 +20,12 @@ import { walletService } from './wallet.ts'
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
 
+/** Where peers find a node: what it announces, else where it listens, unless that is everywhere and so names no place. */
+export function placesOf(announced: readonly Endpoint[], listen: string | null): readonly string[] {
+  if (announced.length > 0) return announced.map(({ host, port }) => `${host}:${port}`)
+  return listen === null || /^(0\.0\.0\.0|\[?::\]?):\d+$/.test(listen) ? [] : [listen]
+}
+
 /** Everything that an operator can ask of the node. */
 export function nodeService(
   node: Node,
@@ -27,14 +34,14 @@ export function nodeService(
   const startedAt = Date.now()
   const wallet = walletService(node)
   const { own, chain, events, changes } = node
-  const announced = config.announce.map(({ host, port }) => `${own.nodeId}@${host}:${port}`)
+  const addresses = placesOf(config.announce, listen).map((place) => `${own.nodeId}@${place}`)
   const info: NodeService['info'] = () => ({
     nodeId: own.nodeId,
     alias: config.alias,
     network: config.network,
     version,
     features: toHex(ourInitFeatures()),
-    addresses: announced.length > 0 ? announced : listen ? [`${own.nodeId}@${listen}`] : [],
+    addresses,
     blockHeight: chain.height,
     synced: chain.status.synced,
     uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
