@@ -15,6 +15,8 @@ function closed(): World {
 }
 
 const outputs = (side: Side): number => (side.state!.tag === 'closed' ? side.state!.onchain!.outputs : []).length
+const anchors = (side: Side): number =>
+  side.state!.tag === 'closed' ? Number(side.state!.onchain!.closing.anchorsSat) / 330 : 0
 /** Everything since the channel was open. */
 const depth = (w: World): number =>
   w.height - Math.min(...[...w.mined.values()].map((m) => m.height)) - POLICY.minimumDepth + 1
@@ -24,7 +26,8 @@ describe('BOLT 5 §general-nomenclature: irrevocably resolved', () => {
     const w = closed()
     const last = [...w.mined.values()].reduce((h, m) => Math.max(h, m.height), 0)
     while (w.height < last + 98) w.mine()
-    expect(watches(w.alice.state!).length).toBe(outputs(w.alice) + 1)
+    // And its anchors, and the funding output.
+    expect(watches(w.alice.state!).length).toBe(outputs(w.alice) + anchors(w.alice) + 1)
     w.mine()
     for (const side of w.sides) expect([side.state!.tag, watches(side.state!)]).toEqual(['closed', []])
   })

@@ -1,13 +1,16 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { EMPTY, equalBytes } from '../../src/base/bytes.ts'
 import type { Txid } from '../../src/base/ids.ts'
 import { outpointKey } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
-import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import { p2wsh } from '../../src/bitcoin/script.ts'
+import { type Transaction, txidOf, unsignedInput, withWitness } from '../../src/bitcoin/transaction.ts'
 import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { Spend } from '../../src/channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
+import { anchorScript } from '../../src/channel/tx/scripts.ts'
 import type { Node } from '../../src/node/node.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
 import { Life } from './life.ts'
@@ -119,6 +122,52 @@ describe('a commitment with anchors', () => {
     await mineAt(world, 5_000)
     expect(onchainOf(world, 'alice')!.closing.height).toBe(world.chain.state.height)
     expect(balance(world, 'alice')).toBe(before - second.fee + 330n)
+    world.close()
+  })
+
+  it('has an anchor left unclaimed that no child has taken, in the chain as it stands', async () => {
+    const { world } = await begin()
+    const { node, api } = world.of('alice')
+    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
+    await force(world, 'alice')
+    const { txid } = onchainOf(world, 'alice')!.closing
+    const unclaimed = async () => (await api.channel(entryOf(world, 'alice').meta.localId)).closing!.unclaimedSat
+    const child = childOf(world, txid)!
+    expect(await unclaimed()).toBe(660n)
+    world.chain.mineExactly([txid], NOBODY)
+    await world.settle()
+    expect(await unclaimed()).toBe(660n)
+    world.chain.mineExactly([child.txid], NOBODY)
+    await world.settle()
+    expect(await unclaimed()).toBe(330n)
+    const { state } = world.chain
+    world.chain.invalidate(state.tip)
+    for (let n = 0; n < 2; n++) world.chain.mineExactly([], NOBODY)
+    await world.settle()
+    expect(await unclaimed()).toBe(660n)
+    await world.restart('alice')
+    await world.mine(1)
+    const after = await world.of('alice').api.channel(entryOf(world, 'alice').meta.localId)
+    expect(after.closing!.unclaimedSat).toBe(330n)
+    // The peer's is for anybody after 16 blocks.
+    await world.mine(15)
+    const script = anchorScript(channelOf(entryOf(world, 'alice').state)!.params.remote.basepoints.fundingPubkey)
+    const { tx } = onchainOf(world, 'alice')!.closing
+    const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, p2wsh(script)))
+    const sweep = withWitness(
+      {
+        version: 2,
+        inputs: [unsignedInput({ txid, index }, 16)],
+        outputs: [{ amountSat: sat(330n), scriptPubKey: NOBODY }],
+        lockTime: 0,
+      },
+      0,
+      [EMPTY, script],
+    )
+    world.chain.mineExactly([sweep], NOBODY)
+    await world.settle()
+    const end = await world.of('alice').api.channel(entryOf(world, 'alice').meta.localId)
+    expect(end.closing!.unclaimedSat).toBe(0n)
     world.close()
   })
 

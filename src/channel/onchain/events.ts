@@ -3,8 +3,9 @@ import { type Outpoint, outpointKey, type PaymentHash, type Txid } from '../../b
 import { p2wsh } from '../../bitcoin/script.ts'
 import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
+import type { Channel } from '../state.ts'
 import { isHtlcStage, type Spend } from './claims.ts'
-import { delayedPenalty } from './outputs.ts'
+import { anchorsIn, delayedPenalty } from './outputs.ts'
 import { feeFrom } from './plan.ts'
 import type { ClosedOutput, OnchainState, OutputSpend, SpendingTransaction } from './types.ts'
 
@@ -44,6 +45,15 @@ export function outputSpent(onchain: OnchainState, spend: OutputSpend): OnchainS
       spender(onchain, { tx, txid, height }, stages.length > 0),
     ],
   }
+}
+
+/** An anchor is taken: by a child that paid for the commitment, or by whoever sweeps what is left. */
+export function anchorSpent(channel: Channel, onchain: OnchainState, { outpoint, height }: OutputSpend): OnchainState {
+  const { closing, anchorsSpent = [] } = onchain
+  if (outpoint.txid !== closing.txid) return onchain
+  if (!anchorsIn(channel, closing).some((a) => sameOutpoint(a.outpoint, outpoint))) return onchain
+  const others = anchorsSpent.filter((a) => a.index !== outpoint.index)
+  return { ...onchain, anchorsSpent: [...others, { index: outpoint.index, height }] }
 }
 
 /** In a revoked commitment, the output of an HTLC whose record has not been read yet. */
@@ -129,8 +139,9 @@ export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHas
 /** Blocks above the height are undone: what they confirmed is open again. A preimage once seen stays known. */
 export function undone(onchain: OnchainState, height: number): OnchainState {
   const above = (h: number | null): boolean => h !== null && h > height
-  const { closing } = onchain
-  const heights = [closing.height, ...onchain.outputs.flatMap((o) => [o.since, o.spent?.height ?? null])]
+  const { closing, anchorsSpent } = onchain
+  const ofAnchors = anchorsSpent?.map((a) => a.height) ?? []
+  const heights = [closing.height, ...onchain.outputs.flatMap((o) => [o.since, o.spent?.height ?? null]), ...ofAnchors]
   if (!heights.some(above) && !onchain.revoked?.early.some((e) => above(e.height))) return onchain
   const outputs: ClosedOutput[] = []
   for (const o of onchain.outputs) {
@@ -145,6 +156,7 @@ export function undone(onchain: OnchainState, height: number): OnchainState {
     closing: above(closing.height) ? { ...closing, height: null } : closing,
     outputs,
     spenders: onchain.spenders.filter((s) => !above(s.height)),
+    ...(anchorsSpent && { anchorsSpent: anchorsSpent.filter((a) => !above(a.height)) }),
     revoked: onchain.revoked && { ...onchain.revoked, early: onchain.revoked.early.filter((e) => !above(e.height)) },
   }
 }

@@ -7,9 +7,9 @@ import type { Channel } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChannelContext, CloseKind, Effect } from '../types.ts'
 import { type Classified, classifySpend, spends, spentCommitment } from './classify.ts'
-import { closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
+import { anchorSpent, closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
 import {
-  anchorsIn,
+  anchorsSat,
   localOutputs,
   oldLocalOutputs,
   remoteOutputs,
@@ -58,7 +58,7 @@ export function beginLocal(channel: Channel, ctx: ChannelContext): OnchainStep {
       funding: commitment.funding,
       feeSat: built.feeSat,
       height: null,
-      anchorsSat: anchorsIn(channel, built.tx),
+      anchorsSat: anchorsSat(channel, built),
     },
     outputs: localOutputs(built, commitment),
     sweeps: [],
@@ -88,7 +88,7 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
       funding: commitment.funding,
       feeSat: (commitment.capacitySat - tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)) as Sat,
       height: null,
-      anchorsSat: anchorsIn(channel, tx),
+      anchorsSat: anchorsSat(channel, { tx, txid: txidOf(tx) }),
     },
     outputs,
     sweeps: [],
@@ -162,7 +162,8 @@ export function onchainEvent(
     case 'spent': {
       if (!spends(input.tx, onchain.closing.funding)) {
         const learned = learnPreimages(channel, onchain, input.tx)
-        return carryOn(learned.channel, outputSpent(onchain, input), ctx, learned.effects, planAmidBlock)
+        const after = anchorSpent(channel, outputSpent(onchain, input), input)
+        return carryOn(learned.channel, after, ctx, learned.effects, planAmidBlock)
       }
       if (txidOf(input.tx) === onchain.closing.txid) {
         return carryOn(channel, closingConfirmed(onchain, input.height), ctx, [])

@@ -1,8 +1,8 @@
 import { equalBytes } from '../../base/bytes.ts'
-import type { PaymentHash, Txid } from '../../base/ids.ts'
+import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
 import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
-import type { Transaction } from '../../bitcoin/transaction.ts'
+import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { type HtlcCommitment, keysFor } from '../commitments.ts'
 import { eachHtlc } from '../htlcTable.ts'
@@ -17,6 +17,10 @@ import type { ClosedOutput, RevokedCommitment } from './types.ts'
 interface Identified {
   readonly tx: Transaction
   readonly txid: Txid
+}
+
+interface AnchorOutput extends TxOutput {
+  readonly outpoint: Outpoint
 }
 
 /** An output as it stands in a transaction; heights come later. */
@@ -206,12 +210,16 @@ export function revokedHtlcOutputs(
   return result
 }
 
-/** The value of a commitment's anchor outputs. */
-export function anchorsIn(channel: Channel, tx: Transaction): Sat {
+/** A commitment's anchor outputs, of both sides. */
+export function anchorsIn(channel: Channel, { tx, txid }: Identified): readonly AnchorOutput[] {
   const { channelType, local, remote } = channel.params
-  if (channelType !== 'anchors') return 0n as Sat
+  if (channelType !== 'anchors') return []
   const scripts = [local, remote].map((side) => p2wsh(anchorScript(side.basepoints.fundingPubkey)))
-  return tx.outputs
-    .filter((o) => scripts.some((s) => equalBytes(s, o.scriptPubKey)))
-    .reduce((sum, o) => sum + o.amountSat, 0n) as Sat
+  return tx.outputs.flatMap((o, index) =>
+    scripts.some((s) => equalBytes(s, o.scriptPubKey)) ? [{ ...o, outpoint: { txid, index } }] : [],
+  )
 }
+
+/** The value of a commitment's anchor outputs. */
+export const anchorsSat = (channel: Channel, closing: Identified): Sat =>
+  anchorsIn(channel, closing).reduce((sum, o) => sum + o.amountSat, 0n) as Sat

@@ -22,6 +22,8 @@ export interface OnchainState {
   /** Confirmed transactions that spent the outputs, ours and theirs. */
   readonly spenders: readonly SpendingTransaction[]
   readonly revoked: RevokedCommitment | null
+  /** Anchor outputs of the closing transaction that somebody took, with the heights of that. */
+  readonly anchorsSpent?: readonly { readonly index: number; readonly height: number }[]
 }
 
 /** What a transaction that spends the funding output is. */

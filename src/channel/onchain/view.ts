@@ -5,6 +5,7 @@ import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
+import { anchorsIn } from './outputs.ts'
 import { type ClaimContext, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import { isResolved } from './settle.ts'
@@ -23,7 +24,9 @@ export function onchainWatches(channel: Channel, onchain: OnchainState): readonl
   return [
     ...unfunded,
     { tag: 'spend', outpoint: funding, scriptPubKey },
-    ...onchain.outputs.map((o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey })),
+    ...[...onchain.outputs, ...anchorsIn(channel, onchain.closing)].map(
+      (o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey }),
+    ),
     ...notKnownYet(onchain),
   ]
 }
@@ -58,7 +61,7 @@ export interface OnchainView {
     readonly confirmed: boolean
     readonly feeSat: Sat | null
   }[]
-  /** In anchor outputs, and in outputs that cost more to claim than they hold. */
+  /** In anchor outputs that nobody took, and in outputs that cost more to claim than they hold. */
   readonly unclaimedSat: Sat
   /** Ours, but not spendable by the wallet yet: before fees. */
   readonly pendingSat: Sat
@@ -71,6 +74,7 @@ export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: Cl
   const confirmations = closing.height === null ? 0 : Math.max(0, ctx.blockHeight - closing.height + 1)
   const open = outputs.filter((o) => o.spent === null && isOurs(channel, o))
   const [poor, rich] = [true, false].map((u) => open.filter((o) => isTooDear(o, ctx) === u))
+  const taken = new Set(onchain.anchorsSpent?.map((a) => a.index))
   const resolved = isResolved(channel, onchain, ctx)
   return {
     how: onchain.how,
@@ -81,13 +85,14 @@ export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: Cl
       { txid: closing.txid, kind: closing.kind, confirmed: closing.height !== null, feeSat: closing.feeSat },
       ...spenders.map((s) => ({ txid: s.txid, kind: s.kind, confirmed: true, feeSat: s.feeSat })),
     ],
-    unclaimedSat: (closing.anchorsSat + total(poor!)) as Sat,
+    unclaimedSat: total([...anchorsIn(channel, closing).filter((a) => !taken.has(a.outpoint.index)), ...poor!]),
     pendingSat: total(rich!),
     waitsFor: resolved ? null : waitsFor(channel, onchain, ctx),
   }
 }
 
-const total = (outputs: readonly ClosedOutput[]): Sat => outputs.reduce((sum, o) => sum + o.amountSat, 0n) as Sat
+const total = (outputs: readonly { readonly amountSat: Sat }[]): Sat =>
+  outputs.reduce((sum, o) => sum + o.amountSat, 0n) as Sat
 
 /** Not an HTLC of the peer's that we have no preimage for, nor one of ours that the peer has the preimage for. */
 function isOurs(channel: Channel, o: ClosedOutput): boolean {
