@@ -68,6 +68,24 @@ const payment =
     return { icon: 'send', tone, title, detail: [payee && `to ${payee}`, detailOf(data)].filter(Boolean).join(' · ') }
   }
 
+/** What is wrong, in words; of other codes the code says it. */
+const ALERTS = new Map(
+  Object.entries({
+    KEY_EXPIRING: 'API key is about to end',
+    CERTIFICATE_EXPIRING: 'The certificate is about to end',
+    CHANNEL_IN_DOUBT: 'A channel is in doubt',
+    CHANNEL_QUARANTINED: 'A channel is set aside',
+    CHANNEL_WAITS_FOR_PEER: 'Only its peer can close a channel',
+    HTLC_DEADLINE: 'A payment goes on chain soon',
+    WALLET_RESERVE_SHORT: 'Too little on chain to close channels',
+    CHAIN_BEHIND: 'The chain is not in step',
+    WEBHOOK_FAILING: 'A webhook is not acknowledged',
+    WEBHOOK_FAILED: 'A webhook was given up',
+    DISK_LOW: 'The disk is nearly full',
+  }),
+)
+export const alertTitle = (code: string): string => ALERTS.get(code) ?? sentence(code || 'alert')
+
 /** How each event is told. */
 const TEXTS = new Map<string, Describe>(
   Object.entries({
@@ -132,10 +150,16 @@ const TEXTS = new Map<string, Describe>(
     'node.alert': (data, names) => ({
       icon: 'alert',
       tone: 'bad',
-      title: sentence(text(data.code) || 'alert'),
+      title: alertTitle(text(data.code)),
       detail: [text(data.peer) && `with ${names.nameOf(text(data.peer))}`, text(data.message)]
         .filter(Boolean)
         .join(' · '),
+    }),
+    'node.alert.cleared': (data) => ({
+      icon: 'check',
+      tone: 'good',
+      title: `Put right: ${alertTitle(text(data.code))}`,
+      detail: '',
     }),
   }),
 )

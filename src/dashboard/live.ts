@@ -1,17 +1,16 @@
 import type { Scope } from '../api/auth/scopes.ts'
 import type { Key, KeyUsage } from '../api/keySchemas.ts'
 import type { Chain, Fees, Utxo, Wallet, WalletTransaction } from '../api/onchainSchemas.ts'
+import type { Alert } from '../api/operatorSchemas.ts'
 import type { Balance, Channel, Event, Invoice, Node, Payment, Peer } from '../api/schemas.ts'
 import { ConnectionError } from '../client/errors.ts'
 import { type FulmenClient, whole } from '../client/index.ts'
-import { isAlert } from './eventText.ts'
 import { shortId } from './format.ts'
 import { PagedResource, type Renewable, Resource } from './resource.ts'
 
 /** Events from before the sign-in that are shown. */
 const HISTORY = 500
 const EVENTS_KEPT = 1_000
-const ALERTS_KEPT = 100
 /** A payment is told of as soon as it is certain; the channels that it crossed are done with it some messages later. */
 const SETTLING_MS = 1_200
 
@@ -24,8 +23,8 @@ const CHANGES = {
   peer: ['peers', 'channels'],
   chain: ['node', 'chain', 'fees', 'channels', 'balance', 'wallet', 'transactions', 'utxos'],
   wallet: ['wallet', 'transactions', 'utxos', 'balance'],
-  key: ['keys'],
-  node: ['node', 'channels'],
+  key: ['keys', 'alerts'],
+  node: ['node', 'channels', 'alerts'],
 } as const satisfies Readonly<Record<string, readonly (keyof Resources)[]>>
 
 export interface Resources {
@@ -41,6 +40,8 @@ export interface Resources {
   readonly chain: Resource<Chain>
   readonly fees: Resource<Fees['items']>
   readonly keys: Resource<readonly Key[]>
+  /** What is wrong now, newest first. */
+  readonly alerts: Resource<readonly Alert[]>
   readonly aliases: Resource<ReadonlyMap<string, string>>
 }
 
@@ -51,13 +52,11 @@ export class Live {
   readonly of: Resources
   /** Newest first. */
   events: readonly Event[] = []
-  /** Kept for themselves, so that much traffic does not push them out. */
-  alerts: readonly Event[] = []
   readonly usage = new Map<string, KeyUsage>()
   readonly #heard = new Set<(event: Event) => void>()
   readonly #shown = new Set<() => void>()
   readonly #own = new Map<Renewable, readonly string[]>()
-  #seen: Event | undefined
+  readonly #seen = new Set<string>()
   #scheduled = false
   #settling = false
   #head = 0
@@ -78,6 +77,7 @@ export class Live {
       chain: new Resource(() => client.chain.get()),
       fees: new Resource(() => client.chain.fees()),
       keys: new Resource(() => whole(client.keys.list)),
+      alerts: new Resource(() => whole((page) => client.alerts.list({ ...page, state: 'raised' }))),
       aliases: new Resource(async () => {
         const { items } = await client.graph.nodes({ limit: 500 })
         return new Map(items.map((node) => [node.nodeId, node.alias])) as ReadonlyMap<string, string>
@@ -127,15 +127,27 @@ export class Live {
     for (const resource of this.#all()) resource.refresh()
   }
 
-  /** Alerts that nobody has marked as seen in this session, newest first. */
-  newAlerts(): readonly Event[] {
-    const seen = this.#seen === undefined ? -1 : this.alerts.indexOf(this.#seen)
-    return seen < 0 ? this.alerts : this.alerts.slice(0, seen)
+  /** Alerts of which nobody has said that they know, newest first. */
+  newAlerts(): readonly Alert[] {
+    const { value = [] } = this.of.alerts
+    return value.filter(({ id, acknowledgedAt }) => acknowledgedAt === null && !this.#seen.has(id))
   }
 
-  seeAlerts(): void {
-    this.#seen = this.alerts[0]
-    this.#tell()
+  /** Somebody knows: for the node, where this key may say so, else for this session. */
+  async seeAlerts(): Promise<void> {
+    const { alerts } = this.of
+    for (const { id } of this.newAlerts()) {
+      if (this.can('*')) await this.client.alerts.acknowledge(id)
+      else this.#seen.add(id)
+    }
+    if (this.can('*')) alerts.hurry()
+    else alerts.set(alerts.value ?? [])
+  }
+
+  /** Calls back, now and when there are others. */
+  watchAlerts(signal: AbortSignal, show: () => void): void {
+    show()
+    if (this.can('node:read')) this.of.alerts.watch(signal, show)
   }
 
   /** Each event that happens from now on. */
@@ -153,7 +165,6 @@ export class Live {
 
   #take(event: Event): void {
     this.events = [event, ...this.events.slice(0, EVENTS_KEPT - 1)]
-    if (isAlert(event)) this.alerts = [event, ...this.alerts.slice(0, ALERTS_KEPT - 1)]
     this.#tell()
     if (event.id !== null && event.id <= this.#head) return
     const kind = event.type.split('.')[0] as keyof typeof CHANGES

@@ -5,6 +5,7 @@ import { FulmenClient } from '../../src/client/index.ts'
 import { barriers, CHROMIUM, readScreen, watch } from './browser.ts'
 import {
   itEditsWebhooks,
+  itKeepsAlerts,
   itRaisesFees,
   itRunsWebhooks,
   itShowsAlerts,
@@ -267,6 +268,8 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
   itEditsWebhooks()
 
   itShowsAlerts()
+
+  itKeepsAlerts()
 
   itShowsTheLog()
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it, vi } from 'vitest'
 import { verifyWebhook } from '../../src/client/webhooks.ts'
 import { barriers, watch } from './browser.ts'
-import { alice, bob, carol, newPage, page, pay, signIn, viaAlice, visit, wrongs } from './stage.ts'
+import { alice, bob, carol, newPage, PHONE, page, pay, signIn, viaAlice, visit, way, wrongs } from './stage.ts'
 
 /* What those who run a node do in the dashboard; each is one test of dashboard.test.ts, which puts them in their order. */
 
@@ -283,5 +283,44 @@ export function itShowsTheLog(): void {
     expect(await barriers(page)).toEqual([])
     await alice.client.setLogLevels(before)
     expect(wrongs.splice(0)).toEqual([])
+  })
+}
+
+export function itKeepsAlerts(): void {
+  it('shows what is wrong with its cure until it is put right, also to whoever signs in later', async () => {
+    const { server, url, answer } = await receiver()
+    answer.status = 410 // given up at once
+    const { id } = await alice.client.webhooks.create({ url, name: 'Gone', types: ['invoice.*'] })
+    try {
+      await visit(page, 'log')
+      const alerts = page.locator('section.card').filter({ has: page.getByRole('heading', { name: 'Alerts' }) })
+      await alice.client.invoices.create({ amountMsat: 1_000, description: 'nothing' })
+      await pay(bob, alice, 1_100, 'Paper')
+      const row = alerts.locator('.rows > li').filter({ hasText: 'A webhook was given up' })
+      await row.getByText(/What to do: see that its receiver works/).waitFor()
+      await page.getByRole('link', { name: '1 alert' }).waitFor()
+      const late = await newPage(PHONE)
+      const lateWrongs = watch(late, way.url)
+      await signIn(late, alice.key)
+      await late.getByRole('region', { name: 'Alerts' }).getByText('A webhook was given up').waitFor()
+      expect(await barriers(late)).toEqual([])
+      await visit(late, 'log')
+      await late.getByText(/What to do: see that its receiver works/).waitFor()
+      expect(await barriers(late)).toEqual([])
+      answer.status = 204
+      await alice.client.webhooks.update(id, { enabled: true })
+      for (const on of [page, late]) {
+        await on.getByText('No alerts. Good.').waitFor({ timeout: 30_000 })
+        await on.getByText('Alerts that are over').click()
+        await on.locator('details .row').filter({ hasText: 'A webhook was given up' }).waitFor()
+      }
+      expect(await barriers(late)).toEqual([])
+      expect([...lateWrongs, ...wrongs.splice(0)]).toEqual([])
+      await late.context().close()
+    } finally {
+      await alice.client.webhooks.delete(id)
+      server.close()
+      server.closeAllConnections()
+    }
   })
 }

@@ -61,8 +61,6 @@ function row({ text, at }: Shown): HTMLLIElement {
 
 export interface ActivityOptions {
   readonly accepts: () => (event: Event) => boolean
-  /** Out of which; all events when absent. */
-  readonly from?: () => readonly Event[]
   readonly limit: number
   readonly none: string
 }
@@ -71,13 +69,13 @@ export interface ActivityOptions {
 export function activity(
   app: App,
   signal: AbortSignal,
-  { accepts, from = () => app.live.events, limit, none }: ActivityOptions,
+  { accepts, limit, none }: ActivityOptions,
 ): { element: HTMLElement; update: () => void } {
   const list = h('ul', { class: 'rows' })
   const nothing = empty(none)
   const show = keyedList<Shown>(list, { key: ({ id, at, text }) => `${id ?? `${at} ${text.title}`}`, render: row })
   const update = (): void => {
-    const events = from().filter(accepts()).slice(0, limit)
+    const events = app.live.events.filter(accepts()).slice(0, limit)
     show(events.map((event) => shownOf(app, event)))
     nothing.hidden = events.length > 0
   }

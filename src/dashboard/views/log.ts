@@ -2,10 +2,10 @@ import type { Event } from '../../api/schemas.ts'
 import type { Render } from '../app.ts'
 import { field, select } from '../dialog.ts'
 import { h } from '../dom.ts'
-import { isActivity, isAlert } from '../eventText.ts'
+import { isActivity } from '../eventText.ts'
 import { section } from '../parts.ts'
 import { activity } from './activity.ts'
-import { seenButton } from './alerts.ts'
+import { alertList } from './alertList.ts'
 import { logLines } from './logLines.ts'
 
 const kind =
@@ -28,13 +28,6 @@ export const render: Render = (app, signal) => {
     Object.entries(FILTERS).map(([value, [text]]) => [value, text] as const),
     'all',
   )
-  const alerts = activity(app, signal, {
-    accepts: () => isAlert,
-    from: () => app.live.alerts,
-    limit: 100,
-    none: 'No alerts. Good.',
-  })
-  const seen = seenButton(app, signal)
   const all = activity(app, signal, {
     accepts: () => FILTERS[filter.value]?.[1] ?? (() => true),
     limit: 300,
@@ -42,7 +35,7 @@ export const render: Render = (app, signal) => {
   })
   filter.addEventListener('change', all.update)
   return [
-    section('Alerts', { actions: seen }, alerts.element),
+    alertList(app, signal),
     logLines(app, signal),
     section('Events', { actions: h('div', { class: 'filter' }, field('Show', filter)) }, all.element),
   ]

@@ -14,7 +14,7 @@ const KINDS = [
   ['chain.*', 'Blocks'],
   ['wallet.*', 'Wallet'],
   ['key.*', 'Keys'],
-  ['node.alert', 'Alerts'],
+  ['node.*', 'Alerts'],
 ] as const
 
 const secretOf = ({ name, url, secret }: IssuedWebhook, note: string): Promise<void> =>
