@@ -16,15 +16,18 @@ import { Honest, type SavedNode } from './honest.ts'
 import { Hostile, hostileCoins, Purse } from './hostile.ts'
 import { nodeIdOf, START } from './keys.ts'
 import { honestCoins } from './purse.ts'
+import { heldUp } from './verdict.ts'
 
-/** Who is at the other end of hal's channels. */
-export type Company = 'alone' | 'between' | 'behind-una'
+/** Who is at the other end of hal's channels; `twice`: both are the same peer's. */
+export type Company = 'alone' | 'between' | 'twice' | 'behind-una'
 export interface Setting {
   readonly company: Company
   readonly channelType: ChannelTypeName
   /** Whether hal pays for the commitments. */
   readonly opens: boolean
   readonly feeratePerKw: number
+  /** Hal's wallet is empty: nothing can be paid for but by itself. */
+  readonly broke: boolean
 }
 
 export const CAPACITY: Sat = sat(3_000_000)
@@ -38,6 +41,7 @@ interface Saved {
     Lane,
     { state: ChannelState; archive: readonly Channel[]; outbox: readonly ChannelMessage[] }
   >
+  readonly connected: ReadonlyMap<Lane, boolean>
   readonly book: Book
   readonly coins: readonly GenesisCoin[]
   readonly attempts: number
@@ -62,6 +66,8 @@ export class Arena {
   queued: Transaction[] = []
   /** Its transactions that wait in the mempool and that it does not mine itself, up to a height. */
   readonly held = new Map<Txid, number>()
+  /** Transactions of others fill the blocks: what pays less than they do waits. sat per 1,000 weight units. */
+  crowd = 0
   attempts = 0
   #coins: readonly GenesisCoin[]
 
@@ -70,14 +76,18 @@ export class Arena {
     this.lanes = lanesOf(setting.company)
     this.book = saved?.book.clone() ?? new Book()
     const hash = '0'.repeat(64) as never
-    this.#coins = saved?.coins ?? [...hostileCoins, ...honestCoins('hal', hash), ...honestCoins('una', hash)]
+    this.#coins = saved?.coins ?? [
+      ...hostileCoins,
+      ...honestCoins('hal', hash, setting.broke),
+      ...honestCoins('una', hash),
+    ]
     this.chain = new Chain(START, this.#coins)
-    this.hal = new Honest('hal', this.chain, this.book)
+    this.hal = new Honest('hal', this.chain, this.book, setting.broke)
     this.una = setting.company === 'behind-una' ? new Honest('una', this.chain, this.book) : null
     for (const lane of this.lanes) {
-      this.connected.set(lane, true)
+      this.connected.set(lane, saved?.connected.get(lane) ?? true)
       if (lane === 'up' && this.una) continue
-      this.hostiles.set(lane, new Hostile(`mal-${lane}`))
+      this.hostiles.set(lane, new Hostile(`mal-${lane}`, setting.company === 'twice' ? 'mal' : `mal-${lane}`))
     }
     if (!saved) {
       for (const lane of this.lanes) this.#open(lane)
@@ -104,6 +114,7 @@ export class Arena {
       hal: this.hal.save(),
       una: this.una?.save() ?? null,
       hostiles: new Map(hostiles),
+      connected: new Map(this.connected),
       book: this.book.clone(),
       coins: this.#coins,
       attempts: this.attempts,
@@ -217,12 +228,21 @@ export class Arena {
     for (let i = 0; i < most; i++) if (!this.deliver(lane, true) && !this.deliver(lane, false)) return
   }
   cut(lane: Lane): void {
+    for (const l of this.#withSamePeer(lane)) this.#cut(l)
+  }
+  connect(lane: Lane): void {
+    for (const l of this.#withSamePeer(lane)) this.#connect(l)
+  }
+  #withSamePeer(lane: Lane): readonly Lane[] {
+    return this.setting.company === 'twice' ? this.lanes : [lane]
+  }
+  #cut(lane: Lane): void {
     this.connected.set(lane, false)
     this.hal.disconnected(lane)
     this.hostiles.get(lane)?.disconnected()
     if (!this.hostiles.has(lane)) this.una!.disconnected(lane)
   }
-  connect(lane: Lane): void {
+  #connect(lane: Lane): void {
     if (this.connected.get(lane)) return
     this.connected.set(lane, true)
     this.hal.connected(lane)
@@ -249,10 +269,11 @@ export class Arena {
   async block({ greed, censor }: { readonly greed: number; readonly censor: boolean }): Promise<void> {
     const first = [...this.queued, ...this.#greedy(greed)]
     this.queued = []
-    const block = this.chain.mine(first, (e) => this.#lets(e, censor))
+    const block = this.chain.mine(first, (e) => this.#lets(e, censor), this.crowd)
     for (const h of this.hostiles.values()) h.height = block.height
     for (const node of this.honest) node.block(block)
     for (const node of this.honest) await node.settle()
+    for (const node of this.honest) for (const p of heldUp(this, node)) node.complaints.add(p)
   }
 
   #lets(entry: MempoolEntry, censor: boolean): boolean {

@@ -8,7 +8,13 @@ import { type CoinSet, disconnectCoins } from '../../src/chain/embedded/coins.ts
 import { connectBlock } from '../../src/chain/embedded/connect.ts'
 import { isFinal, type LockContext } from '../../src/chain/embedded/locks.ts'
 import { Mempool } from '../../src/chain/embedded/mempool.ts'
-import { ancestorsOf, byDependency, type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
+import {
+  ancestorsOf,
+  byDependency,
+  type MempoolEntry,
+  totals,
+  withDescendants,
+} from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
 import { submitPackage } from '../../src/chain/embedded/packages.ts'
 import { ScriptCache } from '../../src/chain/embedded/txRules.ts'
@@ -127,14 +133,15 @@ export class Chain {
   }
 
   /**
-   * One block: first what the miner brings itself, mempool or not, as far as it is valid; then what the mempool has and it lets in.
+   * One block: first what the miner brings itself, mempool or not, as far as it is valid; then what the mempool has and it lets in, if
+   * that pays as much as others' transactions, for which all the room is taken.
    * @returns the block
    */
-  mine(first: readonly Transaction[], lets: (entry: MempoolEntry) => boolean): Block {
+  mine(first: readonly Transaction[], lets: (entry: MempoolEntry) => boolean, crowd = 0): Block {
     let txs: Transaction[] = []
     for (const tx of first) if (this.#connects([...txs, tx])) txs.push(tx)
     const own = new Set(txs.map(txidOf))
-    const wanted = selectTransactions(this.mempool.entries())
+    const wanted = paying(selectTransactions(this.mempool.entries()), crowd)
     const left = new Set(wanted.filter((e) => !lets(e)))
     const entries = wanted.filter((e) => !left.has(e) && ![...ancestorsOf(e.parents)].some((a) => left.has(a)))
     for (const e of byDependency(entries)) if (!own.has(e.txid) && !conflicts(txs, e.tx)) txs = [...txs, e.tx]
@@ -206,4 +213,16 @@ export class Chain {
 const conflicts = (txs: readonly Transaction[], tx: Transaction): boolean => {
   const spent = new Set(txs.flatMap((t) => t.inputs.map(outpointKey)))
   return tx.inputs.some((i) => spent.has(outpointKey(i)))
+}
+
+/** Those that pay at least so much, with what they build on. `entries`: what pays best first. */
+function paying(entries: readonly MempoolEntry[], feeratePerKw: number): readonly MempoolEntry[] {
+  if (feeratePerKw === 0) return entries
+  const chosen = new Set<MempoolEntry>()
+  for (const e of entries) {
+    const family = [...[...ancestorsOf(e.parents)].filter((a) => !chosen.has(a)), e]
+    const { fee, vsize } = totals(family)
+    if (fee * 250n >= BigInt(vsize * feeratePerKw)) for (const f of family) chosen.add(f)
+  }
+  return byDependency(chosen)
 }

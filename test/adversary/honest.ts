@@ -65,7 +65,7 @@ export class Honest {
   readonly outboxes = new Map<string, ChannelMessage[]>()
   readonly hangUps = new Set<string>()
   /** Whatever must not happen. */
-  readonly complaints: string[] = []
+  readonly complaints = new Set<string>()
   /** Every transaction that it made: what it may pay for it at most beyond what the protocol fixed. */
   readonly made = new Map<
     Txid,
@@ -75,15 +75,17 @@ export class Honest {
   height = START
   readonly #revealed = new Map<string, number>()
   readonly #sweepScripts: readonly Uint8Array[]
+  readonly #startSat: bigint
   #bumper: Bumper
   #posted: ((scope: TurnScope) => void)[] = []
   #requests = 1
 
-  constructor(name: HonestName, chain: Chain, book: Book) {
+  constructor(name: HonestName, chain: Chain, book: Book, isBroke = false) {
     this.name = name
     this.chain = chain
     this.book = book
-    const { signer, state, sweepScripts } = purseOf(name, chain.hash(START))
+    const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), isBroke)
+    this.#startSat = worthSat
     this.#sweepScripts = sweepScripts
     const Shell = WalletShell as unknown as new (...parts: unknown[]) => WalletShell
     this.wallet = new Shell(signer, state, state, () => 0)
@@ -94,7 +96,7 @@ export class Honest {
       onChanged: (entry, _before, scope) => this.#watch(entry, scope),
       onForgotten: () => {},
       onQuarantine: (entry, error) =>
-        this.complaints.push(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),
+        this.complaints.add(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),
     })
     this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height })
     this.#bumper = this.#newBumper()
@@ -192,7 +194,7 @@ export class Honest {
     const { accepted, reason } = this.chain.broadcast(tx)
     // An agreed close may have the height of its making for a lock time, which a reorganisation takes back.
     if (purpose === 'mutual-close' && reason?.startsWith('non-final')) return
-    if (!accepted && !RACES.some((r) => reason!.startsWith(r))) this.complaints.push(`refused ${txidOf(tx)}: ${reason}`)
+    if (!accepted && !RACES.some((r) => reason!.startsWith(r))) this.complaints.add(`refused ${txidOf(tx)}: ${reason}`)
   }
 
   // -------------------------------------------------------------- channels
@@ -320,7 +322,7 @@ export class Honest {
     const n = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
     const isOurs = channel.commitments.local.number === n || n === null
     if (isOurs && n !== null && n <= (this.#revealed.get(entry.meta.localId) ?? -1))
-      this.complaints.push(`${this.name} publishes its revoked commitment ${n}`)
+      this.complaints.add(`${this.name} publishes its revoked commitment ${n}`)
   }
 
   // -------------------------------------------------------------- the chain
@@ -373,7 +375,8 @@ export class Honest {
 
   #republish(entry: ChannelEntry, scope: TurnScope, isStart = false): void {
     this.#bumper.tidy(entry, scope)
-    if (!isStart && entry.state.tag === 'closing') return // The block itself has made it publish the same already.
+    // The block itself has made it publish the same already.
+    if (!isStart && entry.state.tag === 'closing' && !this.#bumper.isPoor(entry)) return
     for (const effect of rebroadcasts(entry.state, this.context(entry))) {
       if (effect.tag !== 'relay') this.#effect(entry, effect, scope)
     }
@@ -449,8 +452,9 @@ export class Honest {
   isIrrevocable(): boolean {
     return this.isDone() && this.channels.all().every((e) => watches(e.state).length === 0)
   }
-  balance(): bigint {
-    let sum = 0n
+  /** sat that it has more in its wallet than at the start. */
+  earned(): bigint {
+    let sum = -this.#startSat
     const scripts = this.wallet.state.scripts
     for (const { output } of this.chain.coins().values())
       if (scripts.has(toHex(output.scriptPubKey))) sum += output.amountSat

@@ -39,7 +39,7 @@ const SECRET = new Uint8Array(32).fill(0x66)
 const KEY = crypto.publicKey(SECRET)
 /** Of the attacker's wallet. */
 export const LOOT = p2wpkhOfKey(KEY)
-const COIN: Sat = 200_000n as Sat
+const COIN: Sat = 600_000n as Sat
 const COINS = 30
 const COIN_TXID = 'e0'.repeat(32)
 export const hostileCoins: readonly GenesisCoin[] = Array.from({ length: COINS }, (_, index) => ({
@@ -78,9 +78,9 @@ export class Hostile {
   /** What its own second-stage transactions made. */
   readonly #stages = new Map<Txid, readonly ClosedOutput[]>()
 
-  constructor(owner: string) {
+  constructor(owner: string, node = owner) {
     this.owner = owner
-    this.nodeId = nodeIdOf(owner)
+    this.nodeId = nodeIdOf(node)
   }
 
   get ctx(): ChannelContext {
@@ -145,6 +145,9 @@ export class Hostile {
   }
   signed(channel: Channel): Transaction {
     return signedLocal(channel, channel.commitments.active[0]!, this.ctx)
+  }
+  newest(): Transaction {
+    return this.signed(this.commitments().at(-1)!)
   }
   get funding(): Outpoint {
     return this.archive[0]!.commitments.active[0]!.funding
@@ -254,17 +257,18 @@ export class Hostile {
       const swept = group.length > 0 ? buildSweep(group, options, signerOf(this.owner)) : null
       if (swept) txs.push(swept.tx)
     }
-    for (const group of stages.values()) txs.push(this.#stageTx(group, coins))
+    for (const group of stages.values()) txs.push(this.#stageTx(group, coins, BigInt(feerate)))
     return txs
   }
 
   #stageTx(
     group: readonly { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }[],
     coins: Purse,
+    feerate: bigint,
   ): Transaction {
     const { stage } = group[0]!
     const coin = stage.channelType === 'anchors' ? coins.next() : null
-    const fee = 1_500n
+    const fee = feerate > 1_500n ? feerate : 1_500n
     const change: TxOutput[] = coin ? [{ amountSat: (coin.amountSat - fee) as Sat, scriptPubKey: LOOT }] : []
     const at = change.length
     let tx: Transaction = {
@@ -319,6 +323,7 @@ const PIN_OUTPUTS = 400
 interface TakeOptions {
   readonly together: boolean
   readonly coins: Purse
+  /** Of sweeps, sat per 1,000 weight units; an HTLC transaction pays as many sat in all, or 1,500. */
   readonly feerate: number
 }
 

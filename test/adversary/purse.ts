@@ -20,16 +20,18 @@ interface Purse {
   readonly state: WalletState
   readonly coins: readonly GenesisCoin[]
   readonly sweepScripts: readonly Uint8Array[]
+  readonly worthSat: bigint
 }
 const purses = new Map<string, Purse>()
-/** A wallet that has coins in the first block; made once, since its keys take longer than a schedule. */
-export function purseOf(name: HonestName, hash: ChainBlock['hash']): Purse {
-  const known = purses.get(name)
+/** A wallet that has coins in the first block, unless it is to be empty; made once, since its keys take longer than a schedule. */
+export function purseOf(name: HonestName, hash: ChainBlock['hash'], isEmpty = false): Purse {
+  const key = `${name} ${isEmpty}`
+  const known = purses.get(key)
   if (known) return known
   const master = masterKey(WORDS[name], 'regtest')
   const account = walletAccount(master)
   let state = emptyWallet({ account, tip: { height: START - 1, hash: 'ff'.repeat(32) as ChainBlock['hash'] } })
-  const outputs = Array.from({ length: COINS }, (_, i) => ({
+  const outputs = Array.from({ length: isEmpty ? 0 : COINS }, (_, i) => ({
     amountSat: COIN,
     scriptPubKey: walletScript(account, RECEIVE, i),
   }))
@@ -50,10 +52,10 @@ export function purseOf(name: HonestName, hash: ChainBlock['hash']): Purse {
     sweepScripts.push(issued.scriptPubKey)
   }
   const coins = outputs.map((output, index) => ({ outpoint: { txid, index }, output }))
-  const purse = { signer: walletSigner(master), state, coins, sweepScripts }
-  purses.set(name, purse)
+  const worthSat = BigInt(coins.length) * COIN
+  const purse = { signer: walletSigner(master), state, coins, sweepScripts, worthSat }
+  purses.set(key, purse)
   return purse
 }
-export const honestCoins = (name: HonestName, hash: ChainBlock['hash']): readonly GenesisCoin[] =>
-  purseOf(name, hash).coins
-export const COINS_SAT = BigInt(COINS) * COIN
+export const honestCoins = (name: HonestName, hash: ChainBlock['hash'], isEmpty = false): readonly GenesisCoin[] =>
+  purseOf(name, hash, isEmpty).coins

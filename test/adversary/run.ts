@@ -1,16 +1,24 @@
+import type { PaymentHash } from '../../src/base/ids.ts'
 import type { Msat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { spends } from '../../src/channel/onchain/classify.ts'
 import type { Arena, Lane } from './arena.ts'
-import type { Purpose } from './book.ts'
+import type { Payment, Purpose } from './book.ts'
 import type { Hostile } from './hostile.ts'
 import { START } from './keys.ts'
+import { REORG, STEAL } from './limits.ts'
+import { PLOTS } from './plots.ts'
 import type { Step } from './schedule.ts'
 
-/** Blocks that the attacker may take from the honest, by leaving their transactions out or by undoing them. */
-const STEAL = 8
-const REORG = 6
+/** An HTLC as it is offered. */
+export interface Terms {
+  readonly hash: PaymentHash
+  readonly amountMsat: Msat
+  /** Block height. */
+  readonly expiry: number
+}
 
 export class Run {
   readonly arena: Arena
@@ -63,15 +71,15 @@ export class Run {
       case 'hold':
         return arena.hal.settleHold(b)
       case 'mine':
-        return this.#mine(1 + (a % 6), b, c % 3 === 0)
+        return this.mine(1 + (a % 6), b, c % 3 === 0)
       case 'toExpiry':
-        return this.#toExpiry(a, b, c)
+        return this.toExpiry(a, b, c)
       case 'publish':
         return this.#publish(lane, b, c)
       case 'claim':
         return this.#claim(lane, b, c)
       case 'reorg':
-        return this.#reorg(a, b, c)
+        return this.reorg(a, b, c)
       case 'force':
         return arena.hal.forceClose(lane)
       case 'close':
@@ -80,14 +88,7 @@ export class Run {
         return
       case 'feerate': {
         const claim = [253, 1000, 3000, 8000][b % 4]!
-        for (const node of arena.honest)
-          node.feerates = {
-            commitment: 1000,
-            closing: Math.max(253, claim >> 1),
-            claim,
-            slow: Math.max(253, claim >> 2),
-          }
-        return
+        return this.feerate(claim, c % 2 === 0 ? CROWDS[b % 4] : 0)
       }
       case 'restart': {
         const node = arena.honest[b % arena.honest.length]!
@@ -100,20 +101,40 @@ export class Run {
       }
       case 'garbage':
         return this.#garbage(lane, b, c)
-      case 'tease':
-        return this.#tease(lane, b, c)
-      case 'ambush':
-        return this.#ambush(a, b, c)
-      case 'siege':
-        return this.#siege(a, b, c)
-      case 'smother':
-        return this.#smother(lane, b, c)
       case 'repeat': {
         const old = arena.heard[b % Math.max(1, arena.heard.length)]
         if (old && arena.connected.get(old.lane)) arena.give(old.lane, true, old.message)
         return
       }
+      case 'twin':
+        return this.#twin(lane, b, c)
+      default:
+        return PLOTS[tag](this, lane, b, c)
     }
+  }
+
+  /**
+   * What estimates say that a transaction has to pay to confirm soon, and what others pay so that blocks are full: what waits has to be
+   * raised, which takes a block from the honest. Estimates that are too low take all that may be taken. Where nothing can be raised,
+   * nothing else than the estimates changes.
+   */
+  feerate(claim: number, crowd = 0): void {
+    const { arena } = this
+    const cost = crowd > claim ? STEAL : crowd > arena.crowd ? 1 : 0
+    const isCrowded = this.#canPay && cost <= this.#steal
+    arena.crowd = isCrowded ? crowd : 0
+    if (isCrowded) this.spare(cost)
+    const [closing, slow] = [Math.max(253, claim >> 1), Math.max(253, claim >> 2)]
+    for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
+  }
+  get #canPay(): boolean {
+    const { channelType, broke } = this.arena.setting
+    return channelType === 'anchors' && !broke
+  }
+
+  /** Blocks that may still be taken from the honest. */
+  get steal(): number {
+    return this.#steal
   }
 
   #amount(n: number): Msat {
@@ -124,7 +145,7 @@ export class Run {
     return (70_000_000n + (x % 4n) * 20_000_000n + (x % 3n === 0n ? 0n : x)) as Msat
   }
 
-  #hash(purposes: readonly Purpose[], b: number) {
+  #hash(purposes: readonly Purpose[], b: number): Payment {
     const { book } = this.arena
     const purpose = purposes[b % purposes.length]!
     if (b % 5 === 0) {
@@ -140,21 +161,45 @@ export class Run {
     const { arena } = this
     const forward = arena.lanes.length > 1
     const mal = arena.hostiles.get(lane)
-    const { hash } = this.#hash(mal && !forward ? ['invoice', 'hold'] : ['forward', 'forward', 'invoice', 'hold'], b)
-    const isForward = arena.book.payments.get(hash)!.purpose === 'forward'
-    const expiry = arena.chain.height + (isForward ? 55 : 20) + (c % 14)
+    const { hash, purpose } = this.#hash(
+      mal && !forward ? ['invoice', 'hold'] : ['forward', 'forward', 'invoice', 'hold'],
+      b,
+    )
+    const expiry = arena.chain.height + (purpose === 'forward' ? 55 : 20) + (c % 14)
+    this.offer(lane, { hash, amountMsat: this.#amount(b), expiry })
+  }
+  offer(lane: Lane, { hash, amountMsat, expiry }: Terms): void {
+    const { arena } = this
+    const mal = arena.hostiles.get(lane)
     const attempt = arena.attempts++
-    if (!mal) return arena.una!.pay(lane, this.#amount(b), expiry, hash, attempt)
+    if (!mal) return arena.una!.pay(lane, amountMsat, expiry, hash, attempt)
     const origin = { tag: 'payment', paymentHash: hash, attempt } as const
     const onion = new Uint8Array(1366)
-    mal.command({ tag: 'addHtlc', amountMsat: this.#amount(b), paymentHash: hash, cltvExpiry: expiry, onion, origin })
+    mal.command({ tag: 'addHtlc', amountMsat, paymentHash: hash, cltvExpiry: expiry, onion, origin })
   }
 
   #pay(lane: Lane, b: number, c: number): void {
-    const { arena } = this
-    if (!arena.hostiles.has(lane)) return
     const { hash } = this.#hash(['to-peer'], b)
-    arena.hal.pay(lane, this.#amount(b), arena.chain.height + 12 + (c % 24), hash, arena.attempts++)
+    this.pay(lane, { hash, amountMsat: this.#amount(b), expiry: this.arena.chain.height + 12 + (c % 24) })
+  }
+  pay(lane: Lane, { hash, amountMsat, expiry }: Terms): void {
+    const { arena } = this
+    if (arena.hostiles.has(lane)) arena.hal.pay(lane, amountMsat, expiry, hash, arena.attempts++)
+  }
+
+  /** One of the HTLCs that are there, once more: only its number is another. */
+  #twin(lane: Lane, b: number, c: number): void {
+    const { state } = this.arena.hal.entry(lane)
+    const channel = state.tag === 'closed' ? null : channelOf(state)
+    if (!channel) return
+    const isOurs = b % 2 === 0
+    const htlcs = [...eachHtlc(isOurs ? channel.commitments.outgoing : channel.commitments.incoming)]
+    const add = htlcs[c % Math.max(1, htlcs.length)]?.add
+    if (!add) return
+    const terms: Terms = { hash: add.paymentHash, amountMsat: add.amountMsat, expiry: add.cltvExpiry }
+    if (!isOurs) this.offer(lane, terms)
+    // What is passed on twice is offered twice.
+    else if (add.origin?.tag === 'payment') this.pay(lane, terms)
   }
 
   #settle(lane: Lane, b: number, c: number): void {
@@ -173,31 +218,24 @@ export class Run {
     return true
   }
 
-  async #mine(blocks: number, greed: number, wish: boolean): Promise<void> {
+  async mine(blocks: number, greed: number, wish: boolean): Promise<void> {
     const censor = this.#censors(wish, blocks)
     for (let i = 0; i < blocks; i++) await this.arena.block({ greed: greed % 8, censor })
   }
 
   /** To just before, at or after the expiry of an HTLC, or to where the honest have to act on it. */
-  async #toExpiry(a: number, b: number, c: number): Promise<void> {
+  async toExpiry(a: number, b: number, c: number): Promise<void> {
     const { arena } = this
     const ahead = arena.expiries().filter((h) => h > arena.chain.height - 3)
     const expiry = ahead[a % Math.min(3, Math.max(1, ahead.length))]
-    if (expiry === undefined) return this.#mine(1 + (b % 3), c, false)
+    if (expiry === undefined) return this.mine(1 + (b % 3), c, false)
     const target = expiry + [-13, -12, -11, -2, -1, 0, 1, 2, 3][b % 9]!
     const blocks = Math.min(70, target - arena.chain.height)
     for (let i = 0; i < blocks; i++) await arena.block({ greed: c % 8, censor: false })
   }
 
-  /** Leaves the honest out for as long as it may, just when they have to act; then takes what it has the preimage of. */
-  async #siege(a: number, b: number, c: number): Promise<void> {
-    await this.#toExpiry(a, b, c & 5)
-    await this.#mine(Math.min(this.#steal, 1 + (c % STEAL)), c & 5, true)
-    await this.#mine(1 + (b % 3), 7, false)
-  }
-
   /** Sends a transaction of the attacker's on its way. */
-  #send(tx: Transaction, how: number, from: Hostile): void {
+  send(tx: Transaction, how: number, from: Hostile): void {
     const { arena } = this
     if (how % 4 === 0) {
       arena.queued.push(tx)
@@ -206,9 +244,9 @@ export class Run {
     const { accepted } = arena.chain.broadcast(tx)
     if (!accepted || how % 4 === 1) return
     const blocks = how % 4 === 2 ? 6 : 45
-    const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.#spare(blocks))
+    const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.spare(blocks))
     arena.held.set(txidOf(tx), until)
-    const child = how % 8 > 3 ? from.pin(tx, arena.purse, [1, 3, 6, 6][(how >> 3) % 4]!) : null
+    const child = how % 8 > 3 ? from.pin(tx, arena.purse, [1, 4, 12, 30][(how >> 3) % 4]!) : null
     if (!child) return
     arena.chain.broadcast(child)
     arena.held.set(txidOf(child), until)
@@ -217,11 +255,11 @@ export class Run {
   /** Somebody honest can pay for it, so that others mine it; without anchors, not to mine a commitment is to leave the honest out. */
   #isBumpable(tx: Transaction): boolean {
     const spendsChannel = [...this.arena.hostiles.values()].some((h) => spends(tx, h.funding))
-    return this.arena.setting.channelType === 'anchors' || !spendsChannel
+    return this.#canPay || !spendsChannel
   }
 
   /** As many of these blocks as may still be taken from the honest. */
-  #spare(blocks: number): number {
+  spare(blocks: number): number {
     const taken = Math.min(blocks, this.#steal)
     this.#steal -= taken
     return taken
@@ -233,7 +271,7 @@ export class Run {
     const all = mal.commitments()
     // Any of them; the newest ones more often.
     const back = b % 3 === 0 ? b % all.length : (b >> 2) % Math.min(3, all.length)
-    this.#send(mal.signed(all[all.length - 1 - back]!), c, mal)
+    this.send(mal.signed(all[all.length - 1 - back]!), c, mal)
   }
 
   #claim(lane: Lane, b: number, c: number): void {
@@ -245,78 +283,32 @@ export class Run {
     const wanted = prey.filter((_, i) => ((b >> (i % 8)) & 1) === 1)
     const feerate = c % 2 === 0 ? 253 : 2_000
     for (const tx of mal.take(wanted, { together: b % 2 === 0, coins: arena.purse, feerate }))
-      this.#send(tx, c >> 1, mal)
+      this.send(tx, c >> 1, mal)
   }
 
-  /** Shows preimages to the mempool alone, and has them wait there, in the way of those who want the money back. */
-  async #tease(lane: Lane, b: number, c: number): Promise<void> {
-    const { arena } = this
-    const mal = arena.hostiles.get(lane)
-    if (!mal || !this.#isContested(lane)) return
-    // When the honest come for it, if they do within the time.
-    for (let i = 0; i < 50 && (!arena.closingOf(lane)?.confirmed || i < b % 4); i++)
-      await arena.block({ greed: 0, censor: false })
-    const closing = arena.closingOf(lane)
-    if (!closing?.confirmed) return
-    const prey = mal.prey(arena.chain, arena.book, closing.tx).filter((p) => p.preimage !== null)
-    const feerate = [253, 1000, 8000][b % 3]!
-    for (const tx of mal.take(prey, { together: c % 4 === 0, coins: arena.purse, feerate }))
-      this.#send(tx, 3 + (c % 16) * 4, mal)
-    if (prey.length === 0) return
-    const blocks = (b >> 2) % 2 === 0 ? 42 : (b >> 3) % 20
-    for (let i = 0; i < blocks; i++) await arena.block({ greed: (c >> 1) & 1, censor: false })
-  }
-
-  /** Something that hal offered is not settled there. */
-  #isContested(lane: Lane): boolean {
-    const { state } = this.arena.hal.entry(lane)
-    const channel = state.tag === 'closed' ? null : channelOf(state)
-    const onchain = state.tag === 'closing' ? state.onchain : null
-    if (onchain) return onchain.outputs.some((o) => o.htlc?.direction === 'out' && o.spent === null)
-    return channel !== null && channel.commitments.outgoing.size > 0
-  }
-
-  /** Puts its commitment into the mempools, in the place of hal's, just before hal needs one in the chain, and does not mine it. */
-  async #smother(lane: Lane, b: number, c: number): Promise<void> {
-    const { arena } = this
-    const mal = arena.hostiles.get(lane)
-    const { state } = arena.hal.entry(lane)
-    const channel = state.tag === 'closing' || state.tag === 'closed' ? null : channelOf(state)
-    if (!mal || !channel) return
-    const released = channel.commitments.incoming.chunks.flat().filter((h) => h.removal?.tag === 'fulfilled')
-    const { height } = arena.chain
-    const first = Math.min(...released.map((h) => h.add.cltvExpiry), released.length > 0 ? height + 60 : height)
-    for (let i = height; i < first - 13; i++) await arena.block({ greed: 0, censor: false })
-    this.#send(mal.signed(mal.commitments().at(-1)!), 3 + (c % 4) * 4, mal)
-    const blocks = released.length > 0 ? 16 : b % 8
-    for (let i = 0; i < blocks; i++) await arena.block({ greed: 7, censor: false })
-  }
-
-  /** Waits until somebody honest has given an HTLC up because of what is in the chain, then takes that back. */
-  async #ambush(a: number, b: number, c: number): Promise<void> {
-    const { arena } = this
-    const given = (): number => arena.honest.reduce((n, h) => n + h.till.ledger.failed.size, 0)
-    const before = given()
-    if (!arena.lanes.some((l) => this.#isContested(l) && arena.closingOf(l))) return
-    for (let i = 0; i < 45 && given() === before; i++) await arena.block({ greed: c & 1, censor: false })
-    if (given() > before) await this.#reorg(REORG - 1 - (a % 2), b, 2 + (c & 4))
-  }
-
-  async #reorg(a: number, b: number, c: number): Promise<void> {
+  async reorg(a: number, b: number, c: number): Promise<void> {
     const { arena } = this
     const most = Math.min(this.#deep ? 30 : REORG, arena.chain.height - START)
     if (most < 1) return
-    const depth = 1 + (a % most)
+    const mal = [...arena.hostiles.values()][b % arena.hostiles.size]!
+    const all = mal.commitments()
+    const other = all[all.length - 1 - ((b >> 4) % Math.min(6, all.length))]!
+    await this.undo(1 + (a % most), {
+      other: b % 3 === 0 ? mal.signed(other) : null,
+      greed: c % 8,
+      censor: c % 3 === 0,
+      withdraws: (b >> 2) % 3 === 0,
+    })
+  }
+
+  /** Undoes blocks. `other`: what the new chain begins with, if anything: another commitment than the one that was undone. */
+  async undo(depth: number, { other, ...how }: Undo): Promise<void> {
     if (!this.#deep) {
       if (this.#steal < depth + 1) return
       this.#steal -= depth + 1
     }
-    // What the new chain begins with, if anything: another commitment than the one that was undone.
-    const mal = [...arena.hostiles.values()][b % arena.hostiles.size]!
-    const all = mal.commitments()
-    const other = all[all.length - 1 - ((b >> 4) % Math.min(6, all.length))]!
-    if (b % 3 === 0) arena.queued.push(mal.signed(other))
-    await arena.reorg(depth, { greed: c % 8, censor: c % 3 === 0, withdraws: (b >> 2) % 3 === 0 })
+    if (other) this.arena.queued.push(other)
+    await this.arena.reorg(depth, how)
   }
 
   #garbage(lane: Lane, b: number, c: number): void {
@@ -340,6 +332,7 @@ export class Run {
   async finish(toTheEnd: boolean): Promise<void> {
     const { arena } = this
     arena.held.clear()
+    arena.crowd = 0
     for (const node of arena.honest) node.feerates = CHEAP
     for (const [lane] of arena.hostiles) if (arena.connected.get(lane)) arena.cut(lane)
     if (arena.una) arena.connect('up')
@@ -362,6 +355,15 @@ export class Run {
     if (outgoing.size + incoming.size === 0 || blocks > 150) hal.forceClose(lane)
   }
 }
+interface Undo {
+  readonly other: Transaction | null
+  readonly greed: number
+  readonly censor: boolean
+  readonly withdraws: boolean
+}
+
 /** So that nothing is waited for in the hope of lower fees. */
 const CHEAP = { commitment: 1000, closing: 253, claim: 253, slow: 253 }
 const MOST_BLOCKS = 700
+/** With half of its value an HTLC of 70,000 sat can pay as much for its claim, and for its commitment before. */
+const CROWDS = [0, 800, 2_500, 5_000]

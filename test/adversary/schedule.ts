@@ -1,4 +1,5 @@
 import { Arena, type Company, type Setting } from './arena.ts'
+import type { PlotName } from './plots.ts'
 import { Rng } from './rng.ts'
 import { Run } from './run.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
@@ -20,7 +21,19 @@ const TALK = {
   connect: 6,
   fee: 2,
   hold: 2,
+  twin: 4,
 } as const
+/** Most schedules begin with one, while the channels are open. */
+const SCHEMES = {
+  tease: 3,
+  ambush: 3,
+  siege: 3,
+  smother: 3,
+  holdOut: 6,
+  hook: 3,
+  retract: 3,
+  throng: 3,
+} as const satisfies Record<PlotName, number>
 const WAR = {
   deliver: 5,
   pump: 5,
@@ -42,10 +55,8 @@ const WAR = {
   restart: 1,
   garbage: 1,
   repeat: 1,
-  tease: 3,
-  ambush: 3,
-  siege: 3,
-  smother: 3,
+  twin: 3,
+  ...SCHEMES,
 } as const
 type StepTag = keyof typeof WAR
 
@@ -59,7 +70,7 @@ export interface Schedule {
 
 /** So many schedules share what happened before they begin. */
 const SHARED = 16
-const COMPANIES: readonly Company[] = ['alone', 'between', 'behind-una']
+const COMPANIES: readonly Company[] = ['alone', 'between', 'behind-una', 'twice']
 
 const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number): readonly Step[] => {
   const tags = Object.keys(table) as StepTag[]
@@ -76,14 +87,17 @@ const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number)
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
   const setting: Setting = {
-    company: COMPANIES[past.pick([2, 3, 2])]!,
+    company: COMPANIES[past.pick([2, 3, 2, 1])]!,
     channelType: past.below(4) === 0 ? 'static_remotekey' : 'anchors',
     opens: past.below(2) === 0,
     feeratePerKw: [253, 1000, 2500][past.below(3)]!,
+    broke: past.below(8) === 0,
   }
   const history = steps(past, TALK, 15 + past.below(45))
   const rng = new Rng(seed * 2)
-  return { setting, history, steps: steps(rng, WAR, 6 + rng.below(26)), deep: rng.below(8) === 0 }
+  const deep = rng.below(8) === 0
+  const first = rng.below(3) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
+  return { setting, history, steps: [...first, ...steps(rng, WAR, rng.below(24))], deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */

@@ -105,11 +105,10 @@ export class Till {
 
   #forward(entry: ChannelEntry, htlc: IncomingHtlc, key: string, refuse: () => void): void {
     if (this.forwards.has(key)) return
-    const next = this.#options
-      .channels()
-      .all()
-      .find((e) => e !== entry)
-    const out = next && outgoingChannel(next)
+    const all = this.#options.channels().all()
+    const next = all.find((e) => e !== entry)?.meta.peer
+    const candidates = all.filter((e) => e.meta.peer === next).flatMap((e) => outgoingChannel(e) ?? [])
+    const out = candidates[0]
     if (!out) return refuse()
     const fee = forwardFee(out.relay, htlc.amountMsat)
     const amtToForward = (htlc.amountMsat > fee ? htlc.amountMsat - fee : 0n) as Msat
@@ -123,7 +122,7 @@ export class Till {
       onion: ONION,
       pathKey: null,
     }
-    const ctx = { blockHeight: this.#options.height(), channelsTo: () => [out], limits: DEFAULT_FORWARD_LIMITS }
+    const ctx = { blockHeight: this.#options.height(), channelsTo: () => candidates, limits: DEFAULT_FORWARD_LIMITS }
     const { record, effects } = decideForward(htlc, onion, ctx)
     if (record.outgoingChannelId !== null) this.forwards.set(key, record)
     this.#effects(effects)

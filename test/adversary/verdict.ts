@@ -4,8 +4,7 @@ import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { summary } from '../../src/channel/describe.ts'
 import type { Arena } from './arena.ts'
 import type { Honest } from './honest.ts'
-import { START } from './keys.ts'
-import { COINS_SAT } from './purse.ts'
+import { POLICY, START } from './keys.ts'
 import type { Schedule } from './schedule.ts'
 
 export interface Verdict {
@@ -21,7 +20,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
   const problems: string[] = []
   let lostSat = 0
   for (const node of arena.honest) {
-    problems.push(...node.complaints.map((c) => `${node.name}: ${c}`))
+    problems.push(...[...node.complaints].map((c) => `${node.name}: ${c}`))
     if (!node.isDone()) {
       for (const e of node.channels.all())
         if (e.state.tag !== 'closed')
@@ -35,7 +34,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
     if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
-    const short = owedSat(arena, node) - allowedSat(node, schedule) - fees.paidSat - (node.balance() - COINS_SAT)
+    const short = owedSat(arena, node) - allowedSat(arena, node, schedule) - fees.paidSat - node.earned()
     if (short > 0n) {
       lostSat += Number(short)
       problems.push(`${node.name}: has lost ${short} sat`)
@@ -51,7 +50,7 @@ const owedSat = (arena: Arena, node: Honest): bigint =>
   (arena.startMsat(node) - sum(node.till.ledger.paid.values()) + sum(node.till.ledger.owed.values())) / 1000n
 
 /** What the protocol takes: the fee of the commitment from its opener, what has no output, what is not worth its claim. */
-function allowedSat(node: Honest, { deep }: Schedule): bigint {
+function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): bigint {
   let allowed = 0n
   for (const { state } of node.channels.all()) {
     const channel = 'channel' in state ? state.channel : null
@@ -60,9 +59,12 @@ function allowedSat(node: Honest, { deep }: Schedule): bigint {
     const { closing } = onchain
     if (channel.params.isOpener || closing.kind === 'mutual') allowed += closing.feeSat + closing.anchorsSat
     allowed += 20n
+    // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
+    const unpaid = setting.broke && node === hal && onchain.how === 'local-force' && setting.channelType === 'anchors'
     for (const [table] of [[channel.commitments.outgoing], [channel.commitments.incoming]] as const) {
       for (const chunk of table.chunks)
-        for (const h of chunk) if (deep || h.add.amountMsat < POOR_MSAT) allowed += h.add.amountMsat / 1000n + 1n
+        for (const h of chunk)
+          if (deep || unpaid || h.add.amountMsat < POOR_MSAT) allowed += h.add.amountMsat / 1000n + 1n
     }
   }
   return allowed
@@ -102,9 +104,14 @@ function lootOf(arena: Arena, node: Honest): readonly string[] {
     const { tx, txid } = onchain.closing
     const left = tx.outputs.map((o, index) => ({ txid, index, amountSat: o.amountSat, scriptPubKey: o.scriptPubKey }))
     for (let output = left.pop(); output; output = left.pop()) {
-      const by = arena.chain.spender(outpointKey(output))
-      if (output.amountSat * 1000n < POOR_MSAT || by === null || node.made.has(txidOf(by))) continue
+      if (output.amountSat * 1000n < POOR_MSAT) continue
       const { txid, index } = output
+      const by = arena.chain.spender(outpointKey(output))
+      if (by !== null && node.made.has(txidOf(by))) continue
+      if (by === null) {
+        problems.push(`${output.amountSat} sat of ${meta.localId} are left to the cheat: ${txid}:${index}`)
+        continue
+      }
       const made = by.outputs[by.inputs.findIndex((i) => i.txid === txid && i.index === index)]
       if (made?.scriptPubKey.length === P2WSH_LENGTH) {
         left.push({ ...made, txid: txidOf(by), index: by.outputs.indexOf(made) })
@@ -114,3 +121,27 @@ function lootOf(arena: Arena, node: Honest): readonly string[] {
   return problems
 }
 const P2WSH_LENGTH = 34
+
+/**
+ * In the last blocks before the cheat may take what it made of a revoked commitment, none of it waits for anything else: what the cheat
+ * itself does not spend in the mempool, a transaction of the node's that spends nothing else does.
+ * @source BOLT 5 §revoked-transaction-close-handling (option_anchors)
+ */
+export function heldUp(arena: Arena, node: Honest): readonly string[] {
+  const problems: string[] = []
+  for (const { state, meta } of node.channels.all()) {
+    if (state.tag !== 'closing' || state.onchain.how !== 'revoked') continue
+    for (const { outpoint, amountSat, spend } of state.onchain.outputs) {
+      const coin = arena.chain.coins().get(outpointKey(outpoint))
+      if (!coin || spend.tag !== 'penalty' || amountSat * 1000n < POOR_MSAT) continue
+      if (coin.height + POLICY.toSelfDelay - arena.chain.height > LAST_BLOCKS) continue
+      const by = arena.chain.mempool.spender(outpointKey(outpoint))
+      if (by && (!arena.isHonest(by) || by.tx.inputs.length === 1)) continue
+      problems.push(
+        `${meta.localId}: the penalty on ${outpointKey(outpoint)} waits ${by ? 'with others' : 'unpublished'}`,
+      )
+    }
+  }
+  return problems
+}
+const LAST_BLOCKS = 18
