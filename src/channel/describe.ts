@@ -1,6 +1,7 @@
 import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
 import { type Msat, type Sat, satToMsat, ZERO_MSAT } from '../base/units.ts'
 import { txidOf } from '../bitcoin/transaction.ts'
+import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
 import { incomingHtlc, resultOf } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
@@ -45,7 +46,8 @@ export function identifiers(state: ChannelState): {
   const scid = realScid(channel)
   const { channelId } = channel.params
   const channelIds = state.tag === 'await-funding-signed' ? [state.temporaryChannelId, channelId] : [channelId]
-  return { channelIds, shortChannelIds: scid === null ? [] : [scid] }
+  const alias = localAlias(channel)
+  return { channelIds, shortChannelIds: scid === null ? [alias] : [scid, alias] }
 }
 
 /** What the chain watcher must look out for, as the state stands. */

@@ -3,6 +3,7 @@ import { ok } from '../base/result.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { storedSecret } from '../crypto/shachain.ts'
 import type { MessageNamed } from '../wire/registry.ts'
+import { localAlias } from './alias.ts'
 import { resendSigned, revocation } from './dance.ts'
 import { fail, type Judged } from './faults.ts'
 import type { Channel } from './state.ts'
@@ -35,6 +36,7 @@ export const readyMessage = (channel: Channel, signer: ChannelSigner): Effect =>
     type: 'channel_ready',
     channelId: channel.params.channelId,
     secondPerCommitmentPoint: signer.commitmentPoint(1),
+    shortChannelId: localAlias(channel),
   },
 })
 

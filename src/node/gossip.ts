@@ -94,7 +94,7 @@ export class GossipShell {
   /** Our last update per channel. */
   readonly #own = new Map<ShortChannelId, ChannelUpdate>()
   /** The peers' updates of private channels: what an invoice's route hint says. */
-  readonly #private = new Map<ShortChannelId, ChannelUpdate>()
+  readonly #private = new Map<string, ChannelUpdate>()
   /** Channels of ours that we have announced. */
   readonly #announced = new Set<ShortChannelId>()
   /** Unix seconds of the newest update of others that was stored. */
@@ -207,8 +207,8 @@ export class GossipShell {
   }
 
   /** What the peer asks for relaying over our private channel to us. */
-  privateUpdate(scid: ShortChannelId): ChannelUpdate | undefined {
-    return this.#private.get(scid)
+  privateUpdate(peer: NodeId, scid: ShortChannelId): ChannelUpdate | undefined {
+    return this.#private.get(`${peer} ${scid}`)
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {
@@ -250,7 +250,7 @@ export class GossipShell {
       return
     }
     if (!this.#records.table.channel(m.shortChannelId)) {
-      this.#private.set(m.shortChannelId, m)
+      this.#private.set(`${link.nodeId} ${m.shortChannelId}`, m)
       if (this.#private.size > REMEMBERED) this.#private.delete(this.#private.keys().next().value!)
       return
     }

@@ -1,4 +1,5 @@
-import type { ChannelId } from '../base/ids.ts'
+import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
+import { localAlias } from '../channel/alias.ts'
 import { channelOf, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
@@ -103,7 +104,7 @@ const MAX_HINTS = 3
 /** Ways to us over private channels whose peers told us what they ask; empty when a public channel leads to us. */
 export function routeHintsOf(
   entries: readonly ChannelEntry[],
-  privateUpdate: (scid: LocalChannel['shortChannelId']) => ChannelUpdate | undefined,
+  privateUpdate: (peer: NodeId, scid: ShortChannelId) => ChannelUpdate | undefined,
 ): readonly RouteHint[] {
   const hints: RouteHint[] = []
   for (const { state } of entries) {
@@ -112,10 +113,13 @@ export function routeHintsOf(
     if (isAnnounced(channel)) return []
     const real = scidOf(state)
     const shown = channel.remoteAlias ?? real
-    const update = (real && privateUpdate(real)) ?? (shown && privateUpdate(shown))
-    if (shown === null || !update) continue
-    const { feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta } = update
+    if (shown === null) continue
     const nodeId = channel.params.remoteNodeId
+    // The peer speaks of the channel by any of its names.
+    const names = [real, localAlias(channel), channel.remoteAlias].filter((name) => name !== null)
+    const update = names.map((name) => privateUpdate(nodeId, name)).find((u) => u !== undefined)
+    if (!update) continue
+    const { feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta } = update
     hints.push([{ nodeId, shortChannelId: shown, feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta }])
   }
   return hints.slice(0, MAX_HINTS)

@@ -278,7 +278,7 @@ export class Node implements NodeParts {
   }
 
   routeHints() {
-    return routeHintsOf(this.channels.all(), (scid) => this.gossip.privateUpdate(scid))
+    return routeHintsOf(this.channels.all(), (peer, scid) => this.gossip.privateUpdate(peer, scid))
   }
 
   async broadcast(tx: Transaction, purpose: string): Promise<void> {

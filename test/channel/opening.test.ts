@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { scidParts } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
-import { rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
+import { identifiers, rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
 import { encodeChannelType, featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import type { OpenChannel } from '../../src/wire/messages/open.ts'
 import { expectAgreement } from './checks.ts'
@@ -283,6 +284,23 @@ describe('BOLT 2 §the-channel_ready-message', () => {
     expect(w.alice.channel.remoteAlias).toBe(77n)
     expect(w.alice.channel.commitments.remoteNextPoint).toBe(point)
     expect(faultsOf(w.alice)).toEqual([])
+  })
+
+  it('carries an alias of ours by which payments find the channel: no block’s, each side’s own, the same again', () => {
+    const w = reachNormal()
+    const [ours, theirs] = [w.bob.channel.remoteAlias!, w.alice.channel.remoteAlias!]
+    expect(ours).not.toBe(theirs)
+    for (const [side, alias] of [
+      [w.alice, ours],
+      [w.bob, theirs],
+    ] as const) {
+      const { shortChannelIds } = identifiers(side.state!)
+      expect(shortChannelIds).toHaveLength(2)
+      expect(shortChannelIds).toContain(alias)
+      expect(scidParts(alias).blockHeight).toBeGreaterThanOrEqual(1 << 23)
+    }
+    w.reconnect()
+    expect([w.bob.channel.remoteAlias, w.alice.channel.remoteAlias]).toEqual([ours, theirs])
   })
 
   it('makes the accepter forget a funding that does not confirm in 2016 blocks, never the opener', () => {

@@ -50,6 +50,16 @@ describe('BOLT 4 and 7 with LDK: forwarded payments', () => {
     expect((await carol.service.payment(id)).feeMsat).toBe(BigInt(fee(70_000_000)))
   })
 
+  it('LDK names our channel by the alias that we gave it, to whoever is to pay it through us', async () => {
+    const { invoice } = await w.ldk.cmd('create_invoice', { msat: 1_000_000 })
+    const hop = decodeInvoice(invoice).routeHints[0]![0]!
+    expect(hop.nodeId).toBe(w.us.nodeId)
+    expect(hop.shortChannelId >> 63n).toBe(1n)
+    expect((await w.us.service.channel(toLdk)).shortChannelId).not.toBe(hop.shortChannelId)
+    const { id } = await carol.service.pay({ bolt11: invoice })
+    await w.until('the payment', async () => (await carol.service.payment(id)).status === 'succeeded')
+  })
+
   it('twenty each way at once', async () => {
     const amounts = Array.from({ length: 20 }, (_, i) => (i % 2 ? 2_000 + i : 3_000_000 + i))
     const invoices = await Promise.all(amounts.map(invoice))
