@@ -4,6 +4,7 @@ import { pack, unpack } from '../base/pack.ts'
 import type { SecretStore } from '../crypto/shachain.ts'
 import { revokedHtlc } from './htlc.ts'
 import { type HtlcTable, htlcTable } from './htlcTable.ts'
+import { encodeRevoked } from './revokedRecord.ts'
 import type {
   Channel,
   ChannelState,
@@ -16,7 +17,6 @@ import type {
   IncomingStage,
   OfflineState,
   OutgoingStage,
-  RevokedHtlc,
   SyncingState,
   WaitingForPeerState,
 } from './state.ts'
@@ -243,7 +243,7 @@ function dropOps(htlc: Htlc, direction: Direction, leastMsat: bigint, ops: Chann
   ops.push({ key: keyOf('add', direction, id) })
   if (htlc.removal !== null) ops.push({ key: keyOf('removal', direction, id) })
   if (htlc.remoteFrom === 0 || amountMsat < leastMsat) return
-  ops.push({ key: keyOf('revoked', direction, id), value: pack(revokedHtlc(htlc, direction)) })
+  ops.push({ key: keyOf('revoked', direction, id), value: encodeRevoked(revokedHtlc(htlc, direction)) })
 }
 
 const slotKey = (slot: number): string => `secret/${slot.toString().padStart(2, '0')}`
@@ -347,10 +347,3 @@ function loadSecrets(count: number, map: ReadonlyMap<string, Uint8Array>): Secre
   for (let slot = 0; map.has(slotKey(slot)); slot++) slots.push(map.get(slotKey(slot))!)
   return { count, secrets: concatBytes(...slots) }
 }
-
-/** A record under REVOKED_PREFIX. */
-export const decodeRevoked = (value: Uint8Array): RevokedHtlc => unpack<RevokedHtlc>(value)
-
-/** Whether a settled HTLC stood in one of the peer's commitments. */
-export const stoodIn = (htlc: RevokedHtlc, commitmentNumber: number): boolean =>
-  htlc.remoteFrom <= commitmentNumber && commitmentNumber < htlc.remoteTo

@@ -1,10 +1,7 @@
 import type { Logger } from 'pino'
 import { formatScid, outpointKey } from '../base/ids.ts'
 import { channelOf, rebroadcasts } from '../channel/describe.ts'
-import { decodeRevoked, REVOKED_PREFIX, stoodIn } from '../channel/persist.ts'
-import type { RevokedHtlc } from '../channel/state.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
-import { keys, prefixRange } from '../store/schema.ts'
 import { WalletError } from '../wallet/errors.ts'
 import { type Broadcast, Bumper } from './bumper.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
@@ -12,6 +9,7 @@ import type { EventData, EventType } from './events.ts'
 import type { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
+import { revokedIn } from './revokedHtlcs.ts'
 
 type OtherEffect = Exclude<Effect, { tag: 'relay' }>
 
@@ -161,13 +159,8 @@ export class Effects {
   #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {
     const { channels, parts, log } = this.#options
     const { driver, reactor } = parts()
-    const range = prefixRange(keys.channel(entry.meta.localId, REVOKED_PREFIX))
     const load = async (): Promise<void> => {
-      const htlcs: RevokedHtlc[] = []
-      for await (const [, value] of driver.entries(range)) {
-        const htlc = decodeRevoked(value)
-        if (stoodIn(htlc, commitmentNumber)) htlcs.push(htlc)
-      }
+      const htlcs = await revokedIn(driver, entry.meta.localId, commitmentNumber)
       reactor.post((later) => {
         channels.deliver(entry, { tag: 'revokedHtlcs', commitmentNumber, htlcs })
         channels.drain(later)

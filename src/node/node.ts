@@ -43,6 +43,7 @@ import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
+import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
 import { WalletShell } from './wallet.ts'
 import { workAhead } from './workAhead.ts'
 
@@ -233,6 +234,7 @@ export class Node implements NodeParts {
     const { source } = this
     const onEstimates = (fees: FeeEstimates): void => this.#setFees(fees)
     void followFees({ source, onEstimates, signal: this.#stop.signal })
+    this.#aside(dropLeftOver(this, this.channels.all()))
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     return port
   }
@@ -339,7 +341,7 @@ export class Node implements NodeParts {
 
   /** What is done again anyway: a node that stops does not finish it. */
   #aside(work: Promise<void>): void {
-    work.catch((e: unknown) => this.log.debug({ err: e }, 'sums are taken up later'))
+    work.catch((e: unknown) => this.log.debug({ err: e }, 'taken up later'))
   }
 
   #setFees(fees: FeeEstimates): void {
@@ -362,6 +364,7 @@ export class Node implements NodeParts {
       announce(this, entry, scope)
     // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
     if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
+    if (isBeyondPunishing(entry.state)) scope.after(() => this.#aside(dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }
 

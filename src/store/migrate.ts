@@ -7,7 +7,10 @@ import type { Driver, Op } from './types.ts'
 export type Migration = (driver: Driver) => Promise<readonly Op[]>
 
 /** `migrations[v]` leads from version v to v + 1. */
-const migrations: Readonly<Record<number, Migration>> = {}
+const migrations: Readonly<Record<number, Migration>> = {
+  /** What is left of settled HTLCs is written shorter from here on (channel/revokedRecord.ts); older records are read as they are. */
+  1: async () => [],
+}
 
 /**
  * Brings the database to this program's schema, or marks a new one with it.

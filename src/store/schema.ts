@@ -4,7 +4,7 @@
  */
 
 /** Written by every database; see migrate.ts. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
 

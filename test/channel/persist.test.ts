@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { msat } from '../../src/base/units.ts'
-import { ChannelRecordError, channelOps, loadChannel, stoodIn } from '../../src/channel/persist.ts'
+import { ChannelRecordError, channelOps, loadChannel } from '../../src/channel/persist.ts'
+import { stoodIn } from '../../src/channel/revokedRecord.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import { add, preimageOf, reachNormal, type Side, World } from './harness.ts'
 

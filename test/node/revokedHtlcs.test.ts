@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { REVOKED_PREFIX } from '../../src/channel/persist.ts'
+import { World } from './world.ts'
+
+const PAYMENTS = 3
+
+it('what is kept to punish by stays until the end of its channel is 100 blocks deep, and goes then, also in the face of crashes', async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  const alice = world.of('alice')
+  for (const kept of [false, true]) {
+    const { id } = await world.open('alice', 'bob', 500_000, 100_000)
+    for (let n = 0; n < PAYMENTS; n++) {
+      const { bolt11 } = await world.of('bob').api.createInvoice({ amountMsat: msat(5_000_000n) })
+      await world.attempt(alice.api.pay({ bolt11 }))
+      await world.settle()
+    }
+    const left = (): number =>
+      [...alice.disk.snapshot().keys()].filter((k) => k.includes(`${id}/${REVOKED_PREFIX}`)).length
+    expect(left()).toBe(PAYMENTS)
+    if (kept) continue
+    await world.attempt(alice.api.closeChannel(id, { force: true }))
+    await world.settle()
+    for (let n = 0; n < 20; n++) await world.mine(1)
+    expect((await alice.api.channel(id)).state).toBe('closed')
+    await world.mine(80)
+    expect(left()).toBe(PAYMENTS)
+
+    // The process dies with the batch that would delete them.
+    alice.disk.judge = (ops) => {
+      const isDrop = ops.some((op) => op.key.includes(REVOKED_PREFIX) && op.value === undefined)
+      return isDrop ? { tag: 'die', kept: [] } : null
+    }
+    for (let n = 0; n < 30 && alice.node; n++) await world.mine(1)
+    expect([alice.node, left()]).toEqual([null, PAYMENTS])
+    await world.boot('alice')
+    world.connectAll()
+    await world.settle()
+    expect(left()).toBe(0)
+  }
+  const all = [...alice.disk.snapshot().keys()].filter((k) => k.includes(REVOKED_PREFIX))
+  expect(all.length).toBe(PAYMENTS)
+  world.close()
+})
