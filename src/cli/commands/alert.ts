@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { Alert } from '../../api/operatorSchemas.ts'
-import { given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -12,17 +12,11 @@ const alertTable = (alerts: readonly Alert[]): string =>
 
 export function register(program: Command): void {
   const alert = program.command('alert').description('what somebody should see to')
-  alert
-    .command('list')
-    .description('alerts, newest first: what is wrong, what was, and the cure')
-    .addOption(new Option('--state <state>', 'only what is wrong now, or what is over').choices(['raised', 'cleared']))
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.alerts.list(given(options))
-      show(page, () => alertTable(page.items))
-    })
+  listCommand(alert, {
+    about: 'alerts, newest first: what is wrong, what was, and the cure',
+    page: (client, query) => client.alerts.list(query),
+    table: alertTable,
+  }).addOption(new Option('--state <state>', 'only what is wrong now, or what is over').choices(['raised', 'cleared']))
   alert
     .command('acknowledge')
     .description('say that somebody knows; what no check looks for is cleared by it')

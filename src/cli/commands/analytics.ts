@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { BalanceSample, ChannelEarnings, ForwardSums, PaymentSums } from '../../api/operatorSchemas.ts'
-import { given, integer } from '../arguments.ts'
-import { type ListOptions, listOrCsv } from '../csv.ts'
+import { given } from '../arguments.ts'
+import { csvListCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -14,45 +14,44 @@ export function register(program: Command): void {
       show(summary, () => fields(summary))
     },
   )
-  days(list(analytics, 'forwards', 'forwards by period'))
+  days(
+    csvListCommand(analytics, {
+      name: 'forwards',
+      about: 'forwards by period',
+      csv: 'analytics/forwards',
+      page: (client, query) => client.analytics.forwards(query),
+      table: forwardTable,
+    }),
+  )
     .option('--period <period>', 'day or month')
     .option('--channel <id>', 'of one channel alone')
     .option('--direction <direction>', 'with --channel: in, or out')
-    .action(async (options: ListOptions, command: Command) => {
-      const to = remote(command)
-      const page = to.client.analytics.forwards
-      await listOrCsv(to, { list: 'analytics/forwards', options, page, text: forwardTable })
-    })
-  days(list(analytics, 'payments', 'payments made and received by period'))
-    .option('--period <period>', 'day or month')
-    .action(async (options: ListOptions, command: Command) => {
-      const to = remote(command)
-      const page = to.client.analytics.payments
-      await listOrCsv(to, { list: 'analytics/payments', options, page, text: paymentTable })
-    })
-  list(analytics, 'channels', 'what each channel has carried, earned and cost').action(
-    async (options: ListOptions, command: Command) => {
-      const to = remote(command)
-      const page = to.client.analytics.channels
-      await listOrCsv(to, { list: 'analytics/channels', options, page, text: channelTable })
-    },
-  )
-  days(list(analytics, 'balances', 'what the node held, by period'))
-    .option('--period <period>', 'hour or day')
-    .action(async (options: ListOptions, command: Command) => {
-      const to = remote(command)
-      const page = to.client.analytics.balanceHistory
-      await listOrCsv(to, { list: 'analytics/balance-history', options, page, text: balanceTable })
-    })
+  days(
+    csvListCommand(analytics, {
+      name: 'payments',
+      about: 'payments made and received by period',
+      csv: 'analytics/payments',
+      page: (client, query) => client.analytics.payments(query),
+      table: paymentTable,
+    }),
+  ).option('--period <period>', 'day or month')
+  csvListCommand(analytics, {
+    name: 'channels',
+    about: 'what each channel has carried, earned and cost',
+    csv: 'analytics/channels',
+    page: (client, query) => client.analytics.channels(query),
+    table: channelTable,
+  })
+  days(
+    csvListCommand(analytics, {
+      name: 'balances',
+      about: 'what the node held, by period',
+      csv: 'analytics/balance-history',
+      page: (client, query) => client.analytics.balanceHistory(query),
+      table: balanceTable,
+    }),
+  ).option('--period <period>', 'hour or day')
 }
-
-const list = (parent: Command, name: string, description: string): Command =>
-  parent
-    .command(name)
-    .description(`${description}, newest first`)
-    .option('--limit <n>', 'at most so many', integer)
-    .option('--cursor <cursor>', 'from the page before, or the first column of the last line')
-    .option('--csv', 'print all as CSV')
 
 const days = (command: Command): Command =>
   command.option('--from <day>', 'from this day on, like 2026-11-01').option('--to <day>', 'up to this day')

@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { type AuditHead, followChain, GENESIS } from '../../api/auth/auditChain.ts'
 import type { AuditEntry } from '../../api/keySchemas.ts'
 import type { FulmenClient } from '../../client/index.ts'
-import { integer } from '../arguments.ts'
 import { CliError } from '../errors.ts'
+import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -11,16 +11,11 @@ const PAGE = 500
 
 export function register(program: Command): void {
   const audit = program.command('audit').description('the audit log: changes, and calls that were refused')
-  audit
-    .command('list')
-    .description('newest first')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options: { limit: number; cursor?: string }, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.audit(options)
-      show(page, () => auditTable(page.items))
-    })
+  listCommand(audit, {
+    about: 'newest first',
+    page: (client, query) => client.audit(query),
+    table: auditTable,
+  })
   audit
     .command('verify')
     .description('go through the whole log and check that no entry was changed, added or removed')

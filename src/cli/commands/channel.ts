@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Channel } from '../../api/schemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -21,18 +22,13 @@ const channelTable = (channels: readonly Channel[]): string =>
 
 export function register(program: Command): void {
   const channel = program.command('channel').description('channels')
-  channel
-    .command('list')
-    .description('the channels of the node')
+  listCommand(channel, {
+    about: 'the channels of the node',
+    page: (client, query) => client.channels.list(query),
+    table: channelTable,
+  })
     .option('--state <state>', 'only in this state')
     .option('--peer <nodeId>', 'only with this peer')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.channels.list(given(options))
-      show(page, () => channelTable(page.items))
-    })
   channel
     .command('show')
     .description('everything about one channel')

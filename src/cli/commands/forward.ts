@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
 import type { Forward } from '../../api/operatorSchemas.ts'
-import { integer } from '../arguments.ts'
-import { type ListOptions, listOrCsv } from '../csv.ts'
+import { csvListCommand } from '../lists.ts'
 import { table } from '../output.ts'
-import { remote } from '../remote.ts'
 
 const forwardTable = (forwards: readonly Forward[]): string =>
   table(
@@ -20,14 +18,10 @@ const forwardTable = (forwards: readonly Forward[]): string =>
 
 export function register(program: Command): void {
   const forward = program.command('forward').description('payments of others that went through this node')
-  forward
-    .command('list')
-    .description('settled forwards, newest first')
-    .option('--limit <n>', 'at most so many', integer)
-    .option('--cursor <cursor>', 'from the page before, or the id of the last line')
-    .option('--csv', 'print all as CSV')
-    .action(async (options: ListOptions, command: Command) => {
-      const to = remote(command)
-      await listOrCsv(to, { list: 'forwards', options, page: (query) => to.client.forwards(query), text: forwardTable })
-    })
+  csvListCommand(forward, {
+    about: 'settled forwards',
+    csv: 'forwards',
+    page: (client, query) => client.forwards(query),
+    table: forwardTable,
+  })
 }

@@ -1,32 +1,32 @@
 import type { Command } from 'commander'
-import { given, integer } from '../arguments.ts'
+import type { GraphChannel, GraphNode } from '../../api/schemas.ts'
+import { integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
 
 export function register(program: Command): void {
   const graph = program.command('graph').description('the network graph')
-  graph
-    .command('nodes')
-    .description('nodes of the network')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.graph.nodes(given(options))
-      const rows = page.items.map((n) => [n.nodeId, n.alias, n.addresses.join(' ')])
-      show(page, () => table(['node', 'alias', 'addresses'], rows))
-    })
-  graph
-    .command('channels')
-    .description('channels of the network')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.graph.channels(given(options))
-      const rows = page.items.map((c) => [c.shortChannelId, c.nodeId1, c.nodeId2, c.capacitySat])
-      show(page, () => table(['channel', 'node 1', 'node 2', 'capacity sat'], rows))
-    })
+  listCommand(graph, {
+    name: 'nodes',
+    about: 'nodes of the network',
+    page: (client, query) => client.graph.nodes(query),
+    table: (nodes: readonly GraphNode[]) =>
+      table(
+        ['node', 'alias', 'addresses'],
+        nodes.map((n) => [n.nodeId, n.alias, n.addresses.join(' ')]),
+      ),
+  })
+  listCommand(graph, {
+    name: 'channels',
+    about: 'channels of the network',
+    page: (client, query) => client.graph.channels(query),
+    table: (channels: readonly GraphChannel[]) =>
+      table(
+        ['channel', 'node 1', 'node 2', 'capacity sat'],
+        channels.map((c) => [c.shortChannelId, c.nodeId1, c.nodeId2, c.capacitySat]),
+      ),
+  })
   graph
     .command('route')
     .description('find a route')

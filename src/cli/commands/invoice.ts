@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Invoice } from '../../api/schemas.ts'
 import { given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -13,17 +14,11 @@ const invoiceTable = (invoices: readonly Invoice[]): string =>
 export function register(program: Command): void {
   const invoice = program.command('invoice').description('invoices')
   registerCreate(invoice)
-  invoice
-    .command('list')
-    .description('invoices, newest first')
-    .option('--status <status>', 'open, accepted, settled, cancelled or expired')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.invoices.list(given(options))
-      show(page, () => invoiceTable(page.items))
-    })
+  listCommand(invoice, {
+    about: 'invoices, newest first',
+    page: (client, query) => client.invoices.list(query),
+    table: invoiceTable,
+  }).option('--status <status>', 'open, accepted, settled, cancelled or expired')
   invoice
     .command('show')
     .description('one invoice')

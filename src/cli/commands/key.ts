@@ -5,6 +5,7 @@ import type { CreateKey, IssuedKey, Key, UpdateKey } from '../../api/keySchemas.
 import { dataDirOf } from '../../node/config.ts'
 import { given, integer } from '../arguments.ts'
 import { CliError } from '../errors.ts'
+import { listCommand } from '../lists.ts'
 import { fields, notice, show, table } from '../output.ts'
 import { type GlobalOptions, remote } from '../remote.ts'
 
@@ -59,16 +60,11 @@ export function register(program: Command): void {
 }
 
 function registerViews(key: Command): void {
-  key
-    .command('list')
-    .description('the keys of the node, newest first')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.keys.list(given(options))
-      show(page, () => keyTable(page.items))
-    })
+  listCommand(key, {
+    about: 'the keys of the node, newest first',
+    page: (client, query) => client.keys.list(query),
+    table: keyTable,
+  })
   key
     .command('show')
     .description('everything about one key, or about the one in use')

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Payment } from '../../api/schemas.ts'
-import { given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -19,17 +19,11 @@ const paymentTable = (payments: readonly Payment[]): string =>
 
 export function register(program: Command): void {
   const payment = program.command('payment').description('payments')
-  payment
-    .command('list')
-    .description('payments, newest first')
-    .option('--status <status>', 'pending, succeeded or failed')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.payments.list(given(options))
-      show(page, () => paymentTable(page.items))
-    })
+  listCommand(payment, {
+    about: 'payments, newest first',
+    page: (client, query) => client.payments.list(query),
+    table: paymentTable,
+  }).option('--status <status>', 'pending, succeeded or failed')
   payment
     .command('show')
     .description('one payment, with its parts')

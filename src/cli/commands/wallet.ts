@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { WalletTransaction } from '../../api/onchainSchemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -37,16 +38,12 @@ export function register(program: Command): void {
       const rows = items.map((u) => [u.outpoint, u.amountSat, u.address, u.confirmations, u.locked])
       show({ items }, () => table(['outpoint', 'amount sat', 'address', 'confirmations', 'locked'], rows))
     })
-  wallet
-    .command('transactions')
-    .description('transactions, newest first')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.wallet.transactions(given(options))
-      show(page, () => transactionTable(page.items))
-    })
+  listCommand(wallet, {
+    name: 'transactions',
+    about: 'transactions, newest first',
+    page: (client, query) => client.wallet.transactions(query),
+    table: transactionTable,
+  })
   registerSend(wallet)
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../../api/webhookSchemas.ts'
 import { given, integer } from '../arguments.ts'
+import { listCommand } from '../lists.ts'
 import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -43,16 +44,11 @@ const wishes = (command: Command): Command =>
 export function register(program: Command): void {
   const webhook = program.command('webhook').description('events posted to other programs')
   registerChanges(webhook)
-  webhook
-    .command('list')
-    .description('webhooks of this key, newest first')
-    .option('--limit <n>', 'at most so many', integer, 100)
-    .option('--cursor <cursor>', 'from the page before')
-    .action(async (options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.webhooks.list(given(options))
-      show(page, () => hookTable(page.items))
-    })
+  listCommand(webhook, {
+    about: 'webhooks of this key, newest first',
+    page: (client, query) => client.webhooks.list(query),
+    table: hookTable,
+  })
   webhook
     .command('show')
     .description('everything about one webhook')
