@@ -5,15 +5,28 @@ import { ServiceError } from './errors.ts'
 import type { Page, PageRequest } from './service.ts'
 
 /** One page of a list in memory, in the order given; the cursor is the key of the last item shown. */
-export function pageOf<T>(items: readonly T[], key: (item: T) => string, { limit, cursor }: PageRequest): Page<T> {
-  let from = 0
-  if (cursor !== undefined) {
-    from = items.findIndex((item) => key(item) === cursor) + 1
-    if (from === 0) throw badCursor()
+export const pageOf = <T>(items: readonly T[], key: (item: T) => string, page: PageRequest): Page<T> =>
+  pageOfViews(items, { key, view: (item) => item }, page)
+
+/** The same of what is looked at one by one, up to the end of the page. @param of `view`: null for an item that is not wanted */
+export function pageOfViews<T, V>(
+  items: readonly T[],
+  { key, view }: { readonly key: (item: T) => string; readonly view: (item: T) => V | null },
+  { limit, cursor }: PageRequest,
+): Page<V> {
+  const from = cursor === undefined ? 0 : items.findIndex((item) => key(item) === cursor) + 1
+  if (from === 0 && cursor !== undefined) throw badCursor()
+  const shown: V[] = []
+  let last: string | null = null
+  for (let i = from; i < items.length; i++) {
+    const item = items[i]!
+    const seen = view(item)
+    if (seen === null) continue
+    if (shown.length === limit) return { items: shown, nextCursor: last }
+    shown.push(seen)
+    last = key(item)
   }
-  const page = items.slice(from, from + limit)
-  const last = page.at(-1)
-  return { items: page, nextCursor: last !== undefined && from + limit < items.length ? key(last) : null }
+  return { items: shown, nextCursor: null }
 }
 
 /**

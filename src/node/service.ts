@@ -23,7 +23,8 @@ export interface NodeService {
   disconnectPeer(nodeId: NodeId): Promise<void>
 
   openChannel(request: OpenChannelRequest): Promise<ChannelView>
-  channels(page: PageRequest, filter: { state?: string; peer?: NodeId }): Promise<Page<ChannelView>>
+  /** @param filter `open`: those that are not closed */
+  channels(page: PageRequest, filter: { state?: string; peer?: NodeId; open?: true }): Promise<Page<ChannelView>>
   /** By local id or channel id. */
   channel(id: string): Promise<ChannelView>
   closeChannel(id: string, request: CloseChannelRequest): Promise<ChannelView>

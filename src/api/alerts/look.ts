@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { DEFAULT_MARGINS } from '../../node/margins.ts'
-import type { NodeService } from '../../node/service.ts'
+import type { ChannelView, NodeService, Page } from '../../node/service.ts'
 import { currentOf, type KeyRecord, keyState, lifeOf } from '../auth/keyRecord.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import { certificateLife, delivery, endingKey } from '../checks/access.ts'
@@ -92,8 +92,9 @@ async function channels(service: NodeService, closeBeforeExpiry: number): Promis
   const found: Finding[] = []
   let cursor: string | null = null
   do {
-    const page = await service.channels({ limit: CHANNELS_AT_ONCE, ...(cursor !== null && { cursor }) }, {})
-    for (const view of page.items.filter(({ state }) => state !== 'closed')) {
+    const request = { limit: CHANNELS_AT_ONCE, ...(cursor !== null && { cursor }) }
+    const page: Page<ChannelView> = await service.channels(request, { open: true })
+    for (const view of page.items) {
       const channel = channelJson(view)
       const state = channelState(channel)
       if (state) found.push(state)

@@ -11,7 +11,7 @@ import type { ChannelEntry } from '../channels.ts'
 import { badBody, type ServiceCode, ServiceError } from '../errors.ts'
 import { leastDelta } from '../margins.ts'
 import type { Node } from '../node.ts'
-import { pageOf } from '../paging.ts'
+import { pageOfViews } from '../paging.ts'
 import { relayPolicy } from '../policy.ts'
 import type { ChannelView, ClosingView, NodeService, OpenChannelRequest } from '../service.ts'
 import { scriptOfAddress } from './address.ts'
@@ -98,10 +98,14 @@ export function channelService(node: Node): ChannelService {
 
   return {
     openChannel: (request) => open(node, request),
-    async channels(page, { state, peer }) {
-      const wanted = all().filter((c) => peer === undefined || c.meta.peer === peer)
-      const views = wanted.map((c) => channelView(node, c)).filter((v) => state === undefined || v.state === state)
-      return pageOf(views, (v) => v.id, page)
+    async channels(page, { state, peer, open: isOpen }) {
+      const view = (entry: ChannelEntry): ChannelView | null => {
+        if (peer !== undefined && entry.meta.peer !== peer) return null
+        if (isOpen && entry.state.tag === 'closed') return null
+        const one = channelView(node, entry)
+        return state === undefined || one.state === state ? one : null
+      }
+      return pageOfViews(all(), { key: ({ meta }) => meta.localId, view }, page)
     },
     channel: async (id) => channelView(node, find(id)),
     async closeChannel(id, request) {
