@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { toHex } from '../base/bytes.ts'
 import { type NodeId, nodeId } from '../base/ids.ts'
 import type { NoiseKey } from '../noise/handshake.ts'
-import { encodeMessage, type Message } from '../wire/registry.ts'
+import type { Message } from '../wire/registry.ts'
 import { type Backoff, DEFAULT_BACKOFF } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
 import {
@@ -168,14 +168,9 @@ export class PeerManager {
 
   /**
    * Seals the messages and sends them in one write.
+   * @param messages type first
    * @returns false when that epoch is over: nothing was sent, and onDisconnected tells or has told
-   * @throws WireError for a message of ours that cannot be encoded
    */
-  send(nodeId: NodeId, epoch: number, messages: readonly Message[]): boolean {
-    return this.sendEncoded(nodeId, epoch, messages.map(encodeMessage))
-  }
-
-  /** The same for messages that are bytes already, type first: gossip that goes to many. */
   sendEncoded(nodeId: NodeId, epoch: number, messages: readonly Uint8Array[]): boolean {
     return this.#at(nodeId, epoch)?.connection.send(messages) ?? false
   }

@@ -55,7 +55,7 @@ it('over a socket, a peer that stops reading makes nothing wait in memory, and g
   const client = await TestNode.start(2)
   const { epoch } = await client.connectTo(server)
   const shortChannelIds = [...table.scids(0n, 1n << 64n, CHANNELS)]
-  client.manager.send(server.id, epoch, [{ type: 'query_short_channel_ids', chainHash: CHAIN, shortChannelIds }])
+  client.send(server.id, epoch, [{ type: 'query_short_channel_ids', chainHash: CHAIN, shortChannelIds }])
   client.manager.pause(server.id, epoch)
   while (most <= 64 * 1024) await new Promise((resolve) => setImmediate(resolve))
   expect(client.received.length).toBeLessThan(CHANNELS)

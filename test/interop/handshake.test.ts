@@ -13,7 +13,7 @@ async function ask(node: TestNode, times = 1): Promise<void> {
   const { nodeId, epoch } = node.manager.list()[0]!
   const answers = () => node.received.filter((m) => m.type === 'reply_channel_range').length
   const before = answers()
-  node.manager.send(nodeId, epoch, Array(times).fill(query))
+  node.send(nodeId, epoch, Array(times).fill(query))
   await node.until(() => answers() === before + times)
 }
 

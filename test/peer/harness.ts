@@ -96,6 +96,9 @@ export class TestNode {
   connectTo(other: TestNode, signal?: AbortSignal): Promise<PeerSession> {
     return this.manager.connect(other.id, HOST, other.port, signal)
   }
+  send(nodeId: NodeId, epoch: number, messages: readonly Message[]): boolean {
+    return this.manager.sendEncoded(nodeId, epoch, messages.map(encodeMessage))
+  }
   keep(other: TestNode): void {
     this.manager.keep(other.id, HOST, other.port)
   }

@@ -225,7 +225,7 @@ describe('bounded memory', () => {
     const { epoch } = node.manager.list()[0]!
     const batch: Message[] = [{ type: 'peer_storage', blob: new Uint8Array(50_000) }]
     let most = 0
-    while (node.manager.send(PEER, epoch, batch)) {
+    while (node.send(PEER, epoch, batch)) {
       most = Math.max(most, node.manager.queuedBytes(PEER, epoch))
       await new Promise((resolve) => setImmediate(resolve))
     }

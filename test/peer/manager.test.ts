@@ -33,13 +33,13 @@ describe('PeerManager: connecting', () => {
     await bob.until(() => bob.connected.length === 1)
     const sent = Array.from({ length: 1200 }, (_, i) => i)
 
-    expect(alice.manager.send(bob.id, epoch, sent.map(numbered))).toBe(true)
+    expect(alice.send(bob.id, epoch, sent.map(numbered))).toBe(true)
     await bob.until(() => bob.received.length === sent.length)
     expect(bob.received.map(numberOf)).toEqual(sent)
     expect(bob.batches.length).toBeLessThan(20)
     expect(bob.batches.reduce((n, b) => n + b.byteCount, 0)).toBe(sent.length * 35)
 
-    expect(bob.manager.send(alice.id, bob.connected[0]!.session.epoch, [numbered(7)])).toBe(true)
+    expect(bob.send(alice.id, bob.connected[0]!.session.epoch, [numbered(7)])).toBe(true)
     await alice.until(() => alice.received.length === 1)
     expect(alice.received.map(numberOf)).toEqual([7])
   })
@@ -125,8 +125,8 @@ describe('PeerManager: one connection per node', () => {
 
     expect(alice.disconnected.map((d) => [d.epoch, d.reason.code])).toEqual([[epoch, 'REPLACED']])
     expect(alice.manager.list().map((p) => p.epoch)).toEqual([alice.connected[1]!.session.epoch])
-    expect(alice.manager.send(idOf(key(77)), epoch, [numbered(1)])).toBe(false)
-    expect(alice.manager.send(idOf(key(77)), epoch + 1, [numbered(1)])).toBe(true)
+    expect(alice.send(idOf(key(77)), epoch, [numbered(1)])).toBe(false)
+    expect(alice.send(idOf(key(77)), epoch + 1, [numbered(1)])).toBe(true)
   })
 
   it.each([
@@ -146,7 +146,7 @@ describe('PeerManager: one connection per node', () => {
     const higher = lower === alice ? bob : alice
     await higher.until(() => higher.manager.list()[0]?.inbound === true)
 
-    expect(lower.manager.send(higher.id, lower.manager.list()[0]!.epoch, [numbered(5)])).toBe(true)
+    expect(lower.send(higher.id, lower.manager.list()[0]!.epoch, [numbered(5)])).toBe(true)
     await higher.until(() => higher.received.length === 1)
     expect(higher.batches[0]!.epoch).toBe(higher.manager.list()[0]!.epoch)
   })
@@ -228,7 +228,7 @@ describe('PeerManager: keeping peers', () => {
     const before = [alice.connected.length, bob.connected.length]
     alice.clock.advance(20_000)
     bob.clock.advance(20_000)
-    alice.manager.send(bob.id, alice.manager.list()[0]!.epoch, [numbered(1)])
+    alice.send(bob.id, alice.manager.list()[0]!.epoch, [numbered(1)])
     await bob.until(() => bob.received.length === 1)
     expect([alice.connected.length, bob.connected.length]).toEqual(before)
     expect(before.every((n) => n <= 2)).toBe(true)
@@ -239,7 +239,7 @@ describe('PeerManager: closing', () => {
   it('delivers what was sent before a disconnect', async () => {
     const [alice, bob] = [await TestNode.start(1), await TestNode.start(2)]
     const { epoch } = await alice.connectTo(bob)
-    alice.manager.send(
+    alice.send(
       bob.id,
       epoch,
       Array.from({ length: 500 }, (_, i) => numbered(i)),
