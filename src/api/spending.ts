@@ -1,16 +1,14 @@
 import { sat, satToMsat } from '../base/units.ts'
 import { decodeInvoice, type Invoice } from '../invoice/bolt11.ts'
 import { ServiceError } from '../node/errors.ts'
+import type { BumpRequest, SendRequest, WalletTransactionView } from '../node/onchainService.ts'
 import type {
-  BumpRequest,
   ChannelView,
   CloseChannelRequest,
   NodeService,
   OpenChannelRequest,
   PaymentView,
   PayRequest,
-  SendRequest,
-  WalletTransactionView,
 } from '../node/service.ts'
 import { defaultMaxFee } from '../payment/request.ts'
 import { Budgets, type Reservation } from './auth/budgets.ts'

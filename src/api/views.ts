@@ -1,16 +1,13 @@
 import { formatScid, outpointKey } from '../base/ids.ts'
 import { amountToJson } from '../base/units.ts'
+import type { PsbtView, UtxoView, WalletTransactionView, WalletView } from '../node/onchainService.ts'
 import type {
   Balance as BalanceView,
   ChannelView,
   GraphChannelView,
   InvoiceView,
   PaymentView,
-  PsbtView,
   RouteView,
-  UtxoView,
-  WalletTransactionView,
-  WalletView,
 } from '../node/service.ts'
 import type * as Onchain from './onchainSchemas.ts'
 import type * as Json from './schemas.ts'

@@ -17,6 +17,7 @@ import type { AnalyticsService } from '../../src/node/analytics/views.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { heardBy, LogRing } from '../../src/node/logRing.ts'
 import { Logs } from '../../src/node/logs.ts'
+import type { UtxoView, WalletTransactionView } from '../../src/node/onchainService.ts'
 import type {
   ApiEvent,
   ApiOp,
@@ -28,8 +29,6 @@ import type {
   Page,
   PageRequest,
   PaymentView,
-  UtxoView,
-  WalletTransactionView,
 } from '../../src/node/service.ts'
 
 export const NODE_ID = `02${'ab'.repeat(32)}` as NodeId

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { outpointKey, txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { FulmenClient } from '../../src/client/index.ts'
-import type { UtxoView } from '../../src/node/service.ts'
+import type { UtxoView } from '../../src/node/onchainService.ts'
 import { testApi } from './harness.ts'
 
 const TIP = 200

@@ -4,7 +4,7 @@ import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { decodePsbt, encodePsbt, PSBT_IN, type Psbt, witnessUtxo, witnessUtxoValue } from '../../src/bitcoin/psbt.ts'
 import { decodeTransaction, encodeTransaction, weightOf } from '../../src/bitcoin/transaction.ts'
-import type { WalletTransactionView } from '../../src/node/service.ts'
+import type { WalletTransactionView } from '../../src/node/onchainService.ts'
 import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /* The embedded chain is the judge: its mempool has the rules of BIP 125 and its interpreter checks every signature. */

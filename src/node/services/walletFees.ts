@@ -7,8 +7,8 @@ import { anchorReserve } from '../../wallet/build.ts'
 import type { Raised } from '../../wallet/raise.ts'
 import type { WalletTx } from '../../wallet/state.ts'
 import { ServiceError } from '../errors.ts'
+import type { BumpRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
-import type { BumpRequest } from '../service.ts'
 import { walletProblem } from './walletProblem.ts'
 
 /** What a send is called in the wallet's history: it alone may be replaced, since nobody else relies on its txid. */
