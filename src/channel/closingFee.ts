@@ -1,6 +1,6 @@
 import type { Sat } from '../base/units.ts'
+import type { FeeProposal } from './closeTerms.ts'
 import { fail, warn } from './faults.ts'
-import type { FeeProposal } from './state.ts'
 import type { Fault } from './types.ts'
 
 /** What a side finds acceptable, and what it would choose. */

@@ -2,9 +2,10 @@ import { type Msat, msatToSatFloor, type Sat } from '../base/units.ts'
 import { isDust as isDustOnChain } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { hasFeature } from '../wire/features.ts'
+import type { ClosingOffer } from './closeTerms.ts'
 import { FEERATE_FLOOR, REPLACEMENT_STEP } from './onchain/urgency.ts'
 import { closingDustSat, isOpReturn } from './scripts.ts'
-import type { Channel, ClosingOffer } from './state.ts'
+import type { Channel } from './state.ts'
 import { localMsat, remoteMsat } from './totals.ts'
 import {
   type BuiltClosing,

@@ -2,6 +2,7 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { SecretStore } from '../crypto/shachain.ts'
+import type { CloseRequest, FeeProposal, SimpleClose } from './closeTerms.ts'
 import type { HtlcTable } from './htlcTable.ts'
 import type { OnchainState } from './onchain/types.ts'
 import type { Basepoints, ChannelTypeName, HtlcOrigin, RelayPolicy, Removal } from './types.ts'
@@ -120,37 +121,6 @@ export interface NegotiatingState {
   readonly published: readonly Transaction[]
   /** With option_simple_close; absent where that was never spoken. */
   readonly simple?: SimpleClose
-}
-
-/** How far option_simple_close has come with the closing transactions that we pay for. */
-export interface SimpleClose {
-  /** The peer's shutdown is here in this connection: its script is known, so that closing_complete may go out. */
-  readonly ready: boolean
-  /** Our newest closing_complete, of this connection or an earlier one. */
-  readonly offer: ClosingOffer | null
-  /** Height at which it went out in this connection, until closing_sig comes; else null. */
-  readonly awaitsSince: number | null
-}
-
-/** What a closing_complete says, but for its signatures. */
-export interface ClosingOffer {
-  readonly closerScript: Uint8Array
-  readonly closeeScript: Uint8Array
-  readonly feeSat: Sat
-  readonly lockTime: number
-  /** Height at which it was first made: how long it has not confirmed. */
-  readonly since: number
-}
-
-export interface CloseRequest {
-  readonly scriptPubKey: Uint8Array
-  /** What the operator chose, or null for our estimate. */
-  readonly feeratePerKw: number | null
-}
-
-export interface FeeProposal {
-  readonly feeSat: Sat
-  readonly range: { readonly minSat: Sat; readonly maxSat: Sat } | null
 }
 
 // ---------------------------------------------------------------- connection and end

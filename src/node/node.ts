@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
-import { channelFeerates, type FeeEstimates, followFees, initialEstimates } from '../chain/fees.ts'
+import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { secpSigner } from '../channel/signer.ts'
@@ -27,7 +27,7 @@ import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
 import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
-import { FeeUpdates } from './feeUpdates.ts'
+import { FeeRates } from './feeRates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
 import { localChannel, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
@@ -129,11 +129,7 @@ export class Node implements NodeParts {
   backups: readonly KnownBackup[] = []
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
-  readonly #feeUpdates: FeeUpdates
-  #fees: FeeEstimates = initialEstimates()
-  #feerates = channelFeerates(this.#fees)
-  /** false: they are a guess. */
-  #feesAreRead = false
+  readonly #feeRates: FeeRates
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
   #localChannels: { readonly states: readonly ChannelState[]; readonly list: readonly LocalChannel[] } | null = null
@@ -183,7 +179,7 @@ export class Node implements NodeParts {
         scope.after(() => this.reactor.post(erase))
       },
     })
-    this.#feeUpdates = new FeeUpdates(this.channels, now)
+    this.#feeRates = new FeeRates(this.channels, this.reactor, now)
     this.mempoolWatch = new MempoolWatch({
       channels: this.channels,
       source,
@@ -231,9 +227,7 @@ export class Node implements NodeParts {
     const port = listen ? await this.peers.listen(listen.host, listen.port) : null
     this.chain.start()
     this.peers.start()
-    const { source } = this
-    const onEstimates = (fees: FeeEstimates): void => this.#setFees(fees)
-    void followFees({ source, onEstimates, signal: this.#stop.signal })
+    this.#feeRates.follow(this.source, this.#stop.signal)
     this.#aside(dropLeftOver(this, this.channels.all()))
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     return port
@@ -250,7 +244,7 @@ export class Node implements NodeParts {
   // -------------------------------------------------------------- what the services ask
 
   fees(): FeeEstimates {
-    return this.#fees
+    return this.#feeRates.estimates
   }
   now(): number {
     return Date.now()
@@ -295,11 +289,11 @@ export class Node implements NodeParts {
   context(entry: ChannelEntry): ChannelContext {
     const known = this.#contexts.get(entry)
     const blockHeight = this.chain.height
-    if (known?.blockHeight === blockHeight && known.feerates === this.#feerates) return known
+    const feerates = this.#feeRates.ofChannels
+    if (known?.blockHeight === blockHeight && known.feerates === feerates) return known
     const { nodeId, chainHash } = this.own
     const { signer, meta } = entry
     const { sweepScriptPubKey } = meta
-    const feerates = this.#feerates
     const context = { blockHeight, chainHash, nodeId, feerates, signer, policy: this.policy, sweepScriptPubKey }
     this.#contexts.set(entry, context)
     return context
@@ -344,16 +338,6 @@ export class Node implements NodeParts {
     work.catch((e: unknown) => this.log.debug({ err: e }, 'taken up later'))
   }
 
-  #setFees(fees: FeeEstimates): void {
-    this.reactor.post((scope) => {
-      this.#fees = fees
-      this.#feerates = channelFeerates(fees)
-      this.#feesAreRead = true
-      for (const entry of this.channels.all()) this.#feeUpdates.consider(entry, this.#feerates.commitment)
-      this.channels.drain(scope)
-    })
-  }
-
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
@@ -362,8 +346,7 @@ export class Node implements NodeParts {
     // Only the peer knows a private channel's policy from us: it may have forgotten it. Others are told of changes alone.
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
       announce(this, entry, scope)
-    // Estimates may have changed while the peer was away. Never by a guess: the peer could find it too low, and close.
-    if (before?.tag !== 'normal' && this.#feesAreRead) this.#feeUpdates.consider(entry, this.#feerates.commitment)
+    if (before?.tag !== 'normal') this.#feeRates.consider(entry)
     if (isBeyondPunishing(entry.state)) scope.after(() => this.#aside(dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }

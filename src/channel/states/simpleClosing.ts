@@ -1,6 +1,7 @@
 import { equalBytes } from '../../base/bytes.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
+import type { ClosingOffer, SimpleClose } from '../closeTerms.ts'
 import { refuse, warn } from '../faults.ts'
 import { FEERATE_FLOOR, REPLACEMENT_STEP } from '../onchain/urgency.ts'
 import { isShutdownScript, wrongScript } from '../scripts.ts'
@@ -21,7 +22,7 @@ import {
   pairOf,
   replacementFee,
 } from '../simpleClose.ts'
-import type { ClosingOffer, NegotiatingState, SimpleClose } from '../state.ts'
+import type { NegotiatingState } from '../state.ts'
 import { type ClosingForm, closingFee, closingWeight } from '../tx/closing.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Fault, Turn } from '../types.ts'
 import { agree } from './agreed.ts'
