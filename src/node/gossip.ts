@@ -1,5 +1,5 @@
 import { equalBytes } from '../base/bytes.ts'
-import type { NodeId, Outpoint, ShortChannelId } from '../base/ids.ts'
+import { type NodeId, type Outpoint, outpointKey, type ShortChannelId } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import type { RelayPolicy } from '../channel/types.ts'
@@ -70,6 +70,7 @@ export interface GossipShellOptions {
 
 /** One of our channels, as far as others may know. */
 export interface OwnChannel {
+  /** Of a private channel the alias that its peer gave it, if any. */
   readonly shortChannelId: ShortChannelId
   readonly remoteNodeId: NodeId
   readonly funding: Outpoint
@@ -92,7 +93,7 @@ export class GossipShell {
   /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
   readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
   /** Our last update per channel. */
-  readonly #own = new Map<ShortChannelId, ChannelUpdate>()
+  readonly #own = new Map<string, ChannelUpdate>()
   /** The peers' updates of private channels: what an invoice's route hint says. */
   readonly #private = new Map<string, ChannelUpdate>()
   /** Channels of ours that we have announced. */
@@ -288,8 +289,9 @@ export class GossipShell {
   #ownUpdate(channel: OwnChannel): ChannelUpdate | null {
     const { own, now } = this.#options
     const { shortChannelId, remoteNodeId, relay, disabled, announcement } = channel
+    const key = outpointKey(channel.funding)
     const last =
-      this.#own.get(shortChannelId) ??
+      this.#own.get(key) ??
       this.#records.table.channel(shortChannelId)?.updates[own.nodeId < remoteNodeId ? 0 : 1] ??
       null
     const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
@@ -302,9 +304,9 @@ export class GossipShell {
       dontForward,
       timestamp,
     })
-    this.#own.set(shortChannelId, next)
+    this.#own.set(key, next)
     if (last && sameContent(last, next) && last.timestamp > timestamp - RENEW_AFTER) {
-      this.#own.set(shortChannelId, last)
+      this.#own.set(key, last)
       return dontForward ? last : null
     }
     return next
@@ -337,6 +339,7 @@ const saysTheSame = (a: NodeAnnouncement, b: NodeAnnouncement): boolean =>
   equalBytes(encodeMessage({ ...a, timestamp: b.timestamp, signature: b.signature }), encodeMessage(b))
 
 const sameContent = (a: ChannelUpdate, b: ChannelUpdate): boolean =>
+  a.shortChannelId === b.shortChannelId &&
   a.messageFlags === b.messageFlags &&
   a.channelFlags === b.channelFlags &&
   a.cltvExpiryDelta === b.cltvExpiryDelta &&

@@ -24,11 +24,12 @@ export function isOpenForRelay(state: ChannelState): boolean {
 /** Tells others, or the peer alone, how payments are forwarded over the channel. */
 export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: TurnScope): void {
   const channel = channelOf(entry.state)
-  const shortChannelId = scidOf(entry.state)
-  if (channel === null || shortChannelId === null || !channel.localReady || !channel.remoteReady) return
+  const real = scidOf(entry.state)
+  if (channel === null || real === null || !channel.localReady || !channel.remoteReady) return
   const { funding, capacitySat } = channel.commitments.active[0]!
   const own = {
-    shortChannelId,
+    // eclair knows a channel that is not announced by its alias alone.
+    shortChannelId: isAnnounced(channel) ? real : (channel.remoteAlias ?? real),
     remoteNodeId: entry.meta.peer,
     funding,
     capacitySat,
