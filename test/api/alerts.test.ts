@@ -179,6 +179,19 @@ describe('alerts', () => {
     expect(raised()).toHaveLength(1)
   })
 
+  it('of what happened once: a problem stays until somebody knows, a warning for a day', async () => {
+    const { node, state, alerts, raised } = await kept()
+    node.emit('node.alert', { code: 'BAD_SIGNATURE', id: 'c1', message: 'of a peer', byPeer: true })
+    node.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: 'c2', message: 'ours' })
+    const { at } = node.events[0]!
+    state.nowMs = Date.parse(at) + DAY_MS - 1
+    await alerts.look()
+    expect(raised()).toHaveLength(2)
+    state.nowMs = Date.parse(at) + DAY_MS + 1
+    await alerts.look()
+    expect(raised().map(({ code }) => code)).toEqual(['CHANNEL_DAMAGED'])
+  })
+
   it('are bounded: of a flood the cleared and the harmless go first, and a problem stays', async () => {
     const { node, state, alerts, all } = await kept()
     state.looked = { ...NONE, findings: [finding('DISK_LOW', null)] }

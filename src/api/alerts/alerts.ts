@@ -24,6 +24,7 @@ const PAGE = 256
 const FIRST_LOOK_BACK = 1_000
 /** How far the events are read is worth a write of its own that often. */
 const UNWRITTEN = 1_000
+const WARNINGS_LAST_MS = 24 * 3_600_000
 
 export interface AlertParts {
   readonly service: Pick<NodeService, 'apiStore' | 'eventsSince' | 'lastEventId' | 'onEvent'>
@@ -51,6 +52,7 @@ export class Alerts {
   #writtenCursor = 0
   #stopListening: () => void = () => {}
   #looking: Promise<void> | null = null
+  #isClosed = false
   #writing: Promise<unknown> = Promise.resolve()
 
   constructor(parts: AlertParts) {
@@ -79,7 +81,7 @@ export class Alerts {
 
   async close(): Promise<void> {
     this.#stopListening()
-    await this.#looking
+    this.#isClosed = true
     await this.#commit([])
   }
 
@@ -110,6 +112,7 @@ export class Alerts {
 
   async #look(): Promise<void> {
     const { findings, unknown } = await this.#parts.look()
+    if (this.#isClosed) return // the store closes, too
     const found = new Map<string, Raise>()
     for (const { alert, level, message, cure } of findings) {
       if (!alert || level === 'ok') continue
@@ -119,7 +122,8 @@ export class Alerts {
     for (const name of this.#patient.keys()) if (!found.has(name)) this.#patient.delete(name)
     for (const [name, one] of found) this.#foundNow(name, one)
     for (const [name, record] of this.#raised) {
-      if (!found.has(name) && this.#isLookedFor(record) && !unknown.has(record.code)) this.#clear(record)
+      const isOver = this.#isLookedFor(record) ? !found.has(name) && !unknown.has(record.code) : this.#isOld(record)
+      if (isOver) this.#clear(record)
     }
     await this.#writing
   }
@@ -165,6 +169,11 @@ export class Alerts {
   /** An event that names nothing is nothing that a check could look for. */
   #isLookedFor({ code, about }: AlertRecord): boolean {
     return isChecked(code) && (about !== null || OF_THE_NODE.has(code))
+  }
+
+  /** What peers did wrong, and what nobody has to do anything about, is not kept up for ever. */
+  #isOld({ severity, raisedAt }: AlertRecord): boolean {
+    return severity === 'warning' && this.#parts.now() - Date.parse(raisedAt) > WARNINGS_LAST_MS
   }
 
   /** @param tell the event that tells of the change; keys have events of their own, which not everybody sees */
