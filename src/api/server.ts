@@ -3,6 +3,7 @@ import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import type { IssuerConfig } from '../node/access.ts'
 import type { NodeService } from '../node/service.ts'
+import { tracerIfWanted } from '../node/traces.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { lookAround, type Surroundings } from './alerts/look.ts'
 import type { ApiContext, App } from './app.ts'
@@ -15,6 +16,7 @@ import type { KeyRing } from './auth/keys.ts'
 import { Tokens } from './auth/oidc/tokens.ts'
 import { Tickets } from './auth/tickets.ts'
 import { logCalls } from './callLog.ts'
+import { traceCalls } from './callSpans.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
@@ -121,6 +123,8 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   shape(app, options, routes)
   recordCalls(app, keys)
   logCalls(app, service.logs.of('api'))
+  const tracer = tracerIfWanted()
+  if (tracer) traceCalls(app, tracer)
   keepTime(app, context, options)
   app.register(websocket, { options: { maxPayload: MAX_WS_MESSAGE, perMessageDeflate: false } }).after(() => {
     // After the plugin's hooks, so that it also cleans up the upgrades that these refuse.

@@ -37,11 +37,20 @@ const GAUGES = {
 
 export type GaugeName = keyof typeof GAUGES
 
+/** Who else hears of turns and batches as they end. */
+export interface TimingObserver {
+  /** @param seconds that the loop was busy with it @param begun performance.now() */
+  onTurn(seconds: number, tasks: number, begun: number): void
+  /** @param seconds until it was on disk @param begun performance.now() */
+  onBatch(seconds: number, operations: number, begun: number): void
+}
+
 /**
  * What Prometheus is told. Counters and histograms move with what happens anyway: a durable event, the end of a turn, a batch on disk.
  * Labels have the few values that are written here, never a text or an id that somebody else chose.
  */
 export class Metrics {
+  readonly #also: TimingObserver | null
   readonly registry = new Registry()
   readonly gauges: Readonly<Record<GaugeName, Gauge>>
   readonly channels = this.#gauge('channels', 'Channels that are not closed, by state', ['state'])
@@ -63,7 +72,9 @@ export class Metrics {
   readonly #alerts = this.#counter('alerts_total', 'What the operator should look at', ['cause'])
   readonly #reorgs = this.#counter('chain_reorgs_total', 'Reorganisations followed')
 
-  constructor() {
+  /** @param also hears of the same turns and batches */
+  constructor(also: TimingObserver | null = null) {
+    this.#also = also
     const made = Object.entries(GAUGES).map(([name, help]) => [name, this.#gauge(name, help)])
     this.gauges = Object.fromEntries(made)
     // Series that exist from the start: a rate over one that appears with its first event would miss that event.
@@ -73,15 +84,17 @@ export class Metrics {
   }
 
   /** @param seconds that the loop was busy with it */
-  readonly onTurn = (seconds: number, tasks: number): void => {
+  readonly onTurn = (seconds: number, tasks: number, begun: number): void => {
     this.#turns.observe(seconds)
     this.#tasks.inc(tasks)
+    this.#also?.onTurn(seconds, tasks, begun)
   }
 
   /** @param seconds until it was on disk */
-  readonly onBatch = (seconds: number, operations: number): void => {
+  readonly onBatch = (seconds: number, operations: number, begun: number): void => {
     this.#batches.observe(seconds)
     this.#operations.inc(operations)
+    this.#also?.onBatch(seconds, operations, begun)
   }
 
   /** Every event, once it is durable. */

@@ -27,8 +27,8 @@ export interface ReactorOptions {
   readonly now: () => number
   /** Called when a turn has been released and nothing waits: the time in which a peer thinks. */
   readonly whenIdle?: () => void
-  /** Hears how many seconds the loop was busy with a turn of so many tasks. */
-  readonly onTurn?: (seconds: number, tasks: number) => void
+  /** Hears how many seconds the loop was busy with a turn of so many tasks, and when it began. */
+  readonly onTurn?: (seconds: number, tasks: number, begun: number) => void
 }
 
 type Task = (scope: TurnScope) => void
@@ -107,7 +107,7 @@ export class Reactor {
       }
       this.#tasks = done === tasks.length ? [] : tasks.slice(done)
       endOfTurn(turn)
-      onTurn?.((now() - begun) / 1000, done)
+      onTurn?.((now() - begun) / 1000, done, begun)
     } catch (e) {
       this.#fail(e)
       return

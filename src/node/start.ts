@@ -29,6 +29,7 @@ import type { StoragePace } from './peerStorage.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
 import type { NodeService } from './service.ts'
 import { nodeService } from './services/node.ts'
+import { Traces, tracerIfWanted } from './traces.ts'
 
 export interface RunningNode {
   readonly service: NodeService
@@ -98,7 +99,9 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
-    const metrics = new Metrics()
+    const tracer = tracerIfWanted()
+    const traces = tracer && new Traces(tracer)
+    const metrics = new Metrics(traces)
     const journal = new Journal(driver, last, batchObserver(metrics, logs.of('store')))
     const writeStatic = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
     const keepBackup = async (newer: StaticBackup): Promise<string> => {
@@ -134,7 +137,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       () => clearInterval(disk),
     )
     const listen = port === null || !config.listen ? null : `${config.listen.host}:${port}`
-    return { service: nodeService(node, { config, listen }), listen, stop: closeAll }
+    const service = nodeService(node, { config, listen })
+    return { service: traces ? traces.over(service) : service, listen, stop: closeAll }
   } catch (e) {
     await closeAll().catch(() => {})
     throw e
@@ -174,8 +178,8 @@ function inTurn<A>(write: (argument: A) => Promise<void>): (argument: A) => Prom
 const SLOW_BATCH_SECONDS = 1
 
 function batchObserver(metrics: Metrics, log: Logger): BatchObserver {
-  return (seconds, operations) => {
-    metrics.onBatch(seconds, operations)
+  return (seconds, operations, begun) => {
+    metrics.onBatch(seconds, operations, begun)
     if (seconds > SLOW_BATCH_SECONDS) log.warn({ seconds, operations }, 'the disk is slow: this batch took long')
     else if (log.isLevelEnabled('trace')) log.trace({ seconds, operations }, 'batch')
   }

@@ -31,8 +31,8 @@ export async function checkJournal(driver: Driver): Promise<JournalCheck> {
 export const fillGaps = (missing: readonly number[]): readonly Op[] =>
   missing.map((n) => ({ key: keys.journal(n), value: pack(0) }))
 
-/** Hears how many seconds a batch of so many operations took to be on disk. */
-export type BatchObserver = (seconds: number, operations: number) => void
+/** Hears how many seconds a batch of so many operations took to be on disk, and when it began (performance.now()). */
+export type BatchObserver = (seconds: number, operations: number, begun: number) => void
 
 /**
  * Group commit: every caller while a batch is being synced shares the next one. Each batch writes the next number of the journal.
@@ -106,7 +106,7 @@ export class Journal {
       throw this.#failed
     }
     this.#durable = n
-    this.#onBatch((performance.now() - begun) / 1000, ops.length)
+    this.#onBatch((performance.now() - begun) / 1000, ops.length, begun)
     return n
   }
 }
