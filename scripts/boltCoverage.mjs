@@ -135,7 +135,7 @@ ${gaps.join('\n')}
 
 ## Without a citation in the code or the tests
 
-${uncited.join('\n')}
+${uncited.length === 0 ? 'None.' : uncited.join('\n')}
 `
   return `${head}\n${out.join('\n').trimEnd()}\n`
 }

@@ -179,6 +179,7 @@ function requiredFields(f: InvoiceFields): Required<Pick<InvoiceFields, 'payment
 /** Metadata is sent back by every payer of ours, so that it may be required. */
 const PAYER_HAS = FEATURES.option_payment_metadata.bit
 
+/** @source BOLT 11 §feature-bits */
 function checkInvoiceFeatures(features: Uint8Array): void {
   const bits = featureBits(features)
   const others = bits.includes(PAYER_HAS) ? featuresFromBits(bits.filter((bit) => bit !== PAYER_HAS)) : features

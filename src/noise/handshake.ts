@@ -5,7 +5,7 @@ import { hkdf2 } from './hkdf.ts'
 
 /*
  * Noise_XK in three acts, as pure steps: what a side knows, and the bytes that came in, give what it knows next and the bytes
- * to send. The caller brings the ephemeral key (fresh for every connection) and reads exactly as many bytes as an act has.
+ * to send (BOLT 8 §noise-protocol-instantiation). The caller brings the ephemeral key (fresh for every connection) and reads exactly as many bytes as an act has.
  */
 
 export const ACT_ONE_LENGTH = 50
@@ -72,6 +72,7 @@ export interface AwaitingActThree extends Mixed {
   readonly ephemeral: NoiseKey
 }
 
+/** BOLT 8 §handshake-versioning: any other ends the handshake. */
 const VERSION = 0
 const KEY_LENGTH = 33
 const TAG_LENGTH = 16

@@ -36,7 +36,7 @@ export type PaymentRequestFault =
 /**
  * What an invoice asks for, as a target.
  * @param now Unix ms
- * @source BOLT 11 §payer-payee-requirements, BOLT 4 §basic-multi-part-payments
+ * @source BOLT 11 §payer-payee-requirements, §feature-bits, BOLT 4 §basic-multi-part-payments
  */
 export function payInvoice(
   { invoice, bolt11 }: { readonly invoice: Invoice; readonly bolt11: string },

@@ -72,6 +72,7 @@ interface Transport {
 /**
  * One socket: TCP, the Noise handshake, init, then messages. Memory is bounded by one frame inbound and by
  * `limits.maxOutboundBytes` outbound, whatever the peer does.
+ * @source BOLT 8 §cryptographic-messaging-overview
  */
 export class PeerConnection {
   readonly inbound: boolean
@@ -188,6 +189,7 @@ export class PeerConnection {
 
   // ---------------------------------------------------------------- before init
 
+  /** For this connection alone. @source BOLT 8 §handshake-state */
   #ephemeral(): NoiseKey {
     return noiseKey(this.#config.random(32))
   }

@@ -1,10 +1,18 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { NodeId } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { createInvoice, decodeInvoice, type InvoiceRequest } from '../../src/invoice/bolt11.ts'
+import { InvoiceError } from '../../src/invoice/errors.ts'
 import { defaultMaxFee, type PayOptions, payInvoice, payKeysend } from '../../src/payment/request.ts'
-import { featuresFromBits } from '../../src/wire/features.ts'
+import {
+  FEATURES,
+  featureBits,
+  featuresFromBits,
+  missingDependencies,
+  ourInvoiceFeatures,
+} from '../../src/wire/features.ts'
 import { hashOf, IDS, preimageOf, SECRETS } from './world.ts'
 
 const NOW_SECONDS = 1_700_000_000
@@ -67,6 +75,48 @@ describe('BOLT 11 §payer-payee-requirements: the payer', () => {
     expect(amounts).toEqual(['VALIDATION_FAILED', 'ok', 'ok', 'VALIDATION_FAILED'])
     expect(codeOf(pay({ amountMsat: null }))).toBe('VALIDATION_FAILED')
     expect(codeOf(pay({ amountMsat: null }, { amountMsat: msat(7n) }))).toBe('ok')
+  })
+})
+
+describe('BOLT 11 §feature-bits', () => {
+  const known = featureBits(ourInvoiceFeatures()).map((bit) => bit & ~1)
+  /** What an invoice with these bits comes to: whether it is read at all, and in how many parts it is paid. */
+  const partsOf = (bits: readonly number[]): number | 'refused' => {
+    try {
+      const got = pay({ features: featuresFromBits(bits) }, { maxParts: 9 })
+      return got.ok ? got.value.target.maxParts : 'refused'
+    } catch (e) {
+      if (e instanceof InvoiceError && e.reason === 'features') return 'refused'
+      throw e
+    }
+  }
+
+  it('our invoices ask for what BOLT 9 has for invoices, with all that it builds on', () => {
+    const ours = ourInvoiceFeatures()
+    const table = Object.values(FEATURES) as readonly { readonly bit: number; readonly contexts: readonly string[] }[]
+    for (const bit of known) expect(table.find((f) => f.bit === bit)?.contexts).toContain('invoice')
+    expect(missingDependencies(ours)).toEqual([])
+    expect(partsOf(featureBits(ours))).toBe(9)
+  })
+
+  it('an unknown bit keeps us from paying when it is even, and only then', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 200, max: 900 }), (bit) => {
+        expect(partsOf([8, 14, 17, bit])).toBe(bit % 2 === 0 ? 'refused' : 9)
+      }),
+    )
+  })
+
+  it('one without what it builds on keeps us from paying; parts take basic_mpp', () => {
+    // option_zeroconf builds on option_scid_alias.
+    expect(partsOf([8, 14, 17, 51])).toBe('refused')
+    expect(
+      [
+        [8, 14],
+        [8, 14, 16],
+        [8, 14, 17],
+      ].map(partsOf),
+    ).toEqual([1, 9, 9])
   })
 })
 

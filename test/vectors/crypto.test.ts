@@ -137,6 +137,7 @@ it('HKDF-SHA256: RFC 5869 and Wycheproof', () => {
   expect(() => hkdf(EMPTY, EMPTY, EMPTY, 255 * 32 + 1)).toThrow('at most 8160 bytes')
 })
 
+// BOLT 8 §noise-protocol-instantiation: with the tag as Wycheproof has it above.
 it('RFC 8439 §2.4.2: ChaCha20 from counter 1', () => {
   const { core: c, u8, io } = raw
   const key = Uint8Array.from({ length: 32 }, (_, i) => i)

@@ -34,7 +34,10 @@ function outputAt(
   return { outpoint: { txid, index }, amountSat, scriptPubKey, spend, htlc, since: null, spent: null }
 }
 
-/** Everything of ours in our own commitment: to_local after the delay, HTLCs by their second stage. */
+/**
+ * Everything of ours in our own commitment: to_local after the delay, HTLCs by their second stage.
+ * @source BOLT 5 §unilateral-close-handling-local-commitment-transaction
+ */
 export function localOutputs(built: HtlcCommitment, commitment: Commitment): readonly ClosedOutput[] {
   const { params } = built
   const outputs: ClosedOutput[] = []
@@ -72,7 +75,10 @@ const htlcOf = (o: HtlcOutput<HtlcAdd>, byUs: boolean): ClosedOutput['htlc'] => 
   paymentHash: o.htlc.paymentHash,
 })
 
-/** Everything of ours in a commitment of the peer: to_remote, and HTLCs directly. */
+/**
+ * Everything of ours in a commitment of the peer: to_remote, and HTLCs directly.
+ * @source BOLT 5 §unilateral-close-handling-remote-commitment-transaction
+ */
 export function remoteOutputs(built: HtlcCommitment): readonly ClosedOutput[] {
   const { params } = built
   const outputs: ClosedOutput[] = []
