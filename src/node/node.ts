@@ -131,6 +131,8 @@ export class Node implements NodeParts {
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #feeRates: FeeRates
   #timer: NodeJS.Timeout | null = null
+  /** false: that it fails has been told. */
+  #isBackedUp = true
   #ticks = 0
   #localChannels: { readonly states: readonly ChannelState[]; readonly list: readonly LocalChannel[] } | null = null
 
@@ -364,8 +366,13 @@ export class Node implements NodeParts {
       await noteBackup(this, backup)
       await writeBackup(channels, backup)
       this.storage.backedUp(backup)
+      this.#isBackedUp = true
     } catch (e) {
-      this.log.error({ err: e }, 'the static channel backup cannot be written: see that there is room on the disk')
+      const message = 'the static channel backup cannot be written: see that there is room on the disk'
+      this.log.error({ err: e }, message)
+      const alert = { code: 'BACKUP_NOT_WRITTEN', message, byPeer: false }
+      if (this.#isBackedUp) this.reactor.post((scope) => this.events.emit(scope, 'node.alert', alert))
+      this.#isBackedUp = false
     }
   }
 

@@ -151,6 +151,30 @@ describe('a backup is written before its channel is funded', () => {
     world.close()
   })
 
+  it('a backup that cannot be written is an alert, once until it can be written again, and stops nothing', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    const { writeBackup } = alice
+    const fail = async (): Promise<void> => {
+      throw new Error('no room')
+    }
+    const alerts = async () =>
+      (await alice.api.eventsSince(0, 1_000)).filter(({ data }) => data.code === 'BACKUP_NOT_WRITTEN').length
+    alice.writeBackup = fail
+    expect((await world.open('alice', 'bob', 600_000)).usable).toBe(true)
+    await world.attempt(alice.node!.backUp())
+    await world.settle()
+    expect(await alerts()).toBe(1)
+    alice.writeBackup = writeBackup
+    await world.attempt(alice.node!.backUp())
+    expect(alice.backup).toHaveLength(1)
+    alice.writeBackup = fail
+    await world.attempt(alice.node!.backUp())
+    await world.settle()
+    expect(await alerts()).toBe(2)
+    world.close()
+  })
+
   it('a channel that is closed leaves it', async () => {
     const world = await World.start(['alice', 'bob'], base)
     const { id } = await world.open('alice', 'bob', 1_000_000)
