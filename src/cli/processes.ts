@@ -19,6 +19,7 @@ export interface ReadyLine {
   /** host:port for Lightning peers. */
   readonly listen?: string
   readonly nodeId?: string
+  readonly blockHeight?: number
   /** The JSON-RPC of a chain. */
   readonly rpc?: string
 }

@@ -79,7 +79,9 @@ class Victim {
   async start(): Promise<void> {
     const logFile = join(this.dataDir, 'log')
     this.process = await spawnFulmen({ name: this.name, args: this.#args, main: this.#main, logFile })
-    const { api, nodeId } = this.process.ready
+    const { api, nodeId, blockHeight } = this.process.ready
+    // It says where it stands in the chain; coins had to mature before the first kill.
+    expect(blockHeight).toBeGreaterThanOrEqual(this.client ? 100 : 0)
     this.nodeId = nodeId!
     this.client = new FulmenClient({ url: api!, key: await readAdminKey(this.dataDir) })
   }

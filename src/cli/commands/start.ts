@@ -72,11 +72,12 @@ function announce(
   config: NodeConfig,
   json: boolean,
 ): void {
-  const { nodeId } = node.service.info()
+  const { nodeId, blockHeight } = node.service.info()
   const { path, created } = api.adminKey
   const ready = {
     nodeId,
     network: config.network,
+    blockHeight,
     api: api.url,
     docs: `${api.url}/docs`,
     ...(api.pin !== null && { tlsPin: api.pin }),
@@ -86,6 +87,7 @@ function announce(
   show(json, ready, () =>
     [
       `fulmen is ready: ${nodeId} on ${config.network}`,
+      `  chain      from block ${blockHeight} on`,
       `  API        ${ready.api}`,
       `  dashboard  ${ready.api}/`,
       `  docs       ${ready.docs}`,
