@@ -33,6 +33,7 @@ const GAUGES = {
   peer_outbox_bytes: 'Messages that peers have not taken yet',
   event_last_id: 'Id of the newest event',
   event_subscribers: 'Clients that follow events',
+  alerts_raised: 'What somebody should see to now',
 } as const
 
 export type GaugeName = keyof typeof GAUGES

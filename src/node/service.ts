@@ -59,7 +59,7 @@ export interface NodeService extends OnchainService {
   /** What each part of the node logs, changeable while it runs. */
   readonly logs: Logs
   /** In the text format of Prometheus. @param more what the caller knows */
-  metrics(more: { readonly eventSubscribers: number }): Promise<string>
+  metrics(more: { readonly eventSubscribers: number; readonly alertsRaised?: number }): Promise<string>
 
   /** Id of the newest event, 0 when there was none. */
   lastEventId(): number

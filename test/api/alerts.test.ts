@@ -346,4 +346,19 @@ describe('/v1/alerts', () => {
     expect((await call('GET', '/v1/alerts?cursor=99')).statusCode).toBe(400)
     expect((await call('GET', '/v1/alerts?state=loud')).statusCode).toBe(400)
   })
+
+  it('are counted for Prometheus while they are raised', async () => {
+    const { call, node } = await testApi()
+    const asked: unknown[] = []
+    node.metrics = async (more) => {
+      asked.push(more)
+      return ''
+    }
+    await call('GET', '/metrics')
+    node.emit('node.alert', { code: 'CHANNEL_DAMAGED', id: 'c', message: 'lost' })
+    await call('GET', '/metrics')
+    await call('POST', '/v1/alerts/1/acknowledge')
+    await call('GET', '/metrics')
+    expect(asked).toEqual([0, 1, 0].map((alertsRaised) => ({ eventSubscribers: 0, alertsRaised })))
+  })
 })

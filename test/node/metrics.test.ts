@@ -23,7 +23,8 @@ afterEach(() => {
 async function begin() {
   const life = await Life.begin(base)
   worlds.push(life.world)
-  const scrape = async (name: Name) => readExposition(await life.world.of(name).api.metrics({ eventSubscribers: 7 }))
+  const scrape = async (name: Name) =>
+    readExposition(await life.world.of(name).api.metrics({ eventSubscribers: 7, alertsRaised: 3 }))
   const pay = (kind: 'invoice' | 'hold' | 'keysend', amountMsat: number) =>
     life.step({ tag: 'pay', from: 'alice', to: 'carol', amountMsat, kind })
   return { life, scrape, pay }
@@ -74,6 +75,7 @@ describe('metrics', () => {
     expect(bob.get('fulmen_block_height')).toBe(world.chain.state.height)
     expect(bob.get('fulmen_chain_lag_blocks')).toBe(0)
     expect(bob.get('fulmen_event_subscribers')).toBe(7)
+    expect(bob.get('fulmen_alerts_raised')).toBe(3)
     expect(bob.get('fulmen_turn_seconds_count')).toBeGreaterThan(4)
     expect(bob.get('fulmen_onchain_confirmed_sat')).toBe(Number((await world.of('bob').api.wallet()).confirmedSat))
     expect(bob.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)

@@ -85,6 +85,11 @@ export class Alerts {
     await this.#commit([])
   }
 
+  /** How many are raised now. */
+  get raised(): number {
+    return this.#raised.size
+  }
+
   /** Newest first, those that a caller of these powers may see. */
   list(sees: (code: string) => boolean): readonly AlertRecord[] {
     return this.#records.filter(({ code }) => sees(code)).toReversed()

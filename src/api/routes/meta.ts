@@ -3,7 +3,7 @@ import { docsPage, PAGE_HEADERS } from '../docs.ts'
 import type { OpenApiDocument } from '../openapi.ts'
 
 /** The API about itself. @param document made when first asked for, since it lists every route */
-export function metaRoutes(app: App, { service, events }: ApiContext, document: () => OpenApiDocument): void {
+export function metaRoutes(app: App, { service, events, alerts }: ApiContext, document: () => OpenApiDocument): void {
   let docs: string | undefined
   app.get('/docs', { config: { scope: 'public' } }, async (_request, reply) => {
     docs ??= docsPage(document())
@@ -26,7 +26,7 @@ export function metaRoutes(app: App, { service, events }: ApiContext, document: 
       schema: { summary: 'Prometheus metrics', tags: ['meta'], produces: ['text/plain'] },
     },
     async (_request, reply) => {
-      const text = await service.metrics({ eventSubscribers: events.size })
+      const text = await service.metrics({ eventSubscribers: events.size, alertsRaised: alerts.raised })
       return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text)
     },
   )

@@ -48,6 +48,7 @@ export function metricsService(node: Node, service: Pick<NodeService, 'info' | '
         peer_outbox_bytes: node.peers.queued().outBytes,
         event_last_id: node.events.lastId,
         event_subscribers: more.eventSubscribers,
+        alerts_raised: more.alertsRaised ?? 0,
       }
       for (const [name, value] of Object.entries(values)) metrics.gauges[name as GaugeName].set(value)
       return registry.metrics()
