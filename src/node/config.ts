@@ -79,6 +79,7 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'FULMEN_KEY',
   'FULMEN_MAIN',
   'FULMEN_BITCOIND',
+  'FULMEN_LND',
   'FULMEN_TLS_CA',
   'FULMEN_TLS_PIN',
 ])

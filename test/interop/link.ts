@@ -7,11 +7,15 @@ export interface Link {
   readonly port: number
   /** Ends every connection at once, whatever is in flight. */
   cut(): void
+  /** The same, and nobody gets through until `up`. */
+  down(): void
+  up(): void
   /**
    * Ends the connection when so many more bytes have passed; not one more is passed in that direction.
    * @param direction out: from our node to the peer
+   * @param stays down: nobody gets through until `up`
    */
-  cutAfter(direction: Direction, bytes: number): void
+  cutAfter(direction: Direction, bytes: number, stays?: 'down'): void
   /** false: a cut that was asked for did not come to pass; it is taken back. */
   disarm(): boolean
   /** Bytes that have passed since the link was made. */
@@ -23,11 +27,16 @@ export interface Link {
 export async function startLink(target: number): Promise<Link> {
   const pairs = new Set<readonly [Socket, Socket]>()
   const passed = { out: 0, in: 0 }
-  let armed: { direction: Direction; at: number } | null = null
+  let armed: { direction: Direction; at: number; end: () => void } | null = null
+  let isDown = false
 
   const cut = (): void => {
     for (const pair of pairs) for (const socket of pair) socket.destroy()
     pairs.clear()
+  }
+  const down = (): void => {
+    isDown = true
+    cut()
   }
   const pass = (direction: Direction, chunk: Buffer, to: Socket): void => {
     const room = armed?.direction === direction ? armed.at - passed[direction] : Number.POSITIVE_INFINITY
@@ -37,13 +46,15 @@ export async function startLink(target: number): Promise<Link> {
       to.write(part)
       return
     }
+    const { end } = armed!
     armed = null
     // What came before the cut still arrives.
-    if (part.length > 0) to.write(part, cut)
-    else cut()
+    if (part.length > 0) to.write(part, end)
+    else end()
   }
 
   const server = createServer((near) => {
+    if (isDown) return void near.destroy()
     const far = connect(target, '127.0.0.1')
     const pair = [near, far] as const
     pairs.add(pair)
@@ -64,8 +75,12 @@ export async function startLink(target: number): Promise<Link> {
   return {
     port: address.port,
     cut,
-    cutAfter: (direction, bytes) => {
-      armed = { direction, at: passed[direction] + bytes }
+    down,
+    up: () => {
+      isDown = false
+    },
+    cutAfter: (direction, bytes, stays) => {
+      armed = { direction, at: passed[direction] + bytes, end: stays ? down : cut }
     },
     disarm: () => {
       const done = armed === null

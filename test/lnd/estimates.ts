@@ -1,0 +1,55 @@
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { RealNode } from '../e2e/realNode.ts'
+
+/** A bitcoind with fee estimates: on regtest there is no market that it could learn them from. */
+export interface Estimates {
+  /** For a node's configuration. */
+  readonly url: string
+  /** For every target, sat per 1,000 weight units; null: none, as on a real regtest node. */
+  feerate: number | null
+  close(): void
+}
+
+const read = async (stream: IncomingMessage): Promise<Buffer> => {
+  const parts: Buffer[] = []
+  for await (const part of stream) parts.push(part)
+  return Buffer.concat(parts)
+}
+
+/** Passes every call on to the Bitcoin node, but for the one about fees. */
+export async function startEstimates(bitcoind: RealNode): Promise<Estimates> {
+  const target = new URL(bitcoind.url)
+  const server = createServer(async (req, res) => {
+    const body = await read(req)
+    const { method, id } = JSON.parse(body.toString())
+    if (method === 'estimatesmartfee' && estimates.feerate !== null) {
+      const result = { feerate: (estimates.feerate * 4) / 1e8, blocks: 2 }
+      res.end(JSON.stringify({ result, error: null, id }))
+      return
+    }
+    const { hostname, port, username, password } = target
+    const headers = { 'content-type': 'application/json', 'content-length': body.length }
+    const call = { hostname, port, auth: `${username}:${password}`, method: 'POST', headers, agent: false } as const
+    const out = request(call, async (answer) => {
+      const text = await read(answer).catch(() => null)
+      if (text === null) return void res.destroy()
+      res.writeHead(answer.statusCode!, { 'content-type': 'application/json' })
+      res.end(text)
+    })
+    out.on('error', () => res.destroy())
+    res.on('close', () => out.destroy())
+    out.end(body)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const estimates: Estimates = {
+    url: `http://u:p@127.0.0.1:${port}`,
+    feerate: null,
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+  return estimates
+}
