@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Alert } from '../../api/operatorSchemas.ts'
-import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
-import { remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const alertTable = (alerts: readonly Alert[]): string =>
   table(
@@ -17,13 +16,9 @@ export function register(program: Command): void {
     page: (client, query) => client.alerts.list(query),
     table: alertTable,
   }).addOption(new Option('--state <state>', 'only what is wrong now, or what is over').choices(['raised', 'cleared']))
-  alert
-    .command('acknowledge')
-    .description('say that somebody knows; what no check looks for is cleared by it')
-    .argument('<id>')
-    .action(async (id: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const one = await client.alerts.acknowledge(id)
-      show(one, () => alertTable([one]))
-    })
+  oneCommand(alert, 'acknowledge', {
+    about: 'say that somebody knows; what no check looks for is cleared by it',
+    call: (client, id) => client.alerts.acknowledge(id),
+    text: (one) => alertTable([one]),
+  })
 }

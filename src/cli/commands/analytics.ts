@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { BalanceSample, ChannelEarnings, ForwardSums, PaymentSums } from '../../api/operatorSchemas.ts'
 import { given } from '../arguments.ts'
-import { csvListCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { csvListCommand } from '../resources.ts'
 
 export function register(program: Command): void {
   const analytics = program.command('analytics').description('sums for the books, by day and month in UTC')

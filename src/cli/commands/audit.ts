@@ -3,9 +3,9 @@ import { type AuditHead, followChain, GENESIS } from '../../api/auth/auditChain.
 import type { AuditEntry } from '../../api/keySchemas.ts'
 import type { FulmenClient } from '../../client/index.ts'
 import { CliError } from '../errors.ts'
-import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand } from '../resources.ts'
 
 const PAGE = 500
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { integer } from '../arguments.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { oneCommand } from '../resources.ts'
 import type { ChainOptions } from '../runChain.ts'
 
 export function register(program: Command): void {
@@ -37,24 +38,18 @@ function registerViews(chain: Command): void {
       const tip = await client.chain.get()
       show(tip, () => fields(tip))
     })
-  chain
-    .command('block')
-    .description('one block')
-    .argument('<heightOrHash>')
-    .action(async (heightOrHash: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const block = await client.chain.block(heightOrHash)
-      show(block, () => fields(block))
-    })
-  chain
-    .command('transaction')
-    .description('one transaction')
-    .argument('<txid>')
-    .action(async (txid: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const tx = await client.chain.transaction(txid)
-      show(tx, () => fields(tx))
-    })
+  oneCommand(chain, 'block', {
+    about: 'one block',
+    argument: ['<heightOrHash>'],
+    call: (client, heightOrHash) => client.chain.block(heightOrHash),
+    text: (block) => fields(block),
+  })
+  oneCommand(chain, 'transaction', {
+    about: 'one transaction',
+    argument: ['<txid>'],
+    call: (client, txid) => client.chain.transaction(txid),
+    text: (tx) => fields(tx),
+  })
   chain
     .command('fees')
     .description('fee estimates')

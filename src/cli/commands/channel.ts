@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Channel } from '../../api/schemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
-import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const channelTable = (channels: readonly Channel[]): string =>
   table(
@@ -29,15 +29,12 @@ export function register(program: Command): void {
   })
     .option('--state <state>', 'only in this state')
     .option('--peer <nodeId>', 'only with this peer')
-  channel
-    .command('show')
-    .description('everything about one channel')
-    .argument('<id>', 'local id or channel id')
-    .action(async (id: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const one = await client.channels.get(id)
-      show(one, () => fields(one))
-    })
+  oneCommand(channel, 'show', {
+    about: 'everything about one channel',
+    argument: ['<id>', 'local id or channel id'],
+    call: (client, id) => client.channels.get(id),
+    text: (one) => fields(one),
+  })
   registerOpen(channel)
   registerClose(channel)
   registerPolicy(channel)

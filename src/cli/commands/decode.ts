@@ -1,15 +1,12 @@
 import type { Command } from 'commander'
 import { fields } from '../output.ts'
-import { remote } from '../remote.ts'
+import { oneCommand } from '../resources.ts'
 
 export function register(program: Command): void {
-  program
-    .command('decode')
-    .description('what an invoice or an offer says')
-    .argument('<text>', 'a BOLT 11 invoice, or a BOLT 12 offer, invoice request or invoice')
-    .action(async (text: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const decoded = await client.decode(text)
-      show(decoded, () => fields(decoded))
-    })
+  oneCommand(program, 'decode', {
+    about: 'what an invoice or an offer says',
+    argument: ['<text>', 'a BOLT 11 invoice, or a BOLT 12 offer, invoice request or invoice'],
+    call: (client, text) => client.decode(text),
+    text: (decoded) => fields(decoded),
+  })
 }

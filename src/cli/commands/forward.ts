@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Forward } from '../../api/operatorSchemas.ts'
-import { csvListCommand } from '../lists.ts'
 import { table } from '../output.ts'
+import { csvListCommand } from '../resources.ts'
 
 const forwardTable = (forwards: readonly Forward[]): string =>
   table(

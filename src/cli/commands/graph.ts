@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { GraphChannel, GraphNode } from '../../api/schemas.ts'
 import { integer } from '../arguments.ts'
-import { listCommand } from '../lists.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand } from '../resources.ts'
 
 export function register(program: Command): void {
   const graph = program.command('graph').description('the network graph')

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Invoice } from '../../api/schemas.ts'
 import { given, integer } from '../arguments.ts'
-import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const invoiceTable = (invoices: readonly Invoice[]): string =>
   table(
@@ -19,15 +19,12 @@ export function register(program: Command): void {
     page: (client, query) => client.invoices.list(query),
     table: invoiceTable,
   }).option('--status <status>', 'open, accepted, settled, cancelled or expired')
-  invoice
-    .command('show')
-    .description('one invoice')
-    .argument('<paymentHash>')
-    .action(async (paymentHash: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const one = await client.invoices.get(paymentHash)
-      show(one, () => fields(one))
-    })
+  oneCommand(invoice, 'show', {
+    about: 'one invoice',
+    argument: ['<paymentHash>'],
+    call: (client, paymentHash) => client.invoices.get(paymentHash),
+    text: (one) => fields(one),
+  })
   invoice
     .command('settle')
     .description('take the payment of a hold invoice')
@@ -38,15 +35,12 @@ export function register(program: Command): void {
       const settled = await client.invoices.settle(paymentHash, preimage)
       show(settled, () => invoiceTable([settled]))
     })
-  invoice
-    .command('cancel')
-    .description('cancel an open invoice, or give back the payment of a hold invoice')
-    .argument('<paymentHash>')
-    .action(async (paymentHash: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const cancelled = await client.invoices.cancel(paymentHash)
-      show(cancelled, () => invoiceTable([cancelled]))
-    })
+  oneCommand(invoice, 'cancel', {
+    about: 'cancel an open invoice, or give back the payment of a hold invoice',
+    argument: ['<paymentHash>'],
+    call: (client, paymentHash) => client.invoices.cancel(paymentHash),
+    text: (cancelled) => invoiceTable([cancelled]),
+  })
 }
 
 function registerCreate(invoice: Command): void {

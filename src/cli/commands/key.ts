@@ -5,9 +5,9 @@ import type { CreateKey, IssuedKey, Key, UpdateKey } from '../../api/keySchemas.
 import { dataDirOf } from '../../node/config.ts'
 import { given, integer } from '../arguments.ts'
 import { CliError } from '../errors.ts'
-import { listCommand } from '../lists.ts'
 import { fields, notice, show, table } from '../output.ts'
 import { type GlobalOptions, remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const keyTable = (keys: readonly Key[]): string =>
   table(
@@ -100,15 +100,11 @@ function registerRotation(key: Command): void {
       const rotated = await client.keys.rotate(id, given({ graceSeconds: grace, activatesAt, compromised }))
       show(rotated, () => issued(rotated))
     })
-  key
-    .command('rollback')
-    .description('make the version before current again, while it is in its window')
-    .argument('<id>')
-    .action(async (id: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const back = await client.keys.rollback(id)
-      show(back, () => keyTable([back]))
-    })
+  oneCommand(key, 'rollback', {
+    about: 'make the version before current again, while it is in its window',
+    call: (client, id) => client.keys.rollback(id),
+    text: (back) => keyTable([back]),
+  })
   key
     .command('rotate-all')
     .description('emergency: every key but a new version of the one in use stops; prints its secret')

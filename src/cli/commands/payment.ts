@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import type { Payment } from '../../api/schemas.ts'
-import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
-import { remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const paymentTable = (payments: readonly Payment[]): string =>
   table(
@@ -24,22 +23,16 @@ export function register(program: Command): void {
     page: (client, query) => client.payments.list(query),
     table: paymentTable,
   }).option('--status <status>', 'pending, succeeded or failed')
-  payment
-    .command('show')
-    .description('one payment, with its parts')
-    .argument('<paymentHash>')
-    .action(async (paymentHash: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const one = await client.payments.get(paymentHash)
-      show(one, () => fields(one))
-    })
-  payment
-    .command('cancel')
-    .description('stop further attempts')
-    .argument('<paymentHash>')
-    .action(async (paymentHash: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const one = await client.payments.cancel(paymentHash)
-      show(one, () => paymentTable([one]))
-    })
+  oneCommand(payment, 'show', {
+    about: 'one payment, with its parts',
+    argument: ['<paymentHash>'],
+    call: (client, paymentHash) => client.payments.get(paymentHash),
+    text: (one) => fields(one),
+  })
+  oneCommand(payment, 'cancel', {
+    about: 'stop further attempts',
+    argument: ['<paymentHash>'],
+    call: (client, paymentHash) => client.payments.cancel(paymentHash),
+    text: (one) => paymentTable([one]),
+  })
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Peer } from '../../api/schemas.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { oneCommand } from '../resources.ts'
 
 const peerTable = (peers: readonly Peer[]): string =>
   table(
@@ -19,15 +20,12 @@ export function register(program: Command): void {
       const page = await client.peers.list({ limit: 500 })
       show(page, () => peerTable(page.items))
     })
-  peer
-    .command('connect')
-    .description('connect, now and after each restart')
-    .argument('<uri>', 'nodeId@host:port')
-    .action(async (uri: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const connected = await client.peers.connect(uri)
-      show(connected, () => peerTable([connected]))
-    })
+  oneCommand(peer, 'connect', {
+    about: 'connect, now and after each restart',
+    argument: ['<uri>', 'nodeId@host:port'],
+    call: (client, uri) => client.peers.connect(uri),
+    text: (connected) => peerTable([connected]),
+  })
   peer
     .command('disconnect')
     .description('disconnect and forget the address')

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { WalletTransaction } from '../../api/onchainSchemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
-import { listCommand } from '../lists.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand } from '../resources.ts'
 
 const transactionTable = (transactions: readonly WalletTransaction[]): string =>
   table(

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../../api/webhookSchemas.ts'
 import { given, integer } from '../arguments.ts'
-import { listCommand } from '../lists.ts'
 import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const hookTable = (hooks: readonly Webhook[]): string =>
   table(
@@ -49,15 +49,11 @@ export function register(program: Command): void {
     page: (client, query) => client.webhooks.list(query),
     table: hookTable,
   })
-  webhook
-    .command('show')
-    .description('everything about one webhook')
-    .argument('<id>')
-    .action(async (id: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const hook = await client.webhooks.get(id)
-      show(hook, () => fields(hook))
-    })
+  oneCommand(webhook, 'show', {
+    about: 'everything about one webhook',
+    call: (client, id) => client.webhooks.get(id),
+    text: (hook) => fields(hook),
+  })
   webhook
     .command('deliveries')
     .description('every attempt, newest first')
@@ -69,15 +65,11 @@ export function register(program: Command): void {
       const page = await client.webhooks.deliveries(id, given(options))
       show(page, () => deliveryTable(page.items))
     })
-  webhook
-    .command('ping')
-    .description('post a message now, and say what the receiver answered')
-    .argument('<id>')
-    .action(async (id: string, _options, command: Command) => {
-      const { client, show } = remote(command)
-      const delivery = await client.webhooks.ping(id)
-      show(delivery, () => deliveryTable([delivery]))
-    })
+  oneCommand(webhook, 'ping', {
+    about: 'post a message now, and say what the receiver answered',
+    call: (client, id) => client.webhooks.ping(id),
+    text: (delivery) => deliveryTable([delivery]),
+  })
   webhook
     .command('redeliver')
     .description('post the event of a delivery once more')

@@ -53,3 +53,28 @@ export function csvListCommand<T>(
       }
     })
 }
+
+interface One<T> {
+  readonly about: string
+  /** As commander takes it; `<id>` when left out. */
+  readonly argument?: readonly [name: string, description?: string]
+  readonly call: (client: FulmenClient, id: string) => Promise<T>
+  readonly text: (answer: T) => string
+}
+
+/** A command about one thing by its id: shows what the node answers, in words or as JSON. */
+export function oneCommand<T>(
+  parent: Command,
+  name: string,
+  { about, argument = ['<id>'], call, text }: One<T>,
+): Command {
+  return parent
+    .command(name)
+    .description(about)
+    .argument(...argument)
+    .action(async (id: string, _options: object, command: Command) => {
+      const { client, show } = remote(command)
+      const answer = await call(client, id)
+      show(answer, () => text(answer))
+    })
+}
