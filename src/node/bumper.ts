@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { Txid } from '../base/ids.ts'
-import type { Transaction } from '../bitcoin/transaction.ts'
+import { outpointKey, type Txid } from '../base/ids.ts'
+import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { FEERATE_FLOOR } from '../chain/fees.ts'
 import { type AnchorPlan, anchorChild, signAnchor } from '../channel/onchain/anchor.ts'
 import { signHtlcTx } from '../channel/onchain/claims.ts'
@@ -19,6 +19,9 @@ export interface BumperOptions {
   readonly parts: () => NodeParts
   readonly log: Logger
 }
+
+/** Has a channel publish again what it has to, now that coins are free that it lacked. */
+type Retry = (entry: ChannelEntry, scope: TurnScope) => void
 
 /** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
 const PATIENCE_BLOCKS = 6
@@ -42,14 +45,25 @@ export class Bumper {
   /** Since when the mempool has a close that both sides signed in the place of our commitment, by channel: a height. */
   readonly #agreed = new Map<string, number>()
   /** Channels whose operator has been told that the wallet cannot pay. */
-  readonly #poor = new Set<string>()
+  readonly #poor = new Map<string, ChannelEntry>()
+  /** First inputs of what the mempool has refused since the block of this height: paid for again with the next one. */
+  #refused = { height: 0, inputs: new Set<string>() }
+  readonly #retry: Retry
 
-  constructor(options: BumperOptions) {
+  constructor(options: BumperOptions, retry: Retry) {
     this.#options = options
+    this.#retry = retry
   }
 
-  /** A zero-fee HTLC transaction with the wallet's inputs; null when the wallet cannot pay for it. */
-  htlc(entry: ChannelEntry, effect: Broadcast, wanted: number): Transaction | null {
+  /** Publishes a zero-fee HTLC transaction with the wallet's inputs. @returns it; null when the wallet cannot pay for it */
+  htlc(entry: ChannelEntry, effect: Broadcast, wanted: number, scope: TurnScope): Transaction | null {
+    const tx = this.#htlc(entry, effect, wanted)
+    if (tx) scope.after(() => void this.#hand(entry, tx, effect.purpose).catch(() => {}))
+    return tx
+  }
+
+  #htlc(entry: ChannelEntry, effect: Broadcast, wanted: number): Transaction | null {
+    if (this.#wasRefused(effect.tx)) return null
     const { stage, preimage = null } = effect.signAgain ?? {}
     const feeratePerKw = Math.max(FEERATE_FLOOR, wanted)
     const request = {
@@ -95,9 +109,10 @@ export class Bumper {
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
     const { feeratePerKw, budgetSat, weight, feeSat } = plan
-    if (feeratePerKw < FEERATE_FLOOR) return null
+    const tx = anchorChild(plan)
+    if (feeratePerKw < FEERATE_FLOOR || this.#wasRefused(tx)) return null
     const request = {
-      tx: anchorChild(plan),
+      tx,
       feeratePerKw,
       owner: childLabel(entry),
       paidSat: ANCHOR_SAT,
@@ -118,7 +133,7 @@ export class Bumper {
     } catch (e) {
       if (!(e instanceof WalletError)) throw e
       if (this.#poor.has(id)) return null
-      this.#poor.add(id)
+      this.#poor.set(id, entry)
       const message = `no coins to pay for ${what}: send some to the wallet (${e.message})`
       this.#options.log.error({ channel: id }, message)
       const { events, reactor } = this.#options.parts()
@@ -138,7 +153,7 @@ export class Bumper {
     if (isRival) {
       const ours = await source.broadcast(effect.tx)
       if (ours.accepted) this.#rivals.delete(entry.meta.localId)
-      else if (child) await parts().broadcast(child, 'commitment')
+      else if (child) await this.#hand(entry, child, 'commitment')
       return
     }
     if (await this.#isAgreed(entry, effect.tx)) return
@@ -147,12 +162,41 @@ export class Bumper {
     const rival = await this.#inMempool(effect.rivals ?? [])
     if (rival === null) {
       log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
+      if (child) this.#free(entry, child)
       return
     }
     reactor.post((scope) => {
       this.#rivals.set(entry.meta.localId, rival)
       this.commitment(entry, effect, scope)
     })
+  }
+
+  async #hand(entry: ChannelEntry, tx: Transaction, purpose: string): Promise<void> {
+    const { parts, log } = this.#options
+    const { accepted, reason } = await parts().source.broadcast(tx)
+    if (accepted) return
+    log.warn({ purpose, reason }, 'transaction refused')
+    this.#free(entry, tx)
+  }
+
+  /**
+   * What a transaction of the peer's keeps out of the mempool must not hold coins that others of ours can be paid for with: they go
+   * first until the next block. So does what failed only because it spends the change of such a one.
+   */
+  #free(entry: ChannelEntry, tx: Transaction): void {
+    const { reactor, wallet, chain } = this.#options.parts()
+    const input = outpointKey(tx.inputs[0]!)
+    reactor.post((scope) => {
+      if (this.#refused.height !== chain.height) this.#refused = { height: chain.height, inputs: new Set() }
+      const isOrphan = wallet.spenderOf(input) === undefined
+      if (!isOrphan) this.#refused.inputs.add(input)
+      wallet.abandon(txidOf(tx))
+      for (const e of new Set([...this.#poor.values(), ...(isOrphan ? [entry] : [])])) this.#retry(e, scope)
+    })
+  }
+  #wasRefused(tx: Transaction): boolean {
+    const { height, inputs } = this.#refused
+    return height === this.#options.parts().chain.height && inputs.has(outpointKey(tx.inputs[0]!))
   }
 
   /**

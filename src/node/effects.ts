@@ -37,7 +37,7 @@ export class Effects {
 
   constructor(options: EffectsOptions) {
     this.#options = options
-    this.#bumper = new Bumper(options)
+    this.#bumper = new Bumper(options, (entry, scope) => this.republish(entry, scope))
   }
 
   /** A number for a command, and its answer once that is durable. */
@@ -119,8 +119,8 @@ export class Effects {
     const parts = this.#options.parts()
     if (effect.purpose === 'funding') return this.#publishFunding(entry, effect, scope)
     if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
-    const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)
-    if (tx) scope.after(() => void parts.broadcast(tx, effect.purpose).catch(() => {}))
+    if (effect.addFees !== undefined) return void this.#bumper.htlc(entry, effect, effect.addFees, scope)
+    scope.after(() => void parts.broadcast(effect.tx, effect.purpose).catch(() => {}))
   }
 
   /**

@@ -26,8 +26,8 @@ export interface Setting {
   /** Whether hal pays for the commitments. */
   readonly opens: boolean
   readonly feeratePerKw: number
-  /** Hal's wallet is empty: nothing can be paid for but by itself. */
-  readonly broke: boolean
+  /** In hal's wallet; without any, nothing can be paid for but by itself. */
+  readonly coins: number
 }
 
 export const CAPACITY: Sat = sat(3_000_000)
@@ -78,11 +78,11 @@ export class Arena {
     const hash = '0'.repeat(64) as never
     this.#coins = saved?.coins ?? [
       ...hostileCoins,
-      ...honestCoins('hal', hash, setting.broke),
+      ...honestCoins('hal', hash, setting.coins),
       ...honestCoins('una', hash),
     ]
     this.chain = new Chain(START, this.#coins)
-    this.hal = new Honest('hal', this.chain, this.book, setting.broke)
+    this.hal = new Honest('hal', this.chain, this.book, setting.coins)
     this.una = setting.company === 'behind-una' ? new Honest('una', this.chain, this.book) : null
     for (const lane of this.lanes) {
       this.connected.set(lane, saved?.connected.get(lane) ?? true)

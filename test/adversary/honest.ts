@@ -4,7 +4,7 @@ import { type NodeId, type Outpoint, outpointKey, type PaymentHash, type Txid } 
 import type { Msat } from '../../src/base/units.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
-import type { ChainBlock, ChainSource } from '../../src/chain/source.ts'
+import type { BroadcastResult, ChainBlock, ChainSource } from '../../src/chain/source.ts'
 import { connectBlock, createWatcher, disconnectBlocks, rescanBlock, setWatches } from '../../src/chain/watcher.ts'
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf, rebroadcasts, watches } from '../../src/channel/describe.ts'
@@ -81,11 +81,11 @@ export class Honest {
   #posted: ((scope: TurnScope) => void)[] = []
   #requests = 1
 
-  constructor(name: HonestName, chain: Chain, book: Book, isBroke = false) {
+  constructor(name: HonestName, chain: Chain, book: Book, coins?: number) {
     this.name = name
     this.chain = chain
     this.book = book
-    const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), isBroke)
+    const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), coins)
     this.#startSat = worthSat
     this.#sweepScripts = sweepScripts
     const Shell = WalletShell as unknown as new (...parts: unknown[]) => WalletShell
@@ -172,7 +172,7 @@ export class Honest {
       wallet: this.wallet,
       chain: this.chain,
       source: {
-        broadcast: async (tx: Transaction) => this.chain.broadcast(tx),
+        broadcast: async (tx: Transaction) => this.#hand(tx),
         broadcastPackage: async (txs: readonly Transaction[]) => this.#publish(txs),
         mempoolSpends: async (outpoints: readonly Outpoint[]) => this.#spendsOf(outpoints),
         transaction: async (txid: Txid) => this.chain.find(txid),
@@ -185,17 +185,23 @@ export class Honest {
       events: { emit: () => {} },
       broadcast: async (tx: Transaction, purpose: string) => void this.#broadcast(tx, purpose),
     }
-    return new Bumper({ parts: () => parts as unknown as NodeParts, log: silent })
+    const options = { parts: () => parts as unknown as NodeParts, log: silent }
+    return new Bumper(options, (entry, scope) => this.#republish(entry, scope, true))
   }
 
   #publish(txs: readonly Transaction[]) {
     return this.chain.broadcastPackage(txs)
   }
   #broadcast(tx: Transaction, purpose: string): void {
-    const { accepted, reason } = this.chain.broadcast(tx)
     // An agreed close may have the height of its making for a lock time, which a reorganisation takes back.
-    if (purpose === 'mutual-close' && reason?.startsWith('non-final')) return
-    if (!accepted && !RACES.some((r) => reason!.startsWith(r))) this.complaints.add(`refused ${txidOf(tx)}: ${reason}`)
+    this.#hand(tx, purpose === 'mutual-close' ? [...RACES, 'non-final'] : RACES)
+  }
+  #hand(tx: Transaction, excuses = RACES): BroadcastResult {
+    const result = this.chain.broadcast(tx)
+    const { accepted, reason } = result
+    if (!accepted && !excuses.some((r) => reason!.startsWith(r)))
+      this.complaints.add(`refused ${txidOf(tx)}: ${reason}`)
+    return result
   }
 
   // -------------------------------------------------------------- channels
@@ -290,10 +296,13 @@ export class Honest {
       this.#noteChildren()
       return
     }
-    const tx = effect.addFees === undefined ? effect.tx : this.#bumper.htlc(entry, effect, effect.addFees)
-    if (!tx) return
-    this.#note(tx, effect.purpose, effect.addFees === undefined ? null : (effect.budgetSat ?? 0n))
-    scope.after(() => this.#broadcast(tx, effect.purpose))
+    if (effect.addFees !== undefined) {
+      const tx = this.#bumper.htlc(entry, effect, effect.addFees, scope)
+      if (tx) this.#note(tx, effect.purpose, effect.budgetSat ?? 0n)
+      return
+    }
+    this.#note(effect.tx, effect.purpose, null)
+    scope.after(() => this.#broadcast(effect.tx, effect.purpose))
   }
 
   /** What the bumper had the wallet make for commitments. */

@@ -288,20 +288,35 @@ export class Hostile {
     return tx
   }
 
-  /** A large child that pays little by its size (`times` the floor), but more in all than most replacements can. */
-  pin(parent: Transaction, coins: Purse, times: number): Transaction | null {
+  /**
+   * What makes a transaction hard to replace, parents first: a large child that pays little by its size (`times` the floor), but more in
+   * all than most replacements can; or with `times` 0 as many small ones in a row as the mempool takes.
+   */
+  pin(parent: Transaction, coins: Purse, times: number): readonly Transaction[] {
+    const child = this.#child(parent, coins, times === 0 ? { outputs: 0, times: 2 } : { outputs: PIN_OUTPUTS, times })
+    if (!child) return []
+    const row = [child]
+    for (let last = child; times === 0 && row.length < MOST_DESCENDANTS; row.push(last)) last = spendOn(last)
+    return row
+  }
+
+  /** Of the anchor, or of what is the attacker's own, with a coin. */
+  #child(
+    parent: Transaction,
+    coins: Purse,
+    { outputs, times }: { readonly outputs: number; readonly times: number },
+  ): Transaction | null {
     const id = txidOf(parent)
     const own = parent.outputs.findIndex((o) => equalBytes(o.scriptPubKey, LOOT))
     const anchor = anchorScript(signerOf(this.owner).basepoints.fundingPubkey)
     const anchorAt = own >= 0 ? -1 : parent.outputs.findIndex((o) => equalBytes(o.scriptPubKey, p2wsh(anchor)))
-    if (own < 0 && anchorAt < 0) return null
-    const coin = coins.next()
+    const coin = own < 0 && anchorAt < 0 ? null : coins.next()
     if (!coin) return null
     const index = own >= 0 ? own : anchorAt
-    const junk = Array.from({ length: PIN_OUTPUTS }, () => ({ amountSat: 300n as Sat, scriptPubKey: LOOT }))
+    const junk = Array.from({ length: outputs }, () => ({ amountSat: 300n as Sat, scriptPubKey: LOOT }))
     const worth = coin.amountSat + parent.outputs[index]!.amountSat
-    const fee = BigInt((PIN_OUTPUTS * 31 + 250) * times)
-    const left = worth - fee - 300n * BigInt(PIN_OUTPUTS)
+    const fee = BigInt((outputs * 31 + 250) * times)
+    const left = worth - fee - 300n * BigInt(outputs)
     if (left < 300n) return null
     let tx: Transaction = {
       version: 2,
@@ -317,6 +332,19 @@ export class Hostile {
   }
 }
 
+/** Beside the parent itself. */
+const MOST_DESCENDANTS = 24
+/** Spends the only output of a transaction of its own. */
+function spendOn(tx: Transaction): Transaction {
+  const { amountSat } = tx.outputs[0]!
+  const next: Transaction = {
+    version: 2,
+    inputs: [unsignedInput({ txid: txidOf(tx), index: 0 }, SEQUENCE)],
+    outputs: [{ amountSat: (amountSat - 150n) as Sat, scriptPubKey: LOOT }],
+    lockTime: 0,
+  }
+  return signCoin(next, 0, amountSat)
+}
 /** Of 31 vbytes each: at the floor of 1 sat per vbyte the child pays this much that a replacement has to beat. */
 const PIN_OUTPUTS = 400
 

@@ -75,7 +75,7 @@ const smother: Plot = async (run, lane, b, c) => {
   const { arena } = run
   const mal = arena.hostiles.get(lane)
   if (!mal || !open(run, lane)) return
-  const prey = b % 4 === 0 ? released(open(run, lane)) : bait(run, lane, TALLIES[b % 3]!)
+  const prey = b % 8 === 0 ? released(open(run, lane)) : bait(run, lane, TALLIES[b % 3]!)
   const { height } = arena.chain
   const first = prey.length > 0 ? Math.min(...prey.map((h) => h.add.cltvExpiry)) : height
   await idle(run, first - 13 - height)

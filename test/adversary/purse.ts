@@ -7,7 +7,7 @@ import { emptyWallet, type WalletState } from '../../src/wallet/state.ts'
 import type { GenesisCoin } from './chain.ts'
 import { START } from './keys.ts'
 
-const COINS = 14
+export const COINS = 14
 const COIN: Sat = 150_000n as Sat
 const WORDS = {
   hal: 'legal winner thank year wave sausage worth useful legal winner thank yellow',
@@ -23,15 +23,15 @@ interface Purse {
   readonly worthSat: bigint
 }
 const purses = new Map<string, Purse>()
-/** A wallet that has coins in the first block, unless it is to be empty; made once, since its keys take longer than a schedule. */
-export function purseOf(name: HonestName, hash: ChainBlock['hash'], isEmpty = false): Purse {
-  const key = `${name} ${isEmpty}`
+/** A wallet that has coins in the first block; made once, since its keys take longer than a schedule. */
+export function purseOf(name: HonestName, hash: ChainBlock['hash'], count = COINS): Purse {
+  const key = `${name} ${count}`
   const known = purses.get(key)
   if (known) return known
   const master = masterKey(WORDS[name], 'regtest')
   const account = walletAccount(master)
   let state = emptyWallet({ account, tip: { height: START - 1, hash: 'ff'.repeat(32) as ChainBlock['hash'] } })
-  const outputs = Array.from({ length: isEmpty ? 0 : COINS }, (_, i) => ({
+  const outputs = Array.from({ length: count }, (_, i) => ({
     amountSat: COIN,
     scriptPubKey: walletScript(account, RECEIVE, i),
   }))
@@ -57,5 +57,5 @@ export function purseOf(name: HonestName, hash: ChainBlock['hash'], isEmpty = fa
   purses.set(key, purse)
   return purse
 }
-export const honestCoins = (name: HonestName, hash: ChainBlock['hash'], isEmpty = false): readonly GenesisCoin[] =>
-  purseOf(name, hash, isEmpty).coins
+export const honestCoins = (name: HonestName, hash: ChainBlock['hash'], count = COINS): readonly GenesisCoin[] =>
+  purseOf(name, hash, count).coins

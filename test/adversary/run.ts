@@ -109,7 +109,7 @@ export class Run {
       case 'twin':
         return this.#twin(lane, b, c)
       default:
-        return PLOTS[tag](this, lane, b, c)
+        return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
     }
   }
 
@@ -128,8 +128,8 @@ export class Run {
     for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
   }
   get #canPay(): boolean {
-    const { channelType, broke } = this.arena.setting
-    return channelType === 'anchors' && !broke
+    const { channelType, coins } = this.arena.setting
+    return channelType === 'anchors' && coins > 0
   }
 
   /** Blocks that may still be taken from the honest. */
@@ -246,10 +246,8 @@ export class Run {
     const blocks = how % 4 === 2 ? 6 : 45
     const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.spare(blocks))
     arena.held.set(txidOf(tx), until)
-    const child = how % 8 > 3 ? from.pin(tx, arena.purse, [1, 4, 12, 30][(how >> 3) % 4]!) : null
-    if (!child) return
-    arena.chain.broadcast(child)
-    arena.held.set(txidOf(child), until)
+    const pins = how % 8 > 3 ? from.pin(tx, arena.purse, [0, 4, 12, 30][(how >> 3) % 4]!) : []
+    for (const child of pins) if (arena.chain.broadcast(child).accepted) arena.held.set(txidOf(child), until)
   }
 
   /** Somebody honest can pay for it, so that others mine it; without anchors, not to mine a commitment is to leave the honest out. */

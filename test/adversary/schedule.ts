@@ -1,5 +1,6 @@
 import { Arena, type Company, type Setting } from './arena.ts'
 import type { PlotName } from './plots.ts'
+import { COINS } from './purse.ts'
 import { Rng } from './rng.ts'
 import { Run } from './run.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
@@ -28,11 +29,11 @@ const SCHEMES = {
   tease: 3,
   ambush: 3,
   siege: 3,
-  smother: 3,
-  holdOut: 6,
+  smother: 5,
+  holdOut: 5,
   hook: 3,
   retract: 3,
-  throng: 3,
+  throng: 4,
 } as const satisfies Record<PlotName, number>
 const WAR = {
   deliver: 5,
@@ -87,16 +88,16 @@ const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number)
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
   const setting: Setting = {
-    company: COMPANIES[past.pick([2, 3, 2, 1])]!,
+    company: COMPANIES[past.pick([1, 3, 2, 2])]!,
     channelType: past.below(4) === 0 ? 'static_remotekey' : 'anchors',
     opens: past.below(2) === 0,
     feeratePerKw: [253, 1000, 2500][past.below(3)]!,
-    broke: past.below(8) === 0,
+    coins: [0, 1, COINS][past.pick([1, 1, 6])]!,
   }
   const history = steps(past, TALK, 15 + past.below(45))
   const rng = new Rng(seed * 2)
   const deep = rng.below(8) === 0
-  const first = rng.below(3) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
+  const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
   return { setting, history, steps: [...first, ...steps(rng, WAR, rng.below(24))], deep }
 }
 

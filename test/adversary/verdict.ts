@@ -60,7 +60,8 @@ function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): 
     if (channel.params.isOpener || closing.kind === 'mutual') allowed += closing.feeSat + closing.anchorsSat
     allowed += 20n
     // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
-    const unpaid = setting.broke && node === hal && onchain.how === 'local-force' && setting.channelType === 'anchors'
+    const unpaid =
+      setting.coins === 0 && node === hal && onchain.how === 'local-force' && setting.channelType === 'anchors'
     for (const [table] of [[channel.commitments.outgoing], [channel.commitments.incoming]] as const) {
       for (const chunk of table.chunks)
         for (const h of chunk)
