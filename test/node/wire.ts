@@ -38,8 +38,12 @@ export class Wire {
     this.#plugs.set(plug.nodeId, plug)
   }
 
-  /** The process is gone: its connections break at the other ends. */
-  unplug(nodeId: NodeId): void {
+  /**
+   * The process is gone: its connections break at the other ends.
+   * @param plug of the process: one that was slow to end leaves alone what has started in its place
+   */
+  unplug(nodeId: NodeId, plug = this.#plugs.get(nodeId)): void {
+    if (this.#plugs.get(nodeId) !== plug) return
     this.#plugs.delete(nodeId)
     for (const c of this.#of(nodeId)) this.#cut(c, 'the other end is gone')
   }
@@ -164,7 +168,7 @@ class Plug implements Connections {
     return 0
   }
   async close(): Promise<void> {
-    this.#wire.unplug(this.nodeId)
+    this.#wire.unplug(this.nodeId, this)
   }
   keep(): void {}
   drop(): void {}
