@@ -70,6 +70,16 @@ const strictDecoder = new TextDecoder('utf-8', { fatal: true })
 const laxDecoder = new TextDecoder('utf-8')
 
 export const utf8 = (s: string): Uint8Array => encoder.encode(s)
+/** Text for a peer, of printable ASCII alone: many show nothing of any other. @source BOLT 1 §the-error-and-warning-messages */
+export const ascii = (s: string): Uint8Array =>
+  encoder.encode(
+    s
+      .replaceAll('§', '')
+      .replace(/[‘’]/g, "'")
+      .replace(/[“”]/g, '"')
+      .replace(/[–—]/g, '-')
+      .replace(/[^ -~]/g, '?'),
+  )
 /** @throws TypeError when the bytes are not UTF-8 */
 export const utf8Decode = (b: Uint8Array): string => strictDecoder.decode(b)
 

@@ -1,4 +1,4 @@
-import { utf8 } from '../base/bytes.ts'
+import { ascii } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
 import { err, type Result } from '../base/result.ts'
 import type { Effect, Fault, FaultCode, HtlcOrigin } from './types.ts'
@@ -26,11 +26,11 @@ export const faultText = (f: Fault): string => `${f.requirement}; ${f.detail}`
 
 export const errorMessage = (channelId: ChannelId, text: string): Effect => ({
   tag: 'send',
-  message: { type: 'error', channelId, data: utf8(text) },
+  message: { type: 'error', channelId, data: ascii(text) },
 })
 export const warningMessage = (channelId: ChannelId, text: string): Effect => ({
   tag: 'send',
-  message: { type: 'warning', channelId, data: utf8(text) },
+  message: { type: 'warning', channelId, data: ascii(text) },
 })
 
 /** An add of ours that was not offered. */

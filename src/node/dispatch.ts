@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { ascii } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
 import { satToMsat } from '../base/units.ts'
 import type { ChannelSigner } from '../channel/types.ts'
@@ -100,7 +101,7 @@ export class Dispatch {
   /** BOLT 1 §the-error-and-warning-messages: a message for a channel that we do not know is answered with an error for it. */
   #unknownChannel(link: Link, channelId: ChannelId, scope: TurnScope): void {
     const { peers } = this.#options.parts()
-    const data = new TextEncoder().encode('unknown channel')
+    const data = ascii('unknown channel')
     scope.after(() => peers.send(link, [{ type: 'error', channelId, data }]))
   }
 
@@ -109,7 +110,7 @@ export class Dispatch {
     const session = peers.session(link.nodeId)
     const refusal = this.#openings.refusal(link.nodeId, open)
     if (refusal !== null || !session) {
-      const data = new TextEncoder().encode(refusal ?? 'not connected')
+      const data = ascii(refusal ?? 'not connected')
       scope.after(() => peers.send(link, [{ type: 'error', channelId: open.temporaryChannelId, data }]))
       return
     }

@@ -1,4 +1,4 @@
-import { EMPTY, printable, toHex, utf8 } from '../base/bytes.ts'
+import { ascii, EMPTY, printable, toHex } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import type { NetworkAddress } from '../wire/address.ts'
@@ -64,7 +64,7 @@ export const ourInit = (c: SessionConfig, theirAddress?: NetworkAddress): Init =
 })
 
 /** A warning about the connection as a whole. */
-export const warningOf = (text: string): Warning => ({ type: 'warning', channelId: NO_CHANNEL, data: utf8(text) })
+export const warningOf = (text: string): Warning => ({ type: 'warning', channelId: NO_CHANNEL, data: ascii(text) })
 
 /** Whether we can work with who sent this; the features on success. @source BOLT 1 §the-init-message */
 function acceptInit(init: Init, config: SessionConfig): Result<Uint8Array, PeerError> {
