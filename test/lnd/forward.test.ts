@@ -12,6 +12,9 @@ import { World } from './world.ts'
 /** Our policy for a forward: 1,000 msat and 100 millionths. */
 const fee = (amount: number) => 1_000 + amount / 10_000
 
+/** Blocks that an invoice of LND's asks for; LND lets no less than 18 pass. */
+const FINAL_BLOCKS = 24
+
 /** dave (LND) – us – erin (LND) – carol (ours), all announced but for erin's channel with carol. */
 withLnd('gossip and forwards with real LNDs', () => {
   let w: World
@@ -123,20 +126,63 @@ withLnd('gossip and forwards with real LNDs', () => {
     expect(failed.htlcs[0].failure).toMatchObject({ code: 'TEMPORARY_CHANNEL_FAILURE', failure_source_index: 1 })
     await w.connect(erin)
     await w.usable(toErin.id, erin)
+    await dave.rest.post('/v2/router/mc/reset', {}) // dave goes that way again at once
   })
 
-  it('a forward outlives a restart of ours', async () => {
+  /** dave pays erin through us, and erin holds it. */
+  const heldByErin = async (amount: number) => {
     const secret = newSecret()
-    const invoice = { hash: base64(secret.hash), value_msat: 4_000_000 }
+    const invoice = { hash: base64(secret.hash), value_msat: amount, cltv_expiry: FINAL_BLOCKS }
     const { payment_request } = await erin.rest.post('/v2/invoices/hodl', invoice)
     const payment = w.lndBegins(dave, { payment_request })
     await w.until('erin to hold it', async () => (await invoiceOf(erin, secret.hash)).state === 'ACCEPTED')
+    const settle = () => erin.rest.post('/v2/invoices/settle', { preimage: base64(toHex(secret.preimage)) })
+    return { payment, settle, preimage: toHex(secret.preimage) }
+  }
+  /** Blocks one by one, until it is true. */
+  const mineUntil = async (most: number, isTrue: () => Promise<boolean>) => {
+    for (let n = 0; n < most && !(await isTrue()); n++) await w.mine()
+    expect(await isTrue()).toBe(true)
+  }
+  const isClosedBy = (how: string) => async () => (await w.us.service.channel(toErin.id)).closing?.how === how
+
+  it('a forward outlives a restart of ours', async () => {
+    const { payment, settle, preimage } = await heldByErin(4_000_000)
     await w.us.stop()
     await w.us.restart()
     await w.connect(dave)
     await w.connect(erin)
-    await erin.rest.post('/v2/invoices/settle', { preimage: base64(toHex(secret.preimage)) })
+    await settle()
     const end = await payment.find((p) => p.status === 'SUCCEEDED')
-    expect(end).toMatchObject({ payment_preimage: toHex(secret.preimage), fee_msat: String(fee(4_000_000)) })
+    expect(end).toMatchObject({ payment_preimage: preimage, fee_msat: String(fee(4_000_000)) })
+  })
+
+  it('the payee takes it on chain: the payer has paid', async () => {
+    const { payment, settle, preimage } = await heldByErin(30_000_000)
+    await w.cut(erin)
+    await settle()
+    await mineUntil(FINAL_BLOCKS, isClosedBy('remote-force'))
+    await w.mine(2)
+    const end = await payment.find((p) => p.status === 'SUCCEEDED')
+    expect(end.payment_preimage).toBe(preimage)
+  })
+
+  it('the payee is gone for good: what we take back on chain, the payer has back', async () => {
+    await w.connect(erin)
+    toErin = await w.openTo(erin, { capacity: 2_000_000, push: 1_000_000, announce: true })
+    await w.until('dave’s graph', async () => (await dave.rest.get('/v1/graph')).edges.length === 2)
+    const { payment } = await heldByErin(30_000_000)
+    await erin.halt('SIGKILL')
+    await mineUntil(2 * FINAL_BLOCKS, isClosedBy('local-force'))
+    let isBack = false
+    payment
+      .find((p) => p.status === 'FAILED')
+      .then(() => {
+        isBack = true
+      })
+    await mineUntil(20, async () => isBack)
+    expect(w.alerts().map((e) => e.data.code)).toEqual(['EXPIRY_TOO_SOON'])
+    const { channels } = await dave.rest.get('/v1/channels')
+    expect(channels).toMatchObject([{ active: true, pending_htlcs: [] }])
   })
 })
