@@ -1,5 +1,6 @@
 import { pack } from '../base/pack.ts'
 import { sat } from '../base/units.ts'
+import { MAX_REORG } from '../chain/follower.ts'
 import { restoreChannel } from '../channel/restored.ts'
 import { isFunded } from '../channel/states/offline.ts'
 import { keys } from '../store/schema.ts'
@@ -27,8 +28,10 @@ export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): reado
     const meta = node.numbers.take(peer, undefined, c.keyIndex)
     const signer = node.signerFor(meta)
     const restored = {
-      ...{ ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, openedAt, remote },
-      ...(c.openedAt === undefined && { since: node.chain.height }),
+      ...{ ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, remote },
+      // A reorganisation may have put the funding below the block at which the opening began.
+      openedAt: Math.max(0, openedAt - MAX_REORG),
+      since: c.openedAt ?? node.chain.height,
     }
     const entry = channels.adopt(meta, signer, restoreChannel(restored, signer), scope)
     const where = address === null ? null : addressOf(peer, address)

@@ -212,9 +212,21 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     }
     const found = world.of('alice').node!.channels.all()
     expect([found.length, found.every((c) => channelOf(c.state)?.funding.confirmed)]).toEqual([4, true])
-    const since = world.chain.state.height - Math.min(...four.channels.map((c) => c.openedAt!)) + 1
+    // As far before the oldest as reorganisations are followed.
+    const { height } = world.chain.state
+    const since = height - Math.max(0, Math.min(...four.channels.map((c) => c.openedAt!)) - 100) + 1
     expect(asked).toBeGreaterThan(10)
     expect(asked).toBeLessThan(since + 5)
+    world.close()
+  })
+
+  it('finds a funding that a reorganisation has put below the block at which the opening began', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const channel = backup.channels[0]!
+    const { confirmed } = world.channelsOf('alice')[0]!.funding
+    await restored(world, { ...backup, channels: [{ ...channel, openedAt: confirmed!.height + 3 }] })
+    await world.settle()
+    expect(world.channelsOf('alice')[0]!.funding.confirmed).toEqual(confirmed)
     world.close()
   })
 
