@@ -6,7 +6,7 @@ import { decodeChannelType, FEATURES, featuresFromBits, hasFeature } from '../wi
 import type { AcceptChannel, OpenChannel } from '../wire/messages/open.ts'
 import { fail, type Judged, refuse } from './faults.ts'
 import { acceptableFeerate } from './limits.ts'
-import { isShutdownScript } from './scripts.ts'
+import { isPeersShutdownScript } from './scripts.ts'
 import type { Proposal, SideParams } from './state.ts'
 import { commitCost } from './tx/weights.ts'
 import type { ChannelContext, ChannelTypeName, OpenParams } from './types.ts'
@@ -143,7 +143,7 @@ function judgeSide(
     return bad('max_htlc_value_in_flight_msat is not too small', `${side.maxHtlcValueInFlightMsat}`)
   }
   const script = side.upfrontShutdownScript
-  if (script !== null && !isShutdownScript(script, anyForm)) {
+  if (script !== null && !isPeersShutdownScript(script, anyForm)) {
     return bad('upfront_shutdown_script has a form that shutdown may use', 'it has not')
   }
   return ok(null)

@@ -1,6 +1,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import type { Sat } from '../base/units.ts'
 import { OP } from '../bitcoin/opcodes.ts'
+import { p2pkh, p2sh } from '../bitcoin/script.ts'
 import { hasFeature } from '../wire/features.ts'
 import { warn } from './faults.ts'
 import type { Channel } from './state.ts'
@@ -34,13 +35,25 @@ export const isShutdownScript = (script: Uint8Array, theirFeatures: Uint8Array):
   isWitnessProgram(script, hasFeature(theirFeatures, 'option_shutdown_anysegwit') ? 'any' : 'v0') ||
   (hasFeature(theirFeatures, 'option_simple_close') && isOpReturnPush(script))
 
+const isP2pkh = (script: Uint8Array): boolean =>
+  script.length === 25 && equalBytes(script, p2pkh(script.subarray(3, 23)))
+const isP2sh = (script: Uint8Array): boolean => script.length === 23 && equalBytes(script, p2sh(script.subarray(2, 22)))
+
+/**
+ * Whether a peer may be paid to this script: older forms, too, that only nodes of old sent when the BOLT dropped them. LND still sends
+ * them when its operator closes to such an address, and can take that back no more.
+ * @source BOLT 2 §closing-initiation-shutdown
+ */
+export const isPeersShutdownScript = (script: Uint8Array, theirFeatures: Uint8Array): boolean =>
+  isShutdownScript(script, theirFeatures) || isP2pkh(script) || isP2sh(script)
+
 /**
  * What is wrong with the script of a peer's `shutdown` or `closing_complete`, or null.
  * @source BOLT 2 §closing-initiation-shutdown: receiving node
  */
 export function wrongScript({ params, theirFeatures }: Channel, script: Uint8Array): Fault | null {
   const rule = 'BOLT 2 §closing-initiation-shutdown'
-  if (!isShutdownScript(script, theirFeatures)) {
+  if (!isPeersShutdownScript(script, theirFeatures)) {
     return warn('INVALID_SCRIPT', `${rule}: the script is a witness program`, 'it has another form').error
   }
   const upfront = params.remote.upfrontShutdownScript
@@ -53,11 +66,13 @@ const PAY_TO_ANCHOR = 4
 /**
  * Below this an output of a closing transaction is dust. Both sides must find the same outputs to be dust, so that this is the table
  * of the BOLT and not what nodes relay, which is less for pay-to-taproot.
- * @param script one that `isShutdownScript` takes
+ * @param script one that `isPeersShutdownScript` takes
  * @source BOLT 3 §dust-limits
  */
 export function closingDustSat(script: Uint8Array): Sat {
   if (isOpReturn(script)) return 0n as Sat
+  if (isP2pkh(script)) return 546n as Sat
+  if (isP2sh(script)) return 540n as Sat
   if (script[0] === OP[0]) return (script.length === 22 ? 294n : 330n) as Sat
   return (
     script[0] === OP[1] && script.length === PAY_TO_ANCHOR && script[2] === 0x4e && script[3] === 0x73 ? 240n : 354n

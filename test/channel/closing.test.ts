@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { concatBytes } from '../../src/base/bytes.ts'
+import { concatBytes, toHex } from '../../src/base/bytes.ts'
 import { msat, type Sat, sat } from '../../src/base/units.ts'
-import { p2wpkh, p2wsh } from '../../src/bitcoin/script.ts'
-import { txidOf, weightOf } from '../../src/bitcoin/transaction.ts'
+import { p2pkh, p2sh, p2wpkh, p2wsh } from '../../src/bitcoin/script.ts'
+import { type Transaction, txidOf, weightOf } from '../../src/bitcoin/transaction.ts'
 import { verifyTransaction } from '../../src/bitcoin/verify.ts'
 import type { FeeProposal } from '../../src/channel/closeTerms.ts'
 import { answerFee, type FeePreference } from '../../src/channel/closingFee.ts'
@@ -122,6 +122,44 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     const remote = { ...state.channel.params.remote, upfrontShutdownScript: p2wpkh(new Uint8Array(20).fill(1)) }
     w.alice.state = { ...state, channel: { ...state.channel, params: { ...state.channel.params, remote } } }
     expect(say(p2wpkh(new Uint8Array(20).fill(2)), w)).toBe('INVALID_SCRIPT')
+  })
+
+  const OLD_FORMS = [
+    { form: 'P2PKH', script: p2pkh(new Uint8Array(20).fill(3)), dustSat: 546 },
+    { form: 'P2SH', script: p2sh(new Uint8Array(20).fill(4)), dustSat: 540 },
+  ]
+  describe.each([true, false])('a peer’s script of an older form, option_simple_close: %s', (simpleClose) => {
+    const asked = (script: Uint8Array, bobSat: number) => {
+      const w = reachNormal({ simpleClose, realSignatures: true, pushMsat: msat(bobSat * 1000) })
+      w.bob.command({ tag: 'close', requestId: 4, scriptPubKey: script })
+      expect(w.bob.replies.at(-1)!.result).toMatchObject({ code: 'INVALID_SCRIPT' })
+      w.bob.ctx = { ...w.bob.ctx, sweepScriptPubKey: script } // as LND is: it lets its operator ask for one
+      return close(w).settle()
+    }
+    it.each(OLD_FORMS)('$form is paid', ({ script }) => {
+      const w = asked(script, 300_000)
+      const [[tx]] = published(w) as [[Transaction]]
+      const { params, commitments } = w.alice.channel
+      const funding = {
+        amountSat: commitments.active[0]!.capacitySat,
+        scriptPubKey: fundingScriptOf(params.local, params.remote),
+      }
+      expect(tx.outputs.map((o) => toHex(o.scriptPubKey))).toContain(toHex(script))
+      expect(verifyTransaction(tx, [funding])).toEqual({ ok: true })
+      expect(faultsOf(w.alice)).toEqual([])
+    })
+    it.each(OLD_FORMS)('$form, where that would be dust', ({ script, dustSat }) => {
+      const w = asked(script, dustSat - 1)
+      if (simpleClose) for (const tx of published(w).flat()) expect(tx.outputs).toHaveLength(1)
+      else expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { how: 'local-force' } })
+      const enough = asked(script, dustSat)
+      expect(enough.sides.map((side) => faultsOf(side))).toEqual([[], []])
+      expect(
+        published(enough)
+          .flat()
+          .some((tx) => tx.outputs.length === 2),
+      ).toBe(true)
+    })
   })
 
   it('refuses an HTLC after the peer said shutdown, and a shutdown between update and signature', () => {

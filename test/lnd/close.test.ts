@@ -44,16 +44,15 @@ withLnd('closing together with a real LND', () => {
   }
   /** Mines what is published, until both sides have seen the end. */
   const ended = async (lnd: Lnd, channel: ChannelView): Promise<Answer> => {
-    const tx = await published(channel)
+    await published(channel)
     await w.mine(6)
     await w.until('our end', async () => (await w.us.service.channel(channel.id)).closing?.resolved === true)
-    expect((await w.us.service.channel(channel.id)).closing).toMatchObject({ how: 'cooperative', txid: tx.txid })
+    const { how, txid } = (await w.us.service.channel(channel.id)).closing!
+    expect(how).toBe('cooperative')
     await w.until('LND’s end', async () => (await w.lndClosed(lnd, channel)) !== undefined)
-    expect(await w.lndClosed(lnd, channel)).toMatchObject({
-      close_type: 'COOPERATIVE_CLOSE',
-      closing_tx_hash: tx.txid,
-    })
-    return tx
+    const told = { close_type: 'COOPERATIVE_CLOSE', closing_tx_hash: txid }
+    expect(await w.lndClosed(lnd, channel)).toMatchObject(told)
+    return w.rpc('getrawtransaction', txid, 1)
   }
 
   it.each(['us', 'LND'] as const)('option_simple_close, asked for by %s: both raise the fee in turn', async (by) => {
@@ -86,6 +85,15 @@ withLnd('closing together with a real LND', () => {
       await close(lndOf(way), by, channel)
       const tx = await ended(lndOf(way), channel)
       expect(tx.vout).toHaveLength(1)
+    })
+
+    it('pays LND to an address of an older form, where its operator wants that', async () => {
+      const lnd = lndOf(way)
+      const channel = await open(lnd, 'us')
+      const { address } = await lnd.rest.get('/v1/newaddress?type=NESTED_PUBKEY_HASH')
+      await w.lndCloses(lnd, channel, { delivery_address: address, sat_per_vbyte: '3' })
+      const { vout } = await ended(lnd, channel)
+      expect(vout.map((o: Answer) => o.scriptPubKey.address)).toContain(address)
     })
 
     it.each(['us', 'LND'] as const)('waits for HTLCs in flight both ways; %s asks', async (by) => {

@@ -3,7 +3,8 @@ import { msatToSatFloor } from '../../base/units.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import type { FeeProposal } from '../closeTerms.ts'
 import { answerFee, type FeePreference } from '../closingFee.ts'
-import { warn } from '../faults.ts'
+import { fail, warn } from '../faults.ts'
+import { closingDustSat } from '../scripts.ts'
 import { noteClosings, usesSimpleClose } from '../simpleClose.ts'
 import type { NegotiatingState, ShutdownState } from '../state.ts'
 import { localMsat, remoteMsat } from '../totals.ts'
@@ -174,6 +175,9 @@ function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, 
   const theirKey = state.channel.params.remote.basepoints.fundingPubkey
   const built = candidates(state, received.feeSat).find((c) => ctx.signer.verify(m.signature, c.sighash, theirKey))
   if (!built) return respond(state, badSignature(received.feeSat), ctx)
+  if (built.tx.outputs.some((o) => o.amountSat < closingDustSat(o.scriptPubKey))) {
+    return respond(state, notRelayed(received.feeSat), ctx)
+  }
   const { isOpener } = state.channel.params
   const talk = { isOpener, preference: preference(state, ctx), sent: state.sent, before: state.received, received }
   const answer = answerFee(talk)
@@ -191,6 +195,14 @@ function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, 
     }
   }
 }
+
+/** Only of a script that is no witness program: for those dust_limit_satoshis is high enough. */
+const notRelayed = (feeSat: Sat): Fault =>
+  fail(
+    'INVALID_SCRIPT',
+    'BOLT 2 §legacy-closing-negotiation: no output of the closing transaction is below the dust limit of its script',
+    `one is at a fee of ${feeSat} sat`,
+  ).error
 
 const badSignature = (feeSat: Sat): Fault =>
   warn(
