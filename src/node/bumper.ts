@@ -48,6 +48,8 @@ export class Bumper {
   readonly #poor = new Map<string, ChannelEntry>()
   /** First inputs of what the mempool has refused since the block of this height: paid for again with the next one. */
   #refused = { height: 0, inputs: new Set<string>() }
+  /** Channels that lacked coins when some became free. */
+  readonly #wanting = new Set<ChannelEntry>()
   readonly #retry: Retry
 
   constructor(options: BumperOptions, retry: Retry) {
@@ -186,13 +188,21 @@ export class Bumper {
   #free(entry: ChannelEntry, tx: Transaction): void {
     const { reactor, wallet, chain } = this.#options.parts()
     const input = outpointKey(tx.inputs[0]!)
-    reactor.post((scope) => {
+    reactor.post(() => {
       if (this.#refused.height !== chain.height) this.#refused = { height: chain.height, inputs: new Set() }
       const isOrphan = wallet.spenderOf(input) === undefined
       if (!isOrphan) this.#refused.inputs.add(input)
       wallet.abandon(txidOf(tx))
-      for (const e of new Set([...this.#poor.values(), ...(isOrphan ? [entry] : [])])) this.#retry(e, scope)
+      const wanting = [...this.#poor.values(), ...(isOrphan ? [entry] : [])]
+      if (wanting.length > 0 && this.#wanting.size === 0) reactor.post((later) => this.#tryAgain(later))
+      for (const e of wanting) this.#wanting.add(e)
     })
+  }
+  /** Once for all refusals that have come meanwhile: a peer can bring about hundreds. */
+  #tryAgain(scope: TurnScope): void {
+    const wanting = [...this.#wanting]
+    this.#wanting.clear()
+    for (const entry of wanting) this.#retry(entry, scope)
   }
   #wasRefused(tx: Transaction): boolean {
     const { height, inputs } = this.#refused

@@ -146,17 +146,33 @@ const holdOut: Plot = async (run, _lane, b, c) => {
   await run.mine(2, 7, false)
 }
 
-/** Has hal pay it, several times by one hash and amount perhaps, and goes on from there: what was is revoked. */
+/** Has hal pay it a few times: alike, by one hash, or not. */
 function enrich(run: Run, lane: Lane, b: number): void {
   const { arena } = run
   agree(run, [lane])
   const again = b % 2 === 0 ? arena.book.add('to-peer').hash : null
-  const expiry = arena.chain.height + 30
+  const expiry = arena.chain.height + 20
   for (let i = 0; i <= 1 + ((b >> 1) % 2); i++)
     run.pay(lane, { hash: again ?? arena.book.add('to-peer').hash, amountMsat: TALLIES[(b >> 2) % 3]!, expiry })
   arena.pump(lane)
-  run.pay(lane, { hash: arena.book.add('to-peer').hash, amountMsat: 5_000_000n as Msat, expiry })
-  arena.pump(lane)
+}
+
+/** Closes while HTLCs are there that are alike, takes one of them, and leaves the others to hal, which wants them back. */
+const halve: Plot = async (run, lane, b, c) => {
+  const { arena } = run
+  const mal = arena.hostiles.get(lane)
+  if (!mal || !open(run, lane)) return
+  enrich(run, lane, b << 1)
+  if (c % 2 === 0) arena.hal.forceClose(lane)
+  else arena.queued.push(mal.newest())
+  await idle(run, 2)
+  const closing = arena.closingOf(lane)
+  if (!closing?.confirmed) return
+  const prey = mal.prey(arena.chain, arena.book, closing.tx).filter((p) => p.preimage !== null)
+  const alike = prey.slice(-2)
+  const one = alike.slice((c >> 1) % Math.max(1, alike.length)).slice(0, 1)
+  arena.queued.push(...mal.take(one, { together: false, coins: arena.purse, feerate: 253 }))
+  await idle(run, 22 + (b % 3))
 }
 
 /** Its commitment with the most to take, but for the newest one. */
@@ -173,6 +189,10 @@ const hook: Plot = async (run, lane, b, c) => {
   const mal = arena.hostiles.get(lane)
   if (!mal || !open(run, lane)) return
   enrich(run, lane, b)
+  // What is there now is revoked by what comes after.
+  const terms = { hash: arena.book.add('to-peer').hash, expiry: arena.chain.height + 20 }
+  run.pay(lane, { ...terms, amountMsat: 5_000_000n as Msat })
+  arena.pump(lane)
   arena.queued.push(mal.signed(richest(mal)))
   await idle(run, 1 + (c % 2))
   const closing = arena.closingOf(lane)
@@ -221,5 +241,8 @@ const throng: Plot = async (run, lane, b, c) => {
   run.feerate(253)
 }
 
-export const PLOTS = { throng, siege, tease, ambush, smother, holdOut, hook, retract } satisfies Record<string, Plot>
+export const PLOTS = { throng, siege, tease, ambush, smother, holdOut, hook, halve, retract } satisfies Record<
+  string,
+  Plot
+>
 export type PlotName = keyof typeof PLOTS

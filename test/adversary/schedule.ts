@@ -32,6 +32,7 @@ const SCHEMES = {
   smother: 5,
   holdOut: 5,
   hook: 3,
+  halve: 3,
   retract: 3,
   throng: 4,
 } as const satisfies Record<PlotName, number>

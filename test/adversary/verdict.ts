@@ -85,7 +85,10 @@ function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonl
       const feeSat = inSat - tx.outputs.reduce((s, o) => s + o.amountSat, 0n)
       paidSat += feeSat
       const toWallet = tx.outputs.every((o) => scripts.has(toHex(o.scriptPubKey)))
-      const most = made.budgetSat ?? (toWallet ? inSat / 2n + 1n : null)
+      // Half of what is moved: of all inputs of a sweep, of the first one of an HTLC transaction that the wallet pays for.
+      const claimSat = made.kind === 'htlc' && made.budgetSat !== null ? block.undo![i]![0]!.output.amountSat : null
+      const movedSat = claimSat ?? (made.budgetSat === null && toWallet ? inSat : null)
+      const most = movedSat !== null ? movedSat / 2n + 1n : made.budgetSat
       if (most !== null && feeSat > most + 330n)
         problems.push(`${made.kind} ${outpointKey(tx.inputs[0]!)} paid ${feeSat}, more than ${most}`)
     }
