@@ -1,9 +1,12 @@
 import { Arena, type Company, type Setting } from './arena.ts'
 import type { PlotName } from './plots.ts'
 import { COINS } from './purse.ts'
+import { recallCrypto } from './recall.ts'
 import { Rng } from './rng.ts'
 import { Run } from './run.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
+
+recallCrypto()
 
 /** One thing that happens. The numbers choose among what is there at that time. */
 export interface Step {
