@@ -12,7 +12,7 @@ import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches 
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, Htlc, NegotiatingState, Proposal, SideParams } from './state.ts'
 import { fundingDepth, realScid } from './states/shared.ts'
-import { waitsForClose } from './states/waitingForPeer.ts'
+import { searchWatches, waitsForClose } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
 
 /** The channel's record, once it is funded. */
@@ -58,10 +58,11 @@ export function watches(state: ChannelState): readonly Watch[] {
   if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
     return onchainWatches(channel, state.onchain)
   const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
-  return channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [
+  const ofFunding = channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [
     { tag: 'confirmation', txid: funding.txid, scriptPubKey, minDepth: 1 },
     { tag: 'spend', outpoint: funding, scriptPubKey },
   ])
+  return state.tag === 'waiting-for-peer' ? [...ofFunding, ...searchWatches(state)] : ofFunding
 }
 
 /** What belongs into the mempool as long as it is not confirmed: after a restart, and now and then. */

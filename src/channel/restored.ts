@@ -20,6 +20,8 @@ export interface RestoredChannel {
   readonly openedAt: number
   /** Where that is not known: the height from which the funding has its time to confirm. */
   readonly since?: number
+  /** What the funding transaction spends: of a channel that we opened, as long as that had not confirmed. */
+  readonly inputs?: readonly Outpoint[]
   /** Null in a backup of version 1: then a commitment of our own is not recognised. */
   readonly remote: RemoteKeys | null
 }
@@ -29,6 +31,18 @@ export interface RemoteKeys {
   readonly basepoints: Basepoints
   /** Blocks that we wait for our own money. */
   readonly toSelfDelay: number
+}
+
+/** What is known of a funding that has not been found in the chain. */
+export interface FundingSearch {
+  /** Height from which the blocks count in which the funding has to confirm: of the opening, or of the last block that it was undone with. */
+  readonly since: number
+  /** Every block since the opening has been looked through. */
+  readonly done: boolean
+  /** What the funding transaction spends, where the backup knows it. */
+  readonly inputs?: readonly Outpoint[]
+  /** Height at which another transaction has spent one of them. */
+  readonly rival?: number | null
 }
 
 /**
@@ -75,7 +89,8 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
     theirFeatures: EMPTY,
     restored: true,
   }
-  return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE, search: { since: r.since ?? openedAt, done: false } }
+  const search = { since: r.since ?? openedAt, done: false, ...(r.inputs && { inputs: r.inputs }) }
+  return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE, search }
 }
 
 const side = (basepoints: Basepoints, toSelfDelay: number): SideParams => ({

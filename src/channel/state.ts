@@ -5,6 +5,7 @@ import type { SecretStore } from '../crypto/shachain.ts'
 import type { CloseRequest, FeeProposal, SimpleClose } from './closeTerms.ts'
 import type { HtlcTable } from './htlcTable.ts'
 import type { OnchainState } from './onchain/types.ts'
+import type { FundingSearch } from './restored.ts'
 import type { Basepoints, ChannelTypeName, HtlcOrigin, RelayPolicy, Removal } from './types.ts'
 
 /**
@@ -155,13 +156,6 @@ export interface WaitingForPeerState {
   readonly error: string
   /** Of a restored channel, whose funding may never have been published. */
   readonly search?: FundingSearch
-}
-
-export interface FundingSearch {
-  /** Height from which the blocks count in which the funding has to confirm: of the opening, or of the last block that it was undone with. */
-  readonly since: number
-  /** Every block since the opening has been looked through. */
-  readonly done: boolean
 }
 
 /**

@@ -31,6 +31,8 @@ export interface ChannelBackup {
   readonly openedAt?: number
   /** Since version 2: what a commitment of our own that was published before the loss is claimed by. */
   readonly remote?: RemoteKeys | null
+  /** What the funding transaction spends: when it is ours, and not confirmed yet. */
+  readonly inputs?: readonly Outpoint[]
 }
 
 export interface StaticBackup {
@@ -166,6 +168,8 @@ export function backupOf(
   if (channel === null || !isBackedUp(state)) return []
   const { channelId, channelType, isOpener, keyIndex, openedAt } = channel.params
   const { funding, capacitySat } = channel.commitments.active[0]!
+  const { tx, confirmed } = channel.funding
+  const inputs = confirmed === null ? tx?.inputs.map(({ txid, index }): Outpoint => ({ txid, index })) : undefined
   return [
     {
       ...{
@@ -175,7 +179,7 @@ export function backupOf(
         funding,
         capacitySat,
       },
-      ...{ channelType, isOpener, keyIndex, openedAt, remote: remoteKeys(channel) },
+      ...{ channelType, isOpener, keyIndex, openedAt, remote: remoteKeys(channel), ...(inputs && { inputs }) },
     },
   ]
 }

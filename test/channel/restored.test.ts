@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
-import { txidOf } from '../../src/bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
 import { isForgettable, summary, watches } from '../../src/channel/describe.ts'
 import { remoteKeys, restoreChannel } from '../../src/channel/restored.ts'
@@ -174,6 +174,46 @@ describe('BOLT 2 §the-channel_ready-message: a restored channel whose funding m
     expect(w.alice.state!.tag).toBe('waiting-for-peer')
     block(702_017)
     expect(w.alice.state!.tag).toBe('closed')
+  })
+
+  it('ends sooner where another transaction has spent its coins for good, and only then', () => {
+    const { w, block, openedAt } = unfunded()
+    const { params, commitments } = w.alice.channel
+    const { funding, capacitySat } = commitments.active[0]!
+    const { tx } = w.mined.get(funding.txid)!
+    const inputs = tx.inputs.map(({ txid, index }) => ({ txid, index }))
+    const begin = (): void => {
+      const known = { ...params, funding, capacitySat, remote: null, inputs }
+      w.alice.begin({ state: restoreChannel(known, w.alice.ctx.signer), effects: [] })
+      searched(w, openedAt)
+      w.alice.crash()
+    }
+    const spent = (by: Transaction, height: number): void => {
+      w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+      w.alice.step({ tag: 'chain', event: { tag: 'spent', outpoint: inputs[0]!, tx: by, height } })
+    }
+    const rival = { ...tx, lockTime: 1 }
+    const height = openedAt + 10
+    begin()
+    expect(watches(w.alice.state!)).toContainEqual(expect.objectContaining({ tag: 'spend', outpoint: inputs[0] }))
+    spent(rival, height)
+    block(height + 3)
+    reorg(w, height - 1)
+    block(height + 30)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    spent(rival, height + 31)
+    block(height + 36)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    block(height + 37)
+    expect(w.alice.state!.tag).toBe('closed')
+    expect(w.alice.notices.at(-1)).toMatchObject({ reason: expect.stringContaining('spent its coins') })
+
+    begin()
+    spent(tx, height + 40)
+    confirm(w, height + 40)
+    block(height + 60)
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    expect(watches(w.alice.state!).length).toBe(2)
   })
 
   it('a reorganisation that undoes the funding gives it its time again', () => {

@@ -25,6 +25,8 @@ beforeAll(async () => {
   before = onchainSat(world).alice
   await world.open('alice', 'bob', Number(CAPACITY))
   await pay(world, 'alice', 'bob', PAID)
+  // As it is after the next change of the set of channels, or the next start: the funding has confirmed.
+  await world.of('alice').node!.backUp()
   base = world.snapshot()
   backup = world.of('alice').wholeBackup!
   world.close()
@@ -242,6 +244,7 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     const lost = { ...channel, channelId: 'ab'.repeat(32) as ChannelId, funding, openedAt: height }
     await restored(world, { ...backup, channels: [lost] })
     await world.settle()
+    expect(channelOf(only(world, 'alice').state)!.funding.confirmed).toBeNull()
     const never = `its funding transaction, which is in no block yet and is given up after height ${height + 2016}`
     expect((await view(world)).waitsFor).toBe(never)
     for (let n = 1; n < 2016; n++) world.chain.mineExactly([], NOBODY)
@@ -260,6 +263,46 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     world.chain.mineExactly([tx], NOBODY)
     await world.settle()
     expect([(await view(world)).state, alice.backup]).toMatchObject(['waiting-for-peer', [{ funding }]])
+    world.close()
+  })
+
+  it('gives a channel up at once when the coins of its funding were spent otherwise, long before the restoring', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    world.crash('bob')
+    const { height } = world.chain.state
+    world.chain.mine(1, TRUE_OUTPUT)
+    const coin = outputOf(world.chain.state.tip.block.transactions[0]!, 0)
+    await world.mine(100)
+    world.chain.mineExactly([spend([coin])], NOBODY)
+    await world.mine(7)
+    const funding = { txid: txidOf(spend([coin], { fee: 5_000n })), index: 0 }
+    const inputs = [{ txid: coin.txid, index: coin.index }]
+    const channelId = 'ab'.repeat(32) as ChannelId
+    const lost = { ...backup.channels[0]!, channelId, funding, inputs, openedAt: height }
+    await restored(world, { ...backup, channels: [lost] })
+    await world.settle()
+    const events = await world.of('alice').api.eventsSince(0, 1_000)
+    const reason = expect.stringContaining('another has spent its coins')
+    expect(events.filter((e) => e.type === 'channel.closed').map((e) => e.data)).toMatchObject([{ reason }])
+    world.close()
+  })
+
+  it('knows what the funding transaction of a channel of ours spends, as long as that has not confirmed', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { api, node } = world.of('alice')
+    const opening = api.openChannel({ peer: nodeIdOf('bob'), capacitySat: 500_000n as never })
+    await world.settle()
+    await opening
+    const channel = node!.channels.all()[1]!
+    const inputs = channelOf(channel.state)!.funding.tx!.inputs.map(({ txid, index }) => ({ txid, index }))
+    const kept = (name: Name) => world.of(name).wholeBackup!.channels.map((c) => c.inputs)
+    expect([kept('alice'), kept('bob')]).toEqual([
+      [undefined, inputs],
+      [undefined, undefined],
+    ])
+    await world.mine(6)
+    await node!.backUp()
+    expect(kept('alice')).toEqual([undefined, undefined])
     world.close()
   })
 

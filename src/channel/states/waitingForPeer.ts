@@ -1,11 +1,14 @@
+import { EMPTY } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
+import { txidOf } from '../../bitcoin/transaction.ts'
 import { PLEASE_CLOSE } from '../doubt.ts'
 import { errorMessage, refuse } from '../faults.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
-import { closeRequest } from '../restored.ts'
-import type { Channel, ClosedState, FundingSearch, WaitingForPeerState } from '../state.ts'
+import { RESOLVED_DEPTH } from '../onchain/plan.ts'
+import { closeRequest, type FundingSearch } from '../restored.ts'
+import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
-import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn, Watch } from '../types.ts'
 import { tooLate, withPreimage } from './closing.ts'
 import { closing as closingTurn, FUNDING_TIMEOUT, followFunding, notFunded, reply, turn } from './shared.ts'
 
@@ -61,11 +64,15 @@ const spendsFunding = ({ commitments }: Channel, event: ChainEvent): event is Ch
 const searchOf = ({ channel, search }: WaitingForPeerState): FundingSearch =>
   search ?? { since: channel.params.openedAt, done: false }
 
-/** The height up to which a restored channel waits for its funding; null when it is in the chain, or older blocks are not looked through yet. */
+/**
+ * The height up to which a restored channel waits for its funding: its time, or until what has spent its coins is deep. Null when it is
+ * in the chain, or older blocks are not looked through yet.
+ */
 function fundingDeadline(state: WaitingForPeerState): number | null {
-  const { since, done } = searchOf(state)
+  const { since, done, rival = null } = searchOf(state)
   const { restored, funding } = state.channel
-  return restored && funding.confirmed === null && done ? since + FUNDING_TIMEOUT : null
+  if (!restored || funding.confirmed !== null || !done) return null
+  return rival === null ? since + FUNDING_TIMEOUT : Math.min(since + FUNDING_TIMEOUT, rival + RESOLVED_DEPTH - 1)
 }
 
 /** For people. */
@@ -81,11 +88,28 @@ export function waitsForClose(state: WaitingForPeerState): string {
 
 function followed(state: WaitingForPeerState, event: ChainEvent): WaitingForPeerState {
   const channel = followFunding(state.channel, event)
-  if (channel === state.channel) return state
+  const search = searchOf(state)
+  const rival = rivalAfter(state, event)
+  if (channel === state.channel)
+    return rival === (search.rival ?? null) ? state : { ...state, search: { ...search, rival } }
   if (event.tag !== 'reorg') return { ...state, channel }
   // What a reorganisation took out of the chain has its time again to come back.
-  return { ...state, channel, search: { ...searchOf(state), since: event.height } }
+  return { ...state, channel, search: { ...search, rival, since: event.height } }
 }
+
+/** The height of a transaction that has spent what the funding would have to. */
+function rivalAfter({ channel, search }: WaitingForPeerState, event: ChainEvent): number | null {
+  const { inputs = [], rival = null } = search ?? {}
+  if (event.tag === 'reorg') return rival !== null && rival > event.height ? null : rival
+  if (event.tag !== 'spent' || txidOf(event.tx) === channel.commitments.active[0]!.funding.txid) return rival
+  return inputs.some((i) => outpointKey(i) === outpointKey(event.outpoint)) ? event.height : rival
+}
+
+/** Beside what every channel that is not closed looks out for. */
+export const searchWatches = ({ channel, search }: WaitingForPeerState): readonly Watch[] =>
+  channel.funding.confirmed !== null
+    ? []
+    : (search?.inputs ?? []).map((outpoint) => ({ tag: 'spend', outpoint, scriptPubKey: EMPTY }))
 
 function searched(state: WaitingForPeerState, fromHeight: number, ctx: ChannelContext): Turn {
   const search = searchOf(state)
@@ -97,7 +121,8 @@ function orGivenUp(state: WaitingForPeerState, { blockHeight }: ChannelContext):
   const until = fundingDeadline(state)
   if (until === null || blockHeight <= until) return turn(state)
   const { txid } = state.channel.commitments.active[0]!.funding
-  return notFunded(state, `the funding transaction ${txid} is in no block: there never was a channel to restore`)
+  const why = searchOf(state).rival ? 'can never be in a block, since another has spent its coins' : 'is in no block'
+  return notFunded(state, `the funding transaction ${txid} ${why}: there never was a channel to restore`)
 }
 
 /**
