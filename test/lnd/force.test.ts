@@ -13,6 +13,8 @@ const PAID = 300_000_000
 const UNPAID = [2_000, 200_000_000]
 /** At the feerate that LND falls back to, 25 sat per vbyte. */
 const FEES = 60_000
+/** LND starts again twice. */
+const SLOW_MS = 120_000
 type Who = 'us' | 'LND'
 
 withLnd('closing by force with a real LND', () => {
@@ -110,7 +112,7 @@ withLnd('closing by force with a real LND', () => {
       rmSync(old(dir), { recursive: true })
     }
 
-    it('LND publishes it, and we take all', async () => {
+    it('LND publishes it, and we take all', { timeout: SLOW_MS }, async () => {
       const channel = await open('us', 'anchors')
       await lnd.halt()
       copy(lnd.dir, old(lnd.dir))
@@ -129,12 +131,11 @@ withLnd('closing by force with a real LND', () => {
       await w.rpc('generatetoaddress', 1, (await lnd.rest.get('/v1/newaddress')).address)
       await w.us.restart()
       await w.until('our view', async () => (await view(channel)).closing?.how === 'revoked')
-      for (let n = 0; n < 10 && !(await view(channel)).closing!.resolved; n++) await w.mine()
-      expect((await view(channel)).closing!.resolved).toBe(true)
+      await w.mineUntil(12, async () => (await view(channel)).closing!.resolved)
       expect((await funds()).us - before.us).toBeGreaterThan(CAPACITY - FEES)
     })
 
-    it('we publish it, and LND takes all', async () => {
+    it('we publish it, and LND takes all', { timeout: SLOW_MS }, async () => {
       await w.connect(lnd)
       const channel = await open('LND', 'anchors')
       const { dataDir } = w.us
@@ -152,9 +153,7 @@ withLnd('closing by force with a real LND', () => {
       await w.us.restart()
       await force('us', channel)
       await lnd.restart()
-      const isOver = async () => (await w.lndClosed(lnd, channel)) !== undefined && !(await pending(channel))
-      for (let n = 0; n < 20 && !(await isOver()); n++) await w.mine()
-      expect(await isOver()).toBe(true)
+      await w.mineUntil(20, async () => (await w.lndClosed(lnd, channel)) !== undefined && !(await pending(channel)))
       expect((await w.lndClosed(lnd, channel)).close_type).toBe('BREACH_CLOSE')
     })
   })

@@ -139,11 +139,6 @@ withLnd('gossip and forwards with real LNDs', () => {
     const settle = () => erin.rest.post('/v2/invoices/settle', { preimage: base64(toHex(secret.preimage)) })
     return { payment, settle, preimage: toHex(secret.preimage) }
   }
-  /** Blocks one by one, until it is true. */
-  const mineUntil = async (most: number, isTrue: () => Promise<boolean>) => {
-    for (let n = 0; n < most && !(await isTrue()); n++) await w.mine()
-    expect(await isTrue()).toBe(true)
-  }
   const isClosedBy = (how: string) => async () => (await w.us.service.channel(toErin.id)).closing?.how === how
 
   it('a forward outlives a restart of ours', async () => {
@@ -161,7 +156,7 @@ withLnd('gossip and forwards with real LNDs', () => {
     const { payment, settle, preimage } = await heldByErin(30_000_000)
     await w.cut(erin)
     await settle()
-    await mineUntil(FINAL_BLOCKS, isClosedBy('remote-force'))
+    await w.mineUntil(FINAL_BLOCKS, isClosedBy('remote-force'))
     await w.mine(2)
     const end = await payment.find((p) => p.status === 'SUCCEEDED')
     expect(end.payment_preimage).toBe(preimage)
@@ -173,14 +168,14 @@ withLnd('gossip and forwards with real LNDs', () => {
     await w.until('dave’s graph', async () => (await dave.rest.get('/v1/graph')).edges.length === 2)
     const { payment } = await heldByErin(30_000_000)
     await erin.halt('SIGKILL')
-    await mineUntil(2 * FINAL_BLOCKS, isClosedBy('local-force'))
+    await w.mineUntil(2 * FINAL_BLOCKS, isClosedBy('local-force'))
     let isBack = false
     payment
       .find((p) => p.status === 'FAILED')
       .then(() => {
         isBack = true
       })
-    await mineUntil(20, async () => isBack)
+    await w.mineUntil(20, async () => isBack)
     expect(w.alerts().map((e) => e.data.code)).toEqual(['EXPIRY_TOO_SOON'])
     const { channels } = await dave.rest.get('/v1/channels')
     expect(channels).toMatchObject([{ active: true, pending_htlcs: [] }])

@@ -29,7 +29,7 @@ withLnd('data that is lost, with a real LND', () => {
     const last = async () => (await w.us.channels())[0]!
     await w.mine()
     await w.until('our view of the close', async () => (await last()).closing !== null)
-    for (let n = 0; n < 12 && !(await last()).closing!.resolved; n++) await w.mine()
+    await w.mineUntil(12, async () => (await last()).closing!.resolved)
     expect((await last()).closing).toMatchObject({ how: 'remote-force', resolved: true })
     return before - (await coins())
   }
@@ -100,8 +100,7 @@ withLnd('data that is lost, with a real LND', () => {
       const closing = [...all.waiting_close_channels, ...all.pending_force_closing_channels]
       return closing.find((p) => p.channel.channel_point === outpointText(channel))
     }
-    for (let n = 0; n < 12 && (await waits()); n++) await w.mine()
-    expect(await waits()).toBe(undefined)
+    await w.mineUntil(12, async () => (await waits()) === undefined)
     expect(Number((await w.lndClosed(lnd, channel)).settled_balance)).toBe(450_000)
   })
 })

@@ -90,6 +90,12 @@ export class World {
     }
   }
 
+  /** Mines blocks one by one, until it is true. */
+  async mineUntil(most: number, isTrue: () => Promise<boolean>): Promise<void> {
+    for (let n = 0; n < most && !(await isTrue()); n++) await this.mine()
+    if (!(await isTrue())) throw new Error(`${most} blocks did not bring it about: ${isTrue}`)
+  }
+
   async until(what: string, isTrue: () => boolean | Promise<boolean>, ms = UNTIL_MS): Promise<void> {
     const deadline = performance.now() + ms
     while (!(await isTrue())) {
