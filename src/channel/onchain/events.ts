@@ -4,10 +4,10 @@ import { p2wsh } from '../../bitcoin/script.ts'
 import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import type { Channel } from '../state.ts'
-import { isHtlcStage, type Spend } from './claims.ts'
+import { isHtlcStage, type Spend, sweepWeight } from './claims.ts'
 import { anchorsIn, delayedPenalty } from './outputs.ts'
 import { feeFrom } from './plan.ts'
-import type { ClosedOutput, OnchainState, OutputSpend, SpendingTransaction } from './types.ts'
+import type { ClosedOutput, OnchainState, OutputSpend, SpendingTransaction, Sweep } from './types.ts'
 
 const sameOutpoint = (a: Outpoint, b: { readonly txid: Txid; readonly index: number }): boolean =>
   a.txid === b.txid && a.index === b.index
@@ -136,6 +136,26 @@ export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHas
   return input?.witness.find((item) => item.length === 32 && toHex(crypto.sha256(item)) === hash) ?? null
 }
 
+/**
+ * Sweeps of ours in blocks that are undone: they wait in the mempools again, and whatever replaces them has to pay more than they do.
+ * The lowest feerate that comes to their fee makes the same transactions.
+ */
+function sweepsAgain(onchain: OnchainState, height: number): readonly Sweep[] {
+  const again: Sweep[] = []
+  for (const spender of onchain.spenders) {
+    const { txid, kind, feeSat } = spender
+    if (spender.height <= height || feeSat === null || (kind !== 'sweep' && kind !== 'penalty')) continue
+    const inputs = onchain.outputs.flatMap(({ outpoint, spend, spent }) =>
+      spent?.txid === txid && !isHtlcStage(spend) ? [{ outpoint, spend }] : [],
+    )
+    const feeratePerKw = Math.ceil((Number(feeSat) * 1000) / sweepWeight(inputs, P2WPKH))
+    again.push({ outpoints: inputs.map((i) => outpointKey(i.outpoint)), feeratePerKw, at: height })
+  }
+  return again
+}
+/** As long as what the wallet sweeps to. */
+const P2WPKH = new Uint8Array(22)
+
 /** Blocks above the height are undone: what they confirmed is open again. A preimage once seen stays known. */
 export function undone(onchain: OnchainState, height: number): OnchainState {
   const above = (h: number | null): boolean => h !== null && h > height
@@ -155,6 +175,7 @@ export function undone(onchain: OnchainState, height: number): OnchainState {
     ...onchain,
     closing: above(closing.height) ? { ...closing, height: null } : closing,
     outputs,
+    sweeps: [...onchain.sweeps, ...sweepsAgain(onchain, height)],
     spenders: onchain.spenders.filter((s) => !above(s.height)),
     ...(anchorsSpent && { anchorsSpent: anchorsSpent.filter((a) => !above(a.height)) }),
     revoked: onchain.revoked && { ...onchain.revoked, early: onchain.revoked.early.filter((e) => !above(e.height)) },

@@ -97,8 +97,8 @@ describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penaltie
     htlc('bob', 150_000, 95, 3, false),
   ]
 
-  function cheating(delay: number): World<Market> {
-    const setup: Setup = { type: 'anchors', opener: 'bob', number: 3, htlcs: old }
+  function cheating(delay: number, htlcs: readonly HtlcSpec[] = old): World<Market> {
+    const setup: Setup = { type: 'anchors', opener: 'bob', number: 3, htlcs }
     const w = world({ type: 'anchors', opener: 'bob', number: 6, htlcs: [] }, Market)
     const { params } = w.alice.channel
     w.alice.channel = { ...w.alice.channel, params: { ...params, local: { ...params.local, toSelfDelay: delay } } }
@@ -137,6 +137,31 @@ describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penaltie
       if (urgent) expect(s.outpoints.length).toBe(1)
     }
     for (const o of w.alice.onchain!.outputs.filter((o) => !o.spent)) expect(w.chain.spender(o.outpoint)).toBeDefined()
+    expect(w.alice.refused).toEqual([])
+  })
+
+  it('that a reorganisation undoes are the same transactions again: what replaces them has to pay more than they do', () => {
+    const w = cheating(
+      DELAY.bob,
+      old.map((h) => ({ ...h, knows: false })),
+    )
+    w.bob.forceClose()
+    w.mine()
+    const published = () => {
+      const { outputs, sweeps } = w.alice.onchain!
+      const txids = outputs.map((o) => w.chain.spender(o.outpoint)).map((tx) => tx && txidOf(tx))
+      return { txids, shapes: sweeps.map((s) => s.outpoints.length).sort() }
+    }
+    const before = published()
+    w.mine()
+    expect(w.alice.onchain!.sweeps).toEqual([])
+    w.alice.claim = 300
+    w.chain.reorg(1)
+    w.alice.reorg(w.chain.height)
+    expect(published()).toEqual(before)
+    w.mine(DELAY.bob - URGENT_BLOCKS, () => false)
+    for (const o of w.alice.onchain!.outputs)
+      if (o.spend.tag === 'penalty') expect(w.chain.spender(o.outpoint)?.inputs.length, outpointKey(o.outpoint)).toBe(1)
     expect(w.alice.refused).toEqual([])
   })
 })
