@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { outpointKey, type Txid } from '../base/ids.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { FEERATE_FLOOR } from '../chain/fees.ts'
-import { type AnchorPlan, anchorChild, signAnchor } from '../channel/onchain/anchor.ts'
+import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../channel/onchain/anchor.ts'
 import { signHtlcTx } from '../channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
@@ -34,14 +34,19 @@ const htlcLabel = (entry: ChannelEntry): string => `${HTLC}${entry.meta.localId}
 export const isOfChannel = (label: string | null): boolean =>
   label !== null && (label.startsWith(CHILD) || label.startsWith(HTLC))
 
+const planFor = ({ anchor, rivals, tx }: Commitment, rival: Transaction): AnchorPlan | null => {
+  const txid = txidOf(rival)
+  return rivals?.find((r) => r.txid === txid) ?? strangerPlan(anchor, tx, rival)
+}
+
 /**
  * Pays with the wallet's coins for what channels publish: the core has decided how much and up to what budget, here coins are
  * attached, replaced by more of them when the feerate rises, and freed when they are not needed after all.
  */
 export class Bumper {
   readonly #options: BumperOptions
-  /** The peer's commitment that was found in the mempool in the place of ours, by channel. */
-  readonly #rivals = new Map<string, Txid>()
+  /** The peer's commitment that was found in the mempool in the place of ours, by channel: revoked ones too. */
+  readonly #rivals = new Map<string, Transaction>()
   /** Since when the mempool has a close that both sides signed in the place of our commitment, by channel: a height. */
   readonly #agreed = new Map<string, number>()
   /** Channels whose operator has been told that the wallet cannot pay. */
@@ -84,11 +89,12 @@ export class Bumper {
    * commitment instead, that one is helped along: it closes the channel as well.
    */
   commitment(entry: ChannelEntry, effect: Commitment, scope: TurnScope): void {
-    const rival = effect.rivals?.find((r) => r.txid === this.#rivals.get(entry.meta.localId))
+    const known = this.#rivals.get(entry.meta.localId)
+    const rival = known === undefined ? null : planFor(effect, known)
     const plan = rival ?? effect.anchor
     this.#freeOthers(entry, plan.txid)
     const child = this.#child(entry, plan)
-    scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== undefined }).catch(() => {}))
+    scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== null }).catch(() => {}))
   }
 
   /** The wallet could not pay for what the channel published last. */
@@ -155,13 +161,14 @@ export class Bumper {
     if (isRival) {
       const ours = await source.broadcast(effect.tx)
       if (ours.accepted) this.#rivals.delete(entry.meta.localId)
-      else if (child) await this.#hand(entry, child, 'commitment')
+      // Another one may have taken its place: it is looked for with the next block.
+      else if (child && !(await this.#hand(entry, child, 'commitment'))) this.#rivals.delete(entry.meta.localId)
       return
     }
     if (await this.#isAgreed(entry, effect.tx)) return
     const result = await source.broadcastPackage(child ? [effect.tx, child] : [effect.tx])
     if (result.accepted) return
-    const rival = await this.#inMempool(effect.rivals ?? [])
+    const rival = await this.#inMempool(effect)
     if (rival === null) {
       log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
       if (child) this.#free(entry, child)
@@ -173,12 +180,14 @@ export class Bumper {
     })
   }
 
-  async #hand(entry: ChannelEntry, tx: Transaction, purpose: string): Promise<void> {
+  /** @returns whether the mempool has it */
+  async #hand(entry: ChannelEntry, tx: Transaction, purpose: string): Promise<boolean> {
     const { parts, log } = this.#options
     const { accepted, reason } = await parts().source.broadcast(tx)
-    if (accepted) return
+    if (accepted) return true
     log.warn({ purpose, reason }, 'transaction refused')
     this.#free(entry, tx)
+    return false
   }
 
   /**
@@ -226,12 +235,15 @@ export class Bumper {
   }
 
   /** Confirmed ones are the watcher's news. */
-  async #inMempool(rivals: readonly AnchorPlan[]): Promise<Txid | null> {
+  async #inMempool(effect: Commitment): Promise<Transaction | null> {
     const { source } = this.#options.parts()
-    for (const { txid, outpoint } of rivals) {
-      if ((await source.transaction(txid)) !== null && (await source.utxo(outpoint)) === null) return txid
+    for (const { txid, outpoint } of effect.rivals ?? []) {
+      const tx = await source.transaction(txid)
+      if (tx !== null && (await source.utxo(outpoint)) === null) return tx
     }
-    return null
+    const [stranger] = await source.mempoolSpends(effect.tx.inputs).catch(() => [])
+    if (!stranger || txidOf(stranger) === txidOf(effect.tx)) return null
+    return planFor(effect, stranger) && stranger
   }
 
   /** What builds on other commitments than this one can no longer confirm, or should not: its coins are free again. */

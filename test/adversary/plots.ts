@@ -70,7 +70,7 @@ function bait(run: Run, lane: Lane, amountMsat: Msat): readonly Htlc[] {
   return released(open(run, lane))
 }
 
-/** Puts its commitment into the mempools, in the place of hal's, just before hal needs one in the chain, and does not mine it. */
+/** Puts a commitment of its own, revoked perhaps, into the mempools in the place of hal's just before hal needs one in the chain, and does not mine it. */
 const smother: Plot = async (run, lane, b, c) => {
   const { arena } = run
   const mal = arena.hostiles.get(lane)
@@ -79,8 +79,12 @@ const smother: Plot = async (run, lane, b, c) => {
   const { height } = arena.chain
   const first = prey.length > 0 ? Math.min(...prey.map((h) => h.add.cltvExpiry)) : height
   await idle(run, first - 13 - height)
-  run.send(mal.newest(), b % 8 === 7 ? 3 : 7 + (c % 4) * 8, mal)
+  const isRevoked = (b >> 3) % 3 === 0
+  run.send(isRevoked ? mal.signed(richest(mal)) : mal.newest(), b % 8 === 7 ? 3 : 7 + (c % 4) * 8, mal)
   await idle(run, prey.length > 0 ? 16 : b % 8, 7)
+  // It never meant to have that one confirm.
+  if (isRevoked && !arena.closingOf(lane)?.confirmed) arena.queued.push(mal.newest())
+  await idle(run, 3, 7)
 }
 
 /** The newest HTLC that hal has passed on and that is open on both sides, with the expiry of the one that it came by. */

@@ -3,7 +3,7 @@ import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, sighashV0 } from '../../bitcoin/sighash.ts'
-import { type Transaction, unsignedInput, weightOf, withWitness } from '../../bitcoin/transaction.ts'
+import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../bitcoin/transaction.ts'
 import { buildRemote, buildRemoteSigned, type HtlcCommitment } from '../commitments.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
@@ -68,6 +68,22 @@ export function rivalPlans(channel: Channel, { closing }: OnchainState, ctx: Anc
   const theirs = [buildRemote(channel, commitment), buildRemoteSigned(channel, commitment)]
   return theirs.flatMap((built) => (built && planFor(channel, ofPeer(built), ctx)) ?? [])
 }
+
+/**
+ * The same for a commitment that is in the mempool in the place of ours and that nobody should have published, a revoked one for one: it
+ * is in the way until it confirms, and then all of it is ours.
+ * @param ours the plan for our commitment
+ * @returns null when it is no commitment with an anchor of ours
+ */
+export function strangerPlan(ours: AnchorPlan, ourTx: Transaction, tx: Transaction): AnchorPlan | null {
+  const scriptPubKey = p2wsh(ours.witnessScript)
+  const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, scriptPubKey))
+  if (index < 0) return null
+  const txid = txidOf(tx)
+  const feeSat = (ours.feeSat + totalSat(ourTx) - totalSat(tx)) as Sat
+  return { ...ours, txid, weight: weightOf(tx), feeSat, outpoint: { txid, index } }
+}
+const totalSat = ({ outputs }: Transaction): bigint => outputs.reduce((sum, o) => sum + o.amountSat, 0n)
 
 const ofPeer = (built: HtlcCommitment): Unconfirmed => ({
   ...built,
