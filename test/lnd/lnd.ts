@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe } from 'vitest'
@@ -9,6 +9,7 @@ import { Rest } from './rest.ts'
 
 /** Path of an lnd, 0.20 or later, with the tag invoicesrpc. */
 const LND = process.env.FULMEN_LND
+const READY_MS = 45_000
 const HAS_BOTH = Boolean(LND && BITCOIND)
 
 /** Tests with a real LND: where there is none they are left out, and say so. */
@@ -51,7 +52,12 @@ export class Lnd {
       ...more,
     ]
     const lnd = new Lnd({ dir, args, port, restPort })
-    await lnd.#ready()
+    try {
+      await lnd.#ready()
+    } catch (e) {
+      await lnd.destroy()
+      throw e
+    }
     return lnd
   }
 
@@ -88,7 +94,9 @@ export class Lnd {
   }
 
   async #ready(): Promise<void> {
+    const deadline = performance.now() + READY_MS
     for (;;) {
+      if (performance.now() > deadline) throw new Error(`lnd is not ready after ${READY_MS} ms`)
       if (this.#child.exitCode !== null) throw new Error(`lnd ended at once: ${this.#log().slice(-2_000)}`)
       const state = await this.#rest.get('/v1/state').catch(() => null)
       if (state?.state === 'SERVER_ACTIVE') break
@@ -98,6 +106,7 @@ export class Lnd {
   }
 
   #log(): string {
-    return readFileSync(join(this.dir, 'logs/bitcoin/regtest/lnd.log'), 'utf8')
+    const path = join(this.dir, 'logs/bitcoin/regtest/lnd.log')
+    return existsSync(path) ? readFileSync(path, 'utf8') : 'it logged nothing'
   }
 }

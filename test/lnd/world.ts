@@ -37,21 +37,41 @@ export class World {
   /** @param lnds the options of each LND @param ours how many nodes of ours. All have coins, and none knows another. */
   static async start(lnds: readonly (readonly string[])[], ours = 1): Promise<World> {
     const bitcoind = await startBitcoind(BITCOIND!)
-    const estimates = await startEstimates(bitcoind)
-    // LND waits for a block that is new.
-    await bitcoind.transport.call('generatetoaddress', [1, NOBODY], { timeoutMs: UNTIL_MS })
-    const [theirs, own] = await Promise.all([
-      Promise.all(lnds.map((more) => Lnd.start(bitcoind, more))),
-      Promise.all(Array.from({ length: ours }, () => OurNode.start(estimates.url, () => {}))),
-    ])
-    const links = await Promise.all(theirs.map(async (lnd) => [lnd, await startLink(lnd.port)] as const))
-    const world = new World({ bitcoind, estimates, ours: own, links: new Map(links) })
-    for (let coins = 0; coins < 3; coins++) {
-      for (const lnd of theirs) await world.rpc('generatetoaddress', 1, (await lnd.rest.get('/v1/newaddress')).address)
-      for (const { service } of own) await world.rpc('generatetoaddress', 1, (await service.newAddress()).address)
+    const begun: { destroy(): Promise<void> }[] = []
+    const begin = async <T extends OurNode | Lnd>(starting: Promise<T>): Promise<T> => {
+      const node = await starting
+      begun.push(node)
+      return node
     }
-    await world.mine(MATURITY)
-    return world
+    try {
+      const estimates = await startEstimates(bitcoind)
+      // LND waits for a block that is new.
+      await bitcoind.transport.call('generatetoaddress', [1, NOBODY], { timeoutMs: UNTIL_MS })
+      const [theirs, own] = await Promise.all([
+        Promise.all(lnds.map((more) => begin(Lnd.start(bitcoind, more)))),
+        Promise.all(Array.from({ length: ours }, () => begin(OurNode.start(estimates.url, () => {})))),
+      ])
+      const links = await Promise.all(theirs.map(async (lnd) => [lnd, await startLink(lnd.port)] as const))
+      const world = new World({ bitcoind, estimates, ours: own, links: new Map(links) })
+      await world.#giveCoins()
+      return world
+    } catch (e) {
+      await Promise.allSettled(begun.map((node) => node.destroy()))
+      await bitcoind.stop()
+      throw e
+    }
+  }
+
+  async #giveCoins(): Promise<void> {
+    for (let coins = 0; coins < 3; coins++) {
+      for (const { rest } of this.lnds) {
+        await this.rpc('generatetoaddress', 1, (await rest.get('/v1/newaddress')).address)
+      }
+      for (const { service } of this.ours) {
+        await this.rpc('generatetoaddress', 1, (await service.newAddress()).address)
+      }
+    }
+    await this.mine(MATURITY)
   }
 
   async stop(): Promise<void> {
