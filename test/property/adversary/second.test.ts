@@ -1,0 +1,3 @@
+import { look } from '../../adversary/look.ts'
+
+look(1)
