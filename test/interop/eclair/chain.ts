@@ -1,0 +1,79 @@
+import type { Txid } from '../../../src/base/ids.ts'
+import type { ChannelView } from '../../../src/node/service.ts'
+import { freePorts, type RealNode, startBitcoind } from '../../e2e/realNode.ts'
+import { type RpcFront, startRpcFront } from './rpcFront.ts'
+
+/** What spends a channel's funding output in the mempool. */
+export interface Spender {
+  readonly txid: Txid
+  readonly feeSat: number
+  /** In sat. */
+  readonly outputs: readonly number[]
+}
+
+/** A real bitcoind, which says that it is Core 31, with a wallet that has coins. */
+export class RealChain {
+  /** http://user:password@host:port, for nodes. */
+  readonly url: string
+  /** Where it publishes blocks and transactions. */
+  readonly zmqPort: number
+  /** Of its answers to nodes. */
+  readonly changes: RpcFront['changes']
+  readonly #bitcoind: RealNode
+  readonly #front: RpcFront
+  #miner = ''
+
+  private constructor(bitcoind: RealNode, front: RpcFront, zmqPort: number) {
+    this.#bitcoind = bitcoind
+    this.#front = front
+    this.url = front.url
+    this.changes = front.changes
+    this.zmqPort = zmqPort
+  }
+
+  static async start(path: string): Promise<RealChain> {
+    const [zmqPort] = (await freePorts(1)) as [number]
+    const zmq = ['hashblock', 'rawtx'].map((topic) => `-zmqpub${topic}=tcp://127.0.0.1:${zmqPort}`)
+    const bitcoind = await startBitcoind(path, [...zmq, '-fallbackfee=0.0001', '-addresstype=bech32'])
+    const chain = new RealChain(bitcoind, await startRpcFront(bitcoind.url), zmqPort)
+    // eclair refuses older ones, and forks that number their versions otherwise.
+    chain.changes.set('getnetworkinfo', (info) => ({ ...(info as object), version: 310_000 }))
+    await chain.rpc('createwallet', 'eclair')
+    chain.#miner = await chain.rpc('getnewaddress')
+    await chain.mine(101)
+    return chain
+  }
+
+  async stop(): Promise<void> {
+    await this.#front.close()
+    await this.#bitcoind.stop()
+  }
+
+  rpc<T = unknown>(method: string, ...params: unknown[]): Promise<T> {
+    return this.#bitcoind.transport.call(method, params, { timeoutMs: 60_000 }) as Promise<T>
+  }
+
+  async mine(blocks: number): Promise<void> {
+    await this.rpc('generatetoaddress', blocks, this.#miner)
+  }
+  /** Mines blocks with nothing in them. */
+  async mineNothing(blocks: number): Promise<void> {
+    for (let i = 0; i < blocks; i++) await this.rpc('generateblock', this.#miner, [])
+  }
+  async hasInMempool(txid: Txid): Promise<boolean> {
+    return (await this.rpc<readonly Txid[]>('getrawmempool')).includes(txid)
+  }
+
+  async spender({ funding }: Pick<ChannelView, 'funding'>): Promise<Spender | null> {
+    const asked = { txid: funding!.txid, vout: funding!.index }
+    const [found] = await this.rpc<{ spendingtxid?: Txid }[]>('gettxspendingprevout', [asked])
+    const txid = found?.spendingtxid
+    if (!txid) return null
+    // It may be replaced meanwhile.
+    const entry = await this.rpc<{ fees: { base: number } }>('getmempoolentry', txid).catch(() => null)
+    if (!entry) return this.spender({ funding })
+    const { vout } = await this.rpc<{ vout: { value: number }[] }>('getrawtransaction', txid, true)
+    const inSat = (bitcoins: number) => Math.round(bitcoins * 1e8)
+    return { txid, feeSat: inSat(entry.fees.base), outputs: vout.map((o) => inSat(o.value)) }
+  }
+}
