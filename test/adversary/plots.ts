@@ -34,13 +34,6 @@ function isContested({ arena }: Run, lane: Lane): boolean {
   return channel !== null && channel.commitments.outgoing.size > 0
 }
 
-/** Leaves the honest out for as long as it may, just when they have to act; then takes what it has the preimage of. */
-const siege: Plot = async (run, lane, b, c) => {
-  await run.toExpiry(lane === 'up' ? b >> 4 : 0, b, c & 5)
-  await run.mine(Math.min(run.steal, 1 + (c % STEAL)), c & 5, true)
-  await run.mine(1 + (b % 3), 7, false)
-}
-
 /** Waits until somebody honest has given an HTLC up because of what is in the chain, then takes that back. */
 const ambush: Plot = async (run, lane, b, c) => {
   const { arena } = run
@@ -68,6 +61,15 @@ function bait(run: Run, lane: Lane, amountMsat: Msat): readonly Htlc[] {
     if (!arena.deliver(lane, true) && !arena.deliver(lane, false)) break
   arena.cut(lane)
   return released(open(run, lane))
+}
+
+/** Leaves the honest out for as long as it may, just when they have to act; then takes what it has the preimage of. */
+const siege: Plot = async (run, lane, b, c) => {
+  const expiries = b % 2 === 0 ? bait(run, lane, TALLIES[b % 3]!).map((h) => h.add.cltvExpiry) : []
+  if (expiries.length > 0) await idle(run, Math.min(...expiries) - 4 - ((c >> 3) % 10) - run.arena.chain.height)
+  else await run.toExpiry(lane === 'up' ? b >> 4 : 0, b, c & 5)
+  await run.mine(expiries.length > 0 ? run.steal : Math.min(run.steal, 1 + (c % STEAL)), c & 5, true)
+  await run.mine(1 + (b % 3), 7, false)
 }
 
 /** Puts a commitment of its own, revoked perhaps, into the mempools in the place of hal's just before hal needs one in the chain, and does not mine it. */
