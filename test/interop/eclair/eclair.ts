@@ -97,7 +97,7 @@ export async function startEclair(path: string, options: EclairOptions): Promise
       // An unreleased eclair refuses to start otherwise.
       [
         '-Declair.allow-unsafe-startup=true',
-        '-Xmx512m',
+        '-Xmx1g',
         '-XX:+UseSerialGC',
         `-Declair.datadir=${dataDir}`,
         '-cp',
