@@ -6,6 +6,8 @@ import { EclairWorld } from './eclair/world.ts'
 import type { OurNode } from './world.ts'
 
 const MINUTES = 60_000
+/** Less than any message of a close on the wire. */
+const STRIDE = 110
 /** eclair signs no other closing transaction for three blocks. */
 const PATIENCE = 4
 
@@ -117,6 +119,30 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`BOLT 2 §channel-close with eclair ${NAME
         await published(channel)
         await w.ended(channel)
       }
+    })
+
+    it('goes on when the connection is lost between any two messages, also by restarts', async () => {
+      for (const [closer, direction] of [
+        ['us', 'in'],
+        ['eclair', 'out'],
+      ] as const)
+        for (let bytes = 0, cut = true; cut; bytes += STRIDE) {
+          const channel = await open(closer)
+          w.link.cutAfter(direction, bytes)
+          await closes(closer, channel)
+          const isAgreed = async () => (await w.us.service.channel(channel.id)).closing !== null
+          await w.until('the cut, or the close', async () => !(await w.peerConnected()) || (await isAgreed()))
+          cut = w.link.disarm()
+          if (cut) {
+            await w.lost()
+            if (bytes === STRIDE) await w.restartBoth()
+            await w.connect()
+            // eclair does not offer again by itself, and our offer goes out with a block.
+            await w.mineNothing()
+          }
+          await published(channel)
+          await w.ended(channel)
+        }
     })
   })
 

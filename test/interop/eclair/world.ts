@@ -120,6 +120,10 @@ export class EclairWorld {
     this.link.cut()
     await this.lost()
   }
+  async restartBoth(): Promise<void> {
+    await Promise.all([this.us.stop(), this.eclair.stop()])
+    await Promise.all([this.us.restart(), this.eclair.restart()])
+  }
   /** Returns when both ends have noticed that the connection is gone. */
   async lost(): Promise<void> {
     await this.until('both ends to notice', async () => {
