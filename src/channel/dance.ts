@@ -11,6 +11,7 @@ import {
   signRemote,
   wrongSignature,
 } from './commitments.ts'
+import { hasStaleOffer } from './deadlines.ts'
 import { fail, type Judged, warn } from './faults.ts'
 import {
   addMessage,
@@ -100,13 +101,14 @@ function commitmentSigned(channel: Channel, signer: ChannelSigner): readonly Eff
 }
 
 /**
- * Signs everything that waits, in one commitment_signed; null when nothing does or the peer has yet to revoke.
+ * Signs everything that waits, in one commitment_signed; null when nothing does, the peer has yet to revoke, or has let an HTLC expire
+ * meanwhile.
  * @source BOLT 2 §committing-updates-so-far
  */
 export function sign(channel: Channel, ctx: ChannelContext): Change | null {
   const { remoteNextPoint, remote, local, next } = channel.commitments
   // The point comes with the revocation, so that one commitment is open at most.
-  if (remoteNextPoint === null || !hasChangesToSign(channel)) return null
+  if (remoteNextPoint === null || !hasChangesToSign(channel) || hasStaleOffer(channel, ctx.blockHeight)) return null
   const number = remote.number + 1
   const signed = moved(channel, {
     ...moveAll(channel, (h, d) => onSign(h, d, number), feeOnSign),

@@ -1,7 +1,7 @@
 import type { Sat } from '../base/units.ts'
 import { msatToSatFloor } from '../base/units.ts'
 import type { Direction } from './htlc.ts'
-import { eachHtlc } from './htlcTable.ts'
+import { eachHtlc, someHtlc } from './htlcTable.ts'
 import type { Channel, Htlc } from './state.ts'
 import { trimmedIn } from './totals.ts'
 import { feeOf } from './tx/weights.ts'
@@ -44,8 +44,23 @@ function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boole
 }
 
 /**
- * Why the channel must go on chain at this height, or null: HTLCs that we offered are past their time, or ones that we have the
- * preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and where all that is
+ * An HTLC of ours has waited until it expired for the peer to revoke, which has to come before we can sign for it. It must not be
+ * signed for any more: the one that it forwards may have gone back by the time at which the peer claims it.
+ */
+export const hasStaleOffer = ({ commitments }: Channel, height: number): boolean =>
+  someHtlc(commitments.outgoing, (h) => h.stage === 'proposed' && height >= h.add.cltvExpiry)
+
+/** A new connection forgets it. */
+const staleOffer = (height: number): Fault => ({
+  code: 'EXPIRY_TOO_SOON',
+  response: 'warn-peer',
+  requirement: 'BOLT 2 §committing-updates-so-far: a commitment_signed is answered by a revoke_and_ack',
+  detail: `an HTLC that waited for it has expired at block ${height}`,
+})
+
+/**
+ * Why the channel must go on chain at this height, or be connected anew, or null: HTLCs that we offered are past their time, or ones
+ * that we have the preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and where all that is
  * late is worth less than taking it costs, a close would only lose more: the channel stays open, and is looked at again at each block.
  * @source BOLT 2 §cltv_expiry_delta-selection
  */
@@ -53,7 +68,7 @@ export function missedDeadline(channel: Channel, height: number, ctx: ChannelCon
   const { closeBeforeExpiry } = ctx.policy
   const overdue = late(channel, 'out', (h) => timedOut(h, height))
   const claimable = late(channel, 'in', (h) => mustBeClaimed(h, height, closeBeforeExpiry))
-  if (overdue + claimable <= closingCost(ctx)) return null
+  if (overdue + claimable <= closingCost(ctx)) return hasStaleOffer(channel, height) ? staleOffer(height) : null
   const rule =
     overdue > 0n
       ? 'an offered HTLC is removed before its timeout deadline'

@@ -129,6 +129,52 @@ describe('the feerate that we set', () => {
   })
 })
 
+describe('HTLCs that wait for the peer to revoke until they expire', () => {
+  const EXPIRY = 600
+  /** alice has offered a second HTLC, which she cannot sign for: bob holds back his revocation, and the connection up. */
+  function heldBack(): World {
+    const w = reachNormal({ pushMsat: msat(500_000_000) })
+    w.alice.command(add(1, 50_000_000))
+    w.deliver('alice')
+    w.deliver('alice')
+    w.alice.command(add(2, 50_000_000))
+    return w
+  }
+  const block = (w: World, height: number): void => {
+    w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+    w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+  }
+  const sent = (w: World): readonly string[] => w.alice.outbox.map((m) => m.type)
+
+  it('are never signed for: the peer could claim them when those that they forward have gone back', () => {
+    const w = heldBack()
+    block(w, EXPIRY - 1)
+    expect(faultsOf(w.alice)).toEqual([])
+    block(w, EXPIRY)
+    expect(faultsOf(w.alice)).toMatchObject([{ code: 'EXPIRY_TOO_SOON', response: 'warn-peer' }])
+    w.alice.outbox.splice(0)
+    // The revocation comes before the connection is gone.
+    while (w.deliver('bob'));
+    expect(sent(w)).not.toContain('commitment_signed')
+    w.disconnect()
+    expect(w.alice.events.at(-1)).toMatchObject({ tag: 'rejected', fault: { code: 'PEER_OFFLINE' } })
+    w.connect()
+    w.settle()
+    expect(
+      w.sides.map(
+        (s) => [...s.channel.commitments.outgoing.chunks, ...s.channel.commitments.incoming.chunks].flat().length,
+      ),
+    ).toEqual([1, 1])
+  })
+
+  it('go on when the peer revokes in time', () => {
+    const w = heldBack()
+    block(w, EXPIRY - 1)
+    w.settle()
+    expect(w.bob.events.filter((e) => e.tag === 'received')).toHaveLength(2)
+  })
+})
+
 describe('HTLCs that the peer does not settle in time', () => {
   const EXPIRY = 600
   /** alice has offered, or has the preimage of, one HTLC of each amount; bob is gone. */
