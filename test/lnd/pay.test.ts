@@ -69,10 +69,13 @@ withLnd('channels with a real LND, and payments', () => {
   })
 
   it('in parts over several channels, where one is too small', async () => {
-    const amount = 1_200_000_000
+    const views = await Promise.all(channels.map(({ id }) => w.us.service.channel(id)))
+    // More than the fullest has, on either side: what came before has moved them.
+    const most = views.map((c) => (c.localMsat > c.remoteMsat ? c.localMsat : c.remoteMsat))
+    const amount = Number(most.reduce((a, b) => (a > b ? a : b))) + 100_000_000
     const paid = await w.payLnd(lnd, amount)
     expect(paid).toMatchObject({ status: 'succeeded', feeMsat: 0n })
-    expect(paid.parts.filter((p) => p.status === 'succeeded').length).toBeGreaterThan(2)
+    expect(paid.parts.filter((p) => p.status === 'succeeded').length).toBeGreaterThan(1)
     const got = await w.payUs(lnd, amount)
     expect(got).toMatchObject({ status: 'settled', receivedMsat: BigInt(amount) })
   })
