@@ -60,8 +60,9 @@ const staleOffer = (height: number): Fault => ({
 
 /**
  * Why the channel must go on chain at this height, or be connected anew, or null: HTLCs that we offered are past their time, or ones
- * that we have the preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and where all that is
- * late is worth less than taking it costs, a close would only lose more: the channel stays open, and is looked at again at each block.
+ * that we have the preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and
+ * where all that is late is worth less than taking it costs, a close would only lose more: the channel stays open, and is looked at
+ * again at each block.
  * @source BOLT 2 §cltv_expiry_delta-selection
  */
 export function missedDeadline(channel: Channel, height: number, ctx: ChannelContext): Fault | null {
