@@ -12,10 +12,11 @@ import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
 import { Book } from './book.ts'
 import { Chain, type GenesisCoin } from './chain.ts'
+import { type Declared, policyOf } from './declared.ts'
 import { Honest, type SavedNode } from './honest.ts'
 import { Hostile, hostileCoins, Purse } from './hostile.ts'
-import { nodeIdOf, START } from './keys.ts'
-import { honestCoins } from './purse.ts'
+import { nodeIdOf, POLICY, START } from './keys.ts'
+import { COINS, honestCoins } from './purse.ts'
 import { heldUp } from './verdict.ts'
 
 /** Who is at the other end of hal's channels; `twice`: both are the same peer's. */
@@ -28,6 +29,8 @@ export interface Setting {
   readonly feeratePerKw: number
   /** In hal's wallet; without any, nothing can be paid for but by itself. */
   readonly coins: number
+  /** What hal declares, and what the hostile do; left out, both what una does. */
+  readonly declared?: { readonly ours: Declared; readonly theirs: Declared }
 }
 
 export const CAPACITY: Sat = sat(3_000_000)
@@ -82,12 +85,17 @@ export class Arena {
       ...honestCoins('una', hash),
     ]
     this.chain = new Chain(START, this.#coins)
-    this.hal = new Honest('hal', this.chain, this.book, setting.coins)
-    this.una = setting.company === 'behind-una' ? new Honest('una', this.chain, this.book) : null
+    const { coins, declared } = setting
+    const hal = { name: 'hal', coins, policy: policyOf(declared?.ours) } as const
+    this.hal = new Honest(hal, this.chain, this.book)
+    const una = { name: 'una', coins: COINS, policy: POLICY } as const
+    this.una = setting.company === 'behind-una' ? new Honest(una, this.chain, this.book) : null
     for (const lane of this.lanes) {
       this.connected.set(lane, saved?.connected.get(lane) ?? true)
       if (lane === 'up' && this.una) continue
-      this.hostiles.set(lane, new Hostile(`mal-${lane}`, setting.company === 'twice' ? 'mal' : `mal-${lane}`))
+      const owner = `mal-${lane}`
+      const node = setting.company === 'twice' ? 'mal' : owner
+      this.hostiles.set(lane, new Hostile({ owner, node, policy: policyOf(declared?.theirs) }))
     }
     if (!saved) {
       for (const lane of this.lanes) this.#open(lane)

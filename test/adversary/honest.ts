@@ -12,7 +12,14 @@ import { loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { decodeRevoked, stoodIn } from '../../src/channel/revokedRecord.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
-import type { ChainEvent, ChannelCommand, ChannelContext, Effect, OpenParams } from '../../src/channel/types.ts'
+import type {
+  ChainEvent,
+  ChannelCommand,
+  ChannelContext,
+  ChannelPolicy,
+  Effect,
+  OpenParams,
+} from '../../src/channel/types.ts'
 import { type Broadcast, Bumper } from '../../src/node/bumper.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { watchedFrom } from '../../src/node/holdings.ts'
@@ -29,7 +36,7 @@ import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain } from './chain.ts'
-import { CHAIN_HASH, nodeIdOf, POLICY, START, signerOf } from './keys.ts'
+import { CHAIN_HASH, nodeIdOf, START, signerOf } from './keys.ts'
 import { type HonestName, purseOf } from './purse.ts'
 import { type Ledger, ONION, Till } from './till.ts'
 
@@ -48,6 +55,13 @@ export interface SavedNode {
   readonly outboxes: ReadonlyMap<string, readonly ChannelMessage[]>
 }
 
+export interface Who {
+  readonly name: HonestName
+  /** In its wallet. */
+  readonly coins: number
+  readonly policy: ChannelPolicy
+}
+
 const silent = pino({ level: 'silent' })
 
 /**
@@ -56,6 +70,7 @@ const silent = pino({ level: 'silent' })
  */
 export class Honest {
   readonly name: HonestName
+  readonly policy: ChannelPolicy
   readonly chain: Chain
   readonly book: Book
   readonly channels: Channels
@@ -81,8 +96,9 @@ export class Honest {
   #posted: ((scope: TurnScope) => void)[] = []
   #requests = 1
 
-  constructor(name: HonestName, chain: Chain, book: Book, coins?: number) {
+  constructor({ name, coins, policy }: Who, chain: Chain, book: Book) {
     this.name = name
+    this.policy = policy
     this.chain = chain
     this.book = book
     const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), coins)
@@ -124,7 +140,7 @@ export class Honest {
       nodeId: nodeIdOf(this.name),
       feerates: this.feerates,
       signer: entry.signer,
-      policy: POLICY,
+      policy: this.policy,
       sweepScriptPubKey: entry.meta.sweepScriptPubKey,
     }
   }

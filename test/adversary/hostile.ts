@@ -27,13 +27,20 @@ import type { Channel, ChannelState } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { anchorScript } from '../../src/channel/tx/scripts.ts'
 import { ANCHOR_SAT } from '../../src/channel/tx/weights.ts'
-import type { ChannelCommand, ChannelContext, ChannelInput, Turn } from '../../src/channel/types.ts'
+import type {
+  ChannelCommand,
+  ChannelContext,
+  ChannelInput,
+  ChannelPolicy,
+  FaultCode,
+  Turn,
+} from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain, GenesisCoin } from './chain.ts'
-import { CHAIN_HASH, nodeIdOf, POLICY, signerOf } from './keys.ts'
+import { CHAIN_HASH, nodeIdOf, signerOf } from './keys.ts'
 
 const SECRET = new Uint8Array(32).fill(0x66)
 const KEY = crypto.publicKey(SECRET)
@@ -56,6 +63,8 @@ function signCoin(tx: Transaction, index: number, amountSat: Sat): Transaction {
   return withWitness(tx, index, [derSignature(crypto.ecdsaSign(digest, SECRET), SIGHASH_ALL), KEY])
 }
 
+const UNEXCUSED: readonly FaultCode[] = ['BAD_SIGNATURE', 'BAD_REVOCATION']
+
 /** An output that the attacker can take now, and how. */
 export interface Prey {
   readonly output: ClosedOutput
@@ -70,6 +79,8 @@ export class Hostile {
   /** Whose keys. */
   readonly owner: string
   readonly nodeId: NodeId
+  /** What it was told and is never right, whatever it did itself. */
+  readonly complaints = new Set<string>()
   state: ChannelState | null = null
   archive: Channel[] = []
   outbox: ChannelMessage[] = []
@@ -78,9 +89,13 @@ export class Hostile {
   /** What its own second-stage transactions made. */
   readonly #stages = new Map<Txid, readonly ClosedOutput[]>()
 
-  constructor(owner: string, node = owner) {
-    this.owner = owner
-    this.nodeId = nodeIdOf(node)
+  readonly #policy: ChannelPolicy
+
+  /** `node`: who may have several channels. */
+  constructor(who: { readonly owner: string; readonly node: string; readonly policy: ChannelPolicy }) {
+    this.owner = who.owner
+    this.nodeId = nodeIdOf(who.node)
+    this.#policy = who.policy
   }
 
   get ctx(): ChannelContext {
@@ -91,7 +106,7 @@ export class Hostile {
       nodeId: this.nodeId,
       feerates: { commitment: f, closing: f, claim: f },
       signer: signerOf(this.owner),
-      policy: { ...POLICY, feerateTolerancePercent: { low: 1, high: 100_000 } },
+      policy: { ...this.#policy, feerateTolerancePercent: { low: 1, high: 100_000 } },
       sweepScriptPubKey: LOOT,
     }
   }
@@ -117,7 +132,12 @@ export class Hostile {
     this.outbox = []
   }
   #release({ effects }: Turn): void {
-    for (const effect of effects) if (effect.tag === 'send') this.outbox.push(effect.message)
+    for (const effect of effects) {
+      if (effect.tag === 'send') this.outbox.push(effect.message)
+      if (effect.tag !== 'notify' || effect.event.tag !== 'fault') continue
+      const { code, detail } = effect.event.fault
+      if (UNEXCUSED.includes(code)) this.complaints.add(`${code}: ${detail}`)
+    }
     const channel = this.state && channelOf(this.state)
     if (!channel || this.state?.tag === 'closing') return
     const last = this.archive.at(-1)

@@ -1,4 +1,5 @@
 import { Arena, type Company, type Setting } from './arena.ts'
+import { declaredBy, OUR_DELAYS, THEIR_DELAYS } from './declared.ts'
 import type { PlotName } from './plots.ts'
 import { COINS } from './purse.ts'
 import { recallCrypto } from './recall.ts'
@@ -88,6 +89,12 @@ const steps = (rng: Rng, table: Readonly<Record<string, number>>, count: number)
   }))
 }
 
+/** Drawn apart from the rest, so that a schedule's number still means what it did before there were any. */
+function declaredIn(seed: number): NonNullable<Setting['declared']> {
+  const rng = new Rng(Math.floor(seed / SHARED) ^ 0x5eed)
+  return { ours: declaredBy(rng, OUR_DELAYS), theirs: declaredBy(rng, THEIR_DELAYS) }
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
@@ -97,6 +104,7 @@ export function scheduleOf(seed: number): Schedule {
     opens: past.below(2) === 0,
     feeratePerKw: [253, 1000, 2500][past.below(3)]!,
     coins: [0, 1, COINS][past.pick([1, 1, 6])]!,
+    declared: declaredIn(seed),
   }
   const history = steps(past, TALK, 15 + past.below(45))
   const rng = new Rng(seed * 2)

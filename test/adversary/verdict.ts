@@ -4,7 +4,7 @@ import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { summary } from '../../src/channel/describe.ts'
 import type { Arena } from './arena.ts'
 import type { Honest } from './honest.ts'
-import { POLICY, START } from './keys.ts'
+import { START } from './keys.ts'
 import type { Schedule } from './schedule.ts'
 
 export interface Verdict {
@@ -40,6 +40,8 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
       problems.push(`${node.name}: has lost ${short} sat`)
     }
   }
+  for (const { owner, complaints } of arena.hostiles.values())
+    problems.push(...[...complaints].map((c) => `${owner}: ${c}`))
   return { problems, lostSat }
 }
 
@@ -138,7 +140,7 @@ export function heldUp(arena: Arena, node: Honest): readonly string[] {
     for (const { outpoint, amountSat, spend } of state.onchain.outputs) {
       const coin = arena.chain.coins().get(outpointKey(outpoint))
       if (!coin || spend.tag !== 'penalty' || amountSat * 1000n < POOR_MSAT) continue
-      if (coin.height + POLICY.toSelfDelay - arena.chain.height > LAST_BLOCKS) continue
+      if (coin.height + node.policy.toSelfDelay - arena.chain.height > LAST_BLOCKS) continue
       const by = arena.chain.mempool.spender(outpointKey(outpoint))
       if (by && (!arena.isHonest(by) || by.tx.inputs.length === 1)) continue
       problems.push(
