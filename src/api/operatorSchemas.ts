@@ -36,6 +36,22 @@ export const LogLine = answer('LogLine', {
   message: Type.String(),
   fields: Type.Record(Type.String(), Type.Unknown()),
 })
+export const LogPage = Type.Object(
+  {
+    items: Type.Array(LogLine),
+    nextCursor: nullable(Type.String()),
+    newestId: Type.Integer({
+      description: 'of the newest line, whatever the filter: to be asked for `since` next time; 0: there was none',
+    }),
+    lostTo: nullable(
+      Type.Integer({
+        description:
+          'of the newest line after `since` that the node no longer keeps, whatever the filter; null: none, or no `since`',
+      }),
+    ),
+  },
+  { title: 'LogLinePage' },
+)
 export const LogQuery = pageQueryWith({
   level: Type.Optional(
     Type.Unsafe<LineLevel>({ ...oneOf(...LINE_LEVELS), description: 'lines as bad as this, or worse' }),
@@ -51,6 +67,7 @@ export const LogQuery = pageQueryWith({
 })
 
 export type LogLine = Static<typeof LogLine>
+export type LogPage = Static<typeof LogPage>
 export type LogQuery = Static<typeof LogQuery>
 export type LogLevels = Static<typeof LogLevels>
 export type SetLogLevels = Static<typeof SetLogLevels>

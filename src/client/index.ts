@@ -26,6 +26,7 @@ import type {
   ForwardSumsQuery,
   LogLevels,
   LogLine,
+  LogPage,
   LogQuery,
   PaymentSums,
   PaymentSumsQuery,
@@ -59,6 +60,7 @@ import type { CreateWebhook, IssuedWebhook, UpdateWebhook, Webhook, WebhookDeliv
 import { ApiError, ConnectionError } from './errors.ts'
 import { serverSentEvents } from './events.ts'
 import { type CallOptions, Http, type HttpOptions, pause } from './http.ts'
+import { type FollowLogOptions, followLogs } from './logs.ts'
 
 export interface PageQuery {
   readonly limit?: number
@@ -74,13 +76,6 @@ export type CsvList =
 export interface WaitOptions extends CallOptions {
   readonly wait?: number
 }
-export interface FollowLogOptions extends Pick<LogQuery, 'level' | 'part' | 'since'> {
-  /** Lines from before, when `since` is absent. Default 50. */
-  readonly limit?: number
-  /** How often the node is asked. Default a second. */
-  readonly everyMs?: number
-  readonly signal?: AbortSignal
-}
 export interface EventOptions {
   /** Names, or `payment.*` for all of a kind. All when absent. */
   readonly types?: readonly string[]
@@ -91,7 +86,6 @@ export interface EventOptions {
 
 const id = encodeURIComponent
 const RECONNECT_MS = 500
-const FOLLOW_MS = 1_000
 const MAX_PAGE = 500
 
 /**
@@ -112,14 +106,14 @@ export class FulmenClient {
   /** Until the node stops; parts that are not named take the default. */
   setLogLevels = (levels: SetLogLevels): Promise<LogLevels> => this.#http.send('PUT', '/v1/node/log-levels', levels)
   /** Recent lines of the node's log, newest first. */
-  logs = (query?: LogQuery): Promise<Page<LogLine>> => this.#http.get('/v1/logs', { ...query })
+  logs = (query?: LogQuery): Promise<LogPage> => this.#http.get('/v1/logs', { ...query })
   /** As Prometheus reads them. */
   metrics = async (): Promise<string> => (await this.#http.open('/metrics', 'text/plain')).text()
   /** Whether a copy of the backup, in base64, would bring back every channel. */
   verifyBackup = (data: string): Promise<BackupCheck> => this.#http.send('POST', '/v1/backup/verify', { data })
   /** Answers also while the node is not ready. */
   ready = (): Promise<Health> => this.#http.get('/health/ready')
-  /** A BOLT 11 text. */
+  /** A BOLT 11 invoice, or a BOLT 12 offer, invoice request or invoice. */
   decode = (text: string): Promise<Decoded> => this.#http.send('POST', '/v1/decode', { text })
 
   peers = {
@@ -295,31 +289,11 @@ export class FulmenClient {
     return 0
   }
 
-  /** Lines of the log as they are written, oldest first; goes on when the node is back. Ends when the signal aborts. */
-  async *followLogs({
-    limit = 50,
-    everyMs = FOLLOW_MS,
-    signal,
-    ...filter
-  }: FollowLogOptions = {}): AsyncGenerator<LogLine> {
-    let { since } = filter
-    while (!signal?.aborted) {
-      try {
-        const lines =
-          since === undefined
-            ? (await this.logs({ ...filter, limit })).items
-            : await whole((page) => this.logs({ ...filter, ...page, ...(since !== undefined && { since }) }))
-        for (const line of lines.toReversed()) {
-          since = line.id
-          yield line
-        }
-        since ??= 0
-      } catch (error) {
-        if (!mayPass(error)) throw error
-      }
-      await pause(everyMs, signal).catch(() => {})
-    }
-  }
+  /**
+   * Lines of the log as they are written, oldest first; goes on when the node is back. Where more came than the node keeps, a line
+   * says that some are missing. Ends when the signal aborts.
+   */
+  followLogs = (options: FollowLogOptions = {}): AsyncGenerator<LogLine> => followLogs(this.logs, options, mayPass)
 
   /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
   async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {

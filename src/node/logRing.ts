@@ -16,6 +16,13 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
+export interface LogPage extends Page<LogLine> {
+  /** Of the newest line that was written when this was asked, whatever the filter; 0: there was none. */
+  readonly newestId: number
+  /** Of the newest line after `since` that is kept no more, whatever the filter; null: all are here, or no `since` was given. */
+  readonly lostTo: number | null
+}
+
 export interface LogFilter {
   /** Lines as bad as this, or worse. */
   readonly level?: LineLevel
@@ -47,6 +54,7 @@ export class LogRing {
   #first = 0
   #length = 0
   #lastId = 0
+  #lostId = 0
 
   /** @param now Unix milliseconds */
   constructor(now: () => number = Date.now, max = { lines: MAX_LINES, length: MAX_LENGTH }) {
@@ -61,7 +69,9 @@ export class LogRing {
     this.#lines.push({ id: this.#lastId, text })
     this.#length += text.length
     while (this.#lines.length - this.#first > this.#max.lines || this.#length > this.#max.length) {
-      this.#length -= this.#lines[this.#first++]!.text.length
+      const { id, text: gone } = this.#lines[this.#first++]!
+      this.#lostId = id
+      this.#length -= gone.length
     }
     if (this.#first <= this.#max.lines) return
     this.#lines = this.#lines.slice(this.#first)
@@ -69,19 +79,24 @@ export class LogRing {
   }
 
   /** Newest first; the cursor is the id of the last line shown. */
-  page({ limit, cursor }: PageRequest, { level = 'trace', part, since = 0 }: LogFilter): Page<LogLine> {
+  page({ limit, cursor }: PageRequest, { level = 'trace', part, since }: LogFilter): LogPage {
     const before = cursor === undefined ? Number.POSITIVE_INFINITY : Number(cursor)
     const worst = LINE_LEVELS.indexOf(level)
     const found: Kept[] = []
     for (let i = this.#lines.length - 1; i >= this.#first && found.length <= limit; i--) {
       const kept = this.#lines[i]!
-      if (kept.id <= since) break
+      if (since !== undefined && kept.id <= since) break
       if (kept.id >= before) continue
       const head = headOf(kept.text)
       if (LINE_LEVELS.indexOf(head.level) <= worst && (part === undefined || head.part === part)) found.push(kept)
     }
     const items = found.slice(0, limit).map(read)
-    return { items, nextCursor: found.length > limit ? String(items.at(-1)!.id) : null }
+    return {
+      items,
+      nextCursor: found.length > limit ? String(items.at(-1)!.id) : null,
+      newestId: this.#lastId,
+      lostTo: since !== undefined && this.#lostId > since ? this.#lostId : null,
+    }
   }
 }
 

@@ -1,8 +1,7 @@
 import { LOG_PARTS } from '../../node/logLevels.ts'
 import type { ApiContext, App } from '../app.ts'
-import { LogLevels, LogLine, LogQuery, SetLogLevels } from '../operatorSchemas.ts'
-import { pageOf } from '../scalars.ts'
-import { badCursor, pageJson, pageRequest } from './paging.ts'
+import { LogLevels, LogPage, LogQuery, SetLogLevels } from '../operatorSchemas.ts'
+import { badCursor, pageRequest } from './paging.ts'
 
 /** The log as those see it who run the node, and how much it says. */
 export function logRoutes(app: App, { service: { logs } }: ApiContext): void {
@@ -44,13 +43,14 @@ export function logRoutes(app: App, { service: { logs } }: ApiContext): void {
         summary: 'The last lines of the log, newest first; the node keeps some thousands of them until it stops',
         tags: ['node'],
         querystring: LogQuery,
-        response: { 200: pageOf(LogLine) },
+        response: { 200: LogPage },
       },
     },
     async ({ query }) => {
       const { limit: _limit, cursor, ...filter } = query
       if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) throw badCursor()
-      return pageJson(logs.recent.page(pageRequest(query), filter), (line) => ({ ...line }))
+      const page = logs.recent.page(pageRequest(query), filter)
+      return { ...page, items: page.items.map((line) => ({ ...line })) }
     },
   )
 }

@@ -4,6 +4,7 @@ import { printable } from '../../base/bytes.ts'
 import { LOG_PARTS } from '../../node/logLevels.ts'
 import { LINE_LEVELS } from '../../node/logRing.ts'
 import { given, integer } from '../arguments.ts'
+import { notice } from '../output.ts'
 import { remote } from '../remote.ts'
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
@@ -29,6 +30,7 @@ export function register(program: Command): void {
       const { client, show } = remote(command)
       if (!follow) {
         const page = await client.logs({ ...given(filter), limit })
+        if (page.lostTo !== null) notice(`the node keeps no lines up to ${timeOf(page.lostTo)}`)
         show(page, () => page.items.map(line).toReversed().join('\n'))
         return
       }
@@ -39,6 +41,9 @@ export function register(program: Command): void {
       }
     })
 }
+
+/** @param id microseconds since 1970 */
+const timeOf = (id: number): string => new Date(id / 1_000).toISOString()
 
 /** Texts may come from a peer: never onto a terminal as they are. */
 function line({ at, level, part, message, fields }: LogLine): string {

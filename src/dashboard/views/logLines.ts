@@ -1,4 +1,5 @@
 import type { LogLevels, LogLine, LogQuery, SetLogLevels } from '../../api/operatorSchemas.ts'
+import { lostLines } from '../../client/logs.ts'
 import { announce } from '../announce.ts'
 import type { App } from '../app.ts'
 import { actionForm, field, openDialog, select } from '../dialog.ts'
@@ -41,13 +42,18 @@ const SETTINGS = [
   ['silent', 'Nothing'],
 ] as const
 
-/** The last lines that pass a filter, newest first: after the first time only those that are new are asked for. */
+/**
+ * The last lines that pass a filter, newest first: after the first time only those that are new are asked for, and where the node
+ * kept some of these no more, a line says so.
+ */
 class Tail extends Resource<readonly LogLine[]> {
   constructor({ live: { client } }: App, filter: Pick<LogQuery, 'level' | 'part'>) {
+    let since: number | undefined
     super(async (before = []) => {
-      const [newest] = before
-      const query = { ...filter, limit: LINES_KEPT, ...(newest && { since: newest.id }) }
-      return [...(await client.logs(query)).items, ...before].slice(0, LINES_KEPT)
+      const page = await client.logs({ ...filter, limit: LINES_KEPT, ...(since !== undefined && { since }) })
+      since = Math.max(since ?? 0, page.newestId)
+      const gap = page.lostTo === null ? [] : [lostLines(page.lostTo)]
+      return [...page.items, ...gap, ...before].slice(0, LINES_KEPT)
     })
   }
 }
