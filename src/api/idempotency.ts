@@ -7,7 +7,7 @@ import type { ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
 import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
 
-export const IDEMPOTENCY_DAYS = 7
+const IDEMPOTENCY_DAYS = 7
 const LIFE_MS = IDEMPOTENCY_DAYS * 24 * 3_600_000
 const HOUR_MS = 3_600_000
 const PREFIX = 'idempotency/'

@@ -1,5 +1,4 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { SCOPES } from './auth/scopes.ts'
 import {
   AddressText,
   answer,
@@ -298,7 +297,6 @@ export const EventQuery = Type.Object(
   },
   { additionalProperties: false },
 )
-export const ScopeText = oneOf(...SCOPES)
 
 export type Node = Static<typeof Node>
 export type Balance = Static<typeof Balance>

@@ -29,14 +29,10 @@ export const ZERO_MSAT = 0n as Msat
 export const satToMsat = (v: Sat): Msat => (v * 1000n) as Msat
 /** Rounds down: the part below one satoshi is dropped (BOLT 3: outputs are rounded down). */
 export const msatToSatFloor = (v: Msat): Sat => (v / 1000n) as Sat
-/** Rounds up to a whole satoshi. */
-export const msatToSatCeil = (v: Msat): Sat => ((v + 999n) / 1000n) as Sat
 
-/** Sum and difference keep the brand and the range check. */
+/** Sums keep the brand and the range check. */
 export const addSat = (a: Sat, b: Sat): Sat => sat(a + b)
-export const subSat = (a: Sat, b: Sat): Sat => sat(a - b)
 export const addMsat = (a: Msat, b: Msat): Msat => msat(a + b)
-export const subMsat = (a: Msat, b: Msat): Msat => msat(a - b)
 
 /**
  * An amount as a JSON integer.

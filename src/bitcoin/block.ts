@@ -30,7 +30,7 @@ export const encodeHeader = (h: BlockHeader): Uint8Array =>
   new Writer().i32(h.version).hash(h.previousHash).bytes(h.merkleRoot).u32(h.time).u32(h.bits).u32(h.nonce).finish()
 
 /** @throws BitcoinFormatError when fewer than 80 bytes are left */
-export const readHeader = (r: Reader): BlockHeader => ({
+const readHeader = (r: Reader): BlockHeader => ({
   version: r.i32(),
   previousHash: blockHashFromBytes(r.bytes(32)),
   merkleRoot: r.bytes(32),
@@ -84,7 +84,7 @@ export function targetOfBits(bits: number): bigint | null {
   return target === 0n || target >= 1n << 256n ? null : target
 }
 
-export const hashToNumber = (hash: BlockHash): bigint => BigInt(`0x${hash}`)
+const hashToNumber = (hash: BlockHash): bigint => BigInt(`0x${hash}`)
 
 /** Whether a header's hash is at most its own target. */
 export function meetsTarget(hash: BlockHash, bits: number): boolean {

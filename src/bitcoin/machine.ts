@@ -35,7 +35,7 @@ export interface Machine {
 export type OpTable = readonly (readonly [code: number, run: (m: Machine) => unknown])[]
 
 /** Counted opcodes per script; each key of a CHECKMULTISIG counts too. */
-export const MAX_OPS = 201
+const MAX_OPS = 201
 
 const TRUE = Uint8Array.of(1)
 

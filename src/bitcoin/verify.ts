@@ -53,7 +53,7 @@ export function verifyTransaction(
 }
 
 /** verifyInput for callers that hold a cache. */
-export function verifySpend(spend: Spend, flags: number): ScriptResult {
+function verifySpend(spend: Spend, flags: number): ScriptResult {
   try {
     verifyScripts(spend, flags)
     return { ok: true }

@@ -9,7 +9,7 @@ const LOWEST_MINIMUM = 250
 /** 1,000 sat per vbyte: no estimate above it is believed. */
 export const FEERATE_CEILING = 250_000
 /** Where nothing is known yet, and on a chain without a fee market. 4 sat per vbyte. */
-export const FEERATE_FALLBACK = 1_000
+const FEERATE_FALLBACK = 1_000
 
 /** Confirmation targets that are asked for, in blocks, soonest first. */
 export const FEE_TARGETS = [2, 6, 12, 144, 1008] as const
@@ -103,7 +103,7 @@ export const perKw = (feeratePerVbyte: number): number =>
   Math.max(FEERATE_FLOOR, Math.ceil((feeratePerVbyte * 1000) / 4))
 
 /** Asks the backend for everything. A single estimate that fails is null. @throws ChainError when the backend cannot be reached */
-export async function readEstimates(source: ChainSource): Promise<RawEstimates> {
+async function readEstimates(source: ChainSource): Promise<RawEstimates> {
   const minimum = await source.mempoolMinFeerate()
   const none = (e: unknown): null => {
     if (e instanceof ChainError && e.code === 'RPC_ERROR') return null

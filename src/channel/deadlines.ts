@@ -17,7 +17,7 @@ export const GRACE = 2
 const CLAIM_WEIGHT = 1_600
 
 /** sat that the late HTLCs together must be above for the channel to be closed over them. */
-export const closingCost = ({ feerates }: Pick<ChannelContext, 'feerates'>): Sat => feeOf(CLAIM_WEIGHT, feerates.claim)
+const closingCost = ({ feerates }: Pick<ChannelContext, 'feerates'>): Sat => feeOf(CLAIM_WEIGHT, feerates.claim)
 
 const timedOut = (h: Htlc, height: number): boolean => h.stage !== 'proposed' && height >= h.add.cltvExpiry + GRACE
 

@@ -107,7 +107,7 @@ const isDust = (channel: Channel, direction: Direction, amountMsat: Msat, atFeer
  * msat of all HTLCs, ours and the peer's, that are to stand in a commitment and lack an output in one. Counted over both commitments
  * together: what is under way from one to the other at the same time meets in the end.
  */
-export function dustExposure(channel: Channel, atFeerate?: number): bigint {
+function dustExposure(channel: Channel, atFeerate?: number): bigint {
   const { outgoing, incoming } = channel.commitments
   let sum = 0n
   for (const direction of ['out', 'in'] as const) {

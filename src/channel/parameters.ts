@@ -39,7 +39,7 @@ export function ourSide(capacitySat: Sat, ctx: ChannelContext): SideParams {
 }
 
 /** What the peer declared. An empty shutdown script commits to none. */
-export function theirSide(m: OpenChannel | AcceptChannel): SideParams {
+function theirSide(m: OpenChannel | AcceptChannel): SideParams {
   const script = m.upfrontShutdownScript
   return {
     dustLimitSat: m.dustLimitSatoshis,

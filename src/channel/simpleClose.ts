@@ -24,7 +24,7 @@ import { feeOf } from './tx/weights.ts'
 export const usesSimpleClose = ({ theirFeatures }: Channel): boolean => hasFeature(theirFeatures, 'option_simple_close')
 
 /** The balances with which a channel without HTLCs closes. */
-export function closingBalances({ commitments }: Channel): { readonly local: Msat; readonly remote: Msat } {
+function closingBalances({ commitments }: Channel): { readonly local: Msat; readonly remote: Msat } {
   const base = commitments.active[0]!
   const { local } = commitments.next
   return { local: localMsat(base, local), remote: remoteMsat(base, local) }

@@ -20,7 +20,7 @@ interface Issued {
 const TRY_AGAIN_MS = 60_000
 
 /** `fulmen_<id>_<secret>` → id */
-export const keyIdOf = (key: string | undefined): string | undefined => key?.split('_')[1]
+const keyIdOf = (key: string | undefined): string | undefined => key?.split('_')[1]
 
 /**
  * The key of a client, and how it moves to the next version without a failed call: the node is asked for a new version before the

@@ -85,7 +85,7 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
 ])
 const NAMES = Object.keys(CONFIG_OPTIONS) as OptionName[]
 
-export const variableOf = (name: string): string => `FULMEN_${name.toUpperCase().replaceAll('-', '_')}`
+const variableOf = (name: string): string => `FULMEN_${name.toUpperCase().replaceAll('-', '_')}`
 
 /**
  * Flag over environment over file over default.

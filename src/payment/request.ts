@@ -8,8 +8,8 @@ import { type Invoice, isExpired } from '../invoice/bolt11.ts'
 import { hasFeature } from '../wire/features.ts'
 import type { PaymentTarget } from './types.ts'
 
-export const DEFAULT_PAYMENT_TIMEOUT_MS = 60_000
-export const DEFAULT_MAX_PARTS = 16
+const DEFAULT_PAYMENT_TIMEOUT_MS = 60_000
+const DEFAULT_MAX_PARTS = 16
 /** For keysend, where no invoice says it; more than the usual 18. */
 const KEYSEND_FINAL_CLTV_DELTA = 40
 

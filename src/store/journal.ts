@@ -4,7 +4,7 @@ import { keys, prefixRange } from './schema.ts'
 import type { Driver, Op } from './types.ts'
 
 /** How many of the contiguous numbers stay in the database. */
-export const JOURNAL_KEPT = 100_000
+const JOURNAL_KEPT = 100_000
 
 export interface JournalCheck {
   /** Number of the last batch, 0 for a new database. */

@@ -14,7 +14,7 @@ export interface KdfCost {
 }
 
 /** RFC 9106 §4, second recommended option (64 MiB), on one lane, since the node computes it on one thread. */
-export const DEFAULT_COST: KdfCost = { memoryKib: 65_536, iterations: 3, parallelism: 1 }
+const DEFAULT_COST: KdfCost = { memoryKib: 65_536, iterations: 3, parallelism: 1 }
 
 /** A file that asks for more than this is damaged or hostile: refused before it takes the memory. */
 const MAX_COST: KdfCost = { memoryKib: 4_194_304, iterations: 100, parallelism: 64 }

@@ -9,7 +9,7 @@ export type GuestBounds = Pick<KeySettings, 'budget' | 'rateLimit'>
 const PREFIX = 'oidc:'
 
 /** The id of a subject where a key's would stand: in the audit log, with idempotency keys, budgets and rates. */
-export const guestId = (subject: string): string => PREFIX + encodeURIComponent(subject)
+const guestId = (subject: string): string => PREFIX + encodeURIComponent(subject)
 export const isGuest = (id: string): boolean => id.startsWith(PREFIX)
 
 /**

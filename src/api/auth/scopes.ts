@@ -48,8 +48,6 @@ export const PRESETS = {
   admin: ['*'],
 } as const satisfies Readonly<Record<string, readonly Scope[]>>
 
-export type Preset = keyof typeof PRESETS
-
 /** Whether who holds some scopes may give all of these to another. */
 export const covers = (held: readonly Scope[], given: readonly Scope[]): boolean =>
   held.includes('*') || given.every((scope) => held.includes(scope))

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { toHex } from '../../base/bytes.ts'
 import type { Caller } from './keyEntry.ts'
 
-export const TICKET_SECONDS = 30
+const TICKET_SECONDS = 30
 const MAX_TICKETS = 1_000
 
 /** One-time passes for those who cannot send headers (a browser's WebSocket): a long-lived key never stands in a URL. */

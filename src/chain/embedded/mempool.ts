@@ -16,7 +16,7 @@ import { checkTruc, TRUC_VERSION } from './truc.ts'
 import { checkAmounts, findCoins, locksPassed, type ScriptCache } from './txRules.ts'
 
 /** sat per vbyte below which nothing is relayed. */
-export const MIN_RELAY_FEERATE = 1n
+const MIN_RELAY_FEERATE = 1n
 const MAX_POOL_VSIZE = 100_000_000
 
 /** A transaction that may enter the pool, with what its entry would change. */

@@ -106,7 +106,7 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
 }
 
 /** HTLCs that are lost when the commitment comes too late, and the first height of that; without any, our balance, whenever. */
-export function stakeIn(channel: Channel, outputs: readonly ClosedOutput[]): Stake {
+function stakeIn(channel: Channel, outputs: readonly ClosedOutput[]): Stake {
   let [contested, patient] = [0n, 0n]
   let first = Number.POSITIVE_INFINITY
   for (const output of outputs) {

@@ -46,7 +46,7 @@ export function readyAt(output: ClosedOutput, preimage: Uint8Array | null): numb
 }
 
 /** Whether claiming an output by itself costs more than it holds, or would leave dust, which nobody relays. */
-export function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
+function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
   const { spend, amountSat } = output
   if (!isHtlcStage(spend)) return !isWorthSweepingAlone(amountSat, spend, feeratePerKw)
   const later: SweepSpend = {

@@ -2,7 +2,7 @@ import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import type { Channel, RevokedHtlc } from '../state.ts'
-import type { ChainEvent, ChannelContext, CloseKind, Effect } from '../types.ts'
+import type { ChainEvent, CloseKind, Effect } from '../types.ts'
 import type { Spend } from './claims.ts'
 
 /**
@@ -134,12 +134,3 @@ export interface FundingSpend {
   /** As what the end of the channel has been told of already: that is not told twice. */
   readonly toldAs?: CloseKind | null
 }
-
-export type BeginLocal = (channel: Channel, ctx: ChannelContext) => OnchainStep
-export type FundingSpent = (channel: Channel, spend: FundingSpend, ctx: ChannelContext) => OnchainStep
-export type OnchainEvent = (
-  channel: Channel,
-  onchain: OnchainState,
-  input: OnchainInput,
-  ctx: ChannelContext,
-) => OnchainStep

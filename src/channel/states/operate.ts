@@ -87,8 +87,7 @@ const mayBeEmpty = ({ commitments }: Channel): boolean =>
   !someHtlc(commitments.outgoing, (h) => stands(h, 'out', 'remoteSigned')) &&
   !someHtlc(commitments.incoming, (h) => stands(h, 'in', 'remoteSigned'))
 
-export const rejectAdd = (state: Turn['state'], origin: HtlcOrigin, f: Fault): Turn =>
-  turn(state, [rejected(origin, f)])
+const rejectAdd = (state: Turn['state'], origin: HtlcOrigin, f: Fault): Turn => turn(state, [rejected(origin, f)])
 
 /** Commands that settle an incoming HTLC or set the feerate; null for others. */
 export function settle(channel: Channel, c: ChannelCommand, ctx: ChannelContext): Judged<Change> | null {

@@ -8,13 +8,6 @@ export interface ClosingSide {
   readonly channelId: string
 }
 
-export interface ClosedChannel {
-  readonly channelId: string
-  readonly how: 'cooperative' | 'force'
-  /** Of both sides, the one that asked for it first. */
-  readonly views: readonly Channel[]
-}
-
 /** Blocks mined at a time while the delays of a forced close run. */
 const STEP = 12
 /** No delay that we agree to is longer than this. */

@@ -19,7 +19,7 @@ const LARGE_MIN_MSAT = 1_000_000
 const LARGE_MAX_MSAT = 20_000_000
 
 /** A reproducible source of numbers 0 ≤ x < 1 (mulberry32). */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

@@ -104,7 +104,7 @@ const isForward = (event: Event): boolean => event.type.startsWith('forward.')
 type Tab = readonly [name: string, show: (signal: AbortSignal) => Child]
 
 /** Tabs as the ARIA pattern has them: arrows move between them. */
-export function tabs(label: string, all: readonly Tab[], signal: AbortSignal): Child {
+function tabs(label: string, all: readonly Tab[], signal: AbortSignal): Child {
   const panel = h('div', { role: 'tabpanel', id: 'panel', tabindex: 0 })
   let ending = new AbortController()
   const choose = (at: number): void => {

@@ -9,7 +9,7 @@ export type BalanceSpan = 'hour' | 'day'
 /** The hour (`2026-11-27T14`) or the day of a time. @param at RFC 3339, UTC */
 const startOf = (span: BalanceSpan, at: string): string => at.slice(0, span === 'hour' ? 13 : 10)
 
-export function balancesNow(node: Pick<Node, 'channels' | 'context' | 'wallet'>): Balances {
+function balancesNow(node: Pick<Node, 'channels' | 'context' | 'wallet'>): Balances {
   const totals = channelTotals(node)
   const b = balanceOf(node, totals)
   return {

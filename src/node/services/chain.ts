@@ -11,7 +11,7 @@ import { scriptOfAddress } from './address.ts'
 export type ChainService = Pick<NodeService, 'chain' | 'chainBlock' | 'chainTransaction' | 'chainFees' | 'mine'>
 
 /** The backend's failure as the API tells it. */
-export function chainProblem(e: unknown): unknown {
+function chainProblem(e: unknown): unknown {
   if (!(e instanceof ChainError)) return e
   return new ServiceError(e.code === 'NOT_FOUND' ? 'NOT_FOUND' : 'CHAIN_UNAVAILABLE', e.message, { cause: e })
 }

@@ -41,7 +41,7 @@ const FIELDS: Partial<Record<Fault['code'], string>> = {
 }
 
 /** A refused command as the API tells it. */
-export function faultProblem(fault: Fault, otherwise: ServiceCode): ServiceError {
+function faultProblem(fault: Fault, otherwise: ServiceCode): ServiceError {
   const detail = `${fault.detail} (${fault.requirement})`
   const pointer = FIELDS[fault.code]
   return pointer === undefined ? new ServiceError(CODES[fault.code] ?? otherwise, detail) : badBody(pointer, detail)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { fromHex, toHex } from '../../base/bytes.ts'
+import { toHex } from '../../base/bytes.ts'
 import { type PaymentHash, paymentHash } from '../../base/ids.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { createInvoice } from '../../invoice/bolt11.ts'
@@ -131,5 +131,3 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
     expiresAt: createdAt + expirySeconds * 1000,
   })
 }
-
-export const preimageBytes = (hex: string): Uint8Array => fromHex(hex)
