@@ -46,6 +46,8 @@ export interface StaticBackup {
   readonly mark?: string
   /** Since version 2: key indexes below it may have been used, by channels that are closed too. */
   readonly nextKeyIndex?: number
+  /** How many addresses of the wallet had been given out, and for change: coins may lie further apart than a restore looks. */
+  readonly addresses?: readonly [number, number]
 }
 const VERSION = 2
 
@@ -152,7 +154,7 @@ export async function readBackup(dataDir: string, key: Uint8Array): Promise<Stat
 
 /** Everything that a new data directory of the same seed could begin with. */
 export const staticBackup = (
-  about: Pick<StaticBackup, 'nodeId' | 'journal' | 'channels' | 'nextKeyIndex'>,
+  about: Pick<StaticBackup, 'nodeId' | 'journal' | 'channels' | 'nextKeyIndex' | 'addresses'>,
 ): StaticBackup => ({ version: VERSION, mark: toHex(new Uint8Array(randomBytes(8))), ...about })
 
 /** A channel that a backup has. */

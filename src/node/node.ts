@@ -209,11 +209,11 @@ export class Node implements NodeParts {
 
   /** Loads everything and brings the records in line; nothing is sent, listened to or followed before `start`. */
   static async open(resources: NodeResources): Promise<Node> {
-    const { driver, master, source, isNewSeed } = resources
+    const { driver, master, source, isNewSeed, doubt } = resources
     const node = new Node(resources, await EventLog.open(driver, Date.now))
     const known =
       (await WalletShell.load(driver, master, Date.now)) ??
-      (isNewSeed ? null : await WalletShell.restore(source, master, Date.now))
+      (isNewSeed ? null : await WalletShell.restore(source, master, Date.now, doubt?.backup?.addresses))
     const chain = await ChainShell.open(chainOptions(node), known?.state.height)
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     const ledger = await Ledger.open({ driver, reactor: node.reactor, events: node.events })

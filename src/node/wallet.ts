@@ -45,9 +45,17 @@ export class WalletShell {
     return stored && new WalletShell(walletSigner(master), stored, stored, now)
   }
 
-  /** The wallet of a seed that came from elsewhere: what it owns is looked for in the whole chain. @throws ChainError */
-  static async restore(source: ChainSource, master: MasterKey, now: () => number): Promise<WalletShell> {
-    const found = await restoreWallet(source, walletAccount(master))
+  /**
+   * The wallet of a seed that came from elsewhere: what it owns is looked for in the whole chain.
+   * @param issued addresses that had been given out, where a backup says so @throws ChainError
+   */
+  static async restore(
+    source: ChainSource,
+    master: MasterKey,
+    now: () => number,
+    issued?: readonly [number, number],
+  ): Promise<WalletShell> {
+    const found = await restoreWallet(source, walletAccount(master), undefined, issued)
     return new WalletShell(walletSigner(master), found, null, now)
   }
 

@@ -1,6 +1,6 @@
 import { type BlockHash, outpointKey, type Txid } from '../base/ids.ts'
 import type { WalletAccount } from './keys.ts'
-import { type Coin, emptyWallet, indexSpends, scriptsFor, type WalletState, type WalletTx } from './state.ts'
+import { type Coin, emptyWallet, GAP_LIMIT, indexSpends, scriptsFor, type WalletState, type WalletTx } from './state.ts'
 
 /** One stored record: plain data under a key of the wallet's own; without a value it is to be deleted. */
 export interface WalletRecord {
@@ -17,6 +17,8 @@ interface WalletNumbers {
   readonly hash: BlockHash
   readonly next: readonly [number, number]
   readonly nextOrder: number
+  /** Of a wallet that was restored: addresses that it had given out before are still to be looked for. */
+  readonly gapLimit?: number
 }
 
 /**
@@ -25,8 +27,9 @@ interface WalletNumbers {
  */
 export function walletRecords(before: WalletState | null, after: WalletState): readonly WalletRecord[] {
   if (before === after) return []
-  const { height, hash, next, nextOrder } = after
-  const records: WalletRecord[] = [{ key: 'numbers', value: { height, hash, next, nextOrder } }]
+  const { height, hash, next, nextOrder, gapLimit } = after
+  const numbers = { height, hash, next, nextOrder, ...(gapLimit !== GAP_LIMIT && { gapLimit }) }
+  const records: WalletRecord[] = [{ key: 'numbers', value: numbers }]
   difference('coin', before?.coins, after.coins, records)
   difference('lock', before?.locks, after.locks, records)
   if (before?.txs === after.txs) return records
@@ -73,7 +76,8 @@ export function loadWallet(
   if (!numbers) return null
   const spends = new Map<string, readonly Txid[]>()
   for (const { txid, tx } of txs.values()) indexSpends(spends, txid, tx)
-  const empty = emptyWallet({ account, tip: numbers, ...(gapLimit === undefined ? {} : { gapLimit }) })
-  const state = { ...empty, ...numbers, coins, txs, locks, spends }
+  const empty = emptyWallet({ account, tip: numbers, gapLimit: gapLimit ?? numbers.gapLimit ?? GAP_LIMIT })
+  const { height, hash, next, nextOrder } = numbers
+  const state = { ...empty, height, hash, next, nextOrder, coins, txs, locks, spends }
   return { ...state, scripts: scriptsFor(state) }
 }

@@ -78,15 +78,17 @@ export interface WalletStart {
   readonly account: WalletAccount
   readonly tip: { readonly height: number; readonly hash: BlockHash }
   readonly gapLimit?: number
+  /** The next key index of each branch. */
+  readonly next?: readonly [number, number]
 }
 
 /** A wallet that has seen nothing yet and takes in the blocks after `tip`. */
-export function emptyWallet({ account, tip, gapLimit = GAP_LIMIT }: WalletStart): WalletState {
+export function emptyWallet({ account, tip, gapLimit = GAP_LIMIT, next = [0, 0] }: WalletStart): WalletState {
   const state: WalletState = {
     account,
     height: tip.height,
     hash: tip.hash,
-    next: [0, 0],
+    next,
     nextOrder: 0,
     gapLimit,
     coins: new Map(),
