@@ -5,7 +5,9 @@ import type { HtlcFailure } from '../channel/types.ts'
 import { type AttributedFailure, openErrorPacket } from '../onion/errorPacket.ts'
 import { describeFailure, failureName, NODE } from '../onion/failure.ts'
 import { sharedSecretsOf } from '../onion/sphinx.ts'
+import type { Graph } from '../routing/graph.ts'
 import { type DirectedChannel, directedChannel, type RouteHop } from '../routing/types.ts'
+import { type FailedHop, type LearnedPolicy, lessonOf } from './learned.ts'
 import type { PaymentAttempt } from './types.ts'
 
 /** What a failed attempt teaches: where not to go again with this payment, or that going on is no use. */
@@ -17,12 +19,22 @@ export interface Blame {
   readonly channels: readonly DirectedChannel[]
   readonly nodes: readonly NodeId[]
   readonly local: readonly ChannelId[]
+  /** What the failing node says that its channel asks; the channel may be tried again then. */
+  readonly learned: LearnedPolicy | null
 }
 
-const NOBODY = { final: false, channels: [], nodes: [], local: [] } as const
+export const NOBODY = { final: false, channels: [], nodes: [], local: [], learned: null } as const
+
+/** What a payment knew when its attempt failed. */
+export interface Known {
+  readonly graph: Pick<Graph, 'channel'>
+  readonly learned: readonly LearnedPolicy[]
+}
+
+const NOTHING: Known = { graph: { channel: () => undefined }, learned: [] }
 
 /** @source BOLT 4 §receiving-failure-codes */
-export function blame(attempt: PaymentAttempt, failure: HtlcFailure): Blame {
+export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOTHING): Blame {
   const { hops } = attempt
   const peer = hops[0]?.nodeId
   if (peer === undefined) return { ...NOBODY, detail: 'failed; its route was lost in a crash' }
@@ -39,7 +51,7 @@ export function blame(attempt: PaymentAttempt, failure: HtlcFailure): Blame {
         hops.map((h) => fromHex(h.nodeId)),
       )
       const opened = openErrorPacket(secrets, failure.reason)
-      return opened === null ? blameAll(hops) : blameHop(hops, opened)
+      return opened === null ? blameAll(hops) : blameHop(hops, opened, known)
     }
     default:
       return assertNever(failure)
@@ -63,7 +75,7 @@ const blameNode = (hops: readonly RouteHop[], hop: number, detail: string): Blam
   return { ...NOBODY, detail, final: isPayee, nodes: isPayee ? [] : [hops[hop]!.nodeId] }
 }
 
-function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailure): Blame {
+function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailure, known: Known): Blame {
   const detail = `${describeFailure(received)} at ${hops[hop]!.nodeId}`
   const name = received.failure?.name
   if (hop === hops.length - 1) {
@@ -81,6 +93,19 @@ function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailur
       return blameNode(hops, hop, detail) // not a node on the way's to say, or one that understands no payload of ours
     default:
       if ((received.code & NODE) !== 0) return blameNode(hops, hop, detail)
-      return { ...NOBODY, detail, channels: [channelAfter(hops, hop)] }
+      return blameChannel(hops, hop, { detail, lesson: lessonOf(received.failure, failedAt(hops, hop), known) })
   }
 }
+
+const failedAt = (hops: readonly RouteHop[], hop: number): FailedHop => ({ from: hops[hop]!, to: hops[hop + 1]! })
+
+const blameChannel = (
+  hops: readonly RouteHop[],
+  hop: number,
+  { detail, lesson }: { readonly detail: string; readonly lesson: ReturnType<typeof lessonOf> },
+): Blame => ({
+  ...NOBODY,
+  detail,
+  channels: lesson === null ? [channelAfter(hops, hop)] : [],
+  learned: lesson === 'known' ? null : lesson,
+})

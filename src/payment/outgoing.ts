@@ -8,7 +8,7 @@ import type { Graph } from '../routing/graph.ts'
 import { findRoutes, take } from '../routing/split.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from '../routing/types.ts'
 import { buildAttempt, maxHopsFor } from './attempt.ts'
-import { type Blame, blame } from './blame.ts'
+import { type Blame, blame, NOBODY } from './blame.ts'
 import type {
   PaymentAttempt,
   PaymentEffect,
@@ -107,13 +107,16 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
     case 'failed': {
       const attempt = r.attempts[input.attempt]
       if (attempt?.status !== 'pending') return { record: r, effects: [] }
-      return proceed(withBlame(r, input.attempt, blame(attempt, input.failure)), ctx)
+      return proceed(
+        withBlame(r, input.attempt, blame(attempt, input.failure, { graph: ctx.graph, learned: r.learned ?? [] })),
+        ctx,
+      )
     }
     case 'rejected': {
       const attempt = r.attempts[input.attempt]
       if (attempt?.status !== 'pending') return { record: r, effects: [] }
       const detail = `our channel did not take it: ${input.fault.detail}`
-      const refused = { detail, final: false, channels: [], nodes: [], local: [attempt.channelId] }
+      const refused = { ...NOBODY, detail, local: [attempt.channelId] }
       return proceed(withBlame(r, input.attempt, refused), ctx)
     }
     case 'cancel': {
@@ -154,6 +157,7 @@ function withBlame(r: PaymentRecord, index: number, b: Blame): PaymentRecord {
     excludedChannels: union(r.excludedChannels, b.channels),
     excludedNodes: union(r.excludedNodes, b.nodes),
     excludedLocal: union(r.excludedLocal, b.local),
+    ...(b.learned !== null && { learned: [...(r.learned ?? []), b.learned] }),
   }
   return b.final ? giveUp(record, { code: 'REJECTED_BY_PAYEE', detail: b.detail }) : record
 }
@@ -215,6 +219,7 @@ function routesFor(r: PaymentRecord, ctx: PaymentContext): Result<readonly Route
     maxHops: maxHopsFor(target),
     localChannels: ctx.localChannels,
     routeHints: target.routeHints,
+    learned: new Map((r.learned ?? []).map((l) => [l.key, l.policy])),
     excludedChannels: new Set(r.excludedChannels),
     excludedNodes: new Set(r.excludedNodes),
     excludedLocal: new Set(r.excludedLocal),

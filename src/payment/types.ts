@@ -3,6 +3,7 @@ import type { Msat } from '../base/units.ts'
 import type { ChannelCommand, Fault, HtlcFailure, RelayPolicy } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { DirectedChannel, RouteHop } from '../routing/types.ts'
+import type { LearnedPolicy } from './learned.ts'
 
 /** Records here are plain data: bigints, strings, numbers, Uint8Array, arrays and null. They survive MessagePack unchanged. */
 
@@ -98,6 +99,8 @@ export interface PaymentRecord {
   /** Index of the first attempt of the current try: a failed payment may be tried again under the same record. */
   readonly since: number
   readonly excludedChannels: readonly DirectedChannel[]
+  /** What failures of this try said that channels really ask; left out while nothing did. */
+  readonly learned?: readonly LearnedPolicy[]
   readonly excludedNodes: readonly NodeId[]
   /** Ours, which refused this payment. */
   readonly excludedLocal: readonly ChannelId[]

@@ -180,7 +180,8 @@ export class Graph {
   }
 }
 
-function policyOf(u: ChannelUpdate, capacitySat: Sat | null): EdgePolicy {
+/** @param capacitySat null where it is not known */
+export function policyOf(u: ChannelUpdate, capacitySat: Sat | null): EdgePolicy {
   const capacity = capacitySat === null ? MAX_MSAT : capacitySat * 1000n
   return {
     feeBaseMsat: u.feeBaseMsat,

@@ -2,7 +2,7 @@ import type { ChannelId, NodeId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import type { Msat } from '../base/units.ts'
 import type { RouteHint } from '../invoice/fields.ts'
-import type { Edge, Graph } from './graph.ts'
+import type { Edge, EdgePolicy, Graph } from './graph.ts'
 import { Heap } from './heap.ts'
 import {
   type DirectedChannel,
@@ -29,6 +29,8 @@ export interface RouteRequest {
   readonly maxHops?: number
   readonly localChannels: readonly LocalChannel[]
   readonly routeHints?: readonly RouteHint[]
+  /** What directions really ask: in the place of what gossip or a hint says. */
+  readonly learned?: ReadonlyMap<DirectedChannel, EdgePolicy>
   readonly excludedChannels?: ReadonlySet<DirectedChannel>
   readonly excludedNodes?: ReadonlySet<NodeId>
   readonly excludedLocal?: ReadonlySet<ChannelId>
@@ -172,7 +174,8 @@ class Search {
   /** The way that begins one edge earlier, or null when the edge cannot be taken. */
   #extend(label: Label, edge: Edge, limited: boolean): Label | null {
     const { excludedChannels, excludedNodes, only, taken, maxCltvExpiry, maxHops = MAX_HOPS } = this.#request
-    const { from, key, policy } = edge
+    const { from, key } = edge
+    const policy = this.#request.learned?.get(key) ?? edge.policy
     if (from === this.#request.source || from === this.#request.target || !this.#graph.mayRelay(from)) return null
     if (excludedNodes?.has(from) || excludedChannels?.has(key) || only?.has(key) === false) return null
     const amount = atLeast(label, policy.htlcMinimumMsat)
