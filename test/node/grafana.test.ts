@@ -23,9 +23,19 @@ afterAll(() => life.world.close())
 const metricsIn = (expr: string): string[] =>
   [...expr.matchAll(/\b(?:fulmen|process|nodejs)_\w+/g)].map(([name]) => name)
 
+interface Panel {
+  readonly id: number
+  readonly type: string
+  readonly title: string
+  readonly datasource?: { uid: string }
+  readonly gridPos: { x: number; y: number; w: number; h: number }
+  readonly fieldConfig?: { defaults: { thresholds?: object; color?: object } }
+  readonly targets?: { refId: string; datasource: { uid: string }; expr: string; instant?: boolean }[]
+}
+
 describe('the Grafana dashboard', () => {
   const dashboard = JSON.parse(file('docker/grafana/dashboards/fulmen.json'))
-  const panels = (dashboard.panels as { type: string; targets?: { expr: string }[] }[]).filter((p) => p.type !== 'row')
+  const panels = (dashboard.panels as Panel[]).filter((p) => p.type !== 'row')
 
   it('asks only for metrics that a node has', () => {
     expect(panels.length).toBeGreaterThan(15)
@@ -57,6 +67,37 @@ describe('the Grafana dashboard', () => {
       const known = docs.includes(plain) || docs.includes(plain.replace(/^fulmen_(channel|onchain)/, ''))
       expect(known, name).toBe(true)
     }
+  })
+
+  it('asks the Prometheus that is chosen at its top, so that it can be imported where that has another name', () => {
+    const [source, ...others] = dashboard.templating.list
+    expect([source.name, source.type, source.query]).toEqual(['datasource', 'datasource', 'prometheus'])
+    for (const { datasource } of [...others, ...panels]) expect(datasource.uid).toMatch(/^\$\{datasource\}$/)
+    for (const { targets = [] } of panels) {
+      for (const { datasource } of targets) expect(datasource.uid).toMatch(/^\$\{datasource\}$/)
+      expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length)
+    }
+  })
+
+  it('shows how a node stands now, not its last words, in colours that mean something', () => {
+    const stats = panels.filter((p) => p.type === 'stat')
+    expect(stats.length).toBeGreaterThan(4)
+    for (const { title, targets = [], fieldConfig } of stats) {
+      for (const { instant } of targets) expect(instant, title).toBe(true)
+      // Where a panel says nothing, Grafana shows whatever is 80 or more in red, and the rest in green.
+      const { thresholds, color } = fieldConfig!.defaults
+      expect(thresholds ?? color, title).toBeDefined()
+    }
+  })
+
+  it('has each panel in a place of its own', () => {
+    const all = dashboard.panels as Panel[]
+    expect(new Set(all.map(({ id }) => id)).size).toBe(all.length)
+    const cells = all.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, i) => `${x + (i % w)} ${y + Math.floor(i / w)}`),
+    )
+    expect(new Set(cells).size).toBe(cells.length)
+    for (const { gridPos } of all) expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)
   })
 })
 
