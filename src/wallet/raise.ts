@@ -43,9 +43,12 @@ export function raiseFee(state: WalletState, request: RaiseRequest, signer: Wall
   const { isAlive } = judge(state)
   if (!entry || entry.height !== null) throw cannot(`${txid} is confirmed`)
   if (!isAlive(txid)) throw cannot(`${txid} cannot confirm any more: another transaction took its place`)
-  const isBuiltUpon = [...state.txs.values()].some(
-    (t) => t.height === null && isAlive(t.txid) && t.tx.inputs.some((i) => i.txid === txid),
-  )
+  // One that is being made counts as well: a peer may have signed for what a funding transaction spends.
+  const isBuiltUpon =
+    entry.tx.outputs.some((_, index) => state.locks.has(outpointKey({ txid, index }))) ||
+    [...state.txs.values()].some(
+      (t) => t.height === null && isAlive(t.txid) && t.tx.inputs.some((i) => i.txid === txid),
+    )
   return !isBuiltUpon && request.isReplaceable(entry) && coinsOf(state, entry) !== null
     ? { ...replacement(state, entry, request, signer), how: 'replace' }
     : { ...child(state, entry, request, signer), how: 'child' }

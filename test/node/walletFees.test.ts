@@ -60,6 +60,22 @@ describe('BIP 125: a send that is bumped', () => {
     expect(await api('bob').utxos()).toContainEqual(expect.objectContaining({ amountSat: 50_000n, confirmations: 1 }))
   })
 
+  it('is not replaced while a transaction that is being made spends its change: a peer may have signed for that', async () => {
+    await begin()
+    const sent = await sendToBob(1)
+    const alice = world.of('alice').node!
+    const amountSat = sat((await total('alice')) - 30_000n)
+    const outputs = [{ amountSat, scriptPubKey: inPool(sent.txid)!.tx.outputs[0]!.scriptPubKey }]
+    const funding = await alice.reactor.run(() =>
+      alice.wallet.fund({ outputs, feeratePerKw: 500, owner: 'channel:x', anchorChannels: 0 }),
+    )
+    expect(funding.tx.inputs.map((i) => i.txid)).toContain(sent.txid)
+    await expect(bump('alice', sent.txid, 20)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(inPool(sent.txid)).toBeDefined()
+    await alice.reactor.run(() => alice.wallet.release('channel:x'))
+    expect(inPool((await bump('alice', sent.txid, 20)).txid)).toBeDefined()
+  })
+
   it('takes further coins where its change does not suffice', async () => {
     await begin()
     const [coin] = await api('alice').utxos()
