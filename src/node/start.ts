@@ -24,7 +24,7 @@ import { readLogLevels } from './logLevels.ts'
 import { heardBy, LogRing } from './logRing.ts'
 import { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
-import { Node } from './node.ts'
+import { type Doubt, Node, type NodeResources } from './node.ts'
 import type { StoragePace } from './peerStorage.ts'
 import { loadOrCreateSeed, readPassphrase } from './seed.ts'
 import type { NodeService } from './service.ts'
@@ -81,19 +81,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     await migrate(driver)
     await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
-    const { last, missing } = await checkJournal(driver)
-    const backup = await checkBackup(dataDir, key, last)
-    const isDoubtful = missing.length > 0 || backup.tag === 'database-is-older'
-    const doubt = isDoubtful
-      ? { missing, backup: backup.tag === 'unreadable' ? null : await readBackup(dataDir, key) }
-      : null
-    const isNew = last === 0
-    if (backup.tag !== 'fine' && !isNew) log.error({ kept: backup.kept }, BACKUP_WORDS[backup.tag])
-    if (doubt && isNew) log.warn('the database is new: it begins with the channels of the backup')
-    else if (doubt) {
-      const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
-      log.error({ missing }, what)
-    }
+    const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
     const ballast = new Ballast(dataDir)
     await ballast.check()
     const { source, stop: stopChain } = await openChain(config)
@@ -102,13 +90,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const tracer = tracerIfWanted()
     const traces = tracer && new Traces(tracer)
     const metrics = new Metrics(traces)
-    const journal = new Journal(driver, last, batchObserver(metrics, logs.of('store')))
-    const writeStatic = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
-    const keepBackup = async (newer: StaticBackup): Promise<string> => {
-      const path = `${backupPath(dataDir)}.${newer.journal}`
-      await writeFileAtomic(path, sealBackup(newer, key))
-      return path
-    }
+    const journal = new Journal(driver, lastBatch, batchObserver(metrics, logs.of('store')))
     const node = await Node.open({
       config,
       logs,
@@ -122,8 +104,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       storageLow: () => ballast.low,
       onFatal,
       doubt,
-      writeBackup: (_, all) => writeStatic(all),
-      keepBackup,
+      ...backupFiles(dataDir, key),
       ...(options.storagePace && { storagePace: options.storagePace }),
       ...(options.gossipPace && { gossipPace: options.gossipPace }),
     })
@@ -142,6 +123,41 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   } catch (e) {
     await closeAll().catch(() => {})
     throw e
+  }
+}
+
+/**
+ * Whether the database may be older than what was said to peers: where its journal has a gap, or the channel backup beside it is newer.
+ * @param key of the backup
+ */
+async function judgeDatabase(
+  driver: Driver,
+  { dataDir, key, log }: { readonly dataDir: string; readonly key: Uint8Array; readonly log: Logger },
+): Promise<{ readonly lastBatch: number; readonly doubt: Doubt | null }> {
+  const { last: lastBatch, missing } = await checkJournal(driver)
+  const isNew = lastBatch === 0
+  const check = await checkBackup(dataDir, key, lastBatch)
+  if (check.tag !== 'fine' && !isNew) log.error({ kept: check.kept }, BACKUP_WORDS[check.tag])
+  if (missing.length === 0 && check.tag !== 'database-is-older') return { lastBatch, doubt: null }
+  const backup = check.tag === 'unreadable' ? null : await readBackup(dataDir, key)
+  if (isNew) log.warn('the database is new: it begins with the channels of the backup')
+  else {
+    const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
+    log.error({ missing }, what)
+  }
+  return { lastBatch, doubt: { missing, backup } }
+}
+
+/** Channel backups on disk, sealed: the node's own, and beside it what a peer gave back that is newer. */
+function backupFiles(dataDir: string, key: Uint8Array): Pick<NodeResources, 'writeBackup' | 'keepBackup'> {
+  const write = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
+  return {
+    writeBackup: (_, all) => write(all),
+    async keepBackup(newer) {
+      const path = `${backupPath(dataDir)}.${newer.journal}`
+      await writeFileAtomic(path, sealBackup(newer, key))
+      return path
+    },
   }
 }
 

@@ -1,30 +1,23 @@
-import { type ChannelId, formatScid } from '../../base/ids.ts'
+import type { ChannelId } from '../../base/ids.ts'
 import { unpack } from '../../base/pack.ts'
-import type { Sat } from '../../base/units.ts'
-import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
-import type { ChannelState } from '../../channel/state.ts'
+import { channelOf } from '../../channel/describe.ts'
 import { keys } from '../../store/schema.ts'
 import { rowOf } from '../analytics/ledger.ts'
 import { addSums, NOTHING, type Subject, type SumKind, type SumsOf } from '../analytics/sums.ts'
-import type { AnalyticsService, Balances, ChannelEarnings, DayRange, ForwardView } from '../analytics/views.ts'
-import type { ChannelEntry } from '../channels.ts'
+import type { AnalyticsService, Balances, DayRange, ForwardView } from '../analytics/views.ts'
 import { ServiceError } from '../errors.ts'
 import type { Node } from '../node.ts'
 import { checkCursor, pageOf, pageOfRecords } from '../paging.ts'
 import type { NodeService, Page, PageRequest } from '../service.ts'
+import { channelEarnings, successRate } from './channelEarnings.ts'
 
 const SEQUENCE = /^\d{1,16}$/
 const PERIOD = /^\d{4}-\d\d(-\d\d(T\d\d)?)?$/
 /** A range of days that is summed up reads one row for each. */
 const MOST_DAYS = 3_700
 
-const rate = (good: bigint, bad: bigint): number | null =>
-  good + bad === 0n ? null : Number((good * 1_000_000n) / (good + bad)) / 1_000_000
-
-export function analyticsService(
-  node: Node,
-  { walletTransaction }: Pick<NodeService, 'walletTransaction'>,
-): AnalyticsService {
+/** The sums that the node keeps, by range, period and channel. */
+export function analyticsService(node: Node, wallet: Pick<NodeService, 'walletTransaction'>): AnalyticsService {
   const { driver, ledger, channels, balances } = node
 
   const rowsOf = async <K extends SumKind>(
@@ -49,39 +42,6 @@ export function analyticsService(
       { subject: 'all', period: 'day', ...(from && { from }), ...(to && { to }) },
     )
     return items.reduce((sum, row) => addSums<SumsOf[K]>(sum, row.sums), NOTHING[kind])
-  }
-
-  const openFee = async (s: ChannelSummary): Promise<Sat> => {
-    if (!s.isOpener || s.funding === null) return 0n as Sat
-    const tx = await walletTransaction(s.funding.txid).catch(() => null)
-    return tx?.feeSat ?? (0n as Sat)
-  }
-
-  const earnings = async (entry: ChannelEntry): Promise<ChannelEarnings> => {
-    const s = summary(entry.state, node.context(entry))
-    const of = (direction: 'in' | 'out') =>
-      s.channelId === null ? NOTHING.forward : ledger.get('forward', `${s.channelId}:${direction}`, 'ever', 'ever')
-    const [into, out, openFeeSat] = await Promise.all([of('in'), of('out'), openFee(s)])
-    const closeFeeSat = closeFee(entry.state, s)
-    return {
-      id: entry.meta.localId,
-      channelId: s.channelId,
-      peer: entry.meta.peer,
-      state: s.state,
-      capacitySat: s.capacitySat,
-      createdAt: entry.meta.createdAt,
-      forwardsIn: into.settled,
-      forwardsOut: out.settled,
-      amountInMsat: into.amountInMsat,
-      amountOutMsat: out.amountOutMsat,
-      feeInMsat: into.feeMsat,
-      feeOutMsat: out.feeMsat,
-      successRate: rate(into.settled + out.settled, into.failed + out.failed),
-      openFeeSat,
-      closeFeeSat,
-      profitMsat: out.feeMsat - (openFeeSat + closeFeeSat) * 1000n,
-      shortChannelId: s.shortChannelId === null ? null : formatScid(s.shortChannelId),
-    }
   }
 
   const channelId = (id: string): ChannelId => {
@@ -110,8 +70,8 @@ export function analyticsService(
       const [forwards, payments] = await Promise.all([total('forward', range), total('payment', range)])
       return {
         ...range,
-        forwards: { ...forwards, successRate: rate(forwards.settled, forwards.failed) },
-        payments: { ...payments, successRate: rate(payments.succeeded, payments.failed) },
+        forwards: { ...forwards, successRate: successRate(forwards.settled, forwards.failed) },
+        payments: { ...payments, successRate: successRate(payments.succeeded, payments.failed) },
       }
     },
     async forwardSums(page, { channel, direction = 'out', ...query }) {
@@ -122,7 +82,7 @@ export function analyticsService(
         period,
         channelId: about,
         ...sums,
-        successRate: rate(sums.settled, sums.failed),
+        successRate: successRate(sums.settled, sums.failed),
       })
       return { items: items.map(view), nextCursor }
     },
@@ -131,7 +91,7 @@ export function analyticsService(
       const view = ({ period, sums }: (typeof items)[number]) => ({
         period,
         ...sums,
-        successRate: rate(sums.succeeded, sums.failed),
+        successRate: successRate(sums.succeeded, sums.failed),
       })
       return { items: items.map(view), nextCursor }
     },
@@ -139,7 +99,7 @@ export function analyticsService(
       await ledger.fold()
       const all = [...channels.all()].sort((a, b) => b.meta.seq - a.meta.seq)
       const { items, nextCursor } = pageOf(all, (c) => c.meta.localId, page)
-      return { items: await Promise.all(items.map(earnings)), nextCursor }
+      return { items: await Promise.all(items.map((entry) => channelEarnings(node, wallet, entry))), nextCursor }
     },
     async balanceHistory(page, { period, from, to }) {
       checkCursor(page.cursor, PERIOD)
@@ -168,23 +128,4 @@ function forwardView({ name, value }: { readonly name: string; readonly value: U
     amountOutMsat,
     feeMsat,
   }
-}
-
-/** Our claims, and the closing transaction where its fee is ours: the opener's for a commitment, the closer's for an agreed close. */
-function closeFee(state: ChannelState, s: ChannelSummary): Sat {
-  if (s.closing === null) return 0n as Sat
-  const [closing, ...spenders] = s.closing.transactions
-  const claims = spenders.reduce((sum, t) => (t.kind === 'theirs' ? sum : sum + (t.feeSat ?? 0n)), 0n)
-  const isOurs = closing?.kind === 'mutual' ? paidMutual(state, s) : s.isOpener
-  return (claims + (isOurs ? (closing?.feeSat ?? 0n) : 0n)) as Sat
-}
-
-/** Whoever pays for an agreed close gets less than its balance. */
-function paidMutual(state: ChannelState, s: ChannelSummary): boolean {
-  const onchain = state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
-  const ours = s.localMsat / 1000n
-  const theirs = s.remoteMsat / 1000n
-  const amounts = onchain?.closing.tx.outputs.map((o): bigint => o.amountSat) ?? []
-  const isWhole = (balance: bigint): boolean => balance === 0n || amounts.includes(balance)
-  return isWhole(ours) === isWhole(theirs) ? s.isOpener : isWhole(theirs)
 }
