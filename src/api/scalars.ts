@@ -17,6 +17,7 @@ const hex = (bytes: number, what: string) =>
 
 export const NodeIdText = hex(33, 'a node id, the compressed public key')
 export const HashText = hex(32, 'a payment hash')
+export const DescriptionHashText = hex(32, 'the SHA-256 of a description')
 export const PreimageText = hex(32, 'a preimage')
 export const TxidText = hex(32, 'a transaction id')
 export const HexText = Type.String({ description: 'bytes in hex' })

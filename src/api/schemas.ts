@@ -3,6 +3,7 @@ import {
   AddressText,
   answer,
   Count,
+  DescriptionHashText,
   FeerateSatPerVbyte,
   HashText,
   HexText,
@@ -170,7 +171,7 @@ const InvoiceStatus = oneOf('open', 'accepted', 'settled', 'cancelled', 'expired
 export const CreateInvoice = request('CreateInvoice', {
   amountMsat: Type.Optional(PositiveMsat),
   description: Type.Optional(Type.String({ maxLength: 639 })),
-  descriptionHash: Type.Optional(HashText),
+  descriptionHash: Type.Optional(DescriptionHashText),
   expirySeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
   paymentHash: Type.Optional(HashText),
 })
@@ -184,6 +185,7 @@ export const Invoice = answer('Invoice', {
   amountMsat: nullable(Msat),
   receivedMsat: nullable(Msat),
   description: nullable(Type.String()),
+  descriptionHash: nullable(DescriptionHashText),
   preimage: nullable(PreimageText),
   createdAt: TimeText,
   expiresAt: TimeText,

@@ -63,6 +63,7 @@ export const invoiceJson = (view: InvoiceView): Json.Invoice => ({
   amountMsat: amountOrNull(view.amountMsat),
   receivedMsat: amountOrNull(view.receivedMsat),
   description: view.description,
+  descriptionHash: view.descriptionHash,
   preimage: view.preimage,
   createdAt: view.createdAt,
   expiresAt: view.expiresAt,

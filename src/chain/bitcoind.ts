@@ -117,6 +117,18 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
+  async locate(id: Txid): ReturnType<ChainSource['locate']> {
+    try {
+      const found = record(await this.#read('getrawtransaction', [id, true]), 'getrawtransaction')
+      const raw = hex(found.hex, 'hex')
+      const confirmations = found.confirmations === undefined ? 0 : integer(found.confirmations, 'confirmations')
+      return { tx: decoded('getrawtransaction', () => decodeTransaction(raw)), confirmations }
+    } catch (e) {
+      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) return null
+      throw e
+    }
+  }
+
   async utxo(outpoint: Outpoint): Promise<{ output: TxOutput; confirmations: number } | null> {
     const found = await this.#read('gettxout', [outpoint.txid, outpoint.index, false])
     if (found === null) return null

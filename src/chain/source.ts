@@ -44,6 +44,8 @@ export interface ChainSource {
   txids(hash: BlockHash): Promise<readonly Txid[]>
   /** Raw transaction from the mempool, or from the chain where the backend has an index; null when unknown. */
   transaction(txid: Txid): Promise<Transaction | null>
+  /** The same with its confirmations, 0 in the mempool. */
+  locate(txid: Txid): Promise<{ readonly tx: Transaction; readonly confirmations: number } | null>
   /** Transactions in the mempool that spend any of these, each once; none where the backend cannot tell. */
   mempoolSpends(outpoints: readonly Outpoint[]): Promise<readonly Transaction[]>
   /** The unspent output with its confirmations, mempool excluded; null when spent or unknown. */

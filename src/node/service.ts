@@ -253,6 +253,8 @@ export interface InvoiceView {
   readonly amountMsat: Msat | null
   readonly receivedMsat: Msat | null
   readonly description: string | null
+  /** Hex, in place of a description. */
+  readonly descriptionHash: string | null
   readonly preimage: string | null
   readonly createdAt: string
   readonly expiresAt: string

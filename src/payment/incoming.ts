@@ -34,6 +34,7 @@ export interface NewInvoice
     | 'minFinalCltvExpiryDelta'
     | 'bolt11'
     | 'description'
+    | 'descriptionHash'
     | 'createdAt'
     | 'expiresAt'
   > {

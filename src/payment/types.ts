@@ -140,6 +140,8 @@ export interface InvoiceRecord {
   readonly minFinalCltvExpiryDelta: number
   readonly bolt11: string | null
   readonly description: string | null
+  /** Hex, of a description that is told elsewhere; absent: none. */
+  readonly descriptionHash?: string
   /** Unix ms. */
   readonly createdAt: number
   readonly expiresAt: number

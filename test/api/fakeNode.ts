@@ -442,6 +442,7 @@ function invoiceView(id: string, request: Parameters<NodeService['createInvoice'
     amountMsat: request.amountMsat ?? null,
     receivedMsat: null,
     description: request.description ?? null,
+    descriptionHash: request.descriptionHash ? toHex(request.descriptionHash) : null,
     preimage: null,
     createdAt: NOW,
     expiresAt: NOW,

@@ -77,6 +77,43 @@ describe('what a real node refuses', () => {
 })
 const ONES = '11'.repeat(32)
 
+describe('what a real node answers', () => {
+  it('counts the confirmations of a transaction in any block', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const { height } = (await call(admin, 'GET', '/v1/chain')).json()
+    expect(height).toBeGreaterThan(105)
+    for (const block of [1, height - 1]) {
+      const [txid] = (await call(admin, 'GET', `/v1/chain/blocks/${block}`)).json().txids
+      const { confirmations } = (await call(admin, 'GET', `/v1/chain/transactions/${txid}`)).json()
+      expect([block, confirmations]).toEqual([block, height - block + 1])
+    }
+    const { status, detail } = (await call(admin, 'GET', `/v1/chain/transactions/${ONES}`)).json()
+    expect([status, detail]).toEqual([404, expect.stringContaining('txindex=1')])
+  })
+
+  it('puts 639 bytes of description into an invoice, and more only as a hash', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const create = async (body: object) => (await call(admin, 'POST', '/v1/invoices', body)).json()
+    const long = 'é'.repeat(320) // 640 bytes, though only 320 characters
+    expect(await create({ description: long })).toMatchObject({
+      code: 'VALIDATION_FAILED',
+      errors: [{ in: 'body', pointer: '/description' }],
+    })
+    const fits = await create({ description: long.slice(1) })
+    expect(fits).toMatchObject({ status: 'open', description: long.slice(1), descriptionHash: null })
+    const hashed = await create({ descriptionHash: ONES })
+    expect(hashed).toMatchObject({ status: 'open', description: null, descriptionHash: ONES })
+    expect(await call(admin, 'POST', '/v1/decode', { text: hashed.bolt11 }).then((a) => a.json())).toMatchObject({
+      description: null,
+      descriptionHash: ONES,
+    })
+  })
+})
+
 async function budgetedKey(world: World, maxMsat: number) {
   const { keys, call } = await apiOver(world)
   const admin = (await world.attempt(keys.create('admin', ['*'])))!

@@ -91,11 +91,19 @@ describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => 
     expect(await failure(source.block('00'.repeat(32) as BlockHash))).toMatchObject({ code: 'NOT_FOUND' })
   })
 
+  it('finds a transaction of any block with its confirmations, and none that there is not', async () => {
+    const coinbase = chain.state.at(2)!.block.transactions[0]!
+    const { height } = chain.state
+    expect(await source.locate(txidOf(coinbase))).toEqual({ tx: coinbase, confirmations: height - 1 })
+    expect(await source.locate('11'.repeat(32) as Txid)).toBeNull()
+  })
+
   it('takes what the wallet builds, says why not, and takes it twice', async () => {
     const built = pay(1_000_000)
     expect(await source.broadcast(built.tx)).toEqual({ accepted: true })
     expect(await source.broadcast(built.tx)).toEqual({ accepted: true })
     expect(await source.transaction(built.txid)).toEqual(built.tx)
+    expect(await source.locate(built.txid)).toEqual({ tx: built.tx, confirmations: 0 })
     expect(await source.transaction('11'.repeat(32) as Txid)).toBeNull()
     wallet = addTransaction(built.state, built.tx, { now: 1 })
     const child = pay(2_000_000, 'y')

@@ -98,6 +98,7 @@ export class FakeSource implements ChainSource {
   }
 
   transaction = unsupported
+  locate = unsupported
   utxo = unsupported
   mempoolSpends = unsupported
   scanUnspent = unsupported

@@ -42,11 +42,12 @@ export function chainService(parts: NodeParts): ChainService {
   }
 
   /** Confirmations of a transaction in one of the last blocks, and itself; null when it is in none. */
-  const searchBlocks = async (txid: string) => {
+  const searchBlocks = async (txid: Txid) => {
     for (let height = chain.height; height >= Math.max(1, chain.height - SEARCH_DEPTH); height--) {
-      const block = await source.block(await source.blockHash(height))
-      const at = block.txids.indexOf(txid as Txid)
-      if (at >= 0) return { tx: block.transactions[at]!, confirmations: chain.height - height + 1 }
+      const hash = await source.blockHash(height)
+      const at = (await source.txids(hash)).indexOf(txid)
+      if (at < 0) continue
+      return { tx: (await source.block(hash)).transactions[at]!, confirmations: chain.height - height + 1 }
     }
     return null
   }
@@ -65,15 +66,20 @@ export function chainService(parts: NodeParts): ChainService {
       return { hash, height, time, previousHash, txids }
     },
     async chainTransaction(txid) {
-      const inBlock = await viaChain(() => searchBlocks(txid))
-      const tx = inBlock?.tx ?? (await viaChain(() => source.transaction(txid)))
-      if (!tx) throw new ServiceError('NOT_FOUND', `the chain has no transaction ${txid} that this node can find`)
+      const found = await viaChain(async () => (await source.locate(txid)) ?? (await searchBlocks(txid)))
+      if (!found) {
+        throw new ServiceError(
+          'NOT_FOUND',
+          `transaction ${txid} is not in the mempool, nor in the last ${SEARCH_DEPTH} blocks: to look further back, run the Bitcoin node with txindex=1`,
+        )
+      }
+      const { tx, confirmations } = found
       return {
         txid,
         hex: toHex(encodeTransaction(tx)),
         vsize: vsizeOf(tx),
         weight: weightOf(tx),
-        confirmations: inBlock?.confirmations ?? 0,
+        confirmations,
       }
     },
     async chainFees() {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { toHex } from '../../base/bytes.ts'
+import { toHex, utf8 } from '../../base/bytes.ts'
 import { type PaymentHash, paymentHash } from '../../base/ids.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { createInvoice } from '../../invoice/bolt11.ts'
@@ -20,6 +20,8 @@ export type InvoiceService = Pick<
 const DEFAULT_EXPIRY_SECONDS = 3_600
 /** Live invoices: each takes memory until it is paid or expires. */
 const MAX_OPEN = 200_000
+/** Bytes of UTF-8. @source BOLT 11 §Tagged Fields: a length of 10 bits, in units of 5 */
+const MAX_DESCRIPTION = 639
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
@@ -32,6 +34,7 @@ export function invoiceView({ id, record: r }: Booked<InvoiceRecord>): InvoiceVi
     amountMsat: r.amountMsat,
     receivedMsat: r.status === 'settled' || r.status === 'accepted' ? receivedMsat(r) : null,
     description: r.description,
+    descriptionHash: r.descriptionHash ?? null,
     preimage: r.status === 'settled' && r.preimage ? toHex(r.preimage) : null,
     createdAt: time(r.createdAt),
     expiresAt: time(Math.min(r.expiresAt, 8.64e15)),
@@ -66,6 +69,7 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       if (request.paymentHash !== undefined && (await book.find(request.paymentHash))) {
         throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
       }
+      checkDescription(request.description)
       const record = makeInvoice(request, parts)
       return reactor.run(() => {
         if (book.get(record.paymentHash))
@@ -94,6 +98,15 @@ export function invoiceService(parts: NodeParts): InvoiceService {
         payments.applyInvoice(cancelled.value, scope)
       }),
   }
+}
+
+function checkDescription(text = ''): void {
+  const { length } = utf8(text)
+  if (length <= MAX_DESCRIPTION) return
+  throw badBody(
+    '/description',
+    `an invoice holds ${MAX_DESCRIPTION} bytes of it, and this has ${length}: shorten it, or give its descriptionHash`,
+  )
 }
 
 function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRecord {
@@ -126,7 +139,8 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
     amountMsat: request.amountMsat ?? null,
     minFinalCltvExpiryDelta,
     bolt11,
-    description: description ?? (request.descriptionHash ? toHex(request.descriptionHash) : ''),
+    description: request.descriptionHash ? null : (description ?? ''),
+    ...(request.descriptionHash && { descriptionHash: toHex(request.descriptionHash) }),
     createdAt,
     expiresAt: createdAt + expirySeconds * 1000,
   })
