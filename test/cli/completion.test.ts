@@ -7,6 +7,11 @@ import { run } from './run.ts'
 
 const hasShell = (name: string) => spawnSync(name, ['-c', 'true']).status === 0
 
+for (const shell of ['bash', 'fish', 'zsh']) {
+  if (!hasShell(shell))
+    console.warn(`LEFT OUT: completion was not tried in ${shell}, because there is no ${shell} here`)
+}
+
 let dir: string
 const script = (shell: string) => join(dir, `fulmen.${shell}`)
 beforeAll(async () => {
