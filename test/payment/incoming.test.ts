@@ -120,6 +120,24 @@ describe('BOLT 4 §failure-messages: the final node', () => {
     })
   })
 
+  it.each<[string, Partial<IncomingHtlc>]>([
+    ['less', { amountMsat: msat(AMOUNT - 1n) }],
+    ['sooner', { cltvExpiry: HEIGHT + FINAL_DELTA - 1 }],
+  ])('says of an HTLC that is %s than its onion the same whether it knows the hash or not', (_what, h) => {
+    const made = onion(0n, AMOUNT, AMOUNT, { paymentSecret: new Uint8Array(32) })
+    const answers = [undefined, invoice(), invoice({ status: 'settled' })].map(
+      (r) => receive(r, htlc(0n, AMOUNT, h), made).says,
+    )
+    expect(new Set(answers.flat()).size).toBe(1)
+  })
+
+  it('is not paid more than twice the amount by HTLCs that say less than they bring', () => {
+    expect(receive(invoice(), htlc(0n, 2n * AMOUNT + 1n), onion(0n, AMOUNT)).says).toEqual([REFUSED])
+    expect(receive(invoice(), htlc(0n, 2n * AMOUNT), onion(0n, AMOUNT)).says).toEqual(['fulfil 0', 'invoice.settled'])
+    const { record } = receive(invoice(), htlc(1n, AMOUNT - 1n), onion(1n, AMOUNT - 1n))
+    expect(receive(record, htlc(0n, AMOUNT + 2n), onion(0n, AMOUNT + 2n)).says).toEqual([REFUSED])
+  })
+
   it.each([AMOUNT, AMOUNT + 1n, 2n * AMOUNT])('takes %d msat for an invoice of 10000', (amount) => {
     const turn = receive(invoice(), htlc(0n, amount), onion(0n, amount, amount))
     expect(turn.says).toEqual(['fulfil 0', 'invoice.settled'])
