@@ -101,9 +101,11 @@ export function receiveHtlc(
   const part = partOf(htlc, onion)
   const arrival: Arrival = { part, onion, ctx }
   const invoice = record ?? keysendInvoice(htlc.paymentHash, onion, ctx)
-  if (invoice === null) return { record, effects: [fail(part, unknownDetails(part, ctx.blockHeight))] }
-  if (invoice.htlcs.some((h) => keyOf(h) === keyOf(part))) return repeat(invoice, arrival)
-  const failure = finalFailure(arrival) ?? invoiceFailure(invoice, arrival)
+  if (invoice?.htlcs.some((h) => keyOf(h) === keyOf(part))) return repeat(invoice, arrival)
+  // Before anything that depends on the invoice: a hop that suspects us could else ask whether we know the hash.
+  const cut = finalFailure(arrival)
+  if (invoice === null) return { record, effects: [fail(part, cut ?? unknownDetails(part, ctx.blockHeight))] }
+  const failure = cut ?? invoiceFailure(invoice, arrival)
   if (failure === null) return addToSet(invoice, arrival)
   const effects = [fail(part, failure)]
   if (invoice.status === 'open' && failsSet(invoice, arrival)) {
@@ -145,7 +147,9 @@ function finalFailure({ part, onion }: Arrival): OnionFailure | null {
 
 /** The HTLC against the invoice. One answer for all that is wrong: anything else would help whoever probes. */
 function invoiceFailure(r: InvoiceRecord, { part, onion, ctx }: Arrival): OnionFailure | null {
-  const amountFits = r.amountMsat === null || (onion.totalMsat >= r.amountMsat && onion.totalMsat <= 2n * r.amountMsat)
+  const brought = receivedMsat(r) + part.amountMsat
+  const most = r.amountMsat === null ? null : 2n * r.amountMsat
+  const amountFits = most === null || (onion.totalMsat >= r.amountMsat! && onion.totalMsat <= most && brought <= most)
   const timeFits = part.cltvExpiry >= ctx.blockHeight + r.minFinalCltvExpiryDelta
   // Without a secret nobody can be trusted to add parts, so a keysend is one HTLC.
   const partFits = onion.totalMsat > 0n && (r.paymentSecret !== null || part.amountMsat >= onion.totalMsat)
