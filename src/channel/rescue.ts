@@ -1,10 +1,11 @@
+import { refuse, rejected } from './faults.ts'
 import type { ChannelState, FundedState } from './state.ts'
 import { closed } from './states/closed.ts'
 import { closing, withPreimage } from './states/closing.ts'
 import { isFunded } from './states/offline.ts'
-import { common, turn, withChannel } from './states/shared.ts'
+import { common, reply, turn, withChannel } from './states/shared.ts'
 import { waitingForPeer } from './states/waitingForPeer.ts'
-import type { ChannelContext, ChannelInput, Turn } from './types.ts'
+import type { ChannelContext, ChannelInput, Effect, Turn } from './types.ts'
 
 /**
  * What goes on for a channel that was set aside after an unexpected exception: the chain is watched, preimages are noted,
@@ -35,6 +36,21 @@ function rescueFunded(state: FundedState, input: ChannelInput, ctx: ChannelConte
     return turn(channel ? withChannel<FundedState>(state, channel) : state)
   }
   return common(state, input, ctx) ?? turn(state)
+}
+
+const NOT_HEARD = refuse(
+  'CHANNEL_NOT_READY',
+  'a channel that a bug has set aside takes no commands',
+  'see the log, and start the node again to have it tried anew',
+).error
+
+/** What follows where a command is not heard, beside the turn that came of it: nobody is to wait for ever. */
+export function notHeard(input: ChannelInput, { effects }: Turn): readonly Effect[] {
+  if (input.tag !== 'command') return []
+  const { command } = input
+  if (command.tag === 'addHtlc') return [rejected(command.origin, NOT_HEARD)]
+  const isOpen = 'requestId' in command && !effects.some((e) => e.tag === 'reply')
+  return isOpen ? [reply(command.requestId, NOT_HEARD)] : []
 }
 
 const silent = ({ state, effects }: Turn): Turn =>

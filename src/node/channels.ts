@@ -3,7 +3,7 @@ import { pack } from '../base/pack.ts'
 import { acceptChannel, advance, openChannel } from '../channel/advance.ts'
 import { channelOf, committedIncoming, identifiers, isForgettable, knownResults } from '../channel/describe.ts'
 import { channelOps } from '../channel/persist.ts'
-import { rescue } from '../channel/rescue.ts'
+import { notHeard, rescue } from '../channel/rescue.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type {
   AcceptParams,
@@ -214,7 +214,8 @@ export class Channels {
       this.setAside(entry, e, scope)
     }
     try {
-      return rescue(entry.state, input, context(entry))
+      const turn = rescue(entry.state, input, context(entry))
+      return { ...turn, effects: [...turn.effects, ...notHeard(input, turn)] }
     } catch (e) {
       onQuarantine(entry, e, scope)
       return null

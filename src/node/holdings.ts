@@ -52,9 +52,9 @@ const isUsable = (state: ChannelState): boolean =>
   state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
 
 /** A channel as the path finder sees it; null when it carries nothing now. */
-export function localChannel({ state }: ChannelEntry): LocalChannel | null {
+export function localChannel({ state, quarantined }: ChannelEntry): LocalChannel | null {
   const channel = channelOf(state)
-  if (channel === null || !isUsable(state)) return null
+  if (channel === null || quarantined !== null || !isUsable(state)) return null
   const shortChannelId = scidOf(state)
   if (shortChannelId === null) return null
   return {
@@ -79,16 +79,17 @@ export function scidOf(state: ChannelState): LocalChannel['shortChannelId'] | nu
 }
 
 /** A channel as the forwarder sees it; null before it is open and once it is closed. */
-export function outgoingChannel({ state }: ChannelEntry): OutgoingChannel | null {
+export function outgoingChannel({ state, quarantined }: ChannelEntry): OutgoingChannel | null {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'closed') return null
   const phase = 'from' in state ? state.from : state
   if (phase.tag === 'await-ready' || phase.tag === 'await-funding-signed') return null
-  const status = isUsable(state)
-    ? 'usable'
-    : phase.tag === 'normal' && phase.localShutdown === null
-      ? 'offline'
-      : 'closing'
+  const status =
+    quarantined === null && isUsable(state)
+      ? 'usable'
+      : phase.tag === 'normal' && phase.localShutdown === null
+        ? 'offline'
+        : 'closing'
   return {
     channelId: channel.params.channelId,
     remoteNodeId: channel.params.remoteNodeId,
@@ -107,9 +108,9 @@ export function routeHintsOf(
   privateUpdate: (peer: NodeId, scid: ShortChannelId) => ChannelUpdate | undefined,
 ): readonly RouteHint[] {
   const hints: RouteHint[] = []
-  for (const { state } of entries) {
+  for (const { state, quarantined } of entries) {
     const channel = channelOf(state)
-    if (channel === null || !isUsable(state)) continue
+    if (channel === null || quarantined !== null || !isUsable(state)) continue
     if (isAnnounced(channel)) return []
     const real = scidOf(state)
     const shown = channel.remoteAlias ?? real

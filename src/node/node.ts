@@ -134,7 +134,8 @@ export class Node implements NodeParts {
   /** false: that it fails has been told. */
   #isBackedUp = true
   #ticks = 0
-  #localChannels: { readonly states: readonly ChannelState[]; readonly list: readonly LocalChannel[] } | null = null
+  #localChannels: { readonly states: readonly (ChannelState | null)[]; readonly list: readonly LocalChannel[] } | null =
+    null
 
   private constructor(resources: NodeResources, events: EventLog) {
     const { config, own, driver, source, logs, journal, onFatal } = resources
@@ -264,9 +265,9 @@ export class Node implements NodeParts {
     }).length
   }
 
-  /** Asked for at every payment: made again only when a channel has changed. */
+  /** Asked for at every payment: made again only when a channel has changed, or was set aside. */
   localChannels(): readonly LocalChannel[] {
-    const states = this.channels.all().map((c) => c.state)
+    const states = this.channels.all().map((c) => (c.quarantined === null ? c.state : null))
     const known = this.#localChannels
     if (known && known.states.length === states.length && states.every((s, i) => s === known.states[i]))
       return known.list

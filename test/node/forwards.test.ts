@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
 import { Life } from './life.ts'
-import { type Snapshot, World } from './world.ts'
+import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
@@ -60,6 +61,49 @@ describe('a forward that the next node sits on', () => {
     ).toEqual(['normal', 'offline'])
     expect(alice.node!.channels.all().map((c) => c.state.tag)).toEqual(['normal'])
     expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'failed' })
+    world.close()
+  })
+})
+
+describe('a channel that was set aside after a bug', () => {
+  it('takes no HTLC, and nobody waits for it: a forward goes back at once, and a command is answered', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(50_000_000), description: '' })
+    const broken = bob.node!.channels.all().find((c) => c.meta.peer === nodeIdOf('carol'))!
+    const { reactor, channels } = bob.node!
+    expect(bob.node!.localChannels()).toHaveLength(2)
+    await reactor.run((scope) => channels.setAside(broken, new Error('a bug'), scope))
+    expect(bob.node!.localChannels()).toHaveLength(1)
+    await alice.api.pay({ bolt11, timeoutSeconds: 60 })
+    await world.settle()
+    for (const name of ['alice', 'bob'] as const) {
+      expect(world.of(name).node!.channels.all()[0]!.state).toMatchObject({
+        channel: { commitments: { outgoing: { size: 0 }, incoming: { size: 0 } } },
+      })
+    }
+    expect(bob.node!.payments.forwardsPending).toBe(0)
+    // One that was chosen before, or that a payment of its own picks.
+    const { channelId } = channelOf(broken.state)!.params
+    const seen: string[] = []
+    const [origin, command] = [
+      { tag: 'payment', paymentHash: 'ab'.repeat(32), attempt: 0 },
+      { tag: 'addHtlc' },
+    ] as const
+    await reactor.run((scope) => {
+      channels.command(channels.byChannelId(channelId)!, { ...command, origin } as never)
+      const onRelay = bob.node!.payments.onRelay.bind(bob.node!.payments)
+      bob.node!.payments.onRelay = (event, within) => {
+        seen.push(event.tag)
+        onRelay(event, within)
+      }
+      channels.drain(scope)
+    })
+    expect(seen).toEqual(['rejected'])
+    await expect(world.attempt(bob.api.closeChannel(broken.meta.localId, {}))).rejects.toMatchObject({
+      code: 'CHANNEL_NOT_READY',
+    })
     world.close()
   })
 })
