@@ -185,6 +185,8 @@ export type Effect =
       readonly addFees?: number
       /** With addFees: the most that the wallet may pay. */
       readonly budgetSat?: Sat
+      /** With addFees: what it keeps back meanwhile, for the other HTLC transactions of the channel. */
+      readonly leaveSat?: Sat
       /** With addFees: what `signHtlcTx` (onchain/claims.ts) signs the transaction with once the wallet's inputs are in it. */
       readonly signAgain?: { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }
       /** A commitment with anchors: how a child pays for it. */

@@ -78,6 +78,7 @@ export class Bumper {
       feeratePerKw,
       owner: htlcLabel(entry),
       ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
+      ...(effect.leaveSat !== undefined && { leaveSat: effect.leaveSat }),
     }
     return this.#pay(entry, 'an HTLC transaction', (wallet) =>
       wallet.bump(request, (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)),
@@ -116,7 +117,7 @@ export class Bumper {
   }
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
-    const { feeratePerKw, budgetSat, weight, feeSat } = plan
+    const { feeratePerKw, budgetSat, leaveSat, weight, feeSat } = plan
     const tx = anchorChild(plan)
     if (feeratePerKw < FEERATE_FLOOR || this.#wasRefused(tx)) return null
     const request = {
@@ -125,6 +126,7 @@ export class Bumper {
       owner: childLabel(entry),
       paidSat: ANCHOR_SAT,
       budgetSat,
+      leaveSat,
       parent: { weight, feeSat },
     }
     return this.#pay(entry, 'the close of a channel', (wallet) =>

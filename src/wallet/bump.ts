@@ -21,6 +21,8 @@ export interface AddFeesRequest {
   readonly paidSat?: Sat
   /** The most of the wallet's money that may go to the fee; paid by a lower feerate if need be. */
   readonly budgetSat?: Sat
+  /** What other transactions will need the wallet for: kept back by a lower feerate, up to half of what the wallet has. */
+  readonly leaveSat?: Sat
   /** An unconfirmed parent that it pays for, with the fee that this one pays by itself. */
   readonly parent?: { readonly weight: number; readonly feeSat: Sat }
   /** A transaction that spends the same first input and was broadcast before: it is replaced, its coins are spent again. */
@@ -139,27 +141,39 @@ function affordable(work: Work): Selection<Coin> | null {
     const within = Math.floor((feeratePerKw * Number(budgetSat + paid)) / Number(found.feeSat))
     feeratePerKw = Math.min(feeratePerKw - 1, within)
   }
-  if (poor && !earlier) throw poor
-  return null
+  if (!poor || earlier) return null
+  if (request.leaveSat) return affordable({ ...work, request: { ...request, leaveSat: 0n as Sat } })
+  throw poor
 }
 
 function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: number): Selection<Coin> | WalletError {
   const required = earlier?.coins ?? []
-  const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange: request.tx.outputs.length === 0 }
   const views = unspentCoins(free)
+  const { tx, leaveSat = 0n as Sat } = request
+  const mustChange = tx.outputs.length === 0
+  const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange, reserveSat: leaveSat }
   const reused = new Set(required.map((c) => outpointKey(c.outpoint)))
   const others = views.filter((v) => v.status === 'spendable' && !reused.has(outpointKey(v.coin.outpoint)))
   try {
     // BIP 125 rule 2: a replacement brings no unconfirmed coins that the replaced one did not have.
     if (earlier) {
       const candidates = others.filter((v) => v.coin.height !== null).map((v) => v.coin)
-      return selectCoins({ ...select, candidates })
+      return selectCoins({ ...select, candidates, reserveSat: upToHalf(leaveSat, [...required, ...candidates]) })
     }
-    return selectSpendable(others, select)
+    const reserveSat = upToHalf(
+      leaveSat,
+      others.map((v) => v.coin),
+    )
+    return selectSpendable(others, { ...select, reserveSat })
   } catch (e) {
     if (!(e instanceof WalletError)) throw e
     return earlier ? e : lastResort(free, views, select, e)
   }
+}
+
+function upToHalf(amountSat: bigint, coins: readonly Coin[]): bigint {
+  const half = coins.reduce((sum, c) => sum + c.amountSat, 0n) / 2n
+  return amountSat < half ? amountSat : half
 }
 
 /**
@@ -173,7 +187,7 @@ function lastResort(state: WalletState, views: readonly CoinView[], select: Sele
     status === 'spendable' || (status === 'unconfirmed' && coin.branch === CHANGE && ours(coin.outpoint.txid))
   const candidates = views.filter(usable).map((v) => v.coin)
   try {
-    return selectCoins({ ...select, candidates })
+    return selectCoins({ ...select, candidates, reserveSat: upToHalf(select.reserveSat ?? 0n, candidates) })
   } catch (again) {
     if (again instanceof WalletError) return e
     throw again

@@ -170,3 +170,37 @@ describe('a child that pays for its parent', () => {
     expect(built.state).toBe(wallet)
   })
 })
+
+describe('coins that others will need', () => {
+  it('are left by a lower feerate, as long as that is relayed and never more than half of the wallet', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 400, max: 60_000 }), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 253, max: 60_000 }),
+        fc.integer({ min: 0, max: 40_000 }),
+        (amounts, feeratePerKw, leave) => {
+          const state = walletWith(amounts)
+          const owned = amounts.reduce((a, b) => a + b)
+          const attempt = (leaveSat: Sat): Bump | null => {
+            try {
+              return bump(state, { tx: htlc(), feeratePerKw, leaveSat })
+            } catch {
+              return null
+            }
+          }
+          const [greedy, fair] = [attempt(sat(0)), attempt(sat(leave))]
+          // Whoever can pay at all still pays.
+          expect(fair === null).toBe(greedy === null)
+          if (!fair || !greedy) return
+          const kept = owned - Number(fair.feeSat)
+          const least = Math.min(leave, Math.floor(owned / 2))
+          expect(rate(fair)).toBeLessThanOrEqual(rate(greedy))
+          if (owned - Number(greedy.feeSat) >= least) expect(fair.feeSat).toBe(greedy.feeSat)
+          // Unless nodes would not even relay what is left to pay.
+          else if (kept < least) expect(owned - least).toBeLessThan((253 * 1.3 * weightOf(fair.tx)) / 1000 + 294)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+})

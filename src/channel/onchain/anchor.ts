@@ -5,13 +5,12 @@ import { p2wsh } from '../../bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, sighashV0 } from '../../bitcoin/sighash.ts'
 import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../bitcoin/transaction.ts'
 import { buildRemote, buildRemoteSigned, type HtlcCommitment } from '../commitments.ts'
-import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import { anchorScript } from '../tx/scripts.ts'
 import { ANCHOR_SAT } from '../tx/weights.ts'
 import type { ChannelContext, ChannelSigner } from '../types.ts'
 import { remoteOutputs } from './outputs.ts'
-import { preimageFor } from './preimages.ts'
+import { isAtStake, stagesFee } from './stages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 import { type Bill, budgetOf, deadlineOf, feerateFor, type Stake } from './urgency.ts'
 
@@ -29,6 +28,8 @@ export interface AnchorPlan {
   readonly feeratePerKw: number
   /** The most that the wallet may add. */
   readonly budgetSat: Sat
+  /** What it keeps back meanwhile, for the HTLC transactions that follow. */
+  readonly leaveSat: Sat
 }
 
 /** Both signatures on the funding output at their longest, and the two bytes that mark a witness (BOLT 3 §appendix-a). */
@@ -81,7 +82,7 @@ export function strangerPlan(ours: AnchorPlan, ourTx: Transaction, tx: Transacti
   if (index < 0) return null
   const txid = txidOf(tx)
   const feeSat = (ours.feeSat + totalSat(ourTx) - totalSat(tx)) as Sat
-  return { ...ours, txid, weight: weightOf(tx), feeSat, outpoint: { txid, index } }
+  return { ...ours, txid, weight: weightOf(tx), feeSat, outpoint: { txid, index }, leaveSat: 0n as Sat }
 }
 const totalSat = ({ outputs }: Transaction): bigint => outputs.reduce((sum, o) => sum + o.amountSat, 0n)
 
@@ -102,7 +103,8 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
   const budgetSat = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
   const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat, paidSat: feeSat }
   const feeratePerKw = feerateFor(deadline, bill, ctx)
-  return { txid, weight, feeSat, outpoint: { txid, index }, witnessScript, feeratePerKw, budgetSat }
+  const leaveSat = stagesFee(channel, commitment.outputs, ctx)
+  return { txid, weight, feeSat, outpoint: { txid, index }, witnessScript, feeratePerKw, budgetSat, leaveSat }
 }
 
 /** HTLCs that are lost when the commitment comes too late, and the first height of that; without any, our balance, whenever. */
@@ -118,14 +120,6 @@ function stakeIn(channel: Channel, outputs: readonly ClosedOutput[]): Stake {
     }
   }
   return contested > 0n ? { valueSat: contested as Sat, deadline: first } : { valueSat: patient as Sat, deadline: null }
-}
-
-/** An HTLC of the peer's that we have the preimage of, or one of ours that the peer has not fulfilled. */
-function isAtStake(channel: Channel, output: ClosedOutput): boolean {
-  const { htlc } = output
-  if (htlc === null || htlc.id === null) return false
-  if (htlc.direction === 'in') return preimageFor(channel, output) !== null
-  return getHtlc(channel.commitments.outgoing, htlc.id)?.removal?.tag !== 'fulfilled'
 }
 
 /** The child before a wallet adds its inputs and outputs; its witness counts for the weight. */

@@ -2,11 +2,12 @@ import { type Outpoint, outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import type { Channel } from '../state.ts'
-import { feeOf, HTLC_SUCCESS_WEIGHT, HTLC_TIMEOUT_WEIGHT } from '../tx/weights.ts'
+import { feeOf } from '../tx/weights.ts'
 import type { ChannelContext, Effect } from '../types.ts'
 import { anchorPlan, rivalPlans } from './anchor.ts'
 import { type HtlcStage, isHtlcStage, isWorthSweepingAlone, type SweepSpend, signHtlcTx } from './claims.ts'
 import { preimageFor } from './preimages.ts'
+import { stagesFee, stageWeight } from './stages.ts'
 import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
 import { budgetOf, deadlineOf, FEERATE_FLOOR, feerateFor, slowFeerate } from './urgency.ts'
@@ -20,8 +21,6 @@ export const RESOLVED_DEPTH = 6
 export const IRREVOCABLE_DEPTH = 100
 /** How long an output that costs more than it holds is waited for, in the hope of lower fees. */
 const GIVE_UP_AFTER = 1008
-/** What a wallet adds to pay for an HTLC transaction with anchors: one P2WPKH input and a change output. */
-const WALLET_WEIGHT = 272 + 124
 
 /**
  * The height of the chain at which an output's spend is accepted for the next block; null while that is unknown: the output is
@@ -55,8 +54,7 @@ function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
     delay: spend.delay,
     commitmentPoint: spend.commitmentPoint,
   }
-  const stage = spend.tag === 'htlc-timeout' ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT
-  const now = spend.channelType === 'anchors' ? stage.anchors + WALLET_WEIGHT : 0
+  const now = spend.channelType === 'anchors' ? stageWeight(spend) : 0
   const left = (spend.tx.outputs[0]!.amountSat - feeOf(now, feeratePerKw)) as Sat
   return !isWorthSweepingAlone(left, later, feeratePerKw)
 }
@@ -109,7 +107,7 @@ function claimable(
   onchain: OnchainState,
   ctx: ClaimContext,
 ): { readonly stages: Plan['publish']; readonly ready: ReadyOutputs } {
-  const stages: Plan['publish'][number][] = []
+  const stages: StageOutput[] = []
   const ready = new Map<string, ReadyOutput>()
   for (const output of onchain.outputs) {
     const preimage = preimageFor(channel, output)
@@ -119,13 +117,17 @@ function claimable(
     if (isHtlcStage(spend)) {
       // Without anchors its fee is paid for: nothing is saved by holding it back.
       const free = spend.channelType !== 'anchors'
-      if (free || !isTooDear(output, ctx)) stages.push(stageEffect(channel, { ...output, spend }, preimage, ctx))
+      if (free || !isTooDear(output, ctx))
+        stages.push({ output, stage: spend, preimage, deadline: deadlineOf(channel, output)! })
     } else {
       const { outpoint, amountSat } = output
       ready.set(outpointKey(outpoint), { outpoint, amountSat, spend, preimage, deadline: deadlineOf(channel, output) })
     }
   }
-  return { stages, ready }
+  // Coins of a wallet that has few go to what is due first.
+  stages.sort((a, b) => a.deadline - b.deadline)
+  const neededSat = stages.length === 0 ? 0n : stagesFee(channel, onchain.outputs, ctx)
+  return { stages: stages.map((s) => stageEffect(s, neededSat as Sat, ctx)), ready }
 }
 
 function publishSweeps(onchain: OnchainState, sweeps: readonly Sweep[], ready: ReadyOutputs, ctx: ClaimContext): Plan {
@@ -147,21 +149,28 @@ function republish(channel: Channel, onchain: OnchainState, ctx: ClaimContext): 
   return [{ tag: 'broadcast', tx, purpose: 'commitment', anchor, rivals: rivalPlans(channel, onchain, ctx) }]
 }
 
+interface StageOutput {
+  readonly output: ClosedOutput
+  readonly stage: HtlcStage
+  readonly preimage: Uint8Array | null
+  readonly deadline: number
+}
+
+/** @param neededSat by all HTLC transactions of the channel, from the wallet */
 function stageEffect(
-  channel: Channel,
-  output: ClosedOutput & { readonly spend: HtlcStage },
-  preimage: Uint8Array | null,
+  { output, stage, preimage, deadline }: StageOutput,
+  neededSat: Sat,
   ctx: ClaimContext,
 ): Plan['publish'][number] {
-  const stage = output.spend
   const used = stage.tag === 'htlc-success' ? preimage : null
   const tx = signHtlcTx(stage.tx, stage, used, ctx.signer)
   if (stage.channelType !== 'anchors') return { tag: 'broadcast', tx, purpose: 'htlc' }
   const budgetSat = budgetOf(output.amountSat)
-  const weights = stage.tag === 'htlc-timeout' ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT
-  const bill = { weight: weights.anchors + WALLET_WEIGHT, budgetSat }
-  const addFees = feerateFor(deadlineOf(channel, output), bill, ctx)
-  return { tag: 'broadcast', tx, purpose: 'htlc', addFees, budgetSat, signAgain: { stage, preimage: used } }
+  const weight = stageWeight(stage)
+  const addFees = feerateFor(deadline, { weight, budgetSat }, ctx)
+  const others = neededSat - feeOf(weight, ctx.feerates.claim)
+  const leaveSat = (others > 0n ? others : 0n) as Sat
+  return { tag: 'broadcast', tx, purpose: 'htlc', addFees, budgetSat, leaveSat, signAgain: { stage, preimage: used } }
 }
 
 const sweepEffect = (tx: Transaction, spend: SweepSpend): Effect & { tag: 'broadcast' } => ({

@@ -3,6 +3,7 @@ import { outpointKey } from '../../../src/base/ids.ts'
 import { type Sat, sat } from '../../../src/base/units.ts'
 import { txidOf } from '../../../src/bitcoin/transaction.ts'
 import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
+import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { ceilingOf, feerateFor, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
 import { channelOf, DELAY, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
 import { Market } from './market.ts'
@@ -77,6 +78,29 @@ describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitmen
     expect(own.feeratePerKw).toBeGreaterThan(2_000)
     expect(own.budgetSat).toBe(150_000n)
     expect(plan([far, near], 9).own.feeratePerKw).toBeGreaterThan(own.feeratePerKw)
+  })
+
+  it('leaves the wallet what the HTLC transactions need that follow, and each of those what the others need', () => {
+    const claims = [
+      htlc('bob', 100_000, 60, 1, true),
+      htlc('bob', 200_000, 40, 2, true),
+      htlc('alice', 150_000, 50, 3, false),
+    ]
+    const { own, rivals } = plan([...claims, htlc('bob', 300_000, 30, 4, false)])
+    // Weights of BOLT 3 and what a wallet adds to them, at 2,000 sat per kw; the last one is nobody's to claim.
+    const [success, timeout] = [2n * (706n + 396n), 2n * (666n + 396n)]
+    expect(own.leaveSat).toBe(2n * success + timeout)
+    expect(rivals.map((r) => r.leaveSat)).toEqual([0n])
+
+    const w = world({ type: 'anchors', opener: 'alice', number: 3, htlcs: claims }, Market)
+    w.alice.forceClose()
+    w.mine()
+    const ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, claim: 2_000 } }
+    const stages = planClaims(w.alice.channel, w.alice.onchain!, ctx).publish.filter((p) => p.addFees !== undefined)
+    expect(stages.map((p) => [p.signAgain!.stage.cltvExpiry - w.chain.height, p.leaveSat])).toEqual([
+      [39, success + timeout],
+      [59, success + timeout],
+    ])
   })
 
   it('is the same for the peer’s commitment, should that be the one in the mempools', () => {
