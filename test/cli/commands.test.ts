@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
-import { main } from '../../src/cli/program.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { FakeNode, NODE_ID, PEER_ID } from '../api/fakeNode.ts'
+import { run, withoutVariables } from './run.ts'
 
 let dataDir: string
 let node: FakeNode
@@ -21,31 +21,14 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-const written = { out: '', err: '' }
-beforeEach(() => {
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
-  Object.assign(written, { out: '', err: '' })
-  const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += typeof text === 'string' ? text : Buffer.from(text).toString()
-    return true
-  }
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err') as never)
-})
+beforeEach(withoutVariables)
 afterEach(() => {
-  vi.restoreAllMocks()
   vi.unstubAllEnvs()
-  process.exitCode = undefined
   node.beforeAct = async () => {}
 })
 
 /** Runs a command line against the node. */
-async function fulmen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  Object.assign(written, { out: '', err: '' })
-  process.exitCode = undefined
-  const code = await main(['--data-dir', dataDir, ...args])
-  return { code, ...written }
-}
+const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 
 describe('fulmen', () => {
@@ -107,11 +90,13 @@ describe('fulmen', () => {
 
   it('takes address and key from flags and environment instead', async () => {
     const key = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
-    expect(await main(['--url', api.url, '--key', key, '--data-dir', '/nowhere', 'balance', '--json'])).toBe(0)
+    expect(await run('--url', api.url, '--key', key, '--data-dir', '/nowhere', 'balance', '--json')).toMatchObject({
+      code: 0,
+    })
     vi.stubEnv('FULMEN_URL', api.url)
     vi.stubEnv('FULMEN_KEY', key)
     vi.stubEnv('FULMEN_DATA_DIR', '/nowhere')
-    expect(await main(['balance', '--json'])).toBe(0)
+    expect(await run('balance', '--json')).toMatchObject({ code: 0 })
   })
 
   it('opens, lists, changes and closes a channel', async () => {
@@ -228,10 +213,14 @@ describe('exit codes', () => {
 
   it('2 without a key, 3 when nothing answers', async () => {
     vi.stubEnv('FULMEN_KEY', undefined)
-    expect(await main(['--data-dir', '/nowhere', 'info'])).toBe(2)
-    expect(written.err).toContain('there is no key at /nowhere/admin.key')
-    expect(await main(['--url', 'http://127.0.0.1:1', '--key', 'x', 'chain', 'mine'])).toBe(3)
-    expect(written.err).toContain('http://127.0.0.1:1 does not answer')
+    expect(await run('--data-dir', '/nowhere', 'info')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('there is no key at /nowhere/admin.key'),
+    })
+    expect(await run('--url', 'http://127.0.0.1:1', '--key', 'x', 'chain', 'mine')).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('http://127.0.0.1:1 does not answer'),
+    })
   })
 
   it('0 for help and version', async () => {

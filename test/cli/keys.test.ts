@@ -6,12 +6,12 @@ import { ensureAdminKey } from '../../src/api/auth/adminKey.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { startApi } from '../../src/api/start.ts'
 import { utf8, utf8Decode } from '../../src/base/bytes.ts'
-import { main } from '../../src/cli/program.ts'
 import { offlineApiStore } from '../../src/node/apiStore.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { prefixRange } from '../../src/store/schema.ts'
 import { FakeNode } from '../api/fakeNode.ts'
+import { run, withoutVariables } from './run.ts'
 
 let dataDir: string
 let node: FakeNode
@@ -27,28 +27,10 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-const written = { out: '', err: '' }
-beforeEach(() => {
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
-  const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += String(text)
-    return true
-  }
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err') as never)
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  process.exitCode = undefined
-})
+beforeEach(withoutVariables)
+afterEach(() => vi.unstubAllEnvs())
 
-async function fulmen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  Object.assign(written, { out: '', err: '' })
-  process.exitCode = undefined
-  const code = await main(['--data-dir', dataDir, ...args])
-  return { code, ...written }
-}
+const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 const keyFile = async () => (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
 

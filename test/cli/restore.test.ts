@@ -2,18 +2,17 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { main } from '../../src/cli/program.ts'
 import { sealBackup } from '../../src/node/backup.ts'
 import { backupKey, masterKey } from '../../src/wallet/keys.ts'
+import { type Ran, run, withoutVariables } from './run.ts'
 
 const WORDS = 'legal winner thank year wave sausage worth useful legal winner thank yellow'
 const OTHERS = 'letter advice cage absurd amount doctor acoustic avoid letter advice cage above'
 
 let root: string
-const written = { out: '', err: '' }
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'fulmen-cli-restore-'))
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+  withoutVariables()
   await writeFile(join(root, 'words'), `  ${WORDS.toUpperCase()}\n`)
   for (const [name, words] of [
     ['backup', WORDS],
@@ -22,26 +21,15 @@ beforeEach(async () => {
     const empty = { version: 2 as const, nodeId: '02'.repeat(33) as never, journal: 7, channels: [], nextKeyIndex: 3 }
     await writeFile(join(root, name), sealBackup(empty, backupKey(masterKey(words, 'regtest'))))
   }
-  const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += String(text)
-    return true
-  }
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err') as never)
 })
 afterEach(async () => {
-  vi.restoreAllMocks()
   vi.unstubAllEnvs()
-  process.exitCode = undefined
   await rm(root, { recursive: true })
 })
 
-async function restore(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  Object.assign(written, { out: '', err: '' })
-  process.exitCode = undefined
+function restore(...args: string[]): Promise<Ran> {
   const options = ['--words-file', join(root, 'words'), '--log-level', 'silent', '--listen', 'none']
-  const code = await main(['--data-dir', join(root, 'node'), 'restore', ...options, ...args])
-  return { code, ...written }
+  return run('--data-dir', join(root, 'node'), 'restore', ...options, ...args)
 }
 
 describe('fulmen restore', () => {

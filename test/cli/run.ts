@@ -7,11 +7,16 @@ export interface Ran {
   readonly err: string
 }
 
+/** Options come from no variable of whoever runs the tests, until `vi.unstubAllEnvs`. */
+export function withoutVariables(): void {
+  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+}
+
 /** Runs one command line in this process. */
 export async function run(...args: readonly string[]): Promise<Ran> {
   const written = { out: '', err: '' }
   const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += String(text)
+    written[stream] += typeof text === 'string' ? text : Buffer.from(text).toString()
     return true
   }
   const spies = [

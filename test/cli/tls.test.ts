@@ -1,16 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
-import { main } from '../../src/cli/program.ts'
 import { apiPinFile } from '../../src/cli/remote.ts'
 import { FakeNode, NODE_ID } from '../api/fakeNode.ts'
+import { run, withoutVariables } from './run.ts'
 
 let dataDir: string
 let api: Awaited<ReturnType<typeof startApi>>
 beforeAll(async () => {
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+  withoutVariables()
   dataDir = await mkdtemp(join(tmpdir(), 'fulmen-cli-tls-'))
   const access = { tls: { kind: 'own' }, origins: [], issuer: null, webhookTargets: [] } as const
   const onPin = (pin: string) => writeFile(apiPinFile(dataDir), `${pin}\n`)
@@ -22,22 +22,7 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-async function fulmen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const written = { out: '', err: '' }
-  const capture = (stream: 'out' | 'err') => (text: string | Uint8Array) => {
-    written[stream] += String(text)
-    return true
-  }
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out') as never)
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err') as never)
-  try {
-    const code = await main(['--data-dir', dataDir, ...args])
-    return { code, ...written }
-  } finally {
-    vi.restoreAllMocks()
-    process.exitCode = undefined
-  }
-}
+const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 
 describe('fulmen over TLS', () => {
   it('knows the node of its data directory by its pin', async () => {

@@ -1,19 +1,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
-import { main } from '../../src/cli/program.ts'
 import { verifyWebhook } from '../../src/client/webhooks.ts'
 import { FakeNode } from '../api/fakeNode.ts'
 import { Receiver } from '../api/receiver.ts'
+import { run, withoutVariables } from './run.ts'
 
 let dataDir: string
 let api: Awaited<ReturnType<typeof startApi>>
 let receiver: Receiver
 const node = new FakeNode()
 beforeAll(async () => {
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+  withoutVariables()
   dataDir = await mkdtemp(join(tmpdir(), 'fulmen-cli-hooks-'))
   const access = { tls: null, origins: [], issuer: null, webhookTargets: ['127.0.0.0/8'] }
   api = await startApi(node, { host: '127.0.0.1', port: 0, dataDir, access })
@@ -27,18 +27,9 @@ afterAll(async () => {
 })
 
 async function fulmen(...args: string[]): Promise<string> {
-  let out = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation(((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  }) as never)
-  vi.spyOn(process.stderr, 'write').mockImplementation((() => true) as never)
-  try {
-    expect(await main(['--data-dir', dataDir, 'webhook', ...args])).toBe(0)
-    return out.trim()
-  } finally {
-    vi.restoreAllMocks()
-  }
+  const { code, out, err } = await run('--data-dir', dataDir, 'webhook', ...args)
+  expect(code, err).toBe(0)
+  return out.trim()
 }
 
 describe('fulmen webhook', () => {

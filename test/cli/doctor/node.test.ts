@@ -26,7 +26,7 @@ import { LevelDriver } from '../../../src/store/level.ts'
 import { keys, prefixRange, SCHEMA_VERSION } from '../../../src/store/schema.ts'
 import type { Op } from '../../../src/store/types.ts'
 import { backupKey } from '../../../src/wallet/keys.ts'
-import { run } from '../run.ts'
+import { run, withoutVariables } from '../run.ts'
 
 /* Real nodes, each broken in one way; what is asked is that the doctor names it and changes nothing. */
 
@@ -66,7 +66,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(healthy, { recursive: true }))
 beforeEach(async () => {
-  for (const name of Object.keys(process.env)) if (name.startsWith('FULMEN_')) vi.stubEnv(name, undefined)
+  withoutVariables()
   dataDir = await mkdtemp(join(tmpdir(), 'fulmen-doctor-'))
   await cp(healthy, dataDir, { recursive: true, preserveTimestamps: true })
 })
