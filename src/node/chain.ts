@@ -161,8 +161,9 @@ export class ChainShell {
       }
     }).then(
       () => {
-        if (reorgs !== this.#reorgs) return this.#readAgain(rescans)
+        // In its turn, since a reorganisation may wait for its own before it: what was found would be told as true after that.
         reactor.post((scope) => {
+          if (reorgs !== this.#reorgs) return this.#readAgain(rescans)
           for (const [owner, events] of found) onEvents(owner, events, scope)
           for (const { owner, fromHeight: from } of rescans) onSearched(owner, from, scope)
         })

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import type { ChainEvent, Watch } from '../../src/channel/types.ts'
+import { ChainShell } from '../../src/node/chain.ts'
+import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
+import { MemoryDriver } from '../../src/store/memory.ts'
+import { FakeSource, tx } from '../chain/fakeSource.ts'
+import { foreignOutpoint } from '../wallet/world.ts'
+
+/** Turns that come when the test says so. */
+class SteppedReactor {
+  readonly tasks: ((scope: TurnScope) => void)[] = []
+  readonly #scope = { write: () => {}, after: (act: () => void) => act() } as unknown as TurnScope
+  post = (task: (scope: TurnScope) => void): void => void this.tasks.push(task)
+  run = (task: (scope: TurnScope) => void): Promise<void> =>
+    new Promise((resolve) =>
+      this.post((scope) => {
+        task(scope)
+        resolve()
+      }),
+    )
+  turn(): void {
+    for (const task of this.tasks.splice(0)) task(this.#scope)
+  }
+}
+const breathe = async (rounds = 20): Promise<void> => {
+  for (let i = 0; i < rounds; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('older blocks that are looked through for a new watch', () => {
+  it('are looked through again when a reorganisation waits for its turn before what was found', async () => {
+    const outpoint = foreignOutpoint(1)
+    const source = new FakeSource()
+    for (let i = 0; i < 2; i++) source.extend([])
+    source.extend([tx([outpoint])])
+    for (let i = 0; i < 4; i++) source.extend([])
+    const reactor = new SteppedReactor()
+    const told: ChainEvent[] = []
+    const chain = await ChainShell.open({
+      source,
+      driver: new MemoryDriver(),
+      reactor: reactor as unknown as Reactor,
+      onEvents: (_, events) => void told.push(...events),
+      onSearched: () => {},
+      onBlock: () => {},
+      onReorg: () => {},
+      onStatus: () => {},
+      onBack: () => {},
+      onFatal: (e) => {
+        throw e
+      },
+    })
+    // Its reading is held up until the reorganisation is on its way.
+    let letGo = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const { block } = source
+    const first = source.active[1]!.hash
+    source.block = async (hash) => {
+      if (hash === first) await held
+      return block(hash)
+    }
+    const watch: Watch = { tag: 'spend', outpoint, scriptPubKey: new Uint8Array(22) }
+    reactor.post((scope) => chain.watch('channel', [watch], scope, 1))
+    reactor.turn()
+    await breathe()
+    chain.start()
+    source.undo(5)
+    for (let i = 0; i < 7; i++) source.extend([], 9)
+    await breathe()
+    reactor.turn() // the position goes back first
+    await breathe()
+    expect(reactor.tasks).toHaveLength(1)
+    letGo()
+    await breathe()
+    for (let i = 0; i < 40 && chain.height < source.top.height; i++) {
+      reactor.turn()
+      await breathe()
+    }
+    await breathe()
+    reactor.turn()
+    await chain.stop()
+    expect(chain.height).toBe(source.top.height)
+    // What spent it is in no block any more.
+    expect(told.filter((e) => e.tag !== 'block')).toEqual([{ tag: 'reorg', height: 2 }])
+  })
+})
