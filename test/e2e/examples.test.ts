@@ -1,64 +1,20 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { startApi } from '../../src/api/start.ts'
-import { createEmbeddedChain } from '../../src/chain/embedded/chain.ts'
-import { startRpcServer } from '../../src/chain/embedded/rpc.ts'
-import { FulmenClient } from '../../src/client/index.ts'
-import { resolveConfig } from '../../src/node/config.ts'
-import { startNode } from '../../src/node/start.ts'
+import { type Pair, type Running, startPair } from './pair.ts'
 
 /* The examples of docs/examples against real nodes over real sockets, word for word. */
 
 const EXAMPLES = new URL('../../docs/examples/', import.meta.url)
 const LINES = 10
-const closing: (() => unknown)[] = []
-let directory: string
+let pair: Pair
 let alice: Running
 let bob: Running
 
-interface Running {
-  readonly client: FulmenClient
-  readonly url: string
-  readonly key: string
-  readonly uri: string
-}
-async function start(name: string, chain: string): Promise<Running> {
-  const dataDir = join(directory, name)
-  const flags = {
-    'data-dir': dataDir,
-    chain,
-    api: '127.0.0.1:0',
-    listen: '127.0.0.1:0',
-    alias: name,
-    'log-level': 'silent',
-  }
-  const node = await startNode(resolveConfig({ flags, env: {} }).config)
-  closing.push(() => node.stop())
-  const { url, stop, adminKey } = await startApi(node.service, { host: '127.0.0.1', port: 0, dataDir })
-  closing.push(stop)
-  const key = adminKey.created!
-  return { client: new FulmenClient({ url, key }), url, key, uri: `${node.service.info().nodeId}@${node.listen}` }
-}
-
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'fulmen-examples-'))
-  const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
-  const rpc = await startRpcServer(chain, { host: '127.0.0.1', port: 0 })
-  closing.push(
-    () => chain.close(),
-    () => rpc.close(),
-  )
-  const url = `http://u:p@127.0.0.1:${rpc.port}`
-  ;[alice, bob] = [await start('alice', url), await start('bob', url)]
-  await alice.client.chain.mine(3, (await alice.client.wallet.newAddress()).address)
-  await alice.client.chain.mine(100)
+  pair = await startPair()
+  ;({ alice, bob } = pair)
 })
-afterAll(async () => {
-  for (const close of closing.toReversed()) await close()
-  await rm(directory, { recursive: true })
-})
+afterAll(() => pair.stop())
 
 const ran = new Set<string>()
 /** Runs one example as Alice; `onLine` hears what it prints while it runs. @returns all of it */

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import {
   InMemorySpanExporter,
@@ -9,50 +6,23 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-node'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startApi } from '../../src/api/start.ts'
-import { createEmbeddedChain } from '../../src/chain/embedded/chain.ts'
-import { startRpcServer } from '../../src/chain/embedded/rpc.ts'
-import { FulmenClient } from '../../src/client/index.ts'
-import { resolveConfig } from '../../src/node/config.ts'
-import { startNode } from '../../src/node/start.ts'
 import { tracerIfWanted } from '../../src/node/traces.ts'
+import { type Pair, type Running, startPair } from './pair.ts'
 
 /* Two real nodes, traced by the real SDK of OpenTelemetry. */
 
 const spans = new InMemorySpanExporter()
-const closing: (() => unknown)[] = []
-let directory: string
+let provider: NodeTracerProvider
+let pair: Pair
 let alice: Running
 let bob: Running
 
-type Running = Awaited<ReturnType<typeof start>>
-async function start(name: string, chain: string) {
-  const dataDir = join(directory, name)
-  const flags = { 'data-dir': dataDir, chain, api: '127.0.0.1:0', listen: '127.0.0.1:0', 'log-level': 'silent' }
-  const node = await startNode(resolveConfig({ flags, env: {} }).config)
-  closing.push(() => node.stop())
-  const { url, stop, adminKey } = await startApi(node.service, { host: '127.0.0.1', port: 0, dataDir })
-  closing.push(stop)
-  const key = adminKey.created!
-  return { client: new FulmenClient({ url, key }), url, key, uri: `${node.service.info().nodeId}@${node.listen}` }
-}
-
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'fulmen-traces-'))
   expect(tracerIfWanted()).toBeNull()
-  const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
+  provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
   provider.register()
-  closing.push(() => provider.shutdown())
-  const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
-  const rpc = await startRpcServer(chain, { host: '127.0.0.1', port: 0 })
-  closing.push(
-    () => chain.close(),
-    () => rpc.close(),
-  )
-  const url = `http://u:p@127.0.0.1:${rpc.port}`
-  ;[alice, bob] = [await start('alice', url), await start('bob', url)]
-  await alice.client.chain.mine(3, (await alice.client.wallet.newAddress()).address)
-  await alice.client.chain.mine(100)
+  pair = await startPair()
+  ;({ alice, bob } = pair)
   const { id } = await alice.client.channels.open({ peer: bob.uri, capacitySat: 1_000_000 })
   await vi.waitUntil(
     async () => {
@@ -63,8 +33,8 @@ beforeAll(async () => {
   )
 })
 afterAll(async () => {
-  for (const close of closing.toReversed()) await close()
-  await rm(directory, { recursive: true })
+  await pair.stop()
+  await provider.shutdown()
 })
 beforeEach(() => spans.reset())
 
