@@ -169,14 +169,19 @@ export class Graph {
 
   #setEdge(channel: GraphChannel, direction: number, policy: EdgePolicy | null): void {
     const [from, to] = direction === 0 ? [channel.nodeId1, channel.nodeId2] : [channel.nodeId2, channel.nodeId1]
-    const others = (this.#incoming.get(to) ?? []).filter(
-      (e) => e.shortChannelId !== channel.shortChannelId || e.from !== from,
-    )
+    const edges = this.#incoming.get(to) ?? []
     const { shortChannelId } = channel
-    if (policy?.enabled && !this.#unroutableChannels.has(shortChannelId)) {
-      others.push({ key: directedChannel(shortChannelId, from, to), shortChannelId, from, to, policy })
-    }
-    this.#incoming.set(to, others)
+    const edge =
+      policy?.enabled && !this.#unroutableChannels.has(shortChannelId)
+        ? [{ key: directedChannel(shortChannelId, from, to), shortChannelId, from, to, policy }]
+        : []
+    // In place, and looked for only where it is: a hub has thousands, and at a start each comes anew.
+    const at = channel.policies[direction]?.enabled
+      ? edges.findIndex((e) => e.shortChannelId === shortChannelId && e.from === from)
+      : -1
+    if (at >= 0) edges.splice(at, 1, ...edge)
+    else edges.push(...edge)
+    this.#incoming.set(to, edges)
   }
 }
 

@@ -77,9 +77,7 @@ export function findRoute(graph: Graph, request: RouteRequest): Result<Route, Ro
   const { source, target, amountMsat, finalCltvExpiry } = request
   if (source === target) return err({ code: 'NO_ROUTE', detail: 'the payee is this node itself' })
   if (amountMsat > BigInt(Number.MAX_SAFE_INTEGER)) return err({ code: 'NO_ROUTE', detail: 'no channel is that large' })
-  const usable = request.localChannels.filter(
-    (c) => !request.excludedLocal?.has(c.channelId) && (request.only?.has(c.channelId) ?? true),
-  )
+  const usable = usableOf(request)
   if (request.localChannels.length === 0) {
     const detail = 'no channel of this node can send now: open one, or wait until its peer is connected again'
     return err({ code: 'NO_ROUTE', detail })
@@ -103,11 +101,24 @@ export function findRoute(graph: Graph, request: RouteRequest): Result<Route, Ro
   return ok(routeOf(found))
 }
 
+const usableOf = (r: RouteRequest): readonly LocalChannel[] =>
+  r.localChannels.filter((c) => !r.excludedLocal?.has(c.channelId) && (r.only?.has(c.channelId) ?? true))
+
+/** No route carries more than so many msat, whatever it costs; amounts above that of the request are not told apart. */
+export const widestRoute = (graph: Graph, request: RouteRequest): bigint =>
+  BigInt(Math.max(0, new Search(graph, request, usableOf(request)).widest()))
+
 /** A whole route: the label of our peer, and our channel to it. */
 interface Found {
   readonly channel: LocalChannel
   readonly amount: number
   readonly first: Label
+}
+
+/** What some way from a node to the target has room for. */
+interface Width {
+  readonly node: NodeId
+  readonly width: number
 }
 
 /** Bounds the memory of a search with limits. */
@@ -140,6 +151,8 @@ class Search {
     const { target, amountMsat, finalCltvExpiry } = this.#request
     const heap = new Heap<Label>(before)
     const settled = new Map<NodeId, Label[]>()
+    /** The best label so far of nodes that wait, where one label is enough. */
+    const reached = new Map<NodeId, Label>()
     let best: Found | null = null
     let labels = 0
     heap.push({ node: target, amount: Number(amountMsat), cltv: finalCltvExpiry, hops: 0, onward: null })
@@ -152,40 +165,77 @@ class Search {
       else settled.set(label.node, [label])
       const found = this.#fromUs(label)
       if (found !== null && (best === null || isBetter(found, best))) best = found
-      for (const next of this.#extensions(label, limited)) {
-        if (!isBeaten(next, settled.get(next.node), limited)) heap.push(next)
-      }
+      const most = best?.amount ?? Number.POSITIVE_INFINITY
+      this.#eachEdge(label.node, (edge) => {
+        const next = this.#extend(label, edge, limited)
+        if (next === null || next.amount > most || isBeaten(next, settled.get(next.node), limited)) return
+        if (!limited) {
+          const rival = reached.get(next.node)
+          if (rival !== undefined && !before(next, rival)) return
+          reached.set(next.node, next)
+        }
+        heap.push(next)
+      })
     }
     return best
   }
 
-  *#extensions(label: Label, limited: boolean): Iterable<Label> {
-    for (const edge of this.#graph.edgesTo(label.node)) {
-      if (this.#hinted.has(edge.key)) continue
-      const next = this.#extend(label, edge, limited)
-      if (next !== null) yield next
+  /**
+   * The most that some way from us has room for, when fees and the limits on time and length are left aside; 0 without a way.
+   * What is more has no route.
+   */
+  widest(): number {
+    const heap = new Heap<Width>((a, b) => a.width > b.width)
+    const settled = new Set<NodeId>()
+    let best = 0
+    heap.push({ node: this.#request.target, width: this.#mostAmount })
+    for (let at = heap.pop(); at !== undefined && at.width > best; at = heap.pop()) {
+      const { node, width } = at
+      if (settled.has(node)) continue
+      settled.add(node)
+      for (const c of this.#local.get(node) ?? []) best = Math.max(best, Math.min(width, roomOf(c, this.#request)))
+      this.#eachEdge(node, (edge) => {
+        if (settled.has(edge.from) || !this.#mayUse(edge)) return
+        const next = Math.min(width, this.#roomIn(edge))
+        if (next > best) heap.push({ node: edge.from, width: next })
+      })
     }
-    for (const edge of this.#hints.get(label.node) ?? []) {
-      const next = this.#extend(label, edge, limited)
-      if (next !== null) yield next
-    }
+    return best
+  }
+
+  /** The ways into a node: announced, and of the invoice. */
+  #eachEdge(node: NodeId, visit: (edge: Edge) => void): void {
+    for (const edge of this.#graph.edgesTo(node)) if (!this.#hinted.has(edge.key)) visit(edge)
+    for (const edge of this.#hints.get(node) ?? []) visit(edge)
+  }
+
+  #policyOf(edge: Edge): EdgePolicy {
+    return this.#request.learned?.get(edge.key) ?? edge.policy
+  }
+
+  #roomIn(edge: Edge): number {
+    return this.#policyOf(edge).htlcMaximumMsat - (this.#request.taken?.get(edge.key) ?? 0)
+  }
+
+  #mayUse({ from, key }: Edge): boolean {
+    const { source, target, excludedChannels, excludedNodes, only } = this.#request
+    if (from === source || from === target || !this.#graph.mayRelay(from)) return false
+    return !excludedNodes?.has(from) && !excludedChannels?.has(key) && only?.has(key) !== false
   }
 
   /** The way that begins one edge earlier, or null when the edge cannot be taken. */
   #extend(label: Label, edge: Edge, limited: boolean): Label | null {
-    const { excludedChannels, excludedNodes, only, taken, maxCltvExpiry, maxHops = MAX_HOPS } = this.#request
-    const { from, key } = edge
-    const policy = this.#request.learned?.get(key) ?? edge.policy
-    if (from === this.#request.source || from === this.#request.target || !this.#graph.mayRelay(from)) return null
-    if (excludedNodes?.has(from) || excludedChannels?.has(key) || only?.has(key) === false) return null
+    const { maxCltvExpiry, maxHops = MAX_HOPS } = this.#request
+    if (!this.#mayUse(edge)) return null
+    const policy = this.#policyOf(edge)
     const amount = atLeast(label, policy.htlcMinimumMsat)
-    if (amount === null || amount + (taken?.get(key) ?? 0) > policy.htlcMaximumMsat) return null
+    if (amount === null || amount > this.#roomIn(edge)) return null
     const asked = amount + relayFee(policy, amount)
     if (asked > this.#mostAmount) return null
     const cltv = label.cltv + policy.cltvExpiryDelta
     const hops = label.hops + 1
     if (limited && (cltv > maxCltvExpiry || hops >= maxHops)) return null
-    return { node: from, amount: asked, cltv, hops, onward: { edge, amount, rest: label } }
+    return { node: edge.from, amount: asked, cltv, hops, onward: { edge, amount, rest: label } }
   }
 
   /** Our own cheapest channel to the node; among equals the one with the most room. */

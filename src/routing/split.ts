@@ -1,14 +1,14 @@
 import type { ChannelId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
-import type { Msat } from '../base/units.ts'
+import { type Msat, ZERO_MSAT } from '../base/units.ts'
 import type { Graph } from './graph.ts'
-import { findRoute, type RouteRequest } from './path.ts'
+import { findRoute, type RouteRequest, widestRoute } from './path.ts'
 import { type DirectedChannel, directedChannel, type Route, type RouteFault, routeAmount, routeFee } from './types.ts'
 
 type Taken = Map<DirectedChannel | ChannelId, number>
 
 /** Rounds of the search for the largest part over all routes; along the route found, the search goes on to the last msat. */
-const ROUNDS_OVER_ALL = 10
+const ROUNDS_OVER_ALL = 4
 const ROUNDS_ALONG_ONE = 64
 
 /**
@@ -52,13 +52,20 @@ function largestPart(
     const found = findRoute(graph, { ...request, ...limit, amountMsat: amount as Msat, maxFeeMsat: share })
     return found.ok ? found.value : null
   }
-  const all = attempt(left)
-  if (all !== null || partsLeft === 1n) return all
-  const least = attempt((left + partsLeft - 1n) / partsLeft)
-  if (least === null) return null
-  const large = enlarge(least, left, ROUNDS_OVER_ALL, attempt)
+  const least = (left + partsLeft - 1n) / partsLeft
+  // Each search that finds nothing goes through the whole network: this one tells beforehand what cannot be found.
+  const widest = widestRoute(graph, { ...request, amountMsat: left as Msat, maxFeeMsat: ZERO_MSAT })
+  if (widest < least) return null
+  const most = attempt(widest)
+  if (most !== null || partsLeft === 1n) return most
+  // Where the narrowest is a channel of ours, fees have to fit in, too.
+  const lessFees = (widest * left) / (left + fee)
+  const near = lessFees > least ? attempt(lessFees) : null
+  const some = near ?? attempt(least)
+  if (some === null) return null
+  const large = near ?? enlarge(some, lessFees, ROUNDS_OVER_ALL, attempt)
   const only = new Set(channelsOf(large))
-  return enlarge(large, left, ROUNDS_ALONG_ONE, (amount) => attempt(amount, only))
+  return enlarge(large, widest, ROUNDS_ALONG_ONE, (amount) => attempt(amount, only))
 }
 
 /** Bisects between a route's amount and one that is too much. */

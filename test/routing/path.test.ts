@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { NodeId } from '../../src/base/ids.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
 import type { RouteHint } from '../../src/invoice/fields.ts'
-import { findRoute, MAX_HOPS, type RouteRequest, relayFee } from '../../src/routing/path.ts'
+import { findRoute, MAX_HOPS, type RouteRequest, relayFee, widestRoute } from '../../src/routing/path.ts'
 import { findRoutes } from '../../src/routing/split.ts'
 import { directedChannel, type Route, routeFee } from '../../src/routing/types.ts'
 import { channelId, graphOf, local, node, type Policy, scid, type TestChannel } from './network.ts'
@@ -259,6 +259,39 @@ describe('path finding', () => {
     ]
     expect(routeFee(found(findRoute(graphOf(channels), request(3))))).toBe(9n)
     expect(findRoute(graphOf(channels), request(3, { maxHops: 1 })).ok).toBe(false)
+  })
+})
+
+describe('the widest way', () => {
+  const sized = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 12, maxLength: 12 })
+  it('is as much as one route can carry where nothing costs, and no route carries more', () => {
+    let ways = 0
+    fc.assert(
+      fc.property(
+        network,
+        sized,
+        fc.array(fc.bigInt({ min: 1n, max: 300_000n }), { minLength: 3, maxLength: 3 }),
+        (channels, sizes, rooms) => {
+          const graph = graphOf(
+            channels.map((c, i) => {
+              const free0 = (p: Policy | null) => p && { ...p, base: 0, rate: 0, min: 0 }
+              return { ...c, capacitySat: sizes[i]!, policies: [free0(c.policies[0]), free0(c.policies[1])] as const }
+            }),
+          )
+          const localChannels = rooms.map((room, i) => local(i + 1, 1 + i, room))
+          const of = (amountMsat: bigint) =>
+            request(NODES - 1, { localChannels, amountMsat: amountMsat as Msat, maxCltvExpiry: HEIGHT * 9 })
+          const widest = widestRoute(graph, of(400_000n))
+          if (widest > 0n) {
+            ways++
+            expect(findRoute(graph, of(widest)).ok).toBe(true)
+          }
+          expect(findRoute(graph, of(widest + 1n)).ok).toBe(false)
+        },
+      ),
+      { numRuns: 200 },
+    )
+    expect(ways).toBeGreaterThan(50)
   })
 })
 
