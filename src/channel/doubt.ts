@@ -17,8 +17,12 @@ export function doubt(state: ChannelState, ctx: ChannelContext): Turn {
     case 'negotiating':
       return doubtFunded(state, ctx.signer, (from) => from)
     case 'offline':
-    case 'syncing':
       return doubtFunded(state.from, ctx.signer, (from) => ({ ...state, from }))
+    case 'syncing': {
+      // What it has said of where it stands may have been too much: the next connection begins with the peer.
+      const { state: next, effects } = doubtFunded(state.from, ctx.signer, (from) => ({ tag: 'offline', from }))
+      return { state: next, effects: [...effects, { tag: 'disconnect', reason: 'a channel is in doubt' }] }
+    }
     default:
       return { state, effects: [] }
   }
@@ -58,7 +62,7 @@ export function proven<S extends FundedState>(state: S): S {
 export const PLEASE_CLOSE = 'we lost data and cannot go on: please close the channel with your newest commitment'
 const RULE = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
 
-/** We must not publish what we have, now or ever: the peer is asked to publish its own. */
+/** We must not publish what we have, now or ever, a reorganisation or not: the peer is asked to publish its own. */
 export function lostData(channel: Channel, detail: string, more: readonly Effect[] = []): Turn {
   const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement: RULE, detail } as const
   const effects: readonly Effect[] = [
@@ -66,7 +70,7 @@ export function lostData(channel: Channel, detail: string, more: readonly Effect
     { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
     ...more,
   ]
-  return { state: { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE }, effects }
+  return { state: { tag: 'waiting-for-peer', channel: { ...channel, unproven: true }, error: PLEASE_CLOSE }, effects }
 }
 
 /** Why the operator cannot close by force at the moment. */

@@ -132,7 +132,7 @@ export interface OfflineState {
   readonly from: FundedState
 }
 
-/** Connected; our channel_reestablish is sent and theirs awaited. */
+/** Connected; theirs is awaited, our channel_reestablish is sent, but for a channel in doubt, which hears theirs first. */
 export interface SyncingState {
   readonly tag: 'syncing'
   readonly from: FundedState
@@ -220,7 +220,7 @@ export interface Channel {
   readonly theirFeatures: Uint8Array
   /** Closing transactions that carry our signature; absent in a channel of an older version, which did not note them. */
   readonly closings?: readonly Txid[]
-  /** The store lost a write: our commitment is not published before the peer has shown that it is not revoked (doubt.ts). */
+  /** The store lost a write, or the peer proved that: our commitment is not published before it is shown not to be revoked (doubt.ts). */
   readonly unproven?: true
   /** Made from a static backup (restored.ts): no commitment of either side is known, only keys and funding. */
   readonly restored?: true

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import { add, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
 
@@ -63,6 +64,64 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
     w.receive('alice', { type: 'error', channelId, data: utf8('internal error') })
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
     expect(sentBy(w.alice).at(-1)).toBe('error')
+  })
+
+  it('lets the peer say first where the channel stands: one that has heard it need only agree', () => {
+    const w = doubting()
+    w.connect()
+    expect([w.alice.state!.tag, sentBy(w.alice)]).toEqual(['syncing', []])
+    w.deliver('bob')
+    expect(sentBy(w.alice)[0]).toBe('channel_reestablish')
+  })
+
+  it('begins anew with a peer that it has told where it stands, when the doubt comes after that', () => {
+    const w = doubting()
+    w.disconnect()
+    const { unproven: _, ...channel } = w.alice.channel
+    const { from } = w.alice.state as Extract<ChannelState, { tag: 'offline' }>
+    w.alice.begin({ state: { tag: 'syncing', from: { ...from, channel }, peerBehind: false }, effects: [] })
+    w.alice.step({ tag: 'doubted' })
+    expect([w.alice.state!.tag, w.alice.wantsDisconnect, isUnproven(w.alice)]).toEqual(['offline', true, true])
+  })
+
+  it('takes nothing for a proof that a peer says of its own loss, and asks it to close', () => {
+    const w = doubting()
+    w.connect()
+    const { channelId } = w.alice.channel.params
+    w.receive('alice', {
+      type: 'channel_reestablish',
+      channelId,
+      nextCommitmentNumber: 1n,
+      nextRevocationNumber: 0n,
+      yourLastPerCommitmentSecret: new Uint8Array(32),
+      myCurrentPerCommitmentPoint: w.bob.ctx.signer.commitmentPoint(0),
+    })
+    w.receive('alice', { type: 'error', channelId, data: utf8('please close') })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
+  })
+
+  it('is never published from once the peer has proved that it is old, not after a reorganisation either', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    const revoked = signedLocal(w.bob.channel, w.bob.channel.commitments.active[0]!, w.bob.ctx)
+    for (const n of [1, 2]) w.bob.command(add(n, 5_000_000))
+    w.settle()
+    const old = new Map(w.alice.records)
+    w.bob.command(add(3, 5_000_000))
+    w.settle()
+    w.disconnect()
+    w.alice.records.clear()
+    for (const [key, value] of old) w.alice.records.set(key, value)
+    w.alice.crash()
+    w.connect()
+    w.settle()
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    const { height } = w
+    w.bob.broadcasts = [revoked]
+    w.mine()
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { how: 'revoked' } })
+    w.alice.broadcasts = []
+    w.reorg(height)
+    expect(w.alice.broadcasts).toEqual([])
   })
 
   it('is not taken for one that was never funded: the block that funded it may be forgotten, and is looked for', () => {

@@ -12,7 +12,8 @@ export function offline(state: OfflineState, input: ChannelInput, ctx: ChannelCo
   switch (input.tag) {
     case 'connected': {
       const from = withChannel<FundedState>(state.from, { ...state.from.channel, theirFeatures: input.theirFeatures })
-      return turn({ tag: 'syncing', from, peerBehind: false }, [reestablishMessage(from.channel, ctx.signer)])
+      const first = from.channel.unproven ? [] : [reestablishMessage(from.channel, ctx.signer)]
+      return turn({ tag: 'syncing', from, peerBehind: false }, first)
     }
     case 'chain':
     case 'command':

@@ -2,7 +2,7 @@ import type { MessageNamed } from '../../wire/registry.ts'
 import { resendRemovals } from '../dance.ts'
 import { lostData, proven } from '../doubt.ts'
 import { warningMessage } from '../faults.ts'
-import { reestablished } from '../reestablish.ts'
+import { reestablished, reestablishMessage } from '../reestablish.ts'
 import type { FundedState, SyncingState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { funded } from './funded.ts'
@@ -21,7 +21,10 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
       return withoutPeer(state, input, ctx)
     case 'message': {
       const { message } = input
-      if (message.type === 'channel_reestablish') return receiveReestablish(state, message, ctx)
+      if (message.type === 'channel_reestablish') {
+        const { state: next, effects } = receiveReestablish(state, message, ctx)
+        return turn(next, [...saidSecond(state.from, ctx), ...effects])
+      }
       if (message.type !== 'error' && message.type !== 'warning') return turn(state)
       const { state: next, effects } = funded(state.from, input, ctx)
       return turn(next === state.from ? state : next, effects)
@@ -30,6 +33,13 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
       return turn(state)
   }
 }
+
+/**
+ * In doubt, we let the peer speak first: to have us publish what is revoked, a peer that has heard how old our copy is need only agree
+ * with it. Which of the two speaks first, the BOLT leaves open.
+ */
+const saidSecond = ({ channel }: FundedState, { signer }: ChannelContext): readonly Effect[] =>
+  channel.unproven ? [reestablishMessage(channel, signer)] : []
 
 function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
   const { from } = state
@@ -44,6 +54,8 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
         'the peer proved that it knows a newer commitment of ours; restore from a backup no more',
       )
     case 'peer-is-behind': {
+      // That anybody can say, and have us publish what is revoked: it proves nothing.
+      if (from.channel.unproven) return lostData(from.channel, `both sides may have lost data: ${judged.value.detail}`)
       // Its own error will ask us to close; until then it may find a newer copy of its state.
       const text = `you seem to have lost data: ${judged.value.detail}`
       return turn({ ...state, from: proven(from), peerBehind: true }, [warningMessage(channelId, text)])
