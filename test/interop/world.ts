@@ -9,6 +9,7 @@ import { decodeAddress } from '../../src/bitcoin/address.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import type { ChannelView, InvoiceView, NodeEvent, NodeService, PaymentView } from '../../src/node/service.ts'
 import { type RunningNode, startNode } from '../../src/node/start.ts'
+import { quietConfig } from '../node/quietConfig.ts'
 import { type Ground, startGround, type Verdict } from './ground.ts'
 import { type LdkChannel, type LdkOptions, type LdkPeer, startLdkPeer } from './ldk.ts'
 import { type Link, startLink } from './link.ts'
@@ -39,19 +40,11 @@ export class OurNode {
   }
 
   static async start(url: string, onEvent: () => void): Promise<OurNode> {
-    const config: NodeConfig = {
-      dataDir: await mkdtemp(join(tmpdir(), 'fulmen-interop-')),
-      network: 'regtest',
+    const config = quietConfig(await mkdtemp(join(tmpdir(), 'fulmen-interop-')), {
       chain: { kind: 'bitcoind', url },
-      mineEverySeconds: 0,
-      api: { host: '127.0.0.1', port: 0 },
-      apiHosts: [],
       listen: { host: '127.0.0.1', port: 0 },
-      announce: [],
       alias: 'fulmen',
-      passphraseFile: null,
-      logLevel: 'silent',
-    }
+    })
     return new OurNode(config, await startNode(config, AT_ONCE), onEvent)
   }
 

@@ -9,6 +9,7 @@ import { type RunningNode, startNode } from '../../src/node/start.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
 import type { Op } from '../../src/store/types.ts'
+import { quietConfig } from './quietConfig.ts'
 
 let dataDir: string
 const running: RunningNode[] = []
@@ -20,22 +21,8 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true })
 })
 
-const config = (more: Partial<NodeConfig> = {}): NodeConfig => ({
-  dataDir,
-  network: 'regtest',
-  chain: { kind: 'embedded' },
-  mineEverySeconds: 0,
-  api: { host: '127.0.0.1', port: 0 },
-  apiHosts: [],
-  listen: null,
-  announce: [],
-  alias: 'test',
-  passphraseFile: null,
-  logLevel: 'silent',
-  ...more,
-})
 const start = async (more?: Partial<NodeConfig>): Promise<RunningNode> => {
-  const node = await startNode(config(more), { onFatal: () => {} })
+  const node = await startNode(quietConfig(dataDir, more), { onFatal: () => {} })
   running.push(node)
   return node
 }

@@ -11,7 +11,6 @@ import { channelOf } from '../../src/channel/describe.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { ChannelBackup, StaticBackup } from '../../src/node/backup.ts'
-import type { NodeConfig } from '../../src/node/config.ts'
 import { Logs } from '../../src/node/logs.ts'
 import { Node } from '../../src/node/node.ts'
 import { channelPolicy } from '../../src/node/policy.ts'
@@ -21,6 +20,7 @@ import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { type MasterKey, masterKey, nodeSecret } from '../../src/wallet/keys.ts'
 import { Disk } from './disk.ts'
+import { quietConfig } from './quietConfig.ts'
 import { Wire } from './wire.ts'
 
 export type Name = 'alice' | 'bob' | 'carol'
@@ -204,7 +204,7 @@ export class World {
     const isNewSeed = (await migrate(disk)) && process.restoreFrom === null
     const { last, missing } = await checkJournal(disk)
     disk.writes = 0
-    const config = configOf(name, process.alias)
+    const config = quietConfig(`/nowhere/${name}`, { alias: process.alias })
     const transport = this.#backend?.transport ?? localTransport(rpcHandler(this.chain))
     const source = new BitcoindSource({ transport, network: 'regtest' })
     const node = await Node.open({
@@ -384,20 +384,6 @@ export class World {
       .map((e) => channelOf(e.state))
   }
 }
-
-const configOf = (name: Name, alias: string): NodeConfig => ({
-  dataDir: `/nowhere/${name}`,
-  network: 'regtest',
-  chain: { kind: 'embedded' },
-  mineEverySeconds: 0,
-  api: { host: '127.0.0.1', port: 0 },
-  apiHosts: [],
-  listen: null,
-  announce: [],
-  alias,
-  passphraseFile: null,
-  logLevel: 'silent',
-})
 
 /** Warnings and worse become complaints of the process. */
 const complaintsLog = (process: Process) =>
