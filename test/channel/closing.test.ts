@@ -79,6 +79,25 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     expect(w.alice.channel.commitments.local.feeratePerKw).toBe(1200)
   })
 
+  it('goes on after a broken connection that took an update_fee of the peer with it, the last that was left', () => {
+    for (const simpleClose of [false, true]) {
+      const w = reachNormal({ pushMsat: msat(300_000_000), simpleClose })
+      w.bob.command(add(1, 5_000_000))
+      close(w.settle()).settle()
+      w.alice.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(1) })
+      while (w.deliver('alice'));
+      while (w.deliver('bob'));
+      expect(sentBy(w.alice)[0]).toBe('revoke_and_ack')
+      const { channelId } = w.bob.channel.params
+      w.receive('bob', { type: 'update_fee', channelId, feeratePerKw: 1200 })
+      w.deliver('alice')
+      expect(w.bob.channel.commitments).toMatchObject({ outgoing: { size: 0 }, feeUpdates: [{ stage: 'proposed' }] })
+      w.reconnect().settle()
+      expect(w.sides.map((s) => s.phase.tag)).toEqual(['negotiating', 'negotiating'])
+      expect(published(w).every((p) => p.length > 0)).toBe(true)
+    }
+  })
+
   it('shutdown waits for what is not signed yet', () => {
     const w = reachNormal()
     w.alice.command(add(1, 5_000_000))

@@ -38,11 +38,15 @@ export function shutdown(state: ShutdownState, input: ChannelInput, ctx: Channel
   return turn(next.state, [...operated.effects, ...next.effects])
 }
 
-/** Sent again after a reconnection; with option_simple_close, maybe with another script. */
+/**
+ * Sent again after a reconnection; with option_simple_close, maybe with another script. What was left may have been an update that went
+ * with the connection.
+ */
 function shutdownAgain(state: ShutdownState, m: MessageNamed<'shutdown'>, ctx: ChannelContext): Turn {
-  if (!usesSimpleClose(state.channel) || equalBytes(m.scriptPubKey, state.remoteScript)) return turn(state)
+  if (!usesSimpleClose(state.channel) || equalBytes(m.scriptPubKey, state.remoteScript))
+    return enterShutdown(state, ctx)
   const wrong = wrongScript(state.channel, m.scriptPubKey)
-  return wrong ? respond(state, wrong, ctx) : turn({ ...state, remoteScript: m.scriptPubKey })
+  return wrong ? respond(state, wrong, ctx) : enterShutdown({ ...state, remoteScript: m.scriptPubKey }, ctx)
 }
 
 /** The phase of HTLCs that are left, which is over at once when there are none. */
