@@ -39,6 +39,7 @@ const MAX_OPS = 201
 
 const TRUE = Uint8Array.of(1)
 
+/** @throws ScriptFailure OP_COUNT past the limit */
 export function countOps(m: Machine, n: number): void {
   m.opCount += n
   if (m.opCount > MAX_OPS) failScript('OP_COUNT')
@@ -52,6 +53,7 @@ export function castToBool(item: Uint8Array): boolean {
   return false
 }
 
+/** @throws ScriptFailure INVALID_STACK_OPERATION when the stack holds fewer items */
 export function need(m: Machine, items: number): void {
   if (m.stack.length < items) failScript('INVALID_STACK_OPERATION')
 }

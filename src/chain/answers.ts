@@ -45,6 +45,7 @@ export function btcToSat(v: unknown, what: string): Sat {
   return sat(amount)
 }
 
+/** What is read out of an answer; whatever goes wrong in reading is the answer's fault. @throws ChainError BAD_RESPONSE */
 export function decoded<T>(method: string, decode: () => T): T {
   try {
     return decode()

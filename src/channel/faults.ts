@@ -24,6 +24,7 @@ export const fail = fault('fail-channel')
 /** One line for the peer and for logs. */
 export const faultText = (f: Fault): string => `${f.requirement}; ${f.detail}`
 
+/** For the peer: `error` ends the channel, `warning` does not. */
 export const errorMessage = (channelId: ChannelId, text: string): Effect => ({
   tag: 'send',
   message: { type: 'error', channelId, data: ascii(text) },

@@ -118,6 +118,7 @@ export const feeInNextLocal = (fee: FeeUpdate, isOpener: boolean): boolean => !i
 
 // ---------------------------------------------------------------- messages and events
 
+/** The offer of an HTLC as it goes to the peer, at first and again after a reconnection. */
 export function addMessage(channelId: ChannelId, htlc: Htlc): MessageNamed<'update_add_htlc'> {
   const { add } = htlc
   return {
@@ -137,6 +138,7 @@ export type RemovalMessage =
   | MessageNamed<'update_fail_htlc'>
   | MessageNamed<'update_fail_malformed_htlc'>
 
+/** How a removal is told to the peer. */
 export function removalMessage(channelId: ChannelId, id: bigint, removal: Removal): RemovalMessage {
   switch (removal.tag) {
     case 'fulfilled':
@@ -154,6 +156,7 @@ export function removalMessage(channelId: ChannelId, id: bigint, removal: Remova
   }
 }
 
+/** What a peer's message means, the other way round. */
 export function removalOf(message: RemovalMessage): Removal {
   switch (message.type) {
     case 'update_fulfill_htlc':
@@ -165,8 +168,10 @@ export function removalOf(message: RemovalMessage): Removal {
   }
 }
 
+/** Whether it is the preimage of this hash. */
 export const hashes = (preimage: Uint8Array, to: PaymentHash): boolean => toHex(crypto.sha256(preimage)) === to
 
+/** An HTLC of the peer's as the payment machine sees it. */
 export function incomingHtlc(channelId: ChannelId, htlc: Htlc): IncomingHtlc {
   const { id, amountMsat, paymentHash, cltvExpiry, onion, pathKey, excessDust } = htlc.add
   const base = { channelId, id, amountMsat, paymentHash, cltvExpiry, onion }

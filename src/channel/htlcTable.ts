@@ -27,6 +27,7 @@ function chunkOf(chunks: HtlcTable['chunks'], id: bigint): number {
   return low
 }
 
+/** By binary search over the chunks. @returns undefined when there is none of this id */
 export function getHtlc(table: HtlcTable, id: bigint): Htlc | undefined {
   return table.chunks[chunkOf(table.chunks, id)]?.find((h) => h.add.id === id)
 }

@@ -25,6 +25,7 @@ const costMsat = (channel: Channel, feeratePerKw: number, untrimmed: number): bi
 const lowest = (channel: Channel, of: (base: Channel['commitments']['active'][number]) => bigint): bigint =>
   channel.commitments.active.reduce((least, c) => (of(c) < least ? of(c) : least), of(channel.commitments.active[0]!))
 
+/** Balances beside the HTLCs, msat: the lowest that any of the active commitments has. */
 export const localBalance = (channel: Channel, t: Totals): bigint => lowest(channel, (c) => localMsat(c, t))
 export const remoteBalance = (channel: Channel, t: Totals): bigint => lowest(channel, (c) => remoteMsat(c, t))
 

@@ -117,5 +117,6 @@ export function recount(params: ChannelParams, c: Records): Commitments['next'] 
 /** Our balance beside the HTLCs, as one commitment has it. May fall below zero only by a bug. */
 export const localMsat = (base: Commitment, t: Pick<Totals, 'shiftMsat' | 'outMsat'>): Msat =>
   (base.baseLocalMsat + t.shiftMsat - t.outMsat) as Msat
+/** The same of the peer. */
 export const remoteMsat = (base: Commitment, t: Pick<Totals, 'shiftMsat' | 'inMsat'>): Msat =>
   (base.baseRemoteMsat - t.shiftMsat - t.inMsat) as Msat

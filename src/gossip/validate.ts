@@ -82,7 +82,9 @@ export function fundingOutputOf(
 
 /** The direction bit: 0 for node_id_1's update, 1 for node_id_2's. */
 export const directionOf = (m: ChannelUpdate): 0 | 1 => (m.channelFlags & 1) as 0 | 1
+/** channel_flags, bit 1. @source BOLT 7 §the-channel_update-message */
 export const isDisabled = (m: ChannelUpdate): boolean => (m.channelFlags & 2) !== 0
+/** message_flags, bit 1: meant for us, as a private channel's. @source BOLT 7 §the-channel_update-message */
 export const isDontForward = (m: ChannelUpdate): boolean => (m.messageFlags & 2) !== 0
 
 /**

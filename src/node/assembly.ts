@@ -15,6 +15,7 @@ import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
 
+/** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
   const { driver, reactor } = node
   const dispatch = new Dispatch({
@@ -38,6 +39,7 @@ export function createPeers(node: Node): Peers {
   })
 }
 
+/** The copies of backups that peers keep of us, and we of them. */
 export function createStorage(node: Node): PeerStorage {
   const { master, keepBackup, storagePace = DEFAULT_PACE } = node.resources
   return new PeerStorage({
@@ -54,6 +56,7 @@ export function createStorage(node: Node): PeerStorage {
   })
 }
 
+/** What is known of the network, heard and told. */
 export function createGossip(node: Node): GossipShell {
   const { own, graph, source, driver, reactor } = node
   const { config, gossipPace = config.network === 'regtest' ? REGTEST_PACE : GOSSIP_PACE } = node.resources
@@ -82,6 +85,7 @@ export function createGossip(node: Node): GossipShell {
   })
 }
 
+/** Invoices, payments and forwards, joined to the channels that carry them. */
 export function createPayments(node: Node): Payments {
   const { driver, changes, events, graph, own } = node
   return new Payments({
@@ -161,10 +165,10 @@ export function chainOptions(node: Node): ChainShellOptions {
 }
 
 /** Our channels with the node at the other end of a hop, the one meant first. @source BOLT 4 §non-strict-forwarding */
-function channelsTo({ channels }: Node, next: NextHop): readonly OutgoingChannel[] {
+function channelsTo({ channels, chain }: Node, next: NextHop): readonly OutgoingChannel[] {
   const meant = next.tag === 'channel' ? channels.byScid(next.shortChannelId) : undefined
   const peer = next.tag === 'node' ? next.nodeId : meant?.meta.peer
   if (peer === undefined) return []
   const others = channels.ofPeer(peer).filter((entry) => entry !== meant)
-  return [...(meant ? [meant] : []), ...others].flatMap((entry) => outgoingChannel(entry) ?? [])
+  return [...(meant ? [meant] : []), ...others].flatMap((entry) => outgoingChannel(entry, chain.height) ?? [])
 }

@@ -24,6 +24,7 @@ export interface Cipher {
   readonly nonce: Uint8Array
 }
 
+/** One direction of a connection. @param key 32 B @param chainingKey 32 B, of the handshake: the next keys come of it */
 export function createCipher(key: Uint8Array, chainingKey: Uint8Array): Cipher {
   return { key, chainingKey, uses: 0, nonce: new Uint8Array(12) }
 }
@@ -94,6 +95,7 @@ export interface FrameReader {
 /** A tag that does not fit: the stream was tampered with, or its sender has lost count. Nothing after it can be read. */
 export type FrameFault = 'BAD_LENGTH_TAG' | 'BAD_MESSAGE_TAG'
 
+/** The receiving end of a stream of frames; keys as for `createCipher`. */
 export function createReader(key: Uint8Array, chainingKey: Uint8Array): FrameReader {
   return { cipher: createCipher(key, chainingKey), pending: EMPTY, filled: 0, bodyLength: null, fault: null }
 }

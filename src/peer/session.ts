@@ -49,6 +49,7 @@ const NO_PONG_FROM = 65_532
 const PONG_BYTES = 16
 const NO_CHANNEL = '00'.repeat(32) as ChannelId
 
+/** A connection on which nothing but the handshake has happened. @param now milliseconds, monotonic */
 export function openSession(now: number, limits: PeerLimits): Session {
   const pings = { tokens: limits.pingBurst, at: now }
   return { features: null, heardAt: now, pingedAt: now, pongDue: null, pings }

@@ -29,7 +29,9 @@ export interface Route {
   readonly hops: readonly RouteHop[]
 }
 
+/** What arrives at the last node. */
 export const routeAmount = (r: Route): Msat => r.hops.at(-1)!.amountMsat
+/** What the nodes between take together. */
 export const routeFee = (r: Route): Msat => (r.hops[0]!.amountMsat - routeAmount(r)) as Msat
 
 export interface RouteFault {

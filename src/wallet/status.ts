@@ -107,6 +107,7 @@ export interface WalletBalance {
   readonly spendableSat: Sat
 }
 
+/** What the coins come to; locked ones count apart. */
 export function walletBalance(state: WalletState): WalletBalance {
   let [confirmed, unconfirmed, immature, locked, spendable] = [0n, 0n, 0n, 0n, 0n]
   for (const { coin, status } of unspentCoins(state)) {

@@ -14,6 +14,7 @@ export const MAX_STANDARD_WEIGHT = 400_000
 
 const varintBytes = (n: number): number => (n < 0xfd ? 1 : n <= 0xffff ? 3 : 5)
 
+/** Weight units. */
 export const outputWeight = (o: TxOutput): number =>
   4 * (8 + varintBytes(o.scriptPubKey.length) + o.scriptPubKey.length)
 

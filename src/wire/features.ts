@@ -57,6 +57,7 @@ const byBit = new Map(table.map((entry) => [entry[1].bit, entry]))
 
 // ---------------------------------------------------------------- bit fields: bit 0 is the lowest of the last byte
 
+/** false for bits beyond the field. */
 export function hasBit(features: Uint8Array, bit: number): boolean {
   const byte = features[features.length - 1 - (bit >>> 3)] ?? 0
   return ((byte >>> (bit & 7)) & 1) === 1

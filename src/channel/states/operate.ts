@@ -96,6 +96,7 @@ export function settle(channel: Channel, c: ChannelCommand, ctx: ChannelContext)
   return settlement === null ? null : removeIncoming(channel, settlement.id, settlement.removal)
 }
 
+/** The removal that a command asks for; null for commands that ask for none. */
 export function removalCommand(c: ChannelCommand): { readonly id: bigint; readonly removal: Removal } | null {
   switch (c.tag) {
     case 'fulfillHtlc':

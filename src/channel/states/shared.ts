@@ -241,6 +241,7 @@ function isFunding({ params, commitments }: Channel, tx: Transaction): boolean {
   return output !== undefined && output.amountSat === capacitySat && equalBytes(output.scriptPubKey, script)
 }
 
+/** The channel came to nothing: the peer and the operator are told why. */
 export function notFunded(state: Pick<FundedState, 'channel'>, reason: string): Turn {
   return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
     errorMessage(state.channel.params.channelId, reason),
