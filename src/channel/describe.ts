@@ -1,6 +1,7 @@
+import { equalBytes } from '../base/bytes.ts'
 import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
 import { type Msat, type Sat, satToMsat, ZERO_MSAT } from '../base/units.ts'
-import { txidOf } from '../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
 import { incomingHtlc, resultOf } from './htlc.ts'
@@ -130,6 +131,8 @@ export interface ChannelSummary {
   readonly isOpener: boolean
   readonly capacitySat: Sat
   readonly localMsat: Msat
+  /** In HTLCs of ours that are taken off `localMsat`. */
+  readonly pendingMsat: Msat
   readonly remoteMsat: Msat
   readonly sendableMsat: Msat
   readonly receivableMsat: Msat
@@ -189,6 +192,7 @@ export function summary(state: ChannelState, ctx: ClaimContext): ChannelSummary 
     isOpener: params.isOpener,
     capacitySat: base.capacitySat,
     localMsat: local as Msat,
+    pendingMsat: totals.outMsat as Msat,
     remoteMsat: remote as Msat,
     sendableMsat: usable ? sendableMsat(channel) : ZERO_MSAT,
     receivableMsat: usable ? receivableMsat(channel) : ZERO_MSAT,
@@ -266,10 +270,13 @@ function closingView(state: ChannelState, ctx: ClaimContext): OnchainView | null
       return { txid: txidOf(t), kind: 'mutual', confirmed: false, feeSat: closingFeePaid(channel, t) }
     }),
     unclaimedSat: 0n as Sat,
-    pendingSat: 0n as Sat,
+    pendingSat: paidTo(tx, ctx.sweepScriptPubKey),
     waitsFor: `the confirmation of ${txid}`,
   }
 }
+
+const paidTo = ({ outputs }: Transaction, script: Uint8Array): Sat =>
+  outputs.reduce((sum, o) => (equalBytes(o.scriptPubKey, script) ? sum + o.amountSat : sum), 0n) as Sat
 
 /** What comes next in the negotiation. */
 function closingMessage({ channel, simple }: NegotiatingState): string {
@@ -330,6 +337,7 @@ function beforeFunding(name: string, proposal: Proposal | null): ChannelSummary 
     isOpener: proposal?.isOpener ?? false,
     capacitySat: proposal?.capacitySat ?? (0n as Sat),
     localMsat: ZERO_MSAT,
+    pendingMsat: ZERO_MSAT,
     remoteMsat: ZERO_MSAT,
     sendableMsat: ZERO_MSAT,
     receivableMsat: ZERO_MSAT,

@@ -10,6 +10,7 @@ export interface Totals {
   readonly usable: number
   /** What the channels hold that are open. */
   readonly localMsat: Msat
+  readonly pendingMsat: Msat
   readonly remoteMsat: Msat
   readonly sendableMsat: Msat
   readonly receivableMsat: Msat
@@ -21,7 +22,13 @@ export interface Totals {
 /** What all channels hold together; cost grows with their number. */
 export function channelTotals(node: Pick<Node, 'channels' | 'context'>): Totals {
   const channels = new Map<string, number>()
-  const sums = { localMsat: ZERO_MSAT, remoteMsat: ZERO_MSAT, sendableMsat: ZERO_MSAT, receivableMsat: ZERO_MSAT }
+  const sums = {
+    localMsat: ZERO_MSAT,
+    pendingMsat: ZERO_MSAT,
+    remoteMsat: ZERO_MSAT,
+    sendableMsat: ZERO_MSAT,
+    receivableMsat: ZERO_MSAT,
+  }
   const htlcs = { in: { count: 0, msat: ZERO_MSAT }, out: { count: 0, msat: ZERO_MSAT } }
   let closingSat: Sat = ZERO_SAT
   let usable = 0
@@ -35,8 +42,7 @@ export function channelTotals(node: Pick<Node, 'channels' | 'context'>): Totals 
       continue
     }
     if (s.usable && entry.quarantined === null) usable++
-    for (const name of ['localMsat', 'remoteMsat', 'sendableMsat', 'receivableMsat'] as const)
-      sums[name] = addMsat(sums[name], s[name])
+    for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] = addMsat(sums[name], s[name])
     for (const { direction, amountMsat } of s.htlcs) {
       const { count, msat } = htlcs[direction]
       htlcs[direction] = { count: count + 1, msat: addMsat(msat, amountMsat) }
@@ -55,6 +61,6 @@ export function balanceOf(node: Pick<Node, 'channels' | 'context' | 'wallet'>, t
     channelSendableMsat: totals.sendableMsat,
     channelReceivableMsat: totals.receivableMsat,
     channelLocalMsat: totals.localMsat,
-    channelPendingMsat: totals.htlcs.out.msat,
+    channelPendingMsat: totals.pendingMsat,
   }
 }

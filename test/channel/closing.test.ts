@@ -53,6 +53,13 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     }
   })
 
+  it('shows what its transaction pays us as ours, as long as that waits for a block', () => {
+    const w = close(reachNormal({ pushMsat: msat(300_000_000) })).settle()
+    expect(summary(w.bob.state!, w.bob.ctx).closing).toMatchObject({ pendingSat: 300_000n })
+    const elsewhere = close(reachNormal(), { scriptPubKey: p2wpkh(new Uint8Array(20)) }).settle()
+    expect(summary(elsewhere.alice.state!, elsewhere.alice.ctx).closing).toMatchObject({ pendingSat: 0n })
+  })
+
   it('HTLCs are settled first, none is added', () => {
     const w = reachNormal({ pushMsat: msat(300_000_000) })
     w.alice.command(add(1, 5_000_000))

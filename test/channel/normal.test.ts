@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { summary } from '../../src/channel/describe.ts'
 import { expectAgreement } from './checks.ts'
 import { add, preimageOf, reachNormal } from './harness.ts'
 
@@ -18,4 +19,27 @@ describe('a payment', () => {
       expect(w.alice.channel.commitments.outgoing.size).toBe(0)
     })
   }
+})
+
+describe('what is shown of a channel', () => {
+  it('has an HTLC of ours on one side or in flight at every step of the dance, never both', () => {
+    for (const preimage of [preimageOf(1), null]) {
+      const w = reachNormal()
+      const seen = new Set<bigint>()
+      const look = (): void => {
+        const { localMsat, pendingMsat } = summary(w.alice.state!, w.alice.ctx)
+        seen.add(localMsat + pendingMsat)
+      }
+      look()
+      w.alice.command(add(1, 50_000_000))
+      for (let round = 0; round < 2; round++) {
+        do look()
+        while (w.deliver('alice') || w.deliver('bob'))
+        if (preimage === null) w.bob.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(1) })
+        else w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage })
+      }
+      const before = Math.max(...[...seen].map(Number))
+      expect([...seen].map((s) => before - Number(s))).toEqual(preimage === null ? [0] : [0, 50_000_000])
+    }
+  })
 })
