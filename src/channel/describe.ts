@@ -84,7 +84,8 @@ export function rebroadcasts(state: ChannelState, ctx: ChannelContext): readonly
 /** Incoming HTLCs that are irrevocably committed and not decided on: each is news to a payment machine that lost it. */
 export function committedIncoming(state: ChannelState): readonly IncomingHtlc[] {
   const channel = channelOf(state)
-  if (channel === null || state.tag === 'closed') return []
+  // What a backup brought back was decided on in another life, and has no onion.
+  if (channel === null || channel.restored || state.tag === 'closed') return []
   const { channelId } = channel.params
   return select(channel.commitments.incoming.chunks, (h) => h.stage === 'committed' && h.removal === null).map((h) =>
     incomingHtlc(channelId, h),

@@ -107,7 +107,8 @@ function phaseOf(state: StoredState) {
 
 function coreOf(state: StoredState) {
   const channel = channelIn(state)
-  const { commitments, funding, localReady, remoteReady, announcement, closings, unproven, restored } = channel
+  const { commitments, funding, localReady, remoteReady, announcement, closings, unproven, restored, toldPoint } =
+    channel
   const { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint, secrets } =
     commitments
   return {
@@ -122,6 +123,7 @@ function coreOf(state: StoredState) {
     ...(closings && { closings }),
     unproven: unproven === true,
     ...(restored && { restored }),
+    ...(toldPoint && { toldPoint }),
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
     secretCount: secrets.count,
   }
@@ -339,6 +341,7 @@ function loadChannelRecord(
     ...(core.closings && { closings: core.closings }),
     ...(core.unproven && { unproven: true }),
     ...(core.restored && { restored: true }),
+    ...(core.toldPoint && { toldPoint: core.toldPoint }),
   }
 }
 

@@ -40,6 +40,16 @@ export const readyMessage = (channel: Channel, signer: ChannelSigner): Effect =>
   },
 })
 
+/**
+ * We lost data: the point of the commitment that the peer will publish, if it tells the truth. The BOLT has its receiver go by
+ * to_remote alone, which needs no point; HTLC outputs cannot be recognised without. LDK sends a point that means nothing.
+ * @source BOLT 2 §message-retransmission
+ */
+export function withToldPoint(channel: Channel, { myCurrentPerCommitmentPoint: point }: Reestablish): Channel {
+  if (channel.toldPoint && equalBytes(channel.toldPoint, point)) return channel
+  return crypto.isValidPublicKey(point) ? { ...channel, toldPoint: point } : channel
+}
+
 export type Reestablished =
   /** Both go on; what the peer missed is to be sent again, in this order. */
   | { readonly tag: 'resume'; readonly effects: readonly Effect[] }

@@ -1,8 +1,8 @@
 import { EMPTY, equalBytes } from '../base/bytes.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { type Sat, ZERO_MSAT } from '../base/units.ts'
+import { type BackedUpHtlc, nextId, restoredTable, totalOf } from './backedUpHtlcs.ts'
 import { PLEASE_CLOSE } from './doubt.ts'
-import { EMPTY_TABLE } from './htlcTable.ts'
 import type { Channel, Commitments, SideParams, WaitingForPeerState } from './state.ts'
 import { recount } from './totals.ts'
 import type { Basepoints, ChannelSigner, ChannelTypeName, Effect } from './types.ts'
@@ -24,6 +24,9 @@ export interface RestoredChannel {
   readonly inputs?: readonly Outpoint[]
   /** Null in a backup of version 1: then a commitment of our own is not recognised. */
   readonly remote: RemoteKeys | null
+  readonly htlcs?: readonly BackedUpHtlc[]
+  /** Of the commitments that the peer had and would have next, 33 B each. */
+  readonly points?: readonly Uint8Array[]
 }
 
 /** What the peer declared that our own commitment's to_local is made of. */
@@ -47,7 +50,8 @@ export interface FundingSearch {
 
 /**
  * A channel of which nothing is left but a backup. No commitment is known, so that there is nothing to publish: the peer is asked to
- * close, and our money is found on chain by the keys alone: to_remote in any commitment of the peer, to_local in one of ours.
+ * close, and our money is found on chain by the keys alone: to_remote in any commitment of the peer, to_local in one of ours, and in
+ * the peer's the HTLCs that hung, where its point is known.
  * @source BOLT 2 §message-retransmission, BOLT 5 §general-nomenclature
  */
 export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): WaitingForPeerState {
@@ -60,18 +64,21 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
     minimumDepth: 1,
   }
   const nothing = { number: 0, feeratePerKw: 0, shiftMsat: 0n }
-  const balance = { baseLocalMsat: ZERO_MSAT, baseRemoteMsat: ZERO_MSAT }
+  const [outgoing, incoming] = [restoredTable('out', r.htlcs), restoredTable('in', r.htlcs)]
+  // Of the balances nothing is known but what is in flight.
+  const balance = { baseLocalMsat: totalOf(outgoing), baseRemoteMsat: totalOf(incoming) }
+  const [point = EMPTY, nextPoint = null, toldPoint] = r.points ?? []
   const commitments: Omit<Commitments, 'next'> = {
     active: [{ funding, capacitySat, ...balance, signature: new Uint8Array(64), htlcSignatures: [] }],
-    outgoing: EMPTY_TABLE,
-    incoming: EMPTY_TABLE,
-    nextOutgoingId: 0n,
-    nextIncomingId: 0n,
+    outgoing,
+    incoming,
+    nextOutgoingId: nextId(outgoing),
+    nextIncomingId: nextId(incoming),
     feeUpdates: [],
     local: nothing,
-    remote: { ...nothing, point: EMPTY },
+    remote: { ...nothing, point },
     remoteSigned: null,
-    remoteNextPoint: null,
+    remoteNextPoint: nextPoint,
     secrets: { count: 0, secrets: EMPTY },
   }
   const channel: Channel = {
@@ -88,6 +95,7 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
     remoteAlias: null,
     theirFeatures: EMPTY,
     restored: true,
+    ...(toldPoint && { toldPoint }),
   }
   const search = { since: r.since ?? openedAt, done: false, ...(r.inputs && { inputs: r.inputs }) }
   return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE, search }

@@ -222,8 +222,10 @@ export interface Channel {
   readonly closings?: readonly Txid[]
   /** The store lost a write, or the peer proved that: our commitment is not published before it is shown not to be revoked (doubt.ts). */
   readonly unproven?: true
-  /** Made from a static backup (restored.ts): no commitment of either side is known, only keys and funding. */
+  /** Made from a static backup (restored.ts): no commitment of either side is known, only keys, funding and HTLCs that hung. */
   readonly restored?: true
+  /** After data was lost: the point that the peer says its newest commitment has, 33 B, on the curve. A hint: its scripts prove it. */
+  readonly toldPoint?: Uint8Array
 }
 
 export interface FundingStatus {

@@ -6,6 +6,7 @@ import { isFunded } from '../channel/states/offline.ts'
 import { keys } from '../store/schema.ts'
 import { addressOf, type ChannelBackup, type StaticBackup } from './backup.ts'
 import type { ChannelMeta } from './channels.ts'
+import { holdingsOf } from './holdings.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -20,10 +21,10 @@ const KEY_INDEXES_LEFT_OUT = 100_000
  * @returns what was taken in
  */
 export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): readonly ChannelMeta[] {
-  const { channels, peers } = node
+  const { channels, payments, peers } = node
   const used = Math.max(backup.nextKeyIndex ?? 1, ...backup.channels.map((c) => c.keyIndex + 1))
   node.numbers.reserve({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
-  return unknownIn(node, backup).map((c) => {
+  const taken = unknownIn(node, backup).map((c) => {
     const { peer, address, openedAt = 0, remote = null } = c
     const meta = node.numbers.take(peer, undefined, c.keyIndex)
     const signer = node.signerFor(meta)
@@ -38,9 +39,21 @@ export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): reado
     if (where && !peers.address(peer)) peers.remember(where, scope)
     const session = peers.session(peer)
     if (session) channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
-    return meta
+    return entry
   })
+  payments.takeIn(holdingsOf(taken).outgoing, scope)
+  return taken.map(({ meta }) => meta)
 }
+
+/** Before `adopt`: what the database remembers of payments whose HTLCs the backup has. */
+export const recallFor = (node: Node, backup: StaticBackup): Promise<void> =>
+  node.payments.recall({
+    outgoing: unknownIn(node, backup).flatMap(({ channelId, htlcs = [] }) =>
+      htlcs.flatMap(({ origin, amountMsat }) => (origin ? [{ channelId, origin, amountMsat }] : [])),
+    ),
+    released: [],
+    undecided: [],
+  })
 
 /** A backup that this database has made, or begun with. */
 export type KnownBackup = Pick<StaticBackup, 'journal' | 'mark'>
@@ -71,6 +84,7 @@ const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly 
  */
 export async function doubtAll(node: Node, backup: StaticBackup, kept: string): Promise<void> {
   const { channels, events, log, peers, reactor, resources } = node
+  await recallFor(node, backup)
   const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment is published before its peer has shown where the channel stands; the backup was kept as ${kept}`
   await reactor.run((scope) => {
     if (!isNewer(node, backup)) return // another peer gave it back, too

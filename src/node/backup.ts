@@ -6,6 +6,7 @@ import { concatBytes, EMPTY, toHex, u32be } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
+import { type BackedUpHtlc, type HtlcIds, htlcsToBackUp, pointsOfPeer } from '../channel/backedUpHtlcs.ts'
 import { channelOf } from '../channel/describe.ts'
 import { type RemoteKeys, remoteKeys } from '../channel/restored.ts'
 import type { ChannelState } from '../channel/state.ts'
@@ -33,6 +34,10 @@ export interface ChannelBackup {
   readonly remote?: RemoteKeys | null
   /** What the funding transaction spends: when it is ours, and not confirmed yet. */
   readonly inputs?: readonly Outpoint[]
+  /** Where HTLCs hang. A program that does not know these restores all the rest, so that the version is the same. */
+  readonly htlcs?: readonly BackedUpHtlc[]
+  /** Where HTLCs hang: the points of the peer's commitments, now and next. */
+  readonly points?: readonly Uint8Array[]
 }
 
 export interface StaticBackup {
@@ -67,8 +72,17 @@ export const sealBackup = (backup: StaticBackup, key: Uint8Array): Uint8Array =>
 export const PEER_BLOB_BYTES = 65_531
 const PEER_PLAIN_BYTES = PEER_BLOB_BYTES - NONCE_BYTES - 16
 
+/** The same channels with so many HTLCs at most: those of the most money. */
+export function mostValuable(channels: readonly ChannelBackup[], most: number): readonly ChannelBackup[] {
+  const all = channels.flatMap((c) => c.htlcs ?? [])
+  if (all.length <= most) return channels
+  const kept = new Set(all.sort((a, b) => Number(b.amountMsat - a.amountMsat)).slice(0, most))
+  return channels.map((c) => (c.htlcs ? { ...c, htlcs: c.htlcs.filter((h) => kept.has(h)) } : c))
+}
+
 /**
- * The same for a peer to keep: packed tighter, and padded to 65,531 B. Of more channels than fit, those with the most money are in it.
+ * The same for a peer to keep: packed tighter, and padded to 65,531 B. Of more than fits, first HTLCs are left out, then channels, those
+ * with the most money last.
  * @returns the blob, and how many channels had to be left out
  */
 export function sealForPeer(
@@ -77,14 +91,17 @@ export function sealForPeer(
 ): { readonly blob: Uint8Array; readonly left: number } {
   const rich = backup.channels.toSorted((a, b) => Number(b.capacitySat - a.capacitySat))
   let count = rich.length
+  let htlcs = rich.reduce((sum, c) => sum + (c.htlcs?.length ?? 0), 0)
   for (;;) {
-    const packed = deflateRawSync(pack({ ...backup, channels: rich.slice(0, count) }))
+    const packed = deflateRawSync(pack({ ...backup, channels: mostValuable(rich.slice(0, count), htlcs) }))
     if (packed.length + 4 <= PEER_PLAIN_BYTES) {
       const plain = new Uint8Array(PEER_PLAIN_BYTES)
       plain.set(concatBytes(u32be(packed.length), packed))
       return { blob: seal(plain, key), left: rich.length - count }
     }
-    count = Math.floor((count * PEER_PLAIN_BYTES) / (packed.length + 4))
+    const fewer = (of: number): number => Math.floor((of * PEER_PLAIN_BYTES) / (packed.length + 4))
+    if (htlcs > 0) htlcs = fewer(htlcs)
+    else count = fewer(count)
   }
 }
 
@@ -161,10 +178,11 @@ export const staticBackup = (
 export const isBackedUp = (state: ChannelState | null): boolean =>
   state !== null && state.tag !== 'closed' && channelOf(state) !== null
 
-/** What the channels of a node come to in a backup. */
+/** What a channel comes to in a backup, with its HTLCs of ids below these. */
 export function backupOf(
   { state, meta }: ChannelEntry,
   address: { readonly host: string; readonly port: number } | undefined,
+  below: HtlcIds,
 ): readonly ChannelBackup[] {
   const channel = channelOf(state)
   if (channel === null || !isBackedUp(state)) return []
@@ -172,6 +190,7 @@ export function backupOf(
   const { funding, capacitySat } = channel.commitments.active[0]!
   const { tx, confirmed } = channel.funding
   const inputs = confirmed === null ? tx?.inputs.map(({ txid, index }): Outpoint => ({ txid, index })) : undefined
+  const htlcs = htlcsToBackUp(channel, below)
   return [
     {
       ...{
@@ -182,6 +201,7 @@ export function backupOf(
         capacitySat,
       },
       ...{ channelType, isOpener, keyIndex, openedAt, remote: remoteKeys(channel), ...(inputs && { inputs }) },
+      ...(htlcs.length > 0 && { htlcs, points: pointsOfPeer(channel) }),
     },
   ]
 }

@@ -60,9 +60,16 @@ export class Forwards {
   /** What became of the HTLC that was offered onwards. */
   end(event: Exclude<HtlcEvent, { tag: 'received' }>, { channelId, htlcId }: ForwardOrigin): readonly PaymentEffect[] {
     const forward = this.#of(channelId, htlcId)
-    if (!forward) return []
+    if (!forward) return this.#bare(event, { channelId, htlcId })
     this.#pending.delete(incomingKey(channelId, htlcId))
     return onForwardResult(forward, event)
+  }
+
+  /** The incoming HTLC is of a channel that was restored: its onion is lost, and a preimage is all that it needs. */
+  #bare(event: Exclude<HtlcEvent, { tag: 'received' }>, from: Omit<ForwardOrigin, 'tag'>): readonly PaymentEffect[] {
+    const { channelId, htlcId: id } = from
+    if (event.tag !== 'fulfilled' || this.#options.incomingHtlc(channelId, id) === null) return []
+    return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage: event.preimage } }]
   }
 
   /** With every block: what is failed back because the next node sits on it. */

@@ -4,7 +4,7 @@ import { channelOf, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
-import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
+import type { IncomingHtlc } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { OutgoingChannel } from '../payment/types.ts'
 import type { LocalChannel } from '../routing/types.ts'
@@ -47,10 +47,6 @@ export function keepsDeadlines(state: ChannelState): boolean {
   return (tag === 'normal' || tag === 'shutdown') && channelOf(state)?.unproven !== true
 }
 
-/** Channels with anchors that are not done with, for which the wallet keeps a reserve (wallet/build.ts). */
-export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
-  entries.filter(({ state }) => state.tag !== 'closed' && channelOf(state)?.params.channelType === 'anchors').length
-
 /** In normal operation, connected and not closing. */
 const isUsable = (state: ChannelState): boolean =>
   state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
@@ -82,22 +78,8 @@ export function scidOf(state: ChannelState): LocalChannel['shortChannelId'] | nu
     BigInt(outputIndex)) as LocalChannel['shortChannelId']
 }
 
-/** What we ask for forwarding over a channel, within what its peer takes. @source BOLT 7 §the-channel_update-message */
-export function relayOf({ relay, params }: Pick<Channel, 'relay' | 'params'>): RelayPolicy {
-  const { htlcMinimumMsat, maxHtlcValueInFlightMsat: inFlight } = params.remote
-  const least = relay.htlcMinimumMsat > htlcMinimumMsat ? relay.htlcMinimumMsat : htlcMinimumMsat
-  const most = relay.htlcMaximumMsat < inFlight ? relay.htlcMaximumMsat : inFlight
-  return { ...relay, htlcMinimumMsat: least < most ? least : most, htlcMaximumMsat: most }
-}
-
-/**
- * A channel as the forwarder sees it; null before it is open and once it is closed.
- * @param blockHeight tells whether what the channel asked before still counts; left out: it does not
- */
-export function outgoingChannel(
-  { state, quarantined, formerRelay }: ChannelEntry,
-  blockHeight = Number.POSITIVE_INFINITY,
-): OutgoingChannel | null {
+/** A channel as the forwarder sees it; null before it is open and once it is closed. */
+export function outgoingChannel({ state, quarantined }: ChannelEntry): OutgoingChannel | null {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'closed') return null
   const phase = 'from' in state ? state.from : state
@@ -112,9 +94,7 @@ export function outgoingChannel(
     channelId: channel.params.channelId,
     remoteNodeId: channel.params.remoteNodeId,
     status,
-    relay: relayOf(channel),
-    previousRelay:
-      formerRelay && blockHeight < formerRelay.until ? relayOf({ ...channel, relay: formerRelay.relay }) : null,
+    relay: channel.relay,
     sendableMsat: status === 'usable' ? sendableMsat(channel) : (0n as LocalChannel['sendableMsat']),
   }
 }

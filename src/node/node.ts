@@ -15,11 +15,12 @@ import type { Journal } from '../store/journal.ts'
 import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
-import { type KnownBackup, noteBackup } from './adopt.ts'
+import type { KnownBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
-import { backupOf, type ChannelBackup, dialable, isBackedUp, type StaticBackup, staticBackup } from './backup.ts'
+import { type ChannelBackup, isBackedUp, type StaticBackup } from './backup.ts'
+import { BackupWriter } from './backupWriter.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { ChannelNumbers } from './channelNumbers.ts'
@@ -117,6 +118,7 @@ export class Node implements NodeParts {
   readonly metrics: Metrics
   readonly ledger: Ledger
   readonly balances = new BalanceHistory(this)
+  readonly backup = new BackupWriter(this)
   readonly storage: PeerStorage
   readonly numbers = new ChannelNumbers({
     newId: () => this.newId(),
@@ -131,8 +133,6 @@ export class Node implements NodeParts {
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #feeRates: FeeRates
   #timer: NodeJS.Timeout | null = null
-  /** false: that it fails has been told. */
-  #isBackedUp = true
   #ticks = 0
   #localChannels: { readonly states: readonly (ChannelState | null)[]; readonly list: readonly LocalChannel[] } | null =
     null
@@ -324,7 +324,10 @@ export class Node implements NodeParts {
     this.#ticks++
     this.mempoolWatch.tick()
     const review = this.#ticks % REVIEW_EVERY === 0
-    if (review) this.#aside(this.balances.note())
+    if (review) {
+      this.#aside(this.balances.note())
+      this.#aside(this.backup.look())
+    }
     if (this.#ticks % FOLD_EVERY === 0 && this.ledger.hasWork) this.#aside(this.ledger.fold())
     if (!review && !this.payments.hasDue() && !this.storage.hasDue() && !this.gossip.hasDue()) return
     this.reactor.post((scope) => {
@@ -354,27 +357,8 @@ export class Node implements NodeParts {
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }
 
-  /** A backup that cannot be written is no reason to stop: the database has everything. */
-  async backUp(): Promise<void> {
-    const channels = this.channels.all().flatMap((c) => {
-      const { peer } = c.meta
-      return backupOf(c, this.peers.address(peer) ?? dialable(this.graph.node(peer)?.addresses ?? []))
-    })
-    const { journal, writeBackup } = this.resources
-    const { nodeId } = this.own
-    const backup = staticBackup({ nodeId, journal: journal.durable, channels, nextKeyIndex: this.numbers.nextKeyIndex })
-    try {
-      await noteBackup(this, backup)
-      await writeBackup(channels, backup)
-      this.storage.backedUp(backup)
-      this.#isBackedUp = true
-    } catch (e) {
-      const message = 'the static channel backup cannot be written: see that there is room on the disk'
-      this.log.error({ err: e }, message)
-      const alert = { code: 'BACKUP_NOT_WRITTEN', message, byPeer: false }
-      if (this.#isBackedUp) this.reactor.post((scope) => this.events.emit(scope, 'node.alert', alert))
-      this.#isBackedUp = false
-    }
+  backUp(): Promise<void> {
+    return this.backup.write()
   }
 
   #unsendable(link: Link, message: Message, error: unknown): void {

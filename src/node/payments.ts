@@ -119,13 +119,9 @@ export class Payments {
    */
   recover({ outgoing, released, undecided }: ChannelHoldings, scope: TurnScope): void {
     this.#within(scope, () => {
-      const live = new Map<PaymentHash, LiveHtlc[]>()
-      for (const { channelId, origin, amountMsat } of outgoing) {
-        if (origin.tag === 'payment') {
-          const list = live.get(origin.paymentHash) ?? []
-          live.set(origin.paymentHash, [...list, { attempt: origin.attempt, channelId, amountMsat }])
-        } else this.#forwards.resume(origin, channelId)
-      }
+      const live = liveByHash(outgoing)
+      for (const { channelId, origin } of outgoing)
+        if (origin.tag === 'forward') this.#forwards.resume(origin, channelId)
       for (const { record } of this.outgoing.live()) {
         if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
       }
@@ -135,6 +131,14 @@ export class Payments {
         this.#applyPayment(record ? recoverPayment(record, htlcs, ctx) : interruptedPayment(hash, htlcs, ctx))
       }
       this.#recoverInvoices(released, undecided)
+    })
+  }
+
+  /** HTLCs of channels that a backup brought back: how their payments end is told like that of any other. */
+  takeIn(outgoing: ChannelHoldings['outgoing'], scope: TurnScope): void {
+    this.#within(scope, () => {
+      for (const [hash, htlcs] of liveByHash(outgoing))
+        if (!this.outgoing.get(hash)) this.#applyPayment(interruptedPayment(hash, htlcs, this.#paymentContext()))
     })
   }
 
@@ -365,6 +369,16 @@ export class Payments {
     }
     events.emit(scope, event.type, { ...data, detail })
   }
+}
+
+function liveByHash(outgoing: ChannelHoldings['outgoing']): Map<PaymentHash, readonly LiveHtlc[]> {
+  const live = new Map<PaymentHash, readonly LiveHtlc[]>()
+  for (const { channelId, origin, amountMsat } of outgoing) {
+    if (origin.tag !== 'payment') continue
+    const others = live.get(origin.paymentHash) ?? []
+    live.set(origin.paymentHash, [...others, { attempt: origin.attempt, channelId, amountMsat }])
+  }
+  return live
 }
 
 const aboutPayment = (booked: Booked<PaymentRecord> | undefined): EventData =>

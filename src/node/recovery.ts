@@ -4,7 +4,7 @@ import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/pers
 import type { ChannelState } from '../channel/state.ts'
 import { fillGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
-import { adopt, noteBackup } from './adopt.ts'
+import { adopt, noteBackup, recallFor } from './adopt.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
@@ -62,7 +62,9 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
   const { channels, payments, wallet, reactor, resources } = node
   const entries = channels.all()
   const backup = resources.doubt?.backup ?? null
+  node.backup.begin()
   await payments.recall(holdingsOf(entries))
+  if (backup) await recallFor(node, backup)
   await reactor.run((scope) => {
     wallet.rollback(node.chain.height, node.chain.tip.hash)
     for (const entry of entries) resume(node, entry, scope)

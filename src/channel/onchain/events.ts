@@ -136,6 +136,12 @@ export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHas
   return input?.witness.find((item) => item.length === 32 && toHex(crypto.sha256(item)) === hash) ?? null
 }
 
+/** Everything of 32 B that a transaction shows where it spends the outputs of another, by its hash: some may be preimages. */
+export function hashedIn(tx: Transaction, of: Txid): ReadonlyMap<PaymentHash, Uint8Array> {
+  const items = tx.inputs.filter((i) => i.txid === of).flatMap((i) => i.witness.filter((item) => item.length === 32))
+  return new Map(items.map((item) => [toHex(crypto.sha256(item)) as PaymentHash, item]))
+}
+
 /**
  * Sweeps of ours in blocks that are undone: they wait in the mempools again, and whatever replaces them has to pay more than they do.
  * The lowest feerate that comes to their fee makes the same transactions.

@@ -10,6 +10,7 @@ import { type Classified, classifySpend, spends, spentCommitment } from './class
 import { anchorSpent, closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
 import {
   anchorsSat,
+  futureOutputs,
   localOutputs,
   oldLocalOutputs,
   remoteOutputs,
@@ -122,7 +123,9 @@ function claimable(
       return { outputs: oldLocalOutputs(channel, { ...spender, ...found }, ctx.signer), revoked: null }
     case 'mutual':
       return { outputs: [], revoked: null }
-    default:
+    case 'future':
+      return { outputs: futureOutputs(channel, spender), revoked: null }
+    case 'unknown':
       return { outputs: toRemoteOutputs(channel, spender), revoked: null }
   }
 }
@@ -142,7 +145,8 @@ function alerts({ restored }: Channel, { kind }: Classified): readonly Effect[] 
   return [{ tag: 'notify', event: { tag: 'fault', fault, byPeer: kind !== 'local-old' } }]
 }
 const ALERTS: Partial<Record<ClosingKind, string>> = {
-  future: 'the peer published a commitment that is newer than our state: our own balance is claimed, HTLCs cannot be',
+  future:
+    'the peer published a commitment that is newer than our state: our own balance is claimed, and the HTLCs that are found in it',
   unknown: 'a transaction that we do not remember signing spends the channel: funds may be lost, look for a leaked key',
   'local-old': 'an older commitment of ours was published, from a backup perhaps: the peer can take the whole channel',
 }

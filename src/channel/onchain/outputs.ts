@@ -4,13 +4,15 @@ import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
+import { pointsOfPeer } from '../backedUpHtlcs.ts'
 import { type HtlcCommitment, keysFor } from '../commitments.ts'
 import { eachHtlc } from '../htlcTable.ts'
 import type { Channel, Commitment, Htlc, HtlcAdd, RevokedHtlc } from '../state.ts'
 import type { HtlcOutput } from '../tx/commitment.ts'
 import { buildHtlcTx } from '../tx/htlc.ts'
+import type { CommitmentKeys } from '../tx/keys.ts'
 import { anchorScript, delayedScript, htlcScripts, toRemoteAnchorsScript, toRemoteScriptPubKey } from '../tx/scripts.ts'
-import type { ChannelSigner } from '../types.ts'
+import type { ChannelSigner, ChannelTypeName } from '../types.ts'
 import type { Spend } from './claims.ts'
 import type { ClosedOutput, RevokedCommitment } from './types.ts'
 
@@ -184,14 +186,62 @@ interface RevokedSearch extends Identified {
   readonly found: readonly ClosedOutput[]
 }
 
-/** Finds the outputs of HTLCs in a revoked commitment by their scripts and amounts. HTLCs that were trimmed there match nothing. */
+/** Finds the outputs of HTLCs in a revoked commitment. */
 export function revokedHtlcOutputs(
   channel: Channel,
-  { tx, txid, revoked, found }: RevokedSearch,
+  { revoked, ...search }: RevokedSearch,
   htlcs: readonly (PastHtlc | RevokedHtlc)[],
 ): readonly ClosedOutput[] {
-  const keys = keysFor(channel.params, 'remote', crypto.publicKey(revoked.commitmentSecret))
-  const scripts = htlcScripts(keys, channel.params.channelType)
+  const { commitmentSecret } = revoked
+  const keys = keysFor(channel.params, 'remote', crypto.publicKey(commitmentSecret))
+  const spendOf = (_: unknown, witnessScript: Uint8Array): Spend => ({
+    tag: 'penalty',
+    witnessScript,
+    commitmentSecret,
+    revocationKey: keys.revocation,
+  })
+  return htlcOutputs({ ...search, keys, channelType: channel.params.channelType, spendOf }, htlcs)
+}
+
+/**
+ * What is ours in a commitment of the peer that our records do not reach: to_remote, and the HTLCs of the records where a point that
+ * may be its own shows itself in their scripts.
+ */
+export function futureOutputs(channel: Channel, spender: Identified): readonly ClosedOutput[] {
+  const { params, commitments } = channel
+  const found = toRemoteOutputs(channel, spender)
+  const htlcs = [
+    ...[...eachHtlc(commitments.outgoing)].map((h): PastHtlc => ({ ...h.add, direction: 'out' })),
+    ...[...eachHtlc(commitments.incoming)].map((h): PastHtlc => ({ ...h.add, direction: 'in' })),
+  ]
+  if (htlcs.length === 0) return found
+  for (const commitmentPoint of pointsOfPeer(channel)) {
+    const keys = keysFor(params, 'remote', commitmentPoint)
+    const { channelType } = params
+    const spendOf = (h: PastHtlc | RevokedHtlc, witnessScript: Uint8Array): Spend => {
+      const tag = h.direction === 'out' ? 'claim-timeout' : 'claim-preimage'
+      return { tag, witnessScript, commitmentPoint, channelType, cltvExpiry: h.cltvExpiry }
+    }
+    const ours = htlcOutputs({ ...spender, found, keys, channelType, spendOf }, htlcs)
+    if (ours.length > 0) return [...found, ...ours]
+  }
+  return found
+}
+
+interface HtlcSearch extends Identified {
+  readonly found: readonly ClosedOutput[]
+  /** Of the commitment, the peer's. */
+  readonly keys: CommitmentKeys
+  readonly channelType: ChannelTypeName
+  readonly spendOf: (htlc: PastHtlc | RevokedHtlc, witnessScript: Uint8Array) => Spend
+}
+
+/** Finds the outputs of HTLCs in a commitment of the peer by their scripts and amounts. HTLCs that were trimmed there match nothing. */
+function htlcOutputs(
+  { tx, txid, found, keys, channelType, spendOf }: HtlcSearch,
+  htlcs: readonly (PastHtlc | RevokedHtlc)[],
+): readonly ClosedOutput[] {
+  const scripts = htlcScripts(keys, channelType)
   const taken = new Set(found.map((o) => o.outpoint.index))
   const result: ClosedOutput[] = []
   for (const h of htlcs) {
@@ -204,14 +254,9 @@ export function revokedHtlcOutputs(
     )
     if (index < 0) continue
     taken.add(index)
-    const spend: Spend = {
-      tag: 'penalty',
-      witnessScript,
-      commitmentSecret: revoked.commitmentSecret,
-      revocationKey: keys.revocation,
-    }
     const id = 'id' in h ? (h.id ?? null) : null
-    result.push(outputAt({ tx, txid }, index, spend, { direction: h.direction, id, paymentHash: h.paymentHash }))
+    const about = { direction: h.direction, id, paymentHash: h.paymentHash }
+    result.push(outputAt({ tx, txid }, index, spendOf(h, witnessScript), about))
   }
   return result
 }

@@ -5,7 +5,7 @@ import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel, Htlc } from '../state.ts'
 import type { Effect, HtlcEvent } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
-import { preimageIn } from './events.ts'
+import { hashedIn, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
@@ -28,18 +28,36 @@ export function learnPreimages(
   let { outgoing } = channel.commitments
   const effects: Effect[] = []
   const inputs = new Set(tx.inputs.map(outpointKey))
-  for (const { htlc: about, outpoint } of onchain.outputs) {
-    if (about?.direction !== 'out' || about.id === null || !inputs.has(outpointKey(outpoint))) continue
-    const htlc = getHtlc(outgoing, about.id)
-    const preimage = preimageIn(tx, outpoint, about.paymentHash)
-    if (!htlc || !preimage || htlc.removal?.tag === 'fulfilled') continue
+  const learn = (htlc: Htlc, preimage: Uint8Array | null): void => {
+    if (!preimage || htlc.removal?.tag === 'fulfilled') return
     const known: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
     outgoing = replaceHtlc(outgoing, known)
     const event = resultOf(known)
     if (event) effects.push({ tag: 'relay', event })
   }
+  for (const { htlc: about, outpoint } of onchain.outputs) {
+    if (about?.direction !== 'out' || about.id === null || !inputs.has(outpointKey(outpoint))) continue
+    const htlc = getHtlc(outgoing, about.id)
+    if (htlc) learn(htlc, preimageIn(tx, outpoint, about.paymentHash))
+  }
+  const unseen = unseenOffers(channel, onchain)
+  const shown = unseen.length > 0 ? hashedIn(tx, onchain.closing.txid) : null
+  for (const htlc of unseen) learn(htlc, shown?.get(htlc.add.paymentHash) ?? null)
   if (outgoing === channel.commitments.outgoing) return { channel, effects }
   return { channel: { ...channel, commitments: { ...channel.commitments, outgoing } }, effects }
+}
+
+/** Of these commitments we do not know the HTLC outputs, or not all. */
+const isBlind = ({ closing }: OnchainState): boolean =>
+  closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
+
+/** HTLCs that we offered, of which no output is known though there may be one: the peer may claim it unseen until it has expired. */
+export function unseenOffers(channel: Channel, onchain: OnchainState): readonly Htlc[] {
+  const { outgoing } = channel.commitments
+  if (!isBlind(onchain) || outgoing.size === 0) return []
+  const over = new Set(onchain.failed)
+  for (const { htlc } of onchain.outputs) if (htlc?.direction === 'out' && htlc.id !== null) over.add(htlc.id)
+  return [...eachHtlc(outgoing)].filter((h) => h.removal?.tag !== 'fulfilled' && !over.has(h.add.id))
 }
 
 /**
@@ -78,15 +96,13 @@ export function failedEvent(htlc: Htlc): HtlcEvent | null {
 }
 
 /** Whether the peer cannot claim the HTLC any more, the closing transaction being deep already. */
-function isLost(htlc: Htlc, output: ClosedOutput | undefined, { closing }: OnchainState, ctx: ClaimContext): boolean {
+function isLost(htlc: Htlc, output: ClosedOutput | undefined, onchain: OnchainState, ctx: ClaimContext): boolean {
   const { cltvExpiry } = htlc.add
   const expired = ctx.blockHeight >= cltvExpiry + RESOLVED_DEPTH
   if (output?.spent) return isDeep(output.spent.height, ctx, failDepth(ctx))
   // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
   if (output) return expired && isTooDear(output, ctx)
-  // Of these we do not know the HTLC outputs, so that the peer may claim one unseen as long as it has not expired.
-  const blind = closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
-  return !blind || expired
+  return !isBlind(onchain) || expired
 }
 
 /** Nothing of the channel is left to claim, to watch or to report. */

@@ -8,7 +8,7 @@ import { isHtlcStage } from './claims.ts'
 import { anchorsIn } from './outputs.ts'
 import { type ClaimContext, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
-import { isResolved } from './settle.ts'
+import { isResolved, unseenOffers } from './settle.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
 
 /**
@@ -27,13 +27,14 @@ export function onchainWatches(channel: Channel, onchain: OnchainState): readonl
     ...[...onchain.outputs, ...anchorsIn(channel, onchain.closing)].map(
       (o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey }),
     ),
-    ...notKnownYet(onchain),
+    ...notKnownYet(channel, onchain),
   ]
 }
 
-/** In a revoked commitment, every output may be an HTLC's whose record has not been read yet. */
-function notKnownYet({ revoked, closing, outputs }: OnchainState): readonly Watch[] {
-  if (!revoked || revoked.loaded) return []
+/** Every output of a revoked commitment may be an HTLC's whose record has not been read yet; of one that we do not know, too. */
+function notKnownYet(channel: Channel, onchain: OnchainState): readonly Watch[] {
+  const { revoked, closing, outputs } = onchain
+  if ((!revoked || revoked.loaded) && unseenOffers(channel, onchain).length === 0) return []
   const known = new Set(outputs.filter((o) => o.outpoint.txid === closing.txid).map((o) => o.outpoint.index))
   return closing.tx.outputs.flatMap(({ scriptPubKey }, index): readonly Watch[] =>
     known.has(index) ? [] : [{ tag: 'spend', outpoint: { txid: closing.txid, index }, scriptPubKey }],
@@ -101,10 +102,14 @@ function isOurs(channel: Channel, o: ClosedOutput): boolean {
   return o.htlc.id === null || getHtlc(channel.commitments.outgoing, o.htlc.id)?.removal?.tag !== 'fulfilled'
 }
 
-function waitsFor(channel: Channel, { closing, outputs }: OnchainState, ctx: ClaimContext): string {
+function waitsFor(channel: Channel, onchain: OnchainState, ctx: ClaimContext): string {
+  const { closing, outputs } = onchain
   if (closing.height === null) return `the confirmation of ${closing.txid}`
   const depths: number[] = [closing.height]
-  const heights: { height: number; what: string }[] = []
+  const heights = unseenOffers(channel, onchain).map(({ add }) => ({
+    height: add.cltvExpiry + RESOLVED_DEPTH,
+    what: 'the end of an HTLC of which no output is known',
+  }))
   let claims = 0
   for (const o of outputs) {
     if (o.spent) depths.push(o.spent.height)

@@ -2,7 +2,7 @@ import type { MessageNamed } from '../../wire/registry.ts'
 import { resendRemovals } from '../dance.ts'
 import { lostData, proven } from '../doubt.ts'
 import { warningMessage } from '../faults.ts'
-import { reestablished, reestablishMessage } from '../reestablish.ts'
+import { reestablished, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import type { FundedState, SyncingState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { funded } from './funded.ts'
@@ -50,12 +50,13 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
   switch (judged.value.tag) {
     case 'we-are-behind':
       return lostData(
-        from.channel,
+        withToldPoint(from.channel, m),
         'the peer proved that it knows a newer commitment of ours; restore from a backup no more',
       )
     case 'peer-is-behind': {
       // That anybody can say, and have us publish what is revoked: it proves nothing.
-      if (from.channel.unproven) return lostData(from.channel, `both sides may have lost data: ${judged.value.detail}`)
+      if (from.channel.unproven)
+        return lostData(withToldPoint(from.channel, m), `both sides may have lost data: ${judged.value.detail}`)
       // Its own error will ask us to close; until then it may find a newer copy of its state.
       const text = `you seem to have lost data: ${judged.value.detail}`
       return turn({ ...state, from: proven(from), peerBehind: true }, [warningMessage(channelId, text)])

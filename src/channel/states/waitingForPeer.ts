@@ -1,10 +1,12 @@
 import { EMPTY } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
+import type { ChannelMessage } from '../../wire/registry.ts'
 import { PLEASE_CLOSE } from '../doubt.ts'
 import { errorMessage, refuse } from '../faults.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
+import { withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
@@ -22,12 +24,18 @@ export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, 
     case 'connected':
       return turn(state, pleaseClose(state, ctx))
     case 'message':
-      return turn(state, input.message.type === 'channel_reestablish' ? [sayWhy(state)] : [])
+      return onMessage(state, input.message)
     case 'command':
       return onCommand(state, input.command)
     default:
       return turn(state)
   }
+}
+
+function onMessage(state: WaitingForPeerState, message: ChannelMessage): Turn {
+  if (message.type !== 'channel_reestablish') return turn(state)
+  const channel = withToldPoint(state.channel, message)
+  return turn(channel === state.channel ? state : { ...state, channel }, [sayWhy(state)])
 }
 
 const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)

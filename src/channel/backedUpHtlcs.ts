@@ -1,0 +1,77 @@
+import { EMPTY } from '../base/bytes.ts'
+import { type Msat, satToMsat } from '../base/units.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { type Direction, stands } from './htlc.ts'
+import { eachHtlc, type HtlcTable, htlcTable } from './htlcTable.ts'
+import type { Channel, Htlc, HtlcAdd } from './state.ts'
+import type { HtlcOrigin } from './types.ts'
+
+/** An HTLC that hung when the backup was made: what its output in a commitment of the peer is recognised and claimed by. */
+export interface BackedUpHtlc extends Pick<HtlcAdd, 'id' | 'amountMsat' | 'paymentHash' | 'cltvExpiry'> {
+  readonly direction: Direction
+  /** Of one that the peer offered, where we had given the preimage out. 32 B. */
+  readonly preimage?: Uint8Array
+  /** Of one that we offered: what its end decides. */
+  readonly origin?: HtlcOrigin
+}
+
+/** One more than the newest HTLC in each direction. */
+export interface HtlcIds {
+  readonly out: bigint
+  readonly in: bigint
+}
+export const nextIds = ({ commitments }: Channel): HtlcIds => ({
+  out: commitments.nextOutgoingId,
+  in: commitments.nextIncomingId,
+})
+
+/**
+ * HTLCs with ids below these that a commitment of the peer has an output for and that may be ours, for a backup. An incoming one that
+ * we have failed is the peer's; one without a preimage may be claimed by what a channel that was restored beside it shows.
+ */
+export function htlcsToBackUp(channel: Channel, below: HtlcIds): readonly BackedUpHtlc[] {
+  const { outgoing, incoming } = channel.commitments
+  const leastMsat = satToMsat(channel.params.remote.dustLimitSat)
+  const select = (table: HtlcTable, direction: Direction): readonly Htlc[] =>
+    [...eachHtlc(table)].filter(
+      (h) =>
+        h.add.id < below[direction] &&
+        h.add.amountMsat >= leastMsat &&
+        (stands(h, direction, 'remote') || stands(h, direction, 'remoteSigned')),
+    )
+  return [
+    ...select(outgoing, 'out').map(({ add }): BackedUpHtlc => ({ ...told(add), direction: 'out', ...originOf(add) })),
+    ...select(incoming, 'in').flatMap(({ add, removal }): readonly BackedUpHtlc[] => {
+      if (removal === null) return [{ ...told(add), direction: 'in' }]
+      return removal.tag === 'fulfilled' ? [{ ...told(add), direction: 'in', preimage: removal.preimage }] : []
+    }),
+  ]
+}
+const told = ({ id, amountMsat, paymentHash, cltvExpiry }: HtlcAdd) => ({ id, amountMsat, paymentHash, cltvExpiry })
+const originOf = ({ origin }: HtlcAdd): { readonly origin?: HtlcOrigin } => (origin ? { origin } : {})
+
+/** Points that a commitment which the peer publishes may be of, the likeliest first; each is on the curve. */
+export function pointsOfPeer({ commitments, toldPoint }: Channel): readonly Uint8Array[] {
+  const { remote, remoteSigned, remoteNextPoint } = commitments
+  return [remote.point, remoteSigned?.point ?? remoteNextPoint, toldPoint].filter(
+    (p): p is Uint8Array => p !== undefined && p !== null && crypto.isValidPublicKey(p),
+  )
+}
+
+// ---------------------------------------------------------------- and back
+
+/** The records of a restored channel: as far as anybody can tell, they stand in every commitment. */
+export function restoredTable(direction: Direction, htlcs: readonly BackedUpHtlc[] = []): HtlcTable {
+  const ours = htlcs.filter((h) => h.direction === direction).sort((a, b) => (a.id < b.id ? -1 : 1))
+  return htlcTable(ours.map(restoredHtlc))
+}
+const restoredHtlc = ({ direction: _, preimage, origin, ...base }: BackedUpHtlc): Htlc => ({
+  add: { ...base, onion: EMPTY, pathKey: null, origin: origin ?? null, excessDust: false },
+  stage: 'committed',
+  remoteFrom: 0,
+  remoteTo: 0,
+  removal: preimage ? { tag: 'fulfilled', preimage } : null,
+})
+export const totalOf = (table: HtlcTable): Msat =>
+  [...eachHtlc(table)].reduce((sum, h) => sum + h.add.amountMsat, 0n) as Msat
+export const nextId = (table: HtlcTable): bigint => (table.chunks.at(-1)?.at(-1)?.add.id ?? -1n) + 1n
