@@ -47,6 +47,10 @@ export function keepsDeadlines(state: ChannelState): boolean {
   return (tag === 'normal' || tag === 'shutdown') && channelOf(state)?.unproven !== true
 }
 
+/** Channels with anchors that are not done with, for which the wallet keeps a reserve (wallet/build.ts). */
+export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
+  entries.filter(({ state }) => state.tag !== 'closed' && channelOf(state)?.params.channelType === 'anchors').length
+
 /** In normal operation, connected and not closing. */
 const isUsable = (state: ChannelState): boolean =>
   state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null

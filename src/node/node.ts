@@ -4,7 +4,7 @@ import { toHex } from '../base/bytes.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { channelOf, watches } from '../channel/describe.ts'
+import { watches } from '../channel/describe.ts'
 import { secpSigner } from '../channel/signer.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelContext, ChannelPolicy } from '../channel/types.ts'
@@ -30,7 +30,7 @@ import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import { FeeRates } from './feeRates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
-import { localChannel, routeHintsOf, watchedFrom } from './holdings.ts'
+import { anchorChannels, localChannel, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
@@ -259,10 +259,7 @@ export class Node implements NodeParts {
     return this.resources.storageLow()
   }
   anchorChannels(): number {
-    return this.channels.all().filter(({ state }) => {
-      const channel = channelOf(state)
-      return channel !== null && state.tag !== 'closed' && channel.params.channelType === 'anchors'
-    }).length
+    return anchorChannels(this.channels.all())
   }
 
   /** Asked for at every payment: made again only when a channel has changed, or was set aside. */

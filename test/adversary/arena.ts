@@ -9,7 +9,7 @@ import type { Channel, ChannelState } from '../../src/channel/state.ts'
 import type { ChainEvent, ChannelTypeName, OpenParams } from '../../src/channel/types.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
-import type { ChannelMessage } from '../../src/wire/registry.ts'
+import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import { Book } from './book.ts'
 import { Chain, type GenesisCoin } from './chain.ts'
 import { type Declared, policyOf } from './declared.ts'
@@ -49,6 +49,8 @@ interface Saved {
   readonly coins: readonly GenesisCoin[]
   readonly attempts: number
 }
+
+type Look = (mal: Hostile, said: MessageNamed<'channel_reestablish'> | null) => void
 
 const lanesOf = (c: Company): readonly Lane[] => (c === 'alone' ? ['down'] : ['up', 'down'])
 
@@ -238,8 +240,9 @@ export class Arena {
   cut(lane: Lane): void {
     for (const l of this.#withSamePeer(lane)) this.#cut(l)
   }
-  connect(lane: Lane): void {
-    for (const l of this.#withSamePeer(lane)) this.#connect(l)
+  /** `look`: the attacker hears what hal says of a channel, if it says anything, before it speaks itself. */
+  connect(lane: Lane, look?: Look): void {
+    for (const l of this.#withSamePeer(lane)) this.#connect(l, l === lane ? look : undefined)
   }
   #withSamePeer(lane: Lane): readonly Lane[] {
     return this.setting.company === 'twice' ? this.lanes : [lane]
@@ -250,11 +253,14 @@ export class Arena {
     this.hostiles.get(lane)?.disconnected()
     if (!this.hostiles.has(lane)) this.una!.disconnected(lane)
   }
-  #connect(lane: Lane): void {
+  #connect(lane: Lane, look: Look = () => {}): void {
     if (this.connected.get(lane)) return
     this.connected.set(lane, true)
     this.hal.connected(lane)
-    this.hostiles.get(lane)?.connected()
+    const mal = this.hostiles.get(lane)
+    const said = this.hal.outbox(lane).find((m) => m.type === 'channel_reestablish')
+    if (mal) look(mal, said ?? null)
+    mal?.connected()
     if (!this.hostiles.has(lane)) this.una!.connected(lane)
   }
 

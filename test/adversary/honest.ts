@@ -1,12 +1,20 @@
 import { pino } from 'pino'
-import { toHex } from '../../src/base/bytes.ts'
+import { equalBytes, toHex } from '../../src/base/bytes.ts'
 import { type NodeId, type Outpoint, outpointKey, type PaymentHash, type Txid } from '../../src/base/ids.ts'
-import type { Msat } from '../../src/base/units.ts'
+import type { Msat, Sat } from '../../src/base/units.ts'
+import { p2wsh } from '../../src/bitcoin/script.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import type { BroadcastResult, ChainBlock, ChainSource } from '../../src/chain/source.ts'
-import { connectBlock, createWatcher, disconnectBlocks, rescanBlock, setWatches } from '../../src/chain/watcher.ts'
-import { obscuringFactorOf } from '../../src/channel/commitments.ts'
+import {
+  connectBlock,
+  createWatcher,
+  disconnectBlocks,
+  removeOwner,
+  rescanBlock,
+  setWatches,
+} from '../../src/chain/watcher.ts'
+import { buildLocal, obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf, rebroadcasts, watches } from '../../src/channel/describe.ts'
 import { loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { decodeRevoked, stoodIn } from '../../src/channel/revokedRecord.ts'
@@ -20,9 +28,9 @@ import type {
   Effect,
   OpenParams,
 } from '../../src/channel/types.ts'
-import { type Broadcast, Bumper } from '../../src/node/bumper.ts'
+import { type Broadcast, Bumper, isOfChannel } from '../../src/node/bumper.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
-import { watchedFrom } from '../../src/node/holdings.ts'
+import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
@@ -30,6 +38,7 @@ import type { TurnScope } from '../../src/node/reactor.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
 import type { ForwardRecord } from '../../src/payment/types.ts'
 import type { Op } from '../../src/store/types.ts'
+import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import type { WalletState } from '../../src/wallet/state.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
@@ -62,6 +71,20 @@ export interface Who {
   readonly policy: ChannelPolicy
 }
 
+/** What a node has stored, but for its wallet, which finds its coins in the chain again. */
+interface Disk {
+  readonly records: ReadonlyMap<string, Uint8Array>
+  readonly forwards: ReadonlyMap<string, ForwardRecord>
+  readonly holds: ReadonlySet<string>
+}
+function refill<T>(map: Map<string, T>, by: ReadonlyMap<string, T>): void {
+  map.clear()
+  for (const [key, value] of by) map.set(key, value)
+}
+
+const SEND = 'send'
+const ELSEWHERE = p2wsh(Uint8Array.of(1))
+
 const silent = pino({ level: 'silent' })
 
 /**
@@ -89,6 +112,10 @@ export class Honest {
   >()
   feerates: ChannelContext['feerates'] = { commitment: 1000, closing: 1000, claim: 1000, slow: 500 }
   height = START
+  /** It was put back to an older state of its channels. */
+  hasLost = false
+  /** Its wallet has nothing but the reserve. */
+  hasSpent = false
   readonly #revealed = new Map<string, number>()
   readonly #sweepScripts: readonly Uint8Array[]
   readonly #startSat: bigint
@@ -267,8 +294,10 @@ export class Honest {
     switch (effect.tag) {
       case 'send': {
         const { message } = effect
-        if (message.type === 'revoke_and_ack')
-          this.#revealed.set(localId, channelOf(entry.state)!.commitments.local.number - 1)
+        if (message.type === 'revoke_and_ack') {
+          const revealed = channelOf(entry.state)!.commitments.local.number - 1
+          this.#revealed.set(localId, Math.max(revealed, this.#revealed.get(localId) ?? -1))
+        }
         scope.after(() => void this.outbox(localId).push(message))
         return
       }
@@ -346,16 +375,16 @@ export class Honest {
     const funding = channel?.commitments.active[0]?.funding
     if (!channel || !funding || !tx.inputs.some((i) => outpointKey(i) === outpointKey(funding))) return
     const n = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
-    const isOurs = channel.commitments.local.number === n || n === null
-    if (isOurs && n !== null && n <= (this.#revealed.get(entry.meta.localId) ?? -1))
+    if (n === null || txidOf(tx) !== buildLocal(channel, channel.commitments.active[0]!, entry.signer).txid) return
+    if (n <= (this.#revealed.get(entry.meta.localId) ?? -1))
       this.complaints.add(`${this.name} publishes its revoked commitment ${n}`)
   }
 
   // -------------------------------------------------------------- the chain
 
-  #watch(entry: ChannelEntry, scope: TurnScope): void {
+  #watch(entry: ChannelEntry, scope: TurnScope, from = watchedFrom(entry.state)): void {
     const { localId } = entry.meta
-    const { events, rescan } = setWatches(this.watcher, localId, watches(entry.state), watchedFrom(entry.state))
+    const { events, rescan } = setWatches(this.watcher, localId, watches(entry.state), from)
     for (const event of events) this.channels.deliver(entry, { tag: 'chain', event })
     if (!rescan) return
     scope.after(() =>
@@ -377,6 +406,8 @@ export class Honest {
       this.wallet.applyBlock(block)
       this.till.reviewHolds()
       this.channels.drain(scope)
+      for (const tx of this.wallet.unconfirmed((label) => !isOfChannel(label)))
+        scope.after(() => this.chain.broadcast(tx))
       for (const entry of this.channels.all()) this.#republish(entry, scope)
       scope.after(() => this.#mempoolWatch.tick(true))
     })
@@ -405,6 +436,26 @@ export class Honest {
     if (!isStart && entry.state.tag === 'closing' && !this.#bumper.isPoor(entry)) return
     for (const effect of rebroadcasts(entry.state, this.context(entry))) {
       if (effect.tag !== 'relay') this.#effect(entry, effect, scope)
+    }
+  }
+
+  /** People send as much as the node lets them; what it keeps is for channels with anchors (services/wallet.ts). */
+  spendAll(): void {
+    let amountSat = this.#startSat as Sat
+    for (let tries = 0; tries < 4 && amountSat > 1_000n; tries++) {
+      const outputs = [{ amountSat, scriptPubKey: ELSEWHERE }]
+      try {
+        const reserve = { anchorChannels: anchorChannels(this.channels.all()) }
+        const { tx, feeSat } = this.wallet.fund({ outputs, feeratePerKw: this.feerates.slow!, owner: SEND, ...reserve })
+        this.wallet.sent(tx, { feeSat, label: SEND })
+        this.wallet.release(SEND)
+        this.#note(tx, SEND, null)
+        this.hasSpent = true
+        return void this.#hand(tx)
+      } catch (e) {
+        if (!(e instanceof InsufficientFundsError)) throw e
+        amountSat = (amountSat - e.missingSat) as Sat
+      }
     }
   }
 
@@ -445,7 +496,7 @@ export class Honest {
   }
 
   /** The process ends and starts anew on what its disk has (recovery.ts). */
-  restart(): void {
+  restart(isInDoubt = false): void {
     this.#posted = []
     this.#bumper = this.#newBumper()
     for (const entry of this.channels.all()) {
@@ -460,14 +511,33 @@ export class Honest {
     this.turn((scope) => {
       for (const entry of this.channels.all()) {
         this.channels.deliver(entry, { tag: 'disconnected' })
+        if (isInDoubt) this.channels.deliver(entry, { tag: 'doubted' })
         this.channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height: this.height } })
-        this.#watch(entry, scope)
+        removeOwner(this.watcher, entry.meta.localId)
+        this.#watch(entry, scope, isInDoubt ? channelOf(entry.state)?.params.openedAt : undefined)
       }
       this.channels.drain(scope)
       this.channels.replayResults(scope)
       this.channels.replayIncoming(scope)
       for (const entry of this.channels.all()) this.#republish(entry, scope, true)
     })
+  }
+
+  copyDisk(): Disk {
+    const { forwards, holds } = this.till
+    return { records: new Map(this.records), forwards: new Map(forwards), holds: new Set(holds) }
+  }
+  /**
+   * The process ends, and starts anew on what its disk once had. `isNoticed`: its numbers show that (recovery.ts), so that all channels
+   * are in doubt.
+   */
+  putBack(disk: Disk, isNoticed: boolean): void {
+    this.hasLost = true
+    refill(this.records, disk.records)
+    refill(this.till.forwards, disk.forwards)
+    this.till.holds.clear()
+    for (const key of disk.holds) this.till.holds.add(key)
+    this.restart(isNoticed)
   }
 
   /** Everything is resolved. */
@@ -478,12 +548,12 @@ export class Honest {
   isIrrevocable(): boolean {
     return this.isDone() && this.channels.all().every((e) => watches(e.state).length === 0)
   }
-  /** sat that it has more in its wallet than at the start. */
+  /** sat that it has more in its wallet than at the start, what people sent with it included. */
   earned(): bigint {
     let sum = -this.#startSat
     const scripts = this.wallet.state.scripts
     for (const { output } of this.chain.coins().values())
-      if (scripts.has(toHex(output.scriptPubKey))) sum += output.amountSat
+      if (scripts.has(toHex(output.scriptPubKey)) || equalBytes(output.scriptPubKey, ELSEWHERE)) sum += output.amountSat
     return sum
   }
   /** Coins that nothing will ever set free. */

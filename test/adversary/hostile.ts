@@ -131,6 +131,18 @@ export class Hostile {
     this.step({ tag: 'disconnected' }, false)
     this.outbox = []
   }
+  isOpen(): boolean {
+    const tag = this.state?.tag
+    return tag !== undefined && tag !== 'closing' && tag !== 'closed' && tag !== 'waiting-for-peer'
+  }
+  /** It speaks from here on as if the channel stood where it once did. While it is not connected. */
+  pretend(wanted: (channel: Channel) => boolean): void {
+    const { state } = this
+    const channel = this.archive.findLast(wanted)
+    if (!channel || state?.tag !== 'offline') return
+    this.state = { ...state.from, channel } as ChannelState
+    this.disconnected()
+  }
   #release({ effects }: Turn): void {
     for (const effect of effects) {
       if (effect.tag === 'send') this.outbox.push(effect.message)

@@ -6,6 +6,7 @@ import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { spends } from '../../src/channel/onchain/classify.ts'
 import type { Arena, Lane } from './arena.ts'
 import type { Payment, Purpose } from './book.ts'
+import { forget } from './forget.ts'
 import type { Hostile } from './hostile.ts'
 import { START } from './keys.ts'
 import { REORG, STEAL } from './limits.ts'
@@ -108,6 +109,12 @@ export class Run {
       }
       case 'twin':
         return this.#twin(lane, b, c)
+      case 'spend':
+        // Attacks under way may cost what it was promised to have.
+        if (arena.held.size === 0 && arena.crowd === 0 && this.#allOpen()) arena.hal.spendAll()
+        return
+      case 'forget':
+        return forget(this, arena.hostiles.has(lane) ? lane : 'down', b, c)
       default:
         return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
     }
@@ -118,8 +125,9 @@ export class Run {
    * raised, which takes a block from the honest. Estimates that are too low take all that may be taken. Where nothing can be raised,
    * nothing else than the estimates changes.
    */
-  feerate(claim: number, crowd = 0): void {
+  feerate(estimate: number, crowd = 0): void {
     const { arena } = this
+    const claim = arena.hal.hasSpent ? Math.min(estimate, QUIET) : estimate
     const cost = crowd > claim ? STEAL : crowd > arena.crowd ? 1 : 0
     const isCrowded = this.#canPay && cost <= this.#steal
     arena.crowd = isCrowded ? crowd : 0
@@ -127,9 +135,12 @@ export class Run {
     const [closing, slow] = [Math.max(253, claim >> 1), Math.max(253, claim >> 2)]
     for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
   }
+  #allOpen(): boolean {
+    return this.arena.hal.channels.all().every((e) => e.state.tag !== 'closing' && e.state.tag !== 'closed')
+  }
   get #canPay(): boolean {
     const { channelType, coins } = this.arena.setting
-    return channelType === 'anchors' && coins > 0
+    return channelType === 'anchors' && coins > 0 && !this.arena.hal.hasSpent
   }
 
   /** Blocks that may still be taken from the honest. */
@@ -338,6 +349,9 @@ export class Run {
     for (let i = 0; i < MOST_BLOCKS && !over(); i++) {
       if (arena.una) arena.pump('up')
       for (const lane of arena.lanes) this.#endIfIdle(lane, i)
+      // Who has lost data waits for the peer, which wants its own share.
+      if (arena.hal.hasLost && i === PATIENCE)
+        for (const [lane, mal] of arena.hostiles) if (!arena.closingOf(lane)) arena.queued.push(mal.newest())
       await arena.block({ greed: 7, censor: false })
     }
   }
@@ -363,5 +377,8 @@ interface Undo {
 /** So that nothing is waited for in the hope of lower fees. */
 const CHEAP = { commitment: 1000, closing: 253, claim: 253, slow: 253 }
 const MOST_BLOCKS = 700
+const PATIENCE = 3
+/** The reserve is for this: sat per 1,000 weight units. */
+const QUIET = 1_000
 /** With half of its value an HTLC of 70,000 sat can pay as much for its claim, and for its commitment before. */
 const CROWDS = [0, 800, 2_500, 5_000]

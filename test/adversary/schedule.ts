@@ -64,7 +64,9 @@ const WAR = {
   twin: 3,
   ...SCHEMES,
 } as const
-type StepTag = keyof typeof WAR
+/** Drawn apart from the rest, which is as it was before there were any. */
+const RARE = { forget: 1, spend: 1 } as const
+type StepTag = keyof typeof WAR | keyof typeof RARE
 
 export interface Schedule {
   readonly setting: Setting
@@ -95,6 +97,13 @@ function declaredIn(seed: number): NonNullable<Setting['declared']> {
   return { ours: declaredBy(rng, OUR_DELAYS), theirs: declaredBy(rng, THEIR_DELAYS) }
 }
 
+function withRare(seed: number, war: readonly Step[]): readonly Step[] {
+  const rng = new Rng(seed ^ 0x0ddba11)
+  if (rng.below(4) > 0) return war
+  const at = rng.below(Math.min(war.length, 3) + 1)
+  return [...war.slice(0, at), ...steps(rng, RARE, 1), ...war.slice(at)]
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
@@ -110,7 +119,8 @@ export function scheduleOf(seed: number): Schedule {
   const rng = new Rng(seed * 2)
   const deep = rng.below(8) === 0
   const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
-  return { setting, history, steps: [...first, ...steps(rng, WAR, rng.below(24))], deep }
+  const war = [...first, ...steps(rng, WAR, rng.below(24))]
+  return { setting, history, steps: withRare(seed, war), deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */

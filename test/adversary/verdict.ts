@@ -1,7 +1,11 @@
-import { toHex } from '../../src/base/bytes.ts'
+import { equalBytes, toHex } from '../../src/base/bytes.ts'
 import { outpointKey } from '../../src/base/ids.ts'
-import { txidOf } from '../../src/bitcoin/transaction.ts'
-import { summary } from '../../src/channel/describe.ts'
+import { type TxOutput, txidOf } from '../../src/bitcoin/transaction.ts'
+import { obscuringFactorOf } from '../../src/channel/commitments.ts'
+import { channelOf, summary } from '../../src/channel/describe.ts'
+import { oldLocalOutputs } from '../../src/channel/onchain/outputs.ts'
+import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
+import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import type { Arena } from './arena.ts'
 import type { Honest } from './honest.ts'
 import { START } from './keys.ts'
@@ -29,12 +33,13 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
           )
     } else problems.push(...node.loose().map((l) => `${node.name}: ${l}`))
     for (const [key, amountMsat] of node.till.ledger.failed)
-      if (!schedule.deep && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
+      if (!schedule.deep && !node.hasLost && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
     if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
-    const short = owedSat(arena, node) - allowedSat(arena, node, schedule) - fees.paidSat - node.earned()
+    const owed = node.hasLost ? owedToForgetful(arena, node) : owedSat(arena, node)
+    const short = owed - allowedSat(arena, node, schedule) - fees.paidSat - node.earned()
     if (short > 0n) {
       lostSat += Number(short)
       problems.push(`${node.name}: has lost ${short} sat`)
@@ -50,6 +55,30 @@ const sum = (amounts: Iterable<bigint>): bigint => [...amounts].reduce((a, b) =>
 /** Its balance at the start, with every HTLC where its preimage says. */
 const owedSat = (arena: Arena, node: Honest): bigint =>
   (arena.startMsat(node) - sum(node.till.ledger.paid.values()) + sum(node.till.ledger.owed.values())) / 1000n
+
+/**
+ * Who has lost data cannot know HTLCs that it lost: it is owed its main output of the commitment that confirmed, mostly the peer's, or
+ * of the close that both had signed.
+ */
+function owedToForgetful({ chain }: Arena, node: Honest): bigint {
+  let owed = 0n
+  for (const entry of node.channels.all()) {
+    const channel = channelOf(entry.state)!
+    const tx = chain.spender(outpointKey(channel.commitments.active[0]!.funding))
+    if (!tx) continue
+    const { channelType, local } = channel.params
+    const toRemote = toRemoteScriptPubKey(local.basepoints.paymentBasepoint, channelType)
+    const number = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
+    const ours =
+      number === null ? [] : oldLocalOutputs(channel, { tx, txid: txidOf(tx), commitmentNumber: number }, entry.signer)
+    const isMain = (o: TxOutput, index: number): boolean =>
+      equalBytes(o.scriptPubKey, toRemote) ||
+      node.wallet.state.scripts.has(toHex(o.scriptPubKey)) ||
+      ours.some((found) => found.outpoint.index === index)
+    owed += sum(tx.outputs.filter(isMain).map((o) => o.amountSat))
+  }
+  return owed
+}
 
 /** What the protocol takes: the fee of the commitment from its opener, what has no output, what is not worth its claim. */
 function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): bigint {
