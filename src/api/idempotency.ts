@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { toHex, utf8, utf8Decode } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { ServiceError } from '../node/errors.ts'
+import { type BadField, type ServiceCode, ServiceError } from '../node/errors.ts'
 import type { ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
 import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
@@ -25,7 +25,7 @@ interface StoredRequest {
   /** It was made: if it cannot be found any more it is gone, and never made again. */
   readonly done?: true
   /** It was refused, for good. */
-  readonly problem?: { readonly code: ProblemCode; readonly detail: string }
+  readonly problem?: { readonly code: ServiceCode; readonly detail: string; readonly fields?: readonly BadField[] }
 }
 
 /** How to make a resource under a local id chosen beforehand, and how to find it again. */
@@ -88,7 +88,7 @@ export class Idempotency {
       return this.#make(name, record, making)
     }
     if (known.fingerprint !== fingerprint) throw conflict()
-    if (known.problem) throw new ApiProblem(known.problem.code, known.problem.detail)
+    if (known.problem) throw refusal(known.problem)
     try {
       return await making.find(known.id)
     } catch (error) {
@@ -106,7 +106,8 @@ export class Idempotency {
       view = await making.make(record.id)
     } catch (error) {
       if (error instanceof ServiceError && isFinal(error.code)) {
-        await this.#put(name, { ...record, problem: { code: error.code, detail: error.message } })
+        const { code, message: detail, fields } = error
+        await this.#put(name, { ...record, problem: { code, detail, fields } })
       }
       throw error
     }
@@ -154,6 +155,10 @@ export class Idempotency {
     return this.#store.put(PREFIX + name, utf8(JSON.stringify(record)))
   }
 }
+
+/** As the node gave it at first. */
+const refusal = ({ code, detail, fields }: NonNullable<StoredRequest['problem']>): ServiceError =>
+  new ServiceError(code, detail, { fields })
 
 /** A refusal that a later try would not change by itself; outages may pass, and are tried again. */
 const isFinal = (code: ProblemCode): boolean => PROBLEMS[code].status < 500

@@ -132,7 +132,7 @@ function operationOf(route: RouteOptions, components: Record<string, Schema>): O
     ...parametersOf('query', schema.querystring, refer),
     ...(config.idempotent ? [IDEMPOTENCY_HEADER] : []),
   ]
-  const body = schema.body as Schema | undefined
+  const body = route.method === 'DELETE' ? undefined : (schema.body as Schema | undefined)
   return {
     operationId: operationId(route),
     summary: schema.summary ?? '',

@@ -134,11 +134,12 @@ export function fieldsText(errors: readonly FieldError[]): string {
   return text.length > MAX_DETAIL ? `${text.slice(0, MAX_DETAIL)}…` : text
 }
 
-/** One bad field, found outside the schemas. */
+/** Bad fields, found outside the schemas. */
+export const badFields = (errors: readonly FieldError[]): ApiProblem =>
+  new ApiProblem('VALIDATION_FAILED', fieldsText(errors), { errors })
+
 export const badField = (where: FieldError['in'], pointer: string, detail: string): ApiProblem =>
-  new ApiProblem('VALIDATION_FAILED', fieldsText([{ in: where, pointer, detail }]), {
-    errors: [{ in: where, pointer, detail }],
-  })
+  badFields([{ in: where, pointer, detail }])
 
 /** What fastify refuses by itself, in our words. */
 const FASTIFY_PROBLEMS: ReadonlyMap<string, readonly [ProblemCode, string]> = new Map([
@@ -175,8 +176,11 @@ export function problemOf(error: unknown): Problem {
 function problem(error: ApiProblem | ServiceError): Problem {
   const { status, title } = PROBLEMS[error.code]
   const base = { type: `/docs#${error.code}`, title, status, detail: error.message, code: error.code }
-  if (!(error instanceof ApiProblem))
-    return error.field ? { ...base, errors: [{ ...error.field, detail: error.message }] } : base
+  if (!(error instanceof ApiProblem)) {
+    const { fields } = error
+    if (fields.length === 0) return base
+    return { ...base, errors: fields.map((field) => ({ detail: error.message, ...field })) }
+  }
   return {
     ...base,
     ...(error.errors && { errors: error.errors }),

@@ -67,6 +67,7 @@ const pageFields = {
     }),
   ),
 }
+export const NO_QUERY = Type.Object({}, { additionalProperties: false })
 export const PageQuery = Type.Object(pageFields, { additionalProperties: false })
 export const pageQueryWith = <F extends Record<string, TSchema>>(filters: F) =>
   Type.Object({ ...pageFields, ...filters }, { additionalProperties: false })

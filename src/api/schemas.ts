@@ -129,6 +129,16 @@ const Closing = answer('Closing', {
   transactions: Type.Array(ClosingTransaction),
   unclaimedSat: Sat,
 })
+const ChannelState = oneOf(
+  'opening',
+  'waiting-confirmations',
+  'normal',
+  'shutdown',
+  'negotiating',
+  'waiting-for-peer',
+  'closing',
+  'closed',
+)
 export const Channel = answer('Channel', {
   id: Type.String(),
   channelId: nullable(HexText),
@@ -161,7 +171,7 @@ export const Channel = answer('Channel', {
   createdAt: TimeText,
 })
 export const ChannelQuery = pageQueryWith({
-  state: Type.Optional(Type.String({ maxLength: 40 })),
+  state: Type.Optional(ChannelState),
   peer: Type.Optional(NodeIdText),
 })
 

@@ -42,6 +42,8 @@ import { peerRoutes } from './routes/peers.ts'
 import { psbtRoutes } from './routes/psbt.ts'
 import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import { NO_QUERY } from './scalars.ts'
+import { Empty } from './schemas.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { watchUnused } from './unusedConnections.ts'
@@ -153,8 +155,16 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   })
   app.setNotFoundHandler((request, reply) => sendProblem(reply, problemOf(notFound(routes, request, reply))))
   app.addHook('onRoute', (route) => {
+    refuseUnknown(route)
     routes.push(route)
   })
+}
+
+/** A query or a body that a route does not take is refused, as an unknown field is: it would be thought to do something. */
+function refuseUnknown({ schema, config, method }: RouteOptions): void {
+  if (!schema || config?.scope === 'public') return
+  schema.querystring ??= NO_QUERY
+  if (method === 'DELETE') schema.body ??= Empty
 }
 
 const TICK_MS = 1_000

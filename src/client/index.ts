@@ -138,8 +138,9 @@ export class FulmenClient {
   invoices = {
     list: (query?: PageQuery & { status?: Invoice['status'] }): Promise<Page<Invoice>> =>
       this.#http.get('/v1/invoices', { ...query }),
-    /** By payment hash or id. */
-    get: (paymentHash: string): Promise<Invoice> => this.#http.get(`/v1/invoices/${id(paymentHash)}`),
+    /** By payment hash or id; with `wait`, when its status is another or the time is up. */
+    get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Invoice> =>
+      this.#http.get(`/v1/invoices/${id(paymentHash)}`, { wait }, options),
     create: (request: CreateInvoice, options?: CallOptions): Promise<Invoice> =>
       this.#http.act('/v1/invoices', request, {}, options),
     settle: (paymentHash: string, preimage: string): Promise<Invoice> =>

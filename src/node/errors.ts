@@ -26,21 +26,27 @@ export type ServiceCode =
 export interface BadField {
   readonly in: 'body' | 'query'
   readonly pointer: string
+  /** What is wrong with it, where that is not the message of the whole. */
+  readonly detail?: string
 }
 
 /** A refused or failed operation; `message` says what was wrong and what to do. */
 export class ServiceError extends FulmenError {
   declare readonly code: ServiceCode
-  readonly field: BadField | undefined
-  constructor(code: ServiceCode, message: string, options?: ErrorOptions & { readonly field?: BadField }) {
+  readonly fields: readonly BadField[]
+  constructor(
+    code: ServiceCode,
+    message: string,
+    options?: ErrorOptions & { readonly fields?: readonly BadField[] | undefined },
+  ) {
     super(code, message, options)
-    this.field = options?.field
+    this.fields = options?.fields ?? []
   }
 }
 
 /** A field of the body that does not do; `pointer` is its JSON pointer. */
 export const badBody = (pointer: string, message: string, options?: ErrorOptions): ServiceError =>
-  new ServiceError('VALIDATION_FAILED', message, { ...options, field: { in: 'body', pointer } })
+  new ServiceError('VALIDATION_FAILED', message, { ...options, fields: [{ in: 'body', pointer }] })
 
 /** The configuration cannot be used; `message` names the option, where it came from and what is wrong. */
 export class ConfigError extends FulmenError {

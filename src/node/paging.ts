@@ -80,7 +80,7 @@ export async function lastSequence(driver: Driver, prefix: string): Promise<numb
 
 const badCursor = (): ServiceError =>
   new ServiceError('VALIDATION_FAILED', 'the cursor is not one that this list gave: start again without it', {
-    field: { in: 'query', pointer: '/cursor' },
+    fields: [{ in: 'query', pointer: '/cursor' }],
   })
 
 export interface RecordRange {

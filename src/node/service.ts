@@ -26,7 +26,7 @@ export interface NodeService extends OnchainService {
   openChannel(request: OpenChannelRequest): Promise<ChannelView>
   /** @param filter `open`: those that are not closed */
   channels(page: PageRequest, filter: { state?: string; peer?: NodeId; open?: true }): Promise<Page<ChannelView>>
-  /** By local id or channel id. */
+  /** By local id, channel id or short channel id. */
   channel(id: string): Promise<ChannelView>
   closeChannel(id: string, request: CloseChannelRequest): Promise<ChannelView>
   setChannelPolicy(id: string, policy: Partial<RelayPolicy>): Promise<ChannelView>

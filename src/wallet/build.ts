@@ -126,7 +126,8 @@ function checkOutputs(outputs: readonly TxOutput[]): void {
   outputs.forEach(({ amountSat, scriptPubKey }, i) => {
     const least = dustThreshold(scriptPubKey)
     if (amountSat >= least) return
-    throw new WalletError('DUST_OUTPUT', `output ${i} of ${amountSat} sat is not relayed: send at least ${least} sat`)
+    const why = `output ${i} of ${amountSat} sat is not relayed: send at least ${least} sat`
+    throw new WalletError('DUST_OUTPUT', why, { at: i })
   })
 }
 
@@ -141,10 +142,12 @@ function shapeOf(inputs: readonly Coin[], outputs: readonly TxOutput[]): TxShape
 
 function pickCoins(views: readonly CoinView[], wanted: readonly Outpoint[]): readonly Coin[] {
   const byOutpoint = new Map(views.map((v) => [outpointKey(v.coin.outpoint), v]))
-  return [...new Set(wanted.map(outpointKey))].map((key) => {
+  const names = wanted.map(outpointKey)
+  return [...new Set(names)].map((key) => {
     const view = byOutpoint.get(key)
-    if (!view) throw new WalletError('UNKNOWN_COIN', `${key} is not an unspent output of this wallet`)
-    if (view.status !== 'spendable') throw new WalletError('COIN_NOT_SPENDABLE', `${key} is ${view.status}`)
+    const at = names.indexOf(key)
+    if (!view) throw new WalletError('UNKNOWN_COIN', `${key} is not an unspent output of this wallet`, { at })
+    if (view.status !== 'spendable') throw new WalletError('COIN_NOT_SPENDABLE', `${key} is ${view.status}`, { at })
     return view.coin
   })
 }

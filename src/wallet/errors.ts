@@ -16,8 +16,11 @@ export type WalletErrorCode =
 /** The wallet cannot do what was asked; the message says what to change. */
 export class WalletError extends FulmenError {
   declare readonly code: WalletErrorCode
-  constructor(code: WalletErrorCode, message: string, options?: ErrorOptions) {
+  /** Which of the outputs or coins that were named is at fault, from 0. */
+  readonly at: number | undefined
+  constructor(code: WalletErrorCode, message: string, options?: ErrorOptions & { readonly at?: number }) {
     super(code, message, options)
+    this.at = options?.at
   }
 }
 

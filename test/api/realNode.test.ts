@@ -48,6 +48,10 @@ describe('what a real node refuses', () => {
     ).json()
     const bolt11 = await invoiceOf(world, 1_000_000)
     const [channel] = (await call(admin, 'GET', '/v1/channels')).json().items
+    const { address } = (await call(admin, 'POST', '/v1/wallet/addresses')).json()
+    const outputs = (...amounts: number[]) => amounts.map((amountSat) => ({ address, amountSat }))
+    const mine = (await call(admin, 'GET', '/v1/wallet/utxos')).json().items[0].outpoint
+    const other = `${ONES}:0`
     const refused: readonly (readonly [string, string, object | undefined, string])[] = [
       ['GET', '/v1/channels?cursor=0', undefined, 'query /cursor'],
       ['GET', '/v1/payments?cursor=x', undefined, 'query /cursor'],
@@ -65,12 +69,28 @@ describe('what a real node refuses', () => {
       ['POST', '/v1/payments', { bolt11, amountMsat: 1 }, 'body /amountMsat'],
       ['POST', '/v1/payments', { nodeId: nodeIdOf('alice'), amountMsat: 1 }, 'body /nodeId'],
       ['POST', '/v1/peers', { uri: `${nodeIdOf('alice')}@127.0.0.1:9` }, 'body /uri'],
+      ['POST', '/v1/wallet/transactions', { outputs: outputs(1_000, 1) }, 'body /outputs/1/amountSat'],
+      ['POST', '/v1/wallet/transactions', { outputs: outputs(1_000), utxos: [mine, other] }, 'body /utxos/1'],
+      ['POST', '/v1/wallet/psbt/create', { outputs: outputs(1_000), utxos: [other] }, 'body /utxos/0'],
     ]
     for (const [method, url, body, field] of refused) {
       const problem = (await call(admin, method, url, body)).json()
       const found = (problem.errors ?? []).map((e: { in: string; pointer: string }) => `${e.in} ${e.pointer}`)
       expect([method, url, problem.code, found]).toEqual([method, url, 'VALIDATION_FAILED', [field]])
     }
+    const two = {
+      outputs: [
+        ...outputs(1_000),
+        { address: '1'.repeat(30), amountSat: 1 },
+        { address: 'x'.repeat(30), amountSat: 1 },
+      ],
+    }
+    const problem = (await call(admin, 'POST', '/v1/wallet/transactions', two)).json()
+    expect(problem.errors.map((e: { pointer: string }) => e.pointer)).toEqual([
+      '/outputs/1/address',
+      '/outputs/2/address',
+    ])
+    for (const { detail } of problem.errors) expect(problem.detail).toContain(detail)
     const block = await call(admin, 'GET', `/v1/chain/blocks/${ONES}`)
     expect([block.statusCode, block.json().code]).toEqual([404, 'NOT_FOUND'])
   })
@@ -91,6 +111,16 @@ describe('what a real node answers', () => {
     }
     const { status, detail } = (await call(admin, 'GET', `/v1/chain/transactions/${ONES}`)).json()
     expect([status, detail]).toEqual([404, expect.stringContaining('txindex=1')])
+  })
+
+  it('finds a channel by its short channel id, too', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const [channel] = (await call(admin, 'GET', '/v1/channels')).json().items
+    for (const name of [channel.id, channel.channelId, channel.channelId.toUpperCase(), channel.shortChannelId])
+      expect((await call(admin, 'GET', `/v1/channels/${name}`)).json().id).toBe(channel.id)
+    expect((await call(admin, 'GET', '/v1/channels/1x2x3')).statusCode).toBe(404)
   })
 
   it('puts 639 bytes of description into an invoice, and more only as a hash', async () => {

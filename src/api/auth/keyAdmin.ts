@@ -1,5 +1,5 @@
 import type { ApiEvent } from '../../node/service.ts'
-import { ApiProblem } from '../problems.ts'
+import { ApiProblem, badField } from '../problems.ts'
 import type { AuditFact } from './auditChain.ts'
 import { checkWithin } from './bounds.ts'
 import { isGuest } from './guests.ts'
@@ -45,7 +45,7 @@ export class KeyAdmin {
   async create(
     actor: Actor,
     wanted: Partial<KeySettings> & Pick<KeySettings, 'name' | 'scopes'>,
-    activatesAt?: number,
+    wantedFrom?: number,
   ): Promise<Issued> {
     const { issued } = await this.#keys.change(() => {
       const now = this.#keys.now()
@@ -54,7 +54,9 @@ export class KeyAdmin {
       const inherited = { expiresAt, allowedCidrs, rateLimit, budget, rotateEverySeconds: null, metadata: {} }
       const settings = { ...inherited, ...wanted }
       checkWithin(settings, own)
-      const issued = createKey(settings, { createdBy: actor.keyId, activatesAt: activatesAt ?? now, now })
+      const activatesAt = Math.max(now, wantedFrom ?? now)
+      checkLife(settings.expiresAt, activatesAt, now)
+      const issued = createKey(settings, { createdBy: actor.keyId, activatesAt, now })
       return { issued, records: [issued.record], facts: [factOf(actor, 'key.created', issued.record, { ...settings })] }
     })
     return issued
@@ -181,6 +183,13 @@ export class KeyAdmin {
     found.delete(id)
     return all.filter((record) => found.has(record.id) && record.revokedAt === null)
   }
+}
+
+/** A key that would never work is a mistake in its dates. @param from Unix ms, as `now` is */
+function checkLife(expiresAt: string | null, from: number, now: number): void {
+  const end = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt)
+  if (end <= now) throw badField('body', '/expiresAt', `expected a time to come: it is ${new Date(now).toISOString()}`)
+  if (end <= from) throw badField('body', '/activatesAt', `expected a time before the key expires, at ${expiresAt}`)
 }
 
 const factOf = (actor: Actor, action: string, record: KeyRecord, detail: AuditFact['detail']): AuditFact => ({

@@ -46,7 +46,12 @@ export function channelRoutes(app: App, context: ApiContext): void {
     '/v1/channels/:channelId',
     {
       config: { scope: 'channels:read' },
-      schema: { summary: 'One channel', tags: ['channels'], params: ChannelParams, response: { 200: Channel } },
+      schema: {
+        summary: 'One channel, by id, channel id or short channel id',
+        tags: ['channels'],
+        params: ChannelParams,
+        response: { 200: Channel },
+      },
     },
     async (request) => channelJson(await service.channel(pathId(request.params.channelId))),
   )
@@ -119,6 +124,9 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
       const id = pathId(request.params.channelId)
       const close: CloseChannelRequest = request.body
       if (close.address !== undefined) needScope(request, 'wallet:send', 'address')
+      if (close.force && close.address !== undefined) {
+        throw badField('body', '/address', 'expected none with force: what a force close pays comes to the wallet')
+      }
       const view = await idempotency.once(request, {
         make: () => spending.closeChannel(callerOf(request), id, close),
         find: async () => findClosing(await service.channel(id), close.force === true),

@@ -27,10 +27,10 @@ interface Query {
   since?: number
 }
 
-export function eventRoutes(app: App, { events, tickets, keys }: ApiContext): void {
+export function eventRoutes(app: App, { service, events, tickets, keys }: ApiContext): void {
   /** The stream ends with the version of the key that opened it. */
   const stream = (request: FastifyRequest, sink: EventSink): (() => void) => {
-    const { accepts, since } = wishes(request)
+    const { accepts, since } = wishesOf(request)
     const { keyId, version } = callerOf(request)
     const unsubscribe = events.subscribe(sink, accepts, since)
     const forget = keys.entry(keyId).addStream(version, () => {
@@ -75,13 +75,13 @@ export function eventRoutes(app: App, { events, tickets, keys }: ApiContext): vo
       if (events.size >= MAX_STREAMS) {
         throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
       }
-      eventFilter((request.query as Query).types, callerOf(request).scopes)
+      checkStart(wishesOf(request), service.lastEventId())
     },
     handler: async (request, reply) => {
       if (!request.headers.accept?.includes('text/event-stream')) {
         throw badField('header', '/accept', 'expected text/event-stream, or an upgrade to a WebSocket')
       }
-      const { since } = wishes(request)
+      const { since } = wishesOf(request)
       reply.raw.on('close', stream(request, serverSentSink(reply, since ?? events.lastId)))
     },
     wsHandler: (socket: WebSocketLike, request) => {
@@ -90,12 +90,31 @@ export function eventRoutes(app: App, { events, tickets, keys }: ApiContext): vo
   })
 }
 
+interface Wishes {
+  readonly accepts: Accepts
+  readonly since: number | undefined
+  /** Where in the request `since` stands. */
+  readonly given: readonly ['query' | 'header', string]
+}
+
 /** What the client asked for. `Last-Event-ID` is what EventSource sends when it reconnects. */
-function wishes(request: FastifyRequest): { accepts: Accepts; since: number | undefined } {
+function wishesOf(request: FastifyRequest): Wishes {
   const { types, since } = request.query as Query
+  const accepts = eventFilter(types, callerOf(request).scopes)
   const last = request.headers['last-event-id']
-  const resumed = typeof last === 'string' && /^\d{1,15}$/.test(last) ? Number(last) : undefined
-  return { accepts: eventFilter(types, callerOf(request).scopes), since: resumed ?? since }
+  if (typeof last !== 'string' || last === '') return { accepts, since, given: ['query', '/since'] }
+  const given = ['header', '/last-event-id'] as const
+  if (!/^\d{1,15}$/.test(last)) throw badField(...given, 'expected the id of an event')
+  return { accepts, since: Number(last), given }
+}
+
+/** An event that has not happened yet was seen on another log, and all up to that id would be passed over without a word. */
+function checkStart({ since, given }: Wishes, newest: number): void {
+  if (since === undefined || since <= newest) return
+  throw badField(
+    ...given,
+    `the newest event is ${newest}: this node has begun its events anew; take 0 for all of them, or none for those to come`,
+  )
 }
 
 function webSocketSink(socket: WebSocketLike): EventSink {

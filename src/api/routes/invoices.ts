@@ -2,10 +2,10 @@ import { Type } from '@sinclair/typebox'
 import { fromHex } from '../../base/bytes.ts'
 import { paymentHash } from '../../base/ids.ts'
 import { msat } from '../../base/units.ts'
-import type { CreateInvoiceRequest } from '../../node/service.ts'
+import type { CreateInvoiceRequest, InvoiceView, NodeService } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { badField } from '../problems.ts'
-import { AnyId, pageOf } from '../scalars.ts'
+import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { CreateInvoice, Empty, Invoice, InvoiceQuery, SettleInvoice } from '../schemas.ts'
 import { invoiceJson } from '../views.ts'
 import { pathId } from './inputs.ts'
@@ -56,9 +56,18 @@ function invoiceItemRoutes(app: App, { service }: ApiContext): void {
     '/v1/invoices/:paymentHash',
     {
       config: { scope: 'invoices:read' },
-      schema: { summary: 'One invoice', tags: ['invoices'], params: InvoiceParams, response: { 200: Invoice } },
+      schema: {
+        summary: 'One invoice; `wait` holds the answer until its status is another',
+        tags: ['invoices'],
+        params: InvoiceParams,
+        querystring: WaitQuery,
+        response: { 200: Invoice },
+      },
     },
-    async (request) => invoiceJson(await service.invoice(pathId(request.params.paymentHash))),
+    async (request) => {
+      const view = await service.invoice(pathId(request.params.paymentHash))
+      return invoiceJson(await held(service, view, request.query.wait))
+    },
   )
 
   app.post(
@@ -92,6 +101,18 @@ function invoiceItemRoutes(app: App, { service }: ApiContext): void {
     async (request) => invoiceJson(await service.cancelInvoice(pathId(request.params.paymentHash))),
   )
 }
+
+/** A hold invoice changes twice: what was accepted waits for its end. */
+async function held(service: NodeService, view: InvoiceView, waitSeconds: number | undefined): Promise<InvoiceView> {
+  if (!waitSeconds || !LIVE.has(view.status)) return view
+  return service.waitFor(
+    `invoice:${view.paymentHash}`,
+    () => service.invoice(view.paymentHash),
+    ({ status }) => status !== view.status,
+    waitSeconds * 1000,
+  )
+}
+const LIVE: ReadonlySet<InvoiceView['status']> = new Set(['open', 'accepted'])
 
 function createRequest(body: CreateInvoice): CreateInvoiceRequest {
   const { amountMsat, descriptionHash, paymentHash: hash, ...rest } = body

@@ -11,7 +11,7 @@ import type { KeySettings } from '../auth/keyRecord.ts'
 import { PRESETS, type Scope } from '../auth/scopes.ts'
 import { CreateKey, IssuedKey, Key, KeyUsage, RotateKey, RotateSelf, UpdateKey } from '../keySchemas.ts'
 import { callerJson, issuedJson, keyJson, usageJson } from '../keyViews.ts'
-import { badField } from '../problems.ts'
+import { badField, badFields, type FieldError } from '../problems.ts'
 import { Empty } from '../schemas.ts'
 import { managedRoutes } from './managed.ts'
 
@@ -162,28 +162,30 @@ type GivenSettings = Omit<UpdateKey, 'name'>
 
 /** The settings of a request: presets as scopes, times in one form, networks that are networks. */
 function settingsOf({ preset, scopes, budget, expiresAt, allowedCidrs, ...rest }: GivenSettings): Partial<KeySettings> {
-  if (preset !== undefined && scopes !== undefined)
-    throw badField('body', '/preset', 'expected scopes or a preset, not both')
+  const errors: FieldError[] = []
+  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
+  if (preset !== undefined && scopes !== undefined) bad('/preset', 'expected scopes or a preset, not both')
   const given: readonly Scope[] | undefined = preset === undefined ? scopes : PRESETS[preset]
   for (const [at, cidr] of (allowedCidrs ?? []).entries()) {
-    if (parseCidr(cidr) === null)
-      throw badField('body', `/allowedCidrs/${at}`, 'expected an address or a network like 10.0.0.0/8')
+    if (parseCidr(cidr) === null) bad(`/allowedCidrs/${at}`, 'expected an address or a network like 10.0.0.0/8')
   }
+  if (expiresAt && Number.isNaN(Date.parse(expiresAt))) bad('/expiresAt', NO_DATE)
+  if (errors.length > 0) throw badFields(errors)
   return {
     ...rest,
     ...(given !== undefined && { scopes: [...new Set(given)] }),
     ...(allowedCidrs !== undefined && { allowedCidrs }),
-    ...(expiresAt !== undefined && { expiresAt: expiresAt === null ? null : iso(timeOf(expiresAt, '/expiresAt')) }),
+    ...(expiresAt !== undefined && { expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString() }),
     ...(budget !== undefined && {
       budget: budget === null ? null : { maxMsat: budget.maxMsat, periodSeconds: budget.periodSeconds ?? null },
     }),
   }
 }
 
-const iso = (ms: number): string => new Date(ms).toISOString()
+const NO_DATE = 'there is no such date'
 
 function timeOf(text: string, pointer: string): number {
   const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw badField('body', pointer, 'there is no such date')
+  if (Number.isNaN(ms)) throw badField('body', pointer, NO_DATE)
   return ms
 }

@@ -5,7 +5,7 @@ import { decodeInvoice } from '../../invoice/bolt11.ts'
 import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import { ApiProblem, type FieldError, fieldsText } from '../problems.ts'
+import { badFields, type FieldError } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
 import { paymentJson } from '../views.ts'
@@ -149,5 +149,5 @@ function checkDestination(body: Pay): void {
     bad('/bolt11', 'expected bolt11, or nodeId and amountMsat')
   if (body.bolt11 !== undefined && body.nodeId !== undefined) bad('/nodeId', 'expected bolt11 or nodeId, not both')
   if (body.nodeId !== undefined && body.amountMsat === undefined) bad('/amountMsat', 'is required without an invoice')
-  if (errors.length > 0) throw new ApiProblem('VALIDATION_FAILED', fieldsText(errors), { errors })
+  if (errors.length > 0) throw badFields(errors)
 }

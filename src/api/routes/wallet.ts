@@ -1,12 +1,12 @@
 import { Type } from '@sinclair/typebox'
-import { outpointKey, parseOutpoint } from '../../base/ids.ts'
+import { type Outpoint, outpointKey, parseOutpoint } from '../../base/ids.ts'
 import { sat } from '../../base/units.ts'
 import type { SendRequest, UtxoView } from '../../node/onchainService.ts'
 import { pageByPlace } from '../../node/paging.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
 import { Address, BumpTransaction, SendOnChain, Utxo, UtxoQuery, Wallet, WalletTransaction } from '../onchainSchemas.ts'
-import { badField } from '../problems.ts'
+import { badFields, type FieldError } from '../problems.ts'
 import { AnyId, PageQuery, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
 import { utxoJson, walletJson, walletTransactionJson } from '../views.ts'
@@ -149,14 +149,20 @@ export function sendRequest(body: SendOnChain): SendRequest {
   return {
     ...rest,
     outputs: outputs.map(({ address, amountSat }) => ({ address, amountSat: sat(amountSat) })),
-    ...(utxos !== undefined && { utxos: utxos.map(outpoint) }),
+    ...(utxos !== undefined && { utxos: outpoints(utxos) }),
   }
 }
 
-function outpoint(text: string, at: number) {
-  try {
-    return parseOutpoint(text)
-  } catch {
-    throw badField('body', `/utxos/${at}`, 'expected txid:index')
-  }
+function outpoints(texts: readonly string[]): readonly Outpoint[] {
+  const errors: FieldError[] = []
+  const found = texts.flatMap((text, at) => {
+    try {
+      return [parseOutpoint(text)]
+    } catch {
+      errors.push({ in: 'body', pointer: `/utxos/${at}`, detail: 'expected txid:index' })
+      return []
+    }
+  })
+  if (errors.length > 0) throw badFields(errors)
+  return found
 }

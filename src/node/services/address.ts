@@ -1,5 +1,7 @@
 import { decodeAddress } from '../../bitcoin/address.ts'
-import { badBody } from '../errors.ts'
+import type { TxOutput } from '../../bitcoin/transaction.ts'
+import { type BadField, badBody, ServiceError } from '../errors.ts'
+import type { SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
 
 /**
@@ -17,4 +19,20 @@ export function scriptOfAddress(
   } catch (e) {
     throw badBody(pointer, `address "${address}": ${e instanceof Error ? e.message : e}`, { cause: e })
   }
+}
+
+/** What a send pays to. @throws ServiceError VALIDATION_FAILED that names every address which is none */
+export function outputsOf(wanted: SendRequest['outputs'], parts: Pick<NodeParts, 'network'>): readonly TxOutput[] {
+  const fields: BadField[] = []
+  const outputs = wanted.flatMap(({ address, amountSat }, i) => {
+    try {
+      return [{ amountSat, scriptPubKey: scriptOfAddress(address, parts, `/outputs/${i}/address`) }]
+    } catch (e) {
+      if (!(e instanceof ServiceError)) throw e
+      fields.push(...e.fields.map((field) => ({ ...field, detail: e.message })))
+      return []
+    }
+  })
+  if (fields.length === 0) return outputs
+  throw new ServiceError('VALIDATION_FAILED', fields.map(({ detail }) => detail).join('; '), { fields })
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { toHex } from '../../base/bytes.ts'
-import { channelId } from '../../base/ids.ts'
+import { channelId, formatScid } from '../../base/ids.ts'
 import { satToMsat, ZERO_MSAT } from '../../base/units.ts'
 import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
-import { type ChannelSummary, channelOf, summary } from '../../channel/describe.ts'
+import { type ChannelSummary, channelOf, identifiers, summary } from '../../channel/describe.ts'
 import { wantedFeerate } from '../../channel/feerate.ts'
 import type { ChannelState } from '../../channel/state.ts'
 import type { Fault } from '../../channel/types.ts'
@@ -86,11 +86,18 @@ export function channelView(node: Node, entry: ChannelEntry): ChannelView {
   }
 }
 
+/** Whether it is a channel's id, or its short channel id or alias. */
+function isNamed(state: ChannelState, id: string): boolean {
+  if (!SHORT_ID.test(id)) return channelOf(state)?.params.channelId === id
+  return identifiers(state).shortChannelIds.some((scid) => formatScid(scid) === id)
+}
+const SHORT_ID = /^\d+x\d+x\d+$/
+
 export function channelService(node: Node): ChannelService {
   const { channels, reactor, effects } = node
 
   const find = (id: string): ChannelEntry => {
-    const entry = channels.get(id) ?? channels.all().find((c) => channelOf(c.state)?.params.channelId === id)
+    const entry = channels.get(id) ?? channels.all().find((c) => isNamed(c.state, id))
     if (!entry) throw new ServiceError('NOT_FOUND', `there is no channel ${id}`)
     return entry
   }

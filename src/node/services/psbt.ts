@@ -8,18 +8,18 @@ import { finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt
 import { badBody } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
-import { scriptOfAddress } from './address.ts'
+import { outputsOf } from './address.ts'
 import { publish } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
 
 /** Owners of coins that a PSBT of ours spends; until it is broadcast or released, or the node starts again. */
 const OWNER = 'psbt:'
 
-const told = <T>(act: () => T): T => {
+const told = <T>(act: () => T, coins?: string): T => {
   try {
     return act()
   } catch (e) {
-    throw walletProblem(e)
+    throw walletProblem(e, coins)
   }
 }
 
@@ -50,7 +50,7 @@ export function psbtService(parts: NodeParts): PsbtService {
     create: (request) => reactor.run(() => told(() => viewOf(create(parts, request)))),
     async sign(bytes) {
       const psbt = read(bytes)
-      return told(() => viewOf(wallet.signPsbt(psbt, OWNER).psbt))
+      return told(() => viewOf(wallet.signPsbt(psbt, OWNER).psbt), '/psbt')
     },
     finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),
     async broadcast(bytes): Promise<Txid> {
@@ -76,10 +76,7 @@ export function psbtService(parts: NodeParts): PsbtService {
 function create(parts: NodeParts, { outputs, feerateSatPerVbyte, utxos }: SendRequest): Psbt {
   const { wallet } = parts
   const built = wallet.fund({
-    outputs: outputs.map((o, i) => ({
-      amountSat: o.amountSat,
-      scriptPubKey: scriptOfAddress(o.address, parts, `/outputs/${i}/address`),
-    })),
+    outputs: outputsOf(outputs, parts),
     feeratePerKw: feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(feerateSatPerVbyte),
     owner: `${OWNER}${parts.newId()}`,
     anchorChannels: parts.anchorChannels(),

@@ -14,7 +14,7 @@ import type { WalletTransactionView } from '../onchainService.ts'
 import { pageOfIndex } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService } from '../service.ts'
-import { scriptOfAddress } from './address.ts'
+import { outputsOf } from './address.ts'
 import { psbtService } from './psbt.ts'
 import { bumpTransaction, SEND_LABEL } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
@@ -97,10 +97,7 @@ export function walletService(parts: NodeParts): WalletService {
       return viewOf(entry)
     },
     async sendOnChain(request) {
-      const outputs = request.outputs.map((o, i) => ({
-        amountSat: o.amountSat,
-        scriptPubKey: scriptOfAddress(o.address, parts, `/outputs/${i}/address`),
-      }))
+      const outputs = outputsOf(request.outputs, parts)
       const feeratePerKw =
         request.feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(request.feerateSatPerVbyte)
       const tx = await reactor.run((scope) => {

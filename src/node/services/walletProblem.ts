@@ -7,15 +7,25 @@ const CODES: Partial<Record<WalletErrorCode, ServiceCode>> = {
   CANNOT_BUMP: 'CONFLICT',
 }
 
-const FIELDS: Partial<Record<WalletErrorCode, string>> = {
-  INVALID_FEERATE: '/feerateSatPerVbyte',
-  DUST_OUTPUT: '/outputs',
-  PSBT_REFUSED: '/psbt',
-}
-
-/** A wallet's refusal as the API tells it. */
-export function walletProblem(e: unknown): unknown {
+/** A wallet's refusal as the API tells it. @param coins where in the body they are named */
+export function walletProblem(e: unknown, coins = '/utxos'): unknown {
   if (!(e instanceof WalletError)) return e
   const code = CODES[e.code]
-  return code ? new ServiceError(code, e.message, { cause: e }) : badBody(FIELDS[e.code] ?? '', e.message, { cause: e })
+  return code ? new ServiceError(code, e.message, { cause: e }) : badBody(fieldOf(e, coins), e.message, { cause: e })
+}
+
+function fieldOf({ code, at }: WalletError, coins: string): string {
+  switch (code) {
+    case 'INVALID_FEERATE':
+      return '/feerateSatPerVbyte'
+    case 'DUST_OUTPUT':
+      return at === undefined ? '/outputs' : `/outputs/${at}/amountSat`
+    case 'UNKNOWN_COIN':
+    case 'COIN_NOT_SPENDABLE':
+      return at === undefined ? coins : `${coins}/${at}`
+    case 'PSBT_REFUSED':
+      return '/psbt'
+    default:
+      return ''
+  }
 }
