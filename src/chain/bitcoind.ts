@@ -1,4 +1,4 @@
-import { equalBytes, printable, toHex } from '../base/bytes.ts'
+import { equalBytes, toHex } from '../base/bytes.ts'
 import { type BlockHash, type Outpoint, type Txid, txid, txidFromBytes } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { encodeAddress } from '../bitcoin/address.ts'
@@ -6,30 +6,18 @@ import { blockHashOf, decodeBlock, merkleTree } from '../bitcoin/block.ts'
 import { type Network, networkParams } from '../bitcoin/networks.ts'
 import {
   decodeTransaction,
-  encodeTransaction,
   encodeTransactionStripped,
   type Transaction,
   type TxOutput,
-  txidOf,
 } from '../bitcoin/transaction.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { btcToSat, decoded, hash, hex, integer, list, record, text } from './answers.ts'
+import { Broadcaster } from './broadcaster.ts'
 import { backOff, type Clock, realClock } from './clock.ts'
 import { ChainError } from './errors.ts'
 import type { CallOptions, RpcTransport } from './rpc.ts'
+import { hasRpcCode, RPC_ERROR } from './rpcErrors.ts'
 import type { BroadcastResult, ChainBlock, ChainSource, ChainTip, UnspentOutput } from './source.ts'
-
-/** Bitcoin Core's error numbers (src/rpc/protocol.h). */
-const RPC = {
-  MISC_ERROR: -1,
-  INVALID_ADDRESS_OR_KEY: -5,
-  INVALID_PARAMETER: -8,
-  DESERIALIZATION_ERROR: -22,
-  VERIFY_ERROR: -25,
-  VERIFY_REJECTED: -26,
-  VERIFY_ALREADY_IN_CHAIN: -27,
-  METHOD_NOT_FOUND: -32601,
-} as const
 
 const TIMEOUT_MS = 30_000
 const SLOW_TIMEOUT_MS = 120_000
@@ -50,8 +38,7 @@ export class BitcoindSource implements ChainSource {
   readonly #network: Network
   readonly #clock: Clock
   #checked: Promise<void> | null = null
-  /** Ends when all that was handed over is sent. */
-  #outgoing: Promise<unknown> = Promise.resolve()
+  readonly #broadcaster: Broadcaster
   /** false once the backend has turned out not to have waitfornewblock. */
   #longPoll = true
   #isAway = false
@@ -61,6 +48,10 @@ export class BitcoindSource implements ChainSource {
     this.#transport = transport
     this.#network = network
     this.#clock = clock
+    this.#broadcaster = new Broadcaster({
+      read: (method, params) => this.#read(method, params),
+      waiting: async (outpoint) => ((await this.utxo(outpoint)) === null ? this.transaction(outpoint.txid) : null),
+    })
   }
 
   check(): Promise<void> {
@@ -85,7 +76,7 @@ export class BitcoindSource implements ChainSource {
     try {
       return hash(await this.#read('getblockhash', [height]))
     } catch (e) {
-      if (!hasRpcCode(e, RPC.INVALID_PARAMETER)) throw e
+      if (!hasRpcCode(e, RPC_ERROR.INVALID_PARAMETER)) throw e
       throw new ChainError('NOT_FOUND', `the Bitcoin node has no block at height ${height} yet`, { cause: e })
     }
   }
@@ -112,7 +103,7 @@ export class BitcoindSource implements ChainSource {
       const raw = hex(await this.#read('getrawtransaction', [id, 0]), 'getrawtransaction')
       return decoded('getrawtransaction', () => decodeTransaction(raw))
     } catch (e) {
-      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) return null
+      if (hasRpcCode(e, RPC_ERROR.INVALID_ADDRESS_OR_KEY)) return null
       throw e
     }
   }
@@ -124,7 +115,7 @@ export class BitcoindSource implements ChainSource {
       const confirmations = found.confirmations === undefined ? 0 : integer(found.confirmations, 'confirmations')
       return { tx: decoded('getrawtransaction', () => decodeTransaction(raw)), confirmations }
     } catch (e) {
-      if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) return null
+      if (hasRpcCode(e, RPC_ERROR.INVALID_ADDRESS_OR_KEY)) return null
       throw e
     }
   }
@@ -154,7 +145,7 @@ export class BitcoindSource implements ChainSource {
       const txs = await Promise.all([...new Set(spenders)].map((id) => this.transaction(id)))
       return txs.filter((tx) => tx !== null)
     } catch (e) {
-      if (hasRpcCode(e, RPC.METHOD_NOT_FOUND)) return [] // Before Core 24.
+      if (hasRpcCode(e, RPC_ERROR.METHOD_NOT_FOUND)) return [] // Before Core 24.
       throw e
     }
   }
@@ -176,42 +167,11 @@ export class BitcoindSource implements ChainSource {
   }
 
   broadcast(tx: Transaction): Promise<BroadcastResult> {
-    return this.#inOrder(() => this.#send(tx))
+    return this.#broadcaster.send([tx])
   }
 
   broadcastPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
-    return this.#inOrder(() => this.#sendPackage(txs))
-  }
-
-  /** What is handed over later may build on what came before: over several connections it could overtake that. */
-  #inOrder(send: () => Promise<BroadcastResult>): Promise<BroadcastResult> {
-    const sent = this.#outgoing.then(send)
-    this.#outgoing = sent.catch(() => {})
-    return sent
-  }
-
-  async #send(tx: Transaction): Promise<BroadcastResult> {
-    try {
-      await this.#read('sendrawtransaction', [toHex(encodeTransaction(tx))])
-      return { accepted: true }
-    } catch (e) {
-      if (hasRpcCode(e, RPC.VERIFY_ALREADY_IN_CHAIN)) return { accepted: true }
-      const refused = [RPC.VERIFY_ERROR, RPC.VERIFY_REJECTED, RPC.DESERIALIZATION_ERROR].some((c) => hasRpcCode(e, c))
-      if (!refused) throw e
-      return /txn-already-(in-mempool|known)/.test((e as Error).message)
-        ? { accepted: true }
-        : { accepted: false, reason: (e as Error).message.replace(/^sendrawtransaction: | \(-\d+\)$/g, '') }
-    }
-  }
-
-  async #sendPackage(txs: readonly Transaction[]): Promise<BroadcastResult> {
-    if (txs.length === 1) return this.#send(txs[0]!)
-    const result = await this.#submitPackage(txs)
-    if (result) return result
-    // Before Core 30 a package must have every unconfirmed parent of the child's, also those that are in the mempool.
-    const parents = await this.#waitingParents(txs)
-    const whole = parents.length > 0 ? await this.#submitPackage([...parents, ...txs]) : null
-    return whole ?? this.#broadcastEach(txs)
+    return this.#broadcaster.send(txs)
   }
 
   async estimateFeerate(blocks: number): Promise<number | null> {
@@ -275,43 +235,6 @@ export class BitcoindSource implements ChainSource {
     )
   }
 
-  /** @returns null when the package as such is none that it looks at: no such method, or another topology than it takes */
-  async #submitPackage(txs: readonly Transaction[]): Promise<BroadcastResult | null> {
-    try {
-      const answer = await this.#read('submitpackage', [txs.map((tx) => toHex(encodeTransaction(tx)))])
-      const result = record(answer, 'submitpackage')
-      if (result.package_msg === 'success') return { accepted: true }
-      const results = Object.values(record(result['tx-results'], 'tx-results'))
-      if (results.length === 0) return null
-      const errors = results.map((r) => record(r, 'tx-results').error).filter((r) => typeof r === 'string')
-      const whole = text(result.package_msg, 'package_msg')
-      const reasons = [...(errors.length > 0 && whole === 'transaction failed' ? [] : [whole]), ...errors]
-      return { accepted: false, reason: printable(reasons.join('; ')) }
-    } catch (e) {
-      if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
-      return null
-    }
-  }
-
-  /** What the package's child spends of the mempool's beside the package. */
-  async #waitingParents(txs: readonly Transaction[]): Promise<readonly Transaction[]> {
-    const known = new Set(txs.map(txidOf))
-    const inputs = txs.at(-1)!.inputs.filter((i) => !known.has(i.txid))
-    const found = await Promise.all(
-      inputs.map(async (i) => ((await this.utxo(i)) === null ? this.transaction(i.txid) : null)),
-    )
-    const parents = new Map(found.flatMap((tx) => (tx ? [[txidOf(tx), tx] as const] : [])))
-    return [...parents.values()]
-  }
-
-  async #broadcastEach(txs: readonly Transaction[]): Promise<BroadcastResult> {
-    for (const tx of txs) {
-      const result = await this.#send(tx)
-      if (!result.accepted) return { accepted: false, reason: `${txidOf(tx)}: ${result.reason}` }
-    }
-    return { accepted: true }
-  }
-
   /** For calls that may be repeated. */
   async #read(method: string, params: readonly unknown[] = [], timeoutMs = TIMEOUT_MS): Promise<unknown> {
     await this.check()
@@ -354,10 +277,10 @@ async function ofBlock<T>(blockId: BlockHash, read: () => Promise<T>): Promise<T
   try {
     return await read()
   } catch (e) {
-    if (hasRpcCode(e, RPC.INVALID_ADDRESS_OR_KEY)) {
+    if (hasRpcCode(e, RPC_ERROR.INVALID_ADDRESS_OR_KEY)) {
       throw new ChainError('NOT_FOUND', `the Bitcoin node does not know block ${blockId}`, { cause: e })
     }
-    if (hasRpcCode(e, RPC.MISC_ERROR) && /pruned/i.test((e as Error).message)) {
+    if (hasRpcCode(e, RPC_ERROR.MISC) && /pruned/i.test((e as Error).message)) {
       const what =
         'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
       throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
@@ -384,7 +307,6 @@ function checkedBlock(id: BlockHash, height: number, raw: Uint8Array): ChainBloc
 }
 
 const hasCode = (e: unknown, code: ChainError['code']): boolean => e instanceof ChainError && e.code === code
-const hasRpcCode = (e: unknown, code: number): boolean => e instanceof ChainError && e.rpcCode === code
 
 /** sat per 1,000 weight units from sat per 1,000 vbytes, rounded up. */
 const perKw = (satPerKvb: Sat): number => Math.ceil(Number(satPerKvb) / 4)

@@ -14,6 +14,7 @@ import type {
   Effect,
   HtlcEvent,
   OpenParams,
+  RelayPolicy,
   Turn,
 } from '../channel/types.ts'
 import { keys } from '../store/schema.ts'
@@ -41,7 +42,21 @@ export interface ChannelEntry {
   stored: ChannelState | null
   /** The message of an unexpected exception: the state stays as it was, only claims with a deadline go on. */
   quarantined: string | null
+  /** What it asked for forwarding before the last change, in memory alone. */
+  formerRelay?: FormerRelay
 }
+
+export interface FormerRelay {
+  readonly relay: RelayPolicy
+  /** Still taken below this height. */
+  readonly until: number
+}
+
+/**
+ * Blocks for which senders may not have heard of a new policy: one at least, which is 10 minutes, whenever it is changed.
+ * @source BOLT 7 §the-channel_update-message, §htlc-fees
+ */
+const FORMER_BLOCKS = 3
 
 export interface ChannelsOptions {
   readonly context: (entry: ChannelEntry) => ChannelContext
@@ -199,10 +214,18 @@ export class Channels {
       this.#dirty.add(entry)
       if (changedPhase(before, turn.state)) {
         this.#index(entry)
+        this.#rememberRelay(entry, before)
         this.#options.onChanged(entry, before, scope)
       }
     }
     this.#effects(entry, turn.effects, scope)
+  }
+
+  #rememberRelay(entry: ChannelEntry, before: ChannelState): void {
+    const [former, relay] = [channelOf(before)?.relay, channelOf(entry.state)?.relay]
+    const names = former && (Object.keys(former) as (keyof RelayPolicy)[])
+    if (!former || !relay || !names?.some((name) => former[name] !== relay[name])) return
+    entry.formerRelay = { relay: former, until: this.#options.context(entry).blockHeight + FORMER_BLOCKS }
   }
 
   /** A bug in one channel must not stop the others: the old state is kept, and only the chain goes on. */

@@ -4,7 +4,7 @@ import { channelOf, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
-import type { IncomingHtlc } from '../channel/types.ts'
+import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { OutgoingChannel } from '../payment/types.ts'
 import type { LocalChannel } from '../routing/types.ts'
@@ -82,8 +82,22 @@ export function scidOf(state: ChannelState): LocalChannel['shortChannelId'] | nu
     BigInt(outputIndex)) as LocalChannel['shortChannelId']
 }
 
-/** A channel as the forwarder sees it; null before it is open and once it is closed. */
-export function outgoingChannel({ state, quarantined }: ChannelEntry): OutgoingChannel | null {
+/** What we ask for forwarding over a channel, within what its peer takes. @source BOLT 7 §the-channel_update-message */
+export function relayOf({ relay, params }: Pick<Channel, 'relay' | 'params'>): RelayPolicy {
+  const { htlcMinimumMsat, maxHtlcValueInFlightMsat: inFlight } = params.remote
+  const least = relay.htlcMinimumMsat > htlcMinimumMsat ? relay.htlcMinimumMsat : htlcMinimumMsat
+  const most = relay.htlcMaximumMsat < inFlight ? relay.htlcMaximumMsat : inFlight
+  return { ...relay, htlcMinimumMsat: least < most ? least : most, htlcMaximumMsat: most }
+}
+
+/**
+ * A channel as the forwarder sees it; null before it is open and once it is closed.
+ * @param blockHeight tells whether what the channel asked before still counts; left out: it does not
+ */
+export function outgoingChannel(
+  { state, quarantined, formerRelay }: ChannelEntry,
+  blockHeight = Number.POSITIVE_INFINITY,
+): OutgoingChannel | null {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'closed') return null
   const phase = 'from' in state ? state.from : state
@@ -98,7 +112,9 @@ export function outgoingChannel({ state, quarantined }: ChannelEntry): OutgoingC
     channelId: channel.params.channelId,
     remoteNodeId: channel.params.remoteNodeId,
     status,
-    relay: channel.relay,
+    relay: relayOf(channel),
+    previousRelay:
+      formerRelay && blockHeight < formerRelay.until ? relayOf({ ...channel, relay: formerRelay.relay }) : null,
     sendableMsat: status === 'usable' ? sendableMsat(channel) : (0n as LocalChannel['sendableMsat']),
   }
 }

@@ -3,7 +3,7 @@ import { channelOf } from '../channel/describe.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelContext } from '../channel/types.ts'
 import type { ChannelEntry } from './channels.ts'
-import { isAnnounced, scidOf } from './holdings.ts'
+import { isAnnounced, relayOf, scidOf } from './holdings.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -33,7 +33,7 @@ export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: Tur
     remoteNodeId: entry.meta.peer,
     funding,
     capacitySat,
-    relay: channel.relay,
+    relay: relayOf(channel),
     announcement: isAnnounced(channel) ? channelAnnouncement(channel, parts.context(entry)) : null,
     disabled: !isOpenForRelay(entry.state),
   }

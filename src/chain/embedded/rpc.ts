@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { equalBytesConstantTime, utf8 } from '../../base/bytes.ts'
+import { RPC_ERROR } from '../rpcErrors.ts'
 import type { EmbeddedChain } from './chain.ts'
-import { RPC_ERROR, RpcError } from './rpc/errors.ts'
+import { RpcError } from './rpc/errors.ts'
 import { callMethod } from './rpc/methods.ts'
 
 const MAX_BODY = 16 * 1024 * 1024

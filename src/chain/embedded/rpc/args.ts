@@ -1,5 +1,6 @@
 import { fromHex, isHex } from '../../../base/bytes.ts'
-import { RPC_ERROR, RpcError } from './errors.ts'
+import { RPC_ERROR } from '../../rpcErrors.ts'
+import { RpcError } from './errors.ts'
 
 const typeOf = (v: unknown): string => {
   if (v === null || v === undefined) return 'null'

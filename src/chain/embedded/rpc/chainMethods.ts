@@ -3,10 +3,11 @@ import type { BlockHash, Txid } from '../../../base/ids.ts'
 import { decodeAddress } from '../../../bitcoin/address.ts'
 import { decodeBlock } from '../../../bitcoin/block.ts'
 import { decodeTransaction, encodeTransaction } from '../../../bitcoin/transaction.ts'
+import { RPC_ERROR } from '../../rpcErrors.ts'
 import { type BlockNode, forkOf } from '../blockNode.ts'
 import type { EmbeddedChain } from '../chain.ts'
 import { decodeHex } from './args.ts'
-import { RPC_ERROR, RpcError } from './errors.ts'
+import { RpcError } from './errors.ts'
 import type { Methods } from './methods.ts'
 import {
   blockHex,

@@ -1,7 +1,8 @@
+import { RPC_ERROR } from '../../rpcErrors.ts'
 import type { EmbeddedChain } from '../chain.ts'
 import { Args } from './args.ts'
 import { CHAIN_METHODS } from './chainMethods.ts'
-import { RPC_ERROR, RpcError } from './errors.ts'
+import { RpcError } from './errors.ts'
 import { MEMPOOL_METHODS } from './mempoolMethods.ts'
 import { NODE_METHODS } from './nodeMethods.ts'
 
