@@ -75,18 +75,10 @@ export function openOpen(app: App, peer = ''): void {
   )
 }
 
-/** Together by default. By force only after a warning that has to be ticked. */
-export function openClose(app: App, channel: Channel): void {
-  const { live } = app
-  const dialog = openDialog()
-  const name = live.nameOf(channel.peer)
-  const [together, force] = [
-    h('input', { type: 'radio', name: 'how', checked: true }),
-    h('input', { type: 'radio', name: 'how' }),
-  ]
-  const understood = checkbox('I understand, and want to close it by force')
+/** What a force close costs, hidden until somebody asks for one. */
+function forceWarning(channel: Channel, understood: HTMLElement): HTMLElement {
   const pending = channel.htlcs.length
-  const warning = h(
+  return h(
     'div',
     { class: 'problem', role: 'alert', hidden: true },
     icon('alert'),
@@ -103,9 +95,25 @@ export function openClose(app: App, channel: Channel): void {
           h('li', {}, `${pending} payment${pending === 1 ? ' is' : 's are'} under way and must be settled on chain.`),
         h('li', {}, 'It cannot be taken back. Use it only if the peer no longer answers.'),
       ]),
-      understood.element,
+      understood,
     ]),
   )
+}
+
+const choice = (input: HTMLInputElement, name: string, hint: string): HTMLElement =>
+  h('label', { class: 'choice' }, input, h('span', {}, h('strong', {}, name), h('span', { class: 'hint' }, hint)))
+
+/** Together by default. By force only after a warning that has to be ticked. */
+export function openClose(app: App, channel: Channel): void {
+  const { live } = app
+  const dialog = openDialog()
+  const name = live.nameOf(channel.peer)
+  const [together, force] = [
+    h('input', { type: 'radio', name: 'how', checked: true }),
+    h('input', { type: 'radio', name: 'how' }),
+  ]
+  const understood = checkbox('I understand, and want to close it by force')
+  const warning = forceWarning(channel, understood.element)
   const away =
     !channel.peerConnected && h('p', { class: 'hint' }, 'The peer is away: closing together goes on when it is back.')
   const update = (): void => {
@@ -127,23 +135,8 @@ export function openClose(app: App, channel: Channel): void {
   const form = actionForm({ act: 'Close channel', kind: 'primary', run, cancel: dialog.close }, [
     facts(['Channel with', name], ['Comes back to you', ['about ', amount(channel.localMsat), ', less fees']]),
     h('fieldset', {}, h('legend', {}, 'How'), [
-      h(
-        'label',
-        { class: 'choice' },
-        together,
-        h(
-          'span',
-          {},
-          h('strong', {}, 'Together with the peer'),
-          h('span', { class: 'hint' }, 'One transaction, low fee, yours as soon as it confirms.'),
-        ),
-      ),
-      h(
-        'label',
-        { class: 'choice' },
-        force,
-        h('span', {}, h('strong', {}, 'By force'), h('span', { class: 'hint' }, 'Without the peer. Slow and costly.')),
-      ),
+      choice(together, 'Together with the peer', 'One transaction, low fee, yours as soon as it confirms.'),
+      choice(force, 'By force', 'Without the peer. Slow and costly.'),
     ]),
     away,
     warning,

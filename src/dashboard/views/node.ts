@@ -51,10 +51,8 @@ function openMine(app: App): void {
   dialog.show('Mine blocks', actionForm({ act: 'Mine', run, cancel: dialog.close }, field('Blocks', blocks, { hint })))
 }
 
-export const render: Render = (app, signal) => {
-  const { live } = app
-  if (!live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Node' }, denied('node:read'))
-  const about = shown(live.of.node, signal, (n): Child => {
+const identity = ({ live }: App, signal: AbortSignal): Child =>
+  shown(live.of.node, signal, (n): Child => {
     const uri = uriOf(n.nodeId, n.addresses[0])
     return h('div', { class: 'identity' }, [
       qr(uri, 'QR code of the address of this node'),
@@ -75,48 +73,45 @@ export const render: Render = (app, signal) => {
       ]),
     ])
   })
-  const chain =
-    live.can('chain:read') &&
-    section(
-      'Chain',
-      {
-        actions:
-          live.can('chain:mine') &&
-          live.can('wallet:read') &&
-          live.of.node.value?.network === 'regtest' &&
-          button('Mine…', () => openMine(app)),
-      },
-      [
-        shown(live.of.chain, signal, (c) =>
-          facts(['Source', c.backend], ['Height', grouped(c.height)], ['Tip', idOf(c.hash, 'Block hash')]),
+
+function chainSection(app: App, signal: AbortSignal): Child {
+  const { live } = app
+  const mayMine = live.can('chain:mine') && live.can('wallet:read') && live.of.node.value?.network === 'regtest'
+  return section('Chain', { actions: mayMine && button('Mine…', () => openMine(app)) }, [
+    shown(live.of.chain, signal, (c) =>
+      facts(['Source', c.backend], ['Height', grouped(c.height)], ['Tip', idOf(c.hash, 'Block hash')]),
+    ),
+    shown(live.of.fees, signal, (fees) =>
+      facts(
+        ...fees.map(
+          ({ targetBlocks, feerateSatPerVbyte }) =>
+            [
+              `Within ${targetBlocks} block${targetBlocks === 1 ? '' : 's'}`,
+              `${Math.round(feerateSatPerVbyte * 100) / 100} sat/vB`,
+            ] as const,
         ),
-        shown(live.of.fees, signal, (fees) =>
-          facts(
-            ...fees.map(
-              ({ targetBlocks, feerateSatPerVbyte }) =>
-                [
-                  `Within ${targetBlocks} block${targetBlocks === 1 ? '' : 's'}`,
-                  `${Math.round(feerateSatPerVbyte * 100) / 100} sat/vB`,
-                ] as const,
-            ),
-          ),
-        ),
-      ],
-    )
-  const backup =
-    live.can('*') &&
-    section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
-      h(
-        'p',
-        { class: 'detail' },
-        'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
       ),
-    ])
+    ),
+  ])
+}
+
+const backupSection = (app: App): Child =>
+  section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
+    h(
+      'p',
+      { class: 'detail' },
+      'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
+    ),
+  ])
+
+export const render: Render = (app, signal) => {
+  const { live } = app
+  if (!live.can('node:read')) return h('section', { class: 'card', 'aria-label': 'Node' }, denied('node:read'))
   return [
-    section('This node', {}, about),
+    section('This node', {}, identity(app, signal)),
     section('Health', {}, health(app, signal)),
-    chain,
-    backup,
+    live.can('chain:read') && chainSection(app, signal),
+    live.can('*') && backupSection(app),
     h('p', { class: 'detail' }, [
       h('a', { href: '/docs', target: '_blank', rel: 'noreferrer' }, 'API reference'),
       ' · ',
