@@ -5,7 +5,6 @@ import type { Sat } from '../base/units.ts'
 import type { TxOutput } from '../bitcoin/transaction.ts'
 import { fundingScriptPubKey } from '../channel/tx/scripts.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { featureBits } from '../wire/features.ts'
 import {
   type ChannelAnnouncement,
   type ChannelUpdate,
@@ -48,9 +47,6 @@ export function checkChannelAnnouncement(m: ChannelAnnouncement, chainHash: Uint
   return ok(null)
 }
 
-/** An even bit in the features of a channel or node means that we may not route through it: we know of none. */
-export const isRoutable = (features: Uint8Array): boolean => featureBits(features).every((bit) => bit % 2 === 1)
-
 /** Of a transaction, as many as are known. */
 interface Outputs {
   readonly outputs: { readonly [outputIndex: number]: TxOutput }
@@ -82,8 +78,6 @@ export function fundingOutputOf(
 
 /** The direction bit: 0 for node_id_1's update, 1 for node_id_2's. */
 export const directionOf = (m: ChannelUpdate): 0 | 1 => (m.channelFlags & 1) as 0 | 1
-/** channel_flags, bit 1. @source BOLT 7 §the-channel_update-message */
-export const isDisabled = (m: ChannelUpdate): boolean => (m.channelFlags & 2) !== 0
 /** message_flags, bit 1: meant for us, as a private channel's. @source BOLT 7 §the-channel_update-message */
 export const isDontForward = (m: ChannelUpdate): boolean => (m.messageFlags & 2) !== 0
 

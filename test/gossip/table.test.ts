@@ -8,7 +8,7 @@ import { fundingScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { aliasBytes, type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../../src/gossip/own.ts'
 import { GossipTable } from '../../src/gossip/table.ts'
-import { checkChannelAnnouncement, fundingOutputOf, gossipDigest, isRoutable } from '../../src/gossip/validate.ts'
+import { checkChannelAnnouncement, fundingOutputOf, gossipDigest } from '../../src/gossip/validate.ts'
 import type { ChannelAnnouncement } from '../../src/wire/messages/gossip.ts'
 
 const CHAIN = new Uint8Array(32).fill(6)
@@ -114,11 +114,6 @@ describe('BOLT 7 §the-channel_announcement-message: receiving node', () => {
     })
     expect(fundingOutputOf(announcement(), block(p2wsh(Uint8Array.of(0x51)))).ok).toBe(false)
     expect(fundingOutputOf(announcement({ shortChannelId: shortChannelId(100, 7, 0) }), block(script)).ok).toBe(false)
-  })
-
-  it('does not route over a channel with an unknown even feature', () => {
-    expect(isRoutable(Uint8Array.of(0b10))).toBe(true)
-    expect(isRoutable(Uint8Array.of(0b100))).toBe(false)
   })
 })
 
