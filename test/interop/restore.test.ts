@@ -8,6 +8,7 @@ import { prepareRestore } from '../../src/node/restore.ts'
 import { seedPath } from '../../src/node/seed.ts'
 import type { ChannelView } from '../../src/node/service.ts'
 import { readSeedFile } from '../../src/store/seal.ts'
+import { hold } from './held.ts'
 import { World } from './world.ts'
 
 /** More than the fees of a close together. */
@@ -73,6 +74,36 @@ describe('BOLT 2 §message-retransmission with LDK: nothing is left but words an
       const paid = await cost(before)
       expect(paid).toBeGreaterThan(350_000n)
       expect(paid).toBeLessThan(350_000n + FEES)
+    },
+  )
+})
+
+describe('BOLT 5 §htlc-output-handling-remote-commitment-local-offers with LDK, which does not tell its point', () => {
+  it.each(['anchors', 'static_remotekey'] as const)(
+    '%s: of payments that hung, the one that LDK claims is proven, the other comes back',
+    async (type) => {
+      const before = await coins()
+      const channel = await w.openToLdk(type, 1_000_000, 400_000)
+      const { toLdk } = await hold(w, [50_000_000, 60_000_000])
+      // A start finds that they have hung, and tells its backup.
+      await w.us.stop()
+      await w.us.restart()
+      await loseEverything({ backup: true, peers: [] })
+      await w.until('the commitment', () => spender(channel) !== undefined)
+      await w.mine()
+      await w.until('our claim', async () => (await w.us.channels())[0]!.closing !== null)
+      const [lost, claimed] = toLdk
+      const shown = w.ground.verdicts.length
+      await w.ldk.cmd('claim', { hash: claimed!.hash })
+      await w.until('LDK’s claim', () => w.ground.verdicts.slice(shown).some((v) => v.from === 'ldk'))
+      await w.mine()
+      await w.until('the proof', async () => (await w.us.service.payment(claimed!.hash)).status === 'succeeded')
+      const state = async () => (await w.us.channels())[0]!.state
+      for (let n = 0; n < 150 && (await state()) !== 'closed'; n++) await w.mine()
+      expect([await state(), (await w.us.service.payment(lost!.hash)).status]).toEqual(['closed', 'failed'])
+      const paid = before - (await coins())
+      expect(paid).toBeGreaterThan(460_000n)
+      expect(paid).toBeLessThan(460_000n + FEES)
     },
   )
 })
