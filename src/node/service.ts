@@ -1,5 +1,6 @@
-import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
+import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId } from '../base/ids.ts'
 import type { Msat, Sat } from '../base/units.ts'
+import type { OnchainView } from '../channel/onchain/view.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import type { AnalyticsService } from './analytics/views.ts'
 import type { ResourceKey } from './changes.ts'
@@ -217,22 +218,7 @@ export interface ChannelView {
   readonly createdAt: string
 }
 
-export interface ClosingView {
-  readonly how: 'cooperative' | 'local-force' | 'remote-force' | 'revoked'
-  readonly txid: Txid | null
-  readonly confirmations: number
-  /** Everything of this close is on chain and deep enough. */
-  readonly resolved: boolean
-  /** Every transaction that took part, ours and theirs, with what it paid in fees as far as we know. */
-  readonly transactions: readonly {
-    readonly txid: Txid
-    readonly kind: string
-    readonly confirmed: boolean
-    readonly feeSat: Sat | null
-  }[]
-  /** Anchor outputs left unspent. */
-  readonly unclaimedSat: Sat
-}
+export type ClosingView = Omit<OnchainView, 'pendingSat' | 'waitsFor'>
 
 export interface CreateInvoiceRequest {
   /** From newId(); absent: the node takes one. */

@@ -54,6 +54,7 @@ export interface OnchainView {
   readonly how: CloseKind
   readonly txid: Txid
   readonly confirmations: number
+  /** Everything of this close is on chain and deep enough. */
   readonly resolved: boolean
   /** The closing transaction and what spent its outputs; feeSat is null where the wallet or the peer added inputs. */
   readonly transactions: readonly {
