@@ -24,6 +24,8 @@ const SLOW_TIMEOUT_MS = 120_000
 /** A scan of the whole unspent set takes minutes on bitcoin. */
 const SCAN_TIMEOUT_MS = 3_600_000
 const POLL_MS = 500
+/** Headers beyond the last block that are nothing unusual: it is being downloaded, or one branch has outrun another. */
+const FEW_BLOCKS = 3
 const TRIES = 4
 
 export interface BitcoindOptions {
@@ -64,11 +66,14 @@ export class BitcoindSource implements ChainSource {
 
   async tip(): Promise<ChainTip> {
     const info = record(await this.#read('getblockchaininfo'), 'getblockchaininfo')
+    const height = integer(info.blocks, 'blocks')
+    // After hours away it knows of more blocks than it has, and does not call that an initial download.
+    const isBehind = typeof info.headers === 'number' && info.headers - height > FEW_BLOCKS
     return {
       hash: hash(info.bestblockhash),
-      height: integer(info.blocks, 'blocks'),
+      height,
       // A regtest chain that nobody mined on for a day would count as syncing for ever.
-      syncing: info.initialblockdownload === true && this.#network !== 'regtest',
+      syncing: (info.initialblockdownload === true || isBehind) && this.#network !== 'regtest',
     }
   }
 

@@ -100,6 +100,7 @@ export function createPayments(node: Node): Payments {
     now: () => node.now(),
     blockHeight: () => node.chain.height,
     localChannels: () => node.localChannels(),
+    isCurrent: () => node.chain.isCurrent,
     channelsTo: (next) => channelsTo(node, next),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)

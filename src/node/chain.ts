@@ -40,6 +40,9 @@ export interface ChainShellOptions {
 }
 
 const RESCAN_RETRY_MS = 1_000
+/** For so long after the last look at the backend's tip, and no further behind it, the height is good enough to judge expiries by. */
+const CURRENT_MS = 10 * 60_000
+const CURRENT_BLOCKS = 3
 
 /**
  * Joins the chain to the reactor: each block is one task. The position in the chain goes forward once all that came of the block is
@@ -52,6 +55,8 @@ export class ChainShell {
   readonly #stop = new AbortController()
   #state: FollowerState
   #status: FollowerStatus
+  /** Of a clock that never goes back: when the backend's tip was last known to be ours. */
+  #syncedAt = Number.NEGATIVE_INFINITY
   #following: Promise<void> = Promise.resolve()
   readonly #reaching = new Set<() => void>()
   #reorgs = 0
@@ -88,6 +93,12 @@ export class ChainShell {
   get status(): FollowerStatus {
     return this.#status
   }
+  /** Whether the height is that of now: while blocks are caught up with, or the backend is away for long, HTLCs look younger than they are. */
+  get isCurrent(): boolean {
+    const { synced, height, tipHeight } = this.#status
+    if (synced) return true
+    return performance.now() - this.#syncedAt < CURRENT_MS && (tipHeight ?? height) - this.height <= CURRENT_BLOCKS
+  }
 
   start(): void {
     const { source, reactor, onFatal, onBack } = this.#options
@@ -98,6 +109,7 @@ export class ChainShell {
       signal: this.#stop.signal,
       onEvent: (event, next) => this.#onEvent(event, next),
       onStatus: (status) => {
+        if (this.#status.synced) this.#syncedAt = performance.now()
         this.#status = status
         this.#options.onStatus(status)
       },

@@ -40,6 +40,10 @@ export class Forwards {
     return this.#pending.size
   }
 
+  has(htlc: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean {
+    return this.#pending.has(incomingKey(htlc.channelId, htlc.id))
+  }
+
   /** An HTLC that is to be passed on; nothing when it is already. */
   begin(htlc: IncomingHtlc, onion: ForwardOnion): readonly PaymentEffect[] {
     const key = incomingKey(htlc.channelId, htlc.id)

@@ -4,6 +4,7 @@ import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
+import type { OnionFailure } from '../onion/failure.ts'
 import {
   HOLD_RELEASE_BLOCKS,
   type IncomingContext,
@@ -58,6 +59,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   /** Unix milliseconds. */
   readonly now: () => number
   readonly localChannels: () => readonly LocalChannel[]
+  /** Whether `blockHeight` is that of now. */
+  readonly isCurrent: () => boolean
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
 }
@@ -210,17 +213,28 @@ export class Payments {
 
   #received(htlc: IncomingHtlc): void {
     const onion = peelIncoming(htlc, this.#options.nodeSecret)
-    if (htlc.excessDust && onion.tag !== 'refused') {
-      const route = failureRouteOf(htlc, {
-        sharedSecret: onion.sharedSecret,
-        blinding: 'blinding' in onion ? onion.blinding : 'none',
-      })
-      this.#command(htlc.channelId, failCommand(route, { name: 'temporary_channel_failure', channelUpdate: EMPTY }))
-    } else if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
-    else if (onion.tag === 'final') {
+    if (onion.tag === 'refused') return this.#command(htlc.channelId, onion.command)
+    // It may have expired already: passed on, or paid with a preimage, it would be lost.
+    const isBlind = !this.#options.isCurrent() && !this.#isTaken(htlc, onion.tag)
+    if (isBlind || htlc.excessDust) {
+      const { sharedSecret } = onion
+      const route = failureRouteOf(htlc, { sharedSecret, blinding: 'blinding' in onion ? onion.blinding : 'none' })
+      const failure: OnionFailure = isBlind
+        ? { name: 'temporary_node_failure' }
+        : { name: 'temporary_channel_failure', channelUpdate: EMPTY }
+      this.#command(htlc.channelId, failCommand(route, failure))
+    } else if (onion.tag === 'final') {
       const record = this.invoices.get(htlc.paymentHash)?.record
       this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
     } else this.#effects(this.#forwards.begin(htlc, onion))
+  }
+
+  /** Whether an HTLC was passed on or counted before, or is for what is paid: then it is nothing new that it comes again at a start. */
+  #isTaken(htlc: IncomingHtlc, where: 'forward' | 'final'): boolean {
+    if (where === 'forward') return this.#forwards.has(htlc)
+    const invoice = this.invoices.get(htlc.paymentHash)?.record
+    const isPart = invoice?.htlcs.some((h) => h.channelId === htlc.channelId && h.id === htlc.id)
+    return invoice?.status === 'settled' || isPart === true
   }
 
   #paymentResult(

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import type { BlockHash, Txid } from '../../src/base/ids.ts'
 import { decodeBlock, encodeBlock } from '../../src/bitcoin/block.ts'
-import type { Network } from '../../src/bitcoin/networks.ts'
+import { type Network, networkParams } from '../../src/bitcoin/networks.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { BitcoindSource } from '../../src/chain/bitcoind.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
@@ -35,6 +35,23 @@ const newChain = (): EmbeddedChain => {
 }
 const sourceOver = (transport: RpcTransport, network: Network = 'regtest'): BitcoindSource =>
   new BitcoindSource({ transport, network, clock: instantClock })
+
+describe('a Bitcoin node that has been away', () => {
+  it('counts as syncing as long as it knows of blocks that it does not have', async () => {
+    const hash = networkParams('bitcoin').genesisHash
+    for (const [blocks, headers, initialblockdownload, syncing] of [
+      [100, 100, false, false],
+      [100, 102, false, false],
+      [100, 160, false, true],
+      [100, 100, true, true],
+    ] as const) {
+      const info = { chain: 'main', bestblockhash: hash, blocks, headers, initialblockdownload }
+      const call = async (method: string) => (method === 'getblockchaininfo' ? info : hash)
+      const source = sourceOver({ call, close: () => {} }, 'bitcoin')
+      expect(await source.tip()).toEqual({ hash, height: 100, syncing })
+    }
+  })
+})
 
 describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => {
   const chain = newChain()

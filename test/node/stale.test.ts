@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { type Name, World } from './world.ts'
+
+describe('a node that does not know the height of now', () => {
+  it('passes on and takes no HTLC, which may have expired; what is on its way goes on, over a restart, too', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000, 500_000)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    const status = async (paymentHash: string) => (await alice.api.payment(paymentHash)).status
+    const pay = async (to: Name, paymentHash?: string): Promise<string> => {
+      const hold = paymentHash === undefined ? {} : { paymentHash: paymentHash as never }
+      const invoice = await world.of(to).api.createInvoice({ amountMsat: msat(50_000_000), description: '', ...hold })
+      await alice.api.pay({ bolt11: invoice.bolt11, timeoutSeconds: 600 })
+      await world.settle()
+      return invoice.paymentHash
+    }
+    const held = [await pay('carol', '11'.repeat(32)), await pay('bob', '22'.repeat(32))]
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    for (const hash of held) expect(await status(hash)).toBe('pending')
+
+    const { chain } = bob.node!
+    expect(chain.isCurrent).toBe(true)
+    // Blocks are being caught up with.
+    Object.assign(chain.status, { synced: false, tipHeight: chain.height + 100 })
+    expect(chain.isCurrent).toBe(false)
+    for (const to of ['bob', 'carol'] as const) {
+      const invoice = await world.of(to).api.createInvoice({ amountMsat: msat(50_000_000), description: '' })
+      await alice.api.pay({ bolt11: invoice.bolt11, timeoutSeconds: 600 })
+      for (let i = 0; i < 40; i++) {
+        world.wire.deliver()
+        await world.turn()
+      }
+      expect(await status(invoice.paymentHash)).toBe('failed')
+    }
+    for (const hash of held) expect(await status(hash)).toBe('pending')
+    Object.assign(chain.status, { synced: true, tipHeight: chain.height })
+    for (const to of ['bob', 'carol'] as const) expect(await status(await pay(to))).toBe('succeeded')
+    expect(carol.complaints).toEqual([])
+    world.close()
+  })
+})
