@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { EMPTY } from '../base/bytes.ts'
 import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
-import type { OnionFailure } from '../onion/failure.ts'
 import {
   HOLD_RELEASE_BLOCKS,
   type IncomingContext,
@@ -22,11 +20,10 @@ import {
   type PaymentContext,
   type PaymentInput,
   type PaymentStartFault,
-  paymentFee,
   recoverPayment,
   startPayment,
 } from '../payment/outgoing.ts'
-import { failCommand, failureRouteOf, peelIncoming } from '../payment/peel.ts'
+import { failDust, failRead, peelIncoming } from '../payment/peel.ts'
 import type {
   HtlcCommand,
   InvoiceRecord,
@@ -41,12 +38,14 @@ import type { LocalChannel } from '../routing/types.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
-import type { EventData, EventLog } from './events.ts'
+import type { EventLog } from './events.ts'
 import { Forwards, type ForwardsOptions, incomingKey } from './forwards.ts'
 import type { ExpiryMargins } from './margins.ts'
+import { OnionsSeen } from './onionsSeen.ts'
 import { lastSequence } from './paging.ts'
+import { aboutInvoice, aboutPayment } from './paymentEvents.ts'
 import type { TurnScope } from './reactor.ts'
-import { type Booked, RecordBook } from './recordBook.ts'
+import { RecordBook } from './recordBook.ts'
 
 export interface PaymentsOptions extends ForwardsOptions {
   readonly driver: Driver
@@ -59,8 +58,6 @@ export interface PaymentsOptions extends ForwardsOptions {
   /** Unix milliseconds. */
   readonly now: () => number
   readonly localChannels: () => readonly LocalChannel[]
-  /** Whether `blockHeight` is that of now. */
-  readonly isCurrent: () => boolean
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
 }
@@ -87,6 +84,7 @@ export class Payments {
   readonly outgoing: RecordBook<PaymentRecord>
   readonly #options: PaymentsOptions
   readonly #forwards: Forwards
+  readonly #onions: OnionsSeen
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
   #nextForward = 1
@@ -95,13 +93,14 @@ export class Payments {
   constructor(options: PaymentsOptions) {
     this.#options = options
     this.#forwards = new Forwards(options)
+    this.#onions = new OnionsSeen(options.driver)
     const { driver, changes, newId } = options
     this.invoices = new RecordBook({ kind: 'invoice', driver, changes, newId, live: ['open', 'accepted'] })
     this.outgoing = new RecordBook({ kind: 'payment', driver, changes, newId, live: ['pending'] })
   }
 
   async load(): Promise<void> {
-    await Promise.all([this.invoices.load(), this.outgoing.load()])
+    await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load()])
     this.#nextForward = (await lastSequence(this.#options.driver, 'forward/')) + 1
   }
 
@@ -202,39 +201,27 @@ export class Payments {
       this.#effects(this.#forwards.review())
       for (const { record } of this.invoices.live()) this.#look(record.paymentHash)
     })
+    this.#onions.review(this.#options.blockHeight(), scope)
   }
 
   endOfTurn(scope: TurnScope): void {
     this.invoices.endOfTurn(scope)
     this.outgoing.endOfTurn(scope)
+    this.#onions.endOfTurn(scope)
   }
 
   // -------------------------------------------------------------- results from channels
 
   #received(htlc: IncomingHtlc): void {
     const onion = peelIncoming(htlc, this.#options.nodeSecret)
-    if (onion.tag === 'refused') return this.#command(htlc.channelId, onion.command)
-    // It may have expired already: passed on, or paid with a preimage, it would be lost.
-    const isBlind = !this.#options.isCurrent() && !this.#isTaken(htlc, onion.tag)
-    if (isBlind || htlc.excessDust) {
-      const { sharedSecret } = onion
-      const route = failureRouteOf(htlc, { sharedSecret, blinding: 'blinding' in onion ? onion.blinding : 'none' })
-      const failure: OnionFailure = isBlind
-        ? { name: 'temporary_node_failure' }
-        : { name: 'temporary_channel_failure', channelUpdate: EMPTY }
-      this.#command(htlc.channelId, failCommand(route, failure))
-    } else if (onion.tag === 'final') {
+    if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
+    else if (this.#onions.isReplay(htlc, this.#options.blockHeight())) {
+      this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
+    } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
+    else if (onion.tag === 'final') {
       const record = this.invoices.get(htlc.paymentHash)?.record
       this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
     } else this.#effects(this.#forwards.begin(htlc, onion))
-  }
-
-  /** Whether an HTLC was passed on or counted before, or is for what is paid: then it is nothing new that it comes again at a start. */
-  #isTaken(htlc: IncomingHtlc, where: 'forward' | 'final'): boolean {
-    if (where === 'forward') return this.#forwards.has(htlc)
-    const invoice = this.invoices.get(htlc.paymentHash)?.record
-    const isPart = invoice?.htlcs.some((h) => h.channelId === htlc.channelId && h.id === htlc.id)
-    return invoice?.status === 'settled' || isPart === true
   }
 
   #paymentResult(
@@ -393,24 +380,4 @@ function liveByHash(outgoing: ChannelHoldings['outgoing']): Map<PaymentHash, rea
     live.set(origin.paymentHash, [...others, { attempt: origin.attempt, channelId, amountMsat }])
   }
   return live
-}
-
-const aboutPayment = (booked: Booked<PaymentRecord> | undefined): EventData =>
-  booked === undefined
-    ? {}
-    : {
-        id: booked.id,
-        amountMsat: Number(booked.record.target.amountMsat),
-        feeMsat: Number(paymentFee(booked.record)),
-        ...(booked.record.completedAt !== null && {
-          durationMs: Math.max(0, booked.record.completedAt - booked.record.createdAt),
-        }),
-      }
-
-/** With what has come for it, once something has. */
-function aboutInvoice(booked: Booked<InvoiceRecord> | undefined): EventData {
-  if (booked === undefined) return {}
-  const { id, record } = booked
-  if (record.status !== 'settled' && record.status !== 'accepted') return { id }
-  return { id, amountMsat: Number(record.htlcs.reduce((sum, h) => sum + h.amountMsat, 0n)) }
 }

@@ -1,4 +1,4 @@
-import { fromHex } from '../base/bytes.ts'
+import { EMPTY, fromHex } from '../base/bytes.ts'
 import type { PaymentHash } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import type { IncomingHtlc } from '../channel/types.ts'
@@ -78,6 +78,25 @@ export function failCommand(route: FailureRoute, failure: OnionFailure | Uint8Ar
     return { tag: 'failMalformedHtlc', id, sha256OfOnion, failureCode: failureCode(name) }
   return { tag: 'failHtlc', id, reason: buildErrorPacket(sharedSecret, { name, sha256OfOnion }) }
 }
+
+/** The command that fails an incoming HTLC whose onion was read. */
+export const failRead = (htlc: IncomingHtlc, onion: ForwardOnion | FinalOnion, failure: OnionFailure): HtlcCommand => {
+  const blinding = onion.tag === 'forward' ? onion.blinding : 'none'
+  return failCommand(failureRouteOf(htlc, { sharedSecret: onion.sharedSecret, blinding }), failure)
+}
+
+/**
+ * Fails an HTLC that would be too much dust. The last node has no channel to speak of.
+ * @source BOLT 2 §bounding-exposure, BOLT 4 §failure-messages
+ */
+export const failDust = (htlc: IncomingHtlc, onion: ForwardOnion | FinalOnion): HtlcCommand =>
+  failRead(
+    htlc,
+    onion,
+    onion.tag === 'final'
+      ? { name: 'temporary_node_failure' }
+      : { name: 'temporary_channel_failure', channelUpdate: EMPTY },
+  )
 
 type Packet = Pick<IncomingHtlc, 'onion' | 'pathKey' | 'paymentHash'>
 interface Peeling {

@@ -32,6 +32,9 @@ export const keys = {
   /** Settled forwards, in their order. */
   forwards: 'forward/',
   forward: (seq: number): string => `forward/${padded(seq)}`,
+  /** Onions that HTLCs brought, by turns (node/onionsSeen.ts). */
+  onions: 'onions/',
+  onionsAt: (seq: number): string => `onions/${padded(seq)}`,
   event: (id: number): string => `event/${padded(id)}`,
   /** Sums of what events tell (node/analytics/), by the day or month that follows the prefix. */
   sums: (kind: string, subject: string, span: string): string => `sums/${kind}/${subject}/${span}/`,

@@ -10,7 +10,7 @@ import type { OnionFailure } from '../../src/onion/failure.ts'
 import { encodePayload, type OnionPayload } from '../../src/onion/payload.ts'
 import { buildOnion } from '../../src/onion/sphinx.ts'
 import { decideForward, forwardRecordOf, onForwardResult } from '../../src/payment/forward.ts'
-import { type ForwardOnion, peelIncoming } from '../../src/payment/peel.ts'
+import { type ForwardOnion, failDust, peelIncoming } from '../../src/payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
   type ForwardContext,
@@ -284,6 +284,17 @@ describe('BOLT 4 §payload-format: the reader', () => {
         command: { tag: 'failMalformedHtlc', id: 5n, failureCode: code, sha256OfOnion: crypto.sha256(changed) },
       })
     }
+  })
+})
+
+describe('BOLT 2 §bounding-exposure: an HTLC that is too much dust', () => {
+  it('fails with what a node of its place may say: one on the way of its channel, the last of itself', () => {
+    const failed = (payloads: Parameters<typeof incoming>[0]) => {
+      const { htlc, onion, sharedSecrets } = incoming(payloads)
+      if (onion.tag === 'refused') throw new Error(onion.tag)
+      return readBack(sharedSecrets, failDust(htlc, onion))?.received.failure?.name
+    }
+    expect([failed([NEXT, LAST]), failed([LAST])]).toEqual(['temporary_channel_failure', 'temporary_node_failure'])
   })
 })
 
