@@ -58,6 +58,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   /** Unix milliseconds. */
   readonly now: () => number
   readonly localChannels: () => readonly LocalChannel[]
+  /** Whether `blockHeight` is that of now. */
+  readonly isCurrent: () => boolean
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
 }
@@ -217,11 +219,22 @@ export class Payments {
     if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
     else if (this.#onions.isReplay(htlc, this.#options.blockHeight())) {
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
+    } else if (!this.#options.isCurrent() && !this.#isTaken(htlc, onion.tag)) {
+      // It may have expired already: passed on, or paid with a preimage, it would be lost.
+      this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
     } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
     else if (onion.tag === 'final') {
       const record = this.invoices.get(htlc.paymentHash)?.record
       this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
     } else this.#effects(this.#forwards.begin(htlc, onion))
+  }
+
+  /** Whether an HTLC was passed on or counted before, or is for what is paid: then it is nothing new that it comes again at a start. */
+  #isTaken(htlc: IncomingHtlc, where: 'forward' | 'final'): boolean {
+    if (where === 'forward') return this.#forwards.has(htlc)
+    const invoice = this.invoices.get(htlc.paymentHash)?.record
+    const isPart = invoice?.htlcs.some((h) => h.channelId === htlc.channelId && h.id === htlc.id)
+    return invoice?.status === 'settled' || isPart === true
   }
 
   #paymentResult(
