@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type ChannelId, outpointKey } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { channelOf } from '../../src/channel/describe.ts'
@@ -173,6 +174,25 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     await world.restart('alice')
     const after = world.of('alice').node!
     expect(await after.reactor.run(() => after.numbers.take(nodeIdOf('bob')).keyIndex)).toBeGreaterThan(next)
+    world.close()
+  })
+
+  it('gives out no address again, and finds coins behind all that were given out', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    expect(backup.addresses).toEqual([...alice.node!.wallet.state.next])
+    await alice.node!.reactor.run(() => {
+      for (let i = 0; i < 300; i++) alice.node!.wallet.newAddress()
+    })
+    const { address } = (await world.attempt(alice.api.newAddress()))!
+    await alice.node!.backUp()
+    const newer = alice.wholeBackup!
+    await world.attempt(world.of('bob').api.sendOnChain({ outputs: [{ address, amountSat: sat(77_000) }] }))
+    await world.mine(1)
+    await restored(world, newer)
+    await world.settle()
+    expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
+    expect(alice.node!.wallet.state.next[0]).toBeGreaterThan(newer.addresses![0] - 1)
     world.close()
   })
 
