@@ -3,7 +3,9 @@ import { type Msat, satToMsat } from '../base/units.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { type Direction, stands } from './htlc.ts'
 import { eachHtlc, type HtlcTable, htlcTable } from './htlcTable.ts'
-import type { Channel, Htlc, HtlcAdd } from './state.ts'
+import { isHtlcStage } from './onchain/claims.ts'
+import type { OnchainState } from './onchain/types.ts'
+import type { Channel, Htlc, HtlcAdd, OwnStage } from './state.ts'
 import type { HtlcOrigin } from './types.ts'
 
 /** An HTLC that hung when the backup was made: what its output in a commitment of the peer is recognised and claimed by. */
@@ -13,6 +15,8 @@ export interface BackedUpHtlc extends Pick<HtlcAdd, 'id' | 'amountMsat' | 'payme
   readonly preimage?: Uint8Array
   /** Of one that we offered: what its end decides. */
   readonly origin?: HtlcOrigin
+  /** Where we had published our commitment: of its HTLC transaction in that. */
+  readonly stage?: Pick<OwnStage, 'signature' | 'outputSat'>
 }
 
 /** One more than the newest HTLC in each direction. */
@@ -26,29 +30,60 @@ export const nextIds = ({ commitments }: Channel): HtlcIds => ({
 })
 
 /**
- * HTLCs with ids below these that a commitment of the peer has an output for and that may be ours, for a backup. An incoming one that
- * we have failed is the peer's; one without a preimage may be claimed by what a channel that was restored beside it shows.
+ * HTLCs with ids below these that a commitment of the peer has an output for, or one of ours that is published, and that may be ours,
+ * for a backup. An incoming one that we have failed is the peer's; one without a preimage may be claimed by what a channel that was
+ * restored beside it shows.
  */
-export function htlcsToBackUp(channel: Channel, below: HtlcIds): readonly BackedUpHtlc[] {
+export function htlcsToBackUp(
+  channel: Channel,
+  below: HtlcIds,
+  onchain: OnchainState | null = null,
+): readonly BackedUpHtlc[] {
   const { outgoing, incoming } = channel.commitments
   const leastMsat = satToMsat(channel.params.remote.dustLimitSat)
-  const select = (table: HtlcTable, direction: Direction): readonly Htlc[] =>
-    [...eachHtlc(table)].filter(
-      (h) =>
-        h.add.id < below[direction] &&
-        h.add.amountMsat >= leastMsat &&
-        (stands(h, direction, 'remote') || stands(h, direction, 'remoteSigned')),
-    )
-  return [
-    ...select(outgoing, 'out').map(({ add }): BackedUpHtlc => ({ ...told(add), direction: 'out', ...originOf(add) })),
-    ...select(incoming, 'in').flatMap(({ add, removal }): readonly BackedUpHtlc[] => {
-      if (removal === null) return [{ ...told(add), direction: 'in' }]
-      return removal.tag === 'fulfilled' ? [{ ...told(add), direction: 'in', preimage: removal.preimage }] : []
-    }),
-  ]
+  const stages = stagesOf(channel, onchain)
+  const isTheirs = (h: Htlc, direction: Direction): boolean =>
+    h.add.amountMsat >= leastMsat && (stands(h, direction, 'remote') || stands(h, direction, 'remoteSigned'))
+  const select = (table: HtlcTable, direction: Direction): readonly BackedUpHtlc[] =>
+    [...eachHtlc(table)].flatMap((h): readonly BackedUpHtlc[] => {
+      const stage = stages.get(stageKey(direction, h.add.id))
+      if (h.add.id >= below[direction] || !(stage || isTheirs(h, direction))) return []
+      const { id, amountMsat, paymentHash, cltvExpiry, origin } = h.add
+      const base = {
+        direction,
+        id,
+        amountMsat,
+        paymentHash,
+        cltvExpiry,
+        ...(origin && { origin }),
+        ...(stage && { stage }),
+      }
+      if (direction === 'out' || h.removal === null) return [base]
+      return h.removal.tag === 'fulfilled' ? [{ ...base, preimage: h.removal.preimage }] : []
+    })
+  return [...select(outgoing, 'out'), ...select(incoming, 'in')]
 }
-const told = ({ id, amountMsat, paymentHash, cltvExpiry }: HtlcAdd) => ({ id, amountMsat, paymentHash, cltvExpiry })
-const originOf = ({ origin }: HtlcAdd): { readonly origin?: HtlcOrigin } => (origin ? { origin } : {})
+
+const stageKey = (direction: Direction, id: bigint): string => `${direction}/${id}`
+
+/** The HTLC transactions of a commitment of ours that is published, or that a restored channel knows to have been. */
+function stagesOf(
+  { ownStages = [] }: Channel,
+  onchain: OnchainState | null,
+): ReadonlyMap<string, BackedUpHtlc['stage']> {
+  const known = ownStages.map(({ direction, id, ...stage }) => [stageKey(direction, id), stage] as const)
+  const published = (onchain?.outputs ?? []).flatMap(({ htlc, spend }) =>
+    htlc === null || htlc.id === null || !isHtlcStage(spend)
+      ? []
+      : [
+          [
+            stageKey(htlc.direction, htlc.id),
+            { signature: spend.counterpartySignature, outputSat: spend.tx.outputs[0]!.amountSat },
+          ] as const,
+        ],
+  )
+  return new Map([...known, ...published])
+}
 
 /** Points that a commitment which the peer publishes may be of, the likeliest first; each is on the curve. */
 export function pointsOfPeer({ commitments, toldPoint }: Channel): readonly Uint8Array[] {
@@ -65,7 +100,10 @@ export function restoredTable(direction: Direction, htlcs: readonly BackedUpHtlc
   const ours = htlcs.filter((h) => h.direction === direction).sort((a, b) => (a.id < b.id ? -1 : 1))
   return htlcTable(ours.map(restoredHtlc))
 }
-const restoredHtlc = ({ direction: _, preimage, origin, ...base }: BackedUpHtlc): Htlc => ({
+export const restoredStages = (htlcs: readonly BackedUpHtlc[] = []): readonly OwnStage[] =>
+  htlcs.flatMap(({ direction, id, stage }) => (stage ? [{ direction, id, ...stage }] : []))
+
+const restoredHtlc = ({ direction: _, stage: __, preimage, origin, ...base }: BackedUpHtlc): Htlc => ({
   add: { ...base, onion: EMPTY, pathKey: null, origin: origin ?? null, excessDust: false },
   stage: 'committed',
   remoteFrom: 0,

@@ -107,8 +107,7 @@ function phaseOf(state: StoredState) {
 
 function coreOf(state: StoredState) {
   const channel = channelIn(state)
-  const { commitments, funding, localReady, remoteReady, announcement, closings, unproven, restored, toldPoint } =
-    channel
+  const { commitments, funding, localReady, remoteReady, announcement, closings, unproven, restored } = channel
   const { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint, secrets } =
     commitments
   return {
@@ -123,7 +122,8 @@ function coreOf(state: StoredState) {
     ...(closings && { closings }),
     unproven: unproven === true,
     ...(restored && { restored }),
-    ...(toldPoint && { toldPoint }),
+    ...(channel.toldPoint && { toldPoint: channel.toldPoint }),
+    ...(channel.ownStages && { ownStages: channel.ownStages }),
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
     secretCount: secrets.count,
   }
@@ -342,6 +342,7 @@ function loadChannelRecord(
     ...(core.unproven && { unproven: true }),
     ...(core.restored && { restored: true }),
     ...(core.toldPoint && { toldPoint: core.toldPoint }),
+    ...(core.ownStages && { ownStages: core.ownStages }),
   }
 }
 

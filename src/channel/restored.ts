@@ -1,7 +1,7 @@
 import { EMPTY, equalBytes } from '../base/bytes.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { type Sat, ZERO_MSAT } from '../base/units.ts'
-import { type BackedUpHtlc, nextId, restoredTable, totalOf } from './backedUpHtlcs.ts'
+import { type BackedUpHtlc, nextId, restoredStages, restoredTable, totalOf } from './backedUpHtlcs.ts'
 import { PLEASE_CLOSE } from './doubt.ts'
 import type { Channel, Commitments, SideParams, WaitingForPeerState } from './state.ts'
 import { recount } from './totals.ts'
@@ -65,6 +65,7 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
   }
   const nothing = { number: 0, feeratePerKw: 0, shiftMsat: 0n }
   const [outgoing, incoming] = [restoredTable('out', r.htlcs), restoredTable('in', r.htlcs)]
+  const ownStages = restoredStages(r.htlcs)
   // Of the balances nothing is known but what is in flight.
   const balance = { baseLocalMsat: totalOf(outgoing), baseRemoteMsat: totalOf(incoming) }
   const [point = EMPTY, nextPoint = null, toldPoint] = r.points ?? []
@@ -96,6 +97,7 @@ export function restoreChannel(r: RestoredChannel, signer: ChannelSigner): Waiti
     theirFeatures: EMPTY,
     restored: true,
     ...(toldPoint && { toldPoint }),
+    ...(ownStages.length > 0 && { ownStages }),
   }
   const search = { since: r.since ?? openedAt, done: false, ...(r.inputs && { inputs: r.inputs }) }
   return { tag: 'waiting-for-peer', channel, error: PLEASE_CLOSE, search }

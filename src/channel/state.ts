@@ -226,6 +226,18 @@ export interface Channel {
   readonly restored?: true
   /** After data was lost: the point that the peer says its newest commitment has, 33 B, on the curve. A hint: its scripts prove it. */
   readonly toldPoint?: Uint8Array
+  /** Of a restored channel that we had closed by force: what its own commitment's HTLC transactions are made again from. */
+  readonly ownStages?: readonly OwnStage[]
+}
+
+/** The HTLC transaction of one HTLC in a commitment of ours. */
+export interface OwnStage {
+  readonly direction: 'in' | 'out'
+  readonly id: bigint
+  /** The peer's, 64 B. */
+  readonly signature: Uint8Array
+  /** Of its output: what the fee leaves. */
+  readonly outputSat: Sat
 }
 
 export interface FundingStatus {

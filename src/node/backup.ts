@@ -190,7 +190,7 @@ export function backupOf(
   const { funding, capacitySat } = channel.commitments.active[0]!
   const { tx, confirmed } = channel.funding
   const inputs = confirmed === null ? tx?.inputs.map(({ txid, index }): Outpoint => ({ txid, index })) : undefined
-  const htlcs = htlcsToBackUp(channel, below)
+  const htlcs = htlcsToBackUp(channel, below, state.tag === 'closing' ? state.onchain : null)
   return [
     {
       ...{

@@ -5,6 +5,7 @@ import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { openBackup, type StaticBackup, sealBackup, sealForPeer } from '../../src/node/backup.ts'
+import type { ChannelEntry } from '../../src/node/channels.ts'
 import { backupKey } from '../../src/wallet/keys.ts'
 import { onchainSat } from './accounts.ts'
 import { masterOf, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -104,6 +105,23 @@ describe('a payment that hung when the disk was lost', () => {
     expectWithin(onchainSat(world).alice - before, -AMOUNT)
     const payment = await world.of('alice').api.payment(HASH)
     expect([payment.status, payment.preimage]).toEqual(['succeeded', toHex(PREIMAGE)])
+    world.close()
+  })
+
+  it('comes back from a commitment of its own, published before the loss, by the signatures in the backup', async () => {
+    const world = await World.start(undefined, base)
+    const before = owed(world, 'alice')
+    await hold(world, 'alice', 'bob')
+    const [{ meta }] = entries(world, 'alice') as [ChannelEntry]
+    await world.attempt(world.of('alice').api.closeChannel(meta.localId, { force: true }))
+    await world.mine(1)
+    await minutes(world, 'alice', 2)
+    await lose(world, 'alice')
+    await world.restart('alice')
+    await end(world, 'alice')
+    expect(entries(world, 'alice')[0]!.state).toMatchObject({ onchain: { closing: { kind: 'local-old' } } })
+    expectWithin(onchainSat(world).alice - before, 0n)
+    expect(await statusOf(world, 'alice')).toBe('failed')
     world.close()
   })
 

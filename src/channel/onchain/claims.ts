@@ -7,7 +7,7 @@ import { p2wpkhScriptCode } from '../../bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, sighashV0 } from '../../bitcoin/sighash.ts'
 import { type Transaction, unsignedInput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
-import { htlcWitness } from '../tx/htlc.ts'
+import { COUNTERPARTY_HTLC_SIGHASH, htlcWitness } from '../tx/htlc.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelSigner, ChannelTypeName } from '../types.ts'
 
@@ -209,6 +209,17 @@ function sweepWitness(
     default:
       return assertNever(spend)
   }
+}
+
+/** Whether the peer's signature is of this HTLC transaction. */
+export function isSignedFor(stage: HtlcStage, theirHtlcKey: Uint8Array, signer: ChannelSigner): boolean {
+  const { tx, witnessScript, amountSat, channelType, counterpartySignature } = stage
+  const input = { index: 0, scriptCode: witnessScript, amountSat }
+  return signer.verify(
+    counterpartySignature,
+    sighashV0(tx, input, COUNTERPARTY_HTLC_SIGHASH[channelType]),
+    theirHtlcKey,
+  )
 }
 
 /**

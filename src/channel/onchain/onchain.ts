@@ -152,7 +152,7 @@ const ALERTS: Partial<Record<ClosingKind, string>> = {
 }
 const RESTORED_ALERTS: Partial<Record<ClosingKind, string>> = {
   'local-old':
-    'a commitment of ours was published before the data was lost: our balance in it is claimed after its delay, HTLCs cannot be',
+    'a commitment of ours was published before the data was lost: our balance in it is claimed after its delay, and the HTLCs that the backup has signatures of',
 }
 
 /** Carries the end of a channel on by whatever happened on chain. */

@@ -6,14 +6,14 @@ import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { pointsOfPeer } from '../backedUpHtlcs.ts'
 import { type HtlcCommitment, keysFor } from '../commitments.ts'
-import { eachHtlc } from '../htlcTable.ts'
+import { eachHtlc, getHtlc } from '../htlcTable.ts'
 import type { Channel, Commitment, Htlc, HtlcAdd, RevokedHtlc } from '../state.ts'
 import type { HtlcOutput } from '../tx/commitment.ts'
-import { buildHtlcTx } from '../tx/htlc.ts'
+import { buildHtlcTx, htlcTx } from '../tx/htlc.ts'
 import type { CommitmentKeys } from '../tx/keys.ts'
 import { anchorScript, delayedScript, htlcScripts, toRemoteAnchorsScript, toRemoteScriptPubKey } from '../tx/scripts.ts'
 import type { ChannelSigner, ChannelTypeName } from '../types.ts'
-import type { Spend } from './claims.ts'
+import { type HtlcStage, isSignedFor, type Spend } from './claims.ts'
 import type { ClosedOutput, RevokedCommitment } from './types.ts'
 
 interface Identified {
@@ -118,7 +118,10 @@ export function toRemoteOutputs(channel: Channel, spender: Identified): readonly
   return index < 0 ? [] : [outputAt(spender, index, toRemoteSpend(payment, channelType))]
 }
 
-/** Our to_local in an older commitment of ours, unless the peer takes it first. */
+/**
+ * Our to_local in an older commitment of ours, unless the peer takes it first; of a restored channel it may be the newest, and then
+ * HTLCs go by the HTLC transactions that the backup has the peer's signatures of.
+ */
 export function oldLocalOutputs(
   channel: Channel,
   spend: Identified & { readonly commitmentNumber: number },
@@ -129,7 +132,58 @@ export function oldLocalOutputs(
   const delay = channel.params.remote.toSelfDelay
   const witnessScript = delayedScript(keys.revocation, delay, keys.holderDelayed)
   const index = indexOfScript(spend.tx, p2wsh(witnessScript))
-  return index < 0 ? [] : [outputAt(spend, index, { tag: 'delayed', witnessScript, delay, commitmentPoint })]
+  const found = index < 0 ? [] : [outputAt(spend, index, { tag: 'delayed', witnessScript, delay, commitmentPoint })]
+  return [...found, ...ownStageOutputs(channel, { ...spend, found, keys, delayedScript: witnessScript }, signer)]
+}
+
+interface OwnStageSearch extends Identified {
+  readonly found: readonly ClosedOutput[]
+  readonly keys: CommitmentKeys
+  readonly delayedScript: Uint8Array
+}
+
+/** A signature is of one commitment alone: one that does not fit is of another, and would only have its claims refused. */
+function ownStageOutputs(channel: Channel, search: OwnStageSearch, signer: ChannelSigner): readonly ClosedOutput[] {
+  const { params, commitments, ownStages = [] } = channel
+  const { txid, keys, delayedScript: script } = search
+  const scripts = htlcScripts(keys, params.channelType)
+  const taken = new Set(search.found.map((o) => o.outpoint.index))
+  const result: ClosedOutput[] = []
+  for (const { direction, id, signature, outputSat } of ownStages) {
+    const add = getHtlc(direction === 'out' ? commitments.outgoing : commitments.incoming, id)?.add
+    if (!add) continue
+    const { paymentHash, cltvExpiry } = add
+    const witnessScript = direction === 'out' ? scripts.offered(paymentHash) : scripts.received(paymentHash, cltvExpiry)
+    const amountSat = msatToSatFloor(add.amountMsat)
+    const scriptPubKey = p2wsh(witnessScript)
+    search.tx.outputs.forEach((o, index) => {
+      if (taken.has(index) || o.amountSat !== amountSat || !equalBytes(o.scriptPubKey, scriptPubKey)) return
+      const stage: HtlcStage = {
+        tag: direction === 'out' ? 'htlc-timeout' : 'htlc-success',
+        tx: htlcTx(
+          { txid, index },
+          {
+            channelType: params.channelType,
+            outputSat,
+            delayedScript: script,
+            lockTime: direction === 'out' ? cltvExpiry : 0,
+          },
+        ),
+        witnessScript,
+        amountSat,
+        counterpartySignature: signature,
+        channelType: params.channelType,
+        commitmentPoint: keys.commitmentPoint,
+        cltvExpiry,
+        delayedScript: script,
+        delay: params.remote.toSelfDelay,
+      }
+      if (!isSignedFor(stage, keys.counterpartyHtlc, signer)) return
+      taken.add(index)
+      result.push(outputAt(search, index, stage, { direction, id, paymentHash }))
+    })
+  }
+  return result
 }
 
 /** What is needed to punish a revoked commitment. */

@@ -1,5 +1,5 @@
 import { EMPTY } from '../../base/bytes.ts'
-import { txidToBytes } from '../../base/ids.ts'
+import { type Outpoint, txidToBytes } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, SIGHASH_ANYONECANPAY, SIGHASH_SINGLE } from '../../bitcoin/sighash.ts'
@@ -40,14 +40,32 @@ function needDelayedScript<H extends CommitmentHtlc>(c: BuiltCommitment<H>): Uin
  * The holder's second stage for one HTLC output, unsigned: HTLC-timeout for what it offered, HTLC-success for what it received.
  * @source BOLT 3 §htlc-timeout-and-htlc-success-transactions
  */
-export function buildHtlcTx<H extends CommitmentHtlc>(c: BuiltCommitment<H>, output: HtlcOutput<H>): Transaction {
-  return {
-    version: 2,
-    inputs: [unsignedInput({ txid: c.txid, index: output.index }, htlcSequence(c.params.channelType))],
-    outputs: [{ amountSat: outputAmount(c, output), scriptPubKey: p2wsh(needDelayedScript(c)) }],
-    lockTime: lockTimeOf(output),
-  }
-}
+export const buildHtlcTx = <H extends CommitmentHtlc>(c: BuiltCommitment<H>, output: HtlcOutput<H>): Transaction =>
+  htlcTx(
+    { txid: c.txid, index: output.index },
+    {
+      channelType: c.params.channelType,
+      outputSat: outputAmount(c, output),
+      delayedScript: needDelayedScript(c),
+      lockTime: lockTimeOf(output),
+    },
+  )
+
+/** The same from its parts. */
+export const htlcTx = (
+  spent: Outpoint,
+  made: {
+    readonly channelType: ChannelTypeName
+    readonly outputSat: Sat
+    readonly delayedScript: Uint8Array
+    readonly lockTime: number
+  },
+): Transaction => ({
+  version: 2,
+  inputs: [unsignedInput(spent, htlcSequence(made.channelType))],
+  outputs: [{ amountSat: made.outputSat, scriptPubKey: p2wsh(made.delayedScript) }],
+  lockTime: made.lockTime,
+})
 
 /**
  * For every HTLC output, in output order, what the counterparty signs on its HTLC transaction (32 B each): the digests of

@@ -4,6 +4,8 @@ import { pack, unpack } from '../../../src/base/pack.ts'
 import { msat } from '../../../src/base/units.ts'
 import { type BackedUpHtlc, htlcsToBackUp, nextIds, pointsOfPeer } from '../../../src/channel/backedUpHtlcs.ts'
 import { htlcTable } from '../../../src/channel/htlcTable.ts'
+import { fundingSpent } from '../../../src/channel/onchain/onchain.ts'
+import type { OnchainState } from '../../../src/channel/onchain/types.ts'
 import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import { withToldPoint } from '../../../src/channel/reestablish.ts'
 import { remoteKeys, restoreChannel } from '../../../src/channel/restored.ts'
@@ -17,6 +19,7 @@ import {
   type HtlcSpec,
   type Setup,
   START,
+  type World,
   won,
   world,
 } from './fixture.ts'
@@ -25,12 +28,24 @@ const { signer } = contextOf('alice', START)
 const bobsPoint = (n: number): Uint8Array => contextOf('bob', START).signer.commitmentPoint(n)
 
 /** What alice has left of a channel: her keys, and what a backup told. */
-function restored(s: Setup, points: readonly Uint8Array[] = pointsOfPeer(channelOf('alice', s))): Channel {
-  const channel = channelOf('alice', s)
+function afterLoss(
+  channel: Channel,
+  {
+    points = pointsOfPeer(channel),
+    onchain = null,
+  }: { points?: readonly Uint8Array[]; onchain?: OnchainState | null } = {},
+): Channel {
   const { funding, capacitySat } = channel.commitments.active[0]!
-  const htlcs = unpack<BackedUpHtlc[]>(pack(htlcsToBackUp(channel, nextIds(channel))))
+  const htlcs = unpack<BackedUpHtlc[]>(pack(htlcsToBackUp(channel, nextIds(channel), onchain)))
   const known = { ...channel.params, funding, capacitySat, remote: remoteKeys(channel), htlcs, points }
   return restoreChannel(known, signer).channel
+}
+const restored = (s: Setup, points?: readonly Uint8Array[]): Channel =>
+  afterLoss(channelOf('alice', s), points ? { points } : {})
+/** Alice loses her disk when her own commitment is on its way. */
+function loseAfterClosing({ alice }: World): void {
+  alice.channel = afterLoss(alice.channel, { onchain: alice.onchain })
+  alice.onchain = null
 }
 const TYPES: readonly ChannelTypeName[] = ['anchors', 'static_remotekey']
 const htlc = (from: 'alice' | 'bob', n: number, more: Partial<HtlcSpec> = {}): HtlcSpec => ({
@@ -39,9 +54,10 @@ const htlc = (from: 'alice' | 'bob', n: number, more: Partial<HtlcSpec> = {}): H
 })
 
 describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: a channel restored from a backup', () => {
+  const either = fc.constantFrom('alice' as const, 'bob' as const)
   const specs = fc.array(
     fc.record({
-      from: fc.constantFrom('alice' as const, 'bob' as const),
+      from: either,
       amountSat: fc.integer({ min: 300, max: 300_000 }),
       cltvExpiry: fc.integer({ min: START + 10, max: START + 60 }),
       // Few values: HTLCs of one hash, amount and expiry are not rare.
@@ -53,15 +69,16 @@ describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: a ch
 
   it.each(TYPES)('%s: gets of every HTLC what a node that has lost nothing gets, by valid scripts', (type) => {
     fc.assert(
-      fc.property(specs, fc.constantFrom('alice' as const, 'bob' as const), (htlcs, opener) => {
+      fc.property(specs, either, either, (htlcs, opener, publisher) => {
         // A preimage is known for all HTLCs of its hash in one direction, or for none.
         const known = new Set(htlcs.filter((h) => h.knows).map((h) => `${h.from}${h.n}`))
         const all = htlcs.map((h) => ({ ...h, knows: known.has(`${h.from}${h.n}`) }))
         const end = (lost: boolean) => {
           const s: Setup = { type, opener, number: 3, htlcs: all }
           const w = world(s)
-          if (lost) w.alice.channel = restored(s)
-          w.bob.forceClose()
+          w[publisher].forceClose()
+          if (lost && publisher === 'alice') loseAfterClosing(w)
+          else if (lost) w.alice.channel = restored(s)
           w.finish()
           expect(w.alice.refused).toEqual([])
           // Those that have no output end with the channel, of which a backup need not know.
@@ -72,7 +89,7 @@ describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: a ch
         }
         expect(end(true)).toEqual(end(false))
       }),
-      { numRuns: 10 },
+      { numRuns: 14 },
     )
   })
 
@@ -143,7 +160,18 @@ describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: a ch
     },
   )
 
-  it('so does a channel whose database is older than the peer’s commitment', () => {
+  it('takes no signature of another commitment of ours for one of this', () => {
+    const s: Setup = { type: 'anchors', opener: 'bob', number: 5, htlcs: [htlc('alice', 1)] }
+    const w = world({ ...s, number: 4 })
+    w.alice.forceClose()
+    const channel = afterLoss(w.alice.channel, { onchain: w.alice.onchain })
+    expect(channel.ownStages).toHaveLength(1)
+    const tx = commitmentTx('alice', s)
+    const step = fundingSpent(channel, { tx, height: START + 1, mutual: false }, contextOf('alice', START + 1))
+    expect(step.onchain.outputs.map((o) => o.spend.tag)).toEqual(['delayed'])
+  })
+
+  it('a channel whose database is older than the peer’s commitment claims what it knows in the same way', () => {
     const s: Setup = {
       type: 'anchors',
       opener: 'bob',
