@@ -3,7 +3,7 @@ import { toHex, utf8, utf8Decode } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { type BadField, type ServiceCode, ServiceError } from '../node/errors.ts'
-import type { ApiStore } from '../node/service.ts'
+import type { ApiOp, ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
 import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
 
@@ -44,13 +44,16 @@ interface Running {
 
 /**
  * Idempotency-Key: the same key and request make one resource and get one answer, for seven days and across restarts. The record is
- * on disk before the node acts; the answer is always read from the resource itself, so the two cannot disagree.
+ * on disk before the node acts, mostly in one batch with what it writes for the request; the answer is always read from the resource
+ * itself, so the two cannot disagree.
  */
 export class Idempotency {
   readonly #store: ApiStore
   readonly #newId: () => string
   readonly #now: () => number
   readonly #running = new Map<string, Running>()
+  /** What was made, by name, and is not yet on disk as such: until it is, the resource itself proves it. */
+  #made = new Map<string, StoredRequest>()
   #untilSweep = 0
 
   /** @param now Unix milliseconds */
@@ -84,8 +87,12 @@ export class Idempotency {
     const known = await this.#load(name)
     if (!known) {
       const record: StoredRequest = { fingerprint, id: this.#newId(), at: this.#now() }
-      await this.#begin(name, record)
-      return this.#make(name, record, making)
+      // The node writes in the order in which it is asked: the record is on disk no later than what comes of the request.
+      const begun = this.#begin(name, record)
+      const made = this.#make(name, record, making)
+      made.catch(() => {}) // heard below, once it is known that the record is on disk
+      await begun
+      return made
     }
     if (known.fingerprint !== fingerprint) throw conflict()
     if (known.problem) throw refusal(known.problem)
@@ -107,20 +114,28 @@ export class Idempotency {
     } catch (error) {
       if (error instanceof ServiceError && isFinal(error.code)) {
         const { code, message: detail, fields } = error
-        await this.#put(name, { ...record, problem: { code, detail, fields } })
+        await this.#store.commit([opOf(name, { ...record, problem: { code, detail, fields } })])
       }
       throw error
     }
-    // Not waited for: until it is on disk, the resource itself proves that it was made.
-    this.#put(name, { ...record, id: making.idOf(view), done: true }).catch(() => {})
+    this.#made.set(name, { ...record, id: making.idOf(view), done: true })
     return view
   }
 
+  /** Writes what nobody waited for; otherwise it goes with the next request. */
+  async flush(): Promise<void> {
+    if (this.#made.size > 0) await this.#store.commit(this.#takeMade())
+  }
+
+  #takeMade(): readonly ApiOp[] {
+    const ops = [...this.#made].map(([name, record]) => opOf(name, record))
+    this.#made = new Map()
+    return ops
+  }
+
   async #begin(name: string, record: StoredRequest): Promise<void> {
-    await Promise.all([
-      this.#store.put(`${AGE_PREFIX}${hourOf(record.at)}/${name}`, new Uint8Array(0)),
-      this.#put(name, record),
-    ])
+    const age = { key: `${AGE_PREFIX}${hourOf(record.at)}/${name}`, value: new Uint8Array(0) }
+    await this.#store.commit([...this.#takeMade(), age, opOf(name, record)])
     if (this.#untilSweep-- > 0) return
     this.#untilSweep = SWEEP_EVERY
     this.#sweep().catch(() => {}) // the next one takes it up again
@@ -145,16 +160,17 @@ export class Idempotency {
   }
 
   async #load(name: string): Promise<StoredRequest | undefined> {
-    const value = await this.#store.get(PREFIX + name)
-    if (!value) return undefined
-    const record = JSON.parse(utf8Decode(value)) as StoredRequest
+    const value = this.#made.has(name) ? undefined : await this.#store.get(PREFIX + name)
+    const record = value ? (JSON.parse(utf8Decode(value)) as StoredRequest) : this.#made.get(name)
+    if (!record) return undefined
     return record.at + LIFE_MS > this.#now() ? record : undefined
   }
-
-  #put(name: string, record: StoredRequest): Promise<void> {
-    return this.#store.put(PREFIX + name, utf8(JSON.stringify(record)))
-  }
 }
+
+const opOf = (name: string, record: StoredRequest): ApiOp => ({
+  key: PREFIX + name,
+  value: utf8(JSON.stringify(record)),
+})
 
 /** As the node gave it at first. */
 const refusal = ({ code, detail, fields }: NonNullable<StoredRequest['problem']>): ServiceError =>

@@ -172,7 +172,11 @@ const FLUSH_MS = 10_000
 const LOOK_MS = 10_000
 
 /** What is needed besides calls: budgets are known before the first one, time passes, and what was counted is written. */
-function keepTime(app: App, { keys, spending, webhooks, alerts }: ApiContext, { onInternalError }: ApiOptions): void {
+function keepTime(
+  app: App,
+  { keys, spending, webhooks, alerts, idempotency }: ApiContext,
+  { onInternalError }: ApiOptions,
+): void {
   const timers: NodeJS.Timeout[] = []
   const every = (ms: number, name: string, act: () => Promise<void>): void => {
     const failed = (error: unknown) => onInternalError?.(error, { method: name, route: 'timer' })
@@ -186,6 +190,7 @@ function keepTime(app: App, { keys, spending, webhooks, alerts }: ApiContext, { 
   app.addHook('onListen', async () => {
     every(TICK_MS, 'tick', () => keys.tick())
     every(FLUSH_MS, 'flush', () => keys.flush())
+    every(FLUSH_MS, 'flush', () => idempotency.flush())
     every(LOOK_MS, 'look', () => alerts.look())
     void alerts.look().catch(() => {}) // the timer says why
   })
@@ -195,6 +200,7 @@ function keepTime(app: App, { keys, spending, webhooks, alerts }: ApiContext, { 
     await webhooks.close()
     await alerts.close()
     await keys.flush()
+    await idempotency.flush()
   })
 }
 

@@ -200,6 +200,13 @@ describe('budgets over a real node', () => {
     expect(bumped.statusCode).toBe(201)
     expect(world.chain.mempool.get(bumped.json().txid)?.fee).toBe(BigInt(bumped.json().feeSat))
     expect(world.chain.mempool.get(sent.txid)).toBeUndefined()
+    const statusOf = async ({ txid }: { txid: string }) =>
+      (await call(secret, 'GET', `/v1/wallet/transactions/${txid}`)).json().status
+    expect([sent.status, await statusOf(sent), await statusOf(bumped.json())]).toEqual([
+      'unconfirmed',
+      'dropped',
+      'unconfirmed',
+    ])
     const spentMsat = 1_000 * (20_000 + sent.feeSat + bumped.json().feeSat)
     expect(await budget()).toMatchObject({ spentMsat, reservedMsat: 0 })
 
@@ -265,5 +272,30 @@ describe('a send on chain', () => {
     await expect(refused).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
     expect((await api.utxos()).some((utxo) => utxo.locked)).toBe(false)
     expect((await api.walletTransactions({ limit: 10 })).items.every((tx) => tx.label !== 'send')).toBe(true)
+  })
+})
+
+describe('an Idempotency-Key over a real node', () => {
+  it('is on disk with what the request makes, and costs no write of its own', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const { address } = (await call(admin, 'POST', '/v1/wallet/addresses')).json()
+    const bolt11 = await invoiceOf(world, 1_000_000)
+    const requests: readonly (readonly [string, object, string])[] = [
+      ['/v1/invoices', { amountMsat: 1_000, description: 'a book' }, 'invoice/'],
+      ['/v1/payments', { bolt11 }, 'payment/'],
+      ['/v1/wallet/transactions', { outputs: [{ address, amountSat: 20_000 }] }, 'wallet/'],
+    ]
+    for (const [url, body, made] of requests) {
+      const batches: (readonly string[])[] = []
+      world.of('alice').disk.judge = (ops) => {
+        batches.push(ops.map((op) => op.key))
+        return null
+      }
+      expect((await call(admin, 'POST', url, body)).statusCode).toBeLessThan(300)
+      const first = (prefix: string) => batches.findIndex((names) => names.some((key) => key.startsWith(prefix)))
+      expect([url, first('api/idempotency-age/'), first(made)]).toEqual([url, 0, 0])
+    }
   })
 })
