@@ -7,6 +7,7 @@ import {
   HexText,
   nullable,
   OutpointText,
+  oneOf,
   PositiveSat,
   pageQueryWith,
   request,
@@ -68,6 +69,10 @@ export const WalletTransaction = answer('WalletTransaction', {
   txid: TxidText,
   netSat: SignedSat,
   feeSat: nullable(Sat),
+  status: Type.Unsafe<'confirmed' | 'unconfirmed' | 'dropped'>({
+    ...oneOf('confirmed', 'unconfirmed', 'dropped'),
+    description: 'dropped: another transaction took its place, or the chain refused it; it confirms no more',
+  }),
   blockHeight: nullable(Count),
   label: nullable(Type.String()),
   hex: HexText,

@@ -207,7 +207,7 @@ export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus)
 
 const PaymentStatus = oneOf('pending', 'succeeded', 'failed')
 export const Pay = request('Pay', {
-  bolt11: Type.Optional(Type.String({ minLength: 10, maxLength: 8_192 })),
+  bolt11: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192 })),
   nodeId: Type.Optional(NodeIdText),
   amountMsat: Type.Optional(PositiveMsat),
   maxFeeMsat: Type.Optional(Msat),

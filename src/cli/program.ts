@@ -21,7 +21,10 @@ const COMMANDS: Readonly<Record<string, readonly [string, () => Promise<CommandM
   invoice: ['invoices: create, list, show, settle, cancel', () => import('./commands/invoice.ts')],
   pay: ['pay an invoice or a node', () => import('./commands/pay.ts')],
   payment: ['payments: list, show, cancel', () => import('./commands/payment.ts')],
-  wallet: ['the on-chain wallet: show, address, utxos, transactions, send, bump', () => import('./commands/wallet.ts')],
+  wallet: [
+    'the on-chain wallet: show, address, utxos, transactions, send, bump, psbt',
+    () => import('./commands/wallet.ts'),
+  ],
   forward: ['forwarded payments: list', () => import('./commands/forward.ts')],
   analytics: [
     'sums for the books: summary, forwards, payments, channels, balances',

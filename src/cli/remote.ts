@@ -72,7 +72,13 @@ export function keyFor(options: GlobalOptions, dataDir: string): Pick<HttpOption
 
 function urlOf(options: GlobalOptions, dataDir: string): string {
   const url = options.url ?? process.env.FULMEN_URL ?? readLine(apiUrlFile(dataDir))
-  if (url !== undefined) return url
+  if (url !== undefined) {
+    if (/^https?:\/\//i.test(url) && URL.canParse(url)) return url
+    throw new CliError(
+      `the address of the API is to be http://host:port or https://host:port, got "${url}"`,
+      EXIT.usage,
+    )
+  }
   const flags = options.dataDir === undefined ? {} : { 'data-dir': options.dataDir }
   const { host, port } = resolveConfig({ flags, env: process.env }).config.api
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -40,7 +40,7 @@ export class Http {
   readonly #fetch: typeof fetch
 
   constructor(options: HttpOptions) {
-    this.#base = options.url.replace(/\/+$/, '')
+    this.#base = baseOf(options.url)
     this.keys = new KeyKeeper(options)
     this.#retries = options.retries ?? 3
     this.#fetch = options.fetch ?? ((...call) => fetch(...call)) // a browser's own is no method of another object
@@ -141,6 +141,12 @@ export class Http {
       throw new ConnectionError(`the answer of ${this.#base}${path} broke off or is not JSON`, { cause: error })
     }
   }
+}
+
+/** @throws TypeError */
+function baseOf(url: string): string {
+  if (/^https?:\/\//i.test(url) && URL.canParse(url)) return url.replace(/\/+$/, '')
+  throw new TypeError(`url: expected http://host:port or https://host:port, got "${url}"`)
 }
 
 /** randomUUID is not there for pages that came over plain HTTP. */

@@ -1,5 +1,6 @@
 import { utf8 } from '../base/bytes.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
+import { parseCidr } from './cidr.ts'
 import { ConfigError } from './errors.ts'
 import { LOG_LEVELS, LOG_PARTS, logLevelsText, readLogLevels } from './logLevels.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
@@ -123,6 +124,20 @@ function readPer(text: string, isPeriodNeeded: boolean): { readonly count: numbe
 const readPath = (text: string): string => (text === '' ? wrong('expected a path') : text)
 
 const LOOPBACK = ['127.0.0.0/8', '::1']
+const readTargets = (text: string): readonly string[] =>
+  readNames(text).flatMap((name) => {
+    if (name === 'loopback') return LOOPBACK
+    return parseCidr(name) ? name : wrong(`expected "loopback", addresses or networks like 10.0.0.0/8, got "${name}"`)
+  })
+
+/** As they stand in a Host header, whose port does not matter. */
+const readHosts = (text: string): readonly string[] =>
+  readNames(text).map((name) =>
+    /^(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?$/.test(name)
+      ? name
+      : wrong(`expected names like node.example or addresses (IPv6 in brackets), got "${name}"`),
+  )
+
 type OptionalPer = { readonly count: number; readonly seconds: number | null } | null
 
 const option = <T>(o: ConfigOption<T>): ConfigOption<T> => o
@@ -170,7 +185,7 @@ export const CONFIG_OPTIONS = {
     placeholder: 'NAMES',
     describe: 'further names by which clients may call the API, separated by commas',
     fallback: '',
-    read: readNames,
+    read: readHosts,
   }),
   'api-origins': option({
     placeholder: 'ORIGINS',
@@ -201,7 +216,7 @@ export const CONFIG_OPTIONS = {
     describe:
       'where webhooks may go besides public https addresses: "loopback" or networks like 10.0.0.0/8, separated by commas',
     fallback: '',
-    read: (text: string) => readNames(text).flatMap((name) => (name === 'loopback' ? LOOPBACK : name)),
+    read: readTargets,
   }),
   'oidc-issuer': option<string | null>({
     placeholder: 'URL',

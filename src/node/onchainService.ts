@@ -47,6 +47,8 @@ export interface WalletTransactionView {
   /** Received less sent, in sat; may be negative. */
   readonly netSat: bigint
   readonly feeSat: Sat | null
+  /** `dropped`: another transaction took its place, or the chain refused it; it confirms no more. */
+  readonly status: 'confirmed' | 'unconfirmed' | 'dropped'
   readonly blockHeight: number | null
   readonly label: string | null
   readonly hex: string

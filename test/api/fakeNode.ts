@@ -266,6 +266,7 @@ export class FakeNode implements NodeService {
       txid: txid(toHex(randomBytes(32))),
       netSat: -1n * request.outputs.reduce((sum, o) => sum + o.amountSat, 0n),
       feeSat: sat(200n),
+      status: 'unconfirmed' as const,
       blockHeight: null,
       label: null,
       hex: '02',

@@ -7,6 +7,7 @@ import { ServiceError } from '../../src/node/errors.ts'
 import { FakeNode, NODE_ID, PEER_ID } from '../api/fakeNode.ts'
 import { run, withoutVariables } from './run.ts'
 
+const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
 let dataDir: string
 let node: FakeNode
 let api: Awaited<ReturnType<typeof startApi>>
@@ -141,6 +142,37 @@ describe('fulmen', () => {
     const args = ['pay', PEER_ID, '--amount-msat', '9', '--idempotency-key', 'same']
     expect(await json(...args)).toEqual(await json(...args))
     expect(node.paymentViews.size).toBe(before + 1)
+  })
+
+  it('makes, signs and sends PSBTs; a PSBT is all that standard output has', async () => {
+    const asked: unknown[] = []
+    const { create } = node.psbt
+    const spy = vi.spyOn(node.psbt, 'create').mockImplementation(async (request) => {
+      asked.push(request)
+      return create(request)
+    })
+    const coin = `${'ab'.repeat(32)}:1`
+    const made = await fulmen('wallet', 'psbt', 'create', ADDRESS, '5000', '--feerate', '2', '--utxo', coin)
+    expect(made).toMatchObject({ code: 0, out: 'cHNidP8=\n', err: expect.stringContaining('fee is not known') })
+    expect(asked).toEqual([
+      {
+        outputs: [{ address: ADDRESS, amountSat: 5000n }],
+        feerateSatPerVbyte: 2,
+        utxos: [{ txid: 'ab'.repeat(32), index: 1 }],
+      },
+    ])
+    spy.mockRestore()
+    for (const step of ['sign', 'finalise'])
+      expect(await json('wallet', 'psbt', step, 'cHNidP8=')).toHaveProperty('txid')
+    expect((await fulmen('wallet', 'psbt', 'sign', 'no psbt')).err).toContain('body /psbt')
+  })
+
+  it('says how the address of an API is written, when it is not', async () => {
+    for (const url of ['127.0.0.1:9737', 'localhost:9737', 'ftp://a', 'http://'])
+      expect(await run('--data-dir', dataDir, '--url', url, 'info')).toMatchObject({
+        code: 2,
+        err: expect.stringContaining('http://host:port'),
+      })
   })
 
   it('shows wallet, chain, graph and peers, and sends and mines', async () => {

@@ -113,6 +113,13 @@ describe('configuration', () => {
       '::1',
       '10.0.0.0/8',
     ])
+    for (const network of ['127.0.0.1:29999', '10.0.0.0/33', 'localhost'])
+      expect(() => accessOf({ 'webhook-targets': network })).toThrow(
+        /^webhook-targets \(--webhook-targets\): .*"loopback"/,
+      )
+    for (const host of ['*', 'https://node.example', 'node.example/x', 'fd00::1'])
+      expect(() => accessOf({ 'api-hosts': host })).toThrow(/^api-hosts .*expected names/)
+    expect(configOf({ flags: { 'api-hosts': 'node.example:443,[fd00::1]' } }).config.apiHosts).toHaveLength(2)
     for (const origin of ['*', 'https://a.example/', 'https://a.example/path', 'a.example', 'null'])
       expect(() => accessOf({ 'api-origins': origin })).toThrow('expected origins')
   })

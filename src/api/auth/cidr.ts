@@ -1,20 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-
-interface Network {
-  readonly address: string
-  readonly prefix: number
-  readonly family: 'ipv4' | 'ipv6'
-}
-
-/** `10.0.0.0/8`, `fd00::/8`, or an address alone. @returns null when it is none */
-export function parseCidr(text: string): Network | null {
-  const [address = '', prefixText, more] = text.split('/')
-  const version = isIP(address)
-  if (version === 0 || more !== undefined || address.includes('%')) return null
-  const bits = version === 4 ? 32 : 128
-  const prefix = prefixText === undefined ? bits : /^\d{1,3}$/.test(prefixText) ? Number(prefixText) : -1
-  return prefix < 0 || prefix > bits ? null : { address, prefix, family: version === 4 ? 'ipv4' : 'ipv6' }
-}
+import { type Network, parseCidr } from '../../node/cidr.ts'
 
 function listOf(networks: readonly Network[]): BlockList {
   const list = new BlockList()

@@ -1,7 +1,8 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { parseCidr } from '../../node/cidr.ts'
 import { ConfigError } from '../../node/errors.ts'
-import { AllowList, parseCidr } from '../auth/cidr.ts'
+import { AllowList } from '../auth/cidr.ts'
 import { badField } from '../problems.ts'
 
 /** Not on the public internet. @source IANA IPv4 special-purpose address registry, multicast and reserved space */

@@ -27,11 +27,11 @@ export function register(program: Command): void {
     page: (client, query) => client.channels.list(query),
     table: channelTable,
   })
-    .option('--state <state>', 'only in this state')
+    .option('--state <state>', 'only in this state: normal, waiting-confirmations, closing, closed …')
     .option('--peer <nodeId>', 'only with this peer')
   oneCommand(channel, 'show', {
     about: 'everything about one channel',
-    argument: ['<id>', 'local id or channel id'],
+    argument: ['<id>', 'local id, channel id or short channel id'],
     call: (client, id) => client.channels.get(id),
     text: (one) => fields(one),
   })

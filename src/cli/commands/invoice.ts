@@ -48,13 +48,16 @@ function registerCreate(invoice: Command): void {
     .command('create')
     .description('ask for a payment; prints the text to give to the payer')
     .argument('[amountMsat]', 'millisatoshis; without it the payer chooses', integer)
-    .option('--description <text>', 'what it is for', '')
+    .option('--description <text>', 'what it is for')
+    .option('--description-hash <hash>', 'SHA-256 of a longer description, which the payer gets elsewhere')
     .option('--expiry <seconds>', 'how long it is good for', integer)
     .option('--payment-hash <hash>', 'hold the payment until "invoice settle" gives the preimage')
     .action(async (amountMsat: number | undefined, o, command: Command) => {
       const { client, show } = remote(command)
-      const { description, expiry, paymentHash } = o
-      const request = given({ amountMsat, description, expirySeconds: expiry, paymentHash })
+      const { description, descriptionHash, expiry, paymentHash } = o
+      const about =
+        descriptionHash === undefined ? { description: description ?? '' } : { description, descriptionHash }
+      const request = given({ amountMsat, ...about, expirySeconds: expiry, paymentHash })
       const created = await client.invoices.create(request)
       show(created, () => created.bolt11)
     })

@@ -1,14 +1,16 @@
+import { text as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import type { WalletTransaction } from '../../api/onchainSchemas.ts'
+import type { Psbt, SendOnChain, WalletTransaction } from '../../api/onchainSchemas.ts'
+import type { FulmenClient } from '../../client/index.ts'
 import { decimal, given, integer } from '../arguments.ts'
-import { fields, table } from '../output.ts'
+import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
-import { listCommand } from '../resources.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const transactionTable = (transactions: readonly WalletTransaction[]): string =>
   table(
-    ['txid', 'net sat', 'fee sat', 'block', 'label', 'created'],
-    transactions.map((t) => [t.txid, t.netSat, t.feeSat, t.blockHeight, t.label, t.createdAt]),
+    ['txid', 'net sat', 'fee sat', 'status', 'block', 'label', 'created'],
+    transactions.map((t) => [t.txid, t.netSat, t.feeSat, t.status, t.blockHeight, t.label, t.createdAt]),
   )
 
 export function register(program: Command): void {
@@ -44,22 +46,43 @@ export function register(program: Command): void {
     page: (client, query) => client.wallet.transactions(query),
     table: transactionTable,
   })
+  oneCommand(wallet, 'transaction', {
+    about: 'one transaction',
+    argument: ['<txid>'],
+    call: (client, txid) => client.wallet.transaction(txid),
+    text: (one) => fields(one),
+  })
   registerSend(wallet)
+  registerPsbt(wallet)
 }
 
-function registerSend(wallet: Command): void {
-  wallet
-    .command('send')
-    .description('send on chain')
+const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+
+interface SpendOptions {
+  readonly feerate?: number
+  readonly utxo?: readonly string[]
+}
+
+const spendOptions = (command: Command): Command =>
+  command
     .argument('<address>')
     .argument('<amountSat>', 'satoshis', integer)
     .option('--feerate <sat>', 'satoshis per virtual byte', decimal)
+    .option('--utxo <txid:index>', 'spend this coin and no other; may be given several times', collect)
+
+const spendOf = (address: string, amountSat: number, { feerate, utxo }: SpendOptions): SendOnChain => ({
+  outputs: [{ address, amountSat }],
+  ...(feerate !== undefined && { feerateSatPerVbyte: feerate }),
+  ...(utxo && { utxos: [...utxo] }),
+})
+
+function registerSend(wallet: Command): void {
+  spendOptions(wallet.command('send').description('send on chain'))
     .option('--idempotency-key <key>', 'repeat the call with the same key to send once')
     .action(async (address: string, amountSat: number, o, command: Command) => {
       const { client, show } = remote(command)
-      const { feerate, idempotencyKey } = o
-      const request = { outputs: [{ address, amountSat }], ...given({ feerateSatPerVbyte: feerate }) }
-      const sent = await client.wallet.send(request, given({ idempotencyKey }))
+      const { idempotencyKey } = o
+      const sent = await client.wallet.send(spendOf(address, amountSat, o), given({ idempotencyKey }))
       show(sent, () => transactionTable([sent]))
     })
   wallet
@@ -73,4 +96,58 @@ function registerSend(wallet: Command): void {
       const made = await client.wallet.bump(txid, given({ feerateSatPerVbyte: feerate }), given({ idempotencyKey }))
       show(made, () => transactionTable([made]))
     })
+}
+
+const PSBT: readonly [string, string] = ['<psbt>', 'in base64; - reads it from standard input']
+
+/** The PSBT alone on standard output, so that it can be handed on. */
+function psbtText({ psbt, feeSat, complete }: Psbt): string {
+  notice(
+    `${feeSat === null ? 'the fee is not known' : `the fee is ${feeSat} sat`}; ${complete ? 'all' : 'not all'} inputs are final`,
+  )
+  return psbt
+}
+
+function registerPsbt(wallet: Command): void {
+  const psbt = wallet
+    .command('psbt')
+    .description('transactions to be looked at or signed elsewhere before they are sent')
+  spendOptions(
+    psbt
+      .command('create')
+      .description('an unsigned PSBT; its coins stay reserved until broadcast, release or a restart'),
+  ).action(async (address: string, amountSat: number, o: SpendOptions, command: Command) => {
+    const { client, show } = remote(command)
+    const made = await client.psbt.create(spendOf(address, amountSat, o))
+    show(made, () => psbtText(made))
+  })
+  const step = <T>(
+    name: string,
+    about: string,
+    call: (client: FulmenClient, psbt: string) => Promise<T>,
+    text: (answer: T) => string,
+  ) =>
+    oneCommand(psbt, name, {
+      about,
+      argument: PSBT,
+      call: async (client, given) => call(client, given === '-' ? (await readAll(process.stdin)).trim() : given),
+      text,
+    })
+  step('sign', 'sign the inputs of this wallet', (client, one) => client.psbt.sign(one), psbtText)
+  step('finalise', 'make signed inputs final', (client, one) => client.psbt.finalise(one), psbtText)
+  step(
+    'broadcast',
+    'finalise and broadcast',
+    (client, one) => client.psbt.broadcast(one),
+    (sent) => transactionTable([sent]),
+  )
+  step(
+    'release',
+    'free the coins of a PSBT that is not to be sent',
+    async (client, one) => {
+      await client.psbt.release(one)
+      return { released: true }
+    },
+    () => 'released',
+  )
 }

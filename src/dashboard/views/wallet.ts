@@ -107,6 +107,12 @@ function labelOf({ live }: App, { label, netSat }: WalletTransaction): string {
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
+const WITHOUT_BLOCK: Readonly<Record<WalletTransaction['status'], string>> = {
+  confirmed: 'In a block',
+  unconfirmed: 'Waits for a block',
+  dropped: 'Another took its place: it moves nothing',
+}
+
 function openTransaction(app: App, tx: WalletTransaction): void {
   const dialog = openDialog()
   dialog.show('Transaction', [
@@ -114,7 +120,7 @@ function openTransaction(app: App, tx: WalletTransaction): void {
     facts(
       ['Transaction id', idOf(tx.txid, 'Transaction id')],
       ['Fee', tx.feeSat === null ? 'paid by others' : amountOfSat(tx.feeSat)],
-      ['Block', tx.blockHeight === null ? 'waits for one' : grouped(tx.blockHeight)],
+      ['Block', tx.blockHeight === null ? WITHOUT_BLOCK[tx.status] : grouped(tx.blockHeight)],
       ['For', labelOf(app, tx)],
       ['Seen', timeOf(tx.createdAt)],
     ),
@@ -128,7 +134,7 @@ const transactionRow = (app: App, tx: WalletTransaction): HTMLLIElement =>
     [
       h(
         'span',
-        { class: `badge ${tx.blockHeight === null ? 'warn' : 'plain'}` },
+        { class: `badge ${tx.status === 'unconfirmed' ? 'warn' : 'plain'}` },
         icon(tx.netSat < 0 ? 'send' : 'receive'),
       ),
       h('span', { class: 'main' }, [
@@ -136,7 +142,7 @@ const transactionRow = (app: App, tx: WalletTransaction): HTMLLIElement =>
         h(
           'span',
           { class: 'detail' },
-          tx.blockHeight === null ? 'Waits for a block' : `Block ${grouped(tx.blockHeight)} · ${shortId(tx.txid)}`,
+          tx.blockHeight === null ? WITHOUT_BLOCK[tx.status] : `Block ${grouped(tx.blockHeight)} · ${shortId(tx.txid)}`,
         ),
       ]),
       h('span', { class: 'side' }, [

@@ -7,8 +7,8 @@ import { perKw, walletFeerate } from '../../chain/fees.ts'
 import { keys } from '../../store/schema.ts'
 import { anchorReserve } from '../../wallet/build.ts'
 import { walletAddress } from '../../wallet/keys.ts'
-import type { WalletTx } from '../../wallet/state.ts'
-import { unspentCoins, walletBalance } from '../../wallet/status.ts'
+import type { WalletState, WalletTx } from '../../wallet/state.ts'
+import { judge, unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
 import type { WalletTransactionView } from '../onchainService.ts'
 import { pageOfIndex } from '../paging.ts'
@@ -31,16 +31,23 @@ export type WalletService = Pick<
   | 'psbt'
 >
 
-const viewOf = (entry: WalletTx): WalletTransactionView => ({
+const viewOf = (state: WalletState, entry: WalletTx): WalletTransactionView => ({
   id: entry.txid,
   txid: entry.txid,
   netSat: entry.netSat,
   feeSat: entry.feeSat,
+  status: statusOf(state, entry),
   blockHeight: entry.height,
   label: entry.label,
   hex: toHex(encodeTransaction(entry.tx)),
   createdAt: new Date(entry.seenAt * 1000).toISOString(),
 })
+
+/** One that left memory without a block is as dead as one that another took the place of. */
+function statusOf(state: WalletState, { txid, height }: WalletTx): WalletTransactionView['status'] {
+  if (height !== null) return 'confirmed'
+  return state.txs.has(txid) && judge(state).isAlive(txid) ? 'unconfirmed' : 'dropped'
+}
 
 export function walletService(parts: NodeParts): WalletService {
   const { wallet, reactor, driver } = parts
@@ -59,7 +66,7 @@ export function walletService(parts: NodeParts): WalletService {
       const entry = await find(txid)
       if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${txid}`)
       const made = await bumpTransaction(parts, entry, request)
-      return viewOf(wallet.state.txs.get(made)!)
+      return viewOf(wallet.state, wallet.state.txs.get(made)!)
     },
     async wallet() {
       const b = walletBalance(wallet.state)
@@ -88,13 +95,13 @@ export function walletService(parts: NodeParts): WalletService {
     },
     async walletTransactions(page) {
       const { items, nextCursor } = await pageOfIndex(driver, keys.walletIndex, page, find)
-      return { items: items.map(viewOf), nextCursor }
+      return { items: items.map((entry) => viewOf(wallet.state, entry)), nextCursor }
     },
     async walletTransaction(id) {
       const sent = await driver.get(keys.walletSend(id))
       const entry = await find(sent ? unpack<Txid>(sent) : id)
       if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
-      return viewOf(entry)
+      return viewOf(wallet.state, entry)
     },
     async sendOnChain(request) {
       const outputs = outputsOf(request.outputs, parts)
@@ -117,7 +124,7 @@ export function walletService(parts: NodeParts): WalletService {
         }
       })
       await parts.broadcast(tx.tx, 'wallet')
-      return viewOf(wallet.state.txs.get(tx.txid)!)
+      return viewOf(wallet.state, wallet.state.txs.get(tx.txid)!)
     },
   }
 }
