@@ -14,10 +14,14 @@ const ATTEMPTS = {
   total: { burst: 200, refillMs: 1_000 },
 }
 
-/** In the making, whether or not the peer is here: who hangs up does not get room for more. */
-const isPending = ({ state }: ChannelEntry): boolean => ('from' in state ? state.from : state).tag.startsWith('await-')
-
 const isConfirmed = ({ state }: ChannelEntry): boolean => (channelOf(state)?.funding.confirmed ?? null) !== null
+
+/**
+ * In the making, whether or not the peer is here: who hangs up does not get room for more, nor does who closes a channel that was never
+ * funded. Channels from a backup are another matter.
+ */
+const isPending = (entry: ChannelEntry): boolean =>
+  entry.state.tag !== 'closed' && !isConfirmed(entry) && channelOf(entry.state)?.restored !== true
 
 export interface OpeningsOptions {
   readonly channels: Pick<Channels, 'all' | 'ofPeer' | 'ofPeerById'>

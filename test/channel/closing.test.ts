@@ -123,6 +123,27 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     expect(published(early).map((p) => p.length)).toEqual([1, 1])
   })
 
+  it('before channel_ready, no HTLC is taken by way of it: the funding may never come', () => {
+    const w = new (reachNormal().constructor as typeof World)().open()
+    const { channelId } = w.alice.channel.params
+    w.bob.command({ tag: 'close', requestId: 5 })
+    w.bob.outbox = []
+    // Alice says that all is well, and goes on by herself.
+    const ready = { type: 'channel_ready', channelId } as const
+    const { alice, bob } = w
+    const confirmed = { tag: 'confirmed', height: 101, txIndex: 1 } as const
+    const { tx } = alice.channel.funding
+    alice.ctx = { ...alice.ctx, blockHeight: 200 }
+    alice.step({ tag: 'chain', event: { ...confirmed, tx: tx!, txid: txidOf(tx!) } })
+    w.receive('alice', { ...ready, secondPerCommitmentPoint: bob.ctx.signer.commitmentPoint(1) })
+    expect(alice.phase.tag).toBe('normal')
+    alice.command(add(1, 50_000_000))
+    w.settle()
+    expect(bob.events).toEqual([])
+    expect(bob.channel.commitments.incoming.size).toBe(0)
+    expect(faultsOf(bob)).toMatchObject([{ code: 'PROTOCOL_VIOLATION' }])
+  })
+
   it('a second request, a bad script and an absent peer are refused', () => {
     const w = reachNormal()
     close(w, { scriptPubKey: new Uint8Array(25) })

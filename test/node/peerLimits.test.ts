@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { printable } from '../../src/base/bytes.ts'
-import { sat } from '../../src/base/units.ts'
+import { msat, sat } from '../../src/base/units.ts'
+import { p2wpkh } from '../../src/bitcoin/script.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import type { ChannelCommand } from '../../src/channel/types.ts'
 import type { ChannelEntry } from '../../src/node/channels.ts'
@@ -77,6 +78,30 @@ describe('a stranger who puts no money in', () => {
     expect(await stranger.open()).toBeNull()
     expect(refusals(stranger).at(-1)).toMatch(/4 channels waiting/)
     expect(channelCount()).toBe(1 + MAX_PENDING_PER_PEER)
+  })
+
+  it('gets no room for more channels by having them closed, and is forgotten all the same', async () => {
+    const stranger = new Stranger(world, 5)
+    await stranger.connect(bob)
+    const scriptPubKey = p2wpkh(new Uint8Array(20))
+    for (let n = 0; n < MAX_PENDING_PER_PEER; n++) {
+      const channelId = (await stranger.open(n < 2 ? {} : { pushMsat: msat(1_000) }))!
+      if (n % 2 === 0) stranger.say({ type: 'shutdown', channelId, scriptPubKey })
+      else stranger.say({ type: 'error', channelId, data: new Uint8Array(0) })
+      await world.settle()
+      await stranger.leave()
+      await stranger.connect(bob)
+    }
+    // One without a share of ours was given up with the error.
+    expect(channelCount()).toBe(MAX_PENDING_PER_PEER)
+    expect(await stranger.open()).not.toBeNull()
+    expect(await stranger.open()).toBeNull()
+    expect(refusals(stranger).at(-1)).toMatch(/4 channels waiting/)
+    const tags = world
+      .of('bob')
+      .node!.channels.all()
+      .map((c) => ('from' in c.state ? c.state.from : c.state).tag)
+    expect(tags.sort()).toEqual(['await-ready', 'closing', 'negotiating', 'negotiating', 'normal'])
   })
 
   it('and all others like it together do not keep out a peer that has put money in', async () => {

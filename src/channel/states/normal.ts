@@ -25,9 +25,15 @@ function closedFor(state: NormalState): Closed {
   const leaving = state.localShutdown !== null || state.remoteShutdown !== null || state.closeRequest !== null
   return {
     toThem: leaving ? closingFault('the channel is closing; use another') : null,
-    toUs: state.remoteShutdown === null ? null : addAfterShutdown,
+    toUs: state.remoteShutdown !== null ? addAfterShutdown : state.channel.localReady ? null : addBeforeReady,
   }
 }
+/** We may shut a channel down before its funding is deep enough, or is anything at all. */
+const addBeforeReady: Fault = warn(
+  'PROTOCOL_VIOLATION',
+  'BOLT 2 §the-channel_ready-message: the channel is used once both sent channel_ready',
+  'update_add_htlc came before',
+).error
 const addAfterShutdown: Fault = warn(
   'PROTOCOL_VIOLATION',
   'BOLT 2 §closing-initiation-shutdown: no update_add_htlc follows a shutdown',

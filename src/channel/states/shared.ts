@@ -214,9 +214,11 @@ export const FUNDING_TIMEOUT = 2016
 /** It is for the opener to publish the funding transaction, and it is not in the chain. */
 const mayNeverBe = ({ params, funding }: Channel): boolean => !params.isOpener && funding.confirmed === null
 const hasNoShare = ({ commitments }: Channel): boolean => commitments.active.every((c) => c.baseLocalMsat === 0n)
+/** Its funding has never been deep enough for channel_ready, though it may be shut down already. */
+const isYoung = (state: FundedState): boolean => state.tag === 'await-ready' || !state.channel.localReady
 /** The peer's channel, of which there is nothing yet and in which nothing is ours: when it fails, there is nothing to publish. */
 const isPromise = (state: FundedState): boolean =>
-  state.tag === 'await-ready' && mayNeverBe(state.channel) && hasNoShare(state.channel)
+  isYoung(state) && mayNeverBe(state.channel) && hasNoShare(state.channel)
 
 /** Why a channel is taken as never funded at this height, or null. One in doubt may have confirmed in a block that is forgotten. */
 export function fundingTimeout(channel: Channel, height: number): string | null {
@@ -225,7 +227,7 @@ export function fundingTimeout(channel: Channel, height: number): string | null 
 }
 
 function neverFunded(state: FundedState, height: number): Turn | null {
-  const reason = state.tag === 'await-ready' ? fundingTimeout(state.channel, height) : null
+  const reason = isYoung(state) ? fundingTimeout(state.channel, height) : null
   return reason === null ? null : notFunded(state, reason)
 }
 
