@@ -1,3 +1,5 @@
+import type { ChannelId } from '../base/ids.ts'
+import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
 import { backupKey } from '../wallet/keys.ts'
@@ -7,7 +9,7 @@ import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
-import { keepsDeadlines, outgoingChannel, undecidedIncoming } from './holdings.ts'
+import { keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming } from './holdings.ts'
 import type { Node } from './node.ts'
 import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
@@ -70,6 +72,7 @@ export function createGossip(node: Node): GossipShell {
     send: (link, messages) => node.peers.sendEncoded(link, messages),
     queuedBytes: (link) => node.peers.queuedBytes(link),
     links: () => node.peers.links(),
+    isOurs: (peer, scid) => node.channels.ofPeer(peer).some(({ state }) => namesOf(state).includes(scid)),
     synced: () => node.chain.status.synced,
     renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,
@@ -100,7 +103,7 @@ export function createPayments(node: Node): Payments {
     now: () => node.now(),
     blockHeight: () => node.chain.height,
     localChannels: () => node.localChannels(),
-    isCurrent: () => node.chain.isCurrent,
+    isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)
@@ -116,6 +119,13 @@ export function createPayments(node: Node): Payments {
       return state !== undefined && keepsDeadlines(state)
     },
   })
+}
+
+/** Whether the channel's funding is confirmed, which a reorganisation may have undone. */
+function isInChain({ channels }: Node, channelId: ChannelId): boolean {
+  const entry = channels.byChannelId(channelId)
+  const channel = entry ? channelOf(entry.state) : null
+  return channel !== null && channel.funding.confirmed !== null
 }
 
 /** What each block and reorganisation does to the parts, in this order. */

@@ -5,7 +5,14 @@ import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import { type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../gossip/own.ts'
 import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
-import { checkChannelAnnouncement, type GossipFault, heightOf, isPassedOn, STALE_AFTER } from '../gossip/validate.ts'
+import {
+  checkChannelAnnouncement,
+  directionOf,
+  type GossipFault,
+  heightOf,
+  isPassedOn,
+  STALE_AFTER,
+} from '../gossip/validate.ts'
 import { warningOf } from '../peer/session.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Driver } from '../store/types.ts'
@@ -19,7 +26,7 @@ import { GossipSync } from './gossipSync.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
-/** Updates of private channels, and nodes without a channel, that are remembered: the oldest go. */
+/** Updates of channels, and nodes without a channel, that nobody has announced and that are remembered: the oldest go. */
 const REMEMBERED = 5_000
 /** Updates that are held back while the funding of their channel is looked up. */
 const MAX_HELD = 4
@@ -53,6 +60,8 @@ export interface GossipShellOptions {
   readonly send: (link: Link, messages: readonly Uint8Array[]) => void
   readonly queuedBytes: (link: Link) => number
   readonly links: () => readonly Link[]
+  /** Whether this peer may call a channel of ours with it so. */
+  readonly isOurs: (peer: NodeId, scid: ShortChannelId) => boolean
   /** The sender broke a rule: warn and close. */
   readonly blame: (link: Link, reason: string) => void
   /** The chain is followed to its tip. */
@@ -94,8 +103,10 @@ export class GossipShell {
   readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
   /** Our last update per channel. */
   readonly #own = new Map<string, ChannelUpdate>()
-  /** The peers' updates of private channels: what an invoice's route hint says. */
+  /** The peers' updates of our private channels: what an invoice's route hint says. */
   readonly #private = new Map<string, ChannelUpdate>()
+  /** Updates of channels that nobody has announced: one may turn out to be ours. */
+  readonly #unknown = new Map<string, ChannelUpdate>()
   /** Channels of ours that we have announced. */
   readonly #announced = new Set<ShortChannelId>()
   /** Unix seconds of the newest update of others that was stored. */
@@ -209,7 +220,8 @@ export class GossipShell {
 
   /** What the peer asks for relaying over our private channel to us. */
   privateUpdate(peer: NodeId, scid: ShortChannelId): ChannelUpdate | undefined {
-    return this.#private.get(`${peer} ${scid}`)
+    const key = `${peer} ${scid}`
+    return this.#private.get(key) ?? this.#unknown.get(key)
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {
@@ -251,13 +263,24 @@ export class GossipShell {
       return
     }
     if (!this.#records.table.channel(m.shortChannelId)) {
-      this.#private.set(`${link.nodeId} ${m.shortChannelId}`, m)
-      if (this.#private.size > REMEMBERED) this.#private.delete(this.#private.keys().next().value!)
+      this.#remember(link.nodeId, m)
       return
     }
     const checked = this.#records.acceptUpdate(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
     this.#serving.relay(m, link.nodeId)
+  }
+
+  /** What the peer says of its own end; what it tells of other channels, however much, pushes nothing of that out. */
+  #remember(peer: NodeId, m: ChannelUpdate): void {
+    const { own, isOurs } = this.#options
+    if (directionOf(m) !== (peer < own.nodeId ? 0 : 1)) return
+    const key = `${peer} ${m.shortChannelId}`
+    if (isOurs(peer, m.shortChannelId)) this.#private.set(key, m)
+    else {
+      this.#unknown.set(key, m)
+      if (this.#unknown.size > REMEMBERED) this.#unknown.delete(this.#unknown.keys().next().value!)
+    }
   }
 
   #onNode(link: Link, m: NodeAnnouncement, scope: TurnScope): void {

@@ -1,6 +1,6 @@
 import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
 import { localAlias } from '../channel/alias.ts'
-import { channelOf, sendableMsat } from '../channel/describe.ts'
+import { channelOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
@@ -119,31 +119,44 @@ export function outgoingChannel(
   }
 }
 
+/** In channel_flags. @source BOLT 7 §the-channel_update-message */
+const DISABLED = 2
 /** How many hints an invoice carries: each is 51 bytes of text. */
 const MAX_HINTS = 3
 
-/** Ways to us over private channels whose peers told us what they ask; empty when a public channel leads to us. */
+/** Every short channel id by which a peer may speak of the channel. */
+export function namesOf(state: ChannelState): readonly ShortChannelId[] {
+  const channel = channelOf(state)
+  if (channel === null) return []
+  return [scidOf(state), localAlias(channel), channel.remoteAlias].filter((name) => name !== null)
+}
+
+/**
+ * Ways to us over private channels whose peers told us what they ask, those first that can bring most; empty when a public channel
+ * leads to us.
+ */
 export function routeHintsOf(
   entries: readonly ChannelEntry[],
   privateUpdate: (peer: NodeId, scid: ShortChannelId) => ChannelUpdate | undefined,
 ): readonly RouteHint[] {
-  const hints: RouteHint[] = []
+  const hints: { readonly room: bigint; readonly hint: RouteHint }[] = []
   for (const { state, quarantined } of entries) {
     const channel = channelOf(state)
     if (channel === null || quarantined !== null || !isUsable(state)) continue
     if (isAnnounced(channel)) return []
-    const real = scidOf(state)
-    const shown = channel.remoteAlias ?? real
+    const shown = channel.remoteAlias ?? scidOf(state)
     if (shown === null) continue
     const nodeId = channel.params.remoteNodeId
-    // The peer speaks of the channel by any of its names.
-    const names = [real, localAlias(channel), channel.remoteAlias].filter((name) => name !== null)
-    const update = names.map((name) => privateUpdate(nodeId, name)).find((u) => u !== undefined)
-    if (!update) continue
+    const update = namesOf(state)
+      .map((name) => privateUpdate(nodeId, name))
+      .find((u) => u !== undefined)
+    if (!update || (update.channelFlags & DISABLED) !== 0) continue
     const { feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta } = update
-    hints.push([{ nodeId, shortChannelId: shown, feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta }])
+    const hop = { nodeId, shortChannelId: shown, feeBaseMsat, feeProportionalMillionths, cltvExpiryDelta }
+    hints.push({ room: receivableMsat(channel), hint: [hop] })
   }
-  return hints.slice(0, MAX_HINTS)
+  const mostFirst = hints.sort((a, b) => (a.room > b.room ? -1 : a.room < b.room ? 1 : 0))
+  return mostFirst.slice(0, MAX_HINTS).map(({ hint }) => hint)
 }
 
 /** Both halves of its announcement are there. */

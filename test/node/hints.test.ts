@@ -1,0 +1,67 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { msat, sat } from '../../src/base/units.ts'
+import { ownChannelUpdate } from '../../src/gossip/own.ts'
+import { decodeInvoice } from '../../src/invoice/bolt11.ts'
+import { type Snapshot, World } from './world.ts'
+
+/** What bob can send to carol over each of their channels, in sat. */
+const ROOMS = [20_000n, 100_000n, 50_000n, 300_000n]
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['bob', 'carol'])
+  await world.fund()
+  for (const capacitySat of ROOMS) {
+    const opening = world
+      .of('bob')
+      .api.openChannel({ peer: world.of('carol').nodeId, capacitySat: sat(capacitySat), announce: false })
+    await world.settle()
+    await opening
+  }
+  await world.mine(6)
+  base = world.snapshot()
+  world.close()
+})
+
+const hintsOf = async (world: World) => {
+  const { bolt11 } = await world.of('carol').api.createInvoice({ amountMsat: msat(1_000n), description: '' })
+  return decodeInvoice(bolt11).routeHints.map(([hop]) => hop!)
+}
+
+describe('route hints', () => {
+  it('name the channels that can bring most', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const { channels } = world.of('bob').node!
+    const capacities = (await hintsOf(world)).map((h) => channels.byScid(h.shortChannelId)?.meta.localId)
+    const views = await Promise.all(capacities.map((id) => world.of('bob').api.channel(id!)))
+    expect(views.map((v) => v.capacitySat)).toEqual([300_000n, 100_000n, 50_000n])
+    world.close()
+  })
+
+  it('stay, whatever else the peer tells, and are no word of our own that it gives back', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const [bob, carol] = [world.of('bob').node!, world.of('carol').node!]
+    const before = await hintsOf(world)
+    const link = carol.peers.link(bob.own.nodeId)!
+    const policy = {
+      feeBaseMsat: 77,
+      feeProportionalMillionths: 0,
+      cltvExpiryDelta: 1,
+      htlcMinimumMsat: msat(1n),
+      htlcMaximumMsat: msat(9n),
+    }
+    const about = { disabled: false, dontForward: true, timestamp: 2_000_000_000, policy }
+    const reflected = before.map((h) =>
+      ownChannelUpdate(carol.own, { ...about, shortChannelId: h.shortChannelId, remoteNodeId: bob.own.nodeId }),
+    )
+    const other = ownChannelUpdate(bob.own, { ...about, shortChannelId: 1n as never, remoteNodeId: carol.own.nodeId })
+    await carol.reactor.run((scope) => {
+      for (const update of reflected) carol.gossip.onMessage(link, update, scope)
+      for (let n = 1n; n <= 5_001n; n++) carol.gossip.onMessage(link, { ...other, shortChannelId: n as never }, scope)
+    })
+    expect(before).toHaveLength(3)
+    expect(await hintsOf(world)).toEqual(before)
+    world.close()
+  })
+})
