@@ -47,6 +47,53 @@ export function pageByPlace<T>(
   }
 }
 
+/** An order of items by a key that is each item's own, and that key as a cursor. */
+export interface KeyOrder<T, K> {
+  readonly key: (item: T) => K
+  readonly isBefore: (a: K, b: K) => boolean
+  readonly write: (key: K) => string
+  /** @throws whatever says that the text is no key */
+  readonly read: (cursor: string) => K
+}
+
+/**
+ * One page of a large collection that is in no order: one pass without sorting it, and an item that has gone since, be it the one that the
+ * cursor names, takes nothing with it.
+ */
+export function pageByKey<T, K>(
+  items: Iterable<T>,
+  { key, isBefore, write, read }: KeyOrder<T, K>,
+  { limit, cursor }: PageRequest,
+): Page<T> {
+  const after = cursor === undefined ? undefined : keyOf(cursor, read)
+  /** The first ones after the cursor, in order, and one more that tells whether there is a next page. */
+  const found: { readonly item: T; readonly at: K }[] = []
+  for (const item of items) {
+    const at = key(item)
+    if (after !== undefined && !isBefore(after, at)) continue
+    if (found.length > limit && !isBefore(at, found[limit]!.at)) continue
+    let [low, high] = [0, found.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (isBefore(found[middle]!.at, at)) low = middle + 1
+      else high = middle
+    }
+    found.splice(low, 0, { item, at })
+    if (found.length > limit + 1) found.pop()
+  }
+  const shown = found.slice(0, limit)
+  const last = shown.at(-1)
+  return { items: shown.map(({ item }) => item), nextCursor: found.length > limit && last ? write(last.at) : null }
+}
+
+function keyOf<K>(cursor: string, read: (cursor: string) => K): K {
+  try {
+    return read(cursor)
+  } catch {
+    throw badCursor()
+  }
+}
+
 /**
  * One page, newest first, of an index whose keys end in a sequence number and whose values name the record: cost is that of the
  * page, however long the history.

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Peer } from '../../api/schemas.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
-import { oneCommand } from '../resources.ts'
+import { listCommand, oneCommand } from '../resources.ts'
 
 const peerTable = (peers: readonly Peer[]): string =>
   table(
@@ -12,14 +12,11 @@ const peerTable = (peers: readonly Peer[]): string =>
 
 export function register(program: Command): void {
   const peer = program.command('peer').description('peers')
-  peer
-    .command('list')
-    .description('the peers of the node')
-    .action(async (_options, command: Command) => {
-      const { client, show } = remote(command)
-      const page = await client.peers.list({ limit: 500 })
-      show(page, () => peerTable(page.items))
-    })
+  listCommand(peer, {
+    about: 'the peers of the node',
+    page: (client, query) => client.peers.list(query),
+    table: peerTable,
+  })
   oneCommand(peer, 'connect', {
     about: 'connect, now and after each restart',
     argument: ['<uri>', 'nodeId@host:port'],

@@ -1,10 +1,10 @@
-import { formatScid } from '../../base/ids.ts'
+import { formatScid, type NodeId, nodeId as parseNodeId, parseScid, type ShortChannelId } from '../../base/ids.ts'
 import { MAX_MSAT, msat } from '../../base/units.ts'
 import { findRoute } from '../../routing/path.ts'
 import { routeFee } from '../../routing/types.ts'
 import { formatAddress } from '../../wire/address.ts'
 import { ServiceError } from '../errors.ts'
-import { pageOf } from '../paging.ts'
+import { type KeyOrder, pageByKey } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService } from '../service.ts'
 
@@ -13,11 +13,26 @@ export type GraphService = Pick<NodeService, 'graphNodes' | 'graphChannels' | 'f
 const FINAL_CLTV_DELTA = 18
 const MAX_CLTV_DELTA = 2016
 
+/** Nodes have no age. */
+const BY_ID: KeyOrder<{ readonly nodeId: NodeId }, NodeId> = {
+  key: (node) => node.nodeId,
+  isBefore: (a, b) => a < b,
+  write: (id) => id,
+  read: parseNodeId,
+}
+/** A short channel id begins with the block of the funding. */
+const NEWEST_FIRST: KeyOrder<{ readonly shortChannelId: ShortChannelId }, ShortChannelId> = {
+  key: (channel) => channel.shortChannelId,
+  isBefore: (a, b) => a > b,
+  write: formatScid,
+  read: parseScid,
+}
+
 export function graphService(parts: NodeParts): GraphService {
   const { graph, chain, own } = parts
   return {
     async graphNodes(page) {
-      const { items, nextCursor } = pageOf([...graph.nodes()], (n) => n.nodeId, page)
+      const { items, nextCursor } = pageByKey(graph.nodes(), BY_ID, page)
       const view = items.map((n) => ({
         nodeId: n.nodeId,
         alias: n.alias,
@@ -26,8 +41,7 @@ export function graphService(parts: NodeParts): GraphService {
       return { items: view, nextCursor }
     },
     async graphChannels(page) {
-      const { items, nextCursor } = pageOf([...graph.channels()], (c) => formatScid(c.shortChannelId), page)
-      return { items, nextCursor }
+      return pageByKey(graph.channels(), NEWEST_FIRST, page)
     },
     async findRoute({ nodeId, amountMsat }) {
       const found = findRoute(graph, {
