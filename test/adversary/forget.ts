@@ -5,12 +5,13 @@ import { Rng } from './rng.ts'
 import type { Run } from './run.ts'
 
 const LIFE = ['offer', 'pay', 'pump', 'settle', 'pump', 'twin', 'deliver', 'fee'] as const
+const HOW = ['noticed', 'noticed', 'noticed', 'unnoticed', 'nothing lost'] as const
 /** How a peer meets somebody who has lost data. The first one is fair. */
 type Welcome = (run: Run, lane: Lane, rng: Rng) => void
 
 /**
- * Hal's disk is put back to what it was a while ago, and the peer makes the most of it. Hal either knows that its data is old (its
- * numbers are behind those of its backup), or nothing but the peer's proof can tell it.
+ * Hal's disk is put back to what it was a while ago, and the peer makes the most of it. Hal either notices that its data is old (its
+ * numbers are behind those of its backup), or nothing but the peer's proof can tell it. Or it is the peer alone that says so.
  */
 export async function forget(run: Run, lane: Lane, b: number, c: number): Promise<void> {
   const { arena } = run
@@ -27,17 +28,27 @@ export async function forget(run: Run, lane: Lane, b: number, c: number): Promis
   if (!isOpen() || ![...arena.hostiles.values()].every((h) => h.isOpen())) return
   const newest = mal.newest()
   for (const l of arena.lanes) arena.cut(l)
-  const knows = rng.below(4) > 0
-  hal.putBack(copy, knows)
-  if (rng.below(4) === 0 && knows) await run.mine(rng.below(30), 0, false)
-  ;(knows ? WELCOMES[rng.below(WELCOMES.length)]! : fair)(run, lane, rng)
+  const how = HOW[rng.below(HOW.length)]!
+  if (how === 'nothing lost') return bluff(run, lane, rng)
+  hal.putBack(copy, how === 'noticed')
+  if (how === 'noticed' && rng.below(4) === 0) await run.mine(rng.below(30), 0, false)
+  const welcome = how === 'noticed' ? WELCOMES[rng.below(WELCOMES.length)]! : fair
+  welcome(run, lane, rng)
   // Whoever is honest, or the same peer, says how it is.
   for (const l of arena.lanes) arena.connect(l)
   for (const l of arena.lanes) arena.pump(l)
   if (rng.below(2) === 0) hal.forceClose(lane)
+  const any = mal.signed(mal.commitments()[rng.below(mal.commitments().length)]!)
   const end = rng.below(4)
   if (end === 0) arena.queued.push(newest)
-  if (end === 1) run.send(mal.signed(mal.commitments()[rng.below(mal.commitments().length)]!), rng.below(64), mal)
+  if (end === 1) run.send(any, rng.below(64), mal)
+  if (end === 2) {
+    // It shows it in a block, and takes that back.
+    arena.queued.push(any)
+    await run.mine(1, 0, false)
+    const other = rng.below(2) === 0 ? newest : null
+    await run.undo(1, { other, withdraws: true, greed: 0, censor: false })
+  }
   await run.mine(rng.below(3) === 0 ? 30 : rng.below(4), 7, false)
 }
 
@@ -80,15 +91,14 @@ const whine: Welcome = ({ arena }, lane, rng) => {
 
 /** It claims that hal is late, and cannot prove it. */
 const bluff: Welcome = ({ arena }, lane, rng) => {
-  const mal = arena.hostiles.get(lane)!
-  arena.connect(lane, () => {
-    const m = mal.outbox.findIndex((o) => o.type === 'channel_reestablish')
-    const said = mal.outbox[m]
-    if (said?.type !== 'channel_reestablish') return
-    const more = BigInt(1 + rng.below(5))
-    const yourLastPerCommitmentSecret = new Uint8Array(32).fill(rng.below(256))
-    mal.outbox[m] = { ...said, nextRevocationNumber: said.nextRevocationNumber + more, yourLastPerCommitmentSecret }
-  })
+  arena.connect(lane)
+  const { outbox } = arena.hostiles.get(lane)!
+  const at = outbox.findIndex((m) => m.type === 'channel_reestablish')
+  const said = outbox[at]
+  if (said?.type !== 'channel_reestablish') return
+  const nextRevocationNumber = said.nextRevocationNumber + BigInt(1 + rng.below(5))
+  const yourLastPerCommitmentSecret = new Uint8Array(32).fill(rng.below(256))
+  outbox[at] = { ...said, nextRevocationNumber, yourLastPerCommitmentSecret }
   arena.pump(lane)
 }
 

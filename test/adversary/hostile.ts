@@ -63,7 +63,7 @@ function signCoin(tx: Transaction, index: number, amountSat: Sat): Transaction {
   return withWitness(tx, index, [derSignature(crypto.ecdsaSign(digest, SECRET), SIGHASH_ALL), KEY])
 }
 
-const UNEXCUSED: readonly FaultCode[] = ['BAD_SIGNATURE', 'BAD_REVOCATION']
+const UNEXCUSED: readonly FaultCode[] = ['BAD_SIGNATURE', 'BAD_REVOCATION', 'HTLC_LIMIT', 'TOO_MANY_HTLCS']
 
 /** An output that the attacker can take now, and how. */
 export interface Prey {
@@ -89,13 +89,13 @@ export class Hostile {
   /** What its own second-stage transactions made. */
   readonly #stages = new Map<Txid, readonly ClosedOutput[]>()
 
-  readonly #policy: ChannelPolicy
+  readonly policy: ChannelPolicy
 
   /** `node`: who may have several channels. */
   constructor(who: { readonly owner: string; readonly node: string; readonly policy: ChannelPolicy }) {
     this.owner = who.owner
     this.nodeId = nodeIdOf(who.node)
-    this.#policy = who.policy
+    this.policy = who.policy
   }
 
   get ctx(): ChannelContext {
@@ -106,7 +106,7 @@ export class Hostile {
       nodeId: this.nodeId,
       feerates: { commitment: f, closing: f, claim: f },
       signer: signerOf(this.owner),
-      policy: { ...this.#policy, feerateTolerancePercent: { low: 1, high: 100_000 } },
+      policy: { ...this.policy, feerateTolerancePercent: { low: 1, high: 100_000 } },
       sweepScriptPubKey: LOOT,
     }
   }

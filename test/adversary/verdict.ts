@@ -6,7 +6,8 @@ import { channelOf, summary } from '../../src/channel/describe.ts'
 import { oldLocalOutputs } from '../../src/channel/onchain/outputs.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
-import type { Arena } from './arena.ts'
+import { ANCHOR_SAT } from '../../src/channel/tx/weights.ts'
+import type { Arena, Lane } from './arena.ts'
 import type { Honest } from './honest.ts'
 import { START } from './keys.ts'
 import type { Schedule } from './schedule.ts'
@@ -36,6 +37,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
       if (!schedule.deep && !node.hasLost && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
     if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
+    problems.push(...dustOf(arena, node).map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
     const owed = node.hasLost ? owedToForgetful(arena, node) : owedSat(arena, node)
@@ -125,6 +127,20 @@ function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonl
     }
   }
   return { paidSat, problems }
+}
+
+/** What is below its holder's limit has no output in a commitment. @source BOLT 3 §trimmed-outputs */
+function dustOf({ hal, una, hostiles }: Arena, node: Honest): readonly string[] {
+  return node.channels.all().flatMap(({ state, meta }) => {
+    const closing = state.tag === 'closed' ? state.onchain?.closing : null
+    if (!closing || closing.kind === 'mutual') return []
+    const peer = hostiles.get(meta.localId as Lane) ?? (node === hal ? una! : hal)
+    const { dustLimitSat } = (node.made.has(closing.txid) ? node : peer).policy
+    const dust = closing.tx.outputs.filter((o) => o.amountSat < dustLimitSat && o.amountSat !== ANCHOR_SAT)
+    return dust.map(
+      (o) => `${o.amountSat} sat in a commitment of ${meta.localId} whose holder has none below ${dustLimitSat}`,
+    )
+  })
 }
 
 /**
