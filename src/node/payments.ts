@@ -58,8 +58,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   /** Unix milliseconds. */
   readonly now: () => number
   readonly localChannels: () => readonly LocalChannel[]
-  /** Whether `blockHeight` is that of now. */
-  readonly isCurrent: () => boolean
+  /** Whether an HTLC of the channel is what it seems: `blockHeight` is that of now, and the funding is in the chain. */
+  readonly isSound: (channelId: ChannelId) => boolean
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
 }
@@ -219,8 +219,8 @@ export class Payments {
     if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
     else if (this.#onions.isReplay(htlc, this.#options.blockHeight())) {
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
-    } else if (!this.#options.isCurrent() && !this.#isTaken(htlc, onion.tag)) {
-      // It may have expired already: passed on, or paid with a preimage, it would be lost.
+    } else if (!this.#options.isSound(htlc.channelId) && !this.#isTaken(htlc, onion.tag)) {
+      // It may have expired already, or have nothing behind it: passed on, or paid with a preimage, it would be lost.
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
     } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
     else if (onion.tag === 'final') {

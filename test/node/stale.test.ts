@@ -44,3 +44,27 @@ describe('a node that does not know the height of now', () => {
     world.close()
   })
 })
+
+describe('a channel whose funding a reorganisation took out of the chain', () => {
+  it('has none of its HTLCs passed on or taken, since the funding may never come back', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const pay = async (): Promise<string> => {
+      const { bolt11, paymentHash } = await bob.api.createInvoice({ amountMsat: msat(50_000_000), description: '' })
+      await alice.api.pay({ bolt11, timeoutSeconds: 600 })
+      await world.settle()
+      return (await alice.api.payment(paymentHash)).status
+    }
+    expect(await pay()).toBe('succeeded')
+    const { channels, reactor } = bob.node!
+    await reactor.run((scope) => {
+      channels.deliver(channels.all()[0]!, { tag: 'chain', event: { tag: 'reorg', height: 1 } })
+      channels.drain(scope)
+    })
+    expect(channels.all()[0]!.state).toMatchObject({ tag: 'normal', channel: { funding: { confirmed: null } } })
+    expect(await pay()).toBe('failed')
+    world.close()
+  })
+})
