@@ -1,6 +1,7 @@
 import { fromHex } from '../base/bytes.ts'
 import { assertNever } from '../base/errors.ts'
 import type { ChannelId, NodeId } from '../base/ids.ts'
+import type { Msat } from '../base/units.ts'
 import type { HtlcFailure } from '../channel/types.ts'
 import { type AttributedFailure, openErrorPacket } from '../onion/errorPacket.ts'
 import { describeFailure, failureName, NODE } from '../onion/failure.ts'
@@ -29,6 +30,8 @@ export const NOBODY = { final: false, channels: [], nodes: [], local: [], learne
 export interface Known {
   readonly graph: Pick<Graph, 'channel'>
   readonly learned: readonly LearnedPolicy[]
+  /** Of the whole payment. */
+  readonly amountMsat?: Msat
 }
 
 const NOTHING: Known = { graph: { channel: () => undefined }, learned: [] }
@@ -79,7 +82,8 @@ function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailur
   const detail = `${describeFailure(received)} at ${hops[hop]!.nodeId}`
   const name = received.failure?.name
   if (hop === hops.length - 1) {
-    if (name === 'mpp_timeout') return { ...NOBODY, detail }
+    // There is nothing to wait for where one HTLC brings it all.
+    if (name === 'mpp_timeout' && hops[hop]!.amountMsat !== known.amountMsat) return { ...NOBODY, detail }
     const tampered = name === 'final_incorrect_cltv_expiry' || name === 'final_incorrect_htlc_amount'
     if (tampered && hop > 0) return { ...NOBODY, detail, channels: [channelAfter(hops, hop - 1)] }
     return blameNode(hops, hop, detail)

@@ -107,10 +107,8 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
     case 'failed': {
       const attempt = r.attempts[input.attempt]
       if (attempt?.status !== 'pending') return { record: r, effects: [] }
-      return proceed(
-        withBlame(r, input.attempt, blame(attempt, input.failure, { graph: ctx.graph, learned: r.learned ?? [] })),
-        ctx,
-      )
+      const known = { graph: ctx.graph, learned: r.learned ?? [], amountMsat: r.target.amountMsat }
+      return proceed(withBlame(r, input.attempt, blame(attempt, input.failure, known)), ctx)
     }
     case 'rejected': {
       const attempt = r.attempts[input.attempt]

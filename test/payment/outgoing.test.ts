@@ -278,6 +278,17 @@ describe('an outgoing payment', () => {
     expect(command.tag === 'addHtlc' && command.onion.length).toBe(1366)
   })
 
+  it('of which the payee misses a part, though one HTLC brought it all, is not sent again and again', () => {
+    let r = start().record
+    expect(r.attempts.length).toBe(1)
+    for (let i = 0; i < 3 && r.status === 'pending'; i++) {
+      const at = r.attempts.length - 1
+      const failure = failureFrom(r.attempts[at]!, r.attempts[at]!.hops.length - 1, { name: 'mpp_timeout' })
+      r = onPaymentInput(r, { tag: 'failed', attempt: at, failure }, context()).record
+    }
+    expect([r.failure?.code, r.attempts.length]).toEqual(['REJECTED_BY_PAYEE', 1])
+  })
+
   it('is stopped by the user: what is out decides', () => {
     const { record } = start()
     const cancelled = onPaymentInput(record, { tag: 'cancel' }, context())
