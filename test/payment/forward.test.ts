@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHex, toHex } from '../../src/base/bytes.ts'
 import { type NodeId, type PaymentHash, parseScid } from '../../src/base/ids.ts'
@@ -9,7 +10,7 @@ import { buildErrorPacket, openErrorPacket } from '../../src/onion/errorPacket.t
 import type { OnionFailure } from '../../src/onion/failure.ts'
 import { encodePayload, type OnionPayload } from '../../src/onion/payload.ts'
 import { buildOnion } from '../../src/onion/sphinx.ts'
-import { decideForward, forwardRecordOf, onForwardResult } from '../../src/payment/forward.ts'
+import { decideForward, forwardFee, forwardRecordOf, onForwardResult } from '../../src/payment/forward.ts'
 import { type ForwardOnion, failDust, peelIncoming } from '../../src/payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
@@ -374,6 +375,29 @@ describe('BOLT 4: forwarding inside a blinded path', () => {
     const failure = { name: 'invalid_onion_blinding', sha256OfOnion: crypto.sha256(htlc.onion) }
     if (more.pathKey) expect(onion.command).toMatchObject({ tag: 'failMalformedHtlc', failureCode: 0xc018 })
     else expect(readBack(sharedSecrets, onion.command)).toMatchObject({ hop: 0, received: { failure } })
+  })
+
+  it('passes on whatever a payer sends beyond the base fee, where the path asks what the channel asks', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 1n, max: 2_000_000n }), fc.nat(500_000), fc.nat(500), (beyond, rate, base) => {
+        const asked = { cltvExpiryDelta: 40, feeProportionalMillionths: rate, feeBaseMsat: base }
+        const { htlc, onion } = blinded(
+          { shortChannelId: scid(77), paymentRelay: asked },
+          {},
+          { amountMsat: (beyond + BigInt(base)) as Msat },
+        )
+        const { effects, record } = decideForward(
+          htlc,
+          asForward(onion),
+          context([outgoing({ relay: { ...relay, ...asked } })]),
+        )
+        expect(commandOf(effects).command.tag).toBe('addHtlc')
+        expect(record.amountInMsat - record.amountOutMsat).toBeGreaterThanOrEqual(
+          forwardFee({ ...relay, ...asked }, record.amountOutMsat) - 1n,
+        )
+      }),
+      { numRuns: 100, examples: [[1_000n, 1_000, 0]] },
+    )
   })
 
   it('hides every later failure as well: the introduction point as an error, those inside as malformed', () => {
