@@ -88,8 +88,19 @@ async function adversary({ schedules, seed, json }) {
     log: join(dir, `${i}.log`),
   })).filter((p) => p.count > 0)
   const files = parts.map((p) => p.file)
+  const told = new Set()
+  const tell = (failed) => {
+    for (const { schedule, problems } of failed.filter((f) => !told.has(f.schedule))) {
+      told.add(schedule)
+      console.error(
+        `schedule ${schedule} (FULMEN_FIRST=${schedule} FULMEN_SCHEDULES=1 npx vitest run test/property/adversary.test.ts):`,
+      )
+      for (const p of problems) console.error(`  ${p}`)
+    }
+  }
   const timer = setInterval(() => {
     const { done, failed } = soFar(files)
+    tell(failed)
     console.error(`${done} of ${schedules} schedules, ${failed.length} failures`)
   }, EVERY_MS)
   const codes = await Promise.all(
@@ -101,12 +112,7 @@ async function adversary({ schedules, seed, json }) {
   )
   clearInterval(timer)
   const { done, failed } = soFar(files)
-  for (const { schedule, problems } of failed) {
-    console.error(
-      `schedule ${schedule} (FULMEN_FIRST=${schedule} FULMEN_SCHEDULES=1 npx vitest run test/property/adversary.test.ts):`,
-    )
-    for (const p of problems) console.error(`  ${p}`)
-  }
+  tell(failed)
   // A process that ended otherwise than by the schedules' failures has something to say of its own.
   const broken = parts.filter((p, i) => codes[i] !== 0 && readLines(p.file).every((l) => !('schedule' in l)))
   for (const p of broken) console.error(readFileSync(p.log, 'utf8'))

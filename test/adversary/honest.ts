@@ -571,5 +571,6 @@ const RACES = [
   'insufficient fee',
   'txn-mempool-conflict',
   'too-long-mempool-chain',
+  'too many potential replacements',
   'replacement-adds-unconfirmed',
 ]
