@@ -116,6 +116,21 @@ export function checkNodeAnnouncement(
 /** An announcement with several hostnames is used, and not passed on. @source BOLT 7 §the-node_announcement-message */
 export const isPassedOn = (m: NodeAnnouncement): boolean => m.addresses.filter((a) => a.tag === 'dns').length <= 1
 
+/** Of features, addresses and what a later protocol may add: what the network sends has a few hundred bytes of them. */
+const MOST_VARIABLE_BYTES = 2_048
+
+/**
+ * Whether an announcement is so long that it is not taken: before its signature or its funding is looked at, thousands are held in
+ * memory, and whoever made it up could have made each 64 kB long.
+ */
+export function isTooLong(m: ChannelAnnouncement | NodeAnnouncement | ChannelUpdate): boolean {
+  let length = m.extension.length
+  if (m.type !== 'channel_update') length += m.features.length
+  if (m.type === 'node_announcement')
+    for (const a of m.addresses) length += a.tag === 'opaque' ? a.bytes.length : a.host.length + 3
+  return length > MOST_VARIABLE_BYTES
+}
+
 /** Seconds without an update after which an end counts as gone. */
 export const STALE_AFTER = 14 * 24 * 3600
 

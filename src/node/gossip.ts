@@ -11,6 +11,7 @@ import {
   type GossipFault,
   heightOf,
   isPassedOn,
+  isTooLong,
   STALE_AFTER,
 } from '../gossip/validate.ts'
 import { warningOf } from '../peer/session.ts'
@@ -164,6 +165,7 @@ export class GossipShell {
   }
 
   onMessage(link: Link, message: GossipMessage, scope: TurnScope): void {
+    if ('extension' in message && isTooLong(message)) return
     switch (message.type) {
       case 'channel_announcement':
         return this.#onChannel(link, message)

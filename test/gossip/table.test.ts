@@ -8,7 +8,7 @@ import { fundingScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { aliasBytes, type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../../src/gossip/own.ts'
 import { GossipTable } from '../../src/gossip/table.ts'
-import { checkChannelAnnouncement, fundingOutputOf, gossipDigest } from '../../src/gossip/validate.ts'
+import { checkChannelAnnouncement, fundingOutputOf, gossipDigest, isTooLong } from '../../src/gossip/validate.ts'
 import type { ChannelAnnouncement } from '../../src/wire/messages/gossip.ts'
 
 const CHAIN = new Uint8Array(32).fill(6)
@@ -133,6 +133,23 @@ describe('BOLT 7 §the-channel_update-message: receiving node', () => {
     expect(withChannel().acceptUpdate(update(first, NOW + 90_000), NOW).ok).toBe(false)
     expect(withChannel().acceptUpdate(update(first, NOW, { dontForward: true }), NOW).ok).toBe(false)
     expect(new GossipTable(CHAIN).acceptUpdate(update(first, NOW), NOW).ok).toBe(false)
+  })
+})
+
+describe('an announcement is too long for whatever is long in it', () => {
+  const long = new Uint8Array(2_049)
+  const node = ownNodeAnnouncement(own(first), { alias: 'a', features: long.slice(1), addresses: [], timestamp: NOW })
+  const port = 9735
+
+  it.each([
+    ['a channel’s features', announcement({ features: long }), announcement({ features: long.slice(1) })],
+    ['its unknown bytes', announcement({ extension: long }), announcement({ extension: long.slice(1) })],
+    ['a node’s features', { ...node, features: long }, node],
+    ['its addresses', { ...node, addresses: [{ tag: 'dns', host: 'x', port }] }, node],
+    ['addresses that nobody knows', { ...node, addresses: [{ tag: 'opaque', bytes: long.slice(2_048) }] }, node],
+    ['an update', { ...update(first, NOW), extension: long }, update(first, NOW)],
+  ] as const)('%s', (_, tooLong, longest) => {
+    expect([isTooLong(tooLong), isTooLong(longest)]).toEqual([true, false])
   })
 })
 

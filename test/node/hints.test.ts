@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { ShortChannelId } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
+import { gossipDigest } from '../../src/gossip/validate.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { type Snapshot, World } from './world.ts'
 
@@ -62,6 +65,33 @@ describe('route hints', () => {
     })
     expect(before).toHaveLength(3)
     expect(await hintsOf(world)).toEqual(before)
+    world.close()
+  })
+
+  it('are not made of an announcement that is longer than any has to be, which nobody keeps', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const [bob, carol] = [world.of('bob').node!, world.of('carol').node!]
+    const link = carol.peers.link(bob.own.nodeId)!
+    const [known] = await hintsOf(world)
+    const policy = { ...known!, htlcMinimumMsat: msat(1n), htlcMaximumMsat: msat(9n) }
+    const about = { disabled: false, dontForward: true, timestamp: 2_000_000_000, policy }
+    const heard = async (shortChannelId: ShortChannelId, bytes: number) => {
+      const blank = ownChannelUpdate(bob.own, { ...about, shortChannelId, remoteNodeId: carol.own.nodeId })
+      const long = { ...blank, extension: new Uint8Array(bytes) }
+      const signature = crypto.ecdsaSign(gossipDigest(long), bob.own.nodeSecret)
+      bob.peers.send(bob.peers.link(carol.own.nodeId)!, [{ ...long, signature }])
+      await world.settle()
+      return carol.gossip.privateUpdate(link.nodeId, shortChannelId)?.timestamp === about.timestamp
+    }
+    for (const [bytes, taken] of [
+      [60_000, false],
+      [2_049, false],
+      [2_048, true],
+    ] as const) {
+      expect(await heard(7n as ShortChannelId, bytes)).toBe(taken)
+      expect(await heard(known!.shortChannelId, bytes)).toBe(taken)
+    }
     world.close()
   })
 })
