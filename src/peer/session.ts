@@ -5,7 +5,7 @@ import type { NetworkAddress } from '../wire/address.ts'
 import { WireError } from '../wire/errors.ts'
 import { checkFeatures, combineFeatures } from '../wire/features.ts'
 import type { Init, Ping, Pong, Warning } from '../wire/messages/control.ts'
-import { type Decoded, decodeMessage, type Message } from '../wire/registry.ts'
+import { type Decoded, decodeMessage, type Message, typeNumberOf } from '../wire/registry.ts'
 import { PeerError } from './errors.ts'
 import { type Bucket, type PeerLimits, takeToken } from './limits.ts'
 
@@ -125,12 +125,21 @@ export function readSession(
   return end(null)
 }
 
+/** Made by others than who sends them. */
+const ANNOUNCEMENTS = (['channel_announcement', 'node_announcement', 'channel_update'] as const).map(typeNumberOf)
+
+/**
+ * An announcement that cannot be read is skipped: implementations pass on what they themselves can read, and anybody with a channel
+ * could have every one of our peers send what has us hang up on them (`htlc_minimum_msat` of more than all bitcoin, for one).
+ */
 function decode(frame: Uint8Array): Decoded | PeerError {
   try {
     return decodeMessage(frame)
   } catch (e) {
-    if (e instanceof WireError) return new PeerError('PROTOCOL_VIOLATION', e.message, { cause: e })
-    throw e
+    if (!(e instanceof WireError)) throw e
+    const typeNumber = (frame[0]! << 8) | frame[1]!
+    if (ANNOUNCEMENTS.includes(typeNumber)) return { type: 'unknown', typeNumber, payload: EMPTY }
+    return new PeerError('PROTOCOL_VIOLATION', e.message, { cause: e })
   }
 }
 

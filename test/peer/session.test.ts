@@ -12,8 +12,10 @@ import {
   tickSession,
   warningOf,
 } from '../../src/peer/session.ts'
+import { WireError } from '../../src/wire/errors.ts'
 import { featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
-import { encodeMessage, type Message } from '../../src/wire/registry.ts'
+import { decodeMessage, encodeMessage, type Message } from '../../src/wire/registry.ts'
+import { announcedNode, updateOf } from '../gossip/network.ts'
 import { init, numbered, REGTEST } from './harness.ts'
 
 const config: SessionConfig = { features: ourInitFeatures(), chainHash: REGTEST, limits: DEFAULT_LIMITS }
@@ -88,6 +90,23 @@ describe('a read of several messages', () => {
     const got = readSession(opened(), frames, 0, config)
     expect(got.deliver).toEqual([numbered(1)])
     expect(got.fault?.code).toBe('PROTOCOL_VIOLATION')
+  })
+
+  it('leaves out what others announced and we cannot read: who passes it on may have looked at less of it', () => {
+    const update = encodeMessage(updateOf({ block: 1, n: 0 }, 0, 1))
+    const minimumAt = 2 + 64 + 32 + 8 + 4 + 1 + 1 + 2
+    const beyond = update.slice()
+    beyond.set(new Uint8Array(8).fill(0xff), minimumAt)
+    const node = encodeMessage(announcedNode(1, 1, [{ tag: 'ipv4', host: '8.8.4.4', port: 1 }]))
+    const cut = node.slice(0, -1)
+    cut[cut.length - 7]! -= 1 // addrlen
+    const unreadable = [beyond, update.slice(0, -8), cut, u16be(256)]
+    for (const frame of unreadable) expect(() => decodeMessage(frame)).toThrowError(WireError)
+    const got = readSession(opened(), [...unreadable, update, node], 0, config)
+    expect(got.fault).toBeNull()
+    expect(got.deliver.map((m) => m.type)).toEqual(['channel_update', 'node_announcement'])
+    const ofItsOwn = u16be(259)
+    expect(readSession(opened(), [ofItsOwn], 0, config).fault?.code).toBe('PROTOCOL_VIOLATION')
   })
 
   it('any bytes are delivered, skipped, or end in a typed fault', () => {
