@@ -1,4 +1,4 @@
-import { equalBytes, fromHex } from '../base/bytes.ts'
+import { compareBytes, equalBytes, fromHex } from '../base/bytes.ts'
 import { type NodeId, type Outpoint, type ShortChannelId, scidParts, type Txid } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import type { Sat } from '../base/units.ts'
@@ -12,13 +12,22 @@ import {
   signedBytes,
 } from '../wire/messages/gossip.ts'
 
-/** Why a gossip message is not taken. `blame`: the sender is told and the connection closed; otherwise it is only ignored. */
+/**
+ * Why a gossip message is not taken. `blame`: the connection is closed; otherwise it is only ignored, as is everything that another
+ * implementation may take and pass on.
+ */
 export interface GossipFault {
   readonly blame: boolean
   readonly reason: string
 }
 const blame = (reason: string): Result<never, GossipFault> => err({ blame: true, reason })
 const ignore = (reason: string): Result<never, GossipFault> => err({ blame: false, reason })
+
+/** Half of the curve's order. */
+const MOST_S = fromHex('7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0')
+/** LND takes a high S, and passes it on: who sends us that has done nothing wrong, and would be cut off for what a stranger made. */
+const wrong = (what: string, signature: Uint8Array): Result<never, GossipFault> =>
+  compareBytes(signature.subarray(32), MOST_S) > 0 ? ignore(`${what} has a high S`) : blame(`${what} is wrong`)
 
 /** Clocks of others may be this much ahead. */
 const MAX_FUTURE_SECONDS = 24 * 3600
@@ -33,7 +42,7 @@ export const gossipDigest = (m: ChannelAnnouncement | NodeAnnouncement | Channel
  */
 export function checkChannelAnnouncement(m: ChannelAnnouncement, chainHash: Uint8Array): Result<null, GossipFault> {
   if (!equalBytes(m.chainHash, chainHash)) return ignore('channel of another chain')
-  if (m.nodeId1 >= m.nodeId2) return blame('node ids are not in ascending order')
+  if (m.nodeId1 >= m.nodeId2) return ignore('node ids are not in ascending order')
   const digest = gossipDigest(m)
   const signatures: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
     ['node_signature_1', m.nodeSignature1, fromHex(m.nodeId1)],
@@ -42,7 +51,7 @@ export function checkChannelAnnouncement(m: ChannelAnnouncement, chainHash: Uint
     ['bitcoin_signature_2', m.bitcoinSignature2, m.bitcoinKey2],
   ]
   for (const [name, signature, key] of signatures) {
-    if (!crypto.ecdsaVerify(signature, digest, key)) return blame(`${name} of channel_announcement is wrong`)
+    if (!crypto.ecdsaVerify(signature, digest, key)) return wrong(`${name} of channel_announcement`, signature)
   }
   return ok(null)
 }
@@ -95,7 +104,7 @@ export function checkChannelUpdate(
   if (previous && m.timestamp <= previous.timestamp) return ignore('channel_update is not newer than the one we have')
   if (m.timestamp > nowSeconds + MAX_FUTURE_SECONDS) return ignore('channel_update is from the future')
   if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(origin))) {
-    return blame('signature of channel_update is wrong')
+    return wrong('signature of channel_update', m.signature)
   }
   return ok(null)
 }
@@ -108,7 +117,7 @@ export function checkNodeAnnouncement(
   if (previous && m.timestamp <= previous.timestamp)
     return ignore('node_announcement is not newer than the one we have')
   if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(m.nodeId))) {
-    return blame('signature of node_announcement is wrong')
+    return wrong('signature of node_announcement', m.signature)
   }
   return ok(null)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toHex } from '../../src/base/bytes.ts'
+import { concatBytes, fromHex, toHex } from '../../src/base/bytes.ts'
 import { nodeId, shortChannelId, type Txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
@@ -9,7 +9,7 @@ import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { aliasBytes, type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../../src/gossip/own.ts'
 import { GossipTable } from '../../src/gossip/table.ts'
 import { checkChannelAnnouncement, fundingOutputOf, gossipDigest, isTooLong } from '../../src/gossip/validate.ts'
-import type { ChannelAnnouncement } from '../../src/wire/messages/gossip.ts'
+import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../../src/wire/messages/gossip.ts'
 
 const CHAIN = new Uint8Array(32).fill(6)
 const secret = (n: number): Uint8Array => new Uint8Array(32).fill(n)
@@ -55,6 +55,12 @@ function announcement(change: Partial<ChannelAnnouncement> = {}): ChannelAnnounc
     bitcoinSignature2: noble.ecdsaSign(digest, secret(second.bitcoin)),
   }
 }
+/** The same signature in its other form: s for n − s. */
+const withHighS = (signature: Uint8Array): Uint8Array => {
+  const s = ORDER - BigInt(`0x${toHex(signature.subarray(32))}`)
+  return concatBytes(signature.subarray(0, 32), fromHex(s.toString(16).padStart(64, '0')))
+}
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const funding = { outpoint: { txid: 'aa'.repeat(32) as Txid, index: 0 }, capacitySat: sat(1_000_000) }
 const policy = {
   feeBaseMsat: 1,
@@ -85,6 +91,32 @@ describe('BOLT 7 §the-channel_announcement-message: receiving node', () => {
       const damaged = { ...announcement(), [field]: announcement({ shortChannelId: shortChannelId(9, 9, 9) })[field] }
       const checked = checkChannelAnnouncement(damaged, CHAIN)
       expect(checked.ok ? null : checked.error.blame).toBe(true)
+    }
+  })
+
+  it('ignores without blame what LND passes on: node ids in descending order, signatures with a high S', () => {
+    const { nodeId1, nodeId2, ...rest } = announcement()
+    const turned = announcement({ nodeId1: nodeId2, nodeId2: nodeId1 })
+    expect(checkChannelAnnouncement(turned, CHAIN)).toMatchObject({ error: { blame: false } })
+    const high = { ...rest, nodeId1, nodeId2, bitcoinSignature2: withHighS(rest.bitcoinSignature2) }
+    expect(checkChannelAnnouncement(high, CHAIN)).toMatchObject({ error: { blame: false } })
+    const blamed = (m: { readonly signature: Uint8Array }) => {
+      const table = withChannel()
+      const taken =
+        'nodeId' in m ? table.acceptNode(m as NodeAnnouncement) : table.acceptUpdate(m as ChannelUpdate, NOW)
+      return taken.ok ? null : taken.error.blame
+    }
+    const node = ownNodeAnnouncement(own(first), {
+      alias: '',
+      features: new Uint8Array(0),
+      addresses: [],
+      timestamp: 1,
+    })
+    for (const m of [update(first, NOW), node]) {
+      expect(blamed(m)).toBe(null)
+      expect(blamed({ ...m, signature: withHighS(m.signature) })).toBe(false)
+      const forged = m.signature.with(40, m.signature[40]! ^ 1)
+      expect(blamed({ ...m, signature: forged })).toBe(true)
     }
   })
 
