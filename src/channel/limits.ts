@@ -84,13 +84,29 @@ function judgeOfferFunds(channel: Channel, amountMsat: Msat): Judged<null> {
     return refuse('INSUFFICIENT_BALANCE', `${ADDING}: the sender keeps its reserve and can pay the fee`, detail)
   }
   if (params.isOpener) return ok(null)
-  const theirs =
-    remoteBalance(channel, next) -
-    satToMsat(params.local.channelReserveSat) -
-    costMsat(channel, next.feeratePerKw, Math.max(next.untrimmed, channel.commitments.next.local.untrimmed) + 1)
-  if (theirs >= 0n || isDust(channel, 'out', amountMsat)) return ok(null)
-  const detail = `the peer, who pays it, lacks ${-theirs} msat; try again when HTLCs are settled`
+  const lacking = lackingForFee(channel, amountMsat)
+  if (lacking <= 0n) return ok(null)
+  const detail = `the peer, who pays it, lacks ${lacking} msat; try again when HTLCs are settled`
   return refuse('INSUFFICIENT_BALANCE', `${ADDING}: the opener can pay the fee with the HTLC added`, detail)
+}
+
+/**
+ * msat that the peer, who opened the channel, lacks for the fee of either commitment with one more HTLC of ours. Each has a dust limit
+ * and a feerate of its own: one in which the HTLC gets no output does not grow, whatever the other does.
+ * @source BOLT 2 §adding-an-htlc
+ */
+function lackingForFee(channel: Channel, amountMsat: Msat): bigint {
+  const { params, commitments } = channel
+  const { local, remote } = commitments.next
+  const untrimmed = Math.max(local.untrimmed, remote.untrimmed) + 1
+  const lackingIn = (view: 'nextLocal' | 'nextRemote', t: Totals): bigint =>
+    trimmedIn(params, view, { amountMsat, direction: 'out' }, t.feeratePerKw)
+      ? 0n
+      : costMsat(channel, t.feeratePerKw, untrimmed) +
+        satToMsat(params.local.channelReserveSat) -
+        remoteBalance(channel, t)
+  const [ours, theirs] = [lackingIn('nextLocal', local), lackingIn('nextRemote', remote)]
+  return ours > theirs ? ours : theirs
 }
 
 /** Without an output in one of the next commitments, at their feerates or at another. */

@@ -108,6 +108,21 @@ describe('BOLT 2 §adding-an-htlc: sending node', () => {
     expect(tight.alice.events.map((e) => e.tag)).toEqual(['received'])
   })
 
+  it('lets the opener keep its own by either commitment: an HTLC may have an output in one of the two alone', () => {
+    const sent = (alices: number, bobs: number) => {
+      const limits = { policy: { dustLimitSat: sat(alices) }, bobPolicy: { dustLimitSat: sat(bobs) } }
+      const w = reachNormal({ ...limits, pushMsat: msat(988_100_000) })
+      w.bob.command(add(1, 700_000))
+      return rejection(w, 'bob')
+    }
+    const refused = 'INSUFFICIENT_BALANCE'
+    expect([sent(354, 354), sent(354, 1000), sent(1000, 354)]).toEqual([refused, refused, refused])
+    const w = reachNormal({ policy: { dustLimitSat: sat(1000) }, pushMsat: msat(988_100_000) })
+    w.bob.command(add(1, 700_000))
+    expect(faultsOf(w.settle().alice)).toEqual([])
+    expect(w.alice.events.map((e) => e.tag)).toEqual(['received'])
+  })
+
   it('BOLT 2 §bounding-exposure: keeps HTLCs without output below its limit', () => {
     const w = reachNormal({ policy: { maxDustExposureMsat: msat(500_000) } })
     w.alice.command(add(1, 300_000))
