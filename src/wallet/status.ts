@@ -19,16 +19,17 @@ export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Jud
   const isAlive = (txid: Txid): boolean => {
     const entry = state.txs.get(txid)
     if (!entry || entry.height !== null) return true
-    let verdict = alive.get(txid)
-    if (verdict === undefined) {
-      verdict =
-        !entry.abandoned &&
-        entry.conflictHeight === null &&
-        !isCoinbase(entry.tx) &&
-        !isSuperseded(state, entry) &&
-        entry.tx.inputs.every((i) => isAlive(i.txid))
-      alive.set(txid, verdict)
-    }
+    const known = alive.get(txid)
+    if (known !== undefined) return known
+    // Should what it is built on lead back to it by way of rivals, one of the two lives: whichever is asked about first.
+    alive.set(txid, true)
+    const verdict =
+      !entry.abandoned &&
+      entry.conflictHeight === null &&
+      !isCoinbase(entry.tx) &&
+      entry.tx.inputs.every((i) => isAlive(i.txid)) &&
+      !laterRivals(state, entry).some(isAlive)
+    alive.set(txid, verdict)
     return verdict
   }
 
@@ -53,15 +54,11 @@ export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Jud
   }
 }
 
-/** Another unconfirmed transaction that spends one of the same outputs came later. */
-function isSuperseded(state: Pick<WalletState, 'txs' | 'spends'>, entry: WalletTx): boolean {
-  return entry.tx.inputs.some((input) =>
-    (state.spends.get(outpointKey(input)) ?? []).some((other) => {
-      const rival = state.txs.get(other)
-      return rival !== undefined && rival.order > entry.order && rival.conflictHeight === null && !rival.abandoned
-    }),
-  )
-}
+/** Transactions that came later and spend one of the same outputs: one that is alive has taken the place of this one. */
+const laterRivals = (state: Pick<WalletState, 'txs' | 'spends'>, { tx, order }: WalletTx): readonly Txid[] =>
+  tx.inputs
+    .flatMap((input) => state.spends.get(outpointKey(input)) ?? [])
+    .filter((other) => (state.txs.get(other)?.order ?? order) > order)
 
 export type CoinStatus =
   | 'spendable'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { outpointKey, type Txid } from '../../src/base/ids.ts'
+import { type Outpoint, outpointKey, type Txid } from '../../src/base/ids.ts'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { sat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
@@ -120,6 +120,35 @@ describe('blocks and reorganisations', () => {
     expect(unconfirmed(wallet)).toEqual([second])
     expect(walletBalance(wallet).unconfirmedSat).toBe(39_000n)
     expect(walletBalance(mine(wallet, first)).confirmedSat).toBe(40_000n)
+  })
+
+  it('a version that came later replaces none when what it is built on is gone', () => {
+    const wallet = walletWith([80_000, 90_000])
+    const [a, b] = [...wallet.coins.values()].map((c) => c.outpoint) as [Outpoint, Outpoint]
+    const first = transaction([a], [output(70_000, foreignScript(1))])
+    const parent = transaction([b], [output(60_000, own(4)), output(20_000, foreignScript(2))])
+    const second = transaction([a, { txid: txidOf(parent), index: 0 }], [output(130_000, own(5))])
+    const all = [first, parent, second].reduce((w, tx, i) => addTransaction(w, tx, { now: i }), wallet)
+    expect(unconfirmed(all)).toEqual([parent, second])
+    const bumped = addTransaction(all, transaction([b], [output(79_000, foreignScript(2))]), { now: 9 })
+    for (const gone of [bumped, abandonTransaction(all, txidOf(parent))]) {
+      expect(unconfirmed(gone)[0]).toEqual(first)
+      expect(statusOf(gone, gone.txs.get(txidOf(first))!)).toBe('unconfirmed')
+      expect(statusOf(gone, gone.txs.get(txidOf(second))!)).toBe('replaced')
+      // Its coin is spent, and is not given out for something else.
+      expect(view(gone).map((v) => v.key)).not.toContain(outpointKey(a))
+    }
+  })
+
+  it('of two that rule each other out by what they are built on, one lives', () => {
+    const wallet = walletWith([80_000, 90_000])
+    const [a, b] = [...wallet.coins.values()].map((c) => c.outpoint) as [Outpoint, Outpoint]
+    const parent = transaction([a], [output(70_000, own(4))])
+    const rival = transaction([a, b], [output(160_000, foreignScript(1))])
+    const child = transaction([b, { txid: txidOf(parent), index: 0 }], [output(150_000, foreignScript(2))])
+    const all = [parent, rival, child].reduce((w, tx, i) => addTransaction(w, tx, { now: i }), wallet)
+    const alive = unconfirmed(all)
+    expect([[rival], [parent, child]]).toContainEqual(alive)
   })
 
   it('an abandoned transaction frees its coins for good, unless it confirms after all', () => {
