@@ -1,20 +1,22 @@
+import { forgetUnsigned } from './dance.ts'
 import { refuse, rejected } from './faults.ts'
 import type { ChannelState, FundedState } from './state.ts'
 import { closed } from './states/closed.ts'
-import { closing, withPreimage } from './states/closing.ts'
+import { closing, withDecision } from './states/closing.ts'
 import { isFunded } from './states/offline.ts'
-import { common, reply, turn, withChannel } from './states/shared.ts'
+import { applied, common, reply, turn, withChannel } from './states/shared.ts'
 import { waitingForPeer } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from './types.ts'
 
 /**
  * What goes on for a channel that was set aside after an unexpected exception: the chain is watched, preimages are noted,
- * deadlines are kept and claims are made. Nothing is said to the peer and nothing it says is heard, so this path shares as little as
+ * deadlines are kept and claims are made. With the connection, or as if it were lost at once (input `disconnected`), goes what nobody
+ * has signed for: an HTLC that was only proposed can still go another way. Nothing is said to the peer and nothing it says is heard, so this path shares as little as
  * possible with the code that may be at fault.
  * @source docs/architecture.md §The channel core
  */
 export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
-  if (!concernsChain(input)) return turn(state)
+  if (!isHeard(input)) return turn(state)
   if (state.tag === 'closing') return closing(state, input, ctx)
   if (state.tag === 'closed') return closed(state, input, ctx)
   if (state.tag === 'waiting-for-peer') return waitingForPeer(state, input, ctx)
@@ -24,17 +26,19 @@ export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelCon
   return silent(isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner)
 }
 
-const concernsChain = (input: ChannelInput): boolean =>
+const isHeard = (input: ChannelInput): boolean =>
   input.tag === 'chain' ||
+  input.tag === 'disconnected' ||
   input.tag === 'searched' ||
   input.tag === 'revokedHtlcs' ||
   (input.tag === 'command' && (input.command.tag === 'fulfillHtlc' || input.command.tag === 'forceClose'))
 
 function rescueFunded(state: FundedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'command' && input.command.tag === 'fulfillHtlc') {
-    const channel = withPreimage(state.channel, input.command)
+    const channel = withDecision(state.channel, input.command)
     return turn(channel ? withChannel<FundedState>(state, channel) : state)
   }
+  if (input.tag === 'disconnected') return applied(state, forgetUnsigned(state.channel))
   return common(state, input, ctx) ?? turn(state)
 }
 

@@ -9,7 +9,7 @@ import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
-import { keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming } from './holdings.ts'
+import { keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming, wantsPreimage } from './holdings.ts'
 import type { Node } from './node.ts'
 import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
@@ -34,6 +34,7 @@ export function createPeers(node: Node): Peers {
     key: noiseKey(node.own.nodeSecret),
     features: ourInitFeatures(),
     chainHash: node.own.chainHash,
+    isWelcome: (peer) => node.channels.ofPeer(peer).some(({ state }) => state.tag !== 'closed'),
     onConnected: (link, session, scope) => dispatch.connected(link, session, scope),
     onMessage: (link, message, scope) => dispatch.message(link, message, scope),
     onDisconnected: (link, reason, scope) => dispatch.disconnected(link, reason, scope),
@@ -113,6 +114,10 @@ export function createPayments(node: Node): Payments {
     incomingHtlc: (channelId, id) => {
       const entry = node.channels.byChannelId(channelId)
       return entry ? undecidedIncoming(entry.state, channelId, id) : null
+    },
+    wantsPreimage: (channelId, id) => {
+      const state = node.channels.byChannelId(channelId)?.state
+      return state !== undefined && wantsPreimage(state, id)
     },
     staysOpen: (channelId) => {
       const state = node.channels.byChannelId(channelId)?.state

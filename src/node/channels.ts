@@ -248,6 +248,8 @@ export class Channels {
   setAside(entry: ChannelEntry, error: unknown, scope: TurnScope): void {
     if (entry.quarantined !== null) return
     entry.quarantined = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    // What it has proposed and nobody signed for will not be: whoever waits for that is told.
+    this.deliver(entry, { tag: 'disconnected' })
     this.#options.onQuarantine(entry, error, scope)
   }
 

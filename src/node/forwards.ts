@@ -17,6 +17,8 @@ export interface ForwardsOptions {
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
+  /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
+  readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
   /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
   readonly staysOpen: (channelId: ChannelId) => boolean
 }
@@ -69,10 +71,13 @@ export class Forwards {
     return onForwardResult(forward, event)
   }
 
-  /** The incoming HTLC is of a channel that was restored: its onion is lost, and a preimage is all that it needs. */
+  /**
+   * The incoming HTLC is of a channel that was restored, and its onion lost; or it was failed, and told of, before the preimage showed
+   * up. A preimage is all that it needs.
+   */
   #bare(event: Exclude<HtlcEvent, { tag: 'received' }>, from: Omit<ForwardOrigin, 'tag'>): readonly PaymentEffect[] {
     const { channelId, htlcId: id } = from
-    if (event.tag !== 'fulfilled' || this.#options.incomingHtlc(channelId, id) === null) return []
+    if (event.tag !== 'fulfilled' || !this.#options.wantsPreimage(channelId, id)) return []
     return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage: event.preimage } }]
   }
 

@@ -41,6 +41,17 @@ export function undecidedIncoming(state: ChannelState, channelId: ChannelId, id:
   return htlc?.removal === null ? incomingHtlc(channelId, htlc) : null
 }
 
+/**
+ * Whether the preimage of an incoming HTLC is still of use: nothing has been decided on it, or it was failed and its channel went on
+ * chain, where the peer may not have taken that.
+ */
+export function wantsPreimage(state: ChannelState, id: bigint): boolean {
+  const channel = channelOf(state)
+  const htlc = channel && getHtlc(channel.commitments.incoming, id)
+  if (!htlc || htlc.removal?.tag === 'fulfilled') return false
+  return htlc.removal === null || ['closing', 'waiting-for-peer', 'closed'].includes(state.tag)
+}
+
 /** Open, and closed by us as soon as something late in it is worth that. */
 export function keepsDeadlines(state: ChannelState): boolean {
   const { tag } = 'from' in state ? state.from : state

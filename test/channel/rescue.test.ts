@@ -47,6 +47,21 @@ describe('a channel that was set aside after a bug', () => {
     expect(effects.some((e) => e.tag === 'send')).toBe(false)
   })
 
+  it('lets go what nobody has signed for, so that it can go another way, and keeps all else', () => {
+    const world = reachNormal()
+    world.alice.command(add(1, 50_000_000))
+    world.take('alice') // bob does not answer, so that the second waits for a signature
+    world.alice.command(add(2, 50_000_000))
+    const before = world.alice.channel.commitments.outgoing
+    expect([...before.chunks.flat()].map((h) => h.stage)).toEqual(['signed', 'proposed'])
+    const { state, effects } = rescue(world.alice.state!, { tag: 'disconnected' }, world.alice.ctx)
+    expect(effects).toMatchObject([{ tag: 'relay', event: { tag: 'rejected', origin: { attempt: 2 } } }])
+    expect(state).toMatchObject({
+      tag: 'normal',
+      channel: { commitments: { nextOutgoingId: 1n, outgoing: { size: 1 } } },
+    })
+  })
+
   it('notices that the peer has closed', () => {
     const { world, step } = quarantinedBob()
     world.alice.command({ tag: 'forceClose', requestId: 9 })

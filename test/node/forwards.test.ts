@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { Forwards } from '../../src/node/forwards.ts'
+import { undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
+import { add, preimageOf, reachNormal } from '../channel/harness.ts'
 import { Life } from './life.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -65,7 +68,89 @@ describe('a forward that the next node sits on', () => {
   })
 })
 
+describe('a forward whose incoming channel is closing on chain', () => {
+  it.each([
+    ['closing still', 50_000_000],
+    ['closed', 300_000],
+  ])('is told to have failed once, however often the node starts: %s', async (_, amountMsat) => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const paymentHash = '11'.repeat(32) as never
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(amountMsat), description: '', paymentHash })
+    await alice.api.pay({ bolt11, timeoutSeconds: 60 })
+    await world.settle()
+    const failures = async () => (await bob.api.eventsSince(0, 1000)).filter((e) => e.type === 'forward.failed').length
+    for (const { api, node } of [carol, alice]) {
+      await world.attempt(api.closeChannel(node!.channels.all()[0]!.meta.localId, { force: true }))
+    }
+    for (let n = 0; n < 300 && (await failures()) === 0; n++) await world.mine(1)
+    const tags = bob.node!.channels.all().map((c) => [c.meta.peer === nodeIdOf('alice'), c.state.tag])
+    expect(tags).toContainEqual([true, amountMsat > 1_000_000 ? 'closing' : 'closed'])
+    for (const _ of [1, 2]) {
+      await world.restart('bob')
+      await world.settle()
+    }
+    expect([await failures(), bob.node!.payments.forwardsPending]).toEqual([1, 0])
+    world.close()
+  })
+
+  it('is paid by a preimage that comes after it was failed, when the peer has not taken that', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 50_000_000))
+    w.settle()
+    const { channelId } = w.bob.channel.params
+    const origin = { tag: 'forward', channelId, htlcId: 0n } as const
+    const forwards = new Forwards({
+      nodeSecret: new Uint8Array(32).fill(1),
+      blockHeight: () => w.height,
+      channelsTo: () => [],
+      incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
+      wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
+      staysOpen: () => true,
+    })
+    const learn = (): boolean => {
+      const event = { tag: 'fulfilled', id: 7n, origin, preimage: preimageOf(1) } as const
+      const effects = forwards.end(event, origin)
+      for (const effect of effects) if (effect.tag === 'command') w.bob.command(effect.command)
+      return effects.length > 0
+    }
+    w.bob.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(292) })
+    w.bob.outbox = []
+    // While the channel is open, the failure stands.
+    expect(learn()).toBe(false)
+    w.bob.command({ tag: 'forceClose', requestId: 1 })
+    w.mine()
+    w.bob.broadcasts = []
+    expect([learn(), learn()]).toEqual([true, false])
+    expect(w.bob.broadcasts).toHaveLength(1)
+    expect(w.bob.state).toMatchObject({ onchain: { closing: { txid: w.bob.broadcasts[0]!.inputs[0]!.txid } } })
+  })
+})
+
 describe('a channel that was set aside after a bug', () => {
+  it('lets a forward go back that it had not signed for', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const bob = world.of('bob')
+    await world.settle()
+    const broken = bob.node!.channels.all().find((c) => c.meta.peer === nodeIdOf('carol'))!
+    const { reactor, channels, payments } = bob.node!
+    const seen: string[] = []
+    const onRelay = payments.onRelay.bind(payments)
+    payments.onRelay = (event, scope) => {
+      seen.push(event.tag)
+      onRelay(event, scope)
+    }
+    await reactor.run((scope) => {
+      channels.command(broken, add(1, 50_000_000))
+      channels.drain(scope)
+      channels.setAside(broken, new Error('a bug'), scope)
+    })
+    expect(seen).toEqual(['rejected'])
+    expect(channelOf(broken.state)!.commitments.outgoing.size).toBe(0)
+    world.close()
+  })
+
   it('takes no HTLC, and nobody waits for it: a forward goes back at once, and a command is answered', async () => {
     const world = await World.start(['alice', 'bob', 'carol'], base)
     const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]

@@ -3,7 +3,7 @@ import { isIrrevocable } from '../onchain/settle.ts'
 import type { OnchainStep } from '../onchain/types.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
-import { tooLate, withPreimage } from './closing.ts'
+import { tooLate, withDecision } from './closing.ts'
 import { closing as closingTurn, turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
 
@@ -14,10 +14,9 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   if (channel !== null && onchain !== null && !irrevocable) {
     if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
     if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
-    const learned =
-      input.tag === 'command' && input.command.tag === 'fulfillHtlc' ? withPreimage(channel, input.command) : null
-    if (learned) return turn({ ...state, channel: learned })
   }
+  const decided = channel !== null && input.tag === 'command' ? withDecision(channel, input.command) : null
+  if (decided) return turn({ ...state, channel: decided })
   if (input.tag === 'chain') return fundedAfterAll(state, input.event, ctx)
   return turn(state, input.tag === 'command' ? tooLate(input.command) : [])
 }

@@ -46,23 +46,28 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
-  const learned = command.tag === 'fulfillHtlc' ? withPreimage(state.channel, command) : null
-  if (learned && command.tag === 'fulfillHtlc') {
-    return carryOn(state, learned, { tag: 'preimage', htlcId: command.id }, ctx)
-  }
-  return turn(state, tooLate(command))
+  const decided = withDecision(state.channel, command)
+  if (decided === null) return turn(state, tooLate(command))
+  if (command.tag !== 'fulfillHtlc') return turn({ ...state, channel: decided })
+  return carryOn(state, decided, { tag: 'preimage', htlcId: command.id }, ctx)
 }
 
-/** The record of an incoming HTLC with its preimage, so that it can be claimed; null when there is nothing to learn. */
-export function withPreimage(
-  channel: Channel,
-  command: Extract<ChannelCommand, { tag: 'fulfillHtlc' }>,
-): Channel | null {
+/**
+ * The record of an incoming HTLC with what was decided on it, null when that is nothing new. With its preimage it can be claimed, also
+ * when it had been failed and the peer never took that. A failure, which the peer is not told any more, is noted so that no start
+ * decides on the HTLC again.
+ */
+export function withDecision(channel: Channel, command: ChannelCommand): Channel | null {
+  const decision = removalCommand(command)
   const { incoming } = channel.commitments
-  const htlc = getHtlc(incoming, command.id)
-  if (!htlc || htlc.removal?.tag === 'fulfilled' || !hashes(command.preimage, htlc.add.paymentHash)) return null
-  const removal = { tag: 'fulfilled', preimage: command.preimage } as const
-  return withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) })
+  const htlc = decision && getHtlc(incoming, decision.id)
+  if (!htlc) return null
+  const { removal } = decision
+  const isNews =
+    removal.tag === 'fulfilled'
+      ? htlc.removal?.tag !== 'fulfilled' && hashes(removal.preimage, htlc.add.paymentHash)
+      : htlc.removal === null
+  return isNews ? withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) }) : null
 }
 
 /** The answer to a command on a channel that is past taking any. */

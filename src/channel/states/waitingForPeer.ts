@@ -11,7 +11,7 @@ import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn, Watch } from '../types.ts'
-import { tooLate, withPreimage } from './closing.ts'
+import { tooLate, withDecision } from './closing.ts'
 import { closing as closingTurn, FUNDING_TIMEOUT, followFunding, notFunded, reply, turn } from './shared.ts'
 
 /** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
@@ -46,8 +46,8 @@ const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): re
 ]
 
 function onCommand(state: WaitingForPeerState, command: ChannelCommand): Turn {
-  const learned = command.tag === 'fulfillHtlc' ? withPreimage(state.channel, command) : null
-  if (learned) return turn({ ...state, channel: learned })
+  const decided = withDecision(state.channel, command)
+  if (decided) return turn({ ...state, channel: decided })
   if (command.tag !== 'forceClose') return turn(state, tooLate(command))
   const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
   const detail = 'our state is old: publishing it would lose everything; wait for the peer'
