@@ -78,7 +78,7 @@ export function createGossip(node: Node): GossipShell {
     renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,
     blame: (link, reason) => {
-      node.logs.of('gossip').info({ peer: link.nodeId, reason }, 'bad gossip')
+      node.logs.of('gossip').debug({ peer: link.nodeId, reason }, 'bad gossip')
       node.peers.disconnect(link.nodeId, reason)
     },
     now: () => node.now(),

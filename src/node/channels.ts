@@ -285,7 +285,8 @@ export class Channels {
   #forget(entry: ChannelEntry, records: readonly string[], scope: TurnScope): void {
     const { localId, peer } = entry.meta
     this.#entries.delete(localId)
-    this.#byPeer.get(peer)?.delete(entry)
+    const ofPeer = this.#byPeer.get(peer)
+    if (ofPeer?.delete(entry) && ofPeer.size === 0) this.#byPeer.delete(peer)
     for (const map of [this.#byChannelId, this.#byScid, this.#byPeerAndId] as Map<unknown, ChannelEntry>[]) {
       for (const [key, value] of map) if (value === entry) map.delete(key)
     }

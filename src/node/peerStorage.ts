@@ -7,6 +7,7 @@ import type { SessionMessage } from '../wire/registry.ts'
 import { isNewer } from './adopt.ts'
 import { BackupError, openBackup, type StaticBackup, sealForPeer } from './backup.ts'
 import type { Node } from './node.ts'
+import { NotBefore } from './notBefore.ts'
 import type { Link } from './outbox.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -54,11 +55,13 @@ export class PeerStorage {
   #sealed: Uint8Array | null = null
   /** The journal number of the backup that each peer was sent, or gave back, in this connection. */
   readonly #given = new Map<NodeId, number>()
-  readonly #notBefore = new Map<NodeId, number>()
+  /** When a peer may be sent the next. */
+  readonly #notBefore: NotBefore
   readonly #due = new Set<NodeId>()
 
   constructor(options: PeerStorageOptions) {
     this.#options = options
+    this.#notBefore = new NotBefore(options.now)
   }
 
   async load(): Promise<void> {
@@ -70,10 +73,8 @@ export class PeerStorage {
 
   connected(link: Link, scope: TurnScope): void {
     this.#giveBack(link, scope)
-    const { now, pace } = this.#options
     const { nodeId } = link
-    const earliest = Math.max(this.#notBefore.get(nodeId) ?? 0, now() + pace.afterConnectMs)
-    this.#notBefore.set(nodeId, earliest)
+    this.#notBefore.wait(nodeId, this.#options.pace.afterConnectMs)
     this.#given.delete(nodeId) // it may have been lost with the connection, or by the peer
     this.#offer(nodeId)
     this.#sendDue()
@@ -172,7 +173,7 @@ export class PeerStorage {
   #returned(nodeId: NodeId, blob: Uint8Array): void {
     const { node, key, onNewer } = this.#options
     const copy = opened(blob, key)
-    if (copy === null) node.log.info({ peer: nodeId }, 'the peer gave back something that is not our channel backup')
+    if (copy === null) node.log.debug({ peer: nodeId }, 'the peer gave back something that is not our channel backup')
     if (copy !== null && isNewer(node, copy)) return onNewer(copy)
     if (copy !== null && copy.journal === this.#backup?.journal) {
       this.#given.set(nodeId, copy.journal)
@@ -189,15 +190,15 @@ export class PeerStorage {
   }
 
   #sendDue(): void {
-    const { node, now, pace } = this.#options
+    const { node, pace } = this.#options
     const backup = this.#backup
     if (backup === null) return
     for (const nodeId of this.#due) {
       const link = node.peers.link(nodeId)
-      if (link !== null && now() < (this.#notBefore.get(nodeId) ?? 0)) continue
+      if (link !== null && this.#notBefore.isWaiting(nodeId)) continue
       this.#due.delete(nodeId)
       if (link === null) continue // with its next connection
-      this.#notBefore.set(nodeId, now() + pace.betweenMs)
+      this.#notBefore.wait(nodeId, pace.betweenMs)
       this.#given.set(nodeId, backup.journal)
       node.outbox.push(link, { type: 'peer_storage', blob: this.#blob(backup) })
     }

@@ -20,7 +20,7 @@ export interface PeerLimits {
   readonly lingerMs: number
   /** Inbound connections before init; past that the oldest goes. */
   readonly maxPendingInbound: number
-  /** Connections in all; peers that the node keeps are let in beyond it. */
+  /** Connections in all; peers that the node keeps or has channels with are let in beyond it. */
   readonly maxPeers: number
   /** Connections from both sides at once count as simultaneous within this time of each other. */
   readonly simultaneousMs: number

@@ -53,6 +53,8 @@ export interface PeerManagerOptions {
   readonly chainHash: Uint8Array
   readonly callbacks: PeerCallbacks
   readonly limits?: Partial<PeerLimits>
+  /** Who is let in beyond `limits.maxPeers` though only it can dial: strangers cost nothing, and could keep it out for ever. */
+  readonly isWelcome?: (nodeId: NodeId) => boolean
   readonly backoff?: Backoff
   readonly clock?: Clock
   readonly random?: (length: number) => Uint8Array
@@ -76,6 +78,7 @@ export class PeerManager {
   readonly #config: ConnectionConfig
   readonly #callbacks: PeerCallbacks
   readonly #keeper: Keeper
+  readonly #isWelcome: (nodeId: NodeId) => boolean
   readonly #live = new Map<NodeId, Live>()
   readonly #liveOf = new Map<PeerConnection, Live>()
   readonly #dials = new Map<NodeId, Dial>()
@@ -101,6 +104,7 @@ export class PeerManager {
     const random = options.random ?? ((n) => new Uint8Array(randomBytes(n)))
     this.nodeId = nodeId(toHex(options.key.publicKey))
     this.#callbacks = options.callbacks
+    this.#isWelcome = (id) => this.#keeper.has(id) || options.isWelcome?.(id) === true
     this.#config = {
       key: options.key,
       features: options.features,
@@ -263,7 +267,7 @@ export class PeerManager {
     if (nodeId === this.nodeId) return new PeerError('SELF', 'connected to ourselves')
     const older = this.#live.get(nodeId)
     if (older === undefined) {
-      if (this.#live.size < limits.maxPeers || !c.inbound || this.#keeper.has(nodeId)) return null
+      if (this.#live.size < limits.maxPeers || !c.inbound || this.#isWelcome(nodeId)) return null
       return new PeerError('TOO_MANY_CONNECTIONS', `${limits.maxPeers} peers are connected: no more are taken`)
     }
     const newer = { inbound: c.inbound, readyAt: clock.now() }

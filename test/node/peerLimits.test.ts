@@ -1,12 +1,17 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { printable } from '../../src/base/bytes.ts'
+import type { NodeId } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { p2wpkh } from '../../src/bitcoin/script.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import type { ChannelCommand } from '../../src/channel/types.ts'
+import { ownChannelUpdate } from '../../src/gossip/own.ts'
 import type { ChannelEntry } from '../../src/node/channels.ts'
 import { FeeUpdates } from '../../src/node/feeUpdates.ts'
+import { LOG_PARTS } from '../../src/node/logLevels.ts'
+import { NotBefore } from '../../src/node/notBefore.ts'
 import { MAX_PENDING, MAX_PENDING_PER_PEER } from '../../src/node/openings.ts'
+import type { PeerManagerOptions } from '../../src/peer/manager.ts'
 import { reachNormal } from '../channel/harness.ts'
 import { Stranger } from './stranger.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
@@ -135,6 +140,75 @@ describe('a stranger who puts no money in', () => {
     await world.mine(1)
     const again = await world.of('bob').api.eventsSince(summed!.id, 1_000)
     expect(again.map((e) => e.data.code)).not.toContain('EVENTS_LEFT_OUT')
+  })
+})
+
+describe('a peer with a channel', () => {
+  it('is let in however many strangers are connected, also when only it can dial', async () => {
+    const { wire } = world
+    const made: PeerManagerOptions[] = []
+    const factory = wire.factory
+    Object.assign(wire, { factory: (options: PeerManagerOptions) => made.push(options) && factory(options) })
+    await world.restart('bob')
+    const isWelcome = made[0]!.isWelcome!
+    const stranger = new Stranger(world, 6)
+    expect([isWelcome(nodeIdOf('alice')), isWelcome(stranger.nodeId)]).toEqual([true, false])
+    await stranger.connect(bob)
+    const channelId = (await stranger.open())!
+    expect(isWelcome(stranger.nodeId)).toBe(true)
+    stranger.say({ type: 'error', channelId, data: new Uint8Array(0) })
+    await world.settle()
+    expect(isWelcome(stranger.nodeId)).toBe(false)
+  })
+})
+
+describe('what anybody can say as often as they like', () => {
+  it('fills no log', async () => {
+    const { logs, gossip, graph } = world.of('bob').node!
+    const [channel] = [...graph.channels()]
+    const wrong = ownChannelUpdate(world.of('alice').node!.own, {
+      ...{ shortChannelId: channel!.shortChannelId, remoteNodeId: bob, disabled: false, dontForward: false },
+      ...{ policy: { ...channel!.policies[0]!, htlcMinimumMsat: msat(1), htlcMaximumMsat: msat(2) } },
+      timestamp: Math.floor(Date.now() / 1000) + 60,
+    })
+    const blob = new Uint8Array(100)
+    const lines = LOG_PARTS.flatMap((part) => {
+      const log = logs.of(part)
+      return [vi.spyOn(log, 'info'), vi.spyOn(log, 'warn'), vi.spyOn(log, 'error')]
+    })
+    const stranger = new Stranger(world, 7)
+    await stranger.connect(bob)
+    for (let n = 0; n < 100; n++) stranger.say({ type: 'peer_storage_retrieval', blob })
+    await world.settle()
+    expect(stranger.connected).toBe(true)
+    const forged = { ...wrong, signature: new Uint8Array(64) }
+    stranger.say(...Array.from({ length: 100 }, () => forged))
+    await world.settle()
+    expect(stranger.connected).toBe(false)
+    expect(gossip.channelOf(channel!.shortChannelId)).toBeDefined()
+    expect(lines.flatMap((l) => l.mock.calls)).toEqual([])
+  })
+
+  it('what is remembered of those who connect is forgotten when it is over', () => {
+    let now = 0
+    const waits = new NotBefore(() => now)
+    const peer = (n: number) => `02${n.toString(16).padStart(64, '0')}` as NodeId
+    for (let n = 0; n < 10_000; n++) {
+      waits.wait(peer(n), n === 0 ? 60_000 : 5_000)
+      now += 10
+    }
+    expect(waits.size).toBeLessThan(1_000)
+    expect([waits.isWaiting(peer(0)), waits.isWaiting(peer(9_000)), waits.isWaiting(peer(9_999))]).toEqual([
+      false,
+      false,
+      true,
+    ])
+    waits.wait(peer(1), 60_000)
+    waits.wait(peer(1), 5_000)
+    now += 59_000
+    expect(waits.isWaiting(peer(1))).toBe(true)
+    waits.wait(peer(2), 1)
+    expect(waits.size).toBe(2)
   })
 })
 

@@ -268,6 +268,16 @@ describe('bounded memory', () => {
     expect([second.closed, third.closed]).toEqual([false, false])
   })
 
+  it('peers are limited, save those that the owner of the connections has something with', async () => {
+    const node = await TestNode.start(1, { limits: { maxPeers: 1 }, isWelcome: (id) => id === idOf(key(72)) })
+    await RawPeer.ready(node, 70)
+    const stranger = await RawPeer.handshaken(node, 71)
+    stranger.send([init()])
+    await stranger.until(() => stranger.closed)
+    await RawPeer.ready(node, 72)
+    expect(node.manager.list().map((p) => p.nodeId)).toEqual([idOf(key(70)), idOf(key(72))])
+  })
+
   it('peers are limited, save those that the node keeps', async () => {
     const node = await start({ maxPeers: 1 })
     await RawPeer.ready(node, 70)
