@@ -1,4 +1,14 @@
 #!/usr/bin/env node
-import { main } from './program.ts'
+import { onReaderGone } from './output.ts'
+import { commandOf, main } from './program.ts'
 
-process.exitCode = await main(process.argv.slice(2))
+const argv = process.argv.slice(2)
+/** What they do goes on when nobody listens. */
+const isServer = ['start', 'chain', 'demo', 'restore'].includes(commandOf(argv) ?? '')
+for (const output of [process.stdout, process.stderr]) {
+  onReaderGone(output, () => {
+    if (!isServer) process.exit()
+  })
+}
+
+process.exitCode = await main(argv)

@@ -47,3 +47,11 @@ export function show(json: boolean, value: unknown, text: () => string): void {
 export const notice = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
+
+/** Calls back when whoever reads the output has seen enough, as in `fulmen logs --follow | head`; other errors are thrown. */
+export function onReaderGone(output: NodeJS.EventEmitter, gone: () => void): void {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    gone()
+  })
+}

@@ -55,6 +55,12 @@ function operands(argv: readonly string[]): string[] {
   return argv.filter((word, i) => !word.startsWith('-') && !VALUED.has(argv[i - 1] ?? ''))
 }
 
+/** What is to be done, by its name; undefined: nothing is said. */
+export function commandOf(argv: readonly string[]): string | undefined {
+  const [first, second] = operands(argv)
+  return first === 'help' ? second : first
+}
+
 function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { version: string }).version
@@ -72,8 +78,7 @@ async function build(argv: readonly string[]): Promise<Command> {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(see --help)')
     .exitOverride()
-  const [first, second] = operands(argv)
-  const typed = first === 'help' ? second : first
+  const typed = commandOf(argv)
   for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
     if (name === typed || typed === 'completion') (await load()).register(program)
     else program.command(name).description(summary)

@@ -1,5 +1,7 @@
+import { EventEmitter } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { fields, table } from '../../src/cli/output.ts'
+import { fields, onReaderGone, table } from '../../src/cli/output.ts'
+import { commandOf } from '../../src/cli/program.ts'
 
 describe('tables', () => {
   it('line up, with numbers to the right', () => {
@@ -30,5 +32,25 @@ describe('fields', () => {
         '\n',
       ),
     )
+  })
+})
+
+describe('a reader that has seen enough', () => {
+  it('is no failure of the program; anything else that keeps it from writing is', () => {
+    const output = new EventEmitter()
+    let isGone = false
+    onReaderGone(output, () => {
+      isGone = true
+    })
+    expect(() => output.emit('error', Object.assign(new Error('no room'), { code: 'ENOSPC' }))).toThrow('no room')
+    expect(isGone).toBe(false)
+    output.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
+    expect(isGone).toBe(true)
+  })
+
+  it('ends what only reads, and no node: the command is found among the options', () => {
+    expect(commandOf(['--data-dir', 'logs', 'start', '--alias', 'x'])).toBe('start')
+    expect(commandOf(['logs', '--part', 'chain', '-f'])).toBe('logs')
+    expect(commandOf([])).toBeUndefined()
   })
 })
