@@ -14,12 +14,15 @@ const FEERATE_FALLBACK = 1_000
 /** Confirmation targets that are asked for, in blocks, soonest first. */
 export const FEE_TARGETS = [2, 6, 12, 144, 1008] as const
 export type FeeTarget = (typeof FEE_TARGETS)[number]
+const COMMITMENT_TARGET: FeeTarget = 12
 
 /** Smoothed feerates in sat per 1,000 weight units; all within floor and ceiling, a sooner target never cheaper than a later one. */
 export interface FeeEstimates {
   readonly byTarget: Readonly<Record<FeeTarget, number>>
   /** Below this the backend takes no transaction now; ≥ 253. Every target is above it by what rounding to vbytes may cost. */
   readonly minimum: number
+  /** The backend has never had an estimate for commitments, as when it has just begun to watch: the fallback stands in its place. */
+  readonly isGuess?: true
 }
 
 /** What the backend said; null where it has no estimate. */
@@ -37,6 +40,7 @@ const record = <T>(of: (target: FeeTarget) => T): Record<FeeTarget, T> => {
 export const initialEstimates = (fallback = FEERATE_FALLBACK): FeeEstimates => ({
   byTarget: record(() => Math.max(FEERATE_FLOOR, fallback)),
   minimum: FEERATE_FLOOR,
+  isGuess: true,
 })
 
 /** The part of a fall that is followed at each update. */
@@ -64,7 +68,8 @@ export function updateEstimates(
     atLeast = Math.max(atLeast, smooth)
     byTarget[target] = atLeast
   }
-  return { byTarget, minimum }
+  const isGuess = raw.byTarget[COMMITMENT_TARGET] === null && (before === null || before.isGuess === true)
+  return { byTarget, minimum, ...(isGuess && { isGuess }) }
 }
 
 /**
@@ -87,7 +92,7 @@ const bounded = (feerate: number): number => {
 export const channelFeerates = (
   e: FeeEstimates,
 ): { readonly commitment: number; readonly closing: number; readonly claim: number; readonly slow: number } => ({
-  commitment: e.byTarget[12],
+  commitment: e.byTarget[COMMITMENT_TARGET],
   closing: e.byTarget[12],
   claim: e.byTarget[2],
   slow: e.byTarget[144],

@@ -12,8 +12,6 @@ export class FeeRates {
   readonly #updates: FeeUpdates
   #estimates: FeeEstimates = initialEstimates()
   #ofChannels: ChannelContext['feerates'] = channelFeerates(this.#estimates)
-  /** false: they are a guess. */
-  #areRead = false
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(channels: Channels, reactor: Reactor, now: () => number) {
@@ -37,14 +35,13 @@ export class FeeRates {
 
   /** A channel is in operation again: estimates may have changed meanwhile. Never by a guess: the peer could find it too low, and close. */
   consider(entry: ChannelEntry): void {
-    if (this.#areRead) this.#updates.consider(entry, this.#ofChannels.commitment)
+    if (!this.#estimates.isGuess) this.#updates.consider(entry, this.#ofChannels.commitment)
   }
 
   #take(estimates: FeeEstimates): void {
     this.#reactor.post((scope) => {
       this.#estimates = estimates
       this.#ofChannels = channelFeerates(estimates)
-      this.#areRead = true
       for (const entry of this.#channels.all()) this.consider(entry)
       this.#channels.drain(scope)
     })

@@ -3,14 +3,17 @@ import { printable } from '../../src/base/bytes.ts'
 import type { NodeId } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { p2wpkh } from '../../src/bitcoin/script.ts'
+import type { ChainSource } from '../../src/chain/source.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import type { ChannelCommand } from '../../src/channel/types.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
-import type { ChannelEntry } from '../../src/node/channels.ts'
+import type { ChannelEntry, Channels } from '../../src/node/channels.ts'
+import { FeeRates } from '../../src/node/feeRates.ts'
 import { FeeUpdates } from '../../src/node/feeUpdates.ts'
 import { LOG_PARTS } from '../../src/node/logLevels.ts'
 import { NotBefore } from '../../src/node/notBefore.ts'
 import { MAX_PENDING, MAX_PENDING_PER_PEER } from '../../src/node/openings.ts'
+import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
 import type { PeerManagerOptions } from '../../src/peer/manager.ts'
 import { reachNormal } from '../channel/harness.ts'
 import { Stranger } from './stranger.ts'
@@ -240,5 +243,36 @@ describe('the feerate of a channel that we opened', () => {
     }
     expect(sent.length).toBeGreaterThan(100)
     expect(sent.length).toBeLessThanOrEqual(24 * 6)
+  })
+
+  it('is left alone until there is an estimate: a Bitcoin node that has just started has none, and a peer would close over a guess', async () => {
+    const { channel } = side.state as Extract<ChannelState, { tag: 'normal' }>
+    const { commitments } = channel
+    const next = { ...commitments.next, remote: { ...commitments.next.remote, feeratePerKw: 8_000 } }
+    const state = { ...side.state!, channel: { ...channel, commitments: { ...commitments, next } } } as ChannelState
+    const entry = { state } as ChannelEntry
+    const stop = new AbortController()
+    const sent: ChannelCommand[] = []
+    const channels = {
+      all: () => [entry],
+      command: (_: ChannelEntry, command: ChannelCommand) => sent.push(command),
+      drain: () => {},
+    } as unknown as Channels
+    const said = [null, null, 6_000, null]
+    const reactor = { post: (task: (scope: TurnScope) => void) => task({} as TurnScope) } as Reactor
+    const rates = new FeeRates(channels, reactor, () => 0)
+    const estimate = vi.fn(async (blocks: number) => (blocks === 12 ? said.shift()! : null))
+    vi.useFakeTimers()
+    rates.follow(
+      { mempoolMinFeerate: async () => 250, estimateFeerate: estimate } as unknown as ChainSource,
+      stop.signal,
+    )
+    for (const expected of [[], [], [6_000], [6_000]]) {
+      await vi.advanceTimersByTimeAsync(expected.length === 0 && said.length === 4 ? 0 : 60_000)
+      expect(sent.map((c) => c.tag === 'updateFee' && c.feeratePerKw)).toEqual(expected)
+    }
+    stop.abort()
+    vi.useRealTimers()
+    expect(said).toEqual([])
   })
 })
