@@ -31,6 +31,8 @@ export async function forget(run: Run, lane: Lane, b: number, c: number): Promis
   const how = HOW[rng.below(HOW.length)]!
   if (how === 'nothing lost') return bluff(run, lane, rng)
   hal.putBack(copy, how === 'noticed')
+  // A revocation that was lost on its way has revealed nothing; and hal may make the same step again.
+  for (const [l, hostile] of arena.hostiles) hal.hasRevealed(l, hostile.punishes())
   if (how === 'noticed' && rng.below(4) === 0) await run.mine(rng.below(30), 0, false)
   const welcome = how === 'noticed' ? WELCOMES[rng.below(WELCOMES.length)]! : fair
   welcome(run, lane, rng)

@@ -540,6 +540,11 @@ export class Honest {
     this.restart(isNoticed)
   }
 
+  /** Up to which of its commitments a peer can punish. */
+  hasRevealed(localId: string, number: number): void {
+    this.#revealed.set(localId, number)
+  }
+
   /** Everything is resolved. */
   isDone(): boolean {
     return this.channels.all().every((e) => e.state.tag === 'closed')

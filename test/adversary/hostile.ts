@@ -181,6 +181,10 @@ export class Hostile {
   newest(): Transaction {
     return this.signed(this.commitments().at(-1)!)
   }
+  /** Up to which commitment of the other side it has the secrets; -1 for none. */
+  punishes(): number {
+    return this.archive.at(-1)!.commitments.remote.number - 1
+  }
   get funding(): Outpoint {
     return this.archive[0]!.commitments.active[0]!.funding
   }

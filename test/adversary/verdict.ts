@@ -129,13 +129,15 @@ function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonl
   return { paidSat, problems }
 }
 
+const OURS: ReadonlySet<string> = new Set(['local', 'local-old'])
+
 /** What is below its holder's limit has no output in a commitment. @source BOLT 3 §trimmed-outputs */
 function dustOf({ hal, una, hostiles }: Arena, node: Honest): readonly string[] {
   return node.channels.all().flatMap(({ state, meta }) => {
     const closing = state.tag === 'closed' ? state.onchain?.closing : null
     if (!closing || closing.kind === 'mutual') return []
     const peer = hostiles.get(meta.localId as Lane) ?? (node === hal ? una! : hal)
-    const { dustLimitSat } = (node.made.has(closing.txid) ? node : peer).policy
+    const { dustLimitSat } = (OURS.has(closing.kind) ? node : peer).policy
     const dust = closing.tx.outputs.filter((o) => o.amountSat < dustLimitSat && o.amountSat !== ANCHOR_SAT)
     return dust.map(
       (o) => `${o.amountSat} sat in a commitment of ${meta.localId} whose holder has none below ${dustLimitSat}`,
