@@ -1,3 +1,4 @@
+import { chmod, mkdir } from 'node:fs/promises'
 import { Level } from 'level'
 import { StoreError } from './errors.ts'
 import type { Driver, Op, Range } from './types.ts'
@@ -19,10 +20,15 @@ export class LevelDriver implements Driver {
     this.#db = db
   }
 
-  /** @throws StoreError STORE_LOCKED, STORE_UNREADABLE */
+  /**
+   * The directory is for its owner alone, whatever the one around it is: preimages of invoices that wait for their payment are in it.
+   * @throws StoreError STORE_LOCKED, STORE_UNREADABLE
+   */
   static async open(directory: string): Promise<LevelDriver> {
     const db: Db = new Level(directory, { keyEncoding: 'utf8', valueEncoding: 'view', compression: false })
     try {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await chmod(directory, 0o700).catch(() => {}) // another user's, or a file system without modes
       await db.open()
     } catch (e) {
       if (codeOf(e) === 'LEVEL_LOCKED') {
@@ -32,7 +38,7 @@ export class LevelDriver implements Driver {
           { cause: e },
         )
       }
-      const why = e instanceof Error && e.cause instanceof Error ? e.cause.message : String(e)
+      const why = e instanceof Error ? (e.cause instanceof Error ? e.cause : e).message : String(e)
       throw new StoreError('STORE_UNREADABLE', `the database in ${directory} cannot be opened: ${why}`, { cause: e })
     }
     return new LevelDriver(db)

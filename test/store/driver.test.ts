@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -80,5 +80,28 @@ describe('LevelDB driver', () => {
     const first = await LevelDriver.open(directory)
     await expect(LevelDriver.open(directory)).rejects.toMatchObject({ code: 'STORE_LOCKED' })
     await first.close()
+  })
+})
+
+describe('the database on disk', () => {
+  const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8)
+
+  it('is for its owner alone, also in a directory that others may read, and when it was not before', async () => {
+    const around = await temporary()
+    await chmod(around, 0o755)
+    const path = join(around, 'db')
+    for (const before of [null, 0o755]) {
+      if (before) await chmod(path, before)
+      await (await LevelDriver.open(path)).close()
+      expect(await mode(path)).toBe('700')
+    }
+    expect(await mode(around)).toBe('755')
+  })
+
+  it('says where it cannot be', async () => {
+    const file = join(await temporary(), 'file')
+    await writeFile(file, '')
+    const { message, code } = await LevelDriver.open(file).catch((e) => e)
+    expect([code, message]).toEqual(['STORE_UNREADABLE', expect.stringContaining(file)])
   })
 })
