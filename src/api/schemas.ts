@@ -82,6 +82,12 @@ export const OpenChannel = request('OpenChannel', {
 })
 export const CloseChannel = request('CloseChannel', {
   force: Type.Optional(Type.Boolean()),
+  acceptRisk: Type.Optional(
+    Type.Literal('losing-the-whole-channel', {
+      description:
+        'With `force`, for a channel in doubt or `waiting-for-peer` whose peer will never come, or is in doubt itself: publishes our commitment although it may be revoked. If it is, **the peer can take the whole channel**. Needs `wallet:send`, too. Refused where the peer has proved that it is revoked.',
+    }),
+  ),
   address: Type.Optional(AddressText),
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
 })

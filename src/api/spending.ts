@@ -122,7 +122,7 @@ export class Spending {
 
   /**
    * A close to an address takes our whole side out of the node; any other costs what a closing transaction costs, which each side may
-   * pay. So does each raise of the fee, and each new address.
+   * pay. So does each raise of the fee, and each new address. Where a commitment may be revoked, our whole side is at stake.
    */
   async closeChannel(caller: Caller, channelId: string, request: CloseChannelRequest): Promise<ChannelView> {
     const close = () => this.#service.closeChannel(channelId, request)
@@ -131,7 +131,8 @@ export class Spending {
     const isRepeated = request.address === undefined && request.feerateSatPerVbyte === undefined
     if (ENDING.has(view.state) && isRepeated && !request.force) return close()
     const feerate = request.feerateSatPerVbyte ?? (await this.#usualFeerate())
-    const cost = request.address === undefined ? satToMsat(sat(Math.ceil(feerate * BASE_VBYTES))) : view.localMsat
+    const isAll = request.address !== undefined || request.acceptRisk !== undefined
+    const cost = isAll ? view.localMsat : satToMsat(sat(Math.ceil(feerate * BASE_VBYTES)))
     const id = this.#service.newId()
     const reservation = { id, kind: 'close', refs: [view.id], msat: cost, fixedMsat: cost } as const
     return this.budgets.spend(caller.keyId, reservation, close)

@@ -26,7 +26,7 @@ export const acceptChannel = (open: OpenChannel, params: AcceptParams, ctx: Chan
  * nothing gives back the same state object. After a restart, the stored state gets the input `disconnected` before any other.
  */
 export function advance(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
-  if (input.tag === 'doubted') return doubt(state, ctx)
+  if (input.tag === 'doubted') return doubt(state, input.isLate === true, ctx)
   switch (state.tag) {
     case 'await-accept':
     case 'await-funding':

@@ -106,8 +106,11 @@ export type ChannelInput =
   /** The transport is up and both init messages are exchanged. */
   | { readonly tag: 'connected'; readonly theirFeatures: Uint8Array }
   | { readonly tag: 'disconnected' }
-  /** At a start: the store lost a write, so that the state may be older than what was said to the peer. */
-  | { readonly tag: 'doubted' }
+  /**
+   * The store lost a write, so that the state may be older than what was said to the peer. Known at a start, before any other input, or
+   * late: when the peer may have heard of this state already.
+   */
+  | { readonly tag: 'doubted'; readonly isLate?: true }
   | { readonly tag: 'command'; readonly command: ChannelCommand }
   /** End of the reactor's turn: sign whatever waits for a commitment_signed, if the peer's last revocation is in. */
   | { readonly tag: 'sign' }
@@ -161,7 +164,8 @@ export type ChannelCommand =
       readonly scriptPubKey?: Uint8Array
       readonly feeratePerKw?: number
     }
-  | { readonly tag: 'forceClose'; readonly requestId: number }
+  /** evenIfRevoked: the operator accepts that our commitment may be revoked, and all be lost. */
+  | { readonly tag: 'forceClose'; readonly requestId: number; readonly evenIfRevoked?: true }
   | { readonly tag: 'setPolicy'; readonly requestId: number; readonly relay: RelayPolicy }
 
 /** What we ask of payments forwarded out over this channel (BOLT 7 §channel_update). */

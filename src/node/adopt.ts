@@ -79,22 +79,23 @@ const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly 
   backup.channels.filter((c) => channels.byChannelId(c.channelId) === undefined && !damaged.has(c.keyIndex))
 
 /**
- * A peer gave back a newer backup than the database knows of: the database is a copy of long ago. Every channel is in doubt, and what it
+ * A peer gave back a newer backup than the database knows of: the database is a copy of long ago, and peers have been told where that
+ * stands, in this run or one before. Their word proves nothing any more: they are asked to close every channel (doubt.ts), and what it
  * does not know is taken in.
  */
 export async function doubtAll(node: Node, backup: StaticBackup, kept: string): Promise<void> {
   const { channels, events, log, peers, reactor, resources } = node
   await recallFor(node, backup)
-  const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment is published before its peer has shown where the channel stands; the backup was kept as ${kept}`
+  const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment of it is published, and the peers are asked to close the channels; the backup was kept as ${kept}`
   await reactor.run((scope) => {
     if (!isNewer(node, backup)) return // another peer gave it back, too
     log.error({ kept }, message)
     events.emit(scope, 'node.alert', { code: 'DATABASE_IS_OLDER', message, byPeer: false })
     const talking = new Set(channels.all().flatMap(({ state, meta }) => (isFunded(state) ? [meta.peer] : [])))
-    for (const entry of channels.all()) channels.deliver(entry, { tag: 'doubted' })
+    for (const entry of channels.all()) channels.deliver(entry, { tag: 'doubted', isLate: true })
     adopt(node, backup, scope)
     channels.drain(scope)
-    // A channel that had been in step shows it again.
+    // They are asked to close once more then, and where a close was negotiated already, that begins anew.
     for (const peer of talking) scope.after(() => peers.disconnect(peer, 'the database is an old copy'))
   })
   resources.journal.skipTo(backup.journal)

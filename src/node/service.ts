@@ -171,8 +171,12 @@ export interface OpenChannelRequest {
   readonly announce?: boolean
   readonly type?: 'anchors' | 'static_remotekey'
 }
+/** The peer takes the whole channel if what we publish is revoked. */
+export type CloseRisk = 'losing-the-whole-channel'
 export interface CloseChannelRequest {
   readonly force?: boolean
+  /** With force: of a channel in doubt, or that waits for its peer, our commitment is published although it may be revoked. */
+  readonly acceptRisk?: CloseRisk
   readonly address?: string
   readonly feerateSatPerVbyte?: number
 }

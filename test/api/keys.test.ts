@@ -410,6 +410,8 @@ describe('limits of a key', () => {
     const close = (body: object) => as(secret, 'POST', `/v1/channels/${channel.id}/close`, body)
     const { address } = await node.newAddress()
     expect((await close({ address })).json().code).toBe('SCOPE_MISSING')
+    const atRisk = await close({ force: true, acceptRisk: 'losing-the-whole-channel' })
+    expect(atRisk.json().code).toBe('SCOPE_MISSING')
     expect((await close({})).statusCode).toBe(202)
   })
 

@@ -67,6 +67,19 @@ describe('values that no one means', () => {
     expect(node.calls).toEqual([])
   })
 
+  it('the risk of losing a channel is taken in its own words, and for a force close alone', async () => {
+    const { call, node } = await testApi()
+    for (const body of [
+      { acceptRisk: 'losing-the-whole-channel' },
+      { acceptRisk: true, force: true },
+      { acceptRisk: 'none', force: true },
+    ]) {
+      const answer = await call('POST', '/v1/channels/x/close', body)
+      expect([answer.statusCode, fieldsOf(answer)]).toEqual([400, ['body /acceptRisk']])
+    }
+    expect(node.calls).toEqual([])
+  })
+
   it('a key that would never work', async () => {
     const { call, clock, keys } = await testApi()
     const time = (seconds: number) => new Date(clock.nowMs + seconds * 1_000).toISOString()

@@ -175,3 +175,144 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
     expect(w.alice.notices.at(-1)).toMatchObject({ tag: 'fault', fault: { code: 'DATA_LOSS' } })
   })
 })
+
+describe('a database that turns out to be an old copy when its peers have heard where it stands', () => {
+  /** Alice runs on a copy of four payments ago, and has told bob so. He says no more than that it is so. */
+  function told(isKnown: boolean): World {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    for (const n of [1, 2]) w.bob.command(add(n, 5_000_000))
+    w.settle()
+    const old = new Map(w.alice.records)
+    for (const n of [3, 4]) w.bob.command(add(n, 5_000_000))
+    w.settle()
+    w.disconnect()
+    w.alice.records.clear()
+    for (const [key, value] of old) w.alice.records.set(key, value)
+    w.alice.crash()
+    w.connect()
+    const said = w.take('alice')
+    if (said?.type !== 'channel_reestablish') throw new Error('alice has not spoken first')
+    if (isKnown) w.alice.step({ tag: 'doubted', isLate: true })
+    w.disconnect()
+    w.connect()
+    const { signer } = w.alice.ctx
+    const number = Number(said.nextCommitmentNumber) - 1
+    w.receive('alice', {
+      ...said,
+      nextCommitmentNumber: said.nextRevocationNumber + 1n,
+      nextRevocationNumber: BigInt(number),
+      yourLastPerCommitmentSecret: signer.commitmentSecret(number - 1),
+    })
+    return w
+  }
+
+  it('takes no agreement for a proof: the peer is asked to close', () => {
+    const w = told(true)
+    w.alice.command({ tag: 'forceClose', requestId: 9 })
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
+    expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 9, result: { code: 'DATA_LOSS' } })
+    expect(sentBy(w.alice).at(-1)).toBe('error')
+  })
+
+  it('would publish what is revoked without that', () => {
+    const w = told(false)
+    expect(() => w.alice.command({ tag: 'forceClose', requestId: 9 })).toThrow('publishes its revoked commitment')
+  })
+
+  it('goes on with a close that is negotiated, since no commitment comes after that', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    w.alice.command({ tag: 'close', requestId: 1 })
+    while (w.alice.state!.tag !== 'negotiating') w.deliver('alice') || w.deliver('bob')
+    w.alice.step({ tag: 'doubted', isLate: true })
+    w.reconnect()
+    expect(w.alice.broadcasts.length).toBeGreaterThan(0)
+    w.mine(10)
+    expect(w.sides.map((s) => s.state)).toMatchObject([{ reason: 'cooperative' }, { reason: 'cooperative' }])
+  })
+
+  it('lets go of HTLCs that it had not signed for', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 5_000_000))
+    w.take('alice')
+    w.alice.command(add(2, 5_000_000))
+    w.alice.step({ tag: 'doubted', isLate: true })
+    expect(w.alice.events).toMatchObject([{ tag: 'rejected', origin: { attempt: 2 } }])
+  })
+})
+
+describe('a close by force at the risk of losing all (acceptRisk)', () => {
+  const risk = (side: Side) => {
+    side.command({ tag: 'forceClose', requestId: 7, evenIfRevoked: true })
+    return side.replies.at(-1)!.result
+  }
+
+  it('is the way out when both have lost data, and wait for each other', () => {
+    const w = doubting()
+    w.bob.crash()
+    w.bob.step({ tag: 'doubted' })
+    w.connect()
+    w.settle()
+    expect(w.sides.map((s) => s.state!.tag)).toEqual(['syncing', 'syncing'])
+    w.alice.command({ tag: 'forceClose', requestId: 6 })
+    expect(w.alice.replies.at(-1)!.result).toMatchObject({ detail: expect.stringContaining('acceptRisk') })
+    expect(risk(w.alice)).toBe('done')
+    w.mine()
+    expect(w.sides.map((s) => s.state)).toMatchObject([
+      { tag: 'closing', onchain: { how: 'local-force', closing: { height: w.height } } },
+      { tag: 'closing', onchain: { how: 'remote-force' } },
+    ])
+  })
+
+  it('is so too when both have asked the other to close', () => {
+    const w = doubting()
+    w.connect()
+    const { channelId } = w.alice.channel.params
+    w.receive('alice', { type: 'error', channelId, data: utf8('please close') })
+    expect(w.alice.state!.tag).toBe('waiting-for-peer')
+    expect(risk(w.alice)).toBe('done')
+    expect([w.alice.state!.tag, w.alice.broadcasts.length]).toEqual(['closing', 1])
+  })
+
+  it('is refused once the peer has proved that the commitment is revoked, also while it is waited for', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    w.bob.command(add(1, 5_000_000))
+    w.settle()
+    const old = new Map(w.alice.records)
+    w.bob.command(add(2, 5_000_000))
+    w.settle()
+    for (const isLate of [false, true]) {
+      w.disconnect()
+      w.alice.records.clear()
+      for (const [key, value] of old) w.alice.records.set(key, value)
+      w.alice.crash()
+      if (isLate) w.alice.step({ tag: 'doubted', isLate })
+      w.bob.step({ tag: 'connected', theirFeatures: new Uint8Array(0) }, false)
+      w.alice.step({ tag: 'connected', theirFeatures: new Uint8Array(0) }, false)
+      w.deliver('bob')
+      expect(w.alice.state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+      w.alice.crash()
+      expect([risk(w.alice), w.alice.broadcasts]).toMatchObject([{ code: 'DATA_LOSS' }, []])
+    }
+  })
+
+  it('is refused of a commitment that the peer has not signed', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    const signatures = w.alice.records.get('signatures')!
+    w.alice.command(add(1, 50_000_000))
+    w.settle()
+    w.disconnect()
+    w.alice.records.set('signatures', signatures)
+    w.alice.crash()
+    w.alice.step({ tag: 'doubted' })
+    expect([risk(w.alice), w.alice.state!.tag, w.alice.broadcasts]).toMatchObject([
+      { code: 'DATA_LOSS' },
+      'waiting-for-peer',
+      [],
+    ])
+  })
+
+  it('is like any other of a channel that is not in doubt', () => {
+    const w = reachNormal()
+    expect([risk(w.alice), w.alice.broadcasts.length]).toEqual(['done', 1])
+  })
+})

@@ -116,6 +116,8 @@ describe('fulmen', () => {
     expect((await fulmen('channel', 'list')).out).toMatch(new RegExp(`${channel.id}.*normal.*yes.*1,000,000`))
     expect((await fulmen('channel', 'show', channel.id)).out).toContain('capacitySat')
     expect((await fulmen('channel', 'policy', channel.id, '--fee-base-msat', '0')).out).toMatch(/feeBaseMsat +0/)
+    const guess = await fulmen('channel', 'close', channel.id, '--force', '--accept-risk', 'yes')
+    expect(guess.err).toContain('losing-the-whole-channel')
     expect((await fulmen('channel', 'close', channel.id)).out).toContain('shutdown')
   })
 

@@ -43,6 +43,16 @@ describe('a database that lost a write', () => {
     world.close()
   })
 
+  it('has its commitment published at its operator’s word who accepts that all may be lost', async () => {
+    const world = await World.start(['alice'], torn(late))
+    const { node, api } = world.of('alice')
+    const { localId } = node!.channels.all()[0]!.meta
+    await expect(forceClose(world)).rejects.toMatchObject({ message: expect.stringContaining('--accept-risk') })
+    await world.attempt(api.closeChannel(localId, { force: true, acceptRisk: 'losing-the-whole-channel' }))
+    expect(published(world)).toBe(1)
+    world.close()
+  })
+
   it('is trusted again once the peer agrees, and the gap is closed for later starts', async () => {
     const world = await World.start(['alice', 'bob'], torn(late))
     expect((await checkJournal(world.of('alice').disk)).missing).toEqual([])

@@ -14,7 +14,8 @@ import { parsePeerUri, pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
 const ChannelParams = Type.Object({ channelId: AnyId })
-const CLOSING_STATES: ReadonlySet<string> = new Set(['waiting-for-peer', 'closing', 'closed'])
+const ON_CHAIN_STATES: ReadonlySet<string> = new Set(['closing', 'closed'])
+const CLOSING_STATES: ReadonlySet<string> = new Set(['waiting-for-peer', ...ON_CHAIN_STATES])
 const ENDING_STATES: ReadonlySet<string> = new Set(['shutdown', 'negotiating', ...CLOSING_STATES])
 
 const opened = (view: ChannelView): boolean => view.usable || ENDING_STATES.has(view.state)
@@ -124,12 +125,16 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
       const id = pathId(request.params.channelId)
       const close: CloseChannelRequest = request.body
       if (close.address !== undefined) needScope(request, 'wallet:send', 'address')
+      if (close.acceptRisk !== undefined) {
+        needScope(request, 'wallet:send', 'acceptRisk')
+        if (!close.force) throw badField('body', '/acceptRisk', 'expected with force alone')
+      }
       if (close.force && close.address !== undefined) {
         throw badField('body', '/address', 'expected none with force: what a force close pays comes to the wallet')
       }
       const view = await idempotency.once(request, {
         make: () => spending.closeChannel(callerOf(request), id, close),
-        find: async () => findClosing(await service.channel(id), close.force === true),
+        find: async () => findClosing(await service.channel(id), close),
         idOf: (made) => made.id,
       })
       const last = await held(service, view, request.query.wait, closed)
@@ -139,8 +144,9 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
 }
 
 /** A repeated close is found when the channel is on its way out already. */
-function findClosing(view: ChannelView, force: boolean): ChannelView {
-  if ((force ? CLOSING_STATES : ENDING_STATES).has(view.state)) return view
+function findClosing(view: ChannelView, { force, acceptRisk }: CloseChannelRequest): ChannelView {
+  const found = acceptRisk ? ON_CHAIN_STATES : force ? CLOSING_STATES : ENDING_STATES
+  if (found.has(view.state)) return view
   throw new ServiceError('NOT_FOUND', 'The channel is not closing.')
 }
 

@@ -5,12 +5,12 @@ import type { Transaction } from '../../bitcoin/transaction.ts'
 import { fundingScriptOf } from '../commitments.ts'
 import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
-import { lostData, unprovenFault } from '../doubt.ts'
+import { lostData, unprovenFault, unpublishable } from '../doubt.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
 import type { OnchainStep } from '../onchain/types.ts'
 import { bestClosing, knowsClosing } from '../simpleClose.ts'
-import type { Channel, ChannelState, FundedState } from '../state.ts'
+import type { Channel, ChannelState, FundedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
 import type { Change } from '../updates.ts'
@@ -61,13 +61,30 @@ export function forceClose(
   error: string | null,
   before: readonly Effect[] = [],
 ): Turn {
+  if (!from.unproven) return publish(from, ctx, error, before)
   const { channel, effects } = forgetUnsigned(from)
-  if (channel.unproven) {
-    const why = `the store lost a write, and the channel has to close: ${error ?? 'the peer failed it'}`
-    return lostData(channel, why, [...before, ...effects])
-  }
+  const why = `the store lost a write, and the channel has to close: ${error ?? 'the peer failed it'}`
+  return lostData(channel, why, [...before, ...effects])
+}
+
+function publish(from: Channel, ctx: ChannelContext, error: string | null, before: readonly Effect[]): Turn {
+  const { channel, effects } = forgetUnsigned(from)
   const told = error === null ? [] : [errorMessage(channel.params.channelId, error)]
   return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
+}
+
+const BY_OPERATOR = 'the operator closes the channel by force'
+
+/** The operator has a commitment published that may be revoked. */
+export function closeAtRisk(
+  state: FundedState | WaitingForPeerState,
+  { requestId }: Extract<ChannelCommand, { tag: 'forceClose' }>,
+  ctx: ChannelContext,
+): Turn {
+  const isOld = state.tag === 'waiting-for-peer' && state.isOld === true
+  const fault = unpublishable(state.channel, isOld, ctx.signer)
+  if (fault !== null) return turn(state, [reply(requestId, fault)])
+  return publish(state.channel, ctx, BY_OPERATOR, [reply(requestId, 'done')])
 }
 
 /** Both sides have signed a closing transaction that miners take: whatever goes wrong from here, the channel ends by that. */
@@ -160,10 +177,9 @@ function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelCont
       const { state: next, effects } = notFunded(state, 'the operator gave the channel up before it was funded')
       return turn(next, [reply(command.requestId, 'done'), ...effects])
     }
-    if (state.channel.unproven) return turn(state, [reply(command.requestId, unprovenFault())])
-    return forceClose(state.channel, ctx, 'the operator closes the channel by force', [
-      reply(command.requestId, 'done'),
-    ])
+    if (!state.channel.unproven) return publish(state.channel, ctx, BY_OPERATOR, [reply(command.requestId, 'done')])
+    if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
+    return turn(state, [reply(command.requestId, unprovenFault())])
   }
   return null
 }

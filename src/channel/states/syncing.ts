@@ -48,11 +48,13 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
   if (!judged.ok) return isAgreed(from, ctx) ? turn(state) : respond(from, judged.error, ctx)
   const { channelId } = from.channel.params
   switch (judged.value.tag) {
-    case 'we-are-behind':
-      return lostData(
+    case 'we-are-behind': {
+      const { state: lost, effects } = lostData(
         withToldPoint(from.channel, m),
         'the peer proved that it knows a newer commitment of ours; restore from a backup no more',
       )
+      return turn({ ...lost, isOld: true }, effects)
+    }
     case 'peer-is-behind': {
       // That anybody can say, and have us publish what is revoked: it proves nothing.
       if (from.channel.unproven)

@@ -2,17 +2,25 @@ import { EMPTY } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../../wire/registry.ts'
-import { PLEASE_CLOSE } from '../doubt.ts'
+import { PLEASE_CLOSE, WAY_OUT } from '../doubt.ts'
 import { errorMessage, refuse } from '../faults.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
-import { withToldPoint } from '../reestablish.ts'
+import { reestablished, withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn, Watch } from '../types.ts'
 import { tooLate, withDecision } from './closing.ts'
-import { closing as closingTurn, FUNDING_TIMEOUT, followFunding, notFunded, reply, turn } from './shared.ts'
+import {
+  closeAtRisk,
+  closing as closingTurn,
+  FUNDING_TIMEOUT,
+  followFunding,
+  notFunded,
+  reply,
+  turn,
+} from './shared.ts'
 
 /** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
 export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -24,18 +32,21 @@ export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, 
     case 'connected':
       return turn(state, pleaseClose(state, ctx))
     case 'message':
-      return onMessage(state, input.message)
+      return onMessage(state, input.message, ctx)
     case 'command':
-      return onCommand(state, input.command)
+      return onCommand(state, input.command, ctx)
     default:
       return turn(state)
   }
 }
 
-function onMessage(state: WaitingForPeerState, message: ChannelMessage): Turn {
+function onMessage(state: WaitingForPeerState, message: ChannelMessage, { signer }: ChannelContext): Turn {
   if (message.type !== 'channel_reestablish') return turn(state)
   const channel = withToldPoint(state.channel, message)
-  return turn(channel === state.channel ? state : { ...state, channel }, [sayWhy(state)])
+  const next = channel === state.channel ? state : { ...state, channel }
+  const judged = channel.restored || state.isOld ? null : reestablished(channel, message, signer)
+  const isOld = judged?.ok && judged.value.tag === 'we-are-behind'
+  return turn(isOld ? { ...next, isOld } : next, [sayWhy(state)])
 }
 
 const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)
@@ -45,12 +56,13 @@ const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): re
   sayWhy(state),
 ]
 
-function onCommand(state: WaitingForPeerState, command: ChannelCommand): Turn {
+function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: ChannelContext): Turn {
   const decided = withDecision(state.channel, command)
   if (decided) return turn({ ...state, channel: decided })
   if (command.tag !== 'forceClose') return turn(state, tooLate(command))
+  if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
   const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
-  const detail = 'our state is old: publishing it would lose everything; wait for the peer'
+  const detail = `our state is old: publishing it would lose everything; wait for the peer${state.isOld || state.channel.restored ? '' : `; ${WAY_OUT}`}`
   return turn(state, [reply(command.requestId, refuse('DATA_LOSS', rule, detail).error)])
 }
 

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Channel } from '../../api/schemas.ts'
 import { decimal, given, integer } from '../arguments.ts'
 import { fields, table } from '../output.ts'
@@ -67,14 +67,19 @@ function registerClose(channel: Command): void {
     .description('close a channel together with the peer; again while it closes, to raise the fee')
     .argument('<id>', 'local id or channel id')
     .option('--force', 'without the peer: our own coins come back after a delay')
+    .addOption(
+      new Option('--accept-risk <risk>', 'with --force, of a channel in doubt: publish what may be revoked').choices([
+        'losing-the-whole-channel',
+      ]),
+    )
     .option('--address <address>', 'pay our part to this address')
     .option('--feerate <sat>', 'satoshis per virtual byte', decimal)
     .option('--wait <seconds>', 'wait until it is closed on chain', integer)
     .option('--idempotency-key <key>', 'repeat the call with the same key to act once')
     .action(async (id: string, o, command: Command) => {
       const { client, show } = remote(command)
-      const { force, address, feerate, wait, idempotencyKey } = o
-      const request = given({ force, address, feerateSatPerVbyte: feerate })
+      const { force, acceptRisk, address, feerate, wait, idempotencyKey } = o
+      const request = given({ force, acceptRisk, address, feerateSatPerVbyte: feerate })
       const closing = await client.channels.close(id, request, given({ wait, idempotencyKey }))
       show(closing, () => channelTable([closing]))
     })

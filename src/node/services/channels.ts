@@ -124,7 +124,7 @@ export function channelService(node: Node): ChannelService {
         channels.command(
           entry,
           request.force
-            ? { tag: 'forceClose', requestId }
+            ? { tag: 'forceClose', requestId, ...(request.acceptRisk && { evenIfRevoked: true }) }
             : {
                 tag: 'close',
                 requestId,
