@@ -10,6 +10,9 @@ import type { Reactor, TurnScope } from './reactor.ts'
 
 /** Messages of a peer that wait for a turn: above this its socket is not read. */
 const INBOX_BYTES = 1024 * 1024
+/** Of all peers: above this, no socket is read of which more than a share waits. In memory they are several times as large. */
+const INBOX_TOTAL = 64 * 1024 * 1024
+const INBOX_SHARE = 64 * 1024
 
 export interface PeerAddress {
   readonly nodeId: NodeId
@@ -41,6 +44,8 @@ export class Peers {
   readonly #manager: Connections
   readonly #sessions = new Map<NodeId, PeerSession>()
   readonly #waiting = new Map<number, number>()
+  #waitingInAll = 0
+  readonly #paused = new Set<number>()
   readonly #addresses = new Map<NodeId, PeerAddress>()
   #started = false
 
@@ -137,6 +142,18 @@ export class Peers {
     return this.#manager.close()
   }
 
+  /** Notes how much more of a peer waits, and reads on from it or not. */
+  #waits(nodeId: NodeId, epoch: number, change: number): void {
+    const waiting = (this.#waiting.get(epoch) ?? 0) + change
+    this.#waiting.set(epoch, waiting)
+    this.#waitingInAll += change
+    const isTooMuch = waiting > (this.#waitingInAll > INBOX_TOTAL ? INBOX_SHARE : INBOX_BYTES)
+    if (change > 0 && isTooMuch) {
+      this.#paused.add(epoch)
+      this.#manager.pause(nodeId, epoch)
+    } else if (!isTooMuch && this.#paused.delete(epoch)) this.#manager.resume(nodeId, epoch)
+  }
+
   #callbacks(): PeerCallbacks {
     const { reactor, onConnected, onDisconnected, onDrained, onMessage } = this.#options
     return {
@@ -146,13 +163,9 @@ export class Peers {
           onConnected({ nodeId, epoch: session.epoch }, session, scope)
         }),
       onMessages: (nodeId, epoch, messages, byteCount) => {
-        const waiting = (this.#waiting.get(epoch) ?? 0) + byteCount
-        this.#waiting.set(epoch, waiting)
-        if (waiting > INBOX_BYTES) this.#manager.pause(nodeId, epoch)
+        this.#waits(nodeId, epoch, byteCount)
         reactor.post((scope) => {
-          const left = (this.#waiting.get(epoch) ?? byteCount) - byteCount
-          this.#waiting.set(epoch, left)
-          if (left <= INBOX_BYTES && left + byteCount > INBOX_BYTES) this.#manager.resume(nodeId, epoch)
+          this.#waits(nodeId, epoch, -byteCount)
           if (this.#sessions.get(nodeId)?.epoch !== epoch) return
           const link = { nodeId, epoch }
           for (const message of messages) onMessage(link, message, scope)
@@ -162,6 +175,7 @@ export class Peers {
       onDisconnected: (nodeId, epoch, reason) =>
         reactor.post((scope) => {
           this.#waiting.delete(epoch)
+          this.#paused.delete(epoch)
           if (this.#sessions.get(nodeId)?.epoch !== epoch) return
           this.#sessions.delete(nodeId)
           onDisconnected({ nodeId, epoch }, reason.message, scope)

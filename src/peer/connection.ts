@@ -36,6 +36,8 @@ export interface ConnectionConfig extends SessionConfig {
   readonly clock: Clock
   /** Cryptographically random bytes. */
   readonly random: (length: number) => Uint8Array
+  /** Sealed bytes that wait in all connections; left out where there is one. */
+  readonly queuedInAll?: () => number
 }
 
 /** Called from the socket's events, or from within send and close. */
@@ -313,12 +315,20 @@ export class PeerConnection {
   }
 
   #write(messages: readonly Uint8Array[]): boolean {
-    if (this.queuedBytes + framedLength(messages) > this.#config.limits.maxOutboundBytes) {
+    if (!this.#hasRoom(framedLength(messages))) {
       this.close(new PeerError('SLOW_READER', `${this.address} does not read: ${this.queuedBytes} bytes wait for it`))
       return false
     }
     this.#socket.write(sealFrames(this.#transport!.sender, messages))
     return true
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const { limits, queuedInAll = () => this.queuedBytes } = this.#config
+    const { maxOutboundBytes, maxOutboundTotal, maxPeers } = limits
+    const waiting = this.queuedBytes + bytes
+    if (waiting <= Math.min(maxOutboundBytes, maxOutboundTotal / maxPeers)) return true
+    return waiting <= maxOutboundBytes && queuedInAll() + bytes <= maxOutboundTotal
   }
 }
 

@@ -16,6 +16,8 @@ export interface PeerLimits {
   readonly pingRefillMs: number
   /** Sealed bytes that wait for the peer to read them; past that it is cut off. */
   readonly maxOutboundBytes: number
+  /** The same of all connections: past it, one that has more than its share of them waiting is cut off. */
+  readonly maxOutboundTotal: number
   /** How long a closing socket may take to deliver its last words. */
   readonly lingerMs: number
   /** Inbound connections before init; past that the oldest goes. */
@@ -35,6 +37,7 @@ export const DEFAULT_LIMITS: PeerLimits = {
   pingBurst: 20,
   pingRefillMs: 5_000,
   maxOutboundBytes: 64 * (MAX_MESSAGE_LENGTH + FRAME_OVERHEAD),
+  maxOutboundTotal: 256 * 1024 * 1024,
   lingerMs: 2_000,
   maxPendingInbound: 64,
   maxPeers: 1_000,

@@ -112,6 +112,7 @@ export class PeerManager {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       clock: options.clock ?? systemClock,
       random,
+      queuedInAll: () => [...this.#open].reduce((sum, c) => sum + c.queuedBytes, 0),
     }
     this.#keeper = new Keeper({
       clock: this.#config.clock,

@@ -236,6 +236,32 @@ describe('bounded memory', () => {
     expect(most).toBeGreaterThan(maxOutboundBytes / 2)
   })
 
+  it('peers that do not read have a limit together, too: past it, one with more than its share is cut off', async () => {
+    const maxOutboundTotal = 600_000
+    const node = await start({ maxOutboundTotal, maxPeers: 4 })
+    for (const n of [80, 81, 82, 83]) (await RawPeer.ready(node, n)).socket.pause()
+    const peers = node.manager.list()
+    const waiting = (): number[] => peers.map((p) => node.manager.queuedBytes(p.nodeId, p.epoch))
+    const batch: Message[] = [{ type: 'peer_storage', blob: new Uint8Array(50_000) }]
+    const fill = async (n: number, most: number): Promise<boolean> => {
+      const { nodeId, epoch } = peers[n]!
+      while (waiting()[n]! < most) {
+        if (!node.send(nodeId, epoch, batch)) return false
+        expect(waiting().reduce((a, b) => a + b)).toBeLessThanOrEqual(maxOutboundTotal)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return true
+    }
+    expect(await fill(0, 300_000)).toBe(true)
+    expect(await fill(1, 100_000)).toBe(true)
+    expect(await fill(2, 1e9)).toBe(false)
+    await node.until(() => node.disconnected.length === 1)
+    expect(node.disconnected[0]).toMatchObject({ nodeId: peers[2]!.nodeId, reason: { code: 'SLOW_READER' } })
+    // Its room is free again, and who has little waiting is never cut off.
+    expect(await fill(3, 100_000)).toBe(true)
+    expect(node.manager.list()).toHaveLength(3)
+  })
+
   it('a paused peer is not read from: the rest of what it sends waits on its side', async () => {
     const node = await start()
     const peer = await RawPeer.ready(node)
