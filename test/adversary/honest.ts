@@ -1,11 +1,11 @@
 import { pino } from 'pino'
 import { equalBytes, toHex } from '../../src/base/bytes.ts'
-import { type NodeId, type Outpoint, outpointKey, type PaymentHash, type Txid } from '../../src/base/ids.ts'
+import { type NodeId, outpointKey, type PaymentHash } from '../../src/base/ids.ts'
 import type { Msat, Sat } from '../../src/base/units.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
-import type { BroadcastResult, ChainBlock, ChainSource } from '../../src/chain/source.ts'
+import type { ChainBlock } from '../../src/chain/source.ts'
 import {
   connectBlock,
   createWatcher,
@@ -39,13 +39,14 @@ import { WalletShell } from '../../src/node/wallet.ts'
 import type { ForwardRecord } from '../../src/payment/types.ts'
 import type { Op } from '../../src/store/types.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
-import type { WalletState } from '../../src/wallet/state.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain } from './chain.ts'
+import { Deeds } from './deeds.ts'
 import { CHAIN_HASH, nodeIdOf, START, signerOf } from './keys.ts'
+import { Outlet } from './outlet.ts'
 import { type HonestName, purseOf } from './purse.ts'
 import { type Ledger, ONION, Till } from './till.ts'
 
@@ -105,11 +106,9 @@ export class Honest {
   readonly hangUps = new Set<string>()
   /** Whatever must not happen. */
   readonly complaints = new Set<string>()
-  /** Every transaction that it made: what it may pay for it at most beyond what the protocol fixed. */
-  readonly made = new Map<
-    Txid,
-    { readonly tx: Transaction; readonly kind: string; readonly budgetSat: bigint | null }
-  >()
+  /** Every transaction that it made. */
+  readonly #deeds = new Deeds()
+  readonly #outlet: Outlet
   feerates: ChannelContext['feerates'] = { commitment: 1000, closing: 1000, claim: 1000, slow: 500 }
   height = START
   /** It was put back to an older state of its channels. */
@@ -128,6 +127,7 @@ export class Honest {
     this.policy = policy
     this.chain = chain
     this.book = book
+    this.#outlet = new Outlet(chain, this.complaints)
     const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), coins)
     this.#startSat = worthSat
     this.#sweepScripts = sweepScripts
@@ -146,7 +146,7 @@ export class Honest {
     this.#bumper = this.#newBumper()
     this.#mempoolWatch = new MempoolWatch({
       channels: this.channels,
-      source: { mempoolSpends: async (outpoints) => this.#spendsOf(outpoints) },
+      source: { mempoolSpends: async (outpoints) => this.#outlet.spendsOf(outpoints) },
       reactor: { post: (task) => void this.#posted.push(task) },
       onRelay: (event) => {
         if (event.tag === 'fulfilled') this.till.result(event)
@@ -156,8 +156,8 @@ export class Honest {
   }
   readonly #mempoolWatch: MempoolWatch
 
-  #spendsOf(outpoints: readonly Outpoint[]): readonly Transaction[] {
-    return outpoints.flatMap((o) => this.chain.mempool.spender(outpointKey(o))?.tx ?? [])
+  get made(): Deeds['made'] {
+    return this.#deeds.made
   }
 
   context(entry: ChannelEntry): ChannelContext {
@@ -201,7 +201,7 @@ export class Honest {
       await new Promise((resolve) => setImmediate(resolve))
       if (this.#posted.length === 0) return
       for (const task of this.#posted.splice(0)) this.turn(task)
-      this.#noteChildren()
+      this.#deeds.noteChildren(this.wallet.state)
     }
   }
 
@@ -214,37 +214,13 @@ export class Honest {
     const parts = {
       wallet: this.wallet,
       chain: this.chain,
-      source: {
-        broadcast: async (tx: Transaction) => this.#hand(tx),
-        broadcastPackage: async (txs: readonly Transaction[]) => this.#publish(txs),
-        mempoolSpends: async (outpoints: readonly Outpoint[]) => this.#spendsOf(outpoints),
-        transaction: async (txid: Txid) => this.chain.find(txid),
-        utxo: async (outpoint: { txid: Txid; index: number }) => {
-          const coin = this.chain.coins().get(outpointKey(outpoint))
-          return coin ? { output: coin.output, confirmations: this.chain.height - coin.height + 1 } : null
-        },
-      } as unknown as ChainSource,
+      source: this.#outlet.source(),
       reactor: { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) },
       events: { emit: () => {} },
-      broadcast: async (tx: Transaction, purpose: string) => void this.#broadcast(tx, purpose),
+      broadcast: async (tx: Transaction, purpose: string) => this.#outlet.broadcast(tx, purpose),
     }
     const options = { parts: () => parts as unknown as NodeParts, log: silent }
     return new Bumper(options, (entry, scope) => this.#republish(entry, scope, true))
-  }
-
-  #publish(txs: readonly Transaction[]) {
-    return this.chain.broadcastPackage(txs)
-  }
-  #broadcast(tx: Transaction, purpose: string): void {
-    // An agreed close may have the height of its making for a lock time, which a reorganisation takes back.
-    this.#hand(tx, purpose === 'mutual-close' ? [...RACES, 'non-final'] : RACES)
-  }
-  #hand(tx: Transaction, excuses = RACES): BroadcastResult {
-    const result = this.chain.broadcast(tx)
-    const { accepted, reason } = result
-    if (!accepted && !excuses.some((r) => reason!.startsWith(r)))
-      this.complaints.add(`refused ${txidOf(tx)}: ${reason}`)
-    return result
   }
 
   // -------------------------------------------------------------- channels
@@ -331,43 +307,19 @@ export class Honest {
     if (effect.purpose === 'funding') return
     this.#checkNotRevoked(entry, effect.tx)
     if (effect.anchor) {
-      const budgets = [effect.anchor, ...(effect.rivals ?? [])].map((p) => p.budgetSat as bigint)
-      this.#budgets.set(
-        entry.meta.localId,
-        budgets.reduce((a, b) => (a > b ? a : b)),
-      )
+      this.#deeds.plans(entry.meta.localId, [effect.anchor, ...(effect.rivals ?? [])])
       this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
-      this.#note(effect.tx, effect.purpose, null)
-      this.#noteChildren()
+      this.#deeds.note(effect.tx, effect.purpose, null)
+      this.#deeds.noteChildren(this.wallet.state)
       return
     }
     if (effect.addFees !== undefined) {
       const tx = this.#bumper.htlc(entry, effect, effect.addFees, scope)
-      if (tx) this.#note(tx, effect.purpose, effect.budgetSat ?? 0n)
+      if (tx) this.#deeds.note(tx, effect.purpose, effect.budgetSat ?? 0n)
       return
     }
-    this.#note(effect.tx, effect.purpose, null)
-    scope.after(() => this.#broadcast(effect.tx, effect.purpose))
-  }
-
-  /** What the bumper had the wallet make for commitments. */
-  #noteChildren(): void {
-    const { txs } = this.wallet.state
-    if (txs === this.#noted) return
-    this.#noted = txs
-    for (const { tx, label } of txs.values()) {
-      const localId = label?.match(/^fee of the close of channel (.*)$/)?.[1]
-      if (localId !== undefined) this.#note(tx, 'child', this.#budgets.get(localId)!)
-    }
-  }
-  #noted: WalletState['txs'] | null = null
-  readonly #budgets = new Map<string, bigint>()
-
-  #note(tx: Transaction, kind: string, budgetSat: bigint | null): void {
-    const id = txidOf(tx)
-    const known = this.made.get(id)
-    if (!known || (budgetSat !== null && known.budgetSat !== null && known.budgetSat < budgetSat))
-      this.made.set(id, { tx, kind, budgetSat })
+    this.#deeds.note(effect.tx, effect.purpose, null)
+    scope.after(() => this.#outlet.broadcast(effect.tx, effect.purpose))
   }
 
   #checkNotRevoked(entry: ChannelEntry, tx: Transaction): void {
@@ -449,9 +401,9 @@ export class Honest {
         const { tx, feeSat } = this.wallet.fund({ outputs, feeratePerKw: this.feerates.slow!, owner: SEND, ...reserve })
         this.wallet.sent(tx, { feeSat, label: SEND })
         this.wallet.release(SEND)
-        this.#note(tx, SEND, null)
+        this.#deeds.note(tx, SEND, null)
         this.hasSpent = true
-        return void this.#hand(tx)
+        return void this.#outlet.hand(tx)
       } catch (e) {
         if (!(e instanceof InsufficientFundsError)) throw e
         amountSat = (amountSat - e.missingSat) as Sat
@@ -569,13 +521,3 @@ export class Honest {
     return [...waiting.map((tx) => `${txidOf(tx)} waits in the wallet`), ...locked]
   }
 }
-
-/** Somebody was faster, or is in the way for now. The last one: a coin that a reorganisation made unconfirmed again. */
-const RACES = [
-  'bad-txns-inputs-missingorspent',
-  'insufficient fee',
-  'txn-mempool-conflict',
-  'too-long-mempool-chain',
-  'too many potential replacements',
-  'replacement-adds-unconfirmed',
-]
