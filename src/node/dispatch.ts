@@ -76,11 +76,34 @@ export class Dispatch {
 
   message(link: Link, message: Message, scope: TurnScope): void {
     const { channels, gossip, storage } = this.#options.parts()
-    if (isSessionMessage(message)) storage.message(link, message, scope)
-    else if (isGossipMessage(message)) gossip.onMessage(link, message, scope)
+    if (isSessionMessage(message)) this.#apart(link, message, scope, () => storage.message(link, message, scope))
+    else if (isGossipMessage(message)) this.#apart(link, message, scope, () => gossip.onMessage(link, message, scope))
     else if (isChannelMessage(message)) {
       this.#channelMessage(link, message, scope)
       channels.drain(scope)
+    }
+  }
+
+  /**
+   * What no channel and no payment depends on: a bug there costs the connection. Were it the process, whoever knew the message could keep
+   * the node down until its HTLCs have expired.
+   */
+  #apart(link: Link, { type }: Message, scope: TurnScope, handle: () => void): void {
+    try {
+      handle()
+    } catch (e) {
+      const { events, peers } = this.#options.parts()
+      const { nodeId: peer } = link
+      const text = e instanceof Error ? (e.stack ?? e.message) : String(e)
+      const message = `a bug: this ${type} could not be handled, and its sender was hung up on: ${text.slice(0, 400)}`
+      const isTold = events.emitOfPeer(scope, peer, 'node.alert', {
+        code: 'MESSAGE_NOT_HANDLED',
+        peer,
+        message,
+        byPeer: true,
+      })
+      if (isTold) this.#options.log.error({ err: e, peer, type }, 'a bug: this message could not be handled')
+      peers.disconnect(peer, `${type} could not be handled`)
     }
   }
 

@@ -192,6 +192,32 @@ describe('what anybody can say as often as they like', () => {
     expect(lines.flatMap((l) => l.mock.calls)).toEqual([])
   })
 
+  it('costs no more than the connection where a bug of ours meets it: channels and payments go on', async () => {
+    const { gossip, storage } = world.of('bob').node!
+    const stranger = new Stranger(world, 8)
+    for (const [part, name, message] of [
+      [gossip, 'onMessage', { type: 'reply_short_channel_ids_end', chainHash: new Uint8Array(32), fullInformation: 1 }],
+      [storage, 'message', { type: 'peer_storage', blob: new Uint8Array(1) }],
+    ] as const) {
+      await stranger.connect(bob)
+      const broken = vi.spyOn(part as typeof gossip, name as 'onMessage').mockImplementation(() => {
+        throw new TypeError('a bug')
+      })
+      stranger.say(message)
+      await world.settle()
+      broken.mockRestore()
+      expect(stranger.connected).toBe(false)
+    }
+    const alerts = (await world.of('bob').api.eventsSince(0, 1_000)).filter(
+      (e) => e.data.code === 'MESSAGE_NOT_HANDLED',
+    )
+    expect(alerts.map((e) => e.data.peer)).toEqual([stranger.nodeId, stranger.nodeId])
+    const { bolt11 } = await world.of('bob').api.createInvoice({ amountMsat: msat(1_000_000) })
+    const { id } = await world.of('alice').api.pay({ bolt11 })
+    await world.settle()
+    expect((await world.of('alice').api.payment(id)).status).toBe('succeeded')
+  })
+
   it('what is remembered of those who connect is forgotten when it is over', () => {
     let now = 0
     const waits = new NotBefore(() => now)

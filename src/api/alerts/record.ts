@@ -51,6 +51,7 @@ export const PATIENCE_MS: Readonly<Record<string, number>> = {
 /** What to do about what the node tells of by an event, where its message does not say it. */
 const CURES: Readonly<Record<string, string>> = {
   CHANNEL_QUARANTINED: 'report it with the log; claims with a deadline go on by themselves',
+  MESSAGE_NOT_HANDLED: 'report it with the log; channels and payments go on',
   BACKUP_NOT_WRITTEN: 'see that there is room on the disk, and that channels.backup can be written by the node',
   CHANNEL_DAMAGED: 'have the peer close the channel; what it pays comes back with fulmen restore',
   DATABASE_IS_OLDER: 'if the newer database is anywhere, put it back; otherwise keep the peers reachable',
