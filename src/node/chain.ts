@@ -71,15 +71,15 @@ export class ChainShell {
 
   /**
    * Stands where the last session stood in the chain, or before the last block that it took in.
-   * @param newAt height at which a new node begins; the tip when left out
+   * @param newAt height at which a new node begins; the tip when left out @param before it begins so many blocks below
    * @throws ChainError when the backend cannot be reached
    */
-  static async open(options: ChainShellOptions, newAt?: number): Promise<ChainShell> {
+  static async open(options: ChainShellOptions, newAt?: number, before = 0): Promise<ChainShell> {
     await options.source.check()
     const { driver, source } = options
     const stored = await driver.get(keys.chain)
     if (stored) return new ChainShell(options, unpack<FollowerState>(stored))
-    const state = await followFrom(source, newAt)
+    const state = await followFrom(source, newAt === undefined ? newAt : Math.max(0, newAt - before))
     await driver.batch([{ key: keys.chain, value: pack(state) }])
     return new ChainShell(options, state)
   }

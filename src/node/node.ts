@@ -52,6 +52,8 @@ import { workAhead } from './workAhead.ts'
 const TICK_MS = 1_000
 const REVIEW_EVERY = 60
 const FOLD_EVERY = 10
+/** A scan for the wallet's coins takes minutes: its last blocks may be others by its end, and are read once more. */
+const SCAN_UNSURE = 6
 
 export interface NodeResources {
   readonly config: NodeConfig
@@ -212,10 +214,11 @@ export class Node implements NodeParts {
   static async open(resources: NodeResources): Promise<Node> {
     const { driver, master, source, isNewSeed, doubt } = resources
     const node = new Node(resources, await EventLog.open(driver, Date.now))
-    const known =
-      (await WalletShell.load(driver, master, Date.now)) ??
-      (isNewSeed ? null : await WalletShell.restore(source, master, Date.now, doubt?.backup?.addresses))
-    const chain = await ChainShell.open(chainOptions(node), known?.state.height)
+    const stored = await WalletShell.load(driver, master, Date.now)
+    const addresses = doubt?.backup?.addresses
+    const scanned = stored || isNewSeed ? null : await WalletShell.restore(source, master, Date.now, addresses)
+    const known = stored ?? scanned
+    const chain = await ChainShell.open(chainOptions(node), known?.state.height, scanned ? SCAN_UNSURE : 0)
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     const ledger = await Ledger.open({ driver, reactor: node.reactor, events: node.events })
     Object.assign(node, { chain, wallet, ledger })

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type ChannelId, outpointKey } from '../../src/base/ids.ts'
+import { fromHex } from '../../src/base/bytes.ts'
+import { type ChannelId, type Outpoint, outpointKey } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
@@ -239,6 +240,40 @@ describe('a node that lost its disk, and has its seed and a channel backup', () 
     const since = height - Math.max(0, Math.min(...four.channels.map((c) => c.openedAt!)) - 100) + 1
     expect(asked).toBeGreaterThan(10)
     expect(asked).toBeLessThan(since + 5)
+    world.close()
+  })
+
+  it('goes on where a reorganisation comes while its coins are looked for, with the coins of the chain that is left', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { scriptPubKey } = await world
+      .of('alice')
+      .node!.reactor.run(() => world.of('alice').node!.wallet.newAddress())
+    await world.mine(1, scriptPubKey)
+    const method = CHAIN_METHODS.scantxoutset!
+    const { run } = method
+    const scan: typeof run = (...args) => {
+      const found = run(...args)
+      const { state } = world.chain
+      world.chain.invalidate(state.at(state.height)!)
+      world.chain.mine(1, scriptPubKey)
+      return found
+    }
+    Object.assign(method, { run: scan })
+    try {
+      await restored(world, backup)
+    } finally {
+      Object.assign(method, { run })
+    }
+    await world.settle()
+    await world.mine(3)
+    expect(world.of('alice').complaints.filter((c) => c instanceof Error)).toEqual([])
+    const { source, wallet } = world.of('alice').node!
+    const { outputs } = await source.scanUnspent([...wallet.state.scripts.keys()].map(fromHex))
+    const names = (coins: Iterable<{ readonly outpoint: Outpoint; readonly height: number | null }>) =>
+      [...coins].map(({ outpoint, height }) => `${outpointKey(outpoint)} ${height}`).sort()
+    expect(names(wallet.state.coins.values())).toEqual(names(outputs))
+    await world.restart('alice')
+    expect(world.of('alice').node).not.toBeNull()
     world.close()
   })
 
