@@ -74,6 +74,9 @@ export function createGossip(node: Node): GossipShell {
     queuedBytes: (link) => node.peers.queuedBytes(link),
     links: () => node.peers.links(),
     isOurs: (peer, scid) => node.channels.ofPeer(peer).some(({ state }) => namesOf(state).includes(scid)),
+    isChosen: (peer) =>
+      node.peers.address(peer) !== undefined ||
+      node.channels.ofPeer(peer).some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null),
     synced: () => node.chain.status.synced,
     renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,

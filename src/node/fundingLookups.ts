@@ -5,25 +5,32 @@ import type { ChannelAnnouncement } from '../wire/messages/gossip.ts'
 
 /** The backend has other things to do, and reads a block from its disk for each. */
 const AT_ONCE = 4
-/** That wait, of all peers and of one. */
+/** That wait, of all strangers and of one peer. */
 const MOST = 5_000
 const MOST_OF_PEER = 1_000
 
-/** Looks announced channels up in the chain, a few at a time. */
+/**
+ * Looks announced channels up in the chain, a few at a time. Whoever connects can announce what is not there, as much as finds room and as
+ * often: peers that the operator chose come first, and have room of their own.
+ */
 export class FundingLookups {
   readonly #source: ChainSource
-  readonly #waiting: (() => void)[] = []
+  readonly #isChosen: (peer: NodeId) => boolean
+  /** Of chosen peers, of others. */
+  readonly #waiting: readonly [(() => void)[], (() => void)[]] = [[], []]
   readonly #ofPeer = new Map<NodeId, number>()
   #count = 0
   #running = 0
 
-  constructor(source: ChainSource) {
+  constructor(source: ChainSource, isChosen: (peer: NodeId) => boolean) {
     this.#source = source
+    this.#isChosen = isChosen
   }
 
   /** Whether so many more that a peer announces may wait. */
   hasRoom(from: NodeId, more: number): boolean {
-    return this.#count + more <= MOST && (this.#ofPeer.get(from) ?? 0) + more <= MOST_OF_PEER
+    if ((this.#ofPeer.get(from) ?? 0) + more > MOST_OF_PEER) return false
+    return this.#count + more <= MOST || this.#isChosen(from)
   }
 
   /**
@@ -32,13 +39,14 @@ export class FundingLookups {
    */
   async find(from: NodeId, m: ChannelAnnouncement): Promise<FundingOutput | null> {
     this.#add(from, 1)
-    if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    const waiting = this.#waiting[this.#isChosen(from) ? 0 : 1]
+    if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
     else this.#running++
     try {
       return await lookUp(this.#source, m)
     } finally {
       this.#add(from, -1)
-      const next = this.#waiting.shift() // takes this one's place
+      const next = this.#waiting[0].shift() ?? this.#waiting[1].shift() // takes this one's place
       if (next) next()
       else this.#running--
     }

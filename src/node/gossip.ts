@@ -63,6 +63,8 @@ export interface GossipShellOptions {
   readonly links: () => readonly Link[]
   /** Whether this peer may call a channel of ours with it so. */
   readonly isOurs: (peer: NodeId, scid: ShortChannelId) => boolean
+  /** A peer that the operator connected to, or has a channel with: strangers can be as many as they like. */
+  readonly isChosen: (peer: NodeId) => boolean
   /** The sender broke a rule: warn and close. */
   readonly blame: (link: Link, reason: string) => void
   /** The chain is followed to its tip. */
@@ -120,7 +122,7 @@ export class GossipShell {
     this.#options = options
     this.#maintainAt = now() + FIRST_MAINTAIN_MS
     this.#records = new GossipRecords({ ...options, chainHash, nodeId: own.nodeId })
-    this.#lookups = new FundingLookups(source)
+    this.#lookups = new FundingLookups(source, options.isChosen)
     this.#serving = new GossipServing({
       ...options,
       table: this.#records.table,
@@ -132,6 +134,7 @@ export class GossipShell {
       chainHash,
       push: options.push,
       warn: (link, reason) => options.push(link, warningOf(reason)),
+      isChosen: options.isChosen,
       ready: options.synced,
       room: (from) => this.#lookups.hasRoom(from, BATCH),
       want: (listed) => this.#want(listed),

@@ -5,7 +5,10 @@ import type { GossipTimestampFilter, ReplyChannelRange, ReplyShortChannelIdsEnd 
 import type { Message } from '../wire/registry.ts'
 import type { Link } from './outbox.ts'
 
-/** Peers that are asked for everything in each round: one alone could leave out what it likes. */
+/**
+ * Peers that are asked for everything in each round: one alone could leave out what it likes. Of those that the operator chose as many,
+ * whatever strangers have said, who could come first each time and know of nothing.
+ */
 const PEERS_PER_ROUND = 2
 const ROUND_MS = 24 * 3600 * 1000
 /** News may take this long to come to us, in seconds. */
@@ -22,6 +25,8 @@ export interface GossipSyncOptions {
   /** Announcements of this peer that come now find room. */
   readonly room: (from: NodeId) => boolean
   readonly want: (listed: Listed) => number
+  /** A peer that the operator connected to, or has a channel with; nobody when left out. */
+  readonly isChosen?: (peer: NodeId) => boolean
   /** Unix seconds of what we knew when the node started, 0 when we knew nothing. */
   readonly knownUntil: () => number
   readonly patienceMs: number
@@ -33,6 +38,7 @@ interface Known {
   readonly link: Link
   readonly offers: boolean
   readonly extended: boolean
+  readonly isChosen: boolean
 }
 
 /**
@@ -46,6 +52,7 @@ export class GossipSync {
   /** Asked in this round, whatever came of it. */
   readonly #asked = new Set<NodeId>()
   #completed = 0
+  #completedOfChosen = 0
   /** What was missed while the node was away is asked for. */
   #isCurrent = false
   #roundAt: number
@@ -65,12 +72,13 @@ export class GossipSync {
 
   connected(link: Link, theirFeatures: Uint8Array): void {
     const offers = hasFeature(theirFeatures, 'gossip_queries')
-    const peer = { link, offers, extended: hasFeature(theirFeatures, 'gossip_queries_ex') }
+    const isChosen = this.#options.isChosen?.(link.nodeId) === true
+    const peer = { link, offers, extended: hasFeature(theirFeatures, 'gossip_queries_ex'), isChosen }
     this.#forget(link.nodeId) // an older connection, of whose end we hear nothing any more
     this.#peers.set(link.nodeId, peer)
     // BOLT 7 §the-gossip_timestamp_filter-message: nothing but its own from a peer that is not worth asking.
     if (!offers) return this.#filter(peer, { firstTimestamp: EVER, timestampRange: 0 })
-    const mayAsk = this.#completed + (this.#active ? 1 : 0) < PEERS_PER_ROUND && !this.#asked.has(link.nodeId)
+    const mayAsk = this.#mayAsk(peer, this.#active ? 1 : 0)
     if (this.#next || !mayAsk) return this.#filterFrom(peer, this.#completed > 0 ? this.#seconds() - SLACK : 0)
     this.#next = peer
     this.advance()
@@ -96,13 +104,14 @@ export class GossipSync {
     if (now() - this.#roundAt > ROUND_MS) {
       this.#roundAt = now()
       this.#completed = 0
+      this.#completedOfChosen = 0
       this.#asked.clear()
     }
     if (this.#active) {
       const { session, peer } = this.#active
       return this.#take(session.advance(now(), room(peer.link.nodeId)))
     }
-    if (this.#completed >= PEERS_PER_ROUND || !ready()) return
+    if (!ready()) return
     const peer = this.#next ?? this.#another()
     this.#next = null
     if (peer) this.#begin(peer)
@@ -116,8 +125,15 @@ export class GossipSync {
     this.#asked.delete(nodeId) // it may be asked again: connections break
   }
 
+  /** @param more are being asked already */
+  #mayAsk({ link, offers, isChosen }: Known, more: number): boolean {
+    const completed = isChosen ? this.#completedOfChosen : this.#completed
+    return offers && completed + more < PEERS_PER_ROUND && !this.#asked.has(link.nodeId)
+  }
+
   #another(): Known | undefined {
-    return [...this.#peers.values()].find((p) => p.offers && !this.#asked.has(p.link.nodeId))
+    const able = [...this.#peers.values()].filter((p) => this.#mayAsk(p, 0))
+    return able.find((p) => p.isChosen) ?? able[0]
   }
 
   #begin(peer: Known): void {
@@ -137,6 +153,7 @@ export class GossipSync {
     this.#filterFrom(peer, this.#newsSince(over.outcome, startedAt))
     if (over.outcome === 'complete') {
       this.#completed++
+      if (peer.isChosen) this.#completedOfChosen++
       this.#isCurrent = true
     }
     this.advance()

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { NodeId } from '../../src/base/ids.ts'
-import { GossipSync } from '../../src/node/gossipSync.ts'
+import { GossipSync, type GossipSyncOptions } from '../../src/node/gossipSync.ts'
 import type { Link } from '../../src/node/outbox.ts'
 import { featuresFromBits } from '../../src/wire/features.ts'
 import type { Message } from '../../src/wire/registry.ts'
@@ -24,17 +24,19 @@ beforeEach(() => {
   knownUntil = 0
   said = []
   warned = []
-  sync = new GossipSync({
-    chainHash: CHAIN,
-    push: (link, message) => void said.push([link, message]),
-    warn: (link) => void warned.push(link),
-    ready: () => ready,
-    room: () => true,
-    want: () => 31,
-    knownUntil: () => knownUntil,
-    patienceMs: PATIENCE,
-    now: () => now,
-  })
+  sync = new GossipSync(options())
+})
+
+const options = (): GossipSyncOptions => ({
+  chainHash: CHAIN,
+  push: (link, message) => void said.push([link, message]),
+  warn: (link) => void warned.push(link),
+  ready: () => ready,
+  room: () => true,
+  want: () => 31,
+  knownUntil: () => knownUntil,
+  patienceMs: PATIENCE,
+  now: () => now,
 })
 
 /** What was said to a peer since the last look, a filter by where it begins. */
@@ -43,17 +45,16 @@ function heard(link: Link): readonly (string | number)[] {
   said = said.filter(([to]) => to !== link)
   return mine.map(([, m]) => (m.type === 'gossip_timestamp_filter' ? m.firstTimestamp : m.type))
 }
+const reply = {
+  type: 'reply_channel_range',
+  chainHash: CHAIN,
+  firstBlocknum: 0,
+  numberOfBlocks: 0xffffffff,
+  syncComplete: 1,
+  shortChannelIds: [],
+} as const
 /** The peer knows of nothing. */
-const answer = (link: Link, change: object = {}): void =>
-  sync.onReply(link, {
-    type: 'reply_channel_range',
-    chainHash: CHAIN,
-    firstBlocknum: 0,
-    numberOfBlocks: 0xffffffff,
-    syncComplete: 1,
-    shortChannelIds: [],
-    ...change,
-  })
+const answer = (link: Link, change: object = {}): void => sync.onReply(link, { ...reply, ...change })
 const seconds = (): number => now / 1000
 
 describe('BOLT 7 §query-messages: who is asked', () => {
@@ -139,5 +140,38 @@ describe('BOLT 7 §query-messages: who is asked', () => {
     answer(a)
     answer(b)
     expect([heard(a).at(-1), heard(b).at(-1)]).toEqual([NOW - 51 * HOUR, NOW - HOUR])
+  })
+
+  it('two of those that the operator chose, though strangers came first and know of nothing', () => {
+    const chosen = new Set([peer(4), peer(5), peer(6)].map((p) => p.nodeId))
+    sync = new GossipSync({ ...options(), isChosen: (id) => chosen.has(id) })
+    const asked = (link: Link): boolean => heard(link).includes('query_channel_range')
+    for (const n of [1, 2, 3]) {
+      sync.connected(peer(n), EXTENDED)
+      answer(peer(n))
+    }
+    const order: number[] = []
+    for (const n of [1, 2, 3])
+      if (said.some(([to, m]) => to.epoch === n && m.type === 'query_channel_range')) order.push(n)
+    expect(order).toEqual([1, 2])
+    const links = [4, 5, 6].map((n) => peer(n))
+    for (const link of links) sync.connected(link, EXTENDED)
+    for (const link of links.slice(0, 2)) {
+      expect(asked(link)).toBe(true)
+      answer(link)
+    }
+    expect(asked(links[2]!)).toBe(false)
+  })
+
+  it('one that the operator chose before strangers that wait as well', () => {
+    const last = peer(7)
+    sync = new GossipSync({ ...options(), isChosen: (id) => id === last.nodeId })
+    ready = false
+    const links = [peer(1), peer(2), peer(3), last]
+    for (const link of links) sync.connected(link, EXTENDED)
+    ready = true
+    sync.advance()
+    answer(links[0]!)
+    expect(heard(last)).toContain('query_channel_range')
   })
 })

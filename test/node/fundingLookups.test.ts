@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import type { BlockHash, NodeId } from '../../src/base/ids.ts'
+import type { ChainSource } from '../../src/chain/source.ts'
+import { FundingLookups } from '../../src/node/fundingLookups.ts'
+import type { ChannelAnnouncement } from '../../src/wire/messages/gossip.ts'
+import { announcementOf, scidOf } from '../gossip/network.ts'
+
+const idOf = (n: number): NodeId => `02${n.toString(16).padStart(64, '0')}` as NodeId
+const CHOSEN = idOf(99)
+const ANY = announcementOf({ block: 1, n: 0 })
+
+/** Look-ups of which each waits in the chain until it is let go; `found` names the blocks that were asked for. */
+function start() {
+  const found: number[] = []
+  const held: (() => void)[] = []
+  const source = {
+    blockHash: async (height: number) => {
+      found.push(height)
+      await new Promise<void>((resolve) => held.push(resolve))
+      return '' as BlockHash
+    },
+    txids: async () => [],
+  } as unknown as ChainSource
+  const lookups = new FundingLookups(source, (peer) => peer === CHOSEN)
+  const announced = (block: number): ChannelAnnouncement => ({ ...ANY, shortChannelId: scidOf({ block, n: 0 }) })
+  return {
+    ...{ lookups, found },
+    find: (peer: NodeId, block: number) => lookups.find(peer, announced(block)),
+    next: () => held.shift()!(),
+  }
+}
+
+describe('fundings that are looked up', () => {
+  it('of strangers, as many as they are, leave room for what a chosen peer announces, which comes first', async () => {
+    const { lookups, found, find, next } = start()
+    for (let n = 0; n < 6; n++)
+      for (let i = 0; i < 1_000; i++) if (lookups.hasRoom(idOf(n), 1)) void find(idOf(n), 1 + i)
+    expect([lookups.hasRoom(idOf(7), 1), lookups.hasRoom(CHOSEN, 500)]).toEqual([false, true])
+    const mine = find(CHOSEN, 7_777)
+    expect(found).toEqual([1, 2, 3, 4])
+    next()
+    for (let n = 0; n < 10 && found.length < 5; n++) await Promise.resolve()
+    expect(found.at(-1)).toBe(7_777)
+    for (let n = 0; n < 4; n++) next()
+    expect(await mine).toBeNull()
+  })
+
+  it('of a chosen peer are limited as well', () => {
+    const { lookups, find } = start()
+    for (let i = 0; i < 1_000; i++) void find(CHOSEN, i)
+    expect(lookups.hasRoom(CHOSEN, 1)).toBe(false)
+    expect(lookups.hasRoom(idOf(1), 1)).toBe(true)
+  })
+})
