@@ -12,6 +12,7 @@ import { invoiceSuite } from './small/invoice.ts'
 import { journalSuite } from './small/journal.ts'
 import { noiseSuite } from './small/noise.ts'
 import { onionSuite } from './small/onion.ts'
+import { routingSuite } from './small/routing.ts'
 import { wireSuite } from './small/wire.ts'
 
 const USAGE = `npm run bench                        everything, as tables
@@ -27,7 +28,16 @@ npm run bench -- payments            durable payments between two nodes, beside 
   --rounds N                         times that each run is repeated, in turn (default 1)
   --no-rival                         without LDK-WASM`
 
-const SMALL = [wireSuite, noiseSuite, onionSuite, invoiceSuite, commitmentSuite, interpreterSuite, journalSuite]
+const SMALL = [
+  wireSuite,
+  noiseSuite,
+  onionSuite,
+  invoiceSuite,
+  commitmentSuite,
+  interpreterSuite,
+  routingSuite,
+  journalSuite,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -4,6 +4,7 @@ import { MAX_MSAT, type Sat } from '../base/units.ts'
 import type { NetworkAddress } from '../wire/address.ts'
 import { unknownEvenBits } from '../wire/features.ts'
 import type { ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
+import { Links } from './links.ts'
 import { type DirectedChannel, directedChannel } from './types.ts'
 
 /** What one end of a channel asks for relaying out over it (BOLT 7 §the-channel_update-message). Numbers: the path finder adds millions of them. */
@@ -25,6 +26,8 @@ export interface Edge {
   readonly from: NodeId
   readonly to: NodeId
   readonly policy: EdgePolicy
+  /** null where it is not known. */
+  readonly capacityMsat: number | null
 }
 
 export interface GraphChannel {
@@ -54,7 +57,6 @@ export interface NewChannel extends Pick<GraphChannel, 'shortChannelId' | 'nodeI
 }
 
 const NO_BYTES = new Uint8Array(0)
-const NO_EDGES: readonly Edge[] = []
 
 /**
  * The network as gossip tells it, in memory. It believes what it is given: signatures and the chain are the gossip part's to
@@ -64,8 +66,8 @@ export class Graph {
   readonly #channels = new Map<ShortChannelId, GraphChannel>()
   readonly #nodes = new Map<NodeId, GraphNode>()
   readonly #channelsOf = new Map<NodeId, Set<ShortChannelId>>()
-  /** Enabled directions by the node that they lead to. */
-  readonly #incoming = new Map<NodeId, Edge[]>()
+  /** What the search reads. */
+  readonly links = new Links()
   readonly #unroutableChannels = new Set<ShortChannelId>()
   readonly #unroutableNodes = new Set<NodeId>()
 
@@ -94,12 +96,16 @@ export class Graph {
   }
   /** The directions that lead to a node and are enabled. */
   edgesTo(id: NodeId): readonly Edge[] {
-    return this.#incoming.get(id) ?? NO_EDGES
+    return this.links.into(this.links.numberOf(id)).edges
   }
 
   /** false: the node asks for features that we do not have (BOLT 7 §the-node_announcement-message). */
   mayRelay(id: NodeId): boolean {
     return !this.#unroutableNodes.has(id)
+  }
+  /** Those that may not. */
+  get unroutableNodes(): ReadonlySet<NodeId> {
+    return this.#unroutableNodes
   }
 
   /** @returns false for a channel that is known */
@@ -163,25 +169,27 @@ export class Graph {
       this.#channelsOf.delete(node)
       this.#nodes.delete(node)
       this.#unroutableNodes.delete(node)
-      this.#incoming.delete(node)
+      this.links.forget(node)
     }
   }
 
   #setEdge(channel: GraphChannel, direction: number, policy: EdgePolicy | null): void {
     const [from, to] = direction === 0 ? [channel.nodeId1, channel.nodeId2] : [channel.nodeId2, channel.nodeId1]
-    const edges = this.#incoming.get(to) ?? []
+    const into = this.links.into(this.links.number(to))
     const { shortChannelId } = channel
-    const edge =
-      policy?.enabled && !this.#unroutableChannels.has(shortChannelId)
-        ? [{ key: directedChannel(shortChannelId, from, to), shortChannelId, from, to, policy }]
-        : []
-    // In place, and looked for only where it is: a hub has thousands, and at a start each comes anew.
+    // Looked for only where it is: a hub has thousands, and at a start each comes anew.
     const at = channel.policies[direction]?.enabled
-      ? edges.findIndex((e) => e.shortChannelId === shortChannelId && e.from === from)
+      ? into.edges.findIndex((e) => e.shortChannelId === shortChannelId && e.from === from)
       : -1
-    if (at >= 0) edges.splice(at, 1, ...edge)
-    else edges.push(...edge)
-    this.#incoming.set(to, edges)
+    if (!policy?.enabled || this.#unroutableChannels.has(shortChannelId)) {
+      if (at >= 0) into.remove(at)
+      return
+    }
+    const { capacitySat } = channel
+    const capacityMsat = capacitySat === null ? null : Number(capacitySat) * 1000
+    const edge = { key: directedChannel(shortChannelId, from, to), shortChannelId, from, to, policy, capacityMsat }
+    if (at >= 0) into.replace(at, edge)
+    else into.add(edge, this.links.number(from))
   }
 }
 

@@ -2,14 +2,13 @@ import type { ChannelId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
 import type { Graph } from './graph.ts'
-import { findRoute, type RouteRequest, widestRoute } from './path.ts'
+import { findRoute, findWay, type RouteRequest, widestRoute } from './path.ts'
+import { usableOf } from './search.ts'
 import { type DirectedChannel, directedChannel, type Route, type RouteFault, routeAmount, routeFee } from './types.ts'
+import { roomOf, routeAlong, type Way } from './way.ts'
 
-type Taken = Map<DirectedChannel | ChannelId, number>
-
-/** Rounds of the search for the largest part over all routes; along the route found, the search goes on to the last msat. */
-const ROUNDS_OVER_ALL = 4
-const ROUNDS_ALONG_ONE = 64
+/** For all searches of one split. */
+const MAX_LABELS = 400_000
 
 /**
  * Routes that together deliver the amount: one where one can, else the largest part that finds a way, then the largest of what is
@@ -18,67 +17,93 @@ const ROUNDS_ALONG_ONE = 64
  */
 export function findRoutes(
   graph: Graph,
-  request: RouteRequest,
+  { effort = { labels: MAX_LABELS }, ...rest }: RouteRequest,
   maxParts: number,
 ): Result<readonly Route[], RouteFault> {
+  const request = { ...rest, effort }
   const whole = findRoute(graph, request)
   if (whole.ok) return ok([whole.value])
   if (maxParts <= 1) return whole
-  const taken: Taken = new Map(request.taken)
-  const routes: Route[] = []
-  let left: bigint = request.amountMsat
-  let fee: bigint = request.maxFeeMsat
-  while (left > 0n) {
-    const partsLeft = BigInt(maxParts - routes.length)
-    const route = partsLeft === 0n ? null : largestPart(graph, { ...request, taken }, { left, fee, partsLeft })
-    if (route === null) return cannotSplit(request, whole.error, maxParts)
-    take(taken, route)
-    routes.push(route)
-    left -= routeAmount(route)
-    fee -= routeFee(route)
+  const plan: Plan = {
+    left: request.amountMsat,
+    fee: request.maxFeeMsat,
+    partsLeft: maxParts,
+    size: 0n,
+    taken: new Map(request.taken),
+    routes: [],
   }
-  return ok(routes)
+  while (plan.left > 0n) {
+    const way = nextWay(plan, graph, { ...request, taken: plan.taken })
+    if (way === null) return cannotSplit(request, whole.error, maxParts)
+    addPart(plan, way)
+  }
+  return ok(plan.routes)
 }
 
-/** Later parts are never larger, so one below the average of what is left could not be made up for. */
-function largestPart(
-  graph: Graph,
-  request: RouteRequest,
-  { left, fee, partsLeft }: { left: bigint; fee: bigint; partsLeft: bigint },
-): Route | null {
-  const attempt = (amount: bigint, only?: RouteRequest['only']): Route | null => {
-    const share = ((fee * amount) / left) as Msat
-    const limit = only === undefined ? {} : { only }
-    const found = findRoute(graph, { ...request, ...limit, amountMsat: amount as Msat, maxFeeMsat: share })
+/** A split in the making. */
+interface Plan {
+  /** What is still to be delivered, and what may be spent on it, msat. */
+  left: bigint
+  fee: bigint
+  partsLeft: number
+  /** What the last way was looked for with. */
+  size: bigint
+  readonly taken: Map<DirectedChannel | ChannelId, number>
+  readonly routes: Route[]
+}
+
+/** The part of the fee limit that an amount may use up. */
+const shareOf = ({ left, fee }: Plan, amount: bigint): bigint => (fee * amount) / left
+
+const most = (a: bigint, b: bigint): bigint => (a > b ? a : b)
+
+/** A way for plan.size, which is as large as the last part or, where no way has room for so much, as the widest has. */
+function nextWay(plan: Plan, graph: Graph, request: RouteRequest): Way | null {
+  const { left, fee, partsLeft, size: last } = plan
+  if (partsLeft === 0) return null
+  // Later parts are seldom larger, so one below the average of what is left could not be made up for.
+  const least = (left + BigInt(partsLeft) - 1n) / BigInt(partsLeft)
+  const attempt = (size: bigint): Way | null => {
+    plan.size = size
+    const found = findWay(graph, { ...request, amountMsat: size as Msat, maxFeeMsat: shareOf(plan, size) as Msat })
     return found.ok ? found.value : null
   }
-  const least = (left + partsLeft - 1n) / partsLeft
-  // Each search that finds nothing goes through the whole network: this one tells beforehand what cannot be found.
+  const failed = last >= least && last <= left ? last : null
+  const again = failed === null ? null : attempt(failed)
+  if (again !== null) return again
+  // A search that finds nothing goes through the whole network: this tells beforehand what cannot be found.
   const widest = widestRoute(graph, { ...request, amountMsat: left as Msat, maxFeeMsat: ZERO_MSAT })
   if (widest < least) return null
-  const most = attempt(widest)
-  if (most !== null || partsLeft === 1n) return most
   // Where the narrowest is a channel of ours, fees have to fit in, too.
-  const lessFees = (widest * left) / (left + fee)
-  const near = lessFees > least ? attempt(lessFees) : null
-  const some = near ?? attempt(least)
-  if (some === null) return null
-  const large = near ?? enlarge(some, lessFees, ROUNDS_OVER_ALL, attempt)
-  const only = new Set(channelsOf(large))
-  return enlarge(large, widest, ROUNDS_ALONG_ONE, (amount) => attempt(amount, only))
+  const lessFees = widest === left ? left : (widest * left) / (left + fee)
+  const first = failed === null || lessFees < failed ? lessFees : failed / 2n
+  for (let size = most(first, least); ; size = most(size / 2n, least)) {
+    const way = attempt(size)
+    if (way !== null || size === least) return way
+  }
 }
 
-/** Bisects between a route's amount and one that is too much. */
-function enlarge(route: Route, tooMuch: bigint, rounds: number, attempt: (amount: bigint) => Route | null): Route {
-  let best = route
-  let high = tooMuch
-  for (let i = 0; i < rounds && high - routeAmount(best) > 1n; i++) {
-    const middle = (routeAmount(best) + high) / 2n
-    const found = attempt(middle)
-    if (found === null) high = middle
-    else best = found
+/** Adds the largest part that finds room along a way, to the last msat; one of plan.size does. */
+function addPart(plan: Plan, way: Way): void {
+  const along = (amount: bigint): Route | null => {
+    const route = routeAlong(way, Number(amount), plan.taken)
+    return route !== null && routeFee(route) <= shareOf(plan, amount) ? route : null
   }
-  return best
+  let best = along(plan.left) ?? along(plan.size)!
+  for (let low: bigint = routeAmount(best), high = plan.left; high - low > 1n; ) {
+    const middle = (low + high) / 2n
+    const route = along(middle)
+    if (route === null) high = middle
+    else {
+      best = route
+      low = middle
+    }
+  }
+  take(plan.taken, best)
+  plan.routes.push(best)
+  plan.left -= routeAmount(best)
+  plan.fee -= routeFee(best)
+  plan.partsLeft--
 }
 
 /** What each hop of a route goes over: our channel, then directions. */
@@ -89,21 +114,23 @@ const channelsOf = (route: Route): readonly (DirectedChannel | ChannelId)[] =>
   })
 
 /** Counts a route's amounts as taken, so that the next part does not count on them. */
-export function take(taken: Taken, route: Route): void {
+export function take(taken: Plan['taken'], route: Route): void {
   channelsOf(route).forEach((key, i) => {
     taken.set(key, (taken.get(key) ?? 0) + Number(route.hops[i]!.amountMsat))
   })
 }
 
 function cannotSplit(request: RouteRequest, whole: RouteFault, maxParts: number): Result<never, RouteFault> {
-  const usable = request.localChannels.filter((c) => !request.excludedLocal?.has(c.channelId))
+  const usable = usableOf(request)
   if (request.localChannels.length === 0) return err(whole)
-  const room = usable.reduce((sum, c) => sum + c.sendableMsat - BigInt(request.taken?.get(c.channelId) ?? 0), 0n)
+  const room = usable.reduce((sum, c) => sum + BigInt(roomOf(c, request.taken)), 0n)
   if (room < request.amountMsat) {
     return err({
       code: 'INSUFFICIENT_BALANCE',
       detail: `all channels together can send ${room} msat, ${request.amountMsat} msat are asked`,
     })
   }
-  return err({ code: 'NO_ROUTE', detail: `${whole.detail}, nor in up to ${maxParts} parts` })
+  const end =
+    request.effort?.labels === 0 ? '; the search ended before it had seen all, a smaller amount may find a way' : ''
+  return err({ code: 'NO_ROUTE', detail: `${whole.detail}, nor in up to ${maxParts} parts${end}` })
 }

@@ -43,3 +43,12 @@ export interface RouteFault {
 export type DirectedChannel = string
 export const directedChannel = (shortChannelId: ShortChannelId, from: NodeId, to: NodeId): DirectedChannel =>
   `${shortChannelId}/${from < to ? 0 : 1}`
+
+/** null for what is no key of a direction, such as the id of a channel of ours. */
+export function channelOfKey(
+  key: string,
+): { readonly shortChannelId: ShortChannelId; readonly direction: 0 | 1 } | null {
+  const at = key.indexOf('/')
+  if (at < 0) return null
+  return { shortChannelId: BigInt(key.slice(0, at)) as ShortChannelId, direction: key.endsWith('/0') ? 0 : 1 }
+}

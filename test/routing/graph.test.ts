@@ -4,6 +4,7 @@ import { utf8 } from '../../src/base/bytes.ts'
 import { sat } from '../../src/base/units.ts'
 import { Graph } from '../../src/routing/graph.ts'
 import { Heap } from '../../src/routing/heap.ts'
+import { FROM, MAXIMUM, rowFee, STRIDE } from '../../src/routing/links.ts'
 import { featuresFromBits } from '../../src/wire/features.ts'
 import type { NodeAnnouncement } from '../../src/wire/messages/gossip.ts'
 import { node, type Policy, scid, update } from './network.ts'
@@ -103,6 +104,55 @@ describe('BOLT 7: the network graph', () => {
     ])
     expect(graph.edgesTo(node(2)).map((e) => e.from)).toEqual([node(3)])
     expect(graph.channelsOf(node(2)).map((c) => c.shortChannelId)).toEqual([scid(2)])
+  })
+})
+
+describe('what the search reads', () => {
+  const change = fc.record({
+    what: fc.constantFrom('add', 'update', 'update', 'disable', 'remove'),
+    channel: fc.integer({ min: 1, max: 8 }),
+    direction: fc.constantFrom(0 as const, 1 as const),
+    base: fc.nat(1000),
+  })
+  /** Of each node: who leads to it, over which direction, and for which fee; from the edges, and from the rows of numbers. */
+  const read = (graph: Graph) =>
+    Array.from({ length: 6 }, (_, n) => {
+      const { edges, rows } = graph.links.into(graph.links.numberOf(node(n)))
+      return edges
+        .map((e, i) => {
+          expect(rows[i * STRIDE + FROM]).toBe(graph.links.numberOf(e.from))
+          expect(rows[i * STRIDE + MAXIMUM]).toBe(e.policy.htlcMaximumMsat)
+          expect(rowFee(rows, i * STRIDE, 0)).toBe(e.policy.feeBaseMsat)
+          return `${e.key} ${e.from} ${e.policy.feeBaseMsat}`
+        })
+        .sort()
+    })
+  const ends = (channel: number): [number, number] => [channel % 3, 3 + (channel % 2)]
+
+  it('is the same whatever came and went as of a graph made anew', () => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+        const graph = new Graph()
+        const now = new Map<number, Map<0 | 1, Policy>>()
+        changes.forEach(({ what, channel, direction, base }, i) => {
+          if (what === 'add' && add(graph, channel, ...ends(channel))) now.set(channel, new Map())
+          if (what === 'remove') {
+            graph.removeChannel(scid(channel))
+            now.delete(channel)
+          }
+          if (what !== 'update' && what !== 'disable') return
+          const p = { ...policy, base, max: 500_000 + base, disabled: what === 'disable' }
+          if (graph.applyUpdate(update(channel, direction, p, i + 1))) now.get(channel)!.set(direction, p)
+        })
+        const anew = new Graph()
+        for (const [channel, policies] of now) {
+          add(anew, channel, ...ends(channel))
+          for (const [direction, p] of policies) anew.applyUpdate(update(channel, direction, p))
+        }
+        expect(read(graph)).toEqual(read(anew))
+        expect(graph.links.size).toBeLessThanOrEqual(5)
+      }),
+    )
   })
 })
 

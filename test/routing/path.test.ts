@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest'
 import type { NodeId } from '../../src/base/ids.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
 import type { RouteHint } from '../../src/invoice/fields.ts'
-import { findRoute, MAX_HOPS, type RouteRequest, relayFee, widestRoute } from '../../src/routing/path.ts'
+import { relayFee } from '../../src/routing/links.ts'
+import { findRoute, MAX_HOPS, type RouteRequest, widestRoute } from '../../src/routing/path.ts'
 import { findRoutes } from '../../src/routing/split.ts'
 import { directedChannel, type Route, routeFee } from '../../src/routing/types.ts'
+import { largeNetwork } from './large.ts'
 import { channelId, graphOf, local, node, type Policy, scid, type TestChannel } from './network.ts'
 
 const HEIGHT = 1000
@@ -346,5 +348,30 @@ describe('splitting', () => {
       ),
       { numRuns: 500 },
     )
+  })
+
+  it('sends several parts over one channel that takes no larger HTLC, as far as its capacity goes', () => {
+    const narrow = { ...both(10, [1, 3], { ...free, max: 40_000 }), capacitySat: 100 }
+    const parts = (amount: number) => findRoutes(graphOf([narrow]), request(3, { amountMsat: msat(amount) }), 8)
+    const all = parts(100_000)
+    expect(all.ok && all.value.map((r) => r.hops.at(-1)!.amountMsat)).toEqual([40_000n, 40_000n, 20_000n])
+    expect(parts(100_001)).toMatchObject({ ok: false, error: { code: 'NO_ROUTE' } })
+  })
+
+  it('of a network as large as the real one makes no more labels than it may, and says when it ended early', () => {
+    const { graph, nodes } = largeNetwork(1_500, 6_000)
+    const localChannels = [3, 40, 900].map((n, i) => ({ ...local(i, 1, 3n * 10n ** 9n), remoteNodeId: nodes[n]! }))
+    const results = [400_000, 1_500].map((labels) =>
+      nodes.slice(1, 9).map((target) => {
+        const effort = { labels }
+        const more = { amountMsat: msat(6n * 10n ** 9n), maxFeeMsat: msat(6n * 10n ** 7n), localChannels, effort }
+        return findRoutes(graph, { ...request(1, more), target }, 16)
+      }),
+    )
+    const [enough, tooFew] = results as [(typeof results)[0], (typeof results)[0]]
+    for (const r of enough.filter((x) => x.ok)) expect(r.ok && sum(r.value)).toBe(6n * 10n ** 9n)
+    expect(enough.filter((r) => r.ok).length).toBeGreaterThan(3)
+    const ended = tooFew.flatMap((r) => (r.ok ? [] : [r.error.detail]))
+    expect(ended.some((detail) => detail.includes('ended before'))).toBe(true)
   })
 })
