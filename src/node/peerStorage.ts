@@ -101,10 +101,10 @@ export class PeerStorage {
       if (this.#hasChannel(nodeId)) {
         if (idleSince !== null) scope.write({ key })
         this.#kept.set(nodeId, null)
-      } else if (idleSince === null) {
+      } else if (idleSince === null && this.#hadChannel(nodeId)) {
         scope.write({ key, value: pack(height) })
         this.#kept.set(nodeId, height)
-      } else if (height >= idleSince + KEPT_BLOCKS) {
+      } else if (idleSince === null || height >= idleSince + KEPT_BLOCKS) {
         scope.write({ key })
         scope.write({ key: keys.peerStorage(nodeId) })
         this.#kept.delete(nodeId)
@@ -210,6 +210,11 @@ export class PeerStorage {
     if (left > 0) this.#options.node.log.warn({ left }, 'peers keep a backup of the largest channels alone: too many')
     this.#sealed = blob
     return blob
+  }
+
+  /** What was never funded is forgotten: whoever opens a channel to have a blob kept, and gives it up, could fill the disk. */
+  #hadChannel(nodeId: NodeId): boolean {
+    return this.#options.node.channels.ofPeer(nodeId).length > 0
   }
 
   #hasChannel(nodeId: NodeId): boolean {

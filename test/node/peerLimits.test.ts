@@ -75,6 +75,25 @@ describe('a stranger who puts no money in', () => {
     expect(channelCount()).toBe(1)
   })
 
+  it('has nothing kept for it with the channels that it gives up, for longer than a block', async () => {
+    const blob = new Uint8Array(60_000)
+    const stored = () => entries('peer-storage')
+    const before = stored()
+    for (let n = 0; n < 3; n++) {
+      const stranger = new Stranger(world, 200 + n)
+      await stranger.connect(bob)
+      const channelId = (await stranger.open())!
+      stranger.say({ type: 'peer_storage', blob })
+      await world.settle()
+      expect(stored()).toBe(before + 1)
+      stranger.say({ type: 'error', channelId, data: new Uint8Array(0) })
+      await world.settle()
+      await stranger.leave()
+      await world.mine(1)
+      expect(stored()).toBe(before)
+    }
+  })
+
   it('gets no room for more channels by hanging up', async () => {
     const stranger = new Stranger(world, 3)
     await stranger.connect(bob)
