@@ -107,13 +107,16 @@ export const perVbyte = (feeratePerKw: number): number => (feeratePerKw * 4) / 1
 export const perKw = (feeratePerVbyte: number): number =>
   Math.max(FEERATE_FLOOR, Math.ceil((feeratePerVbyte * 1000) / 4))
 
-/** Asks the backend for everything. A single estimate that fails is null. @throws ChainError when the backend cannot be reached */
+/** A backend may have no such call, or words of its own for having no estimate (−1, once). */
+const NO_ESTIMATE: readonly ChainError['code'][] = ['RPC_ERROR', 'BAD_RESPONSE']
+
+/** Asks the backend for everything. A single answer that is none is null. @throws ChainError when the backend cannot be reached */
 async function readEstimates(source: ChainSource): Promise<RawEstimates> {
-  const minimum = await source.mempoolMinFeerate()
   const none = (e: unknown): null => {
-    if (e instanceof ChainError && e.code === 'RPC_ERROR') return null
+    if (e instanceof ChainError && NO_ESTIMATE.includes(e.code)) return null
     throw e
   }
+  const minimum = await source.mempoolMinFeerate().catch(none)
   const found = await Promise.all(FEE_TARGETS.map((t) => source.estimateFeerate(t).catch(none)))
   return { byTarget: record((t) => found[FEE_TARGETS.indexOf(t)] ?? null), minimum }
 }

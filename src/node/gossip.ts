@@ -144,12 +144,14 @@ export class GossipShell {
     })
   }
 
-  async load(): Promise<void> {
+  /** @returns how many records could not be read and were left out */
+  async load(): Promise<number> {
     const records = this.#records
-    await records.load()
+    const unreadable = await records.load()
     for (const message of records.ours())
       if (message.type === 'channel_update') this.#announced.add(message.shortChannelId)
     this.#knownUntil = Math.max(0, records.newest() - AHEAD)
+    return unreadable
   }
 
   /** Tells a new peer what is our own, and asks it for the rest. */

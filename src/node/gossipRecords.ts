@@ -37,22 +37,37 @@ export class GossipRecords {
     this.table = new GossipTable(options.chainHash)
   }
 
-  async load(): Promise<void> {
+  /**
+   * A record that cannot be read is left out, since peers bring it again: the channels' deadlines do not wait for it.
+   * @returns how many were
+   */
+  async load(): Promise<number> {
     const { driver, graph } = this.#options
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('1-channel/')))) {
+    let unreadable = 0
+    const each = async (prefix: string, take: (value: Uint8Array) => void): Promise<void> => {
+      for await (const [, value] of driver.entries(prefixRange(keys.gossip(prefix)))) {
+        try {
+          take(value)
+        } catch {
+          unreadable++
+        }
+      }
+    }
+    await each('1-channel/', (value) => {
       const { announcement, outpoint, capacitySat } = unpack<StoredChannel>(value)
       const message = decodeMessage(announcement) as ChannelAnnouncement
       this.table.addChannel(message, { outpoint, capacitySat })
       graph.addChannel({ ...message, capacitySat })
-    }
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('2-update/')))) {
+    })
+    await each('2-update/', (value) => {
       const message = decodeMessage(value) as ChannelUpdate
       if (this.table.acceptUpdate(message, this.nowSeconds()).ok) graph.applyUpdate(message)
-    }
-    for await (const [, value] of driver.entries(prefixRange(keys.gossip('3-node/')))) {
+    })
+    await each('3-node/', (value) => {
       const message = decodeMessage(value) as NodeAnnouncement
       if (this.table.acceptNode(message).ok) graph.applyNode(message)
-    }
+    })
+    return unreadable
   }
 
   nowSeconds(): number {

@@ -222,7 +222,9 @@ export class Node implements NodeParts {
     const wallet = known ?? WalletShell.create(chain.tip, master, Date.now)
     const ledger = await Ledger.open({ driver, reactor: node.reactor, events: node.events })
     Object.assign(node, { chain, wallet, ledger })
-    await Promise.all([node.peers.load(), node.gossip.load(), node.payments.load(), node.storage.load()])
+    const unreadable = await node.gossip.load()
+    if (unreadable > 0) node.log.warn({ unreadable }, 'records of gossip that cannot be read: peers bring them again')
+    await Promise.all([node.peers.load(), node.payments.load(), node.storage.load()])
     await recover(node, await loadChannels(node))
     return node
   }

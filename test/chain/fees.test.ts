@@ -119,4 +119,29 @@ describe('followFees', () => {
     expect(seen).toHaveLength(3)
     expect(seen[2]).toEqual({ byTarget: { 2: 2_000, 6: 2_000, 12: 2_000, 144: 700, 1008: 700 }, minimum: 300 })
   })
+
+  it('an answer that is none leaves the others as they are', async () => {
+    const source = new FakeSource()
+    const stop = new AbortController()
+    const unlike = new ChainError('BAD_RESPONSE', 'feerate is not an amount in BTC')
+    Object.assign(source, {
+      mempoolMinFeerate: async () => {
+        throw unlike
+      },
+      estimateFeerate: async (blocks: number) => {
+        if (blocks > 12) throw unlike
+        return 9_000
+      },
+    })
+    const seen = await new Promise<FeeEstimates | null>((resolve) => {
+      const clock = {
+        sleep: async () => {
+          stop.abort()
+          resolve(null)
+        },
+      }
+      void followFees({ source, signal: stop.signal, clock, fallback: 700, onEstimates: resolve })
+    })
+    expect(seen).toEqual({ byTarget: { 2: 9_000, 6: 9_000, 12: 9_000, 144: 700, 1008: 700 }, minimum: 253 })
+  })
 })

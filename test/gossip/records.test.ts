@@ -10,9 +10,10 @@ import { announcedNode, announcementOf, CHAIN, NOW, nodeOf, type Place, scidOf, 
 
 const driver = new MemoryDriver()
 let now = NOW
+let unreadable: number
 const open = async (graph = new Graph()): Promise<GossipRecords> => {
   const records = new GossipRecords({ chainHash: CHAIN, nodeId: nodeOf(0), graph, driver, now: () => now * 1000 })
-  await records.load()
+  unreadable = await records.load()
   return records
 }
 /** What is written in one turn. */
@@ -70,5 +71,31 @@ describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
     expect(ours.map((m) => m.type)).toEqual(['channel_announcement', 'channel_update', 'node_announcement'])
     expect(ours[1]).toMatchObject({ channelFlags: 0, shortChannelId: scidOf(own) })
     expect(records.newest()).toBe(NOW)
+  })
+})
+
+describe('at a start', () => {
+  it('records that cannot be read are left out, and come again: nothing else waits for them', async () => {
+    const damaged: string[] = []
+    for await (const [key, value] of driver.entries({})) {
+      if (!key.endsWith('102x5x0') && !key.endsWith('101x1x0/0') && !key.endsWith(nodeOf(3))) continue
+      damaged.push(key)
+      await driver.batch([{ key, value: value.slice(0, -9) }])
+    }
+    expect(damaged).toHaveLength(3)
+    const graph = new Graph()
+    const records = await open(graph)
+    expect(unreadable).toBe(3)
+    expect(records.table.channels().map((c) => c.updates.map((u) => u !== null))).toEqual([
+      [true, true],
+      [false, true],
+    ])
+    expect([graph.channelCount, records.table.node(nodeOf(3))]).toEqual([2, undefined])
+    await turn((scope) => {
+      expect(records.addChannel(announcementOf(others[1]!), funding(others[1]!), scope)).toBe(true)
+      expect(records.acceptUpdate(updateOf(others[0]!, 0, NOW), scope).ok).toBe(true)
+    })
+    await open()
+    expect(unreadable).toBe(1)
   })
 })
