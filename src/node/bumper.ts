@@ -1,9 +1,10 @@
 import type { Logger } from 'pino'
 import { outpointKey, type Txid } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { FEERATE_FLOOR } from '../chain/fees.ts'
 import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../channel/onchain/anchor.ts'
-import { signHtlcTx } from '../channel/onchain/claims.ts'
+import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
@@ -53,6 +54,8 @@ export class Bumper {
   readonly #poor = new Map<string, ChannelEntry>()
   /** First inputs of what the mempool has refused since the block of this height: paid for again with the next one. */
   #refused = { height: 0, inputs: new Set<string>() }
+  /** What the HTLC transactions of channels need of the wallet by the estimate, but for the one that is paid for just now. */
+  readonly #needs = new Map<string, Sat>()
   /** Channels that lacked coins when some became free. */
   readonly #wanting = new Set<ChannelEntry>()
   readonly #retry: Retry
@@ -78,7 +81,7 @@ export class Bumper {
       feeratePerKw,
       owner: htlcLabel(entry),
       ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
-      ...(effect.leaveSat !== undefined && { leaveSat: effect.leaveSat }),
+      leaveSat: this.#leave(entry, effect.leaveSat),
     }
     return this.#pay(entry, 'an HTLC transaction', (wallet) =>
       wallet.bump(request, (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)),
@@ -111,6 +114,7 @@ export class Bumper {
     if (!closing || closing.height === null) return
     this.#rivals.delete(entry.meta.localId)
     this.#agreed.delete(entry.meta.localId)
+    if (!state.onchain.outputs.some((o) => !o.spent && isHtlcStage(o.spend))) this.#needs.delete(entry.meta.localId)
     this.#freeOthers(entry, closing.txid)
     const left = this.#options.parts().wallet.waiting(childLabel(entry))
     if (left.length > 0) scope.after(() => void this.#dropUnknown(left.map((t) => t.txid)).catch(() => {}))
@@ -126,12 +130,18 @@ export class Bumper {
       owner: childLabel(entry),
       paidSat: ANCHOR_SAT,
       budgetSat,
-      leaveSat,
+      leaveSat: this.#leave(entry, leaveSat),
       parent: { weight, feeSat },
     }
     return this.#pay(entry, 'the close of a channel', (wallet) =>
       wallet.bump(request, (tx) => signAnchor(tx, plan, entry.signer)),
     )
+  }
+
+  /** One wallet pays for all channels: what it keeps back for this one and the others. */
+  #leave({ meta }: ChannelEntry, ownSat: Sat = 0n as Sat): Sat {
+    this.#needs.set(meta.localId, ownSat)
+    return [...this.#needs.values()].reduce((sum, sat) => sum + sat, 0n) as Sat
   }
 
   #pay(entry: ChannelEntry, what: string, by: (w: NodeParts['wallet']) => Transaction | null): Transaction | null {
