@@ -46,6 +46,7 @@ export class Outbox {
 
   push(link: Link, message: Message): void {
     const waiting = this.#waiting.get(link.nodeId)
+    if (waiting && waiting.link.epoch > link.epoch) return // what is late for a connection that broke
     if (waiting && waiting.link.epoch === link.epoch) waiting.messages.push(message)
     else this.#waiting.set(link.nodeId, { link, messages: [message] })
   }

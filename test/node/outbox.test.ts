@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { channelId, nodeId, paymentHash, txid } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { Outbox } from '../../src/node/outbox.ts'
-import { Reactor } from '../../src/node/reactor.ts'
+import { Reactor, type TurnScope } from '../../src/node/reactor.ts'
 import { Journal } from '../../src/store/journal.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
 import { decodeMessage, type Message } from '../../src/wire/registry.ts'
@@ -88,6 +88,28 @@ describe('the outbox', () => {
   it('forgets with the connection what it kept', async () => {
     const turns = [{ messages: [add(x, 0n)] }, { epoch: 2, messages: [signed(x)] }]
     expect(await sentBy(turns)).toEqual([['commitment_signed x']])
+  })
+
+  it('loses nothing of a connection to what comes late for the one before', async () => {
+    const sent: string[][] = []
+    const outbox = new Outbox({
+      send: ({ epoch }, bytes) => sent.push(bytes.map((b) => `${epoch} ${decodeMessage(b).type}`)),
+      onUnsendable: () => {},
+    })
+    const scope = { meanwhile: (work: () => void) => work(), first: (act: () => void) => act() } as TurnScope
+    outbox.push({ nodeId: bob, epoch: 2 }, signed(x))
+    outbox.push({ nodeId: bob, epoch: 1 }, warning(x))
+    outbox.push({ nodeId: bob, epoch: 2 }, add(x, 0n))
+    outbox.push({ nodeId: bob, epoch: 2 }, signed(x))
+    outbox.flush(scope)
+    expect(sent).toEqual([['2 commitment_signed', '2 update_add_htlc', '2 commitment_signed']])
+    // What is kept back for the next turn, too.
+    outbox.push({ nodeId: bob, epoch: 2 }, add(x, 1n))
+    outbox.flush(scope)
+    outbox.push({ nodeId: bob, epoch: 1 }, warning(x))
+    outbox.push({ nodeId: bob, epoch: 2 }, signed(x))
+    outbox.flush(scope)
+    expect(sent.at(-1)).toEqual(['2 update_add_htlc', '2 commitment_signed'])
   })
 
   it('sets a channel aside whose signature cannot be made, and the node goes on', async () => {
