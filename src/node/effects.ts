@@ -160,7 +160,8 @@ export class Effects {
     const { channels, parts, log } = this.#options
     const { driver, reactor } = parts()
     const load = async (): Promise<void> => {
-      const htlcs = await revokedIn(driver, entry.meta.localId, commitmentNumber)
+      const { htlcs, unreadable } = await revokedIn(driver, entry.meta.localId, commitmentNumber)
+      if (unreadable > 0) log.error({ channel: entry.meta.localId, unreadable }, 'records of revoked HTLCs are damaged')
       reactor.post((later) => {
         channels.deliver(entry, { tag: 'revokedHtlcs', commitmentNumber, htlcs })
         channels.drain(later)

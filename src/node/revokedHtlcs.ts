@@ -11,14 +11,26 @@ const PAGE = 1_000
 
 const rangeOf = (localId: string) => prefixRange(keys.channel(localId, REVOKED_PREFIX))
 
-/** What is left of the HTLCs that stood in a commitment which the peer has revoked: all records of the channel are gone through. */
-export async function revokedIn(driver: Driver, localId: string, commitmentNumber: number): Promise<RevokedHtlc[]> {
+/**
+ * What is left of the HTLCs that stood in a commitment which the peer has revoked: all records of the channel are gone through. One that
+ * cannot be read keeps no other from being punished by.
+ */
+export async function revokedIn(
+  driver: Driver,
+  localId: string,
+  commitmentNumber: number,
+): Promise<{ readonly htlcs: readonly RevokedHtlc[]; readonly unreadable: number }> {
   const htlcs: RevokedHtlc[] = []
+  let unreadable = 0
   for await (const [, value] of driver.entries(rangeOf(localId))) {
-    const htlc = decodeRevoked(value)
-    if (stoodIn(htlc, commitmentNumber)) htlcs.push(htlc)
+    try {
+      const htlc = decodeRevoked(value)
+      if (stoodIn(htlc, commitmentNumber)) htlcs.push(htlc)
+    } catch {
+      unreadable++
+    }
   }
-  return htlcs
+  return { htlcs, unreadable }
 }
 
 /** Nothing of the channel can be undone any more: there is nothing left to punish. */

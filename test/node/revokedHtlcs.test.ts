@@ -1,6 +1,12 @@
 import { expect, it } from 'vitest'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { REVOKED_PREFIX } from '../../src/channel/persist.ts'
+import { encodeRevoked } from '../../src/channel/revokedRecord.ts'
+import type { RevokedHtlc } from '../../src/channel/state.ts'
+import { revokedIn } from '../../src/node/revokedHtlcs.ts'
+import { MemoryDriver } from '../../src/store/memory.ts'
+import { keys } from '../../src/store/schema.ts'
 import { World } from './world.ts'
 
 const PAYMENTS = 3
@@ -42,4 +48,19 @@ it('what is kept to punish by stays until the end of its channel is 100 blocks d
   const all = [...alice.disk.snapshot().keys()].filter((k) => k.includes(REVOKED_PREFIX))
   expect(all.length).toBe(PAYMENTS)
   world.close()
+})
+
+it('a damaged record keeps no other from being punished by', async () => {
+  const driver = new MemoryDriver()
+  const key = (n: number): string => keys.channel('a', `${REVOKED_PREFIX}${n}`)
+  const htlc = (n: number): RevokedHtlc => ({
+    ...{ direction: 'out', amountMsat: msat(n), paymentHash: `${n}`.repeat(64) as PaymentHash },
+    ...{ cltvExpiry: 500, remoteFrom: n, remoteTo: n + 10 },
+  })
+  await driver.batch([1, 2, 3].map((n) => ({ key: key(n), value: encodeRevoked(htlc(n)) })))
+  expect(await revokedIn(driver, 'a', 5)).toEqual({ htlcs: [1, 2, 3].map(htlc), unreadable: 0 })
+  for (const damaged of [encodeRevoked(htlc(2)).slice(0, 30), new Uint8Array(0)]) {
+    await driver.batch([{ key: key(2), value: damaged }])
+    expect(await revokedIn(driver, 'a', 5)).toEqual({ htlcs: [1, 3].map(htlc), unreadable: 1 })
+  }
 })
