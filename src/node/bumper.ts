@@ -8,6 +8,7 @@ import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
+import { anchorReserve } from '../wallet/build.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { ChannelEntry } from './channels.ts'
 import type { NodeParts } from './parts.ts'
@@ -138,10 +139,11 @@ export class Bumper {
     )
   }
 
-  /** One wallet pays for all channels: what it keeps back for this one and the others. */
+  /** One wallet pays for all channels: what it keeps back for this one and the others, be they open yet. */
   #leave({ meta }: ChannelEntry, ownSat: Sat = 0n as Sat): Sat {
     this.#needs.set(meta.localId, ownSat)
-    return [...this.#needs.values()].reduce((sum, sat) => sum + sat, 0n) as Sat
+    const open = anchorReserve(Math.max(0, this.#options.parts().anchorChannels() - this.#needs.size))
+    return [...this.#needs.values()].reduce((sum, sat) => sum + sat, open as bigint) as Sat
   }
 
   #pay(entry: ChannelEntry, what: string, by: (w: NodeParts['wallet']) => Transaction | null): Transaction | null {

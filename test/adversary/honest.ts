@@ -217,6 +217,7 @@ export class Honest {
       source: this.#outlet.source(),
       reactor: { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) },
       events: { emit: () => {} },
+      anchorChannels: () => anchorChannels(this.channels.all()),
       broadcast: async (tx: Transaction, purpose: string) => this.#outlet.broadcast(tx, purpose),
     }
     const options = { parts: () => parts as unknown as NodeParts, log: silent }
