@@ -20,7 +20,7 @@ export interface PeerLimits {
   readonly maxOutboundTotal: number
   /** How long a closing socket may take to deliver its last words. */
   readonly lingerMs: number
-  /** Inbound connections before init; past that the oldest goes. */
+  /** Inbound connections before init; past that the oldest goes, of those from where most come. */
   readonly maxPendingInbound: number
   /** Connections in all; peers that the node keeps or has channels with are let in beyond it. */
   readonly maxPeers: number

@@ -13,6 +13,7 @@ import {
   listen,
   type PeerConnection,
 } from './connection.ts'
+import { mostCrowding } from './crowding.ts'
 import { newerWins, type Rival } from './duplicates.ts'
 import { PeerError } from './errors.ts'
 import { Keeper } from './keeper.ts'
@@ -235,8 +236,8 @@ export class PeerManager {
     this.#pending.add(c)
     if (this.#stopped) c.close(new PeerError('SHUTTING_DOWN', 'the node is shutting down'))
     if (this.#pending.size <= this.#config.limits.maxPendingInbound) return
-    const [oldest] = this.#pending
-    oldest!.close(new PeerError('TOO_MANY_CONNECTIONS', 'too many inbound connections that have not said who they are'))
+    const reason = 'too many inbound connections that have not said who they are'
+    mostCrowding(this.#pending).close(new PeerError('TOO_MANY_CONNECTIONS', reason))
   }
 
   #track(c: PeerConnection): void {
