@@ -13,6 +13,7 @@ import {
   recoverSet,
   tickInvoice,
 } from '../payment/incoming.ts'
+import { learn } from '../payment/lessons.ts'
 import {
   interruptedPayment,
   type LiveHtlc,
@@ -34,6 +35,7 @@ import type {
   PaymentTurn,
 } from '../payment/types.ts'
 import type { Graph } from '../routing/graph.ts'
+import { Liquidity } from '../routing/liquidity.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -87,6 +89,7 @@ export class Payments {
   readonly #options: PaymentsOptions
   readonly #forwards: Forwards
   readonly #onions: OnionsSeen
+  readonly #liquidity = new Liquidity()
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
   #nextForward = 1
@@ -258,8 +261,9 @@ export class Payments {
     if (record) this.#applyPayment(onPaymentInput(record, input, this.#paymentContext()))
   }
 
-  #applyPayment({ record, effects }: PaymentTurn<PaymentRecord>): void {
+  #applyPayment({ record, effects, lessons = [] }: PaymentTurn<PaymentRecord>): void {
     this.outgoing.put(record)
+    learn(this.#liquidity, lessons, this.#options.now())
     this.#effects(effects, record.paymentHash)
   }
 
@@ -302,6 +306,7 @@ export class Payments {
       nodeId,
       graph,
       localChannels: localChannels(),
+      liquidity: this.#liquidity,
       entropy: new Uint8Array(randomBytes(32)),
     }
   }

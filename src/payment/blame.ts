@@ -9,6 +9,7 @@ import { sharedSecretsOf } from '../onion/sphinx.ts'
 import type { Graph } from '../routing/graph.ts'
 import { type DirectedChannel, directedChannel, type RouteHop } from '../routing/types.ts'
 import { type FailedHop, type LearnedPolicy, lessonOf } from './learned.ts'
+import type { Shown } from './lessons.ts'
 import type { PaymentAttempt } from './types.ts'
 
 /** What a failed attempt teaches: where not to go again with this payment, or that going on is no use. */
@@ -22,9 +23,11 @@ export interface Blame {
   readonly local: readonly ChannelId[]
   /** What the failing node says that its channel asks; the channel may be tried again then. */
   readonly learned: LearnedPolicy | null
+  /** null where nobody signed the failure. */
+  readonly shown: Shown | null
 }
 
-export const NOBODY = { final: false, channels: [], nodes: [], local: [], learned: null } as const
+export const NOBODY = { final: false, channels: [], nodes: [], local: [], learned: null, shown: null } as const
 
 /** What a payment knew when its attempt failed. */
 export interface Known {
@@ -54,12 +57,17 @@ export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOT
         hops.map((h) => fromHex(h.nodeId)),
       )
       const opened = openErrorPacket(secrets, failure.reason)
-      return opened === null ? blameAll(hops) : blameHop(hops, opened, known)
+      return opened === null ? blameAll(hops) : { ...blameHop(hops, opened, known), shown: shownBy(hops, opened) }
     }
     default:
       return assertNever(failure)
   }
 }
+
+const shownBy = (hops: readonly RouteHop[], { hop, received }: AttributedFailure): Shown => ({
+  hop,
+  isShort: received.failure?.name === 'temporary_channel_failure' && hop < hops.length - 1,
+})
 
 /** Somebody on the way garbled the failure: none of the way is used again. */
 const blameAll = (hops: readonly RouteHop[]): Blame => ({

@@ -5,10 +5,12 @@ import { err, ok, type Result } from '../base/result.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
 import type { Fault, HtlcFailure } from '../channel/types.ts'
 import type { Graph } from '../routing/graph.ts'
+import type { Liquidity } from '../routing/liquidity.ts'
 import { findRoutes, take } from '../routing/split.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from '../routing/types.ts'
 import { buildAttempt, maxHopsFor } from './attempt.ts'
 import { type Blame, blame, NOBODY } from './blame.ts'
+import { lessonsOfFailure, lessonsOfSuccess } from './lessons.ts'
 import type {
   PaymentAttempt,
   PaymentEffect,
@@ -26,6 +28,8 @@ export interface PaymentContext {
   readonly graph: Graph
   /** As they are now: what other payments of the same turn have taken is taken off. */
   readonly localChannels: readonly LocalChannel[]
+  /** What earlier payments taught. */
+  readonly liquidity?: Liquidity
   /** 32 fresh random bytes. */
   readonly entropy: Uint8Array
 }
@@ -108,7 +112,9 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
       const attempt = r.attempts[input.attempt]
       if (attempt?.status !== 'pending') return { record: r, effects: [] }
       const known = { graph: ctx.graph, learned: r.learned ?? [], amountMsat: r.target.amountMsat }
-      return proceed(withBlame(r, input.attempt, blame(attempt, input.failure, known)), ctx)
+      const found = blame(attempt, input.failure, known)
+      const turn = proceed(withBlame(r, input.attempt, found), ctx)
+      return found.shown === null ? turn : { ...turn, lessons: lessonsOfFailure(attempt.hops, found.shown) }
     }
     case 'rejected': {
       const attempt = r.attempts[input.attempt]
@@ -140,8 +146,10 @@ function succeed(
 ): PaymentTurn<PaymentRecord> {
   if (r.status === 'succeeded' && r.attempts[index]?.status !== 'pending') return { record: r, effects: [] }
   const record = setAttempt(r, index, { status: 'succeeded', failure: null })
-  if (r.status === 'succeeded') return { record, effects: [] }
+  const lessons = lessonsOfSuccess(r.attempts[index]?.hops ?? [])
+  if (r.status === 'succeeded') return { record, effects: [], lessons }
   return {
+    lessons,
     record: { ...record, status: 'succeeded', preimage, failure: null, completedAt: ctx.now },
     effects: [notify('payment.succeeded', r.paymentHash)],
   }
@@ -222,6 +230,7 @@ function routesFor(r: PaymentRecord, ctx: PaymentContext): Result<readonly Route
     excludedNodes: new Set(r.excludedNodes),
     excludedLocal: new Set(r.excludedLocal),
     taken,
+    ...(ctx.liquidity && { liquidity: { known: ctx.liquidity, now: ctx.now } }),
   }
   return findRoutes(ctx.graph, request, parts)
 }

@@ -4,6 +4,7 @@ import type { ChannelCommand, Fault, HtlcFailure, RelayPolicy } from '../channel
 import type { RouteHint } from '../invoice/fields.ts'
 import type { DirectedChannel, RouteHop } from '../routing/types.ts'
 import type { LearnedPolicy } from './learned.ts'
+import type { Lesson } from './lessons.ts'
 
 /** Records here are plain data: bigints, strings, numbers, Uint8Array, arrays and null. They survive MessagePack unchanged. */
 
@@ -35,6 +36,8 @@ export type PaymentEvent =
 export interface PaymentTurn<R> {
   readonly record: R
   readonly effects: readonly PaymentEffect[]
+  /** For other payments. */
+  readonly lessons?: readonly Lesson[]
 }
 
 // ---------------------------------------------------------------- outgoing

@@ -5,6 +5,7 @@ const HOPS = 3
 const REST = 4
 const INDEX = 5
 const NEXT = 6
+const COST = 7
 const STRIDE = 8
 
 /** No label, no index. */
@@ -15,6 +16,8 @@ export interface Label {
   readonly node: number
   /** What the HTLC that reaches the node must carry, msat, and its expiry. */
   readonly amount: number
+  /** The amount, and a price for what may go wrong; what the search makes least, msat. */
+  readonly cost: number
   readonly cltv: number
   readonly hops: number
   /** The label of the way from the next node on, and which of the directions into that one leads there; NONE at the target. */
@@ -24,7 +27,7 @@ export interface Label {
 
 /** Labels by number, in one array of numbers: a search makes tens of thousands, and nothing is left for the collector. */
 export class Labels {
-  #rows = new Float64Array(4096 * STRIDE)
+  #rows = new Float64Array(64 * STRIDE)
   #count = 0
 
   get count(): number {
@@ -32,7 +35,7 @@ export class Labels {
   }
 
   /** @returns its number */
-  add({ node, amount, cltv, hops, rest, index }: Label): number {
+  add({ node, amount, cost, cltv, hops, rest, index }: Label): number {
     const at = this.#count * STRIDE
     if (at === this.#rows.length) {
       const larger = new Float64Array(2 * at)
@@ -42,6 +45,7 @@ export class Labels {
     const rows = this.#rows
     rows[at + NODE] = node
     rows[at + AMOUNT] = amount
+    rows[at + COST] = cost
     rows[at + CLTV] = cltv
     rows[at + HOPS] = hops
     rows[at + REST] = rest
@@ -55,6 +59,9 @@ export class Labels {
   }
   amount(label: number): number {
     return this.#rows[label * STRIDE + AMOUNT]!
+  }
+  cost(label: number): number {
+    return this.#rows[label * STRIDE + COST]!
   }
   cltv(label: number): number {
     return this.#rows[label * STRIDE + CLTV]!
@@ -78,15 +85,15 @@ export class Labels {
 
   /** Cheapest first; among equals the sooner expiry, then the shorter. */
   isBefore(a: number, b: number): boolean {
-    return this.isBetter(this.amount(a), this.cltv(a), this.hops(a), b)
+    return this.isBetter(this.cost(a), this.cltv(a), this.hops(a), b)
   }
 
   /** Whether a label of these numbers would be before another. */
-  isBetter(amount: number, cltv: number, hops: number, than: number): boolean {
+  isBetter(cost: number, cltv: number, hops: number, than: number): boolean {
     const rows = this.#rows
     const at = than * STRIDE
-    const theirs = rows[at + AMOUNT]!
-    if (amount !== theirs) return amount < theirs
+    const theirs = rows[at + COST]!
+    if (cost !== theirs) return cost < theirs
     const theirCltv = rows[at + CLTV]!
     return cltv !== theirCltv ? cltv < theirCltv : hops < rows[at + HOPS]!
   }

@@ -1,5 +1,5 @@
 import type { NodeId } from '../base/ids.ts'
-import type { Edge, EdgePolicy } from './graph.ts'
+import type { Edge } from './graph.ts'
 
 /** A row of a table of directions, in this order. All are exact below 2^53. */
 export const FROM = 0
@@ -8,6 +8,7 @@ const RATE = 2
 export const DELTA = 3
 export const MINIMUM = 4
 export const MAXIMUM = 5
+export const CAPACITY = 6
 /** Numbers of a row: a power of two, so that no row lies across two lines of the processor's cache. */
 export const STRIDE = 8
 
@@ -22,22 +23,22 @@ export class Incoming {
 
   /**
    * @param from the number of the node that the edge comes from
-   * @param maximum the most that one HTLC over it may carry, msat
+   * @param taken what other HTLCs over it carry, msat
    */
-  add(edge: Edge, from: number, maximum = edge.policy.htlcMaximumMsat): void {
+  add(edge: Edge, from: number, taken = 0): void {
     const at = this.edges.push(edge) - 1
     if (this.#rows.length < (at + 1) * STRIDE) {
       const larger = new Float64Array(2 * this.#rows.length)
       larger.set(this.#rows)
       this.#rows = larger
     }
-    this.#write(at, edge.policy, from, maximum)
+    this.#write(at, edge, from, taken)
   }
 
   /** In the place of the edge at an index. */
   replace(at: number, edge: Edge): void {
     this.edges[at] = edge
-    this.#write(at, edge.policy, this.#rows[at * STRIDE + FROM]!, edge.policy.htlcMaximumMsat)
+    this.#write(at, edge, this.#rows[at * STRIDE + FROM]!, 0)
   }
 
   /** The last takes the place of the one that goes. */
@@ -49,17 +50,23 @@ export class Incoming {
     this.#rows.copyWithin(at * STRIDE, end * STRIDE, (end + 1) * STRIDE)
   }
 
-  #write(index: number, policy: EdgePolicy, from: number, maximum: number): void {
+  #write(index: number, edge: Edge, from: number, taken: number): void {
     const rows = this.#rows
     const at = index * STRIDE
+    const { policy } = edge
+    const room = capacityOf(edge) - taken
     rows[at + FROM] = from
     rows[at + BASE] = policy.feeBaseMsat
     rows[at + RATE] = policy.feeProportionalMillionths
     rows[at + DELTA] = policy.cltvExpiryDelta
     rows[at + MINIMUM] = policy.htlcMinimumMsat
-    rows[at + MAXIMUM] = maximum
+    rows[at + MAXIMUM] = Math.min(policy.htlcMaximumMsat, room)
+    rows[at + CAPACITY] = room
   }
 }
+
+/** Where it is not known, the largest HTLC counts as it. */
+export const capacityOf = ({ policy, capacityMsat }: Edge): number => capacityMsat ?? policy.htlcMaximumMsat
 
 /** What the node of a row asks for sending an amount on, msat. */
 export const rowFee = (rows: Float64Array, at: number, amount: number): number =>

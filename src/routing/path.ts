@@ -3,6 +3,7 @@ import { err, ok, type Result } from '../base/result.ts'
 import type { Msat } from '../base/units.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { EdgePolicy, Graph } from './graph.ts'
+import type { Liquidity } from './liquidity.ts'
 import { mostRoom, Search } from './search.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from './types.ts'
 import { routeAlong, type Taken, type Way } from './way.ts'
@@ -35,17 +36,22 @@ export interface RouteRequest {
   readonly excludedLocal?: ReadonlySet<ChannelId>
   /** By other parts of the same payment. */
   readonly taken?: Taken
+  /** Where money is, as far as payments have shown; with it a route is chosen by its fees and by the chance that it works. */
+  readonly liquidity?: { readonly known: Liquidity /** Unix ms. */; readonly now: number }
   /** What searches may still do, all that are given the same; each takes off what it did. */
   readonly effort?: Effort
 }
 
 /**
- * The cheapest route, or why there is none. Deterministic: the same inputs give the same route.
+ * The cheapest route, or the best when what is known of liquidity is given, or why there is none. Deterministic: the same inputs give the same route.
  */
 export function findRoute(graph: Graph, request: RouteRequest): Result<Route, RouteFault> {
   const way = findWay(graph, request)
   return way.ok ? ok(routeAlong(way.value, Number(request.amountMsat), request.taken)!) : way
 }
+
+/** Labels that are left for finding routes at all, when some are spent on better ones. */
+const RESERVE = 400_000
 
 /**
  * What the cheapest route goes over. What a channel's htlc_minimum_msat asks beyond the need is given away, so dearer never becomes
@@ -67,15 +73,19 @@ export function findWay(graph: Graph, request: RouteRequest): Result<Way, RouteF
   const search = searchOf(graph, request)
   // Without limits on time and length one label per node is enough. Nearly always its answer keeps to the limits, and then
   // nothing that keeps to them is cheaper. Otherwise all ways that are not worse in every respect are followed.
-  const relaxed = search.run(false)
-  const found = relaxed === null || search.withinLimits(relaxed) ? relaxed : search.run(true)
+  const relaxed = search.run('cheapest')
+  const found = relaxed === null || search.withinLimits(relaxed) ? relaxed : search.run('limited')
   if (found === null || finalCltvExpiry > request.maxCltvExpiry) {
     return err({
       code: 'NO_ROUTE',
       detail: `no route to ${target} for ${amountMsat} msat within the limits on fee, time and length`,
     })
   }
-  return ok(search.wayOf(found))
+  const cheapest = search.wayOf(found)
+  if (request.liquidity === undefined || (request.effort?.labels ?? RESERVE) < RESERVE) return ok(cheapest)
+  // One label per node is not enough to find every route where price is not what is carried; that there is one is known by now.
+  const likely = search.run('likely')
+  return ok(likely !== null && search.withinLimits(likely) ? search.wayOf(likely) : cheapest)
 }
 
 /** No route carries more than so many msat, whatever it costs; amounts above that of the request are not told apart. */

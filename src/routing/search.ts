@@ -1,7 +1,8 @@
 import type { Edge, Graph } from './graph.ts'
 import { Heap } from './heap.ts'
 import { Labels, NONE } from './labels.ts'
-import { DELTA, FROM, MAXIMUM, MINIMUM, rowFee, STRIDE } from './links.ts'
+import { CAPACITY, DELTA, FROM, MAXIMUM, MINIMUM, rowFee, STRIDE } from './links.ts'
+import { priceOfChance, UNKNOWN } from './liquidity.ts'
 import type { RouteRequest } from './path.ts'
 import type { LocalChannel } from './types.ts'
 import { View } from './view.ts'
@@ -13,8 +14,16 @@ export type SearchRequest = RouteRequest & { readonly maxHops: number }
 export interface Found {
   readonly channel: LocalChannel
   readonly amount: number
+  /** The amount, and what the search adds to it. */
+  readonly cost: number
   readonly first: number
 }
+
+/**
+ * cheapest: whatever the limits on expiry and hops. limited: keeps to them, and for that every label that no other beats in all
+ * respects. likely: a price for the chance that a channel cannot carry its amount is added to the fees.
+ */
+export type SearchKind = 'cheapest' | 'limited' | 'likely'
 
 /** Bounds the time and the memory of one search; only one with limits comes near it. */
 const MAX_LABELS = 100_000
@@ -28,8 +37,11 @@ export class Search {
   #labels = new Labels()
   /** By node: the best label so far, or, where that is not enough, the list of those that count. */
   #heads = new Int32Array(0)
-  /** By node: what its best label carries; a node that must not be on the way has one that nothing beats. */
+  /** By node: what its best label costs, or how wide it is; a node that must not be on the way has one that nothing beats. */
   #reach = new Float64Array(0)
+  #liquidity: SearchRequest['liquidity']
+  /** By node: 1 where something is known of a direction that leads to it. */
+  #hasKnown = new Uint8Array(0)
 
   constructor(graph: Graph, request: SearchRequest) {
     this.#request = request
@@ -46,19 +58,21 @@ export class Search {
     return this.#labels.cltv(first) <= maxCltvExpiry && this.#labels.hops(first) < maxHops
   }
 
-  /** @param limited keep to the limits on expiry and hops, and for that keep every label that no other beats in all respects */
-  run(limited: boolean): Found | null {
+  /** The limit on fees holds in each kind. */
+  run(kind: SearchKind): Found | null {
+    const limited = kind === 'limited'
+    this.#consider(kind === 'likely' ? this.#request.liquidity : undefined)
     const labels = this.#start(Number(this.#request.amountMsat))
     const heap = new Heap<number>((a, b) => labels.isBefore(a, b))
     heap.push(0)
     let best: Found | null = null
     const mostLabels = this.#mostLabels()
     for (let label = heap.pop(); label !== undefined && labels.count < mostLabels; label = heap.pop()) {
-      if (best !== null && labels.amount(label) > best.amount) break
+      if (best !== null && labels.cost(label) > best.cost) break
       if (!this.#settle(label, limited)) continue
       const found = this.#fromUs(label)
       if (found !== null && (best === null || this.#isBetter(found, best))) best = found
-      this.#extend(label, limited, best?.amount ?? this.#mostAmount, heap)
+      this.#extend(label, limited, best?.cost ?? Number.POSITIVE_INFINITY, heap)
     }
     this.#spend()
     return best
@@ -97,6 +111,12 @@ export class Search {
     return { channel, edges, finalCltvExpiry: this.#request.finalCltvExpiry }
   }
 
+  #consider(liquidity: SearchRequest['liquidity']): void {
+    this.#liquidity = liquidity
+    this.#hasKnown = new Uint8Array(this.#view.size)
+    for (const id of liquidity?.known.nodes() ?? []) this.#hasKnown[this.#view.numberOf(id)] = 1 // a new one is in no row
+  }
+
   #mostLabels(): number {
     return Math.min(MAX_LABELS, this.#request.effort?.labels ?? MAX_LABELS)
   }
@@ -114,7 +134,7 @@ export class Search {
     this.#reach = new Float64Array(this.#view.size).fill(worst)
     for (const closed of this.#view.closed) this.#reach[closed] = -worst
     const node = this.#view.numberOf(target)
-    this.#labels.add({ node, amount, cltv: finalCltvExpiry, hops: 0, rest: NONE, index: NONE })
+    this.#labels.add({ node, amount, cost: amount, cltv: finalCltvExpiry, hops: 0, rest: NONE, index: NONE })
     return this.#labels
   }
 
@@ -145,6 +165,8 @@ export class Search {
     const { maxCltvExpiry, maxHops } = this.#request
     const { edges, rows } = this.#view.into(labels.node(label))
     const arrives = labels.amount(label)
+    const costs = labels.cost(label)
+    const isKnown = this.#hasKnown[labels.node(label)] === 1
     const expires = labels.cltv(label)
     const hops = labels.hops(label) + 1
     if (limited && hops >= maxHops) return
@@ -152,21 +174,28 @@ export class Search {
     for (let index = 0, at = 0; index < edges.length; index++, at += STRIDE) {
       const node = rows[at + FROM]!
       const rival = this.#reach[node]!
-      if (arrives > rival) continue
+      if (costs > rival) continue
       const minimum = rows[at + MINIMUM]!
       const sent = arrives >= minimum ? arrives : minimum
       if ((isTarget && sent > arrives) || sent > rows[at + MAXIMUM]!) continue
       const amount = sent + rowFee(rows, at, sent)
-      if (amount > rival || amount > most) continue
+      let cost = costs + amount - arrives
+      if (cost > rival || cost > most || amount > this.#mostAmount) continue
+      if (this.#liquidity !== undefined) {
+        const { known, now } = this.#liquidity
+        const bounds = isKnown ? known.bounds(edges[index]!.key, now) : UNKNOWN
+        cost += priceOfChance(sent, rows[at + CAPACITY]!, bounds)
+        if (cost > rival || cost > most) continue
+      }
       const cltv = expires + rows[at + DELTA]!
       const head = this.#heads[node]!
       if (limited) {
         if (cltv > maxCltvExpiry || this.#isBeaten(head, amount, cltv, hops)) continue
-      } else if (amount === rival && !labels.isBetter(amount, cltv, hops, head)) continue
-      const next = labels.add({ node, amount, cltv, hops, rest: label, index })
+      } else if (cost === rival && !labels.isBetter(cost, cltv, hops, head)) continue
+      const next = labels.add({ node, amount, cost, cltv, hops, rest: label, index })
       if (!limited) {
         this.#heads[node] = next
-        this.#reach[node] = amount
+        this.#reach[node] = cost
       }
       heap.push(next)
     }
@@ -183,7 +212,7 @@ export class Search {
       const room = rows[at + MAXIMUM]!
       const amount = width < room ? width : room
       if (amount <= best || amount <= rival) continue
-      const next = labels.add({ node, amount, cltv: 0, hops: 0, rest: label, index })
+      const next = labels.add({ node, amount, cost: 0, cltv: 0, hops: 0, rest: label, index })
       this.#heads[node] = next
       this.#reach[node] = amount
       heap.push(next)
@@ -203,14 +232,14 @@ export class Search {
       const room = roomOf(channel, this.#request.taken)
       if ((label === 0 && amount > arrives) || amount > room || amount > this.#mostAmount) continue
       if (best !== null && (amount > best.amount || (amount === best.amount && room <= bestRoom))) continue
-      best = { channel, amount, first: label }
+      best = { channel, amount, cost: this.#labels.cost(label) + amount - arrives, first: label }
       bestRoom = room
     }
     return best
   }
 
   #isBetter(a: Found, b: Found): boolean {
-    if (a.amount !== b.amount) return a.amount < b.amount
+    if (a.cost !== b.cost) return a.cost < b.cost
     const labels = this.#labels
     const [soon, than] = [labels.cltv(a.first), labels.cltv(b.first)]
     return soon !== than ? soon < than : labels.hops(a.first) < labels.hops(b.first)

@@ -8,7 +8,7 @@ import { type DirectedChannel, directedChannel, type Route, type RouteFault, rou
 import { roomOf, routeAlong, type Way } from './way.ts'
 
 /** For all searches of one split. */
-const MAX_LABELS = 400_000
+const MAX_LABELS = 600_000
 
 /**
  * Routes that together deliver the amount: one where one can, else the largest part that finds a way, then the largest of what is

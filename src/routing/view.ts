@@ -3,7 +3,6 @@ import type { Edge, Graph } from './graph.ts'
 import { Incoming } from './links.ts'
 import type { RouteRequest } from './path.ts'
 import { channelOfKey, type DirectedChannel, directedChannel } from './types.ts'
-import { roomIn } from './way.ts'
 
 /**
  * The network as one request may use it: what it excludes is gone, what its invoice or its failures say takes the place of what
@@ -71,8 +70,7 @@ export class View {
     for (const known of edges) {
       if (excludedChannels?.has(known.key)) continue
       const policy = learned?.get(known.key) ?? known.policy
-      const edge = { ...known, policy }
-      rows.add(edge, this.numberOf(known.from), roomIn(edge, taken))
+      rows.add({ ...known, policy }, this.numberOf(known.from), taken?.get(known.key))
     }
     return rows
   }

@@ -1,7 +1,7 @@
 import type { ChannelId } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import type { Edge } from './graph.ts'
-import { relayFee } from './links.ts'
+import { capacityOf, relayFee } from './links.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteHop } from './types.ts'
 
 /** What parts of a payment carry already, msat: over directions, and over channels of ours by their id. */
@@ -19,11 +19,9 @@ export interface Way {
 export const roomOf = (c: LocalChannel, taken: Taken | undefined): number =>
   Number(c.sendableMsat) - (taken?.get(c.channelId) ?? 0)
 
-/** The most that one more HTLC over a direction may carry. Where the capacity is not known, the largest HTLC counts as it. */
-export function roomIn({ key, policy, capacityMsat }: Edge, taken: Taken | undefined): number {
-  const most = policy.htlcMaximumMsat
-  return Math.min(most, (capacityMsat ?? most) - (taken?.get(key) ?? 0))
-}
+/** The most that one more HTLC over a direction may carry. */
+const roomIn = (edge: Edge, taken: Taken | undefined): number =>
+  Math.min(edge.policy.htlcMaximumMsat, capacityOf(edge) - (taken?.get(edge.key) ?? 0))
 
 /**
  * The route that brings an amount along a way. What an htlc_minimum_msat asks beyond the need is sent and given away as fee,

@@ -1,0 +1,37 @@
+import type { Crossing, Liquidity } from '../routing/liquidity.ts'
+import { directedChannel, type RouteHop } from '../routing/types.ts'
+
+/** What an attempt of a payment showed of where money is. */
+export interface Lesson {
+  readonly what: 'carried' | 'refused' | 'settled'
+  readonly crossing: Crossing
+}
+
+/** What the failure of an attempt proves, by the keys that made it. */
+export interface Shown {
+  /** The hop that failed: what leads to it carried the HTLC. */
+  readonly hop: number
+  /** It says that the channel after it could not carry the HTLC: its own channel, about which it may say what it likes. */
+  readonly isShort: boolean
+}
+
+/** Over the channels after ours, in order: the one at index i leads to hop i + 1. */
+const crossingsOf = (hops: readonly RouteHop[]): readonly Crossing[] =>
+  hops.slice(1).map(({ nodeId: to, shortChannelId, amountMsat }, i) => {
+    const from = hops[i]!.nodeId
+    const key = directedChannel(shortChannelId, from, to)
+    return { key, back: directedChannel(shortChannelId, to, from), from, to, amount: Number(amountMsat) }
+  })
+
+export const lessonsOfSuccess = (hops: readonly RouteHop[]): readonly Lesson[] =>
+  crossingsOf(hops).map((crossing) => ({ what: 'settled', crossing }))
+
+export const lessonsOfFailure = (hops: readonly RouteHop[], { hop, isShort }: Shown): readonly Lesson[] =>
+  crossingsOf(hops)
+    .slice(0, isShort ? hop + 1 : hop)
+    .map((crossing, i) => ({ what: i === hop ? 'refused' : 'carried', crossing }))
+
+/** @param now Unix ms */
+export function learn(liquidity: Liquidity, lessons: readonly Lesson[], now: number): void {
+  for (const { what, crossing } of lessons) liquidity[what](crossing, now)
+}

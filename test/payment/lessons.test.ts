@@ -1,0 +1,138 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fromHex } from '../../src/base/bytes.ts'
+import type { NodeId } from '../../src/base/ids.ts'
+import { msat } from '../../src/base/units.ts'
+import type { HtlcFailure } from '../../src/channel/types.ts'
+import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
+import type { OnionFailure } from '../../src/onion/failure.ts'
+import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
+import { learn } from '../../src/payment/lessons.ts'
+import { onPaymentInput, type PaymentContext, type PaymentInput, startPayment } from '../../src/payment/outgoing.ts'
+import type { PaymentAttempt } from '../../src/payment/types.ts'
+import { Graph } from '../../src/routing/graph.ts'
+import { Liquidity } from '../../src/routing/liquidity.ts'
+import { directedChannel } from '../../src/routing/types.ts'
+import { channelId, scid, update } from '../routing/network.ts'
+import { HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+
+const PREIMAGE = preimageOf(3)
+const NOW = 1_000_000
+const HOPS = 4
+
+/** us – 1 – 2 – 3 – 4, one channel each, all but ours announced. */
+function lineGraph(): Graph {
+  const graph = new Graph()
+  for (let i = 1; i < HOPS; i++) {
+    const [nodeId1, nodeId2] = [IDS[i]!, IDS[i + 1]!].sort() as [NodeId, NodeId]
+    graph.addChannel({ shortChannelId: scid(i), nodeId1, nodeId2, capacitySat: null, features: new Uint8Array(0) })
+    const policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
+    for (const direction of [0, 1] as const) graph.applyUpdate(update(i, direction, policy))
+  }
+  return graph
+}
+const graph = lineGraph()
+const context = (liquidity: Liquidity): PaymentContext => ({
+  now: NOW,
+  blockHeight: HEIGHT,
+  nodeId: IDS[0]!,
+  graph,
+  localChannels: [
+    {
+      channelId: channelId(1),
+      shortChannelId: scid(77),
+      remoteNodeId: IDS[1]!,
+      sendableMsat: msat(10n ** 9n),
+      htlcMinimumMsat: msat(1n),
+    },
+  ],
+  liquidity,
+  entropy: new Uint8Array(32).fill(0xab),
+})
+const target = {
+  payee: IDS[HOPS]!,
+  amountMsat: msat(1_000_000n),
+  maxFeeMsat: msat(100_000n),
+  maxParts: 8,
+  deadline: NOW + 60_000,
+  finalCltvDelta: 18,
+  paymentSecret: new Uint8Array(32).fill(1),
+  paymentMetadata: null,
+  keysendPreimage: null,
+  routeHints: [],
+  bolt11: null,
+}
+
+/** What an attempt teaches, by what becomes of it. */
+function lessonsOf(input: (attempt: PaymentAttempt) => Exclude<PaymentInput, { tag: 'cancel' }>) {
+  const liquidity = new Liquidity()
+  const started = startPayment(undefined, { paymentHash: hashOf(PREIMAGE), target }, context(liquidity))
+  if (!started.ok) throw new Error(started.error.detail)
+  const { record } = started.value
+  const turn = onPaymentInput(record, input(record.attempts[0]!), context(liquidity))
+  learn(liquidity, turn.lessons ?? [], NOW)
+  const { hops } = record.attempts[0]!
+  const bounds = hops.slice(1).map(({ nodeId, shortChannelId, amountMsat }, i) => {
+    const from = hops[i]!.nodeId
+    const of = (key: string) => {
+      const { lower, upper } = liquidity.bounds(key, NOW)
+      const amount = Number(amountMsat)
+      return `${lower === amount ? 'has' : ''}${upper === amount ? 'has not' : ''}`
+    }
+    return {
+      there: of(directedChannel(shortChannelId, from, nodeId)),
+      back: of(directedChannel(shortChannelId, nodeId, from)),
+    }
+  })
+  return { bounds, size: liquidity.size }
+}
+
+function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
+  const secrets = sharedSecretsOf(
+    attempt.sessionKey,
+    attempt.hops.map((h) => fromHex(h.nodeId)),
+  )
+  let reason = buildErrorPacket(secrets[hop]!, failure, 1000)
+  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
+  return { tag: 'onion', reason }
+}
+
+const failures: readonly OnionFailure[] = [
+  { name: 'temporary_channel_failure', channelUpdate: new Uint8Array(0) },
+  { name: 'temporary_node_failure' },
+  { name: 'unknown_next_peer' },
+  { name: 'fee_insufficient', htlcMsat: msat(1n), channelUpdate: new Uint8Array(0) },
+  { name: 'incorrect_or_unknown_payment_details', htlcMsat: msat(1n), height: HEIGHT },
+]
+
+describe('what an attempt teaches other payments', () => {
+  it('is of the failing node about its own channel alone, and about those that led to it that they carried', () => {
+    fc.assert(
+      fc.property(fc.nat(HOPS - 1), fc.constantFrom(...failures), (hop, failure) => {
+        const { bounds, size } = lessonsOf((a) => ({
+          tag: 'failed',
+          attempt: 0,
+          failure: failureFrom(a, hop, failure),
+        }))
+        const isShort = failure.name === 'temporary_channel_failure' && hop < HOPS - 1
+        const want = bounds.map((_, i) => (i < hop ? 'has' : i === hop && isShort ? 'has not' : ''))
+        expect(bounds.map((b) => b.there)).toEqual(want)
+        expect(size).toBe(want.filter((w) => w !== '').length)
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  it('is nothing where nobody signed the failure, or it is our own channel that failed', () => {
+    expect(lessonsOf(() => ({ tag: 'failed', attempt: 0, failure: { tag: 'onchain' } })).size).toBe(0)
+    const reason = new Uint8Array(292).fill(5)
+    expect(lessonsOf(() => ({ tag: 'failed', attempt: 0, failure: { tag: 'onion', reason } })).size).toBe(0)
+    const malformed = { tag: 'malformed', failureCode: 0xc005, sha256OfOnion: new Uint8Array(32) } as const
+    expect(lessonsOf(() => ({ tag: 'failed', attempt: 0, failure: malformed })).size).toBe(0)
+  })
+
+  it('is that the money has moved to the other end of each channel when it succeeded', () => {
+    const { bounds } = lessonsOf(() => ({ tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }))
+    expect(bounds).toEqual(bounds.map(() => ({ there: '', back: 'has' })))
+  })
+})
