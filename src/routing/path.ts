@@ -10,7 +10,7 @@ import { routeAlong, type Taken, type Way } from './way.ts'
 
 export const MAX_HOPS = 20
 
-/** Bounds the time that one turn takes: with 80,000 channels a route asks for 7,000 labels on average. */
+/** Bounds the time that one turn takes: with 80,000 channels a route asks for 7,000 labels on average. Other work counts as labels. */
 export interface Effort {
   labels: number
 }

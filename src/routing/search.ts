@@ -27,6 +27,8 @@ export type SearchKind = 'cheapest' | 'limited' | 'likely'
 
 /** Bounds the time and the memory of one search; only one with limits comes near it. */
 const MAX_LABELS = 100_000
+/** Many channels side by side, each dearer and sooner than the next, make lists long. */
+const COMPARED_PER_LABEL = 100
 
 /** Routes from us to the target of a request, from its end. Amounts are numbers: exact below 2^53 msat (90,000 BTC). */
 export class Search {
@@ -35,6 +37,8 @@ export class Search {
   readonly #local = new Map<number, LocalChannel[]>()
   readonly #mostAmount: number
   #labels = new Labels()
+  /** Labels that were held against others. */
+  #compared = 0
   /** By node: the best label so far, or, where that is not enough, the list of those that count. */
   #heads = new Int32Array(0)
   /** By node: what its best label costs, or how wide it is; a node that must not be on the way has one that nothing beats. */
@@ -66,8 +70,8 @@ export class Search {
     const heap = new Heap<number>((a, b) => labels.isBefore(a, b))
     heap.push(0)
     let best: Found | null = null
-    const mostLabels = this.#mostLabels()
-    for (let label = heap.pop(); label !== undefined && labels.count < mostLabels; label = heap.pop()) {
+    const most = this.#mostWork()
+    for (let label = heap.pop(); label !== undefined && this.#work < most; label = heap.pop()) {
       if (best !== null && labels.cost(label) > best.cost) break
       if (!this.#settle(label, limited)) continue
       const found = this.#fromUs(label)
@@ -88,8 +92,8 @@ export class Search {
     const heap = new Heap<number>((a, b) => labels.amount(a) > labels.amount(b))
     heap.push(0)
     let best = 0
-    const mostLabels = this.#mostLabels()
-    for (let label = heap.pop(); label !== undefined && labels.count < mostLabels; label = heap.pop()) {
+    const most = this.#mostWork()
+    for (let label = heap.pop(); label !== undefined && this.#work < most; label = heap.pop()) {
       const node = labels.node(label)
       const width = labels.amount(label)
       if (width <= best) break
@@ -117,19 +121,25 @@ export class Search {
     for (const id of liquidity?.known.nodes() ?? []) this.#hasKnown[this.#view.numberOf(id)] = 1 // a new one is in no row
   }
 
-  #mostLabels(): number {
+  /** In labels. */
+  get #work(): number {
+    return this.#labels.count + this.#compared / COMPARED_PER_LABEL
+  }
+
+  #mostWork(): number {
     return Math.min(MAX_LABELS, this.#request.effort?.labels ?? MAX_LABELS)
   }
 
   #spend(): void {
     const { effort } = this.#request
-    if (effort) effort.labels = Math.max(0, effort.labels - this.#labels.count)
+    if (effort) effort.labels = Math.max(0, effort.labels - Math.ceil(this.#work))
   }
 
   /** Label 0 is the target's. */
   #start(amount: number, worst = Number.POSITIVE_INFINITY): Labels {
     const { target, finalCltvExpiry } = this.#request
     this.#labels = new Labels()
+    this.#compared = 0
     this.#heads = new Int32Array(this.#view.size).fill(NONE)
     this.#reach = new Float64Array(this.#view.size).fill(worst)
     for (const closed of this.#view.closed) this.#reach[closed] = -worst
@@ -154,6 +164,7 @@ export class Search {
   #isBeaten(head: number, amount: number, cltv: number, hops: number): boolean {
     const labels = this.#labels
     for (let at = head; at !== NONE; at = labels.next(at)) {
+      this.#compared++
       if (labels.amount(at) <= amount && labels.cltv(at) <= cltv && labels.hops(at) <= hops) return true
     }
     return false
