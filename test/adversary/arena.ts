@@ -287,7 +287,7 @@ export class Arena {
     for (const h of this.hostiles.values()) h.height = block.height
     for (const node of this.honest) node.block(block)
     for (const node of this.honest) await node.settle()
-    for (const node of this.honest) for (const p of heldUp(this, node)) node.complaints.add(p)
+    for (const node of this.honest) for (const p of heldUp(this, node)) node.heldUp.add(p)
   }
 
   #lets(entry: MempoolEntry, censor: boolean): boolean {

@@ -106,6 +106,8 @@ export class Honest {
   readonly hangUps = new Set<string>()
   /** Whatever must not happen. */
   readonly complaints = new Set<string>()
+  /** Penalties that waited for something else when they were urgent. */
+  readonly heldUp = new Set<string>()
   /** Every transaction that it made. */
   readonly #deeds = new Deeds()
   readonly #outlet: Outlet

@@ -25,7 +25,9 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
   const problems: string[] = []
   let lostSat = 0
   for (const node of arena.honest) {
-    problems.push(...[...node.complaints].map((c) => `${node.name}: ${c}`))
+    // After a deep reorganisation the mempools may have claims of ours that pay more than those that are planned now.
+    const complaints = [...node.complaints, ...(schedule.deep ? [] : node.heldUp)]
+    problems.push(...complaints.map((c) => `${node.name}: ${c}`))
     if (!node.isDone()) {
       for (const e of node.channels.all())
         if (e.state.tag !== 'closed')
