@@ -3,6 +3,7 @@ import { type NodeId, type Outpoint, outpointKey, type ShortChannelId } from '..
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import type { RelayPolicy } from '../channel/types.ts'
+import { updateChecksum } from '../gossip/checksum.ts'
 import { type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../gossip/own.ts'
 import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
 import {
@@ -26,6 +27,7 @@ import { GossipServing } from './gossipServing.ts'
 import { GossipSync } from './gossipSync.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
+import { UpdateLimit } from './updateLimit.ts'
 
 /** Updates of channels, and nodes without a channel, that nobody has announced and that are remembered: the oldest go. */
 const REMEMBERED = 5_000
@@ -100,6 +102,7 @@ export class GossipShell {
   readonly #lookups: FundingLookups
   readonly #serving: GossipServing
   readonly #sync: GossipSync
+  readonly #limit = new UpdateLimit(() => performance.now())
   /** Channels whose funding is looked up, and the updates that came meanwhile. */
   readonly #pending = new Map<ShortChannelId, (readonly [Link, ChannelUpdate])[]>()
   /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
@@ -269,12 +272,16 @@ export class GossipShell {
       if (held.length < MAX_HELD) held.push([link, m])
       return
     }
-    if (!this.#records.table.channel(m.shortChannelId)) {
+    const channel = this.#records.table.channel(m.shortChannelId)
+    if (!channel) {
       this.#remember(link.nodeId, m)
       return
     }
+    const limited = [m, channel.updates[directionOf(m)], this.#records.nowSeconds()] as const
+    if (!this.#limit.allows(...limited)) return
     const checked = this.#records.acceptUpdate(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
+    this.#limit.count(...limited)
     this.#serving.relay(m, link.nodeId)
   }
 
@@ -335,7 +342,7 @@ export class GossipShell {
       timestamp,
     })
     this.#own.set(key, next)
-    if (last && sameContent(last, next) && last.timestamp > timestamp - RENEW_AFTER) {
+    if (last && updateChecksum(last) === updateChecksum(next) && last.timestamp > timestamp - RENEW_AFTER) {
       this.#own.set(key, last)
       return dontForward ? last : null
     }
@@ -367,13 +374,3 @@ export class GossipShell {
 /** But for when it says it. */
 const saysTheSame = (a: NodeAnnouncement, b: NodeAnnouncement): boolean =>
   equalBytes(encodeMessage({ ...a, timestamp: b.timestamp, signature: b.signature }), encodeMessage(b))
-
-const sameContent = (a: ChannelUpdate, b: ChannelUpdate): boolean =>
-  a.shortChannelId === b.shortChannelId &&
-  a.messageFlags === b.messageFlags &&
-  a.channelFlags === b.channelFlags &&
-  a.cltvExpiryDelta === b.cltvExpiryDelta &&
-  a.htlcMinimumMsat === b.htlcMinimumMsat &&
-  a.htlcMaximumMsat === b.htlcMaximumMsat &&
-  a.feeBaseMsat === b.feeBaseMsat &&
-  a.feeProportionalMillionths === b.feeProportionalMillionths

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
+import { ownChannelUpdate } from '../../src/gossip/own.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { Stranger } from './stranger.ts'
 import { DAVE, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -145,6 +147,44 @@ describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
       ['alice–bob'],
       ['alice–bob', 'bob–carol'],
     ])
+    world.close()
+  }, 30_000)
+})
+
+describe('an end of a channel that signs updates without end', () => {
+  it('has few of them verified, written and passed on, and is heard again with a later one', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 6)
+    await stranger.connect(nodeIdOf('carol'))
+    const known = async () =>
+      (await world.of('carol').api.graphChannels({ limit: 9 })).items.find(
+        (c) => ![c.nodeId1, c.nodeId2].includes(nodeIdOf('carol')),
+      )!
+    await until(world, async () => (await known())?.policies.every((p) => p !== null))
+    const { node } = world.of('alice')
+    const { shortChannelId } = await known()
+    const timestamp = Math.floor(Date.now() / 1000) + 60 // later than those of the opening
+    const update = (n: number, feeBaseMsat = n) =>
+      ownChannelUpdate(node!.own, {
+        shortChannelId,
+        remoteNodeId: nodeIdOf('bob'),
+        policy: {
+          ...{ feeBaseMsat, feeProportionalMillionths: 1, cltvExpiryDelta: 40 },
+          ...{ htlcMinimumMsat: msat(1), htlcMaximumMsat: msat(1_000_000) },
+        },
+        ...{ disabled: false, dontForward: false, timestamp: timestamp + n },
+      })
+    const fee = async () => (await known()).policies[nodeIdOf('alice') < nodeIdOf('bob') ? 0 : 1]!.feeBaseMsat
+    const verify = vi.spyOn(crypto, 'ecdsaVerify')
+    for (let n = 1; n <= 200; n++) stranger.say(update(n))
+    await world.settle()
+    expect(await fee()).toBe(10)
+    // All nodes of this process, as they hear it from one another.
+    expect(verify.mock.calls.length).toBeLessThanOrEqual(10 * LINE.length)
+    verify.mockRestore()
+    stranger.say(update(3_600, 77))
+    await world.settle()
+    expect([await fee(), stranger.connected]).toEqual([77, true])
     world.close()
   }, 30_000)
 })
