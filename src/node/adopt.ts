@@ -96,7 +96,8 @@ export async function doubtAll(node: Node, backup: StaticBackup, kept: string): 
     adopt(node, backup, scope)
     channels.drain(scope)
     // They are asked to close once more then, and where a close was negotiated already, that begins anew.
-    for (const peer of talking) scope.after(() => peers.disconnect(peer, 'the database is an old copy'))
+    for (const link of peers.links())
+      if (talking.has(link.nodeId)) scope.after(() => peers.disconnect(link, 'the database is an old copy'))
   })
   resources.journal.skipTo(backup.journal)
   await noteBackup(node, backup)

@@ -82,7 +82,7 @@ export function createGossip(node: Node): GossipShell {
     pace: gossipPace,
     blame: (link, reason) => {
       node.logs.of('gossip').debug({ peer: link.nodeId, reason }, 'bad gossip')
-      node.peers.disconnect(link.nodeId, reason)
+      node.peers.disconnect(link, reason)
     },
     now: () => node.now(),
     blockHeight: () => node.chain.height,

@@ -65,9 +65,11 @@ export class Effects {
         return this.#notify(entry, effect.event, scope)
       case 'reply':
         return this.#reply(effect.requestId, effect.result, scope)
-      case 'disconnect':
-        scope.after(() => parts().peers.disconnect(entry.meta.peer, effect.reason))
+      case 'disconnect': {
+        const link = parts().peers.link(entry.meta.peer)
+        if (link) scope.after(() => parts().peers.disconnect(link, effect.reason))
         return
+      }
       case 'gossip':
         return this.#options.onGossip(entry, scope)
       case 'loadRevokedHtlcs':

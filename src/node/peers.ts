@@ -109,8 +109,9 @@ export class Peers {
   queuedBytes({ nodeId, epoch }: Link): number {
     return this.#manager.queuedBytes(nodeId, epoch)
   }
-  disconnect(nodeId: NodeId, reason: string): void {
-    this.#manager.disconnect(nodeId, reason)
+  /** Ends this connection, and none that came after it. */
+  disconnect({ nodeId, epoch }: Link, reason: string): void {
+    this.#manager.disconnect(nodeId, reason, epoch)
   }
 
   /** Connects now and keeps the connection across losses and restarts. @throws PeerError */

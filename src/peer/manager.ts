@@ -195,9 +195,13 @@ export class PeerManager {
     this.#at(nodeId, epoch)?.connection.resume()
   }
 
-  /** Ends the connection once what was sent is out. A peer that is kept is dialled again: drop() it first to be rid of it. */
-  disconnect(nodeId: NodeId, reason: string): void {
-    this.#live.get(nodeId)?.connection.close(new PeerError('DISCONNECTED', reason))
+  /**
+   * Ends the connection once what was sent is out. A peer that is kept is dialled again: drop() it first to be rid of it.
+   * @param epoch of the connection that is meant, a newer one stays; without it, whichever stands
+   */
+  disconnect(nodeId: NodeId, reason: string, epoch?: number): void {
+    const live = epoch === undefined ? this.#live.get(nodeId) : this.#at(nodeId, epoch)
+    live?.connection.close(new PeerError('DISCONNECTED', reason))
   }
 
   list(): readonly (PeerSession & { readonly nodeId: NodeId })[] {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { fromHex } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
@@ -210,6 +211,34 @@ describe('a hostile asker', () => {
     await world.settle()
     expect(stranger.connected).toBe(false)
     expect(await graphOf(world, 'bob')).toHaveLength(2)
+    world.close()
+  }, 30_000)
+
+  it('who is back before that is noticed keeps the new connection', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 7)
+    await stranger.connect(nodeIdOf('bob'))
+    stranger.say(everything, everything)
+    const again = (): void => {
+      world.wire.deliver(stranger.nodeId)
+      world.wire.cut(stranger.nodeId, nodeIdOf('bob'))
+      world.wire.connect(stranger.nodeId, nodeIdOf('bob'))
+    }
+    again()
+    await world.settle()
+    expect(stranger.connected).toBe(true)
+    // The same where a channel ends the connection.
+    const shutdown = { type: 'shutdown', scriptPubKey: fromHex('51') } as const
+    stranger.say({ ...shutdown, channelId: (await stranger.open())! })
+    again()
+    await world.settle()
+    expect(stranger.connected).toBe(true)
+    const warned = (): boolean => stranger.heard.some((m) => m.type === 'warning')
+    expect(warned()).toBe(false)
+    // Over a connection that lasts it is told, and cut off.
+    stranger.say({ ...shutdown, channelId: (await stranger.open())! })
+    await world.settle()
+    expect([warned(), stranger.connected]).toEqual([true, false])
     world.close()
   }, 30_000)
 

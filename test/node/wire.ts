@@ -100,8 +100,9 @@ export class Wire {
     return true
   }
 
-  hangUp(from: NodeId, to: NodeId, reason: string): void {
+  hangUp(from: NodeId, to: NodeId, { reason, epoch }: { reason: string; epoch: number | undefined }): void {
     const c = this.#between(from, to)
+    if (epoch !== undefined && c?.epochs.get(from) !== epoch) return
     const flow = c?.flows.find((f) => f.from === from)
     if (flow) flow.ended ??= reason
   }
@@ -161,8 +162,8 @@ class Plug implements Connections {
   queuedBytes(): number {
     return 0
   }
-  disconnect(nodeId: NodeId, reason: string): void {
-    this.#wire.hangUp(this.nodeId, nodeId, reason)
+  disconnect(nodeId: NodeId, reason: string, epoch?: number): void {
+    this.#wire.hangUp(this.nodeId, nodeId, { reason, epoch })
   }
   async listen(): Promise<number> {
     return 0

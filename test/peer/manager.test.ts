@@ -250,6 +250,18 @@ describe('PeerManager: closing', () => {
     expect(alice.disconnected.map((d) => d.reason.code)).toEqual(['DISCONNECTED'])
   })
 
+  it('ends the connection that is meant, not the one after it', async () => {
+    const [alice, bob] = [await TestNode.start(1), await TestNode.start(2)]
+    const { epoch } = await alice.connectTo(bob)
+    alice.manager.disconnect(bob.id, 'an earlier one', epoch - 1)
+    expect(alice.manager.list()).toHaveLength(1)
+    alice.send(bob.id, epoch, [numbered(1)])
+    await bob.until(() => bob.received.length === 1)
+    alice.manager.disconnect(bob.id, 'this one', epoch)
+    await bob.until(() => bob.disconnected.length === 1)
+    expect(alice.manager.list()).toEqual([])
+  })
+
   it('ends every connection and takes no more', async () => {
     const [alice, bob] = [await TestNode.start(1), await TestNode.start(2)]
     await alice.connectTo(bob)
