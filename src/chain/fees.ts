@@ -45,10 +45,15 @@ export const initialEstimates = (fallback = FEERATE_FALLBACK): FeeEstimates => (
 
 /** The part of a fall that is followed at each update. */
 const FALL = 0.25
+/** 40 sat per vbyte: what an ordinary day may bring is believed at once. */
+const ORDINARY = 10_000
+/** Beyond that, how many times as high an estimate may get at each update: a spike is followed within minutes, far less than a block. */
+const RISE = 3
 
 /**
- * Takes in what the backend says. A rise counts at once, since too low a fee can lose money; a fall only little by little, so that
- * one quiet block makes no peer update its feerate and no claim go out too cheap.
+ * Takes in what the backend says. A rise counts at once, since too low a fee can lose money, but for what is far from all before: a single
+ * answer that is absurd must not set the fees of channels and claims. A fall counts only little by little, so that one quiet block makes
+ * no peer update its feerate and no claim go out too cheap. The minimum is no estimate: below it nothing goes out.
  * @param fallback for a target that has no estimate and never had one
  */
 export function updateEstimates(
@@ -64,7 +69,8 @@ export function updateEstimates(
     const old = before?.byTarget[target]
     const said = raw.byTarget[target]
     const now = bounded(said ?? old ?? fallback)
-    const smooth = old !== undefined && now < old ? Math.round(old + (now - old) * FALL) : now
+    const most = Math.max(ORDINARY, RISE * (old ?? ORDINARY))
+    const smooth = old !== undefined && now < old ? Math.round(old + (now - old) * FALL) : Math.min(now, most)
     atLeast = Math.max(atLeast, smooth)
     byTarget[target] = atLeast
   }

@@ -70,6 +70,35 @@ describe('fee estimates', () => {
     expect(later.byTarget[2]).toBeLessThan(1_010)
   })
 
+  it('an absurd answer is not believed at once, a spike that lasts is, within minutes', () => {
+    const rate = fc.integer({ min: FEERATE_FLOOR, max: FEERATE_CEILING })
+    fc.assert(
+      fc.property(fc.option(rate), fc.integer({ min: FEERATE_FLOOR, max: 1e9 }), (before, said) => {
+        const raw = { byTarget: all(said), minimum: 253 }
+        let estimates = before === null ? null : updateEstimates(null, { byTarget: all(before), minimum: 253 })
+        const known = estimates?.byTarget[12] ?? 10_000
+        estimates = updateEstimates(estimates, raw)
+        // 40 sat per vbyte, or three times what was known.
+        expect(estimates.byTarget[12]).toBeLessThanOrEqual(Math.max(10_000, 3 * known))
+        if (said >= known) expect(estimates.byTarget[12]).toBeGreaterThanOrEqual(Math.min(said, 10_000))
+        // Told once, it is all but forgotten ten polls later.
+        let once = estimates
+        const usual = { byTarget: all(known), minimum: 253 }
+        for (let poll = 0; poll < 10; poll++) once = updateEstimates(once, usual)
+        expect(once.byTarget[12]).toBeLessThan(known * 1.2 + 600)
+        for (let poll = 0; poll < 3; poll++) estimates = updateEstimates(estimates, raw)
+        if (said >= known) expect(estimates.byTarget[12]).toBe(Math.min(said, FEERATE_CEILING))
+      }),
+    )
+  })
+
+  it('what the mempool asks for at least is paid, however far it rose', () => {
+    const low = updateEstimates(null, { byTarget: all(1_000), minimum: 253 })
+    expect(updateEstimates(low, { byTarget: all(1_000), minimum: 90_000 }).byTarget[1008]).toBeGreaterThanOrEqual(
+      90_000,
+    )
+  })
+
   it('without an estimate the last one stays, and the fallback where there never was one', () => {
     const known = updateEstimates(null, { byTarget: { ...all(null), 2: 5_000 }, minimum: null }, 800)
     expect(known.byTarget).toEqual({ ...all(800), 2: 5_000 })
