@@ -4,7 +4,7 @@ import { pack, unpack } from '../base/pack.ts'
 import { type PeerCallbacks, PeerManager, type PeerManagerOptions, type PeerSession } from '../peer/manager.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import { encodeMessage, type Message } from '../wire/registry.ts'
+import { encodeMessage, isGossipMessage, type Message } from '../wire/registry.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
@@ -13,6 +13,8 @@ const INBOX_BYTES = 1024 * 1024
 /** Of all peers: above this, no socket is read of which more than a share waits. In memory they are several times as large. */
 const INBOX_TOTAL = 64 * 1024 * 1024
 const INBOX_SHARE = 64 * 1024
+/** Messages of gossip that one task takes, each with up to four signatures: a read has room for hundreds, and sockets and requests wait meanwhile. */
+const GOSSIP_AT_ONCE = 8
 
 export interface PeerAddress {
   readonly nodeId: NodeId
@@ -38,7 +40,21 @@ export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
   readonly onDrained: (link: Link) => void
 }
 
-/** Joins the connections to the reactor: a batch that came in one read is one task, and a peer that outruns us is not read from. */
+/** A read in its order, cut behind every few messages of gossip; one piece at least. */
+function inPieces(messages: readonly Message[]): readonly (readonly Message[])[] {
+  const pieces: Message[][] = []
+  let [begin, gossip] = [0, 0]
+  for (const [i, message] of messages.entries()) {
+    if (!isGossipMessage(message) || ++gossip < GOSSIP_AT_ONCE) continue
+    pieces.push(messages.slice(begin, i + 1))
+    begin = i + 1
+    gossip = 0
+  }
+  if (begin < messages.length || pieces.length === 0) pieces.push(messages.slice(begin))
+  return pieces
+}
+
+/** Joins the connections to the reactor: a batch that came in one read is one task, or some with gossip in it, and a peer that outruns us is not read from. */
 export class Peers {
   readonly #options: PeersOptions
   readonly #manager: Connections
@@ -165,12 +181,14 @@ export class Peers {
         }),
       onMessages: (nodeId, epoch, messages, byteCount) => {
         this.#waits(nodeId, epoch, byteCount)
-        reactor.post((scope) => {
-          this.#waits(nodeId, epoch, -byteCount)
-          if (this.#sessions.get(nodeId)?.epoch !== epoch) return
-          const link = { nodeId, epoch }
-          for (const message of messages) onMessage(link, message, scope)
-        })
+        const link = { nodeId, epoch }
+        const pieces = inPieces(messages)
+        for (const [i, piece] of pieces.entries())
+          reactor.post((scope) => {
+            if (i === pieces.length - 1) this.#waits(nodeId, epoch, -byteCount)
+            if (this.#sessions.get(nodeId)?.epoch !== epoch) return
+            for (const message of piece) onMessage(link, message, scope)
+          })
       },
       onDrained: (nodeId, epoch) => onDrained({ nodeId, epoch }),
       onDisconnected: (nodeId, epoch, reason) =>

@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { NodeId } from '../../src/base/ids.ts'
+import type { ChannelId, NodeId } from '../../src/base/ids.ts'
+import type { Link } from '../../src/node/outbox.ts'
 import { type Connections, Peers, type PeersOptions } from '../../src/node/peers.ts'
 import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
-import type { PeerCallbacks, PeerManagerOptions } from '../../src/peer/manager.ts'
+import type { PeerCallbacks, PeerManagerOptions, PeerSession } from '../../src/peer/manager.ts'
+import type { Message } from '../../src/wire/registry.ts'
+import { NOW, updateOf } from '../gossip/network.ts'
 
 const MIB = 1024 * 1024
 const PEERS = 400
@@ -13,6 +16,7 @@ const idOf = (n: number): NodeId => `02${n.toString(16).padStart(64, '0')}` as N
 function start() {
   const tasks: ((scope: TurnScope) => void)[] = []
   const paused = new Set<number>()
+  const taken: Message[] = []
   let callbacks!: PeerCallbacks
   const peers = new Peers({
     reactor: { post: (task: (scope: TurnScope) => void) => void tasks.push(task) } as Reactor,
@@ -26,10 +30,13 @@ function start() {
     },
     onConnected: () => {},
     onDisconnected: () => {},
-    onMessage: () => {},
+    onMessage: (_: Link, message: Message) => void taken.push(message),
   } as unknown as PeersOptions)
   return {
-    ...{ peers, paused },
+    ...{ peers, paused, taken },
+    connects: (n: number) => callbacks.onConnected(idOf(n), { epoch: n } as PeerSession),
+    delivers: (n: number, messages: readonly Message[], bytes: number) =>
+      callbacks.onMessages(idOf(n), n, messages, bytes),
     reads: (n: number, bytes: number) => callbacks.onMessages(idOf(n), n, [], bytes),
     turns: (most = Number.POSITIVE_INFINITY) => {
       for (const task of tasks.splice(0, most)) task({} as TurnScope)
@@ -44,6 +51,34 @@ describe('what waits for a turn', () => {
     expect([...paused]).toEqual([1])
     turns(1)
     expect([...paused]).toEqual([])
+  })
+
+  it('with much gossip in it is taken in pieces, in its order, and counts until the last', () => {
+    const gossip = updateOf({ block: 100, n: 0 }, 0, NOW)
+    const channel = { type: 'stfu', channelId: '00'.repeat(32) as ChannelId, initiator: 0 } as const
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 300, size: 'max' }), (kinds) => {
+        const { peers, taken, connects, delivers, turns } = start()
+        connects(1)
+        turns()
+        const reads = [kinds, kinds.toReversed()].map((some) =>
+          some.map((is): Message => ({ ...(is ? gossip : channel) })),
+        )
+        for (const read of reads) delivers(1, read, 1000)
+        expect(peers.queued().inBytes).toBe(2000)
+        let tasks = 0
+        for (let before = 0; peers.queued().inBytes > 0; before = taken.length) {
+          turns(1)
+          tasks++
+          expect(taken.slice(before).filter((m) => m.type === 'channel_update').length).toBeLessThanOrEqual(8)
+        }
+        expect(taken.length).toBe(2 * kinds.length)
+        expect(reads.flat().every((m, i) => m === taken[i])).toBe(true)
+        // Who sends no gossip has every read in one task.
+        expect(tasks).toBeLessThanOrEqual(2 * (1 + Math.floor(kinds.filter(Boolean).length / 8)))
+      }),
+      { numRuns: 50 },
+    )
   })
 
   it('of all peers is bounded as well, and all are read from again once it is less', () => {
