@@ -10,11 +10,13 @@ interface Deed {
   readonly budgetSat: bigint | null
 }
 
+const highest = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => (a > b ? a : b))
+
 /** Every transaction that a node made, and what it may pay for it. */
 export class Deeds {
   readonly made = new Map<Txid, Deed>()
-  /** Of the children of a channel's commitments. */
-  readonly #budgets = new Map<string, bigint>()
+  /** Of the children of a channel's commitments, by the last two plans: what the first found in its way is paid for after the second. */
+  readonly #budgets = new Map<string, readonly bigint[]>()
   #noted: WalletState['txs'] | null = null
 
   note(tx: Transaction, kind: string, budgetSat: bigint | null): void {
@@ -26,8 +28,8 @@ export class Deeds {
 
   /** One of these is going to be paid for. */
   plans(localId: string, plans: readonly AnchorPlan[]): void {
-    const most = plans.map((p) => p.budgetSat as bigint).reduce((a, b) => (a > b ? a : b))
-    this.#budgets.set(localId, most)
+    const [before = 0n] = this.#budgets.get(localId) ?? []
+    this.#budgets.set(localId, [highest(plans.map((p) => p.budgetSat)), before])
   }
 
   /** What the bumper had the wallet make for commitments. */
@@ -36,7 +38,7 @@ export class Deeds {
     this.#noted = txs
     for (const { tx, label } of txs.values()) {
       const localId = label?.match(/^fee of the close of channel (.*)$/)?.[1]
-      if (localId !== undefined) this.note(tx, 'child', this.#budgets.get(localId)!)
+      if (localId !== undefined) this.note(tx, 'child', highest(this.#budgets.get(localId)!))
     }
   }
 }
