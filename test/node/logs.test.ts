@@ -118,7 +118,7 @@ describe('the log of API calls', () => {
     expect(lines.map((l) => [l.part, l.method, l.route, l.status])).toEqual([
       ['api', 'PUT', '/v1/node/log-levels', 200],
       ['api', 'GET', '/v1/payments/:paymentHash', 404],
-      ['api', 'GET', '/v1/node', 200],
+      ['api', 'GET', '/v1/node', 400],
       ['api', 'POST', '/v1/invoices/:paymentHash/settle', 404],
       ['api', 'POST', '/v1/keys', 201],
       ['api', 'GET', '/v1/node', 401],
