@@ -28,6 +28,9 @@ type Retry = (entry: ChannelEntry, scope: TurnScope) => void
 /** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
 const PATIENCE_BLOCKS = 6
 
+/** Why the mempool refuses what spends an output that is spent, or never came to be. */
+const GONE = 'bad-txns-inputs-missingorspent'
+
 const CHILD = 'fee of the close of channel '
 const HTLC = 'htlc of channel '
 const childLabel = (entry: ChannelEntry): string => `${CHILD}${entry.meta.localId}`
@@ -200,15 +203,16 @@ export class Bumper {
     const { accepted, reason } = await parts().source.broadcast(tx)
     if (accepted) return true
     log.warn({ purpose, reason }, 'transaction refused')
-    this.#free(entry, tx)
+    this.#free(entry, tx, reason?.startsWith(GONE))
     return false
   }
 
   /**
    * What a transaction of the peer's keeps out of the mempool must not hold coins that others of ours can be paid for with: they go
-   * first until the next block. So does what failed only because it spends the change of such a one.
+   * first until the next block. So does what failed only because it spends the change of such a one. What a reorganisation took the
+   * coins of is not made again with the same ones: no earlier version of it can confirm either.
    */
-  #free(entry: ChannelEntry, tx: Transaction): void {
+  #free(entry: ChannelEntry, tx: Transaction, isGone = false): void {
     const { reactor, wallet, chain } = this.#options.parts()
     const input = outpointKey(tx.inputs[0]!)
     reactor.post(() => {
@@ -216,6 +220,7 @@ export class Bumper {
       const isOrphan = wallet.spenderOf(input) === undefined
       if (!isOrphan) this.#refused.inputs.add(input)
       wallet.abandon(txidOf(tx))
+      if (isGone) for (const txid of wallet.versionsOf(input)) wallet.abandon(txid)
       const wanting = [...this.#poor.values(), ...(isOrphan ? [entry] : [])]
       if (wanting.length > 0 && this.#wanting.size === 0) reactor.post((later) => this.#tryAgain(later))
       for (const e of wanting) this.#wanting.add(e)

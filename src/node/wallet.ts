@@ -146,6 +146,12 @@ export class WalletShell {
     this.#state = abandonTransaction(this.#state, txid)
   }
 
+  /** All unconfirmed transactions of ours that spend an output: one replaced the other. */
+  versionsOf(outpoint: string): readonly Txid[] {
+    const { spends, txs } = this.#state
+    return (spends.get(outpoint) ?? []).filter((txid) => txs.get(txid)?.height === null)
+  }
+
   /** The transaction of ours, confirmed or able to, that spends this output already. */
   spenderOf(outpoint: string): Transaction | undefined {
     const spenders = this.#state.spends.get(outpoint) ?? []
