@@ -9,12 +9,7 @@ import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
-  await world.fund()
-  await world.open('alice', 'bob', 1_000_000, 500_000)
-  await world.open('bob', 'carol', 1_000_000, 500_000)
-  base = world.snapshot()
-  world.close()
+  base = await World.line()
 })
 
 describe('a forward over a restart', () => {

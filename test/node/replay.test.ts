@@ -12,12 +12,7 @@ import { type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
-  await world.fund()
-  await world.open('alice', 'bob', 1_000_000, 500_000)
-  await world.open('bob', 'carol', 1_000_000, 500_000)
-  base = world.snapshot()
-  world.close()
+  base = await World.line()
 })
 
 describe('BOLT 4 §onion-decryption: a payment whose HMAC was received before', () => {

@@ -19,12 +19,7 @@ const HASH = createHash('sha256').update(PREIMAGE).digest('hex') as PaymentHash
 /** Alice – Bob – Carol, 500,000 sat at each end of both channels. */
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
-  await world.fund()
-  await world.open('alice', 'bob', 1_000_000, 500_000)
-  await world.open('bob', 'carol', 1_000_000, 500_000)
-  base = world.snapshot()
-  world.close()
+  base = await World.line()
 })
 
 /** One pays a hold invoice of another's, which keeps the HTLC. @returns the invoice's id */

@@ -159,6 +159,17 @@ export class World {
     )
   }
 
+  /** Alice – Bob – Carol, 500,000 sat at each end of both channels. */
+  static async line(): Promise<Snapshot> {
+    const world = await World.start()
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000, 500_000)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const base = world.snapshot()
+    world.close()
+    return base
+  }
+
   static async start(
     names: readonly Name[] = NAMES,
     snapshot: Snapshot | null = null,

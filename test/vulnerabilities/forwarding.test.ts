@@ -7,14 +7,7 @@ import { NOBODY, type Snapshot, World } from '../node/world.ts'
 let base: Snapshot | null = null
 let world: World
 beforeEach(async () => {
-  if (base === null) {
-    const first = await World.start()
-    await first.fund()
-    await first.open('alice', 'bob', 1_000_000, 500_000)
-    await first.open('bob', 'carol', 1_000_000, 500_000)
-    base = first.snapshot()
-    first.close()
-  }
+  base ??= await World.line()
   world = await World.start(['alice', 'bob', 'carol'], base)
   await world.settle()
   return () => world.close()
