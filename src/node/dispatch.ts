@@ -103,7 +103,7 @@ export class Dispatch {
         byPeer: true,
       })
       if (isTold) this.#options.log.error({ err: e, peer, type }, 'a bug: this message could not be handled')
-      peers.disconnect(link, `${type} could not be handled`)
+      peers.hangUp(link, `${type} could not be handled`, scope)
     }
   }
 

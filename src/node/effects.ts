@@ -67,7 +67,7 @@ export class Effects {
         return this.#reply(effect.requestId, effect.result, scope)
       case 'disconnect': {
         const link = parts().peers.link(entry.meta.peer)
-        if (link) scope.after(() => parts().peers.disconnect(link, effect.reason))
+        if (link) parts().peers.hangUp(link, effect.reason, scope)
         return
       }
       case 'gossip':

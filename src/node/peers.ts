@@ -62,6 +62,8 @@ export class Peers {
   readonly #waiting = new Map<number, number>()
   #waitingInAll = 0
   readonly #paused = new Set<number>()
+  /** Epochs of connections that end with the turn that runs, or with one before it. */
+  readonly #hungUp = new Set<number>()
   readonly #addresses = new Map<NodeId, PeerAddress>()
   #started = false
 
@@ -125,6 +127,12 @@ export class Peers {
   queuedBytes({ nodeId, epoch }: Link): number {
     return this.#manager.queuedBytes(nodeId, epoch)
   }
+  /** Ends this connection once the turn is on disk. What the peer had sent on it beyond what is handled counts as lost on its way. */
+  hangUp(link: Link, reason: string, scope: TurnScope): void {
+    this.#hungUp.add(link.epoch)
+    scope.after(() => this.disconnect(link, reason))
+  }
+
   /** Ends this connection, and none that came after it. */
   disconnect({ nodeId, epoch }: Link, reason: string): void {
     this.#manager.disconnect(nodeId, reason, epoch)
@@ -187,7 +195,7 @@ export class Peers {
           reactor.post((scope) => {
             if (i === pieces.length - 1) this.#waits(nodeId, epoch, -byteCount)
             if (this.#sessions.get(nodeId)?.epoch !== epoch) return
-            for (const message of piece) onMessage(link, message, scope)
+            for (const message of piece) if (!this.#hungUp.has(epoch)) onMessage(link, message, scope)
           })
       },
       onDrained: (nodeId, epoch) => onDrained({ nodeId, epoch }),
@@ -195,6 +203,7 @@ export class Peers {
         reactor.post((scope) => {
           this.#waiting.delete(epoch)
           this.#paused.delete(epoch)
+          this.#hungUp.delete(epoch)
           if (this.#sessions.get(nodeId)?.epoch !== epoch) return
           this.#sessions.delete(nodeId)
           onDisconnected({ nodeId, epoch }, reason.message, scope)

@@ -4,6 +4,7 @@ import type { ChannelId, NodeId } from '../../src/base/ids.ts'
 import type { Link } from '../../src/node/outbox.ts'
 import { type Connections, Peers, type PeersOptions } from '../../src/node/peers.ts'
 import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
+import { PeerError } from '../../src/peer/errors.ts'
 import type { PeerCallbacks, PeerManagerOptions, PeerSession } from '../../src/peer/manager.ts'
 import type { Message } from '../../src/wire/registry.ts'
 import { NOW, updateOf } from '../gossip/network.ts'
@@ -11,6 +12,8 @@ import { NOW, updateOf } from '../gossip/network.ts'
 const MIB = 1024 * 1024
 const PEERS = 400
 const idOf = (n: number): NodeId => `02${n.toString(16).padStart(64, '0')}` as NodeId
+
+const GONE = new PeerError('DISCONNECTED', 'gone')
 
 /** Peers whose reactor runs a task when it is told to. */
 function start() {
@@ -26,11 +29,15 @@ function start() {
         pause: (_: NodeId, epoch: number) => void paused.add(epoch),
         resume: (_: NodeId, epoch: number) => void paused.delete(epoch),
         queuedBytes: () => 0,
+        disconnect: (id: NodeId, _: string, epoch: number) => callbacks.onDisconnected(id, epoch, GONE),
       } as unknown as Connections
     },
     onConnected: () => {},
     onDisconnected: () => {},
-    onMessage: (_: Link, message: Message) => void taken.push(message),
+    onMessage: (link: Link, message: Message, scope: TurnScope) => {
+      taken.push(message)
+      if (message === BAD) peers.hangUp(link, 'bad', scope)
+    },
   } as unknown as PeersOptions)
   return {
     ...{ peers, paused, taken },
@@ -39,12 +46,34 @@ function start() {
       callbacks.onMessages(idOf(n), n, messages, bytes),
     reads: (n: number, bytes: number) => callbacks.onMessages(idOf(n), n, [], bytes),
     turns: (most = Number.POSITIVE_INFINITY) => {
-      for (const task of tasks.splice(0, most)) task({} as TurnScope)
+      const acts: (() => void)[] = []
+      const scope = { after: (act: () => void) => void acts.push(act) } as TurnScope
+      for (const task of tasks.splice(0, most)) task(scope)
+      for (const act of acts) act()
     },
   }
 }
 
+const BAD: Message = { type: 'stfu', channelId: '0b'.repeat(32) as ChannelId, initiator: 0 }
+
 describe('what waits for a turn', () => {
+  it('of a peer that is hung up on is not handled, in that turn and after; what comes over the next connection is', () => {
+    const { taken, connects, delivers, turns } = start()
+    const [first, second, third, fourth] = Array.from({ length: 4 }, (): Message => ({ ...BAD }))
+    connects(1)
+    delivers(1, [first!, BAD, second!], 100)
+    delivers(1, [third!], 100)
+    turns(2)
+    delivers(1, [third!], 100)
+    turns()
+    turns()
+    expect(taken).toEqual([first, BAD])
+    connects(2)
+    delivers(2, [fourth!], 100)
+    turns()
+    expect(taken).toEqual([first, BAD, fourth])
+  })
+
   it('of one peer is a mebibyte and one read: it is not read from until that is less', () => {
     const { paused, reads, turns } = start()
     for (let n = 0; n < 17; n++) reads(1, 64 * 1024)
