@@ -13,6 +13,12 @@ export interface BroadcasterOptions {
   readonly waiting: (outpoint: Outpoint) => Promise<Transaction | null>
 }
 
+/**
+ * A Bitcoin node takes more than 0.1 BTC per 1,000 vbytes for a mistake, and counts a child by itself: one that pays for a commitment of
+ * hundreds of HTLCs is far above that, at feerates that are nothing unusual. What is too much is decided where fees are (FEERATE_CEILING).
+ */
+const NO_FEE_LIMIT = 0
+
 const REFUSALS = [RPC_ERROR.VERIFY, RPC_ERROR.VERIFY_REJECTED, RPC_ERROR.DESERIALIZATION]
 
 /** Hands transactions to a Bitcoin node: what comes later may build on what came before, and over several connections could overtake it. */
@@ -36,7 +42,7 @@ export class Broadcaster {
 
   async #one(tx: Transaction): Promise<BroadcastResult> {
     try {
-      await this.#read('sendrawtransaction', [toHex(encodeTransaction(tx))])
+      await this.#read('sendrawtransaction', [toHex(encodeTransaction(tx)), NO_FEE_LIMIT])
       return { accepted: true }
     } catch (e) {
       if (hasRpcCode(e, RPC_ERROR.VERIFY_ALREADY_IN_UTXO_SET)) return { accepted: true }
@@ -59,8 +65,7 @@ export class Broadcaster {
   /** @returns null when the package as such is none that it looks at: no such method, or another topology than it takes */
   async #submit(txs: readonly Transaction[]): Promise<BroadcastResult | null> {
     try {
-      const answer = await this.#read('submitpackage', [txs.map((tx) => toHex(encodeTransaction(tx)))])
-      const result = record(answer, 'submitpackage')
+      const result = record(await this.#submitWhole(txs), 'submitpackage')
       if (result.package_msg === 'success') return { accepted: true }
       const results = Object.values(record(result['tx-results'], 'tx-results'))
       if (results.length === 0) return null
@@ -71,6 +76,17 @@ export class Broadcaster {
     } catch (e) {
       if (!(e instanceof ChainError) || e.code !== 'RPC_ERROR') throw e
       return null
+    }
+  }
+
+  async #submitWhole(txs: readonly Transaction[]): Promise<unknown> {
+    const whole = txs.map((tx) => toHex(encodeTransaction(tx)))
+    try {
+      return await this.#read('submitpackage', [whole, NO_FEE_LIMIT])
+    } catch (e) {
+      // Before Core 27 there is no limit for packages, nor a place to say so.
+      if (!hasRpcCode(e, RPC_ERROR.MISC)) throw e
+      return this.#read('submitpackage', [whole])
     }
   }
 

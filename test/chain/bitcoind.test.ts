@@ -167,6 +167,26 @@ describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => 
     await sync()
   })
 
+  it('takes a child that pays for a large parent, whatever that comes to for its own size', async () => {
+    const parent = pay(500_000)
+    const spendable = addTransaction(wallet, parent.tx, { now: 1 })
+    const at = [{ txid: parent.txid, index: parent.outputIndexes[0] === 0 ? 1 : 0 }]
+    const { tx, coins } = fundTransaction(
+      spendable,
+      { outputs: [output(400_000, foreignScript(3))], feeratePerKw: 2_000, owner: 'c', coins: at },
+      signer,
+    )
+    const paying = (feeSat: number): Transaction => {
+      const left = Number(coins[0]!.amountSat) - feeSat
+      return signInputs({ ...tx, outputs: [output(left, foreignScript(3))] }, new Map([[0, coins[0]!]]), signer)
+    }
+    // 10,000 sat per vbyte are taken for a mistake by a Bitcoin node that is not told otherwise.
+    expect(await source.broadcastPackage([parent.tx, paying(2_000_000)])).toEqual({ accepted: true })
+    expect(await source.broadcast(paying(3_000_000))).toEqual({ accepted: true })
+    await source.mine(1, foreignScript(2))
+    await sync()
+  })
+
   it('one by one where the package has another form than the node takes', async () => {
     const first = pay(300_000)
     const rest = addTransaction(first.state, first.tx, { now: 1 })
@@ -300,6 +320,16 @@ describe('the client of a Bitcoin node', () => {
     // Whatever it says, it is there.
     await failure(source.blockHash(90))
     expect(back).toBe(4)
+  })
+
+  it('hands packages to a node of old that knows no limit on fees for them', async () => {
+    const source = over((m, p) => {
+      if (m !== 'submitpackage') return handler(m, p)
+      if (p.length > 1) throw Object.assign(new Error('submitpackage ["rawtx",...]'), { code: -1 })
+      return { package_msg: 'success', 'tx-results': {} }
+    })
+    const txs = chain.state.at(1)!.block.transactions
+    expect(await source.broadcastPackage([...txs, ...txs])).toEqual({ accepted: true })
   })
 
   it('never repeats a call that mines', async () => {

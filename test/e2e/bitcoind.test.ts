@@ -184,6 +184,23 @@ describe.skipIf(!BITCOIND)(
       expect(await real('getrawmempool', [])).toEqual([])
     })
 
+    it('a child that pays for others pays too much by itself: taken only without a limit', async () => {
+      for (const [parentFee, version] of [
+        [0n, 3],
+        [500n, 2],
+      ] as const) {
+        const parent = spend([nextCoin()], { fee: parentFee, version })
+        const child = spend([outputOf(parent, 0)], { fee: 10_000_000n, version })
+        await compare('submitpackage', [hexOf(parent), hexOf(child)])
+        await compare('sendrawtransaction', hexOf(child))
+        expect(await compare('submitpackage', [hexOf(parent), hexOf(child)], 0)).toMatchObject({
+          package_msg: 'success',
+        })
+      }
+      await mineHere(1)
+      expect(await real('getrawmempool', [])).toEqual([])
+    })
+
     it('packages in the place of others: the same verdict for the same reason', async () => {
       const source = spend([nextCoin()], { fee: 100_000n, count: 300 })
       await compare('sendrawtransaction', hexOf(source))

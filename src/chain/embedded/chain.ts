@@ -28,8 +28,8 @@ export interface EmbeddedChain {
   now(): number
   /** Takes a transaction into the mempool. */
   submit(tx: Transaction): Result<MempoolEntry, Rejection>
-  /** Takes parents and their child. */
-  submitPackage(txs: readonly Transaction[]): PackageResult
+  /** Takes parents and their child. @param maxFeerate sat per 1,000 vbytes that none of them may exceed by itself; no limit when left out */
+  submitPackage(txs: readonly Transaction[], maxFeerate?: bigint): PackageResult
   /** Mines blocks of what pays best in the mempool. */
   mine(blocks: number, scriptPubKey: Uint8Array): readonly BlockHash[]
   /** Mines one block of the mempool entries named, or of transactions given, parents first. @throws EmbeddedChainError */
@@ -88,8 +88,8 @@ class Embedded implements EmbeddedChain {
     return accepted.ok ? { ok: true, value: accepted.value.entry } : accepted
   }
 
-  submitPackage(txs: readonly Transaction[]): PackageResult {
-    return submitPackage(this.mempool, txs)
+  submitPackage(txs: readonly Transaction[], maxFeerate?: bigint): PackageResult {
+    return submitPackage(this.mempool, txs, maxFeerate)
   }
 
   mine(blocks: number, scriptPubKey: Uint8Array): readonly BlockHash[] {

@@ -4,7 +4,7 @@ import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import type { Candidate, Mempool } from './mempool.ts'
 import { type MempoolEntry, type MempoolTx, mempoolTx, totals } from './mempoolEntry.ts'
 import { checkPackageReplacement } from './packageReplacement.ts'
-import type { Rejection } from './rejection.ts'
+import { type Rejection, reject } from './rejection.ts'
 
 /** What became of one transaction of a package. */
 export type PackageTxResult =
@@ -54,8 +54,9 @@ const mayBeHelped = (r: Rejection): boolean =>
  * Takes a package: each transaction for itself where it can stand alone, the others together, where the child pays for all. What
  * stands alone stays even when the rest fails.
  * @param txs parents, then their child
+ * @param maxFeerate sat per 1,000 vbytes that no transaction may pay more than, by itself; 0: no limit
  */
-export function submitPackage(pool: Mempool, txs: readonly Transaction[]): PackageResult {
+export function submitPackage(pool: Mempool, txs: readonly Transaction[], maxFeerate = 0n): PackageResult {
   const results = new Map<MempoolTx, PackageTxResult>()
   const replaced: Txid[] = []
   const together: MempoolTx[] = []
@@ -64,7 +65,7 @@ export function submitPackage(pool: Mempool, txs: readonly Transaction[]): Packa
   }
   let hopeless = false
   for (const t of txs.map(mempoolTx)) {
-    const alone = submitAlone(pool, t, replaced)
+    const alone = submitAlone(pool, t, { replaced, maxFeerate })
     results.set(t, alone)
     if (alone.ok) continue
     if (mayBeHelped(alone.rejection)) together.push(t)
@@ -72,18 +73,30 @@ export function submitPackage(pool: Mempool, txs: readonly Transaction[]): Packa
   }
   let refusal: string | null = null
   if (!hopeless && together.length > 1) {
-    const outcome = submitTogether(pool, together, replaced)
+    const outcome = submitTogether(pool, together, { replaced, maxFeerate })
     if (typeof outcome === 'string') refusal = outcome
     else for (const [t, result] of outcome) results.set(t, result)
   }
   return { ok: [...results.values()].every((r) => r.ok), results, replaced, refusal }
 }
 
-function submitAlone(pool: Mempool, t: MempoolTx, replaced: Txid[]): PackageTxResult {
+interface Submission {
+  /** Filled with what goes. */
+  readonly replaced: Txid[]
+  readonly maxFeerate: bigint
+}
+
+/** The package in which a child pays for others does not count for it. */
+const tooDear = ({ fee }: Candidate, { vsize }: MempoolTx, maxFeerate: bigint): Rejection | null =>
+  maxFeerate > 0n && (fee * 1000n) / BigInt(vsize) > maxFeerate ? reject('max feerate exceeded') : null
+
+function submitAlone(pool: Mempool, t: MempoolTx, { replaced, maxFeerate }: Submission): PackageTxResult {
   const known = pool.get(t.txid)
   if (known) return { ok: true, fee: known.fee, vsize: known.vsize, paidWith: [] }
   const candidate = pool.test(t)
   if (!candidate.ok) return { ok: false, rejection: candidate.error }
+  const dear = tooDear(candidate.value, t, maxFeerate)
+  if (dear) return { ok: false, rejection: dear }
   replaced.push(...[...candidate.value.replaced].map((e) => e.txid))
   pool.add(candidate.value)
   return { ok: true, fee: candidate.value.fee, vsize: t.vsize, paidWith: [t] }
@@ -93,7 +106,7 @@ function submitAlone(pool: Mempool, t: MempoolTx, replaced: Txid[]): PackageTxRe
 function submitTogether(
   pool: Mempool,
   txs: readonly MempoolTx[],
-  replaced: Txid[],
+  { replaced, maxFeerate }: Submission,
 ): ReadonlyMap<MempoolTx, PackageTxResult> | string {
   const added: { entry: MempoolEntry; candidate: Candidate }[] = []
   const undo = (): void => {
@@ -101,9 +114,10 @@ function submitTogether(
   }
   for (const t of txs) {
     const candidate = pool.test(t, { fees: 'package' })
-    if (!candidate.ok) {
+    const wrong = candidate.ok ? tooDear(candidate.value, t, maxFeerate) : candidate.error
+    if (!candidate.ok || wrong) {
       undo()
-      return new Map([[t, { ok: false, rejection: candidate.error }]])
+      return new Map([[t, { ok: false, rejection: wrong! }]])
     }
     added.push({ entry: pool.add(candidate.value), candidate: candidate.value })
   }

@@ -85,7 +85,7 @@ function feesJson(base: bigint, paidWith: readonly MempoolTx[], together: bigint
   }
 }
 
-function submitPackage(chain: EmbeddedChain, list: readonly unknown[]): Json {
+function submitPackage(chain: EmbeddedChain, list: readonly unknown[], maxFeerate: bigint): Json {
   if (list.length < 1 || list.length > MAX_PACKAGE) {
     throw new RpcError(RPC_ERROR.INVALID_PARAMETER, `Array must contain between 1 and ${MAX_PACKAGE} transactions.`)
   }
@@ -94,7 +94,7 @@ function submitPackage(chain: EmbeddedChain, list: readonly unknown[]): Json {
     const what = 'package topology disallowed. not child-with-parents or parents depend on each other.'
     throw new RpcError(RPC_ERROR.VERIFY, what)
   }
-  const { ok, results, replaced, refusal } = chain.submitPackage(txs)
+  const { ok, results, replaced, refusal } = chain.submitPackage(txs, maxFeerate)
   const fees = new Map([...results].map(([t, r]) => [t.wtxid, r.ok ? r.fee : 0n]))
   return {
     package_msg: ok ? 'success' : (refusal ?? 'transaction failed'),
@@ -147,7 +147,7 @@ export const MEMPOOL_METHODS: Methods = {
   },
   submitpackage: {
     params: ['package', 'maxfeerate', 'maxburnamount'],
-    run: (args, { chain }) => submitPackage(chain, args.list(0)),
+    run: (args, { chain }) => submitPackage(chain, args.list(0), args.amount(1, DEFAULT_MAX_FEERATE)),
   },
   getrawmempool: {
     params: ['verbose', 'mempool_sequence'],
