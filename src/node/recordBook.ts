@@ -1,11 +1,12 @@
 import type { PaymentHash } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
-import { keys, prefixRange, type RecordKind } from '../store/schema.ts'
+import { keys, padded, prefixRange, type RecordKind } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import { lastSequence, pageOfIndex } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 import type { Page, PageRequest } from './service.ts'
+import { placesIn, recordsFrom, type TimeRange } from './timeRange.ts'
 
 /** Final records that stay in memory, so that those who just waited for them need not read the disk. */
 const RECENT = 4_096
@@ -14,6 +15,8 @@ const RECENT = 4_096
 export interface Bookable {
   readonly paymentHash: PaymentHash
   readonly status: string
+  /** Unix ms; of no use to a list that is never asked for a range of time. */
+  readonly createdAt?: number
 }
 
 /** A record with its local id and its place in the order of making. */
@@ -21,6 +24,20 @@ export interface Booked<R extends Bookable> {
   readonly id: string
   readonly seq: number
   readonly record: R
+  /** The API key that asked for it; absent: none did. */
+  readonly keyId?: string
+}
+
+/** What is known of a record that begins. */
+export interface Beginning {
+  /** Local id, unless one with this hash has one. */
+  readonly id?: string | undefined
+  readonly keyId?: string | undefined
+}
+
+export interface BookFilter extends TimeRange {
+  readonly status?: string
+  readonly keyId?: string
 }
 
 export interface BookOptions {
@@ -37,8 +54,8 @@ export class RecordBook<R extends Bookable> {
   readonly #options: BookOptions
   readonly #live = new Map<PaymentHash, Booked<R>>()
   readonly #recent = new Map<PaymentHash, Booked<R>>()
-  /** Changed in this turn, with the status that the store has; null for a new record. */
-  readonly #dirty = new Map<PaymentHash, string | null>()
+  /** Changed in this turn, as the store has them; null for a new record. */
+  readonly #dirty = new Map<PaymentHash, Booked<R> | null>()
   #next = 1
 
   constructor(options: BookOptions) {
@@ -59,11 +76,15 @@ export class RecordBook<R extends Bookable> {
     }
   }
 
-  /** Brings a final record back into memory, for what a restart repeats. */
+  /**
+   * Brings a final record into memory for the next turn, which must not take a hash for new that it is not: it would be paid twice. It
+   * goes after all that are there, and none goes for it before the end of a turn.
+   */
   async recall(hash: PaymentHash): Promise<void> {
-    if (this.get(hash)) return
-    const booked = await this.#read(hash)
-    if (booked) this.#remember(booked)
+    const known = this.get(hash) ?? (await this.#read(hash))
+    // It may have changed while the disk was read.
+    const booked = this.get(hash) ?? known
+    if (booked && !this.#live.has(hash)) this.#remember(booked)
   }
 
   live(): readonly Booked<R>[] {
@@ -86,50 +107,76 @@ export class RecordBook<R extends Bookable> {
   }
 
   page(request: PageRequest, status: string | undefined): Promise<Page<Booked<R>>> {
-    const { kind, driver } = this.#options
-    return pageOfIndex(driver, keys.recordIndex(kind, status ?? 'all'), request, (hash) => this.find(hash))
+    return this.select(request, status === undefined ? {} : { status })
   }
 
-  /** A new record, or a changed one; written at the end of the turn. */
+  /** One page, newest first, of those that fit: by key, status and time at once, and as fast as of all. */
+  async select(request: PageRequest, { status = 'all', keyId, from, to }: BookFilter): Promise<Page<Booked<R>>> {
+    const { kind, driver } = this.#options
+    const prefix = keyId === undefined ? keys.recordIndex(kind, status) : keys.recordsBy(kind, keyId, status)
+    const timeOf = async (hash: PaymentHash) => (await this.find(hash))?.record.createdAt ?? null
+    const range = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) }
+    const places = await placesIn(range, this.#next, recordsFrom(driver, prefix, timeOf))
+    return pageOfIndex(driver, prefix, request, (hash) => this.find(hash), places)
+  }
+
+  /** A record that begins, or begins anew: in the list it is the newest. Written at the end of the turn. */
+  begin(record: R, { id, keyId }: Beginning = {}): Booked<R> {
+    const known = this.get(record.paymentHash)
+    const booked = { id: known?.id ?? id ?? this.#options.newId(), seq: this.#next++, record }
+    return this.#set(keyId === undefined ? booked : { ...booked, keyId }, known)
+  }
+
+  /** A new record, or a changed one, which keeps its place; written at the end of the turn. */
   put(record: R, id?: string): Booked<R> {
     const known = this.get(record.paymentHash)
-    if (known?.record === record) return known
-    const booked = known ? { ...known, record } : { id: id ?? this.#options.newId(), seq: this.#next++, record }
-    if (!this.#dirty.has(record.paymentHash)) this.#dirty.set(record.paymentHash, known?.record.status ?? null)
-    this.#live.set(record.paymentHash, booked)
+    if (known === undefined) return this.begin(record, { id })
+    return known.record === record ? known : this.#set({ ...known, record }, known)
+  }
+
+  #set(booked: Booked<R>, known: Booked<R> | undefined): Booked<R> {
+    const hash = booked.record.paymentHash
+    if (!this.#dirty.has(hash)) this.#dirty.set(hash, known ?? null)
+    this.#live.set(hash, booked)
     return booked
   }
 
   endOfTurn(scope: TurnScope): void {
     if (this.#dirty.size === 0) return
     const { kind, changes, live } = this.#options
-    for (const [hash, storedStatus] of this.#dirty) {
+    for (const [hash, stored] of this.#dirty) {
       const booked = this.#live.get(hash)!
-      const { status } = booked.record
       scope.write({ key: keys.record(kind, hash), value: pack(booked) })
       const name = pack(hash)
-      if (storedStatus === null) {
-        scope.write({ key: keys.recordAt(kind, 'all', booked.seq), value: name })
-        scope.write({ key: keys.recordId(kind, booked.id), value: name })
-      }
-      if (storedStatus !== status) {
-        if (storedStatus !== null) scope.write({ key: keys.recordAt(kind, storedStatus, booked.seq) })
-        scope.write({ key: keys.recordAt(kind, status, booked.seq), value: name })
-      }
-      if (!live.includes(status)) {
+      if (stored === null) scope.write({ key: keys.recordId(kind, booked.id), value: name })
+      const [was, is] = [stored ? this.#places(stored) : [], this.#places(booked)]
+      for (const key of was) if (!is.includes(key)) scope.write({ key })
+      for (const key of is) if (!was.includes(key)) scope.write({ key, value: name })
+      if (!live.includes(booked.record.status)) {
         this.#live.delete(hash)
         this.#remember(booked)
       }
       scope.after(() => changes.notify(`${kind}:${hash}`))
     }
     this.#dirty.clear()
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size <= RECENT) break
+      this.#recent.delete(oldest)
+    }
+  }
+
+  /** Where a record stands in the lists. */
+  #places({ seq, keyId, record: { status } }: Booked<R>): readonly string[] {
+    const { kind } = this.#options
+    const lists = ['all', status].map((one) => keys.recordIndex(kind, one))
+    if (keyId !== undefined) lists.push(...['all', status].map((one) => keys.recordsBy(kind, keyId, one)))
+    return lists.map((list) => list + padded(seq))
   }
 
   #remember(booked: Booked<R>): void {
     const hash = booked.record.paymentHash
     this.#recent.delete(hash)
     this.#recent.set(hash, booked)
-    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.keys().next().value!)
   }
 
   async #read(hash: PaymentHash): Promise<Booked<R> | null> {

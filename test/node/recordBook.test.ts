@@ -95,6 +95,43 @@ describe('record book', () => {
     expect((await book.page({ limit: 9 }, 'pending')).items).toEqual([])
   })
 
+  it('keeps what was recalled for the turns that follow, however many records become final meanwhile', async () => {
+    const { book, reactor } = await open()
+    await reactor.run(() => {
+      for (let n = 0; n < 4_096; n++) book.put(put(n, 'succeeded'))
+    })
+    const old = Array.from({ length: 100 }, (_, n) => hash(n))
+    await Promise.all(old.map((h) => book.recall(h)))
+    await reactor.run(() => {
+      for (let n = 5_000; n < 6_000; n++) book.put(put(n, 'succeeded'))
+    })
+    expect(old.map((h) => book.get(h)?.record.status)).toEqual(old.map(() => 'succeeded'))
+    expect(book.get(hash(500))).toBeUndefined()
+  })
+
+  it('recalls what a record has become while the disk was read', async () => {
+    const { driver, reactor, book: first } = await open()
+    await reactor.run(() => void first.put(put(1, 'failed')))
+    const again = await open(driver.snapshot())
+    const { book } = again
+    const get = again.driver.get.bind(again.driver)
+    let go = (): void => {}
+    again.driver.get = async (key) => {
+      const value = await get(key)
+      await new Promise<void>((resolve) => {
+        go = resolve
+      })
+      return value
+    }
+    const recalled = book.recall(hash(1))
+    await new Promise((resolve) => setImmediate(resolve))
+    await again.reactor.run(() => void book.put(put(1, 'pending')))
+    await again.reactor.run(() => void book.put(put(1, 'succeeded')))
+    go()
+    await recalled
+    expect(book.get(hash(1))?.record.status).toBe('succeeded')
+  })
+
   it('refuses a cursor that it did not give', async () => {
     const { book } = await open()
     await expect(book.page({ limit: 1, cursor: 'x' }, undefined)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' })
