@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { access, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { equalBytes, toHex } from '../base/bytes.ts'
@@ -66,6 +66,9 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   const base = pino({ level: 'trace', base: null }, heardBy(recent, pino.destination({ dest: 2, sync: true })))
   const logs = new Logs(base, readLogLevels(config.logLevel), recent)
   const log = logs.of('node')
+  // Before the database is opened, which needs room: a node that a full disk has stopped starts with what was kept back for it.
+  const ballast = new Ballast(dataDir)
+  await ballast.check()
   const driver = await LevelDriver.open(join(dataDir, 'db'))
   const closing: (() => Promise<void> | void)[] = [() => driver.close()]
   const closeAll = async (): Promise<void> => {
@@ -73,7 +76,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   }
   try {
     const passphrase = await readPassphrase(config.passphraseFile)
-    const seed = await loadOrCreateSeed(dataDir, network, passphrase)
+    const seed = await loadOrCreateSeed(dataDir, network, passphrase, await isNew(driver, dataDir))
     if (!seed.encrypted) log.warn('the seed is not encrypted: whoever reads the data directory has the coins')
     const secret = nodeSecret(seed.master)
     const publicKey = crypto.publicKey(secret)
@@ -82,8 +85,6 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
     const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
-    const ballast = new Ballast(dataDir)
-    await ballast.check()
     const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
@@ -108,15 +109,13 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       ...(options.storagePace && { storagePace: options.storagePace }),
       ...(options.gossipPace && { gossipPace: options.gossipPace }),
     })
+    closing.push(() => node.stop())
     const disk = setInterval(
       () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),
       DISK_CHECK_MS,
     )
+    closing.push(() => clearInterval(disk))
     const port = await node.start()
-    closing.push(
-      () => node.stop(),
-      () => clearInterval(disk),
-    )
     const listen = port === null || !config.listen ? null : `${config.listen.host}:${port}`
     const service = nodeService(node, { config, listen })
     return { service: traces ? traces.over(service) : service, listen, stop: closeAll }
@@ -137,6 +136,7 @@ async function judgeDatabase(
   const { last: lastBatch, missing } = await checkJournal(driver)
   const isNew = lastBatch === 0
   const check = await checkBackup(dataDir, key, lastBatch)
+  if (check.tag === 'unreadable' && isNew) throw notToBeginWith(check.kept)
   if (check.tag !== 'fine' && !isNew) log.error({ kept: check.kept }, BACKUP_WORDS[check.tag])
   if (missing.length === 0 && check.tag !== 'database-is-older') return { lastBatch, doubt: null }
   const backup = check.tag === 'unreadable' ? null : await readBackup(dataDir, key)
@@ -146,6 +146,22 @@ async function judgeDatabase(
     log.error({ missing }, what)
   }
   return { lastBatch, doubt: { missing, backup } }
+}
+
+/** A node that began without the channels of its backup would write one without them in its place. */
+const notToBeginWith = (kept: string): StoreError =>
+  new StoreError(
+    'STORE_UNREADABLE',
+    `the database is new, and ${BACKUP_WORDS.unreadable} (a copy is ${kept}): put a whole copy in its place; to begin without its channels, move it away`,
+  )
+
+/** Nothing in the directory is of a node that ran before, or is to be restored. */
+async function isNew(driver: Driver, dataDir: string): Promise<boolean> {
+  if ((await driver.get(keys.identity)) !== undefined) return false
+  return access(backupPath(dataDir)).then(
+    () => false,
+    () => true,
+  )
 }
 
 /** Channel backups on disk, sealed: the node's own, and beside it what a peer gave back that is newer. */

@@ -1,19 +1,28 @@
+import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
+/** Two may write the same file at once. */
+let written = 0
+
 /** Replaces a file so that a crash at any moment leaves the old or the new content, never a mix; 0600. */
 export async function writeFileAtomic(path: string, content: Uint8Array | string, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const temporary = `${path}.${process.pid}.tmp`
-  const file = await open(temporary, 'w', mode)
+  const temporary = `${path}.${process.pid}.${++written}.tmp`
   try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(temporary, 'w', mode)
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (e) {
+    await unlink(temporary).catch(() => {}) // on a full disk, of all places, it would stay
+    throw e
   }
-  await rename(temporary, path)
   const directory = await open(dirname(path), constants.O_RDONLY)
   try {
     await directory.sync()
@@ -71,7 +80,8 @@ export class Ballast {
   async #fill(): Promise<void> {
     const file = await open(this.#path, 'w', 0o600)
     try {
-      const chunk = new Uint8Array(1024 * 1024)
+      // Not zeros, which take no room where the file system compresses.
+      const chunk = randomBytes(1024 * 1024)
       for (let n = 0; n < BALLAST_BYTES; n += chunk.length) await file.write(chunk)
     } catch {
       this.#low = true

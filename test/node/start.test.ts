@@ -1,8 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pack } from '../../src/base/pack.ts'
+import { backupPath } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { placesOf } from '../../src/node/services/node.ts'
 import { type RunningNode, startNode } from '../../src/node/start.ts'
@@ -17,6 +20,7 @@ beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'fulmen-start-'))
 })
 afterEach(async () => {
+  vi.useRealTimers()
   for (const node of running.splice(0)) await node.stop()
   await rm(dataDir, { recursive: true, force: true })
 })
@@ -68,6 +72,56 @@ describe('a data directory', () => {
     expect(second.service.info()).toMatchObject({ nodeId: info.nodeId, blockHeight: 1 })
     expect(await second.service.wallet()).toEqual(wallet)
     expect((await second.service.newAddress()).address).not.toBe(address)
+  })
+})
+
+describe('a start that cannot be', () => {
+  const isThere = (name: string): Promise<boolean> =>
+    access(join(dataDir, name)).then(
+      () => true,
+      () => false,
+    )
+
+  it('ends for good when the port for peers is taken: no timer keeps the process', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    await expect(start({ listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+    other.close()
+    await start()
+  })
+
+  it('has given back the room that was kept for it before the database is opened', async () => {
+    await writeFile(join(dataDir, 'db'), 'no directory')
+    await expect(start()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' })
+    expect(await isThere('ballast')).toBe(true)
+  })
+
+  it('makes no new seed where a node has been', async () => {
+    await start()
+    await stop()
+    await rm(join(dataDir, 'seed'))
+    await expect(start()).rejects.toThrow('fulmen seed restore')
+    expect(await isThere('seed')).toBe(false)
+  })
+
+  it('makes none beside a backup either: nothing would be restored from it', async () => {
+    await writeFile(backupPath(dataDir), new Uint8Array(100))
+    await expect(start()).rejects.toThrow('fulmen seed restore')
+    expect(await isThere('seed')).toBe(false)
+  })
+
+  it('does not begin without the channels of a backup that it cannot read', async () => {
+    await start()
+    await stop()
+    await rm(join(dataDir, 'db'), { recursive: true })
+    await writeFile(backupPath(dataDir), new Uint8Array(100))
+    await expect(start()).rejects.toThrow('put a whole copy in its place')
+    await rm(backupPath(dataDir))
+    await start()
   })
 })
 

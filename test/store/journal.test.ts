@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -89,6 +89,17 @@ describe('files', () => {
     await writeFileAtomic(path, 'two')
     expect(await readFile(path, 'utf8')).toBe('two')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
+    await rm(directory, { recursive: true })
+  })
+
+  it('takes two writers of one file, and leaves nothing else behind, not when it fails either', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'fulmen-files-'))
+    const path = join(directory, 'file')
+    const large = new Uint8Array(1_000_000)
+    await Promise.all([1, 2, 3].map((n) => writeFileAtomic(path, large.fill(n))))
+    await mkdir(join(directory, 'taken', 'deep'), { recursive: true })
+    await expect(writeFileAtomic(join(directory, 'taken'), 'one')).rejects.toThrow()
+    expect((await readdir(directory)).sort()).toEqual(['file', 'taken'])
     await rm(directory, { recursive: true })
   })
 
