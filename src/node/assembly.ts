@@ -113,6 +113,7 @@ export function createPayments(node: Node): Payments {
       const entry = node.channels.byChannelId(channelId)
       if (entry) node.channels.command(entry, command)
       return entry !== undefined
+    post: (task) => node.reactor.post(task),
     },
     incomingHtlc: (channelId, id) => {
       const entry = node.channels.byChannelId(channelId)

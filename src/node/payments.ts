@@ -24,7 +24,7 @@ import {
   recoverPayment,
   startPayment,
 } from '../payment/outgoing.ts'
-import { failDust, failRead, peelIncoming } from '../payment/peel.ts'
+import { type FinalOnion, failDust, failRead, peelIncoming } from '../payment/peel.ts'
 import type {
   HtlcCommand,
   InvoiceRecord,
@@ -62,6 +62,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   readonly localChannels: () => readonly LocalChannel[]
   /** Whether an HTLC of the channel is what it seems: `blockHeight` is that of now, and the funding is in the chain. */
   readonly isSound: (channelId: ChannelId) => boolean
+  /** Runs it in a turn that comes. */
+  readonly post: (task: (scope: TurnScope) => void) => void
   /** Puts the command into the channel's inbox; false when there is no such channel. */
   readonly command: (channelId: ChannelId, command: HtlcCommand) => boolean
 }
@@ -226,10 +228,31 @@ export class Payments {
       // It may have expired already, or have nothing behind it: passed on, or paid with a preimage, it would be lost.
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
     } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
-    else if (onion.tag === 'final') {
-      const record = this.invoices.get(htlc.paymentHash)?.record
-      this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, this.#incomingContext(htlc.amountMsat)))
-    } else this.#effects(this.#forwards.begin(htlc, onion))
+    else if (onion.tag === 'final') this.#receivedFinal(htlc, onion, 'disk')
+    else this.#effects(this.#forwards.begin(htlc, onion))
+  }
+
+  /**
+   * @param unread where the invoice may be, if it is not in memory: one that is over is on disk alone, and must not be taken for none
+   * by a payment that would make its own under the same hash
+   */
+  #receivedFinal(htlc: IncomingHtlc, onion: FinalOnion, unread: 'disk' | 'nowhere'): void {
+    const record = this.invoices.get(htlc.paymentHash)?.record
+    const ctx = this.#incomingContext(htlc.amountMsat)
+    const makesOne = record === undefined && keysendInvoice(htlc.paymentHash, onion, ctx) !== null
+    if (makesOne && unread === 'disk') this.#recallFor(htlc, onion)
+    else this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, ctx))
+  }
+
+  #recallFor(htlc: IncomingHtlc, onion: FinalOnion): void {
+    const { post } = this.#options
+    const goOn = (): void => post((scope) => this.#within(scope, () => this.#receivedFinal(htlc, onion, 'nowhere')))
+    const giveBack = (): void =>
+      post((scope) => {
+        const failure = failRead(htlc, onion, { name: 'temporary_node_failure' })
+        this.#within(scope, () => this.#command(htlc.channelId, failure))
+      })
+    this.#scope!.after(() => void this.invoices.recall(htlc.paymentHash).then(goOn, giveBack))
   }
 
   /** Whether an HTLC was passed on or counted before, or is for what is paid: then it is nothing new that it comes again at a start. */
