@@ -47,12 +47,14 @@ function validationProblem(found: Iterable<ValueError>, where: FieldError['in'])
 function explain({ type, schema, message }: ValueError): string {
   if (type === ValueErrorType.ObjectRequiredProperty) return 'is required'
   if (type === ValueErrorType.ObjectAdditionalProperties) return 'is not a known field'
-  if ((type === ValueErrorType.StringPattern || type === ValueErrorType.Union) && schema.description)
+  if (schema.description && (type === ValueErrorType.Union || (schema.pattern && OF_TEXT.has(type))))
     return `expected ${schema.description}`
   if (schema[Kind] === STRING_ENUM) return `expected one of ${(schema.enum as string[]).join(', ')}`
   return message.replace(/^E/, 'e')
 }
 
+/** What a pattern is described by says more than a length. */
+const OF_TEXT = new Set([ValueErrorType.StringPattern, ValueErrorType.StringMinLength, ValueErrorType.StringMaxLength])
 const INTEGER = /^-?\d{1,16}$/
 
 /** Query text as the schema's own types; what does not read as such stays text and is refused by the check. */

@@ -152,7 +152,9 @@ function decodeBech32(text: string): { prefix: string; words: readonly number[] 
       'a text of BOLT 12, which this node reads (decode) but does not pay: ask for a BOLT 11 invoice',
     )
   const lower = text.toLowerCase()
-  if (!/^ln[a-z0-9]*1[a-z0-9]*$/.test(lower)) throw new InvoiceError('format', 'not a text of the form ln…1…')
+  if (!/^ln[a-z0-9]*1[a-z0-9]*$/.test(lower)) {
+    throw new InvoiceError('format', 'no invoice: one begins with lnbc, lntb, lntbs or lnbcrt, and is one word')
+  }
   const stranger = /[^qpzry9x8gf2tvdw0s3jn54khce6mua7l]/.exec(lower.slice(lower.lastIndexOf('1') + 1))
   if (stranger)
     throw new InvoiceError('format', `"${stranger[0]}" does not occur in an invoice: check it for a typing error`)

@@ -47,7 +47,7 @@ export function payInvoice(
     return err({ code: 'INVOICE_INVALID', detail: `the invoice is for ${invoice.network}, this node is on ${network}` })
   }
   if (isExpired(invoice, Math.floor(now / 1000)))
-    return err({ code: 'INVOICE_EXPIRED', detail: 'ask the payee for a new invoice' })
+    return err({ code: 'INVOICE_EXPIRED', detail: 'the invoice has expired: ask the payee for a new one' })
   const amount = amountToPay(invoice.amountMsat, options.amountMsat)
   if (!amount.ok) return amount
   const mpp = hasFeature(invoice.features, 'basic_mpp')

@@ -365,8 +365,10 @@ export function listen(
     events.onInbound(new PeerConnection(socket, address, null, config, events))
   })
   return new Promise((resolve, reject) => {
-    server.once('error', (e) => {
-      reject(new PeerError('UNREACHABLE', `cannot listen on ${at.host}:${at.port}: ${e.message}`, { cause: e }))
+    server.once('error', (e: NodeJS.ErrnoException) => {
+      const isTaken = e.code === 'EADDRINUSE'
+      const why = isTaken ? 'another program listens there; choose another address with --listen' : e.message
+      reject(new PeerError('UNREACHABLE', `cannot listen on ${hostPort(at.host, at.port)}: ${why}`, { cause: e }))
     })
     server.listen(at.port, at.host, () => {
       server.removeAllListeners('error')

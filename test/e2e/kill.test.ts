@@ -262,4 +262,12 @@ describe(`three nodes killed ${KILLS} times under payments (FULMEN_SEED=${SEED})
     const { alice } = nodes
     await expect(alice.another()).rejects.toThrow(/another process has .* open/)
   })
+
+  it('a process whose port is taken ends, and names the option', async () => {
+    const { alice } = nodes
+    const args = ['start', '--data-dir', join(directory, 'late'), '--api', '127.0.0.1:0', '--listen', alice.listen]
+    await expect(spawnFulmen({ name: 'late', args })).rejects.toThrow(
+      /ended with code 1.*another address with --listen/s,
+    )
+  })
 })

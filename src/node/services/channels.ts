@@ -176,7 +176,10 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   const { requestId, answer } = effects.request()
   const entry = await reactor.run((scope) => {
     const session = peers.session(request.peer)
-    if (!session) throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: POST /v1/peers first`)
+    if (!session) {
+      const way = 'give its address, too, as nodeId@host:port, or connect it first (POST /v1/peers)'
+      throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: ${way}`)
+    }
     const meta = node.numbers.take(request.peer, request.id)
     const entry = channels.open(
       meta,
