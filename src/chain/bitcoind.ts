@@ -69,12 +69,11 @@ export class BitcoindSource implements ChainSource {
     const height = integer(info.blocks, 'blocks')
     // After hours away it knows of more blocks than it has, and does not call that an initial download.
     const isBehind = typeof info.headers === 'number' && info.headers - height > FEW_BLOCKS
-    return {
-      hash: hash(info.bestblockhash),
-      height,
-      // A regtest chain that nobody mined on for a day would count as syncing for ever.
-      syncing: (info.initialblockdownload === true || isBehind) && this.#network !== 'regtest',
-    }
+    const tip = { hash: hash(info.bestblockhash), height }
+    // A regtest chain that nobody mined on for a day would count as syncing for ever.
+    if (this.#network === 'regtest') return { ...tip, syncing: false }
+    const syncing = info.initialblockdownload === true || isBehind
+    return { ...tip, syncing, ...(info.time !== undefined && { time: integer(info.time, 'time') }) }
   }
 
   async blockHash(height: number): Promise<BlockHash> {

@@ -25,6 +25,8 @@ export interface FollowerStatus {
   readonly height: number
   /** Of the backend; null while it has not been reached. */
   readonly tipHeight: number | null
+  /** Of its header, Unix seconds; absent where that says nothing, or is not known. */
+  readonly tipTime?: number
   /** Why the backend cannot be followed at the moment. */
   readonly error: ChainError | null
 }
@@ -126,6 +128,8 @@ class Follower {
   async #step(): Promise<void> {
     const { source, signal, waitMs = WAIT_MS } = this.#options
     const tip = await source.tip()
+    // At once: until the consumer is there, its height is not that of now.
+    this.#report({ tipHeight: tip.height, ...(tip.time !== undefined && { tipTime: tip.time }) })
     while (!signal.aborted && this.#state.hash !== tip.hash) {
       const next = this.#state.height < tip.height ? await this.#nextBlock() : null
       if (next && next.previousHash === this.#state.hash) await this.#connect(next, tip)
@@ -195,6 +199,7 @@ class Follower {
       before.synced === next.synced &&
       before.height === next.height &&
       before.tipHeight === next.tipHeight &&
+      before.tipTime === next.tipTime &&
       before.error?.message === next.error?.message
     if (!same) this.#options.onStatus(next)
   }

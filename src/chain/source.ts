@@ -17,6 +17,8 @@ export interface ChainTip {
   readonly height: number
   /** The backend says that it is itself still catching up with the network. */
   readonly syncing: boolean
+  /** Unix seconds of its header; absent on regtest, where blocks come when somebody mines them. */
+  readonly time?: number
 }
 
 export interface BroadcastResult {

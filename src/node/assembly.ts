@@ -77,7 +77,7 @@ export function createGossip(node: Node): GossipShell {
     isChosen: (peer) =>
       node.peers.address(peer) !== undefined ||
       node.channels.ofPeer(peer).some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null),
-    synced: () => node.chain.status.synced,
+    synced: () => node.chain.isSynced,
     renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,
     blame: (link, reason) => {

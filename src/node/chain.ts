@@ -37,12 +37,21 @@ export interface ChainShellOptions {
   /** The backend answers again after it could not be reached. */
   readonly onBack: (scope: TurnScope) => void
   readonly onFatal: (error: unknown) => void
+  /** Unix milliseconds; Date.now when left out. */
+  readonly now?: () => number
 }
 
 const RESCAN_RETRY_MS = 1_000
 /** For so long after the last look at the backend's tip, and no further behind it, the height is good enough to judge expiries by. */
 const CURRENT_MS = 10 * 60_000
 const CURRENT_BLOCKS = 3
+/**
+ * A tip of this age is believed to be old: the backend hears of no blocks, or of late ones alone, and calls itself in step all the same,
+ * as it does at a start until a peer has told it otherwise. One block in 160,000 takes so long.
+ */
+const OLD_MS = 2 * 3_600_000
+/** Blocks come twice as fast as they should, for the sake of safety. */
+const FAST_BLOCK_MS = 5 * 60_000
 
 /**
  * Joins the chain to the reactor: each block is one task. The position in the chain goes forward once all that came of the block is
@@ -93,11 +102,32 @@ export class ChainShell {
   get status(): FollowerStatus {
     return this.#status
   }
+  /** All blocks of the backend are here, and that is no old chain. */
+  get isSynced(): boolean {
+    return this.#status.synced && !this.isOld
+  }
+  /** The backend has had no new block for hours. */
+  get isOld(): boolean {
+    return this.#age > OLD_MS
+  }
   /** Whether the height is that of now: while blocks are caught up with, or the backend is away for long, HTLCs look younger than they are. */
   get isCurrent(): boolean {
     const { synced, height, tipHeight } = this.#status
-    if (synced) return true
-    return performance.now() - this.#syncedAt < CURRENT_MS && (tipHeight ?? height) - this.height <= CURRENT_BLOCKS
+    if (this.isOld || (tipHeight ?? height) - this.height > CURRENT_BLOCKS) return false
+    return synced || performance.now() - this.#syncedAt < CURRENT_MS
+  }
+  /** The most that the height of now may be; null where nothing says. */
+  get highest(): number | null {
+    const { tipHeight, tipTime } = this.#status
+    if (this.isCurrent) return this.height
+    if (tipHeight === null || tipTime === undefined) return null
+    return Math.max(this.height, tipHeight) + Math.ceil(this.#age / FAST_BLOCK_MS)
+  }
+  /** Milliseconds since the backend's newest block; 0 where it does not say. */
+  get #age(): number {
+    const { tipTime } = this.#status
+    const { now = Date.now } = this.#options
+    return tipTime === undefined ? 0 : Math.max(0, now() - tipTime * 1000)
   }
 
   start(): void {

@@ -53,6 +53,19 @@ describe('a Bitcoin node that has been away', () => {
   })
 })
 
+describe('the age of a tip', () => {
+  it('is told, but on regtest, where blocks come when somebody mines them', async () => {
+    for (const network of ['bitcoin', 'signet', 'regtest'] as const) {
+      const hash = networkParams(network).genesisHash
+      const time = 1_700_000_000
+      const info = { bestblockhash: hash, blocks: 100, headers: 100, initialblockdownload: false, time }
+      const call = async (method: string) => (method === 'getblockchaininfo' ? info : hash)
+      const tip = await sourceOver({ call, close: () => {} }, network).tip()
+      expect(tip.time).toBe(network === 'regtest' ? undefined : time)
+    }
+  })
+})
+
 describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => {
   const chain = newChain()
   let server: RpcServer | null = null

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { toHex } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
 import { type Name, World } from './world.ts'
 
 describe('a node that does not know the height of now', () => {
@@ -41,6 +43,49 @@ describe('a node that does not know the height of now', () => {
     Object.assign(chain.status, { synced: true, tipHeight: chain.height })
     for (const to of ['bob', 'carol'] as const) expect(await status(await pay(to))).toBe('succeeded')
     expect(carol.complaints).toEqual([])
+    world.close()
+  })
+})
+
+describe('a hold invoice', () => {
+  it('is not settled while its HTLC may have expired in blocks that the node does not know of', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const preimage = new Uint8Array(32).fill(7)
+    const paymentHash = toHex(crypto.sha256(preimage)) as never
+    const { bolt11, id } = await bob.api.createInvoice({ amountMsat: msat(50_000_000), description: '', paymentHash })
+    await alice.api.pay({ bolt11, timeoutSeconds: 600 })
+    await world.settle()
+    const settle = () => world.attempt(bob.api.settleInvoice(id, preimage))
+    const { chain } = bob.node!
+    const { height } = chain
+    const { cltvExpiry } = bob.node!.payments.invoices.get(paymentHash)!.record.htlcs[0]!
+    const secondsAgo = (seconds: number): number => Math.floor(Date.now() / 1000) - seconds
+    for (const unknown of [
+      // Catching up, up to a block of any time, or to one at which it is too late; a chain that stands still.
+      { synced: false, tipHeight: height + 100 },
+      { synced: false, tipHeight: cltvExpiry - 12, tipTime: secondsAgo(0) },
+      { synced: true, tipHeight: height, tipTime: secondsAgo(7_300) },
+    ]) {
+      Object.assign(chain.status, { tipTime: undefined }, unknown)
+      expect(chain.isCurrent).toBe(false)
+      await expect(settle()).rejects.toMatchObject({ code: 'CHAIN_UNAVAILABLE' })
+      for (let i = 0; i < 10; i++) {
+        world.wire.deliver()
+        await world.turn()
+      }
+      expect((await bob.api.invoice(id)).status).toBe('accepted')
+      expect((await alice.api.payment(paymentHash)).status).toBe('pending')
+    }
+    // There is time, though it is not in step.
+    Object.assign(chain.status, { synced: false, tipHeight: height + 4, tipTime: secondsAgo(0) })
+    expect(chain.isCurrent).toBe(false)
+    expect((await settle())?.status).toBe('settled')
+    Object.assign(chain.status, { synced: true, tipHeight: height, tipTime: undefined })
+    await world.settle()
+    expect((await alice.api.payment(paymentHash)).status).toBe('succeeded')
     world.close()
   })
 })

@@ -58,7 +58,7 @@ export function chainService(parts: NodeParts): ChainService {
       backend: parts.backend,
       height: chain.height,
       hash: chain.tip.hash,
-      synced: chain.status.synced,
+      synced: chain.isSynced,
     }),
     async chainBlock(heightOrHash) {
       const hash = await hashAt(heightOrHash)

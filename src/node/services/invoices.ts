@@ -89,6 +89,7 @@ export function invoiceService(parts: NodeParts): InvoiceService {
           const { code, detail } = settled.error
           throw code === 'WRONG_PREIMAGE' ? badBody('/preimage', detail) : new ServiceError('CONFLICT', detail)
         }
+        checkTime(book.get(hash)!.record, parts)
         payments.applyInvoice(settled.value, scope)
       }),
     cancelInvoice: (id) =>
@@ -98,6 +99,21 @@ export function invoiceService(parts: NodeParts): InvoiceService {
         payments.applyInvoice(cancelled.value, scope)
       }),
   }
+}
+
+/**
+ * A preimage that is given out for an HTLC which has expired, or is about to, may bring nothing. While the chain is followed, such a
+ * payment is given back with its block; where it is not, blocks that we do not know of may have come.
+ */
+function checkTime({ status, htlcs }: InvoiceRecord, { chain, margins }: NodeParts): void {
+  if (chain.isCurrent || status !== 'accepted') return
+  const until = chain.highest === null ? Number.POSITIVE_INFINITY : chain.highest + margins.closeBeforeExpiry
+  const late = htlcs.find((h) => h.cltvExpiry <= until)
+  if (!late) return
+  throw new ServiceError(
+    'CHAIN_UNAVAILABLE',
+    `what was paid may be lost by now: it expires at block ${late.cltvExpiry}, and no block is known after ${chain.height}; try again when the chain is in step`,
+  )
 }
 
 function checkDescription(text = ''): void {

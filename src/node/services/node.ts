@@ -20,6 +20,9 @@ import { walletService } from './wallet.ts'
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
 
+const OLD_CHAIN =
+  'the newest block of the Bitcoin node is hours old: see that it has connections, and that the clock of this machine is right'
+
 /** Where peers find a node: what it announces, else where it listens, unless that is everywhere and so names no place. */
 export function placesOf(announced: readonly Endpoint[], listen: string | null): readonly string[] {
   if (announced.length > 0) return announced.map(({ host, port }) => `${host}:${port}`)
@@ -43,12 +46,13 @@ export function nodeService(
     features: toHex(ourInitFeatures()),
     addresses,
     blockHeight: chain.height,
-    synced: chain.status.synced,
+    synced: chain.isSynced,
     uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
   })
   const ready: NodeService['ready'] = () => {
     const reasons: string[] = []
     if (!chain.status.synced) reasons.push(chain.status.error?.message ?? 'the chain is being caught up with')
+    else if (chain.isOld) reasons.push(OLD_CHAIN)
     if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
     return { ready: reasons.length === 0, reasons }
   }
