@@ -131,8 +131,8 @@ export function remoteKeys({ params }: Channel): RemoteKeys | null {
 }
 
 /**
- * A next_commitment_number of 0 has the peer fail the channel and publish its newest commitment. Its numbers prove nothing and claim
- * nothing, so they are the same for every channel that was restored.
+ * A next_commitment_number of 0 has the peer fail the channel and publish its newest commitment, also one that closes for no error, as
+ * LND. Its numbers prove nothing and claim nothing, so they are the same for every channel that waits for its peer.
  * @source BOLT 2 §message-retransmission
  */
 export const closeRequest = ({ params }: Channel, signer: ChannelSigner): Effect => ({

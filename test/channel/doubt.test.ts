@@ -3,7 +3,7 @@ import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
-import { add, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
+import { add, expectNext, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
 
 /** Alice has an HTLC out and one in that she has the preimage of; then her program starts on a store that lost a write. */
 function doubting(): World {
@@ -212,6 +212,22 @@ describe('a database that turns out to be an old copy when its peers have heard 
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
     expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 9, result: { code: 'DATA_LOSS' } })
     expect(sentBy(w.alice).at(-1)).toBe('error')
+  })
+
+  it('asks again in every connection by numbers that have nothing to go on from, since some peers close for no error', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    w.bob.command(add(1, 5_000_000))
+    w.settle()
+    w.alice.step({ tag: 'doubted', isLate: true })
+    for (let n = 0; n < 2; n++) {
+      w.disconnect()
+      w.alice.crash()
+      w.connect()
+      expect(sentBy(w.alice)).toEqual(['channel_reestablish', 'error'])
+    }
+    w.receive('bob', expectNext(w, 'alice', 'channel_reestablish'))
+    expect([w.bob.state!.tag, w.bob.broadcasts.length]).toEqual(['closing', 1])
+    expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
   })
 
   it('would publish what is revoked without that', () => {

@@ -297,7 +297,7 @@ describe('BOLT 2 §message-retransmission: what does not fit', () => {
     w.alice.command({ tag: 'forceClose', requestId: 8 })
     expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 8, result: { code: 'DATA_LOSS' } })
     w.alice.step({ tag: 'connected', theirFeatures: ourInitFeatures() })
-    expect(sentBy(w.alice)).toEqual(['error'])
+    expect(sentBy(w.alice)).toEqual(['channel_reestablish', 'error'])
     expect(w.bob.state!.tag).toBe('closing')
     expect(w.bob.broadcasts.length).toBe(1)
     w.mine()

@@ -52,7 +52,7 @@ function onMessage(state: WaitingForPeerState, message: ChannelMessage, { signer
 const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)
 
 const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): readonly Effect[] => [
-  ...(state.channel.restored ? [closeRequest(state.channel, signer)] : []),
+  closeRequest(state.channel, signer),
   sayWhy(state),
 ]
 
