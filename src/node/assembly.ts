@@ -109,11 +109,11 @@ export function createPayments(node: Node): Payments {
     localChannels: () => node.localChannels(),
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),
+    post: (task) => node.reactor.post(task),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)
       if (entry) node.channels.command(entry, command)
       return entry !== undefined
-    post: (task) => node.reactor.post(task),
     },
     incomingHtlc: (channelId, id) => {
       const entry = node.channels.byChannelId(channelId)

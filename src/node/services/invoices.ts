@@ -25,7 +25,7 @@ const MAX_DESCRIPTION = 639
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-export function invoiceView({ id, record: r }: Booked<InvoiceRecord>): InvoiceView {
+export function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceView {
   return {
     id,
     paymentHash: r.paymentHash,
@@ -39,6 +39,7 @@ export function invoiceView({ id, record: r }: Booked<InvoiceRecord>): InvoiceVi
     createdAt: time(r.createdAt),
     expiresAt: time(Math.min(r.expiresAt, 8.64e15)),
     settledAt: r.settledAt === null ? null : time(r.settledAt),
+    keyId: keyId ?? null,
   }
 }
 
@@ -74,11 +75,11 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       return reactor.run(() => {
         if (book.get(record.paymentHash))
           throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
-        return invoiceView(book.put(record, request.id))
+        return invoiceView(book.begin(record, request))
       })
     },
-    async invoices(page, { status }) {
-      const { items, nextCursor } = await book.page(page, status)
+    async invoices(page, filter) {
+      const { items, nextCursor } = await book.select(page, filter)
       return { items: items.map(invoiceView), nextCursor }
     },
     invoice: async (id) => invoiceView(await need(id)),

@@ -77,5 +77,6 @@ export function nodeService(
     onEvent: (listener) => events.subscribe(listener),
     waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
     apiStore: apiStore(node),
+    lastEventBefore: (time) => events.lastBefore(time),
   }
 }
