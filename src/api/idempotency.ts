@@ -5,7 +5,7 @@ import { crypto } from '../crypto/crypto.ts'
 import { type BadField, type ServiceCode, ServiceError } from '../node/errors.ts'
 import type { ApiOp, ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
-import { ApiProblem, badField, PROBLEMS, type ProblemCode } from './problems.ts'
+import { ApiProblem, badFields, type FieldError, PROBLEMS, type ProblemCode } from './problems.ts'
 
 const IDEMPOTENCY_DAYS = 7
 const LIFE_MS = IDEMPOTENCY_DAYS * 24 * 3_600_000
@@ -67,7 +67,9 @@ export class Idempotency {
   async once<V>(request: FastifyRequest, making: Making<V>): Promise<V> {
     const key = request.headers['idempotency-key']
     if (key === undefined) return making.make(undefined)
-    const name = recordName(request.caller, key)
+    const faults = keyFaults(request)
+    if (faults.length > 0) throw badFields(faults)
+    const name = recordName(request.caller, String(key))
     const fingerprint = fingerprintOf(request)
     const running = this.#running.get(name)
     if (running) {
@@ -188,11 +190,15 @@ const conflict = (): ApiProblem =>
     'Use a new Idempotency-Key for a new request; this one was sent with another body.',
   )
 
-function recordName(caller: Caller | null, key: unknown): string {
+/** What is wrong with the header, if it is there. */
+export function keyFaults({ headers }: Pick<FastifyRequest, 'headers'>): readonly FieldError[] {
+  const key = headers['idempotency-key']
+  if (key === undefined || (typeof key === 'string' && /^[\x21-\x7e]{1,255}$/.test(key))) return []
+  return [{ in: 'header', pointer: '/idempotency-key', detail: 'expected 1 to 255 visible ASCII characters' }]
+}
+
+function recordName(caller: Caller | null, key: string): string {
   if (!caller) throw new InvariantError('an idempotent route must not be public')
-  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw badField('header', '/idempotency-key', 'expected 1 to 255 visible ASCII characters')
-  }
   return `${caller.keyId}/${toHex(crypto.sha256(utf8(key)))}`
 }
 

@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { SCOPES } from './auth/scopes.ts'
-import { answer, Count, nullable, oneOf, pageQueryWith, request, TimeText } from './scalars.ts'
+import { answer, Count, KeyIdText, nullable, oneOf, pageQueryWith, request, TimeText, timeFields } from './scalars.ts'
 
 /* Bodies of keys and the audit log; the others are in schemas.ts. */
 
@@ -149,7 +149,7 @@ export const AuditPage = Type.Object(
   },
   { title: 'AuditPage' },
 )
-export const AuditQuery = pageQueryWith({})
+export const AuditQuery = pageQueryWith({ keyId: Type.Optional(KeyIdText), ...timeFields })
 
 export type CreateKey = Static<typeof CreateKey>
 export type UpdateKey = Static<typeof UpdateKey>
@@ -158,5 +158,6 @@ export type RotateSelf = Static<typeof RotateSelf>
 export type Key = Static<typeof Key>
 export type IssuedKey = Static<typeof IssuedKey>
 export type KeyUsage = Static<typeof KeyUsage>
+export type AuditQuery = Static<typeof AuditQuery>
 export type AuditEntry = Static<typeof AuditEntry>
 export type AuditPage = Static<typeof AuditPage>

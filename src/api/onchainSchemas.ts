@@ -15,6 +15,7 @@ import {
   SignedSat,
   TimeText,
   TxidText,
+  timeFields,
 } from './scalars.ts'
 
 /* Bodies of the wallet and the chain; the others are in schemas.ts. */
@@ -47,6 +48,7 @@ export const UtxoQuery = pageQueryWith({
   minConfirmations: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'at least so many' })),
   locked: Type.Optional(Type.Boolean({ description: 'only those that are reserved, or that are not' })),
 })
+export const WalletTransactionQuery = pageQueryWith(timeFields)
 export const BumpTransaction = request('BumpTransaction', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
 })
@@ -114,6 +116,7 @@ export type Address = Static<typeof Address>
 export type Utxo = Static<typeof Utxo>
 export type SendOnChain = Static<typeof SendOnChain>
 export type UtxoQuery = Static<typeof UtxoQuery>
+export type WalletTransactionQuery = Static<typeof WalletTransactionQuery>
 export type BumpTransaction = Static<typeof BumpTransaction>
 export type Psbt = Static<typeof Psbt>
 export type WalletTransaction = Static<typeof WalletTransaction>

@@ -15,6 +15,7 @@ import {
   Sat,
   ScidText,
   TimeText,
+  timeFields,
 } from './scalars.ts'
 
 /* What those who run a node ask for. */
@@ -193,7 +194,7 @@ const exported = {
 const period = <const T extends readonly string[]>(...values: T) => Type.Optional(oneOf(...values))
 
 export const SummaryQuery = Type.Object(range, { additionalProperties: false })
-export const ForwardQuery = pageQueryWith(exported)
+export const ForwardQuery = pageQueryWith({ ...timeFields, ...exported })
 export const ForwardSumsQuery = pageQueryWith({
   period: period('day', 'month'),
   channel: Type.Optional(AnyId),
@@ -211,6 +212,7 @@ export const ChannelEarningsQuery = pageQueryWith(exported)
 export const BalanceHistoryQuery = pageQueryWith({ period: period('hour', 'day'), ...range, ...exported })
 
 export type Forward = Static<typeof Forward>
+export type ForwardQuery = Static<typeof ForwardQuery>
 export type ForwardSums = Static<typeof ForwardSums>
 export type PaymentSums = Static<typeof PaymentSums>
 export type Summary = Static<typeof Summary>

@@ -67,6 +67,22 @@ const pageFields = {
     }),
   ),
 }
+/** A time or a day, in a query. */
+const TimeOrDay = (what: string) =>
+  Type.String({
+    maxLength: 40,
+    pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d))?$',
+    description: `${what}: a time (RFC 3339) or a day in UTC, 2026-11-27`,
+  })
+export const fromField = { from: Type.Optional(TimeOrDay('from then on')) }
+/** Filters of a list by time. */
+export const timeFields = { ...fromField, to: Type.Optional(TimeOrDay('before then; of a day: with all of it')) }
+export const KeyIdText = Type.String({
+  minLength: 1,
+  maxLength: 800,
+  pattern: "^[\\w.~%!*'():-]+$",
+  description: 'the id of an API key, or oidc:SUBJECT',
+})
 export const NO_QUERY = Type.Object({}, { additionalProperties: false })
 export const PageQuery = Type.Object(pageFields, { additionalProperties: false })
 export const pageQueryWith = <F extends Record<string, TSchema>>(filters: F) =>

@@ -5,8 +5,10 @@ import {
   Count,
   DescriptionHashText,
   FeerateSatPerVbyte,
+  fromField,
   HashText,
   HexText,
+  KeyIdText,
   Msat,
   NodeIdOrUriText,
   NodeIdText,
@@ -22,6 +24,7 @@ import {
   ScidText,
   TimeText,
   TxidText,
+  timeFields,
   UriText,
 } from './scalars.ts'
 
@@ -183,6 +186,9 @@ export const ChannelQuery = pageQueryWith({
 
 // ------------------------------------------------------------------ invoices
 
+/** By when they were made, and by the key that asked for them. */
+const recordFilters = { keyId: Type.Optional(KeyIdText), ...timeFields }
+
 const InvoiceStatus = oneOf('open', 'accepted', 'settled', 'cancelled', 'expired')
 export const CreateInvoice = request('CreateInvoice', {
   amountMsat: Type.Optional(PositiveMsat),
@@ -206,8 +212,9 @@ export const Invoice = answer('Invoice', {
   createdAt: TimeText,
   expiresAt: TimeText,
   settledAt: nullable(TimeText),
+  keyId: nullable(KeyIdText),
 })
-export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus) })
+export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus), ...recordFilters })
 
 // ------------------------------------------------------------------ payments
 
@@ -240,8 +247,9 @@ export const Payment = answer('Payment', {
   bolt11: nullable(Type.String()),
   createdAt: TimeText,
   completedAt: nullable(TimeText),
+  keyId: nullable(KeyIdText),
 })
-export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus) })
+export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus), ...recordFilters })
 
 // ------------------------------------------------------------------ graph
 
@@ -311,6 +319,7 @@ export const EventQuery = Type.Object(
     since: Type.Optional(
       Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'id of the last event seen' }),
     ),
+    ...fromField,
     ticket: Type.Optional(Type.String({ maxLength: 100, description: 'from POST /v1/events/tickets' })),
   },
   { additionalProperties: false },
@@ -325,6 +334,8 @@ export type CloseChannel = Static<typeof CloseChannel>
 export type SetChannelPolicy = Static<typeof SetChannelPolicy>
 export type Channel = Static<typeof Channel>
 export type CreateInvoice = Static<typeof CreateInvoice>
+export type InvoiceQuery = Static<typeof InvoiceQuery>
+export type PaymentQuery = Static<typeof PaymentQuery>
 export type Invoice = Static<typeof Invoice>
 export type Pay = Static<typeof Pay>
 export type Payment = Static<typeof Payment>

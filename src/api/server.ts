@@ -19,6 +19,7 @@ import { logCalls } from './callLog.ts'
 import { traceCalls } from './callSpans.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
+import { allFaults } from './faults.ts'
 import { Idempotency } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
@@ -146,7 +147,7 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   app.setValidatorCompiler(compileValidator)
   allowEmptyJson(app)
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem = problemOf(error)
+    const problem = problemOf(allFaults(request, error))
     noteRefusal(options.keys, request, problem.code)
     if (problem.code === 'INTERNAL') {
       options.onInternalError?.(error, { method: request.method, route: request.routeOptions.url ?? '' })

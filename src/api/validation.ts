@@ -1,7 +1,7 @@
 import { Kind, type TObject, type TSchema, TypeRegistry } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
-import { ApiProblem, type FieldError, fieldsText } from './problems.ts'
+import { type ApiProblem, badFields, type FieldError } from './problems.ts'
 
 /** More bad fields than this are not listed. */
 const MAX_ERRORS = 100
@@ -17,7 +17,8 @@ const PARTS: Readonly<Record<string, FieldError['in']>> = {
 export const STRING_ENUM = 'StringEnum'
 TypeRegistry.Set<{ enum: readonly string[] }>(STRING_ENUM, (schema, value) => schema.enum.includes(value as string))
 
-type Verdict = { value: unknown } | { error: Error }
+/** Of a part of a request. */
+export type Verdict = { value: unknown } | { error: Error }
 
 /**
  * Fastify's validator compiler. Bodies are taken as they are (nothing is coerced, filled in or removed), an absent body counts as
@@ -40,8 +41,7 @@ function validationProblem(found: Iterable<ValueError>, where: FieldError['in'])
     if (errors.size >= MAX_ERRORS) break
     if (!errors.has(error.path)) errors.set(error.path, { in: where, pointer: error.path, detail: explain(error) })
   }
-  const list = [...errors.values()]
-  return new ApiProblem('VALIDATION_FAILED', fieldsText(list), { errors: list })
+  return badFields([...errors.values()])
 }
 
 function explain({ type, schema, message }: ValueError): string {

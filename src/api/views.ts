@@ -68,6 +68,7 @@ export const invoiceJson = (view: InvoiceView): Json.Invoice => ({
   createdAt: view.createdAt,
   expiresAt: view.expiresAt,
   settledAt: view.settledAt,
+  keyId: view.keyId,
 })
 
 export const paymentJson = (view: PaymentView): Json.Payment => ({
@@ -89,6 +90,7 @@ export const paymentJson = (view: PaymentView): Json.Payment => ({
   bolt11: view.bolt11,
   createdAt: view.createdAt,
   completedAt: view.completedAt,
+  keyId: view.keyId,
 })
 
 export const walletJson = (view: WalletView): Onchain.Wallet => ({

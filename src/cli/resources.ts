@@ -7,6 +7,16 @@ import { remote } from './remote.ts'
 /** Rows of a page where nobody says how many; a CSV has them all. */
 const PAGE = 100
 
+/** Filters by time of a list. */
+export const timeOptions = (command: Command): Command =>
+  command
+    .option('--from <time>', 'from a time (RFC 3339) or a day in UTC on')
+    .option('--to <time>', 'before a time, or up to the end of a day')
+
+/** Filters of a list of what API keys asked for. */
+export const recordOptions = (command: Command): Command =>
+  timeOptions(command.option('--key-id <id>', 'only what this API key asked for'))
+
 interface Listed<T> {
   readonly name?: string
   readonly about: string

@@ -1,5 +1,14 @@
 import type { Decoded } from '../api/decodeSchemas.ts'
-import type { AuditPage, CreateKey, IssuedKey, Key, KeyUsage, RotateKey, UpdateKey } from '../api/keySchemas.ts'
+import type {
+  AuditPage,
+  AuditQuery,
+  CreateKey,
+  IssuedKey,
+  Key,
+  KeyUsage,
+  RotateKey,
+  UpdateKey,
+} from '../api/keySchemas.ts'
 import type {
   Address,
   Block,
@@ -14,6 +23,7 @@ import type {
   UtxoQuery,
   Wallet,
   WalletTransaction,
+  WalletTransactionQuery,
 } from '../api/onchainSchemas.ts'
 import type {
   Alert,
@@ -22,6 +32,7 @@ import type {
   BalanceSample,
   ChannelEarnings,
   Forward,
+  ForwardQuery,
   ForwardSums,
   ForwardSumsQuery,
   LogLevels,
@@ -47,11 +58,13 @@ import type {
   GraphNode,
   Health,
   Invoice,
+  InvoiceQuery,
   Node,
   OpenChannel,
   Page,
   Pay,
   Payment,
+  PaymentQuery,
   Peer,
   Route,
   SetChannelPolicy,
@@ -81,6 +94,8 @@ export interface EventOptions {
   readonly types?: readonly string[]
   /** Id of the last event seen; from now on when absent. */
   readonly since?: number
+  /** In its place a time (RFC 3339, or a day): first what happened from then on. */
+  readonly from?: string
   readonly signal?: AbortSignal
 }
 
@@ -136,8 +151,7 @@ export class FulmenClient {
   }
 
   invoices = {
-    list: (query?: PageQuery & { status?: Invoice['status'] }): Promise<Page<Invoice>> =>
-      this.#http.get('/v1/invoices', { ...query }),
+    list: (query?: InvoiceQuery): Promise<Page<Invoice>> => this.#http.get('/v1/invoices', { ...query }),
     /** By payment hash or id; with `wait`, when its status is another or the time is up. */
     get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Invoice> =>
       this.#http.get(`/v1/invoices/${id(paymentHash)}`, { wait }, options),
@@ -150,8 +164,7 @@ export class FulmenClient {
   }
 
   payments = {
-    list: (query?: PageQuery & { status?: Payment['status'] }): Promise<Page<Payment>> =>
-      this.#http.get('/v1/payments', { ...query }),
+    list: (query?: PaymentQuery): Promise<Page<Payment>> => this.#http.get('/v1/payments', { ...query }),
     /** By payment hash or id. */
     get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Payment> =>
       this.#http.get(`/v1/payments/${id(paymentHash)}`, { wait }, options),
@@ -169,7 +182,7 @@ export class FulmenClient {
     /** All of them. */
     utxos: (query?: Omit<UtxoQuery, 'limit' | 'cursor'>): Promise<readonly Utxo[]> =>
       whole((page) => this.wallet.utxoPage({ ...query, ...page })),
-    transactions: (query?: PageQuery): Promise<Page<WalletTransaction>> =>
+    transactions: (query?: WalletTransactionQuery): Promise<Page<WalletTransaction>> =>
       this.#http.get('/v1/wallet/transactions', { ...query }),
     transaction: (txid: string): Promise<WalletTransaction> => this.#http.get(`/v1/wallet/transactions/${id(txid)}`),
     send: (request: SendOnChain, options?: CallOptions): Promise<WalletTransaction> =>
@@ -262,7 +275,8 @@ export class FulmenClient {
   }
 
   /** Settled forwards, newest first. */
-  forwards = (query?: PageQuery): Promise<Page<Forward>> => this.#http.get('/v1/forwards', { ...query })
+  forwards = (query?: Omit<ForwardQuery, 'format'>): Promise<Page<Forward>> =>
+    this.#http.get('/v1/forwards', { ...query })
 
   analytics = {
     summary: (query?: SummaryQuery): Promise<Summary> => this.#http.get('/v1/analytics/summary', { ...query }),
@@ -280,8 +294,8 @@ export class FulmenClient {
   csv = (list: CsvList, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<Response> =>
     this.#http.open(`/v1/${list}`, 'text/csv', query)
 
-  /** The audit log, newest first. */
-  audit = (query?: PageQuery): Promise<AuditPage> => this.#http.get('/v1/audit', { ...query })
+  /** The audit log, newest first; with `keyId`, what one key did. */
+  audit = (query?: AuditQuery): Promise<AuditPage> => this.#http.get('/v1/audit', { ...query })
 
   /** Id of the newest event that the node has heard of since its start; 0 when there was none. */
   async lastEventId(): Promise<number> {
@@ -297,11 +311,11 @@ export class FulmenClient {
   followLogs = (options: FollowLogOptions = {}): AsyncGenerator<LogLine> => followLogs(this.logs, options, mayPass)
 
   /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
-  async *events({ types, since, signal }: EventOptions = {}): AsyncGenerator<Event> {
+  async *events({ types, since, from, signal }: EventOptions = {}): AsyncGenerator<Event> {
     let last = since
     while (!signal?.aborted) {
       try {
-        const query = { types: types?.join(','), since: last }
+        const query = { types: types?.join(','), since: last, ...(last === undefined && { from }) }
         const response = await this.#http.open('/v1/events', 'text/event-stream', query, signal)
         for await (const item of serverSentEvents(response.body as ReadableStream<Uint8Array>)) {
           last = item.id ?? last

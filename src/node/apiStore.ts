@@ -30,6 +30,14 @@ function storeOver(driver: Driver, commit: Commit): ApiStore {
     put: (key, value) => commit([{ key, value }], []),
     delete: (key) => commit([{ key }], []),
     commit: (ops, events = []) => commit(ops, events),
+    async newest(prefix, { from = '', before }, limit) {
+      const all = keys.api(prefix)
+      const lt = before === undefined ? prefixRange(all).lt : all + before
+      const names: string[] = []
+      for await (const [key] of driver.entries({ gte: all + from, lt, reverse: true, limit }))
+        names.push(key.slice(all.length))
+      return names
+    },
     async list(prefix, limit) {
       const found: (readonly [string, Uint8Array])[] = []
       const range = { ...prefixRange(keys.api(prefix)), ...(limit === undefined ? {} : { limit }) }

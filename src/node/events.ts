@@ -5,6 +5,7 @@ import type { Driver } from '../store/types.ts'
 import { PeerBudget } from './peerBudget.ts'
 import type { TurnScope } from './reactor.ts'
 import type { NodeEvent } from './service.ts'
+import { placesIn, recordsFrom } from './timeRange.ts'
 
 /** Older events are deleted as new ones come. */
 const EVENTS_KEPT = 1_000_000
@@ -94,6 +95,13 @@ export class EventLog {
     const message = `${this.#leftOut} events that peers brought about were too many to be listed: bad messages or connections that come and go`
     this.#leftOut = 0
     this.emit(scope, 'node.alert', { code: 'EVENTS_LEFT_OUT', message, byPeer: true })
+  }
+
+  /** Id of the last event before a time, Unix ms; 0: there was none. */
+  async lastBefore(time: number): Promise<number> {
+    const at = recordsFrom<NodeEvent>(this.#driver, 'event/', (event) => Date.parse(event.at))
+    const { before } = await placesIn({ to: time }, this.#next, at)
+    return Math.max(0, (before ?? 0) - 1)
   }
 
   /** Events with id > since, oldest first. */

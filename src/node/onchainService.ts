@@ -1,13 +1,15 @@
 import type { Outpoint, Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import type { Page, PageRequest } from './service.ts'
+import type { TimeRange } from './timeRange.ts'
 
 /** What an operator asks of the wallet and of the chain. */
 export interface OnchainService {
   wallet(): Promise<WalletView>
   newAddress(): Promise<{ address: string; path: string }>
   utxos(): Promise<readonly UtxoView[]>
-  walletTransactions(page: PageRequest): Promise<Page<WalletTransactionView>>
+  /** @param range of when they were first seen: their `createdAt` */
+  walletTransactions(page: PageRequest, range?: TimeRange): Promise<Page<WalletTransactionView>>
   /** By local id or txid. */
   walletTransaction(id: string): Promise<WalletTransactionView>
   sendOnChain(request: SendRequest): Promise<WalletTransactionView>

@@ -1,8 +1,9 @@
 import { unpack } from '../base/pack.ts'
-import { prefixRange } from '../store/schema.ts'
+import { padded, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { ServiceError } from './errors.ts'
 import type { Page, PageRequest } from './service.ts'
+import type { PlaceRange } from './timeRange.ts'
 
 /** One page of a list in memory, in the order given; the cursor is the key of the last item shown. */
 export const pageOf = <T>(items: readonly T[], key: (item: T) => string, page: PageRequest): Page<T> =>
@@ -103,18 +104,44 @@ export async function pageOfIndex<T>(
   prefix: string,
   { limit, cursor }: PageRequest,
   get: (name: string) => Promise<T | null>,
+  places: PlaceRange = {},
 ): Promise<Page<T>> {
-  if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) throw badCursor()
-  const { gte, lt } = prefixRange(prefix)
-  const before = cursor === undefined ? lt : `${prefix}${cursor}`
+  checkCursor(cursor, /^\d{1,16}$/)
+  const range = { ...within(prefix, places, cursor), reverse: true, limit: limit + 1 }
   const names: { readonly seq: string; readonly name: string }[] = []
-  for await (const [key, value] of driver.entries({ gte, lt: before, reverse: true, limit: limit + 1 })) {
+  for await (const [key, value] of driver.entries(range)) {
     names.push({ seq: key.slice(prefix.length), name: unpack<string>(value) })
   }
   const shown = names.slice(0, limit)
   const items = await Promise.all(shown.map(({ name }) => get(name)))
   const more = names.length > limit ? (shown.at(-1)?.seq ?? null) : null
   return { items: items.filter((item) => item !== null) as T[], nextCursor: more }
+}
+
+/** The keys of an index between two places and before a cursor. */
+function within(prefix: string, { from, before }: PlaceRange, cursor: string | undefined): { gte: string; lt: string } {
+  const all = prefixRange(prefix)
+  const ends = [
+    ...(before === undefined ? [] : [prefix + padded(before)]),
+    ...(cursor === undefined ? [] : [prefix + cursor]),
+  ]
+  const lt = ends.reduce((least, end) => (end < least ? end : least), all.lt)
+  return { gte: from === undefined ? all.gte : prefix + padded(from), lt }
+}
+
+/** Pages as full as those of the whole list, of what is wanted alone. */
+export async function pageWhere<T>(
+  list: (page: PageRequest) => Promise<Page<T>>,
+  isWanted: (item: T) => boolean,
+  { limit, cursor }: PageRequest,
+): Promise<Page<T>> {
+  const items: T[] = []
+  for (let next = cursor; ; ) {
+    const page = await list({ limit: limit - items.length, ...(next !== undefined && { cursor: next }) })
+    items.push(...page.items.filter(isWanted))
+    if (page.nextCursor === null || items.length === limit) return { items, nextCursor: page.nextCursor }
+    next = page.nextCursor
+  }
 }
 
 /** The last sequence number of such an index; 0 when it is empty. */

@@ -6,6 +6,7 @@ import type { AnalyticsService } from './analytics/views.ts'
 import type { ResourceKey } from './changes.ts'
 import type { Logs } from './logs.ts'
 import type { OnchainService } from './onchainService.ts'
+import type { TimeRange } from './timeRange.ts'
 
 /**
  * What the node does for whoever operates it: the REST API is a thin translation of this. Every method that fails rejects with a
@@ -33,7 +34,8 @@ export interface NodeService extends OnchainService {
   setChannelPolicy(id: string, policy: Partial<RelayPolicy>): Promise<ChannelView>
 
   createInvoice(request: CreateInvoiceRequest): Promise<InvoiceView>
-  invoices(page: PageRequest, filter: { status?: InvoiceStatus }): Promise<Page<InvoiceView>>
+  /** @param filter a range of when they were made; those that one key made */
+  invoices(page: PageRequest, filter: RecordFilter & { status?: InvoiceStatus }): Promise<Page<InvoiceView>>
   /** By local id or payment hash. */
   invoice(id: string): Promise<InvoiceView>
   settleInvoice(id: string, preimage: Uint8Array): Promise<InvoiceView>
@@ -41,7 +43,8 @@ export interface NodeService extends OnchainService {
 
   /** Resolves as soon as the payment is stored as pending (or found to exist). */
   pay(request: PayRequest): Promise<PaymentView>
-  payments(page: PageRequest, filter: { status?: PaymentStatus }): Promise<Page<PaymentView>>
+  /** @param filter a range of when they were begun, last; those that one key began */
+  payments(page: PageRequest, filter: RecordFilter & { status?: PaymentStatus }): Promise<Page<PaymentView>>
   payment(id: string): Promise<PaymentView>
   cancelPayment(id: string): Promise<PaymentView>
 
@@ -64,6 +67,8 @@ export interface NodeService extends OnchainService {
 
   /** Id of the newest event, 0 when there was none. */
   lastEventId(): number
+  /** Id of the last event before a time, Unix ms; 0: there was none. */
+  lastEventBefore(time: number): Promise<number>
   /** Events with id > since, oldest first, from the store. */
   eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]>
   /** Calls back after each durable event; returns the unsubscribe function. */
@@ -75,14 +80,25 @@ export interface NodeService extends OnchainService {
   readonly apiStore: ApiStore
 }
 
+export interface RecordFilter extends TimeRange {
+  readonly keyId?: string
+}
+
 export interface ApiStore {
   get(key: string): Promise<Uint8Array | undefined>
   put(key: string, value: Uint8Array): Promise<void>
   delete(key: string): Promise<void>
   /** In ascending order of keys, at most `limit`. */
   list(prefix: string, limit?: number): Promise<readonly (readonly [string, Uint8Array])[]>
+  /** Names behind a prefix in descending order, from `from` on and before `before`, at most `limit`. */
+  newest(prefix: string, range: NameRange, limit: number): Promise<readonly string[]>
   /** All or nothing, and in the order of the calls; the events enter the node's log in the same batch. */
   commit(ops: readonly ApiOp[], events?: readonly ApiEvent[]): Promise<void>
+}
+
+export interface NameRange {
+  readonly from?: string
+  readonly before?: string
 }
 
 /** A put, or a delete when value is absent. */
@@ -227,6 +243,8 @@ export type ClosingView = Omit<OnchainView, 'pendingSat' | 'waitsFor'>
 export interface CreateInvoiceRequest {
   /** From newId(); absent: the node takes one. */
   readonly id?: string
+  /** Of the API key that asks. */
+  readonly keyId?: string
   readonly amountMsat?: Msat
   readonly description?: string
   readonly descriptionHash?: Uint8Array
@@ -249,11 +267,15 @@ export interface InvoiceView {
   readonly createdAt: string
   readonly expiresAt: string
   readonly settledAt: string | null
+  /** The API key that made it. */
+  readonly keyId: string | null
 }
 
 export interface PayRequest {
   /** From newId(); absent: the node takes one. */
   readonly id?: string
+  /** Of the API key that asks. */
+  readonly keyId?: string
   readonly bolt11?: string
   /** keysend */
   readonly nodeId?: NodeId
@@ -283,6 +305,8 @@ export interface PaymentView {
   readonly bolt11: string | null
   readonly createdAt: string
   readonly completedAt: string | null
+  /** The API key that began it, last. */
+  readonly keyId: string | null
 }
 
 export interface GraphNodeView {

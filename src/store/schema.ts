@@ -6,7 +6,8 @@
 /** Written by every database; see migrate.ts. */
 export const SCHEMA_VERSION = 2
 
-const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
+/** A number as it stands in keys. */
+export const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
 
 export type RecordKind = 'invoice' | 'payment'
 
@@ -29,6 +30,8 @@ export const keys = {
   /** By sequence number, which is the order of making; `all` or a status. */
   recordIndex: (kind: RecordKind, status: string): string => `${kind}-index/${status}/`,
   recordAt: (kind: RecordKind, status: string, seq: number): string => `${kind}-index/${status}/${padded(seq)}`,
+  /** The same of the records that one API key asked for. */
+  recordsBy: (kind: RecordKind, keyId: string, status: string): string => `${kind}-by/${keyId}/${status}/`,
   /** Settled forwards, in their order. */
   forwards: 'forward/',
   forward: (seq: number): string => `forward/${padded(seq)}`,

@@ -56,6 +56,27 @@ describe.each(KINDS)('events over %s', (kind) => {
     expect(all.events[4]).toEqual({ id: 5, type: 'chain.block', at: '2026-01-01T00:00:00.000Z', data: { height: 4 } })
   })
 
+  it('from a time on, in the place of an id; not both, and no time that there is not', async () => {
+    const { node, connectTo, call } = await listening()
+    for (let i = 0; i < 10; i++) node.emit('chain.block', {})
+    const at = (day: number) => `2026-01-0${day}T00:00:00.000Z`
+    for (const [i, event] of node.events.entries()) Object.assign(event, { at: at(i < 5 ? 1 : 2) })
+    const second = await connectTo(kind, '/v1/events?from=2026-01-02')
+    await until(second, 10)
+    expect(ids(second)).toEqual(count(6, 10))
+    const first = await connectTo(kind, `/v1/events?from=${at(1)}`)
+    await until(first, 10)
+    expect(ids(first)).toEqual(count(1, 10))
+    const later = await connectTo(kind, '/v1/events?from=2026-03-01')
+    node.emit('chain.block', {})
+    await until(later, 11)
+    expect(ids(later)).toEqual([11])
+    for (const query of ['from=2026-01-02&since=3', 'from=2026-02-31', 'from=yesterday', 'from=2026-01-02T99:00:00Z']) {
+      const answer = await call('GET', `/v1/events?${query}`, undefined, { accept: 'text/event-stream' })
+      expect([query, answer.json().errors?.[0].pointer]).toEqual([query, '/from'])
+    }
+  })
+
   it('a slow client is told that it lags, holds little memory, and gets every event once, from the store', async () => {
     const { node, connectTo } = await listening()
     const slow = await connectTo(kind)

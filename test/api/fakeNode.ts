@@ -24,6 +24,7 @@ import type {
   ApiStore,
   ChannelView,
   InvoiceView,
+  NameRange,
   NodeEvent,
   NodeService,
   Page,
@@ -53,6 +54,13 @@ export class FakeStore implements ApiStore {
   }
   async delete(key: string): Promise<void> {
     this.records.delete(key)
+  }
+  async newest(prefix: string, { from = '', before = '\uffff' }: NameRange, limit: number): Promise<readonly string[]> {
+    const names = (await this.list(prefix)).map(([key]) => key.slice(prefix.length))
+    return names
+      .filter((name) => name >= from && name < before)
+      .toReversed()
+      .slice(0, limit)
   }
   async list(prefix: string, limit = Number.POSITIVE_INFINITY): Promise<readonly (readonly [string, Uint8Array])[]> {
     const found = [...this.records].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
@@ -375,6 +383,9 @@ export class FakeNode implements NodeService {
   lastEventId(): number {
     return this.events.length
   }
+  async lastEventBefore(time: number): Promise<number> {
+    return this.events.findLast((event) => Date.parse(event.at) < time)?.id ?? 0
+  }
   async eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]> {
     return this.events.filter((event) => event.id > since).slice(0, limit)
   }
@@ -448,6 +459,7 @@ function invoiceView(id: string, request: Parameters<NodeService['createInvoice'
     createdAt: NOW,
     expiresAt: NOW,
     settledAt: null,
+    keyId: request.keyId ?? null,
   }
 }
 
@@ -476,5 +488,6 @@ function paymentView(
     bolt11: request.bolt11 ?? null,
     createdAt: NOW,
     completedAt: null,
+    keyId: request.keyId ?? null,
   }
 }

@@ -1,7 +1,11 @@
 import { createHmac } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { exportSPKI, importJWK } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
+import { resetAdminKey } from '../../src/api/auth/adminKey.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { SCOPES } from '../../src/api/auth/scopes.ts'
 import { createApi } from '../../src/api/server.ts'
@@ -448,6 +452,71 @@ describe('streams of a token', () => {
     open.push(stream)
     for (const type of ['payment.succeeded', 'chain.block', 'key.rotated', 'chain.reorg']) node.emit(type)
     await expect.poll(() => stream.events.map(({ type }) => type)).toEqual(['chain.block', 'chain.reorg'])
+  })
+})
+
+describe('an emergency', () => {
+  it('stops every token that was issued before it, with the streams and tickets of those; later ones are taken', async () => {
+    const issuer = await issuing()
+    const { app, clock, call, keys, node, verdict } = await apiWith(issuer)
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const { port } = app.server.address() as { port: number }
+    const operator = await keys.create('operator', ['*'])
+    const long = { exp: clock.nowMs / 1000 + 36_000 }
+    const [seen, unseen] = [
+      await issuer.token(clock.nowMs, long),
+      await issuer.token(clock.nowMs, { ...long, jti: 'b' }),
+    ]
+    expect((await call(seen)).status).toBe(200)
+    const ticket = async () => (await call(seen, 'POST', '/v1/events/tickets', {})).json.ticket
+    const socket = await openWebSocket(port, `/v1/events?ticket=${await ticket()}`)
+    const stream = await openEventStream(port, '/v1/events', { authorization: `Bearer ${seen}` })
+    const late = await ticket()
+    expect([socket.status, stream.status]).toEqual([101, 200])
+    clock.nowMs += 60_000
+    const before = clock.nowMs
+    expect((await call(operator, 'POST', '/v1/keys/rotate-all', {})).status).toBe(201)
+    await Promise.all([socket.closed, stream.closed])
+    expect((await openWebSocket(port, `/v1/events?ticket=${late}`)).status).toBe(401)
+    const refused = async (api: Pick<Awaited<ReturnType<typeof apiWith>>, 'call' | 'verdict'>) => {
+      for (const token of [seen, unseen]) expect((await api.call(token)).code).toBe('TOKEN_INVALID')
+      // The issuer's clock may be ahead, and a token that does not say when it was issued may be any.
+      for (const iat of [before / 1000, before / 1000 + 30, undefined])
+        expect(await api.verdict({ ...long, iat })).toBe('TOKEN_INVALID')
+    }
+    await refused({ call, verdict })
+    expect((await call(seen)).json.detail).toContain(new Date(before + 30_000).toISOString())
+    clock.nowMs += 31_000
+    expect(await verdict()).toBe(200)
+    const after = await apiWith(issuer, {}, node, clock.nowMs)
+    await refused(after)
+    expect(await after.verdict()).toBe(200)
+  })
+
+  it('does not let through a token that is being verified meanwhile', async () => {
+    const issuer = await issuing()
+    const { clock, keys, call } = await apiWith(issuer)
+    const operator = await keys.create('operator', ['*'])
+    const [answer, emergency] = await Promise.all([
+      call(await issuer.token(clock.nowMs), 'GET', '/v1/node'),
+      call(operator, 'POST', '/v1/keys/rotate-all', {}),
+    ])
+    expect([answer.code, emergency.status]).toEqual(['TOKEN_INVALID', 201])
+  })
+
+  it('is also what "key reset --stop-others" makes on the machine itself', async () => {
+    const issuer = await issuing()
+    const node = new FakeNode()
+    const first = await apiWith(issuer, {}, node)
+    const token = await issuer.token(first.clock.nowMs)
+    expect((await first.call(token)).status).toBe(200)
+    await first.app.close()
+    const dataDir = await mkdtemp(join(tmpdir(), 'fulmen-oidc-'))
+    open.push({ close: () => rm(dataDir, { recursive: true }) })
+    await resetAdminKey(await KeyRing.open(node.apiStore, () => START + 1), dataDir, false)
+    expect((await (await apiWith(issuer, {}, node)).call(token)).status).toBe(200)
+    await resetAdminKey(await KeyRing.open(node.apiStore, () => START + 1), dataDir, true)
+    expect((await (await apiWith(issuer, {}, node)).call(token)).code).toBe('TOKEN_INVALID')
   })
 })
 

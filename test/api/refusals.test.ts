@@ -22,9 +22,8 @@ describe('what a route does not take', () => {
           /Id$|txid/.test(name) && name !== 'channelId' ? (name === 'nodeId' ? NODE : HASH) : '1',
         )
         const answer = await call(method.toUpperCase(), `${url}?colour=red`, method === 'get' ? undefined : {})
-        // A body is looked at first, and an empty one may be wrong as well.
-        const fields = fieldsOf(answer)
-        if (fields.length > 0 && fields.every((field) => field.startsWith('body '))) continue
+        // An empty body may be wrong as well.
+        const fields = fieldsOf(answer).filter((field) => !field.startsWith('body '))
         expect([path, method, answer.statusCode, fields]).toEqual([path, method, 400, ['query /colour']])
         expect(parameters.some((p) => p.in === 'query' && p.name === 'colour')).toBe(false)
         asked.push(`${method} ${path}`)

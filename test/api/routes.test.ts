@@ -44,7 +44,8 @@ describe('translation of requests', () => {
   })
 
   it('payments, invoices and transactions', async () => {
-    const { call, node } = await testApi()
+    const { call, node, bearer } = await testApi()
+    const keyId = bearer.split('_')[1]
     const pays = recorded(node, 'pay')
     const invoices = recorded(node, 'createInvoice')
     const sends = recorded(node, 'sendOnChain')
@@ -57,14 +58,14 @@ describe('translation of requests', () => {
     })
     await call('POST', '/v1/payments', { nodeId: PEER_ID.toUpperCase(), amountMsat: 9_007_199_254_740_991 })
     expect(pays).toEqual([
-      [{ bolt11: 'lnbcrt1fake', amountMsat: 7n, maxFeeMsat: 0n, maxParts: 3, timeoutSeconds: 9 }],
-      [{ nodeId: PEER_ID, amountMsat: 9_007_199_254_740_991n }],
+      [{ bolt11: 'lnbcrt1fake', amountMsat: 7n, maxFeeMsat: 0n, maxParts: 3, timeoutSeconds: 9, keyId }],
+      [{ nodeId: PEER_ID, amountMsat: 9_007_199_254_740_991n, keyId }],
     ])
     await call('POST', '/v1/invoices', { descriptionHash: HASH, paymentHash: HASH, expirySeconds: 60 })
     await call('POST', '/v1/invoices', { amountMsat: 1, description: 'ü' })
     expect(invoices).toEqual([
-      [{ descriptionHash: new Uint8Array(32).fill(0xab), paymentHash: HASH.toLowerCase(), expirySeconds: 60 }],
-      [{ amountMsat: 1n, description: 'ü' }],
+      [{ descriptionHash: new Uint8Array(32).fill(0xab), paymentHash: HASH.toLowerCase(), expirySeconds: 60, keyId }],
+      [{ amountMsat: 1n, description: 'ü', keyId }],
     ])
     await call('POST', '/v1/wallet/transactions', {
       outputs: [{ address: ADDRESS, amountSat: 5 }],

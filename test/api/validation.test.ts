@@ -47,6 +47,40 @@ describe('validation of requests', () => {
     expect(await pointers('GET', '/v1/payments?status=lost')).toEqual(['query /status'])
   })
 
+  it('names what is wrong in path, body and query together, and a header beside them', async () => {
+    const { call, node } = await testApi()
+    const faults = async (method: string, url: string, body?: unknown, headers = {}) => {
+      const { code, errors, detail } = (await call(method, url, body, headers)).json()
+      const places = errors.map((e: { in: string; pointer: string }) => `${e.in} ${e.pointer}`)
+      for (const { in: part, pointer } of errors) expect(detail).toContain(`${part} ${pointer}`)
+      return [code, ...places]
+    }
+    expect(await faults('POST', '/v1/payments?wait=-1&colour=red', { bolt11: '', amountMsat: 0 })).toEqual([
+      'VALIDATION_FAILED',
+      'body /bolt11',
+      'body /amountMsat',
+      'query /colour',
+      'query /wait',
+    ])
+    expect(await faults('POST', '/v1/channels/%20/close?wait=x', { force: 1 })).toEqual([
+      'VALIDATION_FAILED',
+      'path /channelId',
+      'body /force',
+      'query /wait',
+    ])
+    expect(await faults('GET', '/v1/payments/%20?wait=x')).toEqual([
+      'VALIDATION_FAILED',
+      'path /paymentHash',
+      'query /wait',
+    ])
+    expect(await faults('POST', '/v1/invoices', { amountMsat: 0 }, { 'idempotency-key': 'a b' })).toEqual([
+      'VALIDATION_FAILED',
+      'body /amountMsat',
+      'header /idempotency-key',
+    ])
+    expect(node.calls).toEqual([])
+  })
+
   it('coerces nothing in a body: "1000" is not 1000, nor are 1e400 and numbers that a double cannot hold', async () => {
     const { call, node } = await testApi()
     for (const amount of ['"1000"', '1e400', '9007199254740993000', '1000.5', 'null', 'true', '[1000]', '-1', '0']) {

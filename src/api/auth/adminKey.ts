@@ -31,6 +31,7 @@ export async function resetAdminKey(ring: KeyRing, dataDir: string, stopOthers: 
   await ring.change(() => ({
     records: stopOthers ? others.map((record) => stopVersions(record, ring.now())) : [],
     facts: [{ ...NOBODY, action: 'keys.reset', detail: { stopOthers } }],
+    ...(stopOthers && { endsTokens: true }),
   }))
   return { path, created }
 }

@@ -1,5 +1,7 @@
 import { utf8, utf8Decode } from '../../base/bytes.ts'
 import type { ApiOp, ApiStore } from '../../node/service.ts'
+import { type Placed, placesIn, type TimeRange } from '../../node/timeRange.ts'
+import { padded } from '../../store/schema.ts'
 import { type AuditEntry, type AuditFact, type AuditHead, chained, GENESIS } from './auditChain.ts'
 import { TokenBucket } from './tokenBucket.ts'
 
@@ -13,7 +15,20 @@ const LISTED_PER_HOUR = { maxRequests: 2_000, periodSeconds: 3_600 }
 /** Refusals that are counted together are written so often. */
 const MANY_MS = 60_000
 
-const keyOf = (seq: number): string => PREFIX + String(seq).padStart(16, '0')
+/** Entries by the key that called: `audit-key/<key>/<seq>`, without a value. */
+const BY_KEY = 'audit-key/'
+/** All entries from before there was such a list are in it. */
+const SORTED = 'audit-keys-sorted'
+const SORT_PAGE = 1_000
+
+const keyOf = (seq: number): string => PREFIX + padded(seq)
+const ofKey = ({ keyId, seq }: AuditEntry): readonly ApiOp[] =>
+  keyId === null ? [] : [{ key: `${BY_KEY}${keyId}/${padded(seq)}`, value: new Uint8Array(0) }]
+
+export interface AuditFilter extends TimeRange {
+  /** Who called. */
+  readonly keyId?: string
+}
 
 /**
  * The append-only log of changes and refused calls. A change of a key is one batch with its entry; refused calls, and calls that
@@ -28,6 +43,7 @@ export class AuditLog {
   #head: AuditHead
   #many = 0
   #manySince = 0
+  #sorting: Promise<void> | undefined
 
   private constructor(store: ApiStore, now: () => number, head: AuditHead) {
     this.#store = store
@@ -49,10 +65,10 @@ export class AuditLog {
   /** The writes that append facts. They must be committed at once, together with what the facts tell of. */
   append(facts: readonly AuditFact[]): ApiOp[] {
     const at = new Date(this.#now()).toISOString()
-    const ops = facts.map((fact): ApiOp => {
+    const ops = facts.flatMap((fact): readonly ApiOp[] => {
       const entry = chained(this.#head, fact, at)
       this.#head = { seq: entry.seq, hash: entry.hash }
-      return { key: keyOf(entry.seq), value: utf8(JSON.stringify(entry)) }
+      return [{ key: keyOf(entry.seq), value: utf8(JSON.stringify(entry)) }, ...ofKey(entry)]
     })
     return [...ops, { key: HEAD, value: utf8(JSON.stringify(this.#head)) }]
   }
@@ -81,12 +97,48 @@ export class AuditLog {
     if (facts.length > 0) await this.#store.commit(this.append(facts))
   }
 
-  /** Entries before `before` (all when undefined), newest first. Reads no more than it returns. */
-  async page(limit: number, before?: number): Promise<readonly AuditEntry[]> {
-    const newest = Math.min(before === undefined ? this.#head.seq : before - 1, this.#head.seq)
-    const numbers = Array.from({ length: Math.max(0, Math.min(limit, newest)) }, (_, i) => newest - i)
-    const values = await Promise.all(numbers.map((seq) => this.#store.get(keyOf(seq))))
-    return values.flatMap((value) => (value ? [JSON.parse(utf8Decode(value)) as AuditEntry] : []))
+  /** Entries before `before` (all when undefined) that fit, newest first. Reads little more than it returns. */
+  async page(limit: number, before?: number, { keyId, ...range }: AuditFilter = {}): Promise<readonly AuditEntry[]> {
+    const end = this.#head.seq + 1
+    const places = await placesIn(range, end, async (seq) => this.#placed(await this.#read(Math.max(1, seq))))
+    const first = Math.max(1, places.from ?? 1)
+    const last = Math.min(end, before ?? end, places.before ?? end) - 1
+    const numbers =
+      keyId === undefined
+        ? Array.from({ length: Math.max(0, Math.min(limit, last - first + 1)) }, (_, i) => last - i)
+        : await this.#ofKey(keyId, { first, last }, limit)
+    const entries = await Promise.all(numbers.map((seq) => this.#read(seq)))
+    return entries.filter((entry) => entry !== undefined)
+  }
+
+  async #read(seq: number): Promise<AuditEntry | undefined> {
+    const value = await this.#store.get(keyOf(seq))
+    return value && (JSON.parse(utf8Decode(value)) as AuditEntry)
+  }
+
+  #placed = (entry: AuditEntry | undefined): Placed | null =>
+    entry === undefined ? null : { place: entry.seq, time: Date.parse(entry.at) }
+
+  async #ofKey(keyId: string, { first, last }: { first: number; last: number }, limit: number): Promise<number[]> {
+    this.#sorting ??= this.#sort().catch((error) => {
+      this.#sorting = undefined
+      throw error
+    })
+    await this.#sorting
+    const range = { from: padded(first), before: padded(last + 1) }
+    return (await this.#store.newest(`${BY_KEY}${keyId}/`, range, limit)).map(Number)
+  }
+
+  /** Once: a log from before entries were found by their key. */
+  async #sort(): Promise<void> {
+    if (await this.#store.get(SORTED)) return
+    const { seq: newest } = this.#head
+    for (let seq = 1; seq <= newest; seq += SORT_PAGE) {
+      const numbers = Array.from({ length: Math.min(SORT_PAGE, newest - seq + 1) }, (_, i) => seq + i)
+      const entries = await Promise.all(numbers.map((one) => this.#read(one)))
+      await this.#store.commit(entries.flatMap((entry) => (entry ? ofKey(entry) : [])))
+    }
+    await this.#store.put(SORTED, utf8('1'))
   }
 
   /** A call that changed something is always listed; callers with keys are few. */

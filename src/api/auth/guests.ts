@@ -38,6 +38,11 @@ export class Guests {
     return entry
   }
 
+  /** Every token that was taken until now works no more. @param now Unix ms */
+  endAll(now: number): void {
+    for (const entry of this.#entries.values()) entry.endSessions(now)
+  }
+
   admit(subject: string, { scopes, until }: { scopes: readonly Scope[]; until: number }, now: number): Caller {
     const keyId = guestId(subject)
     const caller = { keyId, version: ++this.#sessions, scopes }

@@ -134,7 +134,7 @@ export class KeyAdmin {
 
   /**
    * The emergency: every key but a new version of the caller's stops, also those that can do more than it: the brake must be in
-   * reach. Each can be rotated to come back.
+   * reach. Each can be rotated to come back. Access tokens that were issued until now stop with them.
    */
   async rotateAll(actor: Actor): Promise<NewVersion> {
     return this.#keys.change(() => {
@@ -155,6 +155,7 @@ export class KeyAdmin {
         records: [own, ...ended.map((record) => stopVersions(record, now))],
         facts: [factOf(actor, 'keys.rotated-all', before, { version: own.current, stopped })],
         events: [rotatedEvent(before, own, 'rotate-all')],
+        endsTokens: true,
       }
     })
   }

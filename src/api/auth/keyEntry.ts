@@ -88,6 +88,11 @@ export class KeyEntry {
     this.endStreams(now)
   }
 
+  endSessions(now: number): void {
+    this.#sessions = []
+    this.endStreams(now)
+  }
+
   replace(record: KeyRecord, now: number): void {
     const before = this.#record
     this.#record = record

@@ -24,12 +24,16 @@ import type { Scope } from './scopes.ts'
 const PREFIX = 'key/'
 const USAGE_PREFIX = 'key-usage/'
 const NO_HASH = new Uint8Array(32)
+/** When the last emergency was, Unix ms. */
+const EMERGENCY = 'tokens-not-before'
 
 /** What a change of keys does besides changing their records. */
 export interface KeyChange {
   readonly records: readonly KeyRecord[]
   readonly facts: readonly AuditFact[]
   readonly events?: readonly ApiEvent[]
+  /** An emergency: access tokens issued until now are taken no more. */
+  readonly endsTokens?: true
 }
 
 /**
@@ -43,6 +47,7 @@ export class KeyRing {
   readonly #entries = new Map<string, KeyEntry>()
   readonly #guests = new Guests()
   #changing: Promise<unknown> = Promise.resolve()
+  #emergencyAt: number | null = null
 
   private constructor(store: ApiStore, now: () => number, audit: AuditLog) {
     this.#store = store
@@ -62,7 +67,14 @@ export class KeyRing {
       const entry = ring.#entries.get(key.slice(USAGE_PREFIX.length))
       for (const [version, usage] of Object.entries(stored)) entry?.usage.set(Number(version), usage)
     }
+    const emergency = await store.get(EMERGENCY)
+    if (emergency) ring.#emergencyAt = Number(utf8Decode(emergency))
     return ring
+  }
+
+  /** Access tokens that were issued until then are not taken, Unix ms; null: there was no emergency. */
+  get emergencyAt(): number | null {
+    return this.#emergencyAt
   }
 
   get size(): number {
@@ -157,8 +169,14 @@ export class KeyRing {
     const changed = this.#changing.then(async () => {
       const made = make()
       const writes = made.records.map((record): ApiOp => ({ key: PREFIX + record.id, value: writeKeyRecord(record) }))
-      await this.#store.commit([...writes, ...this.audit.append(made.facts)], made.events)
+      const now = this.#now()
+      const emergency = made.endsTokens ? [{ key: EMERGENCY, value: utf8(String(now)) }] : []
+      await this.#store.commit([...writes, ...emergency, ...this.audit.append(made.facts)], made.events)
       for (const record of made.records) this.#put(record)
+      if (made.endsTokens) {
+        this.#emergencyAt = now
+        this.#guests.endAll(now)
+      }
       return made
     })
     this.#changing = changed.catch(() => {})

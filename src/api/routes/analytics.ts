@@ -17,6 +17,7 @@ import {
 } from '../operatorSchemas.ts'
 import { pageOf } from '../scalars.ts'
 import { sendList } from './exported.ts'
+import { timeRange } from './times.ts'
 
 const config = { scope: 'node:read' } as const
 const tags = ['analytics']
@@ -47,13 +48,15 @@ export function analyticsRoutes(app: App, { service: { analytics } }: ApiContext
         produces,
       },
     },
-    (request, reply) =>
-      sendList(request, reply, {
+    (request, reply) => {
+      const range = timeRange(request.query)
+      return sendList(request, reply, {
         name: 'forwards',
         item: Forward,
-        list: (page) => analytics.forwards(page),
+        list: (page) => analytics.forwards(page, range),
         json: plain,
-      }),
+      })
+    },
   )
 
   app.get(

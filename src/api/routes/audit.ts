@@ -1,6 +1,7 @@
 import type { ApiContext, App } from '../app.ts'
 import { AuditPage, AuditQuery } from '../keySchemas.ts'
 import { badCursor } from './paging.ts'
+import { timeRange } from './times.ts'
 
 const DEFAULT_LIMIT = 50
 
@@ -11,22 +12,23 @@ export function auditRoutes(app: App, { keys }: ApiContext): void {
       config: { scope: 'audit:read' },
       schema: {
         summary:
-          'The audit log, newest first: changes and refused calls, each entry holding the hash of the one before',
+          'The audit log, newest first: changes and refused calls, each entry holding the hash of the one before; by time, and by who called',
         tags: ['audit'],
         querystring: AuditQuery,
         response: { 200: AuditPage },
       },
     },
-    async ({ query: { limit = DEFAULT_LIMIT, cursor } }) => {
+    async ({ query: { limit = DEFAULT_LIMIT, cursor, keyId, ...times } }) => {
       if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) {
         throw badCursor()
       }
+      const filter = { ...timeRange(times), ...(keyId !== undefined && { keyId }) }
       await keys.audit.flush()
       const { head } = keys.audit
-      const before = cursor === undefined ? head.seq + 1 : Number(cursor)
-      const items = await keys.audit.page(limit, before)
-      const next = Math.min(before, head.seq + 1) - limit
-      return { items: [...items], nextCursor: next > 1 ? String(next) : null, head }
+      const before = cursor === undefined ? undefined : Number(cursor)
+      const found = await keys.audit.page(limit + 1, before, filter)
+      const items = found.slice(0, limit)
+      return { items, nextCursor: found.length > limit ? String(items.at(-1)?.seq) : null, head }
     },
   )
 }

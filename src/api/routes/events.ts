@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { NodeService } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
 import { type Accepts, type EventSink, eventFilter } from '../events.ts'
 import { ApiProblem, badField } from '../problems.ts'
 import { Empty, EventQuery, Ticket } from '../schemas.ts'
+import { timeRange } from './times.ts'
 
 const MAX_STREAMS = 256
 /** A connection on which nothing moves for so long is dead: heartbeats alone move more often. */
@@ -25,6 +27,7 @@ const WS_OPEN = 1
 interface Query {
   types?: string
   since?: number
+  from?: string
 }
 
 export function eventRoutes(app: App, { service, events, tickets, keys }: ApiContext): void {
@@ -75,6 +78,7 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       if (events.size >= MAX_STREAMS) {
         throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
       }
+      await fromTime(request.query as Query, service)
       checkStart(wishesOf(request), service.lastEventId())
     },
     handler: async (request, reply) => {
@@ -88,6 +92,14 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       socket.on('close', stream(request as FastifyRequest, webSocketSink(socket)))
     },
   })
+}
+
+/** A time in the place of an id: from here on it is one. */
+async function fromTime(query: Query, service: Pick<NodeService, 'lastEventBefore'>): Promise<void> {
+  if (query.from === undefined) return
+  if (query.since !== undefined) throw badField('query', '/from', 'expected since or from, not both')
+  const { from = 0 } = timeRange({ from: query.from })
+  query.since = await service.lastEventBefore(from)
 }
 
 interface Wishes {

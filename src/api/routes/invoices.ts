@@ -4,12 +4,14 @@ import { paymentHash } from '../../base/ids.ts'
 import { msat } from '../../base/units.ts'
 import type { CreateInvoiceRequest, InvoiceView, NodeService } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
+import { callerOf } from '../auth/guard.ts'
 import { badField } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { CreateInvoice, Empty, Invoice, InvoiceQuery, SettleInvoice } from '../schemas.ts'
 import { invoiceJson } from '../views.ts'
 import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
+import { recordFilter } from './times.ts'
 
 const InvoiceParams = Type.Object({ paymentHash: AnyId })
 
@@ -22,7 +24,7 @@ export function invoiceRoutes(app: App, context: ApiContext): void {
       schema: { summary: 'Create an invoice', tags: ['invoices'], body: CreateInvoice, response: { 201: Invoice } },
     },
     async (request, reply) => {
-      const create = createRequest(request.body)
+      const create = { ...createRequest(request.body), keyId: callerOf(request).keyId }
       const view = await idempotency.once(request, {
         make: (id) => service.createInvoice(id === undefined ? create : { ...create, id }),
         find: (id) => service.invoice(id),
@@ -37,15 +39,14 @@ export function invoiceRoutes(app: App, context: ApiContext): void {
     {
       config: { scope: 'invoices:read' },
       schema: {
-        summary: 'Invoices',
+        summary: 'Invoices, newest first; by when they were made, and by the key that made them',
         tags: ['invoices'],
         querystring: InvoiceQuery,
         response: { 200: pageOf(Invoice) },
       },
     },
     async ({ query }) => {
-      const filter = query.status === undefined ? {} : { status: query.status }
-      return pageJson(await service.invoices(pageRequest(query), filter), invoiceJson)
+      return pageJson(await service.invoices(pageRequest(query), recordFilter(query)), invoiceJson)
     },
   )
   invoiceItemRoutes(app, context)

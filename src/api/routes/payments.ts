@@ -11,6 +11,7 @@ import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
 import { paymentJson } from '../views.ts'
 import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
+import { recordFilter } from './times.ts'
 
 const PaymentParams = Type.Object({ paymentHash: AnyId })
 
@@ -31,9 +32,10 @@ export function paymentRoutes(app: App, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const pay = payRequest(request.body)
+      const caller = callerOf(request)
+      const pay = { ...payRequest(request.body), keyId: caller.keyId }
       const view = await idempotency.once(request, {
-        make: (id) => spending.pay(callerOf(request), id === undefined ? pay : { ...pay, id }),
+        make: (id) => spending.pay(caller, id === undefined ? pay : { ...pay, id }),
         find: (id) => findPayment(service, id, pay.bolt11),
         idOf: (made) => made.id,
       })
@@ -47,15 +49,14 @@ export function paymentRoutes(app: App, context: ApiContext): void {
     {
       config: { scope: 'payments:read' },
       schema: {
-        summary: 'Payments',
+        summary: 'Payments, newest first; by when they were begun, and by the key that began them',
         tags: ['payments'],
         querystring: PaymentQuery,
         response: { 200: pageOf(Payment) },
       },
     },
     async ({ query }) => {
-      const filter = query.status === undefined ? {} : { status: query.status }
-      return pageJson(await service.payments(pageRequest(query), filter), paymentJson)
+      return pageJson(await service.payments(pageRequest(query), recordFilter(query)), paymentJson)
     },
   )
   paymentItemRoutes(app, context)

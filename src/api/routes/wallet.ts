@@ -5,13 +5,23 @@ import type { SendRequest, UtxoView } from '../../node/onchainService.ts'
 import { pageByPlace } from '../../node/paging.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import { Address, BumpTransaction, SendOnChain, Utxo, UtxoQuery, Wallet, WalletTransaction } from '../onchainSchemas.ts'
+import {
+  Address,
+  BumpTransaction,
+  SendOnChain,
+  Utxo,
+  UtxoQuery,
+  Wallet,
+  WalletTransaction,
+  WalletTransactionQuery,
+} from '../onchainSchemas.ts'
 import { badFields, type FieldError } from '../problems.ts'
-import { AnyId, PageQuery, pageOf } from '../scalars.ts'
+import { AnyId, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
 import { utxoJson, walletJson, walletTransactionJson } from '../views.ts'
 import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
+import { timeRange } from './times.ts'
 
 export function walletRoutes(app: App, context: ApiContext): void {
   const { service } = context
@@ -61,13 +71,14 @@ function walletTransactionRoutes(app: App, { service, idempotency, spending }: A
     {
       config: { scope: 'wallet:read' },
       schema: {
-        summary: 'Transactions of the wallet',
+        summary: 'Transactions of the wallet, newest first; by when they were first seen',
         tags: ['wallet'],
-        querystring: PageQuery,
+        querystring: WalletTransactionQuery,
         response: { 200: pageOf(WalletTransaction) },
       },
     },
-    async (request) => pageJson(await service.walletTransactions(pageRequest(request.query)), walletTransactionJson),
+    async ({ query }) =>
+      pageJson(await service.walletTransactions(pageRequest(query), timeRange(query)), walletTransactionJson),
   )
 
   app.get(

@@ -5,17 +5,18 @@ import type { FulmenClient } from '../../client/index.ts'
 import { CliError } from '../errors.ts'
 import { table } from '../output.ts'
 import { remote } from '../remote.ts'
-import { listCommand } from '../resources.ts'
+import { listCommand, recordOptions } from '../resources.ts'
 
 const PAGE = 500
 
 export function register(program: Command): void {
   const audit = program.command('audit').description('the audit log: changes, and calls that were refused')
-  listCommand(audit, {
+  const list = listCommand(audit, {
     about: 'newest first',
     page: (client, query) => client.audit(query),
     table: auditTable,
   })
+  recordOptions(list)
   audit
     .command('verify')
     .description('go through the whole log and check that no entry was changed, added or removed')

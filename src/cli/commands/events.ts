@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { printable } from '../../base/bytes.ts'
-import { integer } from '../arguments.ts'
+import { given, integer } from '../arguments.ts'
 import { remote } from '../remote.ts'
 
 export function register(program: Command): void {
@@ -9,14 +9,15 @@ export function register(program: Command): void {
     .description('follow what happens, one event a line, until interrupted')
     .option('--types <names>', 'only these, separated by commas; payment.* for all of a kind')
     .option('--since <id>', 'first what happened after this event', integer)
-    .action(async (options: { types?: string; since?: number }, command: Command) => {
+    .option('--from <time>', 'first what happened from a time (RFC 3339) or a day in UTC on')
+    .action(async (options: { types?: string; since?: number; from?: string }, command: Command) => {
       const { client, show } = remote(command)
       const stop = new AbortController()
       process.once('SIGINT', () => stop.abort())
       const events = client.events({
         signal: stop.signal,
         ...(options.types !== undefined && { types: options.types.split(',') }),
-        ...(options.since !== undefined && { since: options.since }),
+        ...given({ since: options.since, from: options.from }),
       })
       for await (const event of events) {
         show(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Forward } from '../../api/operatorSchemas.ts'
 import { table } from '../output.ts'
-import { csvListCommand } from '../resources.ts'
+import { csvListCommand, timeOptions } from '../resources.ts'
 
 const forwardTable = (forwards: readonly Forward[]): string =>
   table(
@@ -18,10 +18,11 @@ const forwardTable = (forwards: readonly Forward[]): string =>
 
 export function register(program: Command): void {
   const forward = program.command('forward').description('payments of others that went through this node')
-  csvListCommand(forward, {
+  const list = csvListCommand(forward, {
     about: 'settled forwards',
     csv: 'forwards',
     page: (client, query) => client.forwards(query),
     table: forwardTable,
   })
+  timeOptions(list)
 }

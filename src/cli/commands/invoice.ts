@@ -3,7 +3,7 @@ import type { Invoice } from '../../api/schemas.ts'
 import { given, integer } from '../arguments.ts'
 import { fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
-import { listCommand, oneCommand } from '../resources.ts'
+import { listCommand, oneCommand, recordOptions } from '../resources.ts'
 
 const invoiceTable = (invoices: readonly Invoice[]): string =>
   table(
@@ -14,11 +14,12 @@ const invoiceTable = (invoices: readonly Invoice[]): string =>
 export function register(program: Command): void {
   const invoice = program.command('invoice').description('invoices')
   registerCreate(invoice)
-  listCommand(invoice, {
+  const list = listCommand(invoice, {
     about: 'invoices, newest first',
     page: (client, query) => client.invoices.list(query),
     table: invoiceTable,
-  }).option('--status <status>', 'open, accepted, settled, cancelled or expired')
+  })
+  recordOptions(list.option('--status <status>', 'open, accepted, settled, cancelled or expired'))
   oneCommand(invoice, 'show', {
     about: 'one invoice',
     argument: ['<paymentHash>'],

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Payment } from '../../api/schemas.ts'
 import { fields, table } from '../output.ts'
-import { listCommand, oneCommand } from '../resources.ts'
+import { listCommand, oneCommand, recordOptions } from '../resources.ts'
 
 const paymentTable = (payments: readonly Payment[]): string =>
   table(
@@ -18,11 +18,12 @@ const paymentTable = (payments: readonly Payment[]): string =>
 
 export function register(program: Command): void {
   const payment = program.command('payment').description('payments')
-  listCommand(payment, {
+  const list = listCommand(payment, {
     about: 'payments, newest first',
     page: (client, query) => client.payments.list(query),
     table: paymentTable,
-  }).option('--status <status>', 'pending, succeeded or failed')
+  })
+  recordOptions(list.option('--status <status>', 'pending, succeeded or failed'))
   oneCommand(payment, 'show', {
     about: 'one payment, with its parts',
     argument: ['<paymentHash>'],

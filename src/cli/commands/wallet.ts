@@ -5,7 +5,7 @@ import type { FulmenClient } from '../../client/index.ts'
 import { decimal, given, integer } from '../arguments.ts'
 import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
-import { listCommand, oneCommand } from '../resources.ts'
+import { listCommand, oneCommand, timeOptions } from '../resources.ts'
 
 const transactionTable = (transactions: readonly WalletTransaction[]): string =>
   table(
@@ -40,12 +40,13 @@ export function register(program: Command): void {
       const rows = items.map((u) => [u.outpoint, u.amountSat, u.address, u.confirmations, u.locked])
       show({ items }, () => table(['outpoint', 'amount sat', 'address', 'confirmations', 'locked'], rows))
     })
-  listCommand(wallet, {
+  const transactions = listCommand(wallet, {
     name: 'transactions',
     about: 'transactions, newest first',
     page: (client, query) => client.wallet.transactions(query),
     table: transactionTable,
   })
+  timeOptions(transactions)
   oneCommand(wallet, 'transaction', {
     about: 'one transaction',
     argument: ['<txid>'],

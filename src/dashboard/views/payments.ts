@@ -1,12 +1,14 @@
-import type { Event, Invoice, Payment } from '../../api/schemas.ts'
+import type { Event, Invoice, Page, Payment } from '../../api/schemas.ts'
+import type { PageQuery } from '../../client/index.ts'
 import type { App, Render } from '../app.ts'
 import { openDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
 import { sentence, shortId } from '../format.ts'
 import { icon } from '../icons.ts'
 import { amount, button, denied, empty, problemBox, timeOf } from '../parts.ts'
-import type { PagedResource } from '../resource.ts'
+import { PagedResource } from '../resource.ts'
 import { activity } from './activity.ts'
+import { isEmpty, type ListFilter, listFilter } from './listFilter.ts'
 import { openPay } from './payDialog.ts'
 import { openPayment, PAYMENT_TONES } from './paymentDialog.ts'
 import { openReceive, showInvoice } from './receiveDialog.ts'
@@ -40,6 +42,38 @@ export function pagedList<T>(
     )
   })
   return h('div', {}, list, below)
+}
+
+/** The list, and fields that choose among what is in it. */
+function chosenList<T>(
+  app: App,
+  until: AbortSignal,
+  {
+    all,
+    list,
+    kind,
+    ...show
+  }: {
+    all: PagedResource<T>
+    list: (query: PageQuery & ListFilter) => Promise<Page<T>>
+    kind: string
+    key: (item: T) => string
+    row: (item: T) => HTMLLIElement
+    none: string
+  },
+): Child {
+  const body = h('div')
+  let ending = new AbortController()
+  const open = (filter: ListFilter): void => {
+    ending.abort()
+    ending = new AbortController()
+    const signal = AbortSignal.any([until, ending.signal])
+    const some = isEmpty(filter) ? all : new PagedResource((page) => list({ ...page, ...filter }), show.key)
+    if (some !== all) app.live.keep(some, [kind], signal)
+    put(body, pagedList(some, signal, some === all ? show : { ...show, none: 'None of these then.' }))
+  }
+  open({})
+  return [h('div', { class: 'filter' }, listFilter(app, until, open)), body]
 }
 
 /** A row that opens what it is about. */
@@ -141,7 +175,10 @@ export const render: Render = (app, signal) => {
   if (live.can('node:read')) live.of.aliases.watch(signal, () => {})
   const sent = (until: AbortSignal): Child =>
     live.can('payments:read')
-      ? pagedList(live.of.payments, until, {
+      ? chosenList(app, until, {
+          all: live.of.payments,
+          list: live.client.payments.list,
+          kind: 'payment',
           key: (p) => p.id,
           row: (p) => paymentRow(app, p),
           none: 'Nothing has been paid yet.',
@@ -149,7 +186,10 @@ export const render: Render = (app, signal) => {
       : denied('payments:read')
   const received = (until: AbortSignal): Child =>
     live.can('invoices:read')
-      ? pagedList(live.of.invoices, until, {
+      ? chosenList(app, until, {
+          all: live.of.invoices,
+          list: live.client.invoices.list,
+          kind: 'invoice',
           key: (i) => i.id,
           row: (i) => invoiceRow(app, i),
           none: 'No invoices yet.',

@@ -1,6 +1,7 @@
 import type { ChannelId, NodeId, PaymentHash } from '../../base/ids.ts'
 import type { Msat, Sat } from '../../base/units.ts'
 import type { Page, PageRequest } from '../service.ts'
+import type { TimeRange } from '../timeRange.ts'
 import type { BalanceSpan } from './balances.ts'
 import type { ForwardSums, PaymentSums } from './sums.ts'
 
@@ -85,8 +86,8 @@ export interface BalancesIn extends Balances {
 
 /** What happened, summed up; nothing here goes through history. */
 export interface AnalyticsService {
-  /** Settled forwards, newest first. */
-  forwards(page: PageRequest): Promise<Page<ForwardView>>
+  /** Settled forwards, newest first, or those of a range of time. */
+  forwards(page: PageRequest, range?: TimeRange): Promise<Page<ForwardView>>
   summary(range: DayRange): Promise<SummaryView>
   /** By period, newest first, of all channels or of the forwards that came in or went out over one (by local id or channel id). */
   forwardSums(

@@ -1,14 +1,15 @@
 import type { ChannelId } from '../../base/ids.ts'
 import { unpack } from '../../base/pack.ts'
 import { channelOf } from '../../channel/describe.ts'
-import { keys } from '../../store/schema.ts'
+import { keys, padded } from '../../store/schema.ts'
 import { rowOf } from '../analytics/ledger.ts'
 import { addSums, NOTHING, type Subject, type SumKind, type SumsOf } from '../analytics/sums.ts'
 import type { AnalyticsService, Balances, DayRange, ForwardView } from '../analytics/views.ts'
 import { ServiceError } from '../errors.ts'
 import type { Node } from '../node.ts'
-import { checkCursor, pageOf, pageOfRecords } from '../paging.ts'
+import { checkCursor, lastSequence, pageOf, pageOfRecords } from '../paging.ts'
 import type { NodeService, Page, PageRequest } from '../service.ts'
+import { placesIn, recordsFrom } from '../timeRange.ts'
 import { channelEarnings, successRate } from './channelEarnings.ts'
 
 const SEQUENCE = /^\d{1,16}$/
@@ -55,13 +56,16 @@ export function analyticsService(node: Node, wallet: Pick<NodeService, 'walletTr
   }
 
   return {
-    async forwards(page) {
+    async forwards(page, range = {}) {
       checkCursor(page.cursor, SEQUENCE)
-      const cursor = page.cursor?.padStart(16, '0')
+      const at = recordsFrom<{ at: number }>(driver, keys.forwards, (forward) => forward.at)
+      const end = (await lastSequence(driver, keys.forwards)) + 1
+      const { from = 0, before = end } = await placesIn(range, end, at)
+      const cursor = padded(Math.min(before, page.cursor === undefined ? end : Number(page.cursor)))
       const { items, nextCursor } = await pageOfRecords(
         driver,
-        { prefix: keys.forwards },
-        { limit: page.limit, ...(cursor && { cursor }) },
+        { prefix: keys.forwards, from: padded(from) },
+        { limit: page.limit, cursor },
       )
       return { items: items.map(forwardView), nextCursor }
     },

@@ -12,7 +12,7 @@ import type { NodeService, PaymentView, PayRequest } from '../service.ts'
 
 export type PaymentService = Pick<NodeService, 'pay' | 'payments' | 'payment' | 'cancelPayment'>
 
-export function paymentView({ id, record: r }: Booked<PaymentRecord>): PaymentView {
+export function paymentView({ id, keyId, record: r }: Booked<PaymentRecord>): PaymentView {
   const parts = r.attempts.slice(r.since).map((a) => ({
     status: a.status,
     amountMsat: a.amountMsat,
@@ -32,6 +32,7 @@ export function paymentView({ id, record: r }: Booked<PaymentRecord>): PaymentVi
       r.status === 'failed' && r.failure ? { code: r.failure.code, detail: printable(r.failure.detail, 500) } : null,
     parts,
     bolt11: r.target.bolt11,
+    keyId: keyId ?? null,
     createdAt: new Date(r.createdAt).toISOString(),
     completedAt: r.completedAt === null ? null : new Date(r.completedAt).toISOString(),
   }
@@ -53,15 +54,15 @@ export function paymentService(parts: NodeParts): PaymentService {
       const { paymentHash: hash, target } = targetOf(request, parts)
       await book.recall(hash)
       return reactor.run((scope) => {
-        const { id } = request
-        const started = payments.start({ paymentHash: hash, target, ...(id === undefined ? {} : { id }) }, scope)
+        const { id, keyId } = request
+        const started = payments.start({ paymentHash: hash, target, id, keyId }, scope)
         channels.drain(scope)
         if (!started.ok) throw new ServiceError(started.error.code, started.error.detail)
         return paymentView(book.get(hash)!)
       })
     },
-    async payments(page, { status }) {
-      const { items, nextCursor } = await book.page(page, status)
+    async payments(page, filter) {
+      const { items, nextCursor } = await book.select(page, filter)
       return { items: items.map(paymentView), nextCursor }
     },
     payment: async (id) => paymentView(await need(id)),

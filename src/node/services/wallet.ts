@@ -11,9 +11,10 @@ import type { WalletState, WalletTx } from '../../wallet/state.ts'
 import { judge, unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
 import type { WalletTransactionView } from '../onchainService.ts'
-import { pageOfIndex } from '../paging.ts'
+import { pageOfIndex, pageWhere } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
-import type { NodeService } from '../service.ts'
+import type { NodeService, PageRequest } from '../service.ts'
+import { placesIn, recordsFrom } from '../timeRange.ts'
 import { outputsOf } from './address.ts'
 import { psbtService } from './psbt.ts'
 import { bumpTransaction, SEND_LABEL } from './walletFees.ts'
@@ -31,6 +32,10 @@ export type WalletService = Pick<
   | 'psbt'
 >
 
+/** What was first seen in a block has the time of that, which a miner may set so far off. */
+const BLOCK_TIME_MS = 3 * 3_600_000
+const timeMs = (entry: WalletTx): number => entry.seenAt * 1000
+
 const viewOf = (state: WalletState, entry: WalletTx): WalletTransactionView => ({
   id: entry.txid,
   txid: entry.txid,
@@ -40,7 +45,7 @@ const viewOf = (state: WalletState, entry: WalletTx): WalletTransactionView => (
   blockHeight: entry.height,
   label: entry.label,
   hex: toHex(encodeTransaction(entry.tx)),
-  createdAt: new Date(entry.seenAt * 1000).toISOString(),
+  createdAt: new Date(timeMs(entry)).toISOString(),
 })
 
 /** One that left memory without a block is as dead as one that another took the place of. */
@@ -93,8 +98,20 @@ export function walletService(parts: NodeParts): WalletService {
         locked: status === 'locked',
       }))
     },
-    async walletTransactions(page) {
-      const { items, nextCursor } = await pageOfIndex(driver, keys.walletIndex, page, find)
+    async walletTransactions(request, { from = 0, to = Number.POSITIVE_INFINITY } = {}) {
+      const timeOf = async (txid: Txid): Promise<number | null> => {
+        const entry = await find(txid)
+        return entry && timeMs(entry)
+      }
+      const around = {
+        ...(from > 0 && { from: from - BLOCK_TIME_MS }),
+        ...(Number.isFinite(to) && { to: to + BLOCK_TIME_MS }),
+      }
+      const at = recordsFrom(driver, keys.walletIndex, timeOf)
+      const places = await placesIn(around, wallet.state.nextOrder, at)
+      const list = (page: PageRequest) => pageOfIndex(driver, keys.walletIndex, page, find, places)
+      const isWithin = (entry: WalletTx): boolean => timeMs(entry) >= from && timeMs(entry) < to
+      const { items, nextCursor } = await pageWhere(list, isWithin, request)
       return { items: items.map((entry) => viewOf(wallet.state, entry)), nextCursor }
     },
     async walletTransaction(id) {

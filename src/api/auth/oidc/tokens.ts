@@ -26,6 +26,8 @@ interface Known {
   /** Unix ms */
   readonly until: number
   readonly lookAgainAt: number
+  /** `iat` in Unix ms; null: it does not say when it was issued. */
+  readonly issuedAt: number | null
 }
 
 /** Access tokens of an issuer, beside API keys. @source RFC 9068, RFC 8725 */
@@ -54,7 +56,8 @@ export class Tokens {
     const name = createHash('sha256').update(token).digest('base64')
     const known = this.#known.get(name)
     const now = this.#ring.now()
-    if (known && now < known.until && now < known.lookAgainAt) return known.caller
+    const isKnown = known && now < known.until && now < known.lookAgainAt && this.#isAfterEmergency(known.issuedAt)
+    if (isKnown) return known.caller
     const underWay = this.#verifying.get(name)
     if (underWay) return underWay
     const verifying = this.#look(token, known)
@@ -71,12 +74,28 @@ export class Tokens {
   }
 
   async #look(token: string, known: Known | undefined): Promise<Known> {
-    const { sub, exp, ...claims } = await this.#claims(token)
+    const { sub, exp, iat, ...claims } = await this.#claims(token)
     const now = this.#ring.now()
+    const issuedAt = iat === undefined ? null : iat * 1000
+    // As the last step, with nothing to wait for after it: an emergency meanwhile counts.
+    if (!this.#isAfterEmergency(issuedAt)) throw this.#stopped()
     const until = (exp! + SKEW_SECONDS) * 1000
     const scopes = scopesOf(claims, this.#config.scopePrefix)
     const caller = known?.caller ?? this.#ring.admitGuest(sub!, { scopes, until })
-    return { caller, until, lookAgainAt: now + LOOK_AGAIN_MS }
+    return { caller, until, lookAgainAt: now + LOOK_AGAIN_MS, issuedAt }
+  }
+
+  /** Not issued before the last emergency, whatever the issuer's clock says; one that does not say when it was is no better than that. */
+  #isAfterEmergency(issuedAt: number | null): boolean {
+    const { emergencyAt } = this.#ring
+    return emergencyAt === null || (issuedAt !== null && issuedAt > emergencyAt + SKEW_SECONDS * 1000)
+  }
+
+  #stopped(): ApiProblem {
+    const from = new Date((this.#ring.emergencyAt ?? 0) + SKEW_SECONDS * 1000).toISOString()
+    return invalid(
+      `all keys and tokens were stopped, and tokens are taken that say they were issued (iat) after ${from}`,
+    )
   }
 
   async #claims(token: string): Promise<JWTPayload> {

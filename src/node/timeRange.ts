@@ -1,0 +1,59 @@
+import { unpack } from '../base/pack.ts'
+import { padded, prefixRange } from '../store/schema.ts'
+import type { Driver } from '../store/types.ts'
+
+/** From `from` on and before `to`, Unix ms; absent: from the beginning, up to now. */
+export interface TimeRange {
+  readonly from?: number
+  readonly to?: number
+}
+
+/** Places in an order that is also one of time: from `from` on and before `before`. */
+export interface PlaceRange {
+  readonly from?: number
+  readonly before?: number
+}
+
+/** Something in its place, with its time in Unix ms. */
+export interface Placed {
+  readonly place: number
+  readonly time: number
+}
+
+/**
+ * Where in an order of time a range lies, found by halving: a few dozen reads however long the history. Where the clock was set back, the
+ * edge of a range that lies in the time that was lived through twice is one of the places that fit.
+ * @param end no place is this or higher
+ * @param at the first that is in that place or after it; null: none
+ */
+export async function placesIn(
+  { from, to }: TimeRange,
+  end: number,
+  at: (place: number) => Promise<Placed | null>,
+): Promise<PlaceRange> {
+  const first = async (time: number): Promise<number> => {
+    let [low, high] = [0, end]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const found = await at(middle)
+      if (found === null || found.place >= high || found.time >= time) high = middle
+      else low = found.place + 1
+    }
+    return low
+  }
+  return {
+    ...(from !== undefined && { from: await first(from) }),
+    ...(to !== undefined && { before: await first(to) }),
+  }
+}
+
+/** For `placesIn`, of records whose keys are a prefix and their place. @param timeOf null: passed over, as if it were not there */
+export const recordsFrom =
+  <V>(driver: Driver, prefix: string, timeOf: (value: V) => number | null | Promise<number | null>) =>
+  async (place: number): Promise<Placed | null> => {
+    for await (const [key, value] of driver.entries({ gte: prefix + padded(place), lt: prefixRange(prefix).lt })) {
+      const time = await timeOf(unpack<V>(value))
+      if (time !== null) return { place: Number(key.slice(prefix.length)), time }
+    }
+    return null
+  }
