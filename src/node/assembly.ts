@@ -1,4 +1,4 @@
-import type { ChannelId } from '../base/ids.ts'
+import type { ChannelId, NodeId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
@@ -35,12 +35,18 @@ export function createPeers(node: Node): Peers {
     features: ourInitFeatures(),
     chainHash: node.own.chainHash,
     isWelcome: (peer) => node.channels.ofPeer(peer).some(({ state }) => state.tag !== 'closed'),
+    isChosen: (peer) => isChosen(node, peer),
     onConnected: (link, session, scope) => dispatch.connected(link, session, scope),
     onMessage: (link, message, scope) => dispatch.message(link, message, scope),
     onDisconnected: (link, reason, scope) => dispatch.disconnected(link, reason, scope),
     onDrained: (link) => dispatch.drained(link),
   })
 }
+
+/** A peer that the operator connected to, or has a channel with: strangers can be as many as they like. */
+const isChosen = ({ channels, peers }: Node, peer: NodeId): boolean =>
+  peers.address(peer) !== undefined ||
+  channels.ofPeer(peer).some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null)
 
 /** The copies of backups that peers keep of us, and we of them. */
 export function createStorage(node: Node): PeerStorage {
@@ -74,9 +80,7 @@ export function createGossip(node: Node): GossipShell {
     queuedBytes: (link) => node.peers.queuedBytes(link),
     links: () => node.peers.links(),
     isOurs: (peer, scid) => node.channels.ofPeer(peer).some(({ state }) => namesOf(state).includes(scid)),
-    isChosen: (peer) =>
-      node.peers.address(peer) !== undefined ||
-      node.channels.ofPeer(peer).some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null),
+    isChosen: (peer) => isChosen(node, peer),
     synced: () => node.chain.isSynced,
     renewOwn: (scope) => announceAll(node, scope),
     pace: gossipPace,

@@ -16,6 +16,7 @@ import { encodeMessage, type Message } from '../wire/registry.ts'
 import { type Act, type ActDone, answerActs, dialActs } from './acts.ts'
 import type { Clock } from './clock.ts'
 import { PeerError, type PeerErrorCode } from './errors.ts'
+import { Intake } from './intake.ts'
 import { observedAddress } from './observedAddress.ts'
 import {
   nextTick,
@@ -28,6 +29,7 @@ import {
   tickSession,
   warningOf,
 } from './session.ts'
+import type { Turns } from './turns.ts'
 
 /** What all connections of a node share. */
 export interface ConnectionConfig extends SessionConfig {
@@ -38,8 +40,13 @@ export interface ConnectionConfig extends SessionConfig {
   readonly random: (length: number) => Uint8Array
   /** Sealed bytes that wait in all connections; left out where there is one. */
   readonly queuedInAll?: () => number
+  /** When the bytes of a peer are opened, null before its init; at once where it is left out. */
+  readonly turnsOf?: (peer: NodeId | null) => Turns
 }
 
+/** What one turn opens, in pieces of so many bytes: the smallest messages are 36 bytes, and cost as much as long ones. */
+const PIECE_BYTES = 8 * 1024
+const MOST_IN_TURN = 256
 /** Called from the socket's events, or from within send and close. */
 export interface ConnectionEvents {
   /** Both inits are exchanged. */
@@ -94,6 +101,7 @@ export class PeerConnection {
   #connected: boolean
   #ended = false
   #paused = false
+  readonly #intake: Intake
   /** The time limit of the phase before init, later the session's next tick. */
   #cancelTimer: () => void = () => undefined
 
@@ -117,7 +125,12 @@ export class PeerConnection {
     socket.setNoDelay(true)
     socket.on('error', (e) => this.#lost(e))
     socket.on('close', () => this.#lost(null))
-    socket.on('data', (chunk) => this.#received(chunk))
+    this.#intake = new Intake({
+      socket,
+      turns: () => config.turnsOf?.(this.features === null ? null : this.#nodeId) ?? null,
+      open: (unread) => this.#open(unread),
+    })
+    socket.on('data', (chunk) => this.#intake.received(chunk))
     socket.on('drain', () => {
       if (!this.#ended) this.#events.onDrained(this)
     })
@@ -157,7 +170,7 @@ export class PeerConnection {
   pause(): void {
     if (this.#ended || this.#paused || this.features === null) return
     this.#paused = true
-    this.#socket.pause()
+    this.#intake.pause()
     this.#cancelTimer()
   }
 
@@ -165,7 +178,7 @@ export class PeerConnection {
     if (this.#ended || !this.#paused) return
     this.#paused = false
     this.#session = resumeSession(this.#session, this.#config.clock.now())
-    this.#socket.resume()
+    this.#intake.resume()
     this.#scheduleTick()
   }
 
@@ -175,6 +188,7 @@ export class PeerConnection {
     if (farewell !== undefined && this.#transport !== null) this.#write([encodeMessage(farewell)])
     if (this.#ended) return
     this.#ended = true
+    this.#intake.end()
     this.#cancelTimer()
     if (this.#transport === null || ABRUPT.has(reason.code)) this.#socket.destroy()
     else this.#linger()
@@ -257,15 +271,21 @@ export class PeerConnection {
 
   // ---------------------------------------------------------------- socket events
 
-  #received(chunk: Uint8Array): void {
-    if (this.#ended) return
-    const sealed = this.#transport === null ? this.#handshake(chunk) : chunk
-    if (this.#transport === null || sealed.length === 0 || this.#ended) return
-    const { messages, fault } = openFrames(this.#transport.reader, sealed)
-    this.#read(messages)
-    if (fault !== null) {
-      this.close(new PeerError('BAD_FRAME', `a frame of ${this.address} does not authenticate: ${fault}`))
+  /** As much as one turn takes; returns the rest. */
+  #open(received: Uint8Array): Uint8Array {
+    let unread = this.#transport === null ? this.#handshake(received) : received
+    if (this.#transport === null || unread.length === 0 || this.#ended) return unread
+    const { reader } = this.#transport
+    const opened: Uint8Array[] = []
+    while (unread.length > 0 && opened.length < MOST_IN_TURN && reader.fault === null) {
+      for (const message of openFrames(reader, unread.subarray(0, PIECE_BYTES)).messages) opened.push(message)
+      unread = unread.subarray(PIECE_BYTES)
     }
+    this.#read(opened)
+    if (reader.fault !== null) {
+      this.close(new PeerError('BAD_FRAME', `a frame of ${this.address} does not authenticate: ${reader.fault}`))
+    }
+    return unread
   }
 
   #read(frames: readonly Uint8Array[]): void {

@@ -18,6 +18,7 @@ import { newerWins, type Rival } from './duplicates.ts'
 import { PeerError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts'
+import { turnsFor } from './turns.ts'
 
 /** A connection over which messages flow: both sides have sent init. */
 export interface PeerSession {
@@ -56,6 +57,8 @@ export interface PeerManagerOptions {
   readonly limits?: Partial<PeerLimits>
   /** Who is let in beyond `limits.maxPeers` though only it can dial: strangers cost nothing, and could keep it out for ever. */
   readonly isWelcome?: (nodeId: NodeId) => boolean
+  /** Whose messages wait for none of strangers: a peer that the operator connected to, or has a channel with. Left out: everybody's. */
+  readonly isChosen?: (nodeId: NodeId) => boolean
   readonly backoff?: Backoff
   readonly clock?: Clock
   readonly random?: (length: number) => Uint8Array
@@ -102,7 +105,7 @@ export class PeerManager {
   #stopped = false
 
   constructor(options: PeerManagerOptions) {
-    const random = options.random ?? ((n) => new Uint8Array(randomBytes(n)))
+    const { clock = systemClock, random = (n) => new Uint8Array(randomBytes(n)), isChosen = () => true } = options
     this.nodeId = nodeId(toHex(options.key.publicKey))
     this.#callbacks = options.callbacks
     this.#isWelcome = (id) => this.#keeper.has(id) || options.isWelcome?.(id) === true
@@ -111,12 +114,13 @@ export class PeerManager {
       features: options.features,
       chainHash: options.chainHash,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
-      clock: options.clock ?? systemClock,
+      clock,
       random,
+      turnsOf: turnsFor(clock, isChosen),
       queuedInAll: () => [...this.#open].reduce((sum, c) => sum + c.queuedBytes, 0),
     }
     this.#keeper = new Keeper({
-      clock: this.#config.clock,
+      clock,
       backoff: options.backoff ?? DEFAULT_BACKOFF,
       jitter: () => random(1)[0]! / 256,
       isConnected: (id) => this.#live.has(id),
