@@ -2,7 +2,7 @@ import { unpack } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
 import type { ChannelState } from '../channel/state.ts'
-import { fillGaps } from '../store/journal.ts'
+import { closeGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { adopt, noteBackup, recallFor } from './adopt.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
@@ -86,7 +86,7 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     // A crash may have come between a channel and its backup.
     if (entries.length > 0) scope.hold(() => node.backUp())
   })
-  const gaps = fillGaps(resources.doubt?.missing ?? [])
+  const gaps = resources.doubt?.missing.length ? await closeGaps(node.driver) : []
   // From here on the database is as new as its backup, and as every copy of that which a peer may keep.
   if (backup) {
     resources.journal.skipTo(backup.journal)

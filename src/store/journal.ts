@@ -19,17 +19,33 @@ const MISSING_SHOWN = 1_000
 export async function checkJournal(driver: Driver): Promise<JournalCheck> {
   let last = 0
   const missing: number[] = []
-  for await (const [key] of driver.entries(prefixRange('journal/'))) {
-    const n = Number(key.slice('journal/'.length))
+  for await (const n of numbersIn(driver)) {
     for (let lost = last + 1; last !== 0 && lost < n && missing.length < MISSING_SHOWN; lost++) missing.push(lost)
     last = n
   }
   return { last, missing }
 }
 
-/** Once the channels are marked: the numbers are filled in, so that the next start does not ask again. */
-export const fillGaps = (missing: readonly number[]): readonly Op[] =>
-  missing.map((n) => ({ key: keys.journal(n), value: pack(0) }))
+/**
+ * Once the channels are marked: what lies before the last gap is deleted, so that the next start does not ask again. Filled in, it would
+ * come back: what the lost batches had deleted is still there, and everything after that is deleted in its time.
+ */
+export async function closeGaps(driver: Driver): Promise<readonly Op[]> {
+  const before: number[] = []
+  let since: number[] = []
+  for await (const n of numbersIn(driver)) {
+    if (since.length > 0 && n !== since.at(-1)! + 1) {
+      for (const old of since) before.push(old)
+      since = []
+    }
+    since.push(n)
+  }
+  return before.map((n) => ({ key: keys.journal(n) }))
+}
+
+async function* numbersIn(driver: Driver): AsyncIterable<number> {
+  for await (const [key] of driver.entries(prefixRange('journal/'))) yield Number(key.slice('journal/'.length))
+}
 
 /** Hears how many seconds a batch of so many operations took to be on disk, and when it began (performance.now()). */
 export type BatchObserver = (seconds: number, operations: number, begun: number) => void
@@ -41,6 +57,7 @@ export type BatchObserver = (seconds: number, operations: number, begun: number)
 export class Journal {
   readonly #driver: Driver
   readonly #onBatch: BatchObserver
+  readonly #kept: number
   #pending: Op[] = []
   #next: Promise<number> | null = null
   #tail: Promise<unknown> = Promise.resolve()
@@ -49,8 +66,9 @@ export class Journal {
   #skip = 0
   #failed: StoreError | null = null
 
-  constructor(driver: Driver, last: number, onBatch: BatchObserver = () => {}) {
+  constructor(driver: Driver, last: number, onBatch: BatchObserver = () => {}, kept = JOURNAL_KEPT) {
     this.#driver = driver
+    this.#kept = kept
     this.#onBatch = onBatch
     this.#number = last
     this.#durable = last
@@ -91,13 +109,13 @@ export class Journal {
     this.#pending = []
     this.#next = null
     if (this.#skip > this.#number) {
-      for (let old = Math.max(1, this.#number - JOURNAL_KEPT); old <= this.#number; old++)
+      for (let old = Math.max(1, this.#number - this.#kept); old <= this.#number; old++)
         ops.push({ key: keys.journal(old) })
       this.#number = this.#skip
     }
     const n = ++this.#number
     ops.push({ key: keys.journal(n), value: pack(ops.length) })
-    if (n > JOURNAL_KEPT) ops.push({ key: keys.journal(n - JOURNAL_KEPT) })
+    if (n > this.#kept) ops.push({ key: keys.journal(n - this.#kept) })
     const begun = performance.now()
     try {
       await this.#driver.batch(ops)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { Ballast, writeFileAtomic } from '../../src/store/files.ts'
-import { checkJournal, fillGaps, Journal } from '../../src/store/journal.ts'
+import { checkJournal, closeGaps, Journal } from '../../src/store/journal.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
@@ -60,8 +60,26 @@ describe('journal: group commit', () => {
     for (let i = 0; i < 5; i++) await journal.commit([])
     await driver.batch([{ key: keys.journal(3) }])
     expect(await checkJournal(driver)).toEqual({ last: 5, missing: [3] })
-    await driver.batch(fillGaps([3]))
+    await driver.batch(await closeGaps(driver))
     expect(await checkJournal(driver)).toEqual({ last: 5, missing: [] })
+  })
+
+  it('reports a lost write once, also where that would have deleted the number of an old one', async () => {
+    let lost = false
+    const driver = new MemoryDriver(new Map(), (ops) => (lost ? [] : ops))
+    const journal = new Journal(driver, 0, undefined, 10)
+    const commit = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await journal.commit([])
+    }
+    await commit(14)
+    lost = true
+    await commit(1)
+    lost = false
+    await commit(4)
+    expect((await checkJournal(driver)).missing).toContain(15)
+    await driver.batch(await closeGaps(driver))
+    await commit(20)
+    expect(await checkJournal(driver)).toEqual({ last: 39, missing: [] })
   })
 })
 
