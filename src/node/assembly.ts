@@ -113,6 +113,10 @@ export function createPayments(node: Node): Payments {
     localChannels: () => node.localChannels(),
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),
+    isWhole: (channelId) => {
+      const state = node.channels.byChannelId(channelId)?.state
+      return state !== undefined && (state.tag === 'closed' || channelOf(state)?.restored !== true)
+    },
     post: (task) => node.reactor.post(task),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)

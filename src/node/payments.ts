@@ -22,6 +22,7 @@ import {
   type PaymentInput,
   type PaymentStartFault,
   recoverPayment,
+  reopenPayment,
   startPayment,
 } from '../payment/outgoing.ts'
 import { type FinalOnion, failDust, failRead, peelIncoming } from '../payment/peel.ts'
@@ -62,6 +63,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   readonly localChannels: () => readonly LocalChannel[]
   /** Whether an HTLC of the channel is what it seems: `blockHeight` is that of now, and the funding is in the chain. */
   readonly isSound: (channelId: ChannelId) => boolean
+  /** All that the channel holds is known: no record of it was lost. */
+  readonly isWhole: (channelId: ChannelId) => boolean
   /** Runs it in a turn that comes. */
   readonly post: (task: (scope: TurnScope) => void) => void
   /** Puts the command into the channel's inbox; false when there is no such channel. */
@@ -129,15 +132,15 @@ export class Payments {
   recover({ outgoing, released, undecided }: ChannelHoldings, scope: TurnScope): void {
     this.#within(scope, () => {
       const live = liveByHash(outgoing)
-      for (const { channelId, origin } of outgoing)
-        if (origin.tag === 'forward') this.#forwards.resume(origin, channelId)
+      this.#resumeForwards(outgoing)
       for (const { record } of this.outgoing.live()) {
         if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
       }
+      const { isWhole } = this.#options
       for (const [hash, htlcs] of live) {
         const record = this.outgoing.get(hash)?.record
         const ctx = this.#paymentContext()
-        this.#applyPayment(record ? recoverPayment(record, htlcs, ctx) : interruptedPayment(hash, htlcs, ctx))
+        this.#applyPayment(record ? recoverPayment(record, htlcs, ctx, isWhole) : interruptedPayment(hash, htlcs, ctx))
       }
       this.#recoverInvoices(released, undecided)
     })
@@ -146,12 +149,19 @@ export class Payments {
   /** HTLCs of channels that a backup brought back: how their payments end is told like that of any other. */
   takeIn(outgoing: ChannelHoldings['outgoing'], scope: TurnScope): void {
     this.#within(scope, () => {
-      for (const [hash, htlcs] of liveByHash(outgoing))
-        if (!this.outgoing.get(hash)) this.#applyPayment(interruptedPayment(hash, htlcs, this.#paymentContext()))
+      this.#resumeForwards(outgoing)
+      for (const [hash, htlcs] of liveByHash(outgoing)) {
+        const record = this.outgoing.get(hash)?.record
+        const ctx = this.#paymentContext()
+        this.#applyPayment(record ? reopenPayment(record, htlcs) : interruptedPayment(hash, htlcs, ctx))
+      }
     })
   }
 
-  /** @param id local id for a new record */
+  #resumeForwards(outgoing: ChannelHoldings['outgoing']): void {
+    for (const { channelId, origin } of outgoing) if (origin.tag === 'forward') this.#forwards.resume(origin, channelId)
+  }
+
   start(
     request: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget; readonly id?: string },
     scope: TurnScope,

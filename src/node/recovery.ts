@@ -69,15 +69,16 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     wallet.rollback(node.chain.height, node.chain.tip.hash)
     for (const entry of entries) resume(node, entry, scope)
     channels.drain(scope)
+    // Before anything is concluded from what no channel holds.
+    const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
     channels.replayResults(scope)
     // What the lost connections left unbound is gone by now.
-    payments.recover(holdingsOf(entries), scope)
+    payments.recover(holdingsOf(channels.all()), scope)
     channels.drain(scope)
     channels.replayResults(scope)
     channels.replayIncoming(scope)
     rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
-    const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
     for (const meta of damaged) {
       // Its place is taken by what the backup knows.
       if (restored.has(meta.keyIndex)) scope.write({ key: keys.channelMeta(meta.localId) })

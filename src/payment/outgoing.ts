@@ -255,29 +255,51 @@ export interface LiveHtlc {
   readonly amountMsat: Msat
 }
 
+/** Blocks after the expiry of an HTLC in which it may still be settled. @source BOLT 5 §general-nomenclature: 100 are irrevocable */
+const SETTLED_BLOCKS = 144
+
 /**
  * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
  * failed, and HTLCs that the record does not know are taken into it, so that the hash is not paid twice.
+ * @param isWhole nothing that the channel held was lost; of another an HTLC may be out until it has long expired
  */
 export function recoverPayment(
   r: PaymentRecord,
   live: readonly LiveHtlc[],
   ctx: PaymentContext,
+  isWhole: (channelId: ChannelId) => boolean = () => true,
 ): PaymentTurn<PaymentRecord> {
-  const attempts = [...r.attempts]
-  for (const htlc of live) {
-    while (attempts.length <= htlc.attempt) attempts.push({ ...unrecorded(htlc), status: 'failed' })
-    if (htlc.attempt >= r.attempts.length) attempts[htlc.attempt] = unrecorded(htlc)
-  }
+  const attempts = withUnrecorded(r, live)
   const held = new Set(live.map((h) => h.attempt))
-  const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i)
+  const mayBeOut = ({ channelId, hops }: PaymentAttempt): boolean =>
+    ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS && !isWhole(channelId)
+  const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i) && !mayBeOut(a)
   if (attempts.length === r.attempts.length && !attempts.some(isLost)) return { record: r, effects: [] }
   const recovered = attempts.map(
     (a, i): PaymentAttempt =>
       isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
   )
-  const stillOut = r.status === 'failed' && recovered.some((a) => a.status === 'pending')
-  return proceed({ ...r, attempts: recovered, status: stillOut ? 'pending' : r.status }, ctx)
+  return proceed(pendingAgain({ ...r, attempts: recovered }), ctx)
+}
+
+function withUnrecorded(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentAttempt[] {
+  const attempts = [...r.attempts]
+  for (const htlc of live) {
+    while (attempts.length <= htlc.attempt) attempts.push({ ...unrecorded(htlc), status: 'failed' })
+    if (htlc.attempt >= r.attempts.length) attempts[htlc.attempt] = unrecorded(htlc)
+  }
+  return attempts
+}
+
+/** A payment that has failed has not, where an HTLC of it is out. */
+const pendingAgain = (r: PaymentRecord): PaymentRecord =>
+  r.status === 'failed' && inFlight(r).length > 0 ? { ...r, status: 'pending', completedAt: null } : r
+
+/** HTLCs are out that the record, which may be of another life of the database, does not know or has given up: they decide how it ends. */
+export function reopenPayment(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentTurn<PaymentRecord> {
+  const attempts = withUnrecorded(r, live)
+  for (const htlc of live) if (attempts[htlc.attempt]!.status === 'failed') attempts[htlc.attempt] = unrecorded(htlc)
+  return { record: pendingAgain({ ...r, attempts }), effects: [] }
 }
 
 /** A record for HTLCs whose payment was not stored before a crash: nothing more is sent, and they decide how it ends. */

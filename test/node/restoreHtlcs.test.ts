@@ -183,6 +183,57 @@ describe('a forward that hung when the disk was lost', () => {
   })
 })
 
+describe('an HTLC over a channel of which a lost write took a record', () => {
+  /** The node starts again without a record of the channel, and takes that from its backup. */
+  async function damage(world: World, name: Name, peer: Name): Promise<void> {
+    const process = world.of(name)
+    const { localId } = entries(world, name).find((e) => e.meta.peer === nodeIdOf(peer))!.meta
+    const backup = process.wholeBackup!
+    world.crash(name)
+    await process.disk.wipe([`channel/${localId}/fixed`])
+    process.restoreFrom = backup
+    await world.boot(name)
+    process.restoreFrom = null
+  }
+
+  it('keeps its payment from being begun again, before and after its channel is brought back', async () => {
+    const world = await World.start(undefined, base)
+    await hold(world, 'alice', 'bob')
+    const { bolt11 } = (await world.of('alice').api.payment(HASH)) as { bolt11: string }
+    await minutes(world, 'alice', 2)
+    await damage(world, 'alice', 'bob')
+    for (const _ of [1, 2]) {
+      expect(await statusOf(world, 'alice')).toBe('pending')
+      await expect(world.attempt(world.of('alice').api.pay({ bolt11 }))).rejects.toMatchObject({
+        code: 'PAYMENT_PENDING',
+      })
+      await world.restart('alice')
+    }
+    world.close()
+  })
+
+  it('is passed back with what the next node shows: the one before has not had it back meanwhile', async () => {
+    const world = await World.start(undefined, base)
+    const before = owed(world, 'bob')
+    const id = await hold(world, 'alice', 'carol')
+    await minutes(world, 'bob', 2)
+    await damage(world, 'bob', 'carol')
+    await reconnect(world)
+    expect(await statusOf(world, 'alice')).toBe('pending')
+    await world.mine(1)
+    await world.attempt(world.of('carol').api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    await world.mine(1)
+    await reconnect(world)
+    expect(await statusOf(world, 'alice')).toBe('succeeded')
+    const [alices] = entries(world, 'bob').filter((e) => e.meta.peer === nodeIdOf('alice'))
+    await world.attempt(world.of('bob').api.closeChannel(alices!.meta.localId, { force: true }))
+    await end(world, 'bob')
+    expectWithin(onchainSat(world).bob - before, 1_000n)
+    world.close()
+  })
+})
+
 describe('HTLCs in the channel backup', () => {
   it('are written a minute or two after they came, not by any payment, and go with a backup that is restored', async () => {
     const world = await World.start(undefined, base)

@@ -17,6 +17,7 @@ import {
   type PaymentInput,
   paymentFee,
   recoverPayment,
+  reopenPayment,
   startPayment,
 } from '../../src/payment/outgoing.ts'
 import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '../../src/payment/types.ts'
@@ -337,6 +338,33 @@ describe('an outgoing payment after a restart', () => {
     expect(r.attempts.map((a) => a.status)).toEqual(['pending', 'failed', 'pending'])
     const paid = onPaymentInput(r, { tag: 'fulfilled', attempt: 2, preimage: PREIMAGE }, context())
     expect(paid.record.status).toBe('succeeded')
+  })
+
+  it('is not sent again where its channel has lost records, until the HTLC has long expired', () => {
+    const { record } = start()
+    const { cltvExpiry } = record.attempts[0]!.hops[0]!
+    const recovered = (blockHeight: number) => recoverPayment(record, [], context({ blockHeight }), () => false)
+    expect(recovered(cltvExpiry + 144)).toEqual({ record, effects: [] })
+    expect(recovered(cltvExpiry + 145).record.attempts[0]!.status).toBe('failed')
+  })
+
+  it('that had failed is pending again where a backup knows of an HTLC of it, and ends with that', () => {
+    const late = context({ now: NOW + 60_000 })
+    const failed = onPaymentInput(start().record, { tag: 'rejected', attempt: 0, fault }, late).record
+    const live = [{ attempt: 0, channelId: channelId(9), amountMsat: msat(M) }]
+    const { record } = reopenPayment(failed, live)
+    expect(startPayment(record, { paymentHash: HASH, target: target() }, context())).toMatchObject({ ok: false })
+    const { record: ended, effects } = onPaymentInput(
+      record,
+      { tag: 'failed', attempt: 0, failure: { tag: 'onchain' } },
+      context(),
+    )
+    expect([ended.status, effects]).toEqual([
+      'failed',
+      [{ tag: 'notify', event: { type: 'payment.failed', paymentHash: HASH } }],
+    ])
+    const paid = onPaymentInput(record, { tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }, context())
+    expect(paid.record).toMatchObject({ status: 'succeeded', preimage: PREIMAGE })
   })
 
   it('without any record is neither forgotten nor begun again', () => {
