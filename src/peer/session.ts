@@ -67,6 +67,9 @@ export const ourInit = (c: SessionConfig, theirAddress?: NetworkAddress): Init =
 /** A warning about the connection as a whole. */
 export const warningOf = (text: string): Warning => ({ type: 'warning', channelId: NO_CHANNEL, data: ascii(text) })
 
+/** Of the features, those that may ever matter, in bytes: a peer may send 64 kB, and they are kept, and shown, as long as it is connected. */
+const KEPT_FEATURES = 512
+
 /** Whether we can work with who sent this; the features on success. @source BOLT 1 §the-init-message */
 function acceptInit(init: Init, config: SessionConfig): Result<Uint8Array, PeerError> {
   const features = combineFeatures(init.globalFeatures, init.features)
@@ -76,7 +79,7 @@ function acceptInit(init: Init, config: SessionConfig): Result<Uint8Array, PeerE
   if (init.networks !== undefined && !init.networks.some((chain) => toHex(chain) === ours)) {
     return err(new PeerError('WRONG_CHAIN', 'the peer is on another Bitcoin network: connect to one on ours'))
   }
-  return ok(features)
+  return ok(features.slice(-KEPT_FEATURES))
 }
 
 /**

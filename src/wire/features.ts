@@ -108,9 +108,22 @@ export const requiresFeature = (features: Uint8Array, name: FeatureName): boolea
 export const isNegotiated = (ours: Uint8Array, theirs: Uint8Array, name: FeatureName): boolean =>
   hasFeature(ours, name) && (hasFeature(theirs, name) || requiresFeature(ours, name))
 
-/** Even bits of features that this node does not have: whoever sets them asks for what we cannot do. */
-export const unknownEvenBits = (features: Uint8Array): readonly number[] =>
-  featureBits(features).filter((bit) => bit % 2 === 0 && byBit.get(bit)?.[1].ours === undefined)
+/** As many as are looked for: a peer may set half a million bits. */
+const MOST_UNKNOWN = 8
+
+/** The lowest few even bits of features that this node does not have: whoever sets them asks for what we cannot do. */
+export function unknownEvenBits(features: Uint8Array): readonly number[] {
+  const unknown: number[] = []
+  for (let i = features.length - 1, base = 0; i >= 0; i--, base += 8) {
+    const even = features[i]! & 0x55
+    for (let b = 0; even >>> b !== 0; b += 2) {
+      if (!((even >>> b) & 1) || byBit.get(base + b)?.[1].ours !== undefined) continue
+      unknown.push(base + b)
+      if (unknown.length === MOST_UNKNOWN) return unknown
+    }
+  }
+  return unknown
+}
 
 export interface MissingDependency {
   readonly feature: FeatureName
@@ -137,7 +150,7 @@ export type FeatureFault =
 export function checkFeatures(features: Uint8Array): Result<Uint8Array, FeatureFault> {
   const bits = unknownEvenBits(features)
   if (bits.length > 0) {
-    const names = bits.slice(0, 8).map((bit) => `${bit} (${byBit.get(bit)?.[0] ?? 'unknown'})`)
+    const names = bits.map((bit) => `${bit} (${byBit.get(bit)?.[0] ?? 'unknown'})`)
     return err({
       code: 'UNKNOWN_REQUIRED_FEATURE',
       bits,

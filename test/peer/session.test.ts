@@ -39,6 +39,11 @@ describe('BOLT 1 §the-init-message: receiving node', () => {
     expect(faultOf(init({ globalFeatures: featuresFromBits([1000]) }))?.code).toBe('INCOMPATIBLE_FEATURES')
   })
 
+  it('keeps no more of them than may ever matter', () => {
+    const features = new Uint8Array(30_000).fill(0x02)
+    expect(read([init({ features, globalFeatures: features })]).session.features).toEqual(features.slice(0, 512))
+  })
+
   it('refuses features without those that they build on', () => {
     expect(faultOf(init({ features: featuresFromBits([51]) }))?.message).toMatch(
       /option_zeroconf without option_scid_alias/,

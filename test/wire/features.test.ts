@@ -149,6 +149,19 @@ describe('BOLT 1 §the-init-message: features of a peer', () => {
     }
   })
 
+  it('of however many that we do not have, the lowest eight are looked for and named', () => {
+    const known = new Set([0, 4, 6, 8, 10, 12, 14, 16, 18, 22, 26, 42, 44, 54, 60])
+    fc.assert(
+      fc.property(fc.array(fc.nat(4_000), { maxLength: 40 }), (bits) => {
+        const unknown = [...new Set(bits)].sort((a, b) => a - b).filter((bit) => bit % 2 === 0 && !known.has(bit))
+        expect(unknownEvenBits(featuresFromBits(bits))).toEqual(unknown.slice(0, 8))
+      }),
+    )
+    const all = checkFeatures(new Uint8Array(65_000).fill(0xff))
+    expect(all.ok ? '' : all.error.message.length).toBeLessThan(300)
+    expect(unknownEvenBits(new Uint8Array(65_000).fill(0xff))).toHaveLength(8)
+  })
+
   it('a feature without what it depends on is refused', () => {
     const zeroconf = checkFeatures(featuresFromBits([51]))
     expect(!zeroconf.ok && zeroconf.error).toMatchObject({
