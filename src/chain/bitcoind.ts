@@ -15,6 +15,7 @@ import { btcToSat, decoded, hash, hex, integer, list, record, text } from './ans
 import { Broadcaster } from './broadcaster.ts'
 import { backOff, type Clock, realClock } from './clock.ts'
 import { ChainError } from './errors.ts'
+import { fetchAgain } from './prunedBlocks.ts'
 import type { CallOptions, RpcTransport } from './rpc.ts'
 import { hasRpcCode, RPC_ERROR } from './rpcErrors.ts'
 import type { BroadcastResult, ChainBlock, ChainSource, ChainTip, UnspentOutput } from './source.ts'
@@ -85,14 +86,24 @@ export class BitcoindSource implements ChainSource {
     }
   }
 
-  block(blockId: BlockHash): Promise<ChainBlock> {
-    return ofBlock(blockId, async () => {
-      const [header, raw] = await Promise.all([
-        this.#read('getblockheader', [blockId, true]),
-        this.#read('getblock', [blockId, 0], SLOW_TIMEOUT_MS),
-      ])
-      return checkedBlock(blockId, integer(record(header, 'getblockheader').height, 'height'), hex(raw, 'getblock'))
-    })
+  async block(blockId: BlockHash): Promise<ChainBlock> {
+    const get = (): Promise<ChainBlock> =>
+      ofBlock(blockId, async () => {
+        const [header, raw] = await Promise.all([
+          this.#read('getblockheader', [blockId, true]),
+          this.#read('getblock', [blockId, 0], SLOW_TIMEOUT_MS),
+        ])
+        return checkedBlock(blockId, integer(record(header, 'getblockheader').height, 'height'), hex(raw, 'getblock'))
+      })
+    try {
+      return await get()
+    } catch (e) {
+      if (!hasCode(e, 'PRUNED')) throw e
+      const read = (method: string, params: readonly unknown[]): Promise<unknown> => this.#read(method, params)
+      const found = await fetchAgain(blockId, get, { read, clock: this.#clock })
+      if (found === null) throw e
+      return found
+    }
   }
 
   txids(blockId: BlockHash): Promise<readonly Txid[]> {
@@ -286,7 +297,7 @@ async function ofBlock<T>(blockId: BlockHash, read: () => Promise<T>): Promise<T
     }
     if (hasRpcCode(e, RPC_ERROR.MISC) && /pruned/i.test((e as Error).message)) {
       const what =
-        'a block that is needed was pruned: run it with -prune=0, or let it fetch the block again (getblockfrompeer)'
+        'which is needed, and none of its peers sent it again: connect it to one that keeps all blocks, or run it with -prune=0'
       throw new ChainError('PRUNED', `the Bitcoin node no longer has block ${blockId}, ${what}`, { cause: e })
     }
     throw e

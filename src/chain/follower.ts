@@ -82,8 +82,15 @@ export async function readBlocks(
   for (let height = Math.max(0, range.fromHeight); height <= range.toHeight; height++) {
     // What is deeper than we remember is taken as settled.
     const hash = height >= oldest ? state.recent[height - oldest]! : await source.blockHash(height)
-    await onBlock(await source.block(hash))
+    await onBlock(atHeight(await source.block(hash), height))
   }
+}
+
+/** What its chain of hashes does not show is checked here: every deadline is reckoned by it. @throws ChainError BAD_RESPONSE */
+function atHeight(block: ChainBlock, height: number): ChainBlock {
+  if (block.height === height) return block
+  const what = `block ${block.hash} is at height ${height}, and the Bitcoin node says ${block.height}`
+  throw new ChainError('BAD_RESPONSE', `${what}: check that it is the right one, and its database`)
 }
 
 class ConsumerFailure {
@@ -128,15 +135,17 @@ class Follower {
   async #step(): Promise<void> {
     const { source, signal, waitMs = WAIT_MS } = this.#options
     const tip = await source.tip()
-    // At once: until the consumer is there, its height is not that of now.
-    this.#report({ tipHeight: tip.height, ...(tip.time !== undefined && { tipTime: tip.time }) })
+    // At once: until the consumer is there, its height is not that of now. What failed before is told again if it still does.
+    const { error } = this.#status
+    const tipTime = tip.time === undefined ? {} : { tipTime: tip.time }
+    if (error === null) this.#report({ tipHeight: tip.height, ...tipTime })
     while (!signal.aborted && this.#state.hash !== tip.hash) {
       const next = this.#state.height < tip.height ? await this.#nextBlock() : null
       if (next && next.previousHash === this.#state.hash) await this.#connect(next, tip)
       else if (!(await this.#disconnect(tip))) break
     }
     const caughtUp = this.#state.hash === tip.hash
-    this.#report({ synced: caughtUp && !tip.syncing, tipHeight: tip.height, error: null })
+    this.#report({ synced: caughtUp && !tip.syncing, tipHeight: tip.height, ...tipTime, error: null })
     if (!signal.aborted) await source.waitForChange(tip.hash, waitMs, signal)
   }
 
@@ -152,6 +161,7 @@ class Follower {
   }
 
   async #connect(block: ChainBlock, tip: ChainTip): Promise<void> {
+    atHeight(block, this.#state.height + 1)
     if (block.height < tip.height) this.#ahead = this.#fetch(block.height + 1).catch(() => null)
     const { height, hash } = block
     const recent = [...this.#state.recent.slice(-MAX_REORG), hash]

@@ -34,6 +34,8 @@ export interface ChainShellOptions {
   readonly onBlock: (block: ChainBlock, scope: TurnScope) => void
   readonly onReorg: (height: number, scope: TurnScope) => void
   readonly onStatus: (status: FollowerStatus) => void
+  /** Older blocks cannot be looked through for what channels wait for; it is tried again. Once for each reason. */
+  readonly onUnread?: (error: unknown) => void
   /** The backend answers again after it could not be reached. */
   readonly onBack: (scope: TurnScope) => void
   readonly onFatal: (error: unknown) => void
@@ -70,6 +72,8 @@ export class ChainShell {
   readonly #reaching = new Set<() => void>()
   #reorgs = 0
   #rescans: Rescan[] = []
+  /** Why the last look back failed. */
+  #unread: string | null = null
 
   private constructor(options: ChainShellOptions, state: FollowerState) {
     this.#options = options
@@ -190,7 +194,7 @@ export class ChainShell {
 
   /** Looks for new watches in blocks that were connected before; tried again until it has been done on an unchanged chain. */
   #readAgain(rescans: readonly Rescan[]): void {
-    const { source, reactor, onEvents, onSearched } = this.#options
+    const { source, reactor, onEvents, onSearched, onUnread } = this.#options
     const fromHeight = Math.min(...rescans.map((r) => r.fromHeight))
     const toHeight = Math.max(...rescans.map((r) => r.toHeight))
     const reorgs = this.#reorgs
@@ -203,6 +207,7 @@ export class ChainShell {
       }
     }).then(
       () => {
+        this.#unread = null
         // In its turn, since a reorganisation may wait for its own before it: what was found would be told as true after that.
         reactor.post((scope) => {
           if (reorgs !== this.#reorgs) return this.#readAgain(rescans)
@@ -210,8 +215,12 @@ export class ChainShell {
           for (const { owner, fromHeight: from } of rescans) onSearched(owner, from, scope)
         })
       },
-      () => {
-        if (!this.#stop.signal.aborted) setTimeout(() => this.#readAgain(rescans), RESCAN_RETRY_MS).unref()
+      (e: unknown) => {
+        if (this.#stop.signal.aborted) return
+        setTimeout(() => this.#readAgain(rescans), RESCAN_RETRY_MS).unref()
+        const why = e instanceof Error ? e.message : String(e)
+        if (why !== this.#unread) onUnread?.(e)
+        this.#unread = why
       },
     )
   }

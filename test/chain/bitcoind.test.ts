@@ -387,6 +387,27 @@ describe('the client of a Bitcoin node', () => {
     expect(await failure(source.txids(chain.state.at(2)!.hash))).toMatchObject({ code: 'PRUNED' })
   })
 
+  it('has a pruned block sent again by a peer that keeps all blocks, whichever does so first', async () => {
+    const { hash } = chain.state.at(2)!
+    const services = { 1: ['NETWORK_LIMITED'], 5: ['NETWORK', 'WITNESS'], 6: ['NETWORK'], 7: ['NETWORK', 'WITNESS'] }
+    const asked: unknown[] = []
+    let looks = 0
+    const source = over((m, p) => {
+      if (m === 'getpeerinfo')
+        return Object.entries(services).map(([id, servicesnames]) => ({ id: +id, servicesnames }))
+      if (m === 'getblockfrompeer') {
+        asked.push(p)
+        if (p[1] === 5) throw Object.assign(new Error('Peer does not exist'), { code: -1 })
+        return {}
+      }
+      const isHere = asked.length === 3 && ++looks > 3
+      if (m === 'getblock' && !isHere) throw Object.assign(new Error('Block not available (pruned data)'), { code: -1 })
+      return handler(m, p)
+    })
+    expect((await source.block(hash)).hash).toBe(hash)
+    expect(asked).toEqual([5, 6, 7].map((peer) => [hash, peer]))
+  })
+
   it('reads amounts to the satoshi', async () => {
     await fc.assert(
       fc.asyncProperty(fc.bigInt({ min: 0n, max: 2_100_000_000_000_000n }), async (amount) => {

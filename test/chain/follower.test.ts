@@ -175,6 +175,26 @@ describe('following', () => {
     await end
   })
 
+  it('believes no block at another height than its place in the chain, nor one of those that are looked through', async () => {
+    const source = new FakeSource()
+    grow(source, 5)
+    const consumer = new Consumer(source, await followFrom(source))
+    grow(source, 3)
+    const { block } = source
+    source.block = async (hash) => ({ ...(await block(hash)), height: 2_000 })
+    const end = consumer.start()
+    await consumer.until(() => consumer.status?.error?.code === 'BAD_RESPONSE')
+    expect(consumer.status!.error!.message).toContain('is at height 6, and the Bitcoin node says 2000')
+    expect(consumer.events).toEqual([])
+    const range = { fromHeight: 2, toHeight: 4 }
+    await expect(readBlocks(source, consumer.state, range, () => {})).rejects.toMatchObject({ code: 'BAD_RESPONSE' })
+    source.block = block
+    await consumer.synced()
+    expect(consumer.blocks).toEqual(source.active)
+    consumer.stop.abort()
+    await end
+  })
+
   it('follows a reorganisation of the greatest depth', async () => {
     const source = new FakeSource()
     grow(source, MAX_REORG + 20)

@@ -28,6 +28,8 @@ export interface RealNode {
   /** http://user:password@host:port */
   readonly url: string
   readonly transport: RpcTransport
+  /** Where peers of its own kind find it. */
+  readonly port: number
   /** Ends it and starts it again on its data; resolves when it answers. */
   restart(): Promise<void>
   stop(): Promise<void>
@@ -69,6 +71,7 @@ export async function startBitcoind(path: string, more: readonly string[] = []):
   return {
     url,
     transport,
+    port: port!,
     async restart() {
       await end()
       await start()

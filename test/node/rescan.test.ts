@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ChainError } from '../../src/chain/errors.ts'
 import type { ChainEvent, Watch } from '../../src/channel/types.ts'
 import { ChainShell } from '../../src/node/chain.ts'
 import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
@@ -83,5 +84,44 @@ describe('older blocks that are looked through for a new watch', () => {
     expect(chain.height).toBe(source.top.height)
     // What spent it is in no block any more.
     expect(told.filter((e) => e.tag !== 'block')).toEqual([{ tag: 'reorg', height: 2 }])
+  })
+})
+
+describe('older blocks that the Bitcoin node no longer has', () => {
+  it('are told of, and looked through as soon as it has them again', async () => {
+    const outpoint = foreignOutpoint(2)
+    const source = new FakeSource()
+    source.extend([tx([outpoint])])
+    for (let i = 0; i < 4; i++) source.extend([])
+    const reactor = new SteppedReactor()
+    const told: ChainEvent[] = []
+    const failures: unknown[] = []
+    const chain = await ChainShell.open({
+      source,
+      driver: new MemoryDriver(),
+      reactor: reactor as unknown as Reactor,
+      onEvents: (_, events) => void told.push(...events),
+      onSearched: () => {},
+      onBlock: () => {},
+      onReorg: () => {},
+      onStatus: () => {},
+      onUnread: (e) => failures.push(e),
+      onBack: () => {},
+      onFatal: (e) => {
+        throw e
+      },
+    })
+    const { block } = source
+    const pruned = new ChainError('PRUNED', 'the block is gone')
+    let tries = 0
+    source.block = (hash) => (tries++ < 2 ? Promise.reject(pruned) : block(hash))
+    const watch: Watch = { tag: 'spend', outpoint, scriptPubKey: new Uint8Array(22) }
+    reactor.post((scope) => chain.watch('channel', [watch], scope, 1))
+    while (told.length === 0) {
+      reactor.turn()
+      await breathe()
+    }
+    expect(told).toMatchObject([{ tag: 'spent', height: 1 }])
+    expect(failures).toEqual([pruned])
   })
 })
