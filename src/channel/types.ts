@@ -32,6 +32,8 @@ export interface ChannelContext {
   readonly policy: ChannelPolicy
   /** Where swept and closed funds go: a wallet script pubkey that stays the same for the channel's life. */
   readonly sweepScriptPubKey: Uint8Array
+  /** Whether a channel of ours, with whichever peer, has this id. Left out where there is only one channel. */
+  readonly isTaken?: (channelId: ChannelId) => boolean
 }
 
 /** Our own limits and preferences for channels. */

@@ -76,7 +76,12 @@ export function isNewer({ backups, resources }: Node, { journal, mark }: StaticB
 }
 
 const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly ChannelBackup[] =>
-  backup.channels.filter((c) => channels.byChannelId(c.channelId) === undefined && !damaged.has(c.keyIndex))
+  backup.channels.filter((c) => {
+    const meta = channels.byChannelId(c.channelId)?.meta
+    // Another peer may have claimed the funding of a channel that was not known any more.
+    const isKnown = meta?.keyIndex === c.keyIndex && meta.peer === c.peer
+    return !isKnown && !damaged.has(c.keyIndex)
+  })
 
 /**
  * A peer gave back a newer backup than the database knows of: the database is a copy of long ago, and peers have been told where that

@@ -301,11 +301,18 @@ export class Channels {
     const ids = identifiers(entry.state)
     for (const id of ids.channelIds) {
       this.#byPeerAndId.set(`${peer}:${id}`, entry)
-      // A peer may claim the funding of a channel that exists: the first keeps the name.
-      if (!this.#byChannelId.has(id)) this.#byChannelId.set(id, entry)
+      // No peer gets to claim the funding of a channel that we know; of one that a backup brings back it may have.
+      const known = this.#byChannelId.get(id)
+      if (known === undefined || isHearsay(known.state)) this.#byChannelId.set(id, entry)
     }
     for (const scid of ids.shortChannelIds) if (!this.#byScid.has(scid)) this.#byScid.set(scid, entry)
   }
+}
+
+/** It is there by the word of its peer alone: nothing that funds it is in the chain. */
+function isHearsay(state: ChannelState): boolean {
+  const channel = channelOf(state)
+  return channel !== null && !channel.params.isOpener && channel.funding.confirmed === null && !channel.restored
 }
 
 /**

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
+import type { ChannelId } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
@@ -133,6 +134,7 @@ export class Node implements NodeParts {
   backups: readonly KnownBackup[] = []
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
+  readonly #isTaken = (id: ChannelId): boolean => this.channels.byChannelId(id) !== undefined
   readonly #feeRates: FeeRates
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
@@ -299,7 +301,9 @@ export class Node implements NodeParts {
     const { nodeId, chainHash } = this.own
     const { signer, meta } = entry
     const { sweepScriptPubKey } = meta
-    const context = { blockHeight, chainHash, nodeId, feerates, signer, policy: this.policy, sweepScriptPubKey }
+    const { policy } = this
+    const isTaken = this.#isTaken
+    const context = { blockHeight, chainHash, nodeId, feerates, signer, policy, sweepScriptPubKey, isTaken }
     this.#contexts.set(entry, context)
     return context
   }

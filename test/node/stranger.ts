@@ -1,11 +1,12 @@
 import { fromHex, toHex, u32be } from '../../src/base/bytes.ts'
-import { nodeId as asNodeId, type ChannelId, type NodeId } from '../../src/base/ids.ts'
+import { nodeId as asNodeId, type ChannelId, channelIdOf, type NodeId, type Outpoint } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
 import { advance, openChannel } from '../../src/channel/advance.ts'
+import { buildRemote } from '../../src/channel/commitments.ts'
 import { secpSigner } from '../../src/channel/signer.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
-import type { ChannelContext, OpenParams, Turn } from '../../src/channel/types.ts'
+import type { ChannelContext, Effect, OpenParams, Turn } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { noiseKey } from '../../src/noise/handshake.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
@@ -19,10 +20,13 @@ export class Stranger {
   readonly world: World
   /** What it heard. */
   readonly heard: Message[] = []
+  /** Asked for a funding transaction, it makes none: `claim` names one. */
+  hesitates = false
   readonly #secret: Uint8Array
   #epoch = 0
   #target: NodeId | null = null
   #opening: { state: ChannelState; readonly ctx: ChannelContext } | null = null
+  #wanted: Extract<Effect, { tag: 'fund' }> | null = null
   #count = 0
 
   constructor(world: World, n: number) {
@@ -97,6 +101,24 @@ export class Stranger {
     return state.tag === 'await-ready' ? state.channel.params.channelId : null
   }
 
+  /** funding_created for an output of whosoever. @returns the id that the channel has by that */
+  claim(funding: Outpoint): ChannelId {
+    const { state, ctx } = this.#opening!
+    const turn = advance(state, { tag: 'funded', tx: fundingTx(this.#wanted!), outputIndex: 1 }, ctx)
+    if (turn.state.tag !== 'await-funding-signed') throw new Error(`it cannot fund a channel in ${turn.state.tag}`)
+    const { channel, temporaryChannelId } = turn.state
+    const { sighash } = buildRemote(channel, { ...channel.commitments.active[0]!, funding })
+    this.say({
+      type: 'funding_created',
+      temporaryChannelId,
+      fundingTxid: funding.txid,
+      fundingOutputIndex: funding.index,
+      signature: ctx.signer.signFunding(sighash),
+    })
+    this.#opening = null
+    return channelIdOf(funding)
+  }
+
   #hear(message: Message): void {
     this.heard.push(message)
     if (!this.#opening || !isChannelMessage(message)) return
@@ -110,7 +132,9 @@ export class Stranger {
   #effects({ effects }: Turn): void {
     for (const effect of effects) {
       if (effect.tag === 'send') this.say(effect.message)
-      if (effect.tag === 'fund') this.#step({ tag: 'funded', tx: fundingTx(effect), outputIndex: 1 })
+      if (effect.tag !== 'fund') continue
+      this.#wanted = effect
+      if (!this.hesitates) this.#step({ tag: 'funded', tx: fundingTx(effect), outputIndex: 1 })
     }
   }
 }

@@ -1,5 +1,5 @@
 import { EMPTY, equalBytes, printable } from '../../base/bytes.ts'
-import { type ChannelId, channelIdOf, type Outpoint } from '../../base/ids.ts'
+import { type ChannelId, channelIdOf, type Outpoint, outpointKey } from '../../base/ids.ts'
 import { type Msat, satToMsat } from '../../base/units.ts'
 import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { EMPTY_SECRETS } from '../../crypto/shachain.ts'
@@ -275,6 +275,7 @@ function fundingCreated(
   ctx: ChannelContext,
 ): Turn {
   const funding = { txid: m.fundingTxid, index: m.fundingOutputIndex }
+  if (ctx.isTaken?.(channelIdOf(funding))) return giveUp(state, takenFault(funding))
   const signed = withSignature(newChannel(state, { funding, tx: null }, ctx), m.signature, ctx)
   if ('code' in signed) return giveUp(state, signed)
   const built = buildRemote(signed, signed.commitments.active[0]!)
@@ -288,6 +289,14 @@ function fundingCreated(
     { tag: 'notify', event: { tag: 'pending', funding } },
   ])
 }
+
+/** Payments find their channel by its id: a second one of the same would get what is meant for the first. */
+const takenFault = (funding: Outpoint): Fault =>
+  fail(
+    'PROTOCOL_VIOLATION',
+    'BOLT 2 §definition-of-channel_id: a funding output is of one channel',
+    `there is a channel with ${outpointKey(funding)}`,
+  ).error
 
 // ---------------------------------------------------------------- both
 
