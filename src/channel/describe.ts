@@ -12,7 +12,7 @@ import { onchainResults } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, Htlc, NegotiatingState, Proposal, SideParams } from './state.ts'
-import { fundingDepth, realScid } from './states/shared.ts'
+import { depthNeeded, fundingDepth, realScid } from './states/shared.ts'
 import { searchWatches, waitsForClose } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
 
@@ -25,14 +25,15 @@ export function channelOf(state: ChannelState): Channel | null {
 // ---------------------------------------------------------------- for the shell
 
 /**
- * A channel that the peer wanted and never funded, in which nothing was ours: there is nothing to remember, and a peer could have us
- * remember without end.
+ * A channel that the peer wanted and never funded, in which nothing was ours or can be: there is nothing to remember, and a peer could
+ * have us remember without end.
  * @source BOLT 2 §the-channel_ready-message: the accepter may forget it
  */
 export function isForgettable(state: ChannelState): boolean {
   if (state.tag !== 'closed' || state.onchain !== null || state.channel === null || state.channel.restored) return false
   const { params, funding, commitments } = state.channel
-  return !params.isOpener && funding.confirmed === null && commitments.active.every((c) => c.baseLocalMsat === 0n)
+  if (params.isOpener || funding.confirmed !== null) return false
+  return state.forGood === true || commitments.active.every((c) => c.baseLocalMsat === 0n)
 }
 
 /** Under which ids messages and payments find the channel. Cheap: made at every change. */
@@ -297,8 +298,8 @@ function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
     case 'await-ready': {
       const { channel } = state
       const depth = fundingDepth(channel, ctx.blockHeight)
-      const { minimumDepth } = channel.params
-      return depth < minimumDepth ? `${depth} of ${minimumDepth} confirmations` : "the peer's channel_ready"
+      const needed = depthNeeded(channel)
+      return depth < needed ? `${depth} of ${needed} confirmations` : "the peer's channel_ready"
     }
     case 'normal':
       return state.localShutdown !== null ? "the peer's shutdown" : null

@@ -254,14 +254,20 @@ export const acceptableFeerate = (feeratePerKw: number, type: ChannelTypeName, c
   return feeratePerKw <= NEVER_TOO_HIGH || feeratePerKw * 100 <= ours * high
 }
 
+/** Comes down towards our estimate: to refuse that would keep what is worse, and the channel useless. */
+const comesDown = (feeratePerKw: number, before: number, { feerates }: ChannelContext): boolean =>
+  feeratePerKw < before && feeratePerKw >= feerates.commitment
+
 /**
  * Whether the peer may set another feerate.
  * @param after the channel with the update in it
+ * @param before the feerate without it
  * @source BOLT 2 §updating-fees: receiving node
  */
-export function judgeIncomingFee(after: Channel, ctx: ChannelContext): Judged<null> {
+export function judgeIncomingFee(after: Channel, before: number, ctx: ChannelContext): Judged<null> {
   const next = after.commitments.next.local
-  if (!acceptableFeerate(next.feeratePerKw, after.params.channelType, ctx)) {
+  const { feeratePerKw } = next
+  if (!acceptableFeerate(feeratePerKw, after.params.channelType, ctx) && !comesDown(feeratePerKw, before, ctx)) {
     const detail = `${next.feeratePerKw} sat per kw, while our estimate is ${ctx.feerates.commitment}`
     return warn('UNACCEPTABLE_FEERATE', `${FEE}: the feerate is neither too low nor unreasonably large`, detail)
   }

@@ -171,6 +171,8 @@ export interface ClosedState {
   readonly reason: string
   /** All is so deep in the chain that it is not watched any more. */
   readonly irrevocable?: true
+  /** It can never be funded: what was to fund it is in the chain, and pays to something else. */
+  readonly forGood?: boolean
 }
 
 // ---------------------------------------------------------------- the channel itself

@@ -182,6 +182,6 @@ export function receiveFee(channel: Channel, m: MessageNamed<'update_fee'>, ctx:
     return warn('PROTOCOL_VIOLATION', requirement, 'we opened this channel')
   }
   const after = withFee(channel, m.feeratePerKw)
-  const judged = judgeIncomingFee(after, ctx)
+  const judged = judgeIncomingFee(after, channel.commitments.next.local.feeratePerKw, ctx)
   return judged.ok ? change(after) : judged
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { watches } from '../../src/channel/describe.ts'
-import { World } from './harness.ts'
+import { reachNormal, World } from './harness.ts'
 
 /** Both have stored the channel, and the opener forgot it in a crash: it says so when bob wants to go on with it. */
 function forgotten(pushMsat: bigint): World {
@@ -49,5 +49,16 @@ describe('BOLT 1 §the-error-and-warning-messages: an opener that gives up an un
     emptyBlocks(w, 2100)
     expect(w.bob.state!.tag).toBe('closing')
     expect(w.bob.state).toMatchObject({ onchain: { how: 'local-force' } })
+  })
+
+  it('the funding of a channel that was in use is awaited, where a reorganisation has undone it: there is money in it', () => {
+    const w = reachNormal({ pushMsat: msat(5_000_000) })
+    const { channelId } = w.bob.channel.params
+    w.receive('bob', { type: 'error', channelId, data: utf8('closed') })
+    w.reorg(100)
+    w.bob.ctx = { ...w.bob.ctx, blockHeight: 2_117 }
+    w.bob.step({ tag: 'chain', event: { tag: 'block', height: 2_117 } })
+    expect(w.bob.state!.tag).toBe('closing')
+    expect(watches(w.bob.state!).map((x) => x.tag)).toEqual(expect.arrayContaining(['confirmation', 'spend']))
   })
 })

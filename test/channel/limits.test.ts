@@ -101,6 +101,22 @@ describe('BOLT 2 §updating-fees: what is found reasonable', () => {
     expect(faultsOf(afterFee('static_remotekey', 10_000, 2_500).bob)).toEqual([])
     expect(faultsOf(afterFee('static_remotekey', 10_000, 2_499).bob)).toMatchObject([{ response: 'warn-peer' }])
   })
+  it('what comes down towards our estimate is taken, though it be far above: the channel would only keep what is worse', () => {
+    for (const channelType of ['anchors', 'static_remotekey'] as const) {
+      const w = reachNormal({
+        channelType,
+        feeratePerKw: 8_000,
+        policy: { feerateTolerancePercent: { low: 25, high: 800 } },
+      })
+      w.bob.ctx = { ...w.bob.ctx, feerates: { ...w.bob.ctx.feerates, commitment: 253 } }
+      const say = (feeratePerKw: number) =>
+        w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw })
+      say(6_000)
+      expect([faultsOf(w.bob), w.bob.channel.commitments.next.local.feeratePerKw]).toEqual([[], 6_000])
+      say(6_001)
+      expect(faultsOf(w.bob)).toMatchObject([{ code: 'UNACCEPTABLE_FEERATE', response: 'warn-peer' }])
+    }
+  })
   it('no disagreement about a feerate closes a channel', () => {
     fc.assert(
       fc.property(fc.integer({ min: 253, max: 250_000 }), fc.nat(0xffffffff), (estimate, rate) => {

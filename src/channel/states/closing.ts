@@ -7,7 +7,15 @@ import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { closingFault, removalCommand } from './operate.ts'
-import { closing as closingTurn, followFunding, fundingTimeout, notFunded, reply, turn } from './shared.ts'
+import {
+  closing as closingTurn,
+  followFunding,
+  fundingTimeout,
+  notFunded,
+  reply,
+  turn,
+  whyNoFunding,
+} from './shared.ts'
 
 /** The funding output is spent, or about to be: everything further happens on chain. */
 export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -29,6 +37,8 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
 
 /** Closed before its funding confirmed, the channel may turn out never to have been. */
 function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): Turn {
+  const wrong = whyNoFunding(state.channel, event)
+  if (wrong !== null) return notFunded(state, wrong, true)
   const channel = followFunding(state.channel, event)
   const unpublished = event.tag === 'block' && state.onchain.closing.height === null
   const reason = unpublished ? fundingTimeout(channel, event.height) : null

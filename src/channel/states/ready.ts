@@ -6,7 +6,7 @@ import type { AwaitReadyState, FundedState, NormalState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { receiveShutdown, startShutdown } from './normal.ts'
-import { common, fundingDepth, realScid, respond, turn, withChannel } from './shared.ts'
+import { common, depthNeeded, fundingDepth, realScid, respond, turn, withChannel } from './shared.ts'
 
 const asNormal = (state: AwaitReadyState): NormalState => ({
   tag: 'normal',
@@ -75,4 +75,4 @@ export function promote(before: Turn, ctx: ChannelContext): Turn {
 }
 
 const isDeepEnough = ({ channel }: AwaitReadyState, ctx: ChannelContext): boolean =>
-  channel.funding.confirmed !== null && fundingDepth(channel, ctx.blockHeight) >= channel.params.minimumDepth
+  channel.funding.confirmed !== null && fundingDepth(channel, ctx.blockHeight) >= depthNeeded(channel)

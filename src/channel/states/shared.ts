@@ -32,6 +32,13 @@ export const applied = <S extends FundedState>(state: S, change: Change): Turn =
 export const fundingDepth = (channel: Channel, blockHeight: number): number =>
   channel.funding.confirmed === null ? 0 : Math.max(0, blockHeight - channel.funding.confirmed.height + 1)
 
+/** The output of a coinbase cannot be spent before it has so many, our commitment not be published. */
+const COINBASE_MATURITY = 100
+
+/** Confirmations before we send channel_ready. @source BOLT 2 §the-channel_ready-message */
+export const depthNeeded = ({ params, funding }: Channel): number =>
+  funding.confirmed?.txIndex === 0 ? Math.max(params.minimumDepth, COINBASE_MATURITY) : params.minimumDepth
+
 /** Null while the funding transaction is unconfirmed. */
 export function realScid(channel: Channel): ShortChannelId | null {
   const { confirmed } = channel.funding
@@ -91,17 +98,20 @@ export function closeAtRisk(
 export const isAgreed = (state: FundedState, { blockHeight }: ChannelContext): boolean =>
   state.tag === 'negotiating' && bestClosing(state.channel, state.published, blockHeight) !== null
 
+/** A new connection may heal it. */
+const hangUp = ({ params }: Channel, text: string): readonly Effect[] => [
+  warningMessage(params.channelId, text),
+  { tag: 'disconnect', reason: text },
+]
+
 /** The answer to a fault, as its response says. */
 export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): Turn {
   const event: Effect = { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } }
   switch (fault.response) {
     case 'reject-command':
       return turn(state)
-    case 'warn-peer': {
-      const text = faultText(fault)
-      const { channelId } = state.channel.params
-      return turn(state, [warningMessage(channelId, text), { tag: 'disconnect', reason: text }, event])
-    }
+    case 'warn-peer':
+      return turn(state, [...hangUp(state.channel, faultText(fault)), event])
     case 'fail-channel':
       if (isAgreed(state, ctx)) return turn(state, [event])
       if (isPromise(state)) return notFunded(state, faultText(fault))
@@ -155,12 +165,21 @@ const peerSaid = (response: Fault['response'], data: Uint8Array): Fault => ({
 })
 
 /**
+ * What LND says of an error of its own that a new connection heals, and of a shutdown while HTLCs are pending: it goes on with the
+ * channel, and where it would not, it publishes its own commitment. CLN, LDK and eclair do not close over these either.
+ */
+const PASSING = ['internal error', 'link failed to shutdown']
+const isPassing = (data: Uint8Array): boolean => PASSING.includes(printable(data))
+const NOT_CLOSING = 'no reason to close a channel: publish your commitment if you want that'
+
+/**
  * The peer failed the channel, so it ends on chain. Where the close is agreed, the peer may have forgotten the channel, and says so;
  * so does an opener that a crash stopped before the funding: that channel never comes to be, and without a share in it we forget it.
  * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
   if (isAgreed(state, ctx)) return turn(state)
+  if (isPassing(data)) return turn(state, [...hangUp(state.channel, NOT_CLOSING), peerFault('warn-peer', data)])
   if (isPromise(state)) {
     return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
   }
@@ -211,10 +230,8 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
     case 'reorg':
       return turn(withChannel(state, followFunding(channel, event)))
     case 'confirmed': {
-      const after = followFunding(channel, event)
-      if (after !== channel && !isFunding(channel, event.tx))
-        return notFunded(state, 'the announced transaction does not fund the channel')
-      return turn(withChannel(state, after))
+      const wrong = whyNoFunding(channel, event)
+      return wrong === null ? turn(withChannel(state, followFunding(channel, event))) : notFunded(state, wrong, true)
     }
     case 'block': {
       const late = channel.unproven ? null : missedDeadline(channel, event.height, ctx)
@@ -236,9 +253,18 @@ const isYoung = (state: FundedState): boolean => state.tag === 'await-ready' || 
 const isPromise = (state: FundedState): boolean =>
   isYoung(state) && mayNeverBe(state.channel) && hasNoShare(state.channel)
 
-/** Why a channel is taken as never funded at this height, or null. One in doubt may have confirmed in a block that is forgotten. */
+/**
+ * Why a channel is taken as never funded at this height, or null. One in doubt may have confirmed in a block that is forgotten; the
+ * funding of one that was in use comes back, whatever a reorganisation did to it.
+ */
 export function fundingTimeout(channel: Channel, height: number): string | null {
-  if (!mayNeverBe(channel) || channel.unproven || height <= channel.params.openedAt + FUNDING_TIMEOUT) return null
+  if (
+    !mayNeverBe(channel) ||
+    channel.unproven ||
+    channel.localReady ||
+    height <= channel.params.openedAt + FUNDING_TIMEOUT
+  )
+    return null
   return `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
 }
 
@@ -259,9 +285,17 @@ function isFunding({ params, commitments }: Channel, tx: Transaction): boolean {
   return output !== undefined && output.amountSat === capacitySat && equalBytes(output.scriptPubKey, script)
 }
 
-/** The channel came to nothing: the peer and the operator are told why. */
-export function notFunded(state: Pick<FundedState, 'channel'>, reason: string): Turn {
-  return turn({ tag: 'closed', channel: state.channel, onchain: null, reason }, [
+/** Why what confirmed shows that there never was a channel, or null. Of a restored one not all keys may be known. */
+export function whyNoFunding(channel: Channel, event: ChainEvent): string | null {
+  const isIt = event.tag === 'confirmed' && event.txid === channel.commitments.active[0]!.funding.txid
+  if (!isIt || channel.restored || isFunding(channel, event.tx)) return null
+  return 'the announced transaction does not fund the channel'
+}
+
+/** The channel came to nothing, now or for good: the peer and the operator are told why. */
+export function notFunded(state: Pick<FundedState, 'channel'>, reason: string, forGood = false): Turn {
+  const { channel } = state
+  return turn({ tag: 'closed', channel, onchain: null, reason, ...(forGood && { forGood }) }, [
     errorMessage(state.channel.params.channelId, reason),
     { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null, reason } },
   ])
