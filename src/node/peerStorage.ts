@@ -47,8 +47,6 @@ export class PeerStorage {
   readonly #latest = new Map<NodeId, Uint8Array>()
   /** Of those, the ones that no turn has written. */
   readonly #unwritten = new Set<NodeId>()
-  /** Peers whose blob is being read to be given back: what they send meanwhile waits. */
-  readonly #returning = new Set<NodeId>()
   readonly #writtenAt = new Map<NodeId, number>()
 
   #backup: StaticBackup | null = null
@@ -134,7 +132,7 @@ export class PeerStorage {
   #mayWrite(nodeId: NodeId): boolean {
     const { now, pace } = this.#options
     const last = this.#writtenAt.get(nodeId)
-    return !this.#returning.has(nodeId) && (last === undefined || now() >= last + pace.betweenMs)
+    return last === undefined || now() >= last + pace.betweenMs
   }
 
   #write(nodeId: NodeId, scope: TurnScope): void {
@@ -148,23 +146,22 @@ export class PeerStorage {
     })
   }
 
+  /** In the turn of the connection, so that it comes before the channels' channel_reestablish. */
   #giveBack(link: Link, scope: TurnScope): void {
-    const { node } = this.#options
     const { nodeId } = link
-    const latest = this.#latest.get(nodeId)
-    if (latest) {
-      if (this.#unwritten.has(nodeId)) this.#write(nodeId, scope)
-      node.outbox.push(link, { type: 'peer_storage_retrieval', blob: latest })
-    } else if (this.#kept.has(nodeId)) {
-      this.#returning.add(nodeId)
-      const read = node.driver.get(keys.peerStorage(nodeId)).catch(() => undefined)
-      void read.then((blob) =>
-        node.reactor.post((later) => {
-          this.#returning.delete(nodeId)
-          if (blob) node.outbox.push(link, { type: 'peer_storage_retrieval', blob })
-          if (this.#unwritten.has(nodeId) && this.#mayWrite(nodeId)) this.#write(nodeId, later)
-        }),
-      )
+    if (this.#unwritten.has(nodeId)) this.#write(nodeId, scope)
+    const blob = this.#latest.get(nodeId) ?? this.#stored(nodeId)
+    if (blob) this.#options.node.outbox.push(link, { type: 'peer_storage_retrieval', blob })
+  }
+
+  #stored(nodeId: NodeId): Uint8Array | undefined {
+    if (!this.#kept.has(nodeId)) return undefined
+    const { driver, log } = this.#options.node
+    try {
+      return driver.getNow(keys.peerStorage(nodeId))
+    } catch (e) {
+      log.error({ err: e, peer: nodeId }, 'the copy that is kept for this peer cannot be read')
+      return undefined
     }
   }
 

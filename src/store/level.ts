@@ -46,6 +46,10 @@ export class LevelDriver implements Driver {
 
   /** Most keys that are looked for are not there, which LevelDB knows from memory: a trip to another thread costs thirty times that. */
   async get(key: string): Promise<Uint8Array | undefined> {
+    return this.getNow(key)
+  }
+
+  getNow(key: string): Uint8Array | undefined {
     const value = this.#db.getSync(key)
     return value && Uint8Array.from(value)
   }

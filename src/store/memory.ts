@@ -22,6 +22,10 @@ export class MemoryDriver implements Driver {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
+    return this.getNow(key)
+  }
+
+  getNow(key: string): Uint8Array | undefined {
     const value = this.#data.get(key)
     return value && Uint8Array.from(value)
   }

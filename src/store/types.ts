@@ -17,6 +17,8 @@ export interface Range {
 /** Ordered keys, atomic durable batches, range reads: what a storage driver must offer (docs/architecture.md §Store). */
 export interface Driver {
   get(key: string): Promise<Uint8Array | undefined>
+  /** The same within a turn, for what must be said in it: everything else waits meanwhile. */
+  getNow(key: string): Uint8Array | undefined
   entries(range: Range): AsyncIterable<readonly [string, Uint8Array]>
   /** All or nothing, and on disk (fsync) when it resolves. */
   batch(ops: readonly Op[]): Promise<void>

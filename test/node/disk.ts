@@ -34,6 +34,9 @@ export class Disk implements Driver {
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#memory.get(key)
   }
+  getNow(key: string): Uint8Array | undefined {
+    return this.#memory.getNow(key)
+  }
   entries(range: Range): AsyncIterable<readonly [string, Uint8Array]> {
     return this.#memory.entries(range)
   }

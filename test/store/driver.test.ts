@@ -49,6 +49,7 @@ describe.each(drivers)('store driver: %s', (_name, open) => {
           expect(await all(driver, { gte: a, lt: b, reverse, limit: 3 })).toEqual(sorted.slice(0, 3))
           expect((await all(driver, {})).length).toBe(model.size)
           for (const [k, v] of model) expect([...((await driver.get(k)) ?? [])]).toEqual(v)
+          for (const [k, v] of model) expect([...(driver.getNow(k) ?? [])]).toEqual(v)
           await driver.close()
         },
       ),
