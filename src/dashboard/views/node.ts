@@ -97,11 +97,11 @@ function chainSection(app: App, signal: AbortSignal): Child {
 
 const backupSection = (app: App): Child =>
   section('Backup', { actions: button('Save backup', () => void saveBackup(app)) }, [
-    h(
-      'p',
-      { class: 'detail' },
-      'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: see `fulmen seed show` on the machine.',
-    ),
+    h('p', { class: 'detail' }, [
+      'The channel backup is encrypted from the seed words. Keep both, in different places. The words are never shown here: ',
+      h('code', {}, 'fulmen seed show'),
+      ' on the machine prints them.',
+    ]),
   ])
 
 export const render: Render = (app, signal) => {
