@@ -46,6 +46,7 @@ export class Dispatch {
     this.#openings = new Openings({
       channels: options.channels,
       storageLow: () => options.parts().storageLow(),
+      isCurrent: () => options.parts().chain.isCurrent,
       now: () => performance.now(),
     })
   }

@@ -26,6 +26,8 @@ const isPending = (entry: ChannelEntry): boolean =>
 export interface OpeningsOptions {
   readonly channels: Pick<Channels, 'all' | 'ofPeer' | 'ofPeerById'>
   readonly storageLow: () => boolean
+  /** Whether the height is that of now: from an old one, a channel would look as if its funding had never come. */
+  readonly isCurrent: () => boolean
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
 }
@@ -42,8 +44,9 @@ export class Openings {
 
   /** What the peer is told when it may not; null when it may. */
   refusal(peer: NodeId, open: MessageNamed<'open_channel'>): string | null {
-    const { channels, storageLow } = this.#options
+    const { channels, storageLow, isCurrent } = this.#options
     if (!this.#attempts.take(peer)) return 'too many attempts to open a channel: try again later'
+    if (!isCurrent()) return 'this node is catching up with the chain: try again later'
     const own = channels.ofPeer(peer)
     const pending = own.filter(isPending).length
     if (pending >= MAX_PENDING_PER_PEER) {

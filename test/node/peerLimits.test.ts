@@ -165,6 +165,18 @@ describe('a stranger who puts no money in', () => {
   })
 })
 
+describe('a channel that a peer opens while blocks are caught up with', () => {
+  it('is refused: its funding would look too late by all the blocks that are to come', async () => {
+    const isCurrent = vi.spyOn(world.of('bob').node!.chain, 'isCurrent', 'get').mockReturnValue(false)
+    const stranger = new Stranger(world, 9)
+    await stranger.connect(bob)
+    expect(await stranger.open()).toBeNull()
+    expect(refusals(stranger)).toEqual(['this node is catching up with the chain: try again later'])
+    isCurrent.mockRestore()
+    expect(await stranger.open()).not.toBeNull()
+  })
+})
+
 describe('a peer with a channel', () => {
   it('is let in however many strangers are connected, also when only it can dial', async () => {
     const { wire } = world
