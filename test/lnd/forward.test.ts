@@ -105,6 +105,21 @@ withLnd('gossip and forwards with real LNDs', () => {
     expect(await w.settledPayment(id)).toMatchObject({ status: 'succeeded', feeMsat: 15_000n })
   })
 
+  it('and of an invoice that does not say it yet in the next attempt, which goes by the channel_update in its failure', async () => {
+    const { bolt11, id } = await carol.service.createInvoice({ amountMsat: msat(10_000_000) })
+    const { funding } = toCarol
+    const chan_point = { funding_txid_str: funding!.txid, output_index: funding!.index }
+    const policy = { base_fee_msat: 7_000, fee_rate: 0.002, time_lock_delta: 120, min_htlc_msat: 2_000 }
+    await erin.rest.post('/v1/chanpolicy', { chan_point, ...policy, min_htlc_msat_specified: true })
+    const paid = await w.settledPayment((await w.us.service.pay({ bolt11 })).id)
+    expect(paid).toMatchObject({ status: 'succeeded', feeMsat: 27_000n })
+    expect(paid.parts.map((p) => [p.status, p.failure])).toEqual([
+      ['failed', expect.stringContaining('fee_insufficient')],
+      ['succeeded', null],
+    ])
+    expect((await carol.service.invoice(id)).receivedMsat).toBe(10_000_000n)
+  })
+
   it('a failure on the way is told by who has it, both ways', async () => {
     const { bolt11 } = await carol.service.createInvoice({ amountMsat: msat(5_000_000) })
     await carol.stop()

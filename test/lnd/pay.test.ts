@@ -100,6 +100,22 @@ withLnd('channels with a real LND, and payments', () => {
     await refused(w, unpaid)
   })
 
+  it('held ones in parts, that no channel could carry alone, are settled or fail as a whole', async () => {
+    for (const isPaid of [true, false]) {
+      const views = await Promise.all(channels.map(({ id }) => w.quiet(id, lnd)))
+      const most = views.flatMap((c) => [c.localMsat, c.remoteMsat]).reduce((a, b) => (a > b ? a : b))
+      const held = await hold(w, lnd, [Number(most) + 50_000_000])
+      expect((await w.us.service.payment(held.toLnd[0]!.id)).parts.length).toBeGreaterThan(1)
+      if (isPaid) {
+        await settle(lnd, held, w.us)
+        await settled(w, held)
+      } else {
+        await refuse(lnd, held, w.us)
+        await refused(w, held)
+      }
+    }
+  })
+
   it('a failure of the payee is understood by the payer', async () => {
     const { payment_request, r_hash } = await lnd.rest.post('/v1/invoices', { value_msat: 1_000_000, private: true })
     await lnd.rest.post('/v2/invoices/cancel', { payment_hash: r_hash })
