@@ -56,15 +56,20 @@ export function selectCoins<C extends Spendable>(request: SelectRequest<C>): Sel
     exactMatch(request, candidates) ?? smallestEnough(request, candidates) ?? largestFirst(request, candidates)
   const coins = [...required, ...chosen]
   const weight = weightWith(request, coins.length, false)
-  if (weight > MAX_STANDARD_WEIGHT) {
-    throw new WalletError('TRANSACTION_TOO_LARGE', `${coins.length} coins would be needed, more than fit a transaction`)
-  }
-  const selection = withChange(request, coins)
+  const found = outcome(request, coins.length, sum(coins))
+  const selection = found && { coins, ...found }
   const spent = targetSat + (selection?.feeSat ?? feeOf(weight, feeratePerKw))
   const kept = owned - spent
   if (!selection || kept < reserveSat) {
     const available = selection ? owned : sum(coins)
     throw new InsufficientFundsError(spent, available > reserveSat ? available - reserveSat : 0n, reserveSat)
+  }
+  if (weight > MAX_STANDARD_WEIGHT) {
+    const why = `${coins.length} coins would be needed, more than fit a transaction`
+    throw new WalletError(
+      'TRANSACTION_TOO_LARGE',
+      `${why}: send less, or first send some of them to an address of your own`,
+    )
   }
   return selection
 }
@@ -83,31 +88,38 @@ function weightWith<C>({ shape }: SelectRequest<C>, coins: number, change: boole
   })
 }
 
-/** Fee and change of a set of coins; null when it is too little. */
-function withChange<C extends Spendable>(request: SelectRequest<C>, coins: readonly C[]): Selection<C> | null {
-  const excess = sum(coins) - request.targetSat
-  const changeFee = feeOf(weightWith(request, coins.length, true), request.feeratePerKw)
+/** Fee and change of so many coins with so many satoshi; null when that is too little. */
+function outcome<C>(
+  request: SelectRequest<C>,
+  coins: number,
+  totalSat: bigint,
+): Pick<Selection<C>, 'feeSat' | 'changeSat'> | null {
+  const excess = totalSat - request.targetSat
+  const changeFee = feeOf(weightWith(request, coins, true), request.feeratePerKw)
   const change = excess - changeFee
-  if (change >= CHANGE_DUST_SAT) return { coins, feeSat: changeFee as Sat, changeSat: change as Sat }
+  if (change >= CHANGE_DUST_SAT) return { feeSat: changeFee as Sat, changeSat: change as Sat }
   if (request.mustChange) return null
-  const feeSat = feeOf(weightWith(request, coins.length, false), request.feeratePerKw)
-  return excess >= feeSat ? { coins, feeSat: excess as Sat, changeSat: null } : null
+  const feeSat = feeOf(weightWith(request, coins, false), request.feeratePerKw)
+  return excess >= feeSat ? { feeSat: excess as Sat, changeSat: null } : null
 }
 
-const isEnough = <C extends Spendable>(request: SelectRequest<C>, chosen: readonly C[]): boolean =>
-  withChange(request, [...(request.required ?? []), ...chosen]) !== null
-
 function smallestEnough<C extends Spendable>(request: SelectRequest<C>, candidates: readonly C[]): readonly C[] | null {
-  if (isEnough(request, [])) return []
-  const coin = candidates.findLast((c) => isEnough(request, [c]))
+  const { required = [] } = request
+  const requiredSat = sum(required)
+  if (outcome(request, required.length, requiredSat)) return []
+  const coin = candidates.findLast((c) => outcome(request, required.length + 1, requiredSat + c.amountSat))
   return coin ? [coin] : null
 }
 
-/** All candidates when even they are not enough. */
+/** All candidates when even they are not enough. A wallet may have thousands: none is added up twice. */
 function largestFirst<C extends Spendable>(request: SelectRequest<C>, candidates: readonly C[]): readonly C[] {
-  let n = 1
-  while (n < candidates.length && !isEnough(request, candidates.slice(0, n))) n++
-  return candidates.slice(0, n)
+  const { required = [] } = request
+  let totalSat = sum(required)
+  const last = candidates.findIndex((c, i) => {
+    totalSat += c.amountSat
+    return outcome(request, required.length + i + 1, totalSat) !== null
+  })
+  return last < 0 ? candidates : candidates.slice(0, last + 1)
 }
 
 const MAX_TRIES = 20_000

@@ -174,3 +174,30 @@ describe('coin selection', () => {
     expect(feeSat).toBeGreaterThanOrEqual(feeFor(weightOfReal(coins.length, [190_000], changeSat !== null), 253))
   })
 })
+
+describe('a wallet with thousands of small coins', () => {
+  const COINS = 4_000
+  let looks = 0
+  const coins = Array.from({ length: COINS }, (_, id) => ({
+    id,
+    get amountSat() {
+      looks++
+      return sat(1_000 + ((id * 7) % 500))
+    },
+  }))
+  const shape = { inputs: 0, inputsWeight: 0, outputs: 1, outputsWeight: 124 }
+  const spend = (targetSat: bigint) => selectCoins({ candidates: coins, shape, targetSat, feeratePerKw: 300 })
+
+  it('is spent from without adding up the same coins again and again', () => {
+    for (const targetSat of [1_000_000n, 1_500_000n]) {
+      looks = 0
+      expect(spend(targetSat).coins.length).toBeGreaterThan(600)
+      expect(looks).toBeLessThan(60 * COINS)
+    }
+  })
+
+  it('says that there is too little, or that what would do does not fit a transaction', () => {
+    expect(() => spend(2_000_000n)).toThrow(expect.objectContaining({ code: 'TRANSACTION_TOO_LARGE' }))
+    expect(() => spend(6_000_000n)).toThrow(expect.objectContaining({ code: 'INSUFFICIENT_FUNDS' }))
+  })
+})
