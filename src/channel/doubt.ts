@@ -93,7 +93,8 @@ export function lostData(
     { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
     ...more,
   ]
-  return { state: { tag: 'waiting-for-peer', channel: { ...channel, unproven: true }, error: PLEASE_CLOSE }, effects }
+  const doubted = { ...channel, unproven: true } as const
+  return { state: { tag: 'waiting-for-peer', channel: doubted, error: PLEASE_CLOSE, isOld: false }, effects }
 }
 
 /** Why the operator cannot close by force at the moment. */
@@ -108,12 +109,17 @@ export const unprovenFault = (): Fault =>
 export const WAY_OUT =
   'should it never come, or be in doubt itself, a force close with acceptRisk (--accept-risk) publishes our commitment: if that is revoked, the peer takes the whole channel'
 
-/** Why not even an operator who accepts the risk can have our commitment published, or null. */
-export function unpublishable(channel: Channel, isOld: boolean, signer: ChannelSigner): Fault | null {
+/**
+ * Why not even an operator who accepts the risk can have our commitment published, or null.
+ * @param isOld whether the peer has proved that it is revoked; undefined of a channel that has waited since before that was noted
+ */
+export function unpublishable(channel: Channel, isOld: boolean | undefined, signer: ChannelSigner): Fault | null {
   const why = channel.restored
     ? 'the channel was restored from a backup, which has no commitment'
     : isOld
       ? 'the peer has proved that our commitment is revoked: publishing it would lose everything'
-      : contradiction(channel, signer)
+      : isOld === undefined
+        ? 'an earlier version has not noted whether the peer had proved that our commitment is revoked: connect to it, which shows that'
+        : contradiction(channel, signer)
   return why === null ? null : refuse('DATA_LOSS', RULE, `${why}; wait for the peer`).error
 }

@@ -156,8 +156,8 @@ export interface WaitingForPeerState {
   readonly error: string
   /** Of a restored channel, whose funding may never have been published. */
   readonly search?: FundingSearch
-  /** The peer has proved that our commitment is revoked. */
-  readonly isOld?: true
+  /** Whether the peer has proved that our commitment is revoked; absent where that was not noted yet, or nothing is known to publish. */
+  readonly isOld?: boolean
 }
 
 /**

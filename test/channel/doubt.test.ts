@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
+import { reestablishMessage } from '../../src/channel/reestablish.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
+import type { MessageNamed } from '../../src/wire/registry.ts'
 import { add, expectNext, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
 
 /** Alice has an HTLC out and one in that she has the preimage of; then her program starts on a store that lost a write. */
@@ -20,6 +22,15 @@ function doubting(): World {
   return w
 }
 const isUnproven = (side: Side): boolean => side.channel.unproven === true
+/** What bob says of where the channel stands, by numbers that are not his. */
+const falseReestablish = (w: World, nextCommitmentNumber: bigint): MessageNamed<'channel_reestablish'> => ({
+  type: 'channel_reestablish',
+  channelId: w.alice.channel.params.channelId,
+  nextCommitmentNumber,
+  nextRevocationNumber: 0n,
+  yourLastPerCommitmentSecret: new Uint8Array(32),
+  myCurrentPerCommitmentPoint: w.bob.ctx.signer.commitmentPoint(0),
+})
 
 describe('a channel whose store lost a write (docs/architecture.md §Store)', () => {
   it('is not closed by force before the peer has shown where it stands: the operator is told why', () => {
@@ -61,7 +72,7 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
     const w = doubting()
     w.connect()
     const { channelId } = w.alice.channel.params
-    w.receive('alice', { type: 'error', channelId, data: utf8('internal error') })
+    w.receive('alice', { type: 'error', channelId, data: utf8('sync error') })
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
     expect(sentBy(w.alice).at(-1)).toBe('error')
   })
@@ -88,14 +99,7 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
     const w = doubting()
     w.connect()
     const { channelId } = w.alice.channel.params
-    w.receive('alice', {
-      type: 'channel_reestablish',
-      channelId,
-      nextCommitmentNumber: 1n,
-      nextRevocationNumber: 0n,
-      yourLastPerCommitmentSecret: new Uint8Array(32),
-      myCurrentPerCommitmentPoint: w.bob.ctx.signer.commitmentPoint(0),
-    })
+    w.receive('alice', falseReestablish(w, 1n))
     w.receive('alice', { type: 'error', channelId, data: utf8('please close') })
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
   })
@@ -138,15 +142,7 @@ describe('a channel whose store lost a write (docs/architecture.md §Store)', ()
   it('asks the peer to close when what the peer says does not fit', () => {
     const w = doubting()
     w.connect()
-    const { channelId } = w.alice.channel.params
-    w.receive('alice', {
-      type: 'channel_reestablish',
-      channelId,
-      nextCommitmentNumber: 90n,
-      nextRevocationNumber: 0n,
-      yourLastPerCommitmentSecret: new Uint8Array(32),
-      myCurrentPerCommitmentPoint: w.bob.ctx.signer.commitmentPoint(1),
-    })
+    w.receive('alice', falseReestablish(w, 90n))
     expect([w.alice.state!.tag, w.alice.broadcasts]).toEqual(['waiting-for-peer', []])
   })
 
@@ -309,6 +305,24 @@ describe('a close by force at the risk of losing all (acceptRisk)', () => {
       w.alice.crash()
       expect([risk(w.alice), w.alice.broadcasts]).toMatchObject([{ code: 'DATA_LOSS' }, []])
     }
+  })
+
+  it('is refused of a channel that has waited since before it was noted whether the peer had proved so, until the peer shows it', () => {
+    const w = doubting()
+    w.connect()
+    const { channelId } = w.alice.channel.params
+    w.receive('alice', { type: 'error', channelId, data: utf8('please close') })
+    const { isOld: _, ...early } = w.alice.state as Extract<ChannelState, { tag: 'waiting-for-peer' }>
+    w.disconnect()
+    w.alice.begin({ state: early, effects: [] })
+    expect([risk(w.alice), w.alice.broadcasts]).toMatchObject([
+      { code: 'DATA_LOSS', detail: expect.stringContaining('earlier version') },
+      [],
+    ])
+    const shown = reestablishMessage(w.bob.channel, w.bob.ctx.signer)
+    if (shown.tag === 'send') w.receive('alice', shown.message)
+    w.alice.crash()
+    expect([risk(w.alice), w.alice.broadcasts.length]).toEqual(['done', 1])
   })
 
   it('is refused of a commitment that the peer has not signed', () => {

@@ -88,7 +88,7 @@ export function closeAtRisk(
   { requestId }: Extract<ChannelCommand, { tag: 'forceClose' }>,
   ctx: ChannelContext,
 ): Turn {
-  const isOld = state.tag === 'waiting-for-peer' && state.isOld === true
+  const isOld = state.tag === 'waiting-for-peer' ? state.isOld : false
   const fault = unpublishable(state.channel, isOld, ctx.signer)
   if (fault !== null) return turn(state, [reply(requestId, fault)])
   return publish(state.channel, ctx, BY_OPERATOR, [reply(requestId, 'done')])

@@ -45,8 +45,8 @@ function onMessage(state: WaitingForPeerState, message: ChannelMessage, { signer
   const channel = withToldPoint(state.channel, message)
   const next = channel === state.channel ? state : { ...state, channel }
   const judged = channel.restored || state.isOld ? null : reestablished(channel, message, signer)
-  const isOld = judged?.ok && judged.value.tag === 'we-are-behind'
-  return turn(isOld ? { ...next, isOld } : next, [sayWhy(state)])
+  const isOld = judged?.ok ? judged.value.tag === 'we-are-behind' : state.isOld
+  return turn(isOld === undefined || isOld === state.isOld ? next : { ...next, isOld }, [sayWhy(state)])
 }
 
 const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)
@@ -62,7 +62,7 @@ function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: Cha
   if (command.tag !== 'forceClose') return turn(state, tooLate(command))
   if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
   const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
-  const detail = `our state is old: publishing it would lose everything; wait for the peer${state.isOld || state.channel.restored ? '' : `; ${WAY_OUT}`}`
+  const detail = `our state is old: publishing it would lose everything; wait for the peer${state.isOld === false ? `; ${WAY_OUT}` : ''}`
   return turn(state, [reply(command.requestId, refuse('DATA_LOSS', rule, detail).error)])
 }
 
