@@ -30,8 +30,11 @@ interface StoredRequest {
 
 /** How to make a resource under a local id chosen beforehand, and how to find it again. */
 export interface Making<V> {
-  /** Rejects with NOT_FOUND when no resource has the id. */
-  find(id: string): Promise<V>
+  /**
+   * Rejects with NOT_FOUND when no resource has the id.
+   * @param isDone whether the request is known to have been carried out
+   */
+  find(id: string, isDone: boolean): Promise<V>
   /** @param id undefined when the request has no Idempotency-Key: the node takes one */
   make(id: string | undefined): Promise<V>
   idOf(view: V): string
@@ -99,7 +102,7 @@ export class Idempotency {
     if (known.fingerprint !== fingerprint) throw conflict()
     if (known.problem) throw refusal(known.problem)
     try {
-      return await making.find(known.id)
+      return await making.find(known.id, known.done === true)
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === 'NOT_FOUND')) throw error
       if (known.done)

@@ -91,7 +91,7 @@ export class Spending {
     const id = request.id ?? this.#service.newId()
     const left = this.budgets.available(caller.keyId)
     const most = await this.#feeBoundMsat(request.feerateSatPerVbyte ?? MOST_BUMP_FEERATE, BUMPED_OUTPUTS)
-    const msat = left < most ? left : most
+    const msat = left > 0n && left < most ? left : most
     const reservation = { id, kind: 'send', refs: [], msat, fixedMsat: 0n } as const
     return this.budgets.spend(caller.keyId, reservation, () =>
       this.#service.bumpTransaction(txid, { ...request, id, maxFeeSat: sat(msat / 1000n) }),

@@ -6,6 +6,7 @@ import type { HttpOptions } from '../client/http.ts'
 import { FulmenClient } from '../client/index.ts'
 import { trustingFetch } from '../client/tls.ts'
 import { dataDirOf, resolveConfig } from '../node/config.ts'
+import { isLoopback } from '../node/configOptions.ts'
 import { writeFileAtomic } from '../store/files.ts'
 import { CliError, EXIT } from './errors.ts'
 import { show } from './output.ts'
@@ -50,22 +51,34 @@ export function targetOf(options: GlobalOptions): Target {
 /** A client for that node. */
 export function remote(command: Command): Remote {
   const options = command.optsWithGlobals<GlobalOptions>()
-  const { dataDir, url, fetch } = targetOf(options)
+  const target = targetOf(options)
+  const { url, fetch } = target
   const json = options.json === true
   return {
-    client: new FulmenClient({ url, ...keyFor(options, dataDir), ...(fetch && { fetch }) }),
+    client: new FulmenClient({ url, ...keyFor(options, target), ...(fetch && { fetch }) }),
     json,
     show: (value, text) => show(json, value, text),
   }
 }
 
 /**
- * A key that came from a file goes back there when it is rotated; one that was given cannot, and so is left alone.
+ * A key that came from a file goes back there when it is rotated; one that was given cannot, and so is left alone. The key of the node
+ * here goes to no other machine, unless its directory was named with the address: who answers there could use it, and put another in
+ * its place.
  * @throws CliError when there is none
  */
-export function keyFor(options: GlobalOptions, dataDir: string): Pick<HttpOptions, 'key' | 'onKey' | 'rotate'> {
+export function keyFor(
+  options: GlobalOptions,
+  { dataDir, url, isLocal }: Pick<Target, 'dataDir' | 'url' | 'isLocal'>,
+): Pick<HttpOptions, 'key' | 'onKey' | 'rotate'> {
   const given = options.key ?? process.env.FULMEN_KEY
   if (given !== undefined) return { key: given, rotate: false }
+  if (!isLocal && options.dataDir === undefined && !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''))) {
+    throw new CliError(
+      `${url} is not on this machine: say its key in FULMEN_KEY, or the directory that holds it with --data-dir`,
+      EXIT.usage,
+    )
+  }
   const path = adminKeyPath(dataDir)
   return { key: adminKey(path), onKey: (rotated: string) => writeFileAtomic(path, `${rotated}\n`) }
 }

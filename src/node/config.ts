@@ -172,7 +172,10 @@ function readFile(path: string, isNamed: boolean): [OptionName, string][] {
   try {
     table = parseToml(text)
   } catch (error) {
-    return fail(`${path}: ${(error as Error).message}`)
+    // Further lines show those of the file around the mistake, which may hold a password.
+    const [what] = (error as Error).message.split('\n')
+    const { line } = error as { line?: number }
+    return fail(`${path}: ${what}${line === undefined ? '' : ` (line ${line})`}`)
   }
   return Object.entries(table).map(([key, value]) => {
     const name = NAMES.find((n) => n === key)

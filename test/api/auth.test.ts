@@ -96,6 +96,8 @@ describe('Host header (DNS rebinding)', () => {
     expect(check.allows('10.0.0.5:9737', '::ffff:10.0.0.5')).toBe(true)
     expect(check.allows('10.0.0.5:9737', '10.0.0.6')).toBe(false)
     expect(check.allows('[fe80::2]:1', 'fe80::2')).toBe(true)
+    for (const other of ['[::1].evil.example', '[::1]x:80', '127.0.0.1:80:80'])
+      expect([other, check.allows(other, '::1')]).toEqual([other, false])
     for (const missing of [undefined, '', ':9737', '[', '[]']) expect(check.allows(missing, '127.0.0.1')).toBe(false)
   })
 

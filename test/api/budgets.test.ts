@@ -41,6 +41,17 @@ const left = ({ maxMsat, spentMsat, reservedMsat }: { maxMsat: number; spentMsat
   maxMsat - spentMsat - reservedMsat
 
 describe('spending budgets', () => {
+  it('refuse a bump, as anything else, when more was spent than the budget is now', async () => {
+    const { spending, pay, end, child, keys, node } = await spender({ child: { maxMsat: 10_000, periodSeconds: null } })
+    await end(await pay(child, 6_000, 0), 'succeeded')
+    const { record } = keys.entry(child.keyId)
+    const lower = { ...record, budget: { maxMsat: 1_000, periodSeconds: null } }
+    await keys.change(() => ({ records: [lower], facts: [] }))
+    const { txid } = await node.sendOnChain({ outputs: [] })
+    await expect(spending.bump(child, txid, {})).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+    expect(node.calls).not.toContain('bumpTransaction')
+  })
+
   it('reserve amount and greatest fee when a payment starts, and settle what it cost when it ends', async () => {
     const { spending, pay, end, child } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
     const view = () => spending.budgets.view(child.keyId)

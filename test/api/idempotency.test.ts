@@ -248,6 +248,23 @@ describe('Idempotency-Key', () => {
     expect(node.paymentViews.size).toBe(1)
   })
 
+  it('a close that changes one under way is done after a crash before it was, and once', async () => {
+    const before = await testApi()
+    const channel = (await before.call('POST', '/v1/channels', { peer: PEER_ID, capacitySat: 100_000 })).json()
+    const path = `/v1/channels/${channel.id}/close`
+    await before.call('POST', path, {}, key('first'))
+    before.node.beforeAct = () => new Promise(() => {})
+    void before.call('POST', path, { feerateSatPerVbyte: 50 }, key('raise'))
+    const stored = () => [...before.node.apiStore.records.keys()].filter((name) => name.startsWith('idempotency/'))
+    await expect.poll(() => stored().length).toBe(2)
+    const after = await restarted(before)
+    for (let i = 0; i < 2; i++) {
+      const answer = await after.call('POST', path, { feerateSatPerVbyte: 50 }, key('raise'))
+      expect([answer.statusCode, answer.json().state]).toEqual([202, 'shutdown'])
+    }
+    expect(after.node.calls).toEqual(['closeChannel'])
+  })
+
   it('is kept for seven days, and deleted after', async () => {
     const { call, node, clock } = await testApi()
     const create = () => call('POST', '/v1/invoices', { amountMsat: 1 }, key('k'))

@@ -391,6 +391,19 @@ describe('a subject of the issuer', () => {
     ])
   })
 
+  it('keeps to the rate of subjects when all tokens of one have ended, and is forgotten when its rate is full again', async () => {
+    const issuer = await issuing()
+    const { call, clock, keys } = await apiWith(issuer, { rateLimit: { maxRequests: 2, periodSeconds: 3_600 } })
+    const ask = async () => (await call(await issuer.token(clock.nowMs, { jti: String(Math.random()) }))).status
+    expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 429])
+    clock.nowMs += 400_000
+    await keys.tick()
+    expect(await ask()).toBe(429)
+    clock.nowMs += 3_600_000
+    await keys.tick()
+    expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 429])
+  })
+
   it('gives no more than its token has, and what only keys can do it cannot', async () => {
     const issuer = await issuing()
     const { call, clock } = await apiWith(issuer)

@@ -100,6 +100,36 @@ describe('fulmen', () => {
     expect(await run('balance', '--json')).toMatchObject({ code: 0 })
   })
 
+  it('sends the key of the data directory to no other machine, unless that directory is named with the address', async () => {
+    const asked: (string | null)[] = []
+    vi.stubGlobal('fetch', async (_url: string, { headers }: RequestInit) => {
+      asked.push(new Headers(headers).get('authorization'))
+      throw new TypeError('fetch failed')
+    })
+    try {
+      vi.stubEnv('FULMEN_DATA_DIR', dataDir)
+      const url = 'https://node.example:9737'
+      for (const command of [['info'], ['key', 'rotate', 'x']]) {
+        expect(await run('--url', url, ...command)).toMatchObject({
+          code: 2,
+          err: expect.stringContaining('FULMEN_KEY'),
+        })
+      }
+      await run('--url', url, 'doctor')
+      vi.stubEnv('FULMEN_URL', url)
+      expect((await run('info')).code).toBe(2)
+      expect(asked.filter((authorization) => authorization !== null)).toEqual([])
+      const key = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
+      expect((await run('--key', 'fulmen_a_b', 'info')).code).toBe(3)
+      expect((await run('--data-dir', dataDir, 'info')).code).toBe(3)
+      expect((await run('--url', 'http://[::1]:1', 'info')).code).toBe(3)
+      const sent = new Set(asked.filter((authorization) => authorization !== null))
+      expect(sent).toEqual(new Set(['Bearer fulmen_a_b', `Bearer ${key}`]))
+    } finally {
+      vi.unstubAllGlobals()
+    }
+  })
+
   it('opens, lists, changes and closes a channel', async () => {
     const channel = await json(
       'channel',

@@ -243,6 +243,18 @@ describe('a configuration that cannot be used is refused with a ConfigError that
     expect(() => configOf({ flags: { ...flags } as Record<string, string> })).toThrow(message)
   })
 
+  it('file: a mistake beside a password is told of without the password', () => {
+    const file = fileWith('chain = "http://user:hunter2@127.0.0.1:8332"\nalias = oh no\n')
+    let message = ''
+    try {
+      configOf({ file })
+    } catch (error) {
+      message = (error as Error).message
+    }
+    expect(message).toMatch(/\.toml: .* \(line 2\)$/)
+    expect(message).not.toContain('hunter2')
+  })
+
   it.each([
     ['not toml =', /\.toml: /],
     ['aliass = "x"', /there is no option "aliass"; there are data-dir, /],

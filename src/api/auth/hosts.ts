@@ -2,8 +2,7 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
 /** The name in a Host header, lower-case, without port and trailing dot; IPv6 in brackets. */
 function hostName(header: string): string {
-  const name = header.startsWith('[') ? header.slice(0, header.indexOf(']') + 1) : header.replace(/:\d*$/, '')
-  return name.toLowerCase().replace(/\.$/, '')
+  return header.replace(/:\d*$/, '').toLowerCase().replace(/\.$/, '')
 }
 
 /**

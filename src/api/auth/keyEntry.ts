@@ -72,8 +72,9 @@ export class KeyEntry {
     return this.#sessions.length === 0 ? this.#versions : [...this.#versions, ...this.#sessions]
   }
 
-  /** Whether nothing depends on it: no session works, no stream is open. @param now Unix ms */
+  /** Whether nothing depends on it: no session works, no stream is open, its rate knows of no request. @param now Unix ms */
   isIdle(now: number): boolean {
+    if (this.#bucket?.isFull(now) === false) return false
     return this.#streams.size === 0 && !this.#sessions.some((session) => isWorking(session, now))
   }
 

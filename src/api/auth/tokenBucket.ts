@@ -34,11 +34,15 @@ export class TokenBucket {
     this.#at = now
   }
 
+  /** Whether it would make no difference to begin anew. */
+  isFull(now: number): boolean {
+    this.#fill(now)
+    return this.#level === this.#full
+  }
+
   take(now: number): RateState {
     const { maxRequests } = this.#limit
-    // A clock that was set back brings nothing and takes nothing.
-    this.#level = Math.min(this.#full, this.#level + Math.max(0, now - this.#at) * maxRequests)
-    this.#at = now
+    this.#fill(now)
     const allowed = this.#level >= this.#cost
     if (allowed) this.#level -= this.#cost
     const seconds = (missing: number): number => Math.ceil(missing / maxRequests / 1000)
@@ -49,5 +53,11 @@ export class TokenBucket {
       resetSeconds: seconds(this.#full - this.#level),
       retryAfterSeconds: allowed ? 0 : seconds(this.#cost - this.#level),
     }
+  }
+
+  #fill(now: number): void {
+    // A clock that was set back brings nothing and takes nothing.
+    this.#level = Math.min(this.#full, this.#level + Math.max(0, now - this.#at) * this.#limit.maxRequests)
+    this.#at = now
   }
 }

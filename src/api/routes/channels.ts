@@ -134,7 +134,7 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
       }
       const view = await idempotency.once(request, {
         make: () => spending.closeChannel(callerOf(request), id, close),
-        find: async () => findClosing(await service.channel(id), close),
+        find: async (_id, isDone) => findClosing(await service.channel(id), close, isDone),
         idOf: (made) => made.id,
       })
       const last = await held(service, view, request.query.wait, closed)
@@ -143,8 +143,15 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
   )
 }
 
-/** A repeated close is found when the channel is on its way out already. */
-function findClosing(view: ChannelView, { force, acceptRisk }: CloseChannelRequest): ChannelView {
+/**
+ * A repeated close is found when the channel is on its way out already. That it is says nothing of one that changes a close under way, by
+ * another fee or address.
+ */
+function findClosing(view: ChannelView, close: CloseChannelRequest, isDone: boolean): ChannelView {
+  const { force, acceptRisk, address, feerateSatPerVbyte } = close
+  if (!isDone && (address !== undefined || feerateSatPerVbyte !== undefined)) {
+    throw new ServiceError('NOT_FOUND', 'Nothing shows whether it was done.')
+  }
   const found = acceptRisk ? ON_CHAIN_STATES : force ? CLOSING_STATES : ENDING_STATES
   if (found.has(view.state)) return view
   throw new ServiceError('NOT_FOUND', 'The channel is not closing.')

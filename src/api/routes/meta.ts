@@ -5,6 +5,7 @@ import type { OpenApiDocument } from '../openapi.ts'
 /** The API about itself. @param document made when first asked for, since it lists every route */
 export function metaRoutes(app: App, { service, events, alerts }: ApiContext, document: () => OpenApiDocument): void {
   let docs: string | undefined
+  let json: string | undefined
   app.get('/docs', { config: { scope: 'public' } }, async (_request, reply) => {
     docs ??= docsPage(document())
     return reply.headers(PAGE_HEADERS).send(docs)
@@ -16,7 +17,10 @@ export function metaRoutes(app: App, { service, events, alerts }: ApiContext, do
       config: { scope: 'public' },
       schema: { summary: 'This document', tags: ['meta'], produces: ['application/json'] },
     },
-    async (_request, reply) => reply.type('application/json').send(JSON.stringify(document())),
+    async (_request, reply) => {
+      json ??= JSON.stringify(document())
+      return reply.type('application/json').send(json)
+    },
   )
 
   app.get(

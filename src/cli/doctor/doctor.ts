@@ -104,16 +104,13 @@ interface Visit {
   readonly height: number | null
 }
 
-async function atWork(
-  { url, dataDir, fetch: fetchIt }: Target,
-  options: GlobalOptions,
-  closeBeforeExpiry: number,
-): Promise<Visit> {
+async function atWork(target: Target, options: GlobalOptions, closeBeforeExpiry: number): Promise<Visit> {
+  const { url, fetch: fetchIt } = target
   const findings = [
     ...(await looking('clock', () => clock(url, fetchIt ?? fetch))),
     ...(await looking('TLS certificate', () => certificate(url, Date.now()))),
   ]
-  const access = keyOrNone(options, dataDir)
+  const access = keyOrNone(options, target)
   if (access instanceof CliError) {
     const cure = 'fulmen key reset on the machine of the node, or a key in FULMEN_KEY'
     return { findings: [...findings, problem('API key', access.message, cure)], height: null }
@@ -133,9 +130,9 @@ async function atWork(
   return { findings, height }
 }
 
-function keyOrNone(options: GlobalOptions, dataDir: string): ReturnType<typeof keyFor> | CliError {
+function keyOrNone(options: GlobalOptions, where: Target): ReturnType<typeof keyFor> | CliError {
   try {
-    return keyFor(options, dataDir)
+    return keyFor(options, where)
   } catch (error) {
     if (error instanceof CliError) return error
     throw error
