@@ -5,6 +5,9 @@ import { sizesOf, type Transaction } from './transaction.ts'
 
 const NULL_TXID = '00'.repeat(32)
 
+/** Consensus: confirmations before the outputs of a coinbase can be spent. */
+export const COINBASE_MATURITY = 100
+
 /** One input that spends nothing. */
 export const isCoinbase = (tx: Transaction): boolean =>
   tx.inputs.length === 1 && tx.inputs[0]!.txid === NULL_TXID && tx.inputs[0]!.index === 0xffffffff

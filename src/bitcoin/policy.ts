@@ -1,6 +1,10 @@
 import type { Sat } from '../base/units.ts'
 import { isUnspendable, witnessProgram } from './script.ts'
 
+/** sat per 1,000 weight units: the least that nodes relay, 1 sat per vbyte rounded up (BOLT 3 §fee-calculation: 253). */
+export const FEERATE_FLOOR = 253
+/** 1,000 sat per vbyte: no estimate above it is believed, and whatever is at stake, more than this buys nothing. */
+export const FEERATE_CEILING = 250_000
 /** Core's -dustrelayfee, sat per 1,000 vbytes. */
 const DUST_RELAY_FEE = 3000
 /** Input that would spend a witness output: 41 B and a quarter of 107 B of witness. */

@@ -44,7 +44,7 @@ export const withWitness = (tx: Transaction, index: number, witness: readonly Ui
   inputs: tx.inputs.map((input, i) => (i === index ? { ...input, witness } : input)),
 })
 
-const hasWitness = (tx: Transaction): boolean => tx.inputs.some((i) => i.witness.length > 0)
+export const hasWitness = (tx: Transaction): boolean => tx.inputs.some((i) => i.witness.length > 0)
 
 function encode(tx: Transaction, witness: boolean): Uint8Array {
   const w = new Writer().i32(tx.version)

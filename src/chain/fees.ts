@@ -1,13 +1,10 @@
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { backOff, type Clock, realClock } from './clock.ts'
 import { ChainError } from './errors.ts'
 import type { ChainSource } from './source.ts'
 
-/** sat per 1,000 weight units: the least that nodes relay, 1 sat per vbyte rounded up (BOLT 3 §fee-calculation: 253). */
-export const FEERATE_FLOOR = 253
-/** The same, not rounded up: what a Bitcoin node's minimum is as long as its mempool has room. */
+/** FEERATE_FLOOR, not rounded up: what a Bitcoin node's minimum is as long as its mempool has room. */
 const LOWEST_MINIMUM = 250
-/** 1,000 sat per vbyte: no estimate above it is believed. */
-export const FEERATE_CEILING = 250_000
 /** Where nothing is known yet, and on a chain without a fee market. 4 sat per vbyte. */
 const FEERATE_FALLBACK = 1_000
 

@@ -16,6 +16,9 @@ export function decimal(text: string): number {
   return value
 }
 
+/** For an option that may be given several times: all that it was given. */
+export const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+
 /** Without the properties that are undefined, as request bodies want it. */
 export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never

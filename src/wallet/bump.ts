@@ -1,7 +1,7 @@
 import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf, weightOf } from '../bitcoin/transaction.ts'
-import { FEERATE_CEILING, FEERATE_FLOOR } from '../chain/fees.ts'
 import { type BuiltTransaction, checkFeerate, finish, type SelectBy, selectSpendable } from './build.ts'
 import { abandonTransaction } from './coins.ts'
 import { WalletError } from './errors.ts'

@@ -2,13 +2,13 @@ import { InvariantError } from '../base/errors.ts'
 import { type BlockHash, type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { encodeAddress } from '../bitcoin/address.ts'
+import { isCoinbase } from '../bitcoin/checkTransaction.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import type { ChainBlock, UnspentOutput } from '../chain/source.ts'
 import { type Branch, RECEIVE, walletPath, walletScript } from './keys.ts'
 import {
   type Coin,
   indexSpends,
-  isCoinbase,
   type KeyRef,
   keyOf,
   SETTLED_DEPTH,

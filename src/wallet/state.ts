@@ -10,8 +10,6 @@ export const GAP_LIMIT = 20
 export const RESTORE_GAP = 200
 /** What is this deep is settled: no longer kept for a reorganisation. */
 export const SETTLED_DEPTH = 100
-/** Consensus: confirmations before a coinbase output can be spent. */
-export const COINBASE_MATURITY = 100
 
 /** An output of ours, confirmed or not. What spends it, if anything, follows from the transactions. */
 export interface Coin {
@@ -134,10 +132,6 @@ export function keyOf(scripts: ReadonlyMap<string, KeyRef>, scriptPubKey: Uint8A
   const prefix = (s[2]! << 24) | (s[3]! << 16) | (s[4]! << 8) | s[5]!
   return prefixesOf(scripts).has(prefix) ? (scripts.get(toHex(s)) ?? null) : null
 }
-
-/** BIP 34: the only input spends nothing. */
-export const isCoinbase = (tx: Transaction): boolean =>
-  tx.inputs.length === 1 && tx.inputs[0]!.index === 0xffffffff && /^0+$/.test(tx.inputs[0]!.txid)
 
 /** Adds a transaction to the index of what spends what. */
 export function indexSpends(spends: Map<string, readonly Txid[]>, txid: Txid, tx: Transaction): void {

@@ -1,7 +1,8 @@
 import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
+import { COINBASE_MATURITY, isCoinbase } from '../bitcoin/checkTransaction.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
-import { COINBASE_MATURITY, type Coin, isCoinbase, type WalletState, type WalletTx } from './state.ts'
+import type { Coin, WalletState, WalletTx } from './state.ts'
 
 /** Answers about one state; each transaction is judged once. */
 export interface Judge {
@@ -142,12 +143,11 @@ export function unconfirmed(state: WalletState): readonly Transaction[] {
   return sorted
 }
 
-export type WalletTxStatus = 'confirmed' | 'unconfirmed' | 'replaced' | 'abandoned'
-
-/** Also of a transaction that has left memory and was read from the store. */
-export function statusOf(state: WalletState, entry: WalletTx): WalletTxStatus {
-  if (entry.height !== null) return 'confirmed'
-  if (entry.conflictHeight !== null) return 'replaced'
-  if (entry.abandoned) return 'abandoned'
-  return judge(state).isAlive(entry.txid) ? 'unconfirmed' : 'replaced'
+/**
+ * Also of a transaction that was read from the store: one that left memory without a block is as dead as one that another took the
+ * place of.
+ */
+export function statusOf(state: WalletState, { txid, height }: WalletTx): 'confirmed' | 'unconfirmed' | 'dropped' {
+  if (height !== null) return 'confirmed'
+  return state.txs.has(txid) && judge(state).isAlive(txid) ? 'unconfirmed' : 'dropped'
 }

@@ -1,11 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../../src/bitcoin/policy.ts'
 import { ChainError } from '../../src/chain/errors.ts'
 import {
   channelFeerates,
   FEE_TARGETS,
-  FEERATE_CEILING,
-  FEERATE_FLOOR,
   type FeeEstimates,
   followFees,
   initialEstimates,

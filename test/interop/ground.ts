@@ -1,6 +1,7 @@
 import { fromHex } from '../../src/base/bytes.ts'
 import type { Txid } from '../../src/base/ids.ts'
 import { encodeBlock } from '../../src/bitcoin/block.ts'
+import { COINBASE_MATURITY } from '../../src/bitcoin/checkTransaction.ts'
 import {
   decodeTransaction,
   encodeTransaction,
@@ -15,7 +16,7 @@ import { startRpcServer } from '../../src/chain/embedded/rpc.ts'
 import { fundTransaction } from '../../src/wallet/build.ts'
 import { addTransaction, applyBlock, issueAddress } from '../../src/wallet/coins.ts'
 import { createMnemonic, masterKey, walletAccount, walletSigner } from '../../src/wallet/keys.ts'
-import { COINBASE_MATURITY, emptyWallet } from '../../src/wallet/state.ts'
+import { emptyWallet } from '../../src/wallet/state.ts'
 import type { LdkBroadcast, LdkPeer } from './ldk.ts'
 
 /** What the chain said of a transaction that somebody handed to it. */

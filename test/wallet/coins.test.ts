@@ -86,11 +86,11 @@ describe('blocks and reorganisations', () => {
     const rival = transaction([built.coins[0]!.outpoint], [output(79_000, own(7))])
     const ruledOut = mine(sent, rival)
     expect(view(ruledOut)).toMatchObject([{ sat: 79_000n, status: 'spendable' }])
-    expect(statusOf(ruledOut, ruledOut.txs.get(built.txid)!)).toBe('replaced')
+    expect(statusOf(ruledOut, ruledOut.txs.get(built.txid)!)).toBe('dropped')
     expect(unconfirmed(ruledOut)).toEqual([])
     const back = mine(rollback(ruledOut, sent.height, sent.hash), built.tx)
     expect(view(back)).toMatchObject([{ sat: built.changeSat, status: 'spendable', height: 2 }])
-    expect(statusOf(back, back.txs.get(txidOf(rival))!)).toBe('replaced')
+    expect(statusOf(back, back.txs.get(txidOf(rival))!)).toBe('dropped')
   })
 
   it('a sweep that somebody else beat to it is ruled out, though its input was never ours', () => {
@@ -134,7 +134,7 @@ describe('blocks and reorganisations', () => {
     for (const gone of [bumped, abandonTransaction(all, txidOf(parent))]) {
       expect(unconfirmed(gone)[0]).toEqual(first)
       expect(statusOf(gone, gone.txs.get(txidOf(first))!)).toBe('unconfirmed')
-      expect(statusOf(gone, gone.txs.get(txidOf(second))!)).toBe('replaced')
+      expect(statusOf(gone, gone.txs.get(txidOf(second))!)).toBe('dropped')
       // Its coin is spent, and is not given out for something else.
       expect(view(gone).map((v) => v.key)).not.toContain(outpointKey(a))
     }

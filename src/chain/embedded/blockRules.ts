@@ -13,7 +13,7 @@ import {
 import { checkTransaction, isCoinbase } from '../../bitcoin/checkTransaction.ts'
 import { pushData } from '../../bitcoin/script.ts'
 import { encodeScriptNumber } from '../../bitcoin/scriptNumber.ts'
-import type { Transaction } from '../../bitcoin/transaction.ts'
+import { hasWitness } from '../../bitcoin/transaction.ts'
 import type { BlockNode } from './blockNode.ts'
 import { isFinal } from './locks.ts'
 import { type Rejection, reject } from './rejection.ts'
@@ -79,8 +79,6 @@ export function checkPlacement(node: BlockNode, parent: BlockNode): Rejection | 
 
 /** BIP 34: how a coinbase script begins. */
 export const heightPush = (height: number): Uint8Array => pushData(encodeScriptNumber(height))
-
-const hasWitness = (tx: Transaction): boolean => tx.inputs.some((i) => i.witness.length > 0)
 
 /** @source BIP 141 §commitment-structure */
 function checkWitnessCommitment({ block: { transactions }, wtxids }: BlockNode): Rejection | null {

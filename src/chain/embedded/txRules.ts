@@ -1,14 +1,13 @@
 import { toHex } from '../../base/bytes.ts'
 import { outpointKey, txidFromBytes } from '../../base/ids.ts'
 import { MAX_SAT, type Sat } from '../../base/units.ts'
+import { COINBASE_MATURITY } from '../../bitcoin/checkTransaction.ts'
 import { SCRIPT_ERRORS } from '../../bitcoin/scriptError.ts'
 import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { verifyTransaction } from '../../bitcoin/verify.ts'
 import type { Coin, CoinSource } from './coins.ts'
 import { type LockContext, sequenceLocksPassed } from './locks.ts'
 import { type Rejection, reject } from './rejection.ts'
-
-export const COINBASE_MATURITY = 100
 
 /** The coins that a transaction spends, in input order; null when one is missing or spent. */
 export function findCoins(tx: Transaction, source: CoinSource): Coin[] | null {

@@ -1,5 +1,6 @@
 import { type Outpoint, outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
+import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import type { Channel } from '../state.ts'
 import { feeOf } from '../tx/weights.ts'
@@ -10,7 +11,7 @@ import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
 import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
-import { budgetOf, deadlineOf, FEERATE_FLOOR, feerateFor, slowFeerate } from './urgency.ts'
+import { budgetOf, deadlineOf, feerateFor, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey'>

@@ -1,5 +1,6 @@
 import { outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
+import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelContext } from '../types.ts'
@@ -10,7 +11,6 @@ import {
   budgetOf,
   ceilingOf,
   estimateFor,
-  FEERATE_FLOOR,
   feerateFor,
   REPLACEMENT_STEP,
   raised,

@@ -1,4 +1,5 @@
 import type { Sat } from '../../base/units.ts'
+import { FEERATE_CEILING, FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { ChannelContext } from '../types.ts'
@@ -20,10 +21,6 @@ export const URGENT_BLOCKS = 18
 /** Up to here the deadline asks for the estimate of the soonest confirmation, up to there for that of the same day. */
 const SOON_BLOCKS = 12
 const PATIENT_BLOCKS = 72
-/** 1,000 sat per vbyte: whatever the value at stake, more than this buys nothing. */
-const FEERATE_CEILING = 250_000
-/** The lowest feerate that Bitcoin nodes relay, sat per 1,000 weight units. */
-export const FEERATE_FLOOR = 253
 /** BIP 125 rule 4: what a replacement pays beyond the replaced, sat per 1,000 weight units, rounding included. */
 export const REPLACEMENT_STEP = 253
 

@@ -1,6 +1,7 @@
 import { equalBytes, printable } from '../../base/bytes.ts'
 import type { ShortChannelId } from '../../base/ids.ts'
 import { outpointKey, shortChannelId } from '../../base/ids.ts'
+import { COINBASE_MATURITY } from '../../bitcoin/checkTransaction.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { fundingScriptOf } from '../commitments.ts'
 import { forgetUnsigned } from '../dance.ts'
@@ -32,10 +33,10 @@ export const applied = <S extends FundedState>(state: S, change: Change): Turn =
 export const fundingDepth = (channel: Channel, blockHeight: number): number =>
   channel.funding.confirmed === null ? 0 : Math.max(0, blockHeight - channel.funding.confirmed.height + 1)
 
-/** The output of a coinbase cannot be spent before it has so many, our commitment not be published. */
-const COINBASE_MATURITY = 100
-
-/** Confirmations before we send channel_ready. @source BOLT 2 §the-channel_ready-message */
+/**
+ * Confirmations before we send channel_ready. Our commitment cannot be published before the output of a coinbase can be spent.
+ * @source BOLT 2 §the-channel_ready-message
+ */
 export const depthNeeded = ({ params, funding }: Channel): number =>
   funding.confirmed?.txIndex === 0 ? Math.max(params.minimumDepth, COINBASE_MATURITY) : params.minimumDepth
 

@@ -1,9 +1,10 @@
 import { equalBytes } from '../../base/bytes.ts'
+import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import type { ClosingOffer, SimpleClose } from '../closeTerms.ts'
 import { refuse, warn } from '../faults.ts'
-import { FEERATE_FLOOR, REPLACEMENT_STEP } from '../onchain/urgency.ts'
+import { REPLACEMENT_STEP } from '../onchain/urgency.ts'
 import { isShutdownScript, wrongScript } from '../scripts.ts'
 import {
   bestClosing,

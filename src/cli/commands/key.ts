@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { CreateKey, IssuedKey, Key, UpdateKey } from '../../api/keySchemas.ts'
 import { dataDirOf } from '../../node/config.ts'
-import { given, integer } from '../arguments.ts'
+import { collect, given, integer } from '../arguments.ts'
 import { CliError } from '../errors.ts'
 import { fields, notice, show, table } from '../output.ts'
 import { type GlobalOptions, remote } from '../remote.ts'
@@ -126,8 +126,6 @@ interface SettingOptions {
   readonly rotateEvery?: number
   readonly meta?: Readonly<Record<string, string>>
 }
-
-const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
 function pair(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const at = text.indexOf('=')

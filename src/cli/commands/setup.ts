@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
+import { collect } from '../arguments.ts'
 import type { SetupOptions } from '../demo/setup.ts'
-
-const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text]
 
 export function register(program: Command): void {
   program

@@ -2,7 +2,7 @@ import { text as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { Psbt, SendOnChain, WalletTransaction } from '../../api/onchainSchemas.ts'
 import type { FulmenClient } from '../../client/index.ts'
-import { decimal, given, integer } from '../arguments.ts'
+import { collect, decimal, given, integer } from '../arguments.ts'
 import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
 import { listCommand, oneCommand, timeOptions } from '../resources.ts'
@@ -56,8 +56,6 @@ export function register(program: Command): void {
   registerSend(wallet)
   registerPsbt(wallet)
 }
-
-const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
 interface SpendOptions {
   readonly feerate?: number

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../../api/webhookSchemas.ts'
-import { given, integer } from '../arguments.ts'
+import { collect, given, integer } from '../arguments.ts'
 import { fields, notice, table } from '../output.ts'
 import { remote } from '../remote.ts'
 import { listCommand, oneCommand } from '../resources.ts'
@@ -22,8 +22,6 @@ const issued = (hook: IssuedWebhook): string => {
   notice(`webhook ${hook.id}; the secret is shown this once`)
   return hook.secret
 }
-
-const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
 interface Wishes {
   readonly url?: string

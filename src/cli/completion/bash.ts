@@ -1,4 +1,4 @@
-import type { Place, Values } from './tree.ts'
+import { type Place, pathText, type Values } from './tree.ts'
 
 /** In single quotes, as bash, zsh and fish read them where there is no quote inside. */
 const list = (words: readonly string[]): string => `'${words.join(' ').replaceAll("'", '')}'`
@@ -41,8 +41,6 @@ _fulmen() {
 complete -F _fulmen fulmen
 `
 }
-
-const pathText = (path: readonly string[]): string => path.map((name) => `/${name}`).join('')
 
 function placeCase({ path, commands, options, valued, arguments: choices }: Place): string {
   const names = (described: readonly { readonly name: string }[]) => list(described.map((d) => d.name))

@@ -1,7 +1,6 @@
-import type { Described, Place, Values } from './tree.ts'
+import { type Described, type Place, pathText, type Values } from './tree.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-const pathText = (path: readonly string[]): string => path.map((name) => `/${name}`).join('')
 
 /** A script for fish 3 or newer, with what each word means: `fulmen completion fish | source`. */
 export function fishScript(places: readonly Place[]): string {

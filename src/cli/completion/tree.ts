@@ -20,6 +20,9 @@ export interface Described {
   readonly description: string
 }
 
+/** How scripts write a place: `/key/rotate`. */
+export const pathText = (path: readonly string[]): string => path.map((name) => `/${name}`).join('')
+
 export type Values = 'file' | 'directory' | readonly string[]
 
 /** Every place of a program, as its help shows it: there is no second list to keep. */

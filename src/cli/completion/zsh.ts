@@ -1,10 +1,9 @@
-import type { Described, Place, Values } from './tree.ts'
+import { type Described, type Place, pathText, type Values } from './tree.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 /** As _describe takes it: a colon ends the word. */
 const entry = ({ name, description }: Described): string =>
   quoted(`${name.replaceAll(':', '\\:')}:${description.replaceAll(':', '\\:')}`)
-const pathText = (path: readonly string[]): string => path.map((name) => `/${name}`).join('')
 
 /** A script for zsh, with what each word means: `source <(fulmen completion zsh)` after compinit. */
 export function zshScript(places: readonly Place[]): string {

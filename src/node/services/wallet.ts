@@ -8,7 +8,7 @@ import { keys } from '../../store/schema.ts'
 import { anchorReserve } from '../../wallet/build.ts'
 import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletState, WalletTx } from '../../wallet/state.ts'
-import { judge, unspentCoins, walletBalance } from '../../wallet/status.ts'
+import { statusOf, unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
 import type { WalletTransactionView } from '../onchainService.ts'
 import { pageOfIndex, pageWhere } from '../paging.ts'
@@ -47,12 +47,6 @@ const viewOf = (state: WalletState, entry: WalletTx): WalletTransactionView => (
   hex: toHex(encodeTransaction(entry.tx)),
   createdAt: new Date(timeMs(entry)).toISOString(),
 })
-
-/** One that left memory without a block is as dead as one that another took the place of. */
-function statusOf(state: WalletState, { txid, height }: WalletTx): WalletTransactionView['status'] {
-  if (height !== null) return 'confirmed'
-  return state.txs.has(txid) && judge(state).isAlive(txid) ? 'unconfirmed' : 'dropped'
-}
 
 export function walletService(parts: NodeParts): WalletService {
   const { wallet, reactor, driver } = parts
