@@ -9,9 +9,9 @@ import { definitions, type Message, type MessageName, type MessageNamed } from '
 
 export const bytesOf = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length })
-export const hexOf = (length: number): fc.Arbitrary<string> => bytesOf(length).map(toHex)
+const hexOf = (length: number): fc.Arbitrary<string> => bytesOf(length).map(toHex)
 /** Has the form of a compressed point; seldom on the curve. */
-export const pointLike: fc.Arbitrary<Uint8Array> = fc
+const pointLike: fc.Arbitrary<Uint8Array> = fc
   .tuple(fc.constantFrom(2, 3), bytesOf(32))
   .map(([prefix, x]) => Uint8Array.of(prefix, ...x))
 
@@ -54,7 +54,7 @@ const scalars: Readonly<Record<ScalarKind, fc.Arbitrary<unknown>>> = {
 }
 
 /** Values that a codec of this shape can carry. */
-export function valueOfShape(shape: Shape): fc.Arbitrary<unknown> {
+function valueOfShape(shape: Shape): fc.Arbitrary<unknown> {
   switch (shape.kind) {
     case 'bytes':
       return bytesOf(shape.length)

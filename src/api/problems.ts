@@ -129,7 +129,7 @@ export class ApiProblem extends FulmenError {
 }
 
 /** All bad fields in one line, for people. */
-export function fieldsText(errors: readonly FieldError[]): string {
+function fieldsText(errors: readonly FieldError[]): string {
   const text = errors.map((e) => `${e.in} ${e.pointer || 'as a whole'}: ${e.detail}`).join('; ')
   return text.length > MAX_DETAIL ? `${text.slice(0, MAX_DETAIL)}…` : text
 }

@@ -7,7 +7,7 @@ import { Writer } from './serialize.ts'
 import type { Transaction, TxOutput } from './transaction.ts'
 
 export const SIGHASH_ALL = 0x01
-export const SIGHASH_NONE = 0x02
+const SIGHASH_NONE = 0x02
 export const SIGHASH_SINGLE = 0x03
 export const SIGHASH_ANYONECANPAY = 0x80
 

@@ -68,7 +68,7 @@ export function button(text: string, onclick: () => void, options: ButtonOptions
 }
 
 /** The clipboard is there only for pages that came over TLS or from this machine; else the text is selected for copying by hand. */
-export async function copy(text: string, what: string, from?: HTMLElement): Promise<void> {
+async function copy(text: string, what: string, from?: HTMLElement): Promise<void> {
   try {
     await navigator.clipboard.writeText(text)
     announce(`${what} copied`, { toast: true })

@@ -11,8 +11,8 @@ import { InvoiceError } from './errors.ts'
 import { fallbackWords, type InvoiceFields, type RouteHint, readFields, routeHintWords, TAGS } from './fields.ts'
 import { bitFieldToWords, fromWords, integerWords, minimalWords, packWords, toWords, wordsInteger } from './words.ts'
 
-export const DEFAULT_EXPIRY_SECONDS = 3600
-export const DEFAULT_MIN_FINAL_CLTV_EXPIRY_DELTA = 18
+const DEFAULT_EXPIRY_SECONDS = 3600
+const DEFAULT_MIN_FINAL_CLTV_EXPIRY_DELTA = 18
 const TIMESTAMP_WORDS = 7
 const SIGNATURE_WORDS = 104
 /** The most characters that a QR code holds. */

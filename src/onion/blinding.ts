@@ -36,7 +36,7 @@ const recipientData = tlvStream({
 })
 export const encodeRecipientData = (data: RecipientData): Uint8Array => encodeTlvs(recipientData, data)
 /** @throws WireError, also for an unknown even record */
-export const decodeRecipientData = (bytes: Uint8Array): RecipientData => decodeTlvs(recipientData, bytes)
+const decodeRecipientData = (bytes: Uint8Array): RecipientData => decodeTlvs(recipientData, bytes)
 
 export interface BlindedHop {
   /** 33 B. */

@@ -1,7 +1,7 @@
 import { WireError } from './errors.ts'
 
 /** BOLT 8 frames carry a 2-byte length. */
-export const MAX_MESSAGE_LENGTH = 65535
+const MAX_MESSAGE_LENGTH = 65535
 
 /** Appends the big-endian formats of the Lightning wire to a buffer that is reused from message to message. */
 export class WireWriter {

@@ -33,7 +33,7 @@ export interface Setting {
   readonly declared?: { readonly ours: Declared; readonly theirs: Declared }
 }
 
-export const CAPACITY: Sat = sat(3_000_000)
+const CAPACITY: Sat = sat(3_000_000)
 const PUSH: Sat = sat(1_500_000)
 export type Lane = 'up' | 'down'
 

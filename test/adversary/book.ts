@@ -2,7 +2,7 @@ import { toHex, u32be } from '../../src/base/bytes.ts'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 
-export const preimageOf = (n: number): Uint8Array => crypto.sha256(u32be(n))
+const preimageOf = (n: number): Uint8Array => crypto.sha256(u32be(n))
 /** What the onion of a payment would say: whose it is. The hash stands for the onion here, and may come more than once. */
 export type Purpose = 'to-peer' | 'invoice' | 'hold' | 'forward'
 export interface Payment {

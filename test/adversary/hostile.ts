@@ -45,7 +45,7 @@ import { CHAIN_HASH, nodeIdOf, signerOf } from './keys.ts'
 const SECRET = new Uint8Array(32).fill(0x66)
 const KEY = crypto.publicKey(SECRET)
 /** Of the attacker's wallet. */
-export const LOOT = p2wpkhOfKey(KEY)
+const LOOT = p2wpkhOfKey(KEY)
 const COIN: Sat = 600_000n as Sat
 const COINS = 30
 const COIN_TXID = 'e0'.repeat(32)

@@ -125,7 +125,7 @@ export const SHAPES: readonly SpendShape[] = [
   shape('anchor by anyone after 16 blocks', ANCHOR, () => [NONE], { sequence: 16 }),
 ]
 
-export const PREVOUT_SAT = 100_000n as Sat
+const PREVOUT_SAT = 100_000n as Sat
 
 /** What spendOf spends: the output of the shape, and one beside it. */
 export const prevoutsOf = (s: SpendShape): [TxOutput, TxOutput] => [

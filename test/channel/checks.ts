@@ -39,7 +39,7 @@ export function expectConserved(channel: Channel): void {
   }
 }
 
-export function expectFeePaid(built: HtlcCommitment): void {
+function expectFeePaid(built: HtlcCommitment): void {
   expect(built.feeSat).toBeGreaterThanOrEqual(0n)
 }
 

@@ -41,7 +41,7 @@ import { type ChannelMessage, decodeMessage, encodeMessage } from '../../src/wir
 export type Name = 'alice' | 'bob'
 export const other = (who: Name): Name => (who === 'alice' ? 'bob' : 'alice')
 
-export const CHAIN_HASH = new Uint8Array(32).fill(6)
+const CHAIN_HASH = new Uint8Array(32).fill(6)
 export const RELAY: RelayPolicy = {
   feeBaseMsat: 1000,
   feeProportionalMillionths: 1,

@@ -10,7 +10,7 @@ import { expectNext, type Name, reachNormal, type Side, type World, type WorldOp
 export const CAPACITY = 1_000_000
 export type Complete = MessageNamed<'closing_complete'>
 export type Sig = MessageNamed<'closing_sig'>
-export const FIELDS = ['closerOutputOnly', 'closeeOutputOnly', 'closerAndCloseeOutputs'] as const
+const FIELDS = ['closerOutputOnly', 'closeeOutputOnly', 'closerAndCloseeOutputs'] as const
 
 export const world = (bobSat = 300_000, more: WorldOptions = {}): World =>
   reachNormal({ simpleClose: true, pushMsat: msat(bobSat * 1000), ...more })

@@ -32,7 +32,7 @@ export interface Batch {
 }
 
 /** Resolves when what it looks at becomes true; looks each time that something happened. */
-export class Watch {
+class Watch {
   readonly #looks = new Set<() => void>()
   happened(): void {
     for (const look of [...this.#looks]) look()

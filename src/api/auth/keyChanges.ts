@@ -23,7 +23,7 @@ export interface Issued {
 }
 
 /** An old version works on for so long beside the new one, unless said otherwise. */
-export const DEFAULT_GRACE_SECONDS = 3_600
+const DEFAULT_GRACE_SECONDS = 3_600
 /** Dead versions that are remembered, so that their users are told that they expired. */
 const MAX_VERSIONS = 20
 const MAX_LIVE = 8

@@ -88,7 +88,7 @@ export function failHtlcs(
 }
 
 /** The peer's own words when it failed the HTLC before the close, else that it ended on chain. */
-export function failedEvent(htlc: Htlc): HtlcEvent | null {
+function failedEvent(htlc: Htlc): HtlcEvent | null {
   const told = resultOf(htlc)
   if (told) return told
   const { id, origin } = htlc.add
@@ -121,7 +121,7 @@ export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimCo
  * An output that needs no more watching: spent for good, never worth its claim, or an HTLC of the peer's that we have no preimage
  * for and that has expired.
  */
-export function isSettled(channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean {
+function isSettled(channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean {
   if (output.spent) return isDeep(output.spent.height, ctx)
   const preimage = preimageFor(channel, output)
   if (isGivenUp(output, readyAt(output, preimage), ctx)) return true

@@ -90,7 +90,7 @@ const mayBeEmpty = ({ commitments }: Channel): boolean =>
 const rejectAdd = (state: Turn['state'], origin: HtlcOrigin, f: Fault): Turn => turn(state, [rejected(origin, f)])
 
 /** Commands that settle an incoming HTLC or set the feerate; null for others. */
-export function settle(channel: Channel, c: ChannelCommand, ctx: ChannelContext): Judged<Change> | null {
+function settle(channel: Channel, c: ChannelCommand, ctx: ChannelContext): Judged<Change> | null {
   if (c.tag === 'updateFee') return proposeFee(channel, c.feeratePerKw, ctx)
   const settlement = removalCommand(c)
   return settlement === null ? null : removeIncoming(channel, settlement.id, settlement.removal)

@@ -63,7 +63,7 @@ export function closing(step: OnchainStep, error: string | null, before: readonl
  * asked for its own.
  * @source BOLT 5 §failing-a-channel
  */
-export function forceClose(from: Channel, ctx: ChannelContext, error: string | null, before: readonly Effect[] = []): Turn {
+function forceClose(from: Channel, ctx: ChannelContext, error: string | null, before: readonly Effect[] = []): Turn {
   if (!from.unproven) return publish(from, ctx, error, before)
   const { channel, effects } = forgetUnsigned(from)
   const why = `the store lost a write, and the channel has to close: ${error ?? 'the peer failed it'}`

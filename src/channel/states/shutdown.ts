@@ -10,7 +10,7 @@ import { closingFault, operate } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
 
 /** No HTLC and no fee update is left anywhere, and nobody owes a revocation. */
-export const isEmpty = (channel: Channel): boolean => {
+const isEmpty = (channel: Channel): boolean => {
   const { outgoing, incoming, remoteSigned, feeUpdates } = channel.commitments
   return outgoing.size === 0 && incoming.size === 0 && remoteSigned === null && feeUpdates.length === 0
 }

@@ -8,7 +8,7 @@ import { type DemoClose, type DemoResult, labelOf } from './flow.ts'
 const whole = (n: number | bigint): string => n.toLocaleString('en-US')
 
 /** Millisatoshis as satoshis with three places, never by way of a float. */
-export function satText(msats: bigint): string {
+function satText(msats: bigint): string {
   const abs = msats < 0n ? -msats : msats
   const places = String(abs % 1000n).padStart(3, '0')
   return `${msats < 0n ? '−' : ''}${whole(abs / 1000n)}.${places}`

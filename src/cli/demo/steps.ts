@@ -14,7 +14,7 @@ export interface Party {
 }
 
 /** An address that nobody has a key for, so that mining rewards are in nobody's balance. */
-export const nobody = (): string => encodeAddress(p2wpkh(crypto.hash160(utf8('fulmen: nobody'))), 'regtest') ?? ''
+const nobody = (): string => encodeAddress(p2wpkh(crypto.hash160(utf8('fulmen: nobody'))), 'regtest') ?? ''
 
 /** Blocks after which a mining reward can be spent. */
 const MATURITY = 100

@@ -53,7 +53,7 @@ function closingView(s: ChannelSummary): ClosingView | null {
   return { how, txid, confirmations, resolved, transactions, unclaimedSat }
 }
 
-export function channelView(node: Node, entry: ChannelEntry): ChannelView {
+function channelView(node: Node, entry: ChannelEntry): ChannelView {
   const { meta, state } = entry
   const s = summary(state, node.context(entry))
   return {

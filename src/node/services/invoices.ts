@@ -25,7 +25,7 @@ const MAX_DESCRIPTION = 639
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-export function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceView {
+function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceView {
   return {
     id,
     paymentHash: r.paymentHash,

@@ -12,7 +12,7 @@ import type { NodeService, PaymentView, PayRequest } from '../service.ts'
 
 export type PaymentService = Pick<NodeService, 'pay' | 'payments' | 'payment' | 'cancelPayment'>
 
-export function paymentView({ id, keyId, record: r }: Booked<PaymentRecord>): PaymentView {
+function paymentView({ id, keyId, record: r }: Booked<PaymentRecord>): PaymentView {
   const parts = r.attempts.slice(r.since).map((a) => ({
     status: a.status,
     amountMsat: a.amountMsat,

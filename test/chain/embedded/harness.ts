@@ -16,7 +16,7 @@ import { grind } from '../../../src/chain/embedded/miner.ts'
 export const START = 1_700_000_000
 
 /** Anyone can spend it, with nothing but the script: fast, and yet it goes through the interpreter. */
-export const TRUE_SCRIPT = fromHex('51')
+const TRUE_SCRIPT = fromHex('51')
 export const TRUE_OUTPUT = p2wsh(TRUE_SCRIPT)
 /** Nobody can spend it. */
 export const FALSE_SCRIPT = fromHex('00')
@@ -27,7 +27,7 @@ export interface TestClock {
   advance(seconds: number): void
 }
 
-export function testClock(): TestClock {
+function testClock(): TestClock {
   let t = START
   return {
     now: () => t,

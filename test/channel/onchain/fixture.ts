@@ -196,7 +196,7 @@ export const commitmentTx = (who: Name, s: Setup): Transaction => {
 }
 
 /** One side of the channel on the test chain: does what the effects say, and keeps every promise of the core to its store. */
-export class Party {
+class Party {
   readonly who: Name
   readonly chain: TestChain
   channel: Channel
