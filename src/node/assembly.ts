@@ -1,4 +1,4 @@
-import type { ChannelId, NodeId } from '../base/ids.ts'
+import type { NodeId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
@@ -9,7 +9,7 @@ import { doubtAll } from './adopt.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
-import { keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming, wantsPreimage } from './holdings.ts'
+import { isInChain, keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming, wantsPreimage } from './holdings.ts'
 import type { Node } from './node.ts'
 import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
@@ -136,13 +136,6 @@ export function createPayments(node: Node): Payments {
       return state !== undefined && keepsDeadlines(state)
     },
   })
-}
-
-/** Whether the channel's funding is confirmed, which a reorganisation may have undone. */
-function isInChain({ channels }: Node, channelId: ChannelId): boolean {
-  const entry = channels.byChannelId(channelId)
-  const channel = entry ? channelOf(entry.state) : null
-  return channel !== null && channel.funding.confirmed !== null
 }
 
 /** What each block and reorganisation does to the parts, in this order. */

@@ -10,6 +10,7 @@ import type { OutgoingChannel } from '../payment/types.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import type { ChannelUpdate } from '../wire/messages/gossip.ts'
 import type { ChannelEntry } from './channels.ts'
+import type { NodeParts } from './parts.ts'
 import type { ChannelHoldings } from './payments.ts'
 
 /** What all channels hold, for the payments' recovery after a start. */
@@ -50,6 +51,13 @@ export function wantsPreimage(state: ChannelState, id: bigint): boolean {
   const htlc = channel && getHtlc(channel.commitments.incoming, id)
   if (!htlc || htlc.removal?.tag === 'fulfilled') return false
   return htlc.removal === null || ['closing', 'waiting-for-peer', 'closed'].includes(state.tag)
+}
+
+/** Whether the channel's funding is confirmed, which a reorganisation may have undone. */
+export function isInChain({ channels }: Pick<NodeParts, 'channels'>, channelId: ChannelId): boolean {
+  const entry = channels.byChannelId(channelId)
+  const channel = entry ? channelOf(entry.state) : null
+  return channel !== null && channel.funding.confirmed !== null
 }
 
 /** Open, and closed by us as soon as something late in it is worth that. */

@@ -211,7 +211,10 @@ export class Life {
     if (status !== 'accepted' && status !== 'open') return
     const call =
       settle && status === 'accepted' ? api.settleInvoice(held.hash, held.preimage) : api.cancelInvoice(held.hash)
-    await this.world.attempt(call)
+    await this.world.attempt(call).catch((e: { readonly code?: string }) => {
+      // It has just started, and does not know the height of now: asked again later.
+      if (e.code !== 'CHAIN_UNAVAILABLE') throw e
+    })
   }
 
   async #fee({ who, feeratePerKw }: Extract<Step, { tag: 'fee' }>): Promise<void> {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import type { ChainEvent } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { type Name, World } from './world.ts'
 
@@ -103,13 +105,29 @@ describe('a channel whose funding a reorganisation took out of the chain', () =>
       return (await alice.api.payment(paymentHash)).status
     }
     expect(await pay()).toBe('succeeded')
+    const preimage = new Uint8Array(32).fill(9)
+    const hold = { description: '', paymentHash: toHex(crypto.sha256(preimage)) as never }
+    const { bolt11, id } = await bob.api.createInvoice({ amountMsat: msat(50_000_000), ...hold })
+    await alice.api.pay({ bolt11, timeoutSeconds: 600 })
+    await world.settle()
     const { channels, reactor } = bob.node!
-    await reactor.run((scope) => {
-      channels.deliver(channels.all()[0]!, { tag: 'chain', event: { tag: 'reorg', height: 1 } })
-      channels.drain(scope)
-    })
+    const [entry] = channels.all()
+    const tell = (event: ChainEvent) =>
+      reactor.run((scope) => {
+        channels.deliver(entry!, { tag: 'chain', event })
+        channels.drain(scope)
+      })
+    const { confirmed } = channelOf(entry!.state)!.funding
+    await tell({ tag: 'reorg', height: 1 })
     expect(channels.all()[0]!.state).toMatchObject({ tag: 'normal', channel: { funding: { confirmed: null } } })
     expect(await pay()).toBe('failed')
+    // Nor is what it held paid for with a preimage, until the funding is back.
+    await expect(world.attempt(bob.api.settleInvoice(id, preimage))).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect((await bob.api.invoice(id)).status).toBe('accepted')
+    const { txid } = channelOf(entry!.state)!.commitments.active[0]!.funding
+    const { tx } = (await bob.node!.source.locate(txid))!
+    await tell({ tag: 'confirmed', txid, tx, ...confirmed! })
+    expect((await world.attempt(bob.api.settleInvoice(id, preimage)))?.status).toBe('settled')
     world.close()
   })
 })

@@ -7,6 +7,7 @@ import { cancelInvoice, newInvoice, receivedMsat, settleInvoice } from '../../pa
 import type { InvoiceRecord } from '../../payment/types.ts'
 import { ourInvoiceFeatures } from '../../wire/features.ts'
 import { badBody, ServiceError } from '../errors.ts'
+import { isInChain } from '../holdings.ts'
 import type { NodeParts } from '../parts.ts'
 import type { TurnScope } from '../reactor.ts'
 import type { Booked } from '../recordBook.ts'
@@ -90,7 +91,7 @@ export function invoiceService(parts: NodeParts): InvoiceService {
           const { code, detail } = settled.error
           throw code === 'WRONG_PREIMAGE' ? badBody('/preimage', detail) : new ServiceError('CONFLICT', detail)
         }
-        checkTime(book.get(hash)!.record, parts)
+        checkSound(book.get(hash)!.record, parts)
         payments.applyInvoice(settled.value, scope)
       }),
     cancelInvoice: (id) =>
@@ -103,11 +104,19 @@ export function invoiceService(parts: NodeParts): InvoiceService {
 }
 
 /**
- * A preimage that is given out for an HTLC which has expired, or is about to, may bring nothing. While the chain is followed, such a
- * payment is given back with its block; where it is not, blocks that we do not know of may have come.
+ * A preimage that is given out for an HTLC of a channel without a funding, or for one which has expired or is about to, may bring
+ * nothing. While the chain is followed, what is about to expire is given back with its block; where it is not, blocks that we do not
+ * know of may have come.
  */
-function checkTime({ status, htlcs }: InvoiceRecord, { chain, margins }: NodeParts): void {
-  if (chain.isCurrent || status !== 'accepted') return
+function checkSound({ status, htlcs }: InvoiceRecord, parts: NodeParts): void {
+  const { chain, margins } = parts
+  if (status !== 'accepted') return
+  const unfunded = htlcs.find((h) => !isInChain(parts, h.channelId))
+  if (unfunded) {
+    const why = `a reorganisation took the funding of channel ${unfunded.channelId} out of the chain, by which it was paid`
+    throw new ServiceError('CONFLICT', `${why}: settle it again when that is confirmed`)
+  }
+  if (chain.isCurrent) return
   const until = chain.highest === null ? Number.POSITIVE_INFINITY : chain.highest + margins.closeBeforeExpiry
   const late = htlcs.find((h) => h.cltvExpiry <= until)
   if (!late) return
