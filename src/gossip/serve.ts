@@ -197,8 +197,11 @@ export class Answers {
 
   #next(): Uint8Array | null {
     const answer = this.#channels?.next()
-    if (answer && !answer.done) return encodeMessage(answer.value)
-    this.#channels = null
+    if (answer && !answer.done) {
+      // The peer may ask again as soon as it has read this, whether or not anything more is taken before.
+      if (answer.value.type === 'reply_short_channel_ids_end') this.#channels = null
+      return encodeMessage(answer.value)
+    }
     const old = this.#backlog?.next()
     if (old && !old.done) return old.value && encodeMessage(old.value)
     this.#backlog = null

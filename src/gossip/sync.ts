@@ -17,6 +17,8 @@ export const BATCH = 500
 const MOST_CHANNELS = 200_000
 const MOST_REPLIES = 5_000
 const ALL_BLOCKS = 0xffffffff
+/** What all answers of a peer may take, in the times that each may: others wait meanwhile. Some nodes send 100 kB a second, a network of 40 MB. */
+const PATIENCE_IN_ALL = 60
 
 /** What a peer says of a channel of its own: updates' timestamps and checksums, 0 where there is none; null where it says nothing. */
 export interface Listed {
@@ -79,13 +81,16 @@ export class SyncSession {
   #last = -1n
   /** When the open query counts as unanswered; null: none is open. */
   #deadline: number | null = null
+  /** When the peer was asked, or last heard, and for how long it has been waited for. */
+  #since = 0
+  #waited = 0
 
   constructor(options: SyncOptions) {
     this.#options = options
   }
 
   begin(now: number): QueryChannelRange {
-    this.#deadline = now + this.#options.patienceMs
+    this.#wait(now)
     return {
       type: 'query_channel_range',
       chainHash: this.#options.chainHash,
@@ -102,7 +107,8 @@ export class SyncSession {
     if (fault !== null) return over('malformed', `reply_channel_range ${fault}`)
     this.#first = m.firstBlocknum
     this.#last = m.shortChannelIds.at(-1) ?? this.#last
-    this.#deadline = now + this.#options.patienceMs
+    this.#waited += now - this.#since
+    this.#wait(now)
     for (const [i, shortChannelId] of m.shortChannelIds.entries()) {
       const times = m.timestamps?.[i]
       const sums = m.checksums?.[i]
@@ -127,6 +133,7 @@ export class SyncSession {
     if (this.#phase !== 'channels' || this.#deadline === null) return NOTHING
     if (!equalBytes(m.chainHash, this.#options.chainHash))
       return over('malformed', 'reply_short_channel_ids_end of another chain')
+    this.#waited += now - this.#since
     this.#deadline = null
     return this.advance(now, room)
   }
@@ -148,10 +155,16 @@ export class SyncSession {
       queryFlags.push(BigInt(flags))
     }
     if (ids.length === 0) return over('complete', 'all that the peer knows is asked for')
-    this.#deadline = now + this.#options.patienceMs
+    this.#wait(now)
     const { chainHash, extended } = this.#options
     const query = { type: 'query_short_channel_ids', chainHash, shortChannelIds: ids } as const
     return { send: extended ? { ...query, queryFlags } : query, over: null }
+  }
+
+  #wait(now: number): void {
+    const { patienceMs } = this.#options
+    this.#since = now
+    this.#deadline = now + Math.min(patienceMs, PATIENCE_IN_ALL * patienceMs - this.#waited)
   }
 
   #faultOf(m: ReplyChannelRange): string | null {

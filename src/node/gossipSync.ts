@@ -79,8 +79,11 @@ export class GossipSync {
     // BOLT 7 §the-gossip_timestamp_filter-message: nothing but its own from a peer that is not worth asking.
     if (!offers) return this.#filter(peer, { firstTimestamp: EVER, timestampRange: 0 })
     const mayAsk = this.#mayAsk(peer, this.#active ? 1 : 0)
-    if (this.#next || !mayAsk) return this.#filterFrom(peer, this.#completed > 0 ? this.#seconds() - SLACK : 0)
+    const isBefore = isChosen && !this.#next?.isChosen
+    if (!mayAsk || (this.#next && !isBefore)) return this.#filterNow(peer)
+    if (this.#next) this.#filterNow(this.#next)
     this.#next = peer
+    this.#makeWay(peer)
     this.advance()
   }
 
@@ -125,6 +128,14 @@ export class GossipSync {
     this.#asked.delete(nodeId) // it may be asked again: connections break
   }
 
+  /** A chosen peer does not wait for a stranger, who can take half an hour over its answers. */
+  #makeWay(peer: Known): void {
+    if (!this.#active || this.#active.peer.isChosen || !peer.isChosen) return
+    const { peer: stranger } = this.#active
+    this.#active = null
+    this.#filterNow(stranger)
+  }
+
   /** @param more are being asked already */
   #mayAsk({ link, offers, isChosen }: Known, more: number): boolean {
     const completed = isChosen ? this.#completedOfChosen : this.#completed
@@ -166,6 +177,10 @@ export class GossipSync {
     return Math.max(0, (known > 0 ? Math.min(known, startedAt) : startedAt) - SLACK)
   }
 
+  /** Of a peer that is not asked now. */
+  #filterNow(peer: Known): void {
+    this.#filterFrom(peer, this.#completed > 0 ? this.#seconds() - SLACK : 0)
+  }
   #filterFrom(peer: Known, firstTimestamp: number): void {
     this.#filter(peer, { firstTimestamp, timestampRange: EVER })
   }

@@ -132,6 +132,17 @@ describe('BOLT 7 §the-query_short_channel_idsreply_short_channel_ids_end-messag
     expect(answers.at(-1)).toMatchObject({ fullInformation: 1 })
   })
 
+  it('takes the next query of who has read the end, wherever the bytes of a step ran out', () => {
+    const { length } = encodeMessage([...channelAnswers(known(), asked(channels))].at(-1)!)
+    const all = [...channelAnswers(known(), asked(channels))].reduce((sum, m) => sum + encodeMessage(m).length, 0)
+    for (const most of [all, all - length + 1]) {
+      const answers = new Answers(known())
+      expect(answers.ask(asked(channels))).toBeNull()
+      expect(answers.take(most).at(-1)).toHaveLength(length)
+      expect([answers.ask(asked(channels)), answers.isIdle]).toEqual([null, false])
+    }
+  })
+
   it('gives what the flags ask for alone', () => {
     const { announcement, update1, update2, node1, node2 } = WANTS
     const give = (flags: number): readonly string[] =>

@@ -174,4 +174,35 @@ describe('BOLT 7 §query-messages: who is asked', () => {
     answer(links[0]!)
     expect(heard(last)).toContain('query_channel_range')
   })
+
+  it('one that the operator chose at once, whatever a stranger still has to say, and which of them waits', () => {
+    const last = peer(7)
+    sync = new GossipSync({ ...options(), isChosen: (id) => id === last.nodeId })
+    const [slow, waiting] = [peer(1), peer(2)]
+    for (const link of [slow, waiting]) sync.connected(link, EXTENDED)
+    expect([heard(slow), heard(waiting)]).toEqual([['query_channel_range'], []])
+    sync.connected(last, EXTENDED)
+    expect(heard(last)).toEqual(['query_channel_range'])
+    // Those that have to wait bring news, and what they say of the whole is nobody's.
+    expect([heard(slow), heard(waiting)]).toEqual([[0], [0]])
+    answer(slow, { shortChannelIds: [2n, 1n] })
+    expect(warned).toEqual([])
+    answer(last)
+    expect([heard(last), heard(waiting)]).toEqual([[seconds() - HOUR], ['query_channel_range']])
+  })
+
+  it('another when one has taken long over its answers, though each comes in time', () => {
+    const [slow, next] = [peer(1), peer(2)]
+    for (const link of [slow, next]) sync.connected(link, EXTENDED)
+    heard(slow)
+    let replies = 0
+    for (; heard(next).length === 0; replies++) {
+      now += PATIENCE - 1
+      sync.advance()
+      answer(slow, { syncComplete: 0, numberOfBlocks: 1 })
+      expect(replies).toBeLessThan(100)
+    }
+    expect(replies).toBeGreaterThan(50)
+    expect(heard(slow)).toEqual([0])
+  })
 })
