@@ -2,6 +2,7 @@ import type { NodeId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
+import { warningOf } from '../peer/session.ts'
 import { backupKey } from '../wallet/keys.ts'
 import { networkAddress } from '../wire/address.ts'
 import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
@@ -86,6 +87,7 @@ export function createGossip(node: Node): GossipShell {
     pace: gossipPace,
     blame: (link, reason) => {
       node.logs.of('gossip').debug({ peer: link.nodeId, reason }, 'bad gossip')
+      node.peers.send(link, [warningOf(reason)])
       node.peers.disconnect(link, reason)
     },
     now: () => node.now(),
@@ -170,6 +172,7 @@ export function chainOptions(node: Node): ChainShellOptions {
     },
     onReorg: (height, scope) => {
       node.wallet.rollback(height, node.chain.tip.hash)
+      node.gossip.onReorg(height, scope)
       node.events.emit(scope, 'chain.reorg', { height })
       rebroadcastWallet(node, scope)
     },

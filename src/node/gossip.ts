@@ -9,6 +9,7 @@ import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
 import {
   checkChannelAnnouncement,
   directionOf,
+  type FundingOutput,
   type GossipFault,
   heightOf,
   isPassedOn,
@@ -22,6 +23,7 @@ import type { NetworkAddress } from '../wire/address.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
 import { encodeMessage, type GossipMessage, type Message } from '../wire/registry.ts'
 import { FundingLookups } from './fundingLookups.ts'
+import { HeldGossip } from './gossipHeld.ts'
 import { GossipRecords } from './gossipRecords.ts'
 import { GossipServing } from './gossipServing.ts'
 import { GossipSync } from './gossipSync.ts'
@@ -29,10 +31,10 @@ import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 import { UpdateLimit } from './updateLimit.ts'
 
-/** Updates of channels, and nodes without a channel, that nobody has announced and that are remembered: the oldest go. */
+/** Updates of channels that nobody has announced and that are remembered: the oldest go. */
 const REMEMBERED = 5_000
-/** Updates that are held back while the funding of their channel is looked up. */
-const MAX_HELD = 4
+/** Blocks that a funding is deep before its channel is taken: peers announce it at six, and may be three ahead of us. */
+const MIN_DEPTH = 3
 /** How often stale channels are looked for, and updates of ours that would soon be. */
 const MAINTAIN_MS = 3600 * 1000
 const FIRST_MAINTAIN_MS = 60 * 1000
@@ -103,10 +105,9 @@ export class GossipShell {
   readonly #serving: GossipServing
   readonly #sync: GossipSync
   readonly #limit = new UpdateLimit(() => performance.now())
-  /** Channels whose funding is looked up, and the updates that came meanwhile. */
-  readonly #pending = new Map<ShortChannelId, (readonly [Link, ChannelUpdate])[]>()
-  /** Announcements of nodes that came before their first channel was taken in: the newest of each. */
-  readonly #early = new Map<NodeId, readonly [Link, NodeAnnouncement]>()
+  readonly #held: HeldGossip
+  /** Reorganisations so far: what was looked up before one may be wrong after it. */
+  #reorgs = 0
   /** Our last update per channel. */
   readonly #own = new Map<string, ChannelUpdate>()
   /** The peers' updates of our private channels: what an invoice's route hint says. */
@@ -126,6 +127,7 @@ export class GossipShell {
     this.#maintainAt = now() + FIRST_MAINTAIN_MS
     this.#records = new GossipRecords({ ...options, chainHash, nodeId: own.nodeId })
     this.#lookups = new FundingLookups(source, options.isChosen)
+    this.#held = new HeldGossip(options.isChosen)
     this.#serving = new GossipServing({
       ...options,
       table: this.#records.table,
@@ -206,6 +208,12 @@ export class GossipShell {
   onBlock(block: ChainBlock, scope: TurnScope): void {
     this.#records.onBlock(block, scope)
   }
+  /** Blocks above this height are undone. Channels of theirs, ours too, are announced anew when they are in the chain again. */
+  onReorg(height: number, scope: TurnScope): void {
+    this.#reorgs++
+    for (const scid of this.#records.onReorg(height, scope)) this.#announced.delete(scid)
+    for (const [key, { shortChannelId }] of this.#own) if (heightOf(shortChannelId) > height) this.#own.delete(key)
+  }
 
   /** Something about one of our channels changed: says what others should know, and nothing twice. */
   announceOwn(channel: OwnChannel, peer: Link | null, scope: TurnScope): void {
@@ -239,42 +247,40 @@ export class GossipShell {
   }
 
   #onChannel(link: Link, m: ChannelAnnouncement): void {
-    const { own, reactor, blockHeight } = this.#options
-    const scid = m.shortChannelId
-    if (this.#records.table.channel(scid) || this.#pending.has(scid)) return
-    if (!this.#lookups.hasRoom(link.nodeId, 1) || heightOf(scid) > blockHeight()) return
-    const checked = checkChannelAnnouncement(m, own.chainHash)
-    if (!checked.ok) return this.#refuse(link, checked.error)
-    const held: (readonly [Link, ChannelUpdate])[] = []
-    this.#pending.set(scid, held)
-    const done = (then: (scope: TurnScope) => void): void =>
+    const { own, reactor } = this.#options
+    const { table } = this.#records
+    const { shortChannelId: scid } = m
+    if (table.channel(scid) || !this.#isDeep(scid) || !this.#lookups.hasRoom(link.nodeId, 1)) return
+    if (!this.#held.begin(m)) return
+    const reorgs = this.#reorgs
+    const isGenuine = (): boolean => {
+      if (table.channel(scid)) return false
+      const checked = checkChannelAnnouncement(m, own.chainHash)
+      if (!checked.ok) this.#refuse(link, checked.error)
+      return checked.ok
+    }
+    const done = (found: FundingOutput | null): void =>
       reactor.post((scope) => {
-        this.#pending.delete(scid)
-        then(scope)
+        // Our own is taken from the channel itself, which may have been quicker.
+        const isNew = found !== null && reorgs === this.#reorgs && this.#records.addChannel(m, found, scope)
+        if (isNew) this.#serving.relay(m, link.nodeId)
+        const isKnown = table.channel(scid) !== undefined
+        for (const [from, update] of this.#held.end(m, isKnown)) this.#onUpdate(from, update, scope)
+        if (isKnown) this.#takeEarly(m, scope)
         this.#sync.advance()
       })
-    this.#lookups.find(link.nodeId, m).then(
-      (found) =>
-        done((scope) => {
-          if (!found) return
-          // Our own is taken from the channel itself, which may have been quicker.
-          if (this.#records.addChannel(m, found, scope)) this.#serving.relay(m, link.nodeId)
-          for (const [from, update] of held) this.#onUpdate(from, update, scope)
-          this.#takeEarly(m, scope)
-        }),
-      () => done(() => {}), // the backend is away: the announcement will come again
-    )
+    // The backend is away: the announcement will come again.
+    this.#lookups.find(link.nodeId, m, isGenuine).then(done, () => done(null))
+  }
+
+  #isDeep(scid: ShortChannelId): boolean {
+    return heightOf(scid) + MIN_DEPTH - 1 <= this.#options.blockHeight()
   }
 
   #onUpdate(link: Link, m: ChannelUpdate, scope: TurnScope): void {
-    const held = this.#pending.get(m.shortChannelId)
-    if (held) {
-      if (held.length < MAX_HELD) held.push([link, m])
-      return
-    }
     const channel = this.#records.table.channel(m.shortChannelId)
     if (!channel) {
-      this.#remember(link.nodeId, m)
+      if (!this.#held.update(link, m)) this.#remember(link.nodeId, m)
       return
     }
     const limited = [m, channel.updates[directionOf(m)], this.#records.nowSeconds()] as const
@@ -298,24 +304,19 @@ export class GossipShell {
   }
 
   #onNode(link: Link, m: NodeAnnouncement, scope: TurnScope): void {
-    if (!this.#records.table.hasChannels(m.nodeId)) {
-      this.#early.delete(m.nodeId)
-      this.#early.set(m.nodeId, [link, m])
-      if (this.#early.size > REMEMBERED) this.#early.delete(this.#early.keys().next().value!)
-      return
-    }
+    const { table } = this.#records
+    if (!table.hasChannels(m.nodeId)) return this.#held.node(link, m)
+    const limited = [m, table.node(m.nodeId) ?? null, this.#records.nowSeconds()] as const
+    if (!this.#limit.allows(...limited)) return
     const checked = this.#records.acceptNode(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
+    this.#limit.count(...limited)
     if (isPassedOn(m)) this.#serving.relay(m, link.nodeId)
   }
 
   /** A node announces itself once, right behind its channel: the channel's funding is still being looked up then. */
   #takeEarly({ nodeId1, nodeId2 }: ChannelAnnouncement, scope: TurnScope): void {
-    for (const id of [nodeId1, nodeId2]) {
-      const early = this.#early.get(id)
-      this.#early.delete(id)
-      if (early) this.#onNode(early[0], early[1], scope)
-    }
+    for (const [link, m] of this.#held.takeNodes([nodeId1, nodeId2])) this.#onNode(link, m, scope)
   }
 
   #refuse(link: Link, fault: GossipFault): void {
@@ -364,9 +365,7 @@ export class GossipShell {
   }
 
   #want(listed: Listed): number {
-    const { blockHeight } = this.#options
-    const { shortChannelId } = listed
-    if (this.#pending.has(shortChannelId) || heightOf(shortChannelId) > blockHeight()) return 0
+    if (!this.#isDeep(listed.shortChannelId)) return 0
     return wantedOf(this.#records.table, listed, this.#records.nowSeconds())
   }
 }

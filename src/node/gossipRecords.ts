@@ -1,5 +1,5 @@
 import type { NodeId, Outpoint, ShortChannelId } from '../base/ids.ts'
-import { formatScid } from '../base/ids.ts'
+import { formatScid, shortChannelId } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock } from '../chain/source.ts'
@@ -11,6 +11,9 @@ import type { Driver } from '../store/types.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
 import { decodeMessage, encodeMessage } from '../wire/registry.ts'
 import type { TurnScope } from './reactor.ts'
+
+/** Of short channel ids. */
+const NO_END = 1n << 64n
 
 interface StoredChannel {
   readonly announcement: Uint8Array
@@ -112,6 +115,13 @@ export class GossipRecords {
         if (scid !== undefined) this.#forget(scid, scope)
       }
     }
+  }
+
+  /** Blocks above this height are undone: a channel that was funded there may get another short channel id, or its id another channel. */
+  onReorg(height: number, scope: TurnScope): readonly ShortChannelId[] {
+    const undone = this.table.scids(shortChannelId(height + 1, 0, 0), NO_END, Number.POSITIVE_INFINITY)
+    for (const scid of undone) this.#forget(scid, scope)
+    return undone
   }
 
   /** Forgets others' channels of which an end has been silent for long. @source BOLT 7 §recommendation-on-pruning-stale-entries */

@@ -19,6 +19,8 @@ export interface ServingOptions {
   readonly table: GossipTable
   readonly reactor: Reactor
   readonly send: (link: Link, messages: readonly Uint8Array[]) => void
+  /** Who is served whatever strangers have taken; nobody when left out. */
+  readonly isChosen?: (peer: NodeId) => boolean
   /** Bytes that the peer has not taken yet. */
   readonly queuedBytes: (link: Link) => number
   /** The sender broke a rule: warn and close. */
@@ -114,7 +116,8 @@ export class GossipServing {
   #step(peer: Peer, scope: TurnScope): void {
     const { link, answers } = peer
     if (this.#peers.get(link.nodeId) !== peer) return
-    if (this.#options.queuedBytes(link) > QUEUE_BYTES || !this.#budget.take(link.nodeId)) {
+    const { queuedBytes, isChosen } = this.#options
+    if (queuedBytes(link) > QUEUE_BYTES || !this.#budget.take(link.nodeId, isChosen?.(link.nodeId))) {
       peer.step = 'waiting' // until drained or tick
       return
     }

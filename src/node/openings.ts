@@ -45,14 +45,15 @@ export class Openings {
   /** What the peer is told when it may not; null when it may. */
   refusal(peer: NodeId, open: MessageNamed<'open_channel'>): string | null {
     const { channels, storageLow, isCurrent } = this.#options
-    if (!this.#attempts.take(peer)) return 'too many attempts to open a channel: try again later'
-    if (!isCurrent()) return 'this node is catching up with the chain: try again later'
     const own = channels.ofPeer(peer)
+    const isKnown = own.some(isConfirmed)
+    if (!this.#attempts.take(peer, isKnown)) return 'too many attempts to open a channel: try again later'
+    if (!isCurrent()) return 'this node is catching up with the chain: try again later'
     const pending = own.filter(isPending).length
     if (pending >= MAX_PENDING_PER_PEER) {
       return `you have ${pending} channels waiting to be opened: let them confirm first`
     }
-    if (storageLow() || (!own.some(isConfirmed) && this.#strangersPending() >= MAX_PENDING)) {
+    if (storageLow() || (!isKnown && this.#strangersPending() >= MAX_PENDING)) {
       return 'this node cannot take more channels at the moment'
     }
     return channels.ofPeerById(peer, open.temporaryChannelId) ? 'this temporary_channel_id is in use' : null

@@ -24,18 +24,31 @@ export class PeerBudget {
     this.#total = { tokens: sizes.total.burst, at: now() }
   }
 
-  /** Whether it may happen once more; counts it when it may. */
-  take(peer: NodeId): boolean {
+  /**
+   * Whether it may happen once more; counts it when it may.
+   * @param isChosen not held against what all together may, so that strangers take nothing from it
+   */
+  take(peer: NodeId, isChosen = false): boolean {
+    const after = this.#after(peer, isChosen)
+    if (after === null) return false
+    this.#total = after.total
+    this.#peers.delete(peer)
+    this.#peers.set(peer, after.own)
+    if (this.#peers.size > REMEMBERED) this.#peers.delete(this.#peers.keys().next().value!)
+    return true
+  }
+
+  /** Whether it may, without counting. The same parameters. */
+  has(peer: NodeId, isChosen = false): boolean {
+    return this.#after(peer, isChosen) !== null
+  }
+
+  #after(peer: NodeId, isChosen: boolean): { readonly own: Bucket; readonly total: Bucket } | null {
     const { perPeer, total } = this.#sizes
     const now = this.#now()
     const known = this.#peers.get(peer) ?? { tokens: perPeer.burst, at: now }
     const own = takeToken(known, now, perPeer.burst, perPeer.refillMs)
-    const all = own && takeToken(this.#total, now, total.burst, total.refillMs)
-    if (!all) return false
-    this.#total = all
-    this.#peers.delete(peer)
-    this.#peers.set(peer, own)
-    if (this.#peers.size > REMEMBERED) this.#peers.delete(this.#peers.keys().next().value!)
-    return true
+    const all = isChosen ? this.#total : takeToken(this.#total, now, total.burst, total.refillMs)
+    return own && all && { own, total: all }
   }
 }

@@ -74,6 +74,24 @@ describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
   })
 })
 
+describe('a reorganisation', () => {
+  it('takes channels out that were funded in the blocks that it undoes, ours too, and leaves the others', async () => {
+    const graph = new Graph()
+    const records = await open(graph)
+    const undone: unknown[] = []
+    await turn((scope) => undone.push(...records.onReorg(101, scope)))
+    expect(undone).toEqual([scidOf(others[1]!)])
+    await turn((scope) => undone.push(...records.onReorg(99, scope)))
+    expect(undone).toEqual([others[1]!, own, others[0]!].map(scidOf))
+    expect([graph.channelCount, records.table.channels().length, (await open()).table.channels().length]).toEqual([
+      0, 0, 0,
+    ])
+    // The same output may be another channel's now.
+    const unwritten = { write: () => {} } as unknown as TurnScope
+    expect(records.addChannel(announcementOf({ block: 101, n: 3 }), funding(others[0]!), unwritten)).toBe(true)
+  })
+})
+
 describe('at a start', () => {
   it('records that cannot be read are left out, and come again: nothing else waits for them', async () => {
     const damaged: string[] = []

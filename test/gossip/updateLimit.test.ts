@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UpdateLimit } from '../../src/node/updateLimit.ts'
-import type { ChannelUpdate } from '../../src/wire/messages/gossip.ts'
-import { NOW, updateOf } from './network.ts'
+import type { ChannelUpdate, NodeAnnouncement } from '../../src/wire/messages/gossip.ts'
+import { announcedNode, NOW, updateOf } from './network.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 3600
@@ -83,5 +83,26 @@ describe('updates of one direction of a channel', () => {
       pass(6_000)
       expect(limit.size).toBeLessThanOrEqual(100)
     }
+  })
+})
+
+describe('announcements of one node', () => {
+  it('a burst, then one a minute; old ones that are handed on do not keep the newest out', () => {
+    let [ms, taken, previous] = [0, 0, null as NodeAnnouncement | null]
+    const limit = new UpdateLimit(() => ms)
+    const say = (timestamp: number, n = 0): boolean => {
+      const m = announcedNode(n, timestamp)
+      if (!limit.allows(m, previous, NOW)) return false
+      limit.count(m, previous, NOW)
+      previous = m
+      return true
+    }
+    for (let n = 0; n < 200; n++) if (say(NOW - 9 * DAY + n)) taken++
+    expect(taken).toBe(11)
+    expect(say(NOW - 8 * DAY)).toBe(true)
+    expect(say(NOW - 8 * DAY + 1)).toBe(false)
+    ms += MINUTE
+    expect(say(NOW - 8 * DAY + 1)).toBe(true)
+    expect(limit.size).toBe(1)
   })
 })

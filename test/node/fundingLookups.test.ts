@@ -21,12 +21,20 @@ function start() {
     },
     txids: async () => [],
   } as unknown as ChainSource
-  const lookups = new FundingLookups(source, (peer) => peer === CHOSEN)
+  let now = 0
+  const lookups = new FundingLookups(
+    source,
+    (peer) => peer === CHOSEN,
+    () => now,
+  )
   const announced = (block: number): ChannelAnnouncement => ({ ...ANY, shortChannelId: scidOf({ block, n: 0 }) })
   return {
     ...{ lookups, found },
     find: (peer: NodeId, block: number) => lookups.find(peer, announced(block)),
     next: () => held.shift()!(),
+    pass: (ms: number) => {
+      now += ms
+    },
   }
 }
 
@@ -50,5 +58,41 @@ describe('fundings that are looked up', () => {
     for (let i = 0; i < 1_000; i++) void find(CHOSEN, i)
     expect(lookups.hasRoom(CHOSEN, 1)).toBe(false)
     expect(lookups.hasRoom(idOf(1), 1)).toBe(true)
+  })
+
+  it('in vain are looked up for a peer a few hundred times, for strangers together two thousand, then once in a while', async () => {
+    const { lookups, found, find, next, pass } = start()
+    const inVain = async (peer: NodeId, most: number): Promise<number> => {
+      let count = 0
+      for (; count < most && lookups.hasRoom(peer, 1); count++) {
+        const wait = find(peer, count)
+        await Promise.resolve()
+        next()
+        await wait
+      }
+      return count
+    }
+    expect(await inVain(CHOSEN, 1_000)).toBe(500)
+    for (const n of [1, 2, 3, 4]) expect(await inVain(idOf(n), 1_000)).toBe(500)
+    expect(await inVain(idOf(5), 1_000)).toBe(0)
+    const before = found.length
+    expect(await find(idOf(1), 9)).toBeNull()
+    expect(found.length).toBe(before)
+    pass(60_000)
+    expect(await inVain(CHOSEN, 1_000)).toBe(6)
+    expect([await inVain(idOf(1), 1_000), await inVain(idOf(5), 1_000)]).toEqual([6, 54])
+  })
+
+  it('are asked of the chain once the announcement has been found genuine, in its turn', async () => {
+    const { lookups, found, next } = start()
+    const asked: number[] = []
+    const forged = (n: number) => lookups.find(idOf(1), ANY, () => void asked.push(n) as never)
+    const held = [1, 2, 3, 4].map((n) => lookups.find(idOf(2), { ...ANY, shortChannelId: scidOf({ block: n, n: 0 }) }))
+    const bad = [1, 2].map(forged)
+    for (let n = 0; n < 9; n++) await Promise.resolve()
+    expect([found.length, asked]).toEqual([4, []])
+    for (let n = 0; n < 4; n++) next()
+    expect(await Promise.all([...held, ...bad])).toEqual([null, null, null, null, null, null])
+    expect([found.length, asked]).toEqual([4, [1, 2]])
   })
 })

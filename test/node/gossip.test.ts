@@ -152,6 +152,24 @@ describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
   }, 30_000)
 })
 
+describe('a reorganisation', () => {
+  it('takes the channels out that were funded in the blocks that it undoes; once they are back they are announced anew', async () => {
+    const world = await lateWorld()
+    const fresh = await world.open('bob', 'carol', 400_000)
+    await until(world, async () => (await graphOf(world, 'alice')).length === 3)
+    await world.reorg(7) // its funding and the six blocks behind it, of eight
+    await world.settle()
+    expect(await graphOf(world, 'alice')).toHaveLength(2)
+    await world.mine(8)
+    await until(world, async () => (await graphOf(world, 'alice')).length === 3)
+    const scid = (await world.of('bob').api.channel(fresh.id)).shortChannelId
+    expect(await graphOf(world, 'alice')).toContain(scid)
+    expect(await graphOf(world, 'bob')).toHaveLength(3)
+    expect(world.all.flatMap((p) => p.complaints)).toEqual([])
+    world.close()
+  }, 30_000)
+})
+
 describe('an end of a channel that signs updates without end', () => {
   it('has few of them verified, written and passed on, and is heard again with a later one', async () => {
     const world = await lateWorld()
@@ -210,6 +228,7 @@ describe('a hostile asker', () => {
     stranger.say(everything, everything)
     await world.settle()
     expect(stranger.connected).toBe(false)
+    expect(stranger.heard.filter((m) => m.type === 'warning')).toHaveLength(1)
     expect(await graphOf(world, 'bob')).toHaveLength(2)
     world.close()
   }, 30_000)

@@ -204,7 +204,9 @@ export function followFunding(channel: Channel, event: ChainEvent): Channel {
   const { funding, commitments } = channel
   const { confirmed } = funding
   if (event.tag === 'reorg' && confirmed !== null && confirmed.height > event.height) {
-    return { ...channel, funding: { ...funding, confirmed: null } }
+    // What both have signed names the place in the chain that it had.
+    const announcement = { sent: 'never', remote: null } as const
+    return { ...channel, funding: { ...funding, confirmed: null }, announcement }
   }
   if (event.tag === 'confirmed' && confirmed === null && event.txid === commitments.active[0]!.funding.txid) {
     return { ...channel, funding: { ...funding, confirmed: { height: event.height, txIndex: event.txIndex } } }
