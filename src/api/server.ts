@@ -17,6 +17,7 @@ import { Tokens } from './auth/oidc/tokens.ts'
 import { Tickets } from './auth/tickets.ts'
 import { logCalls } from './callLog.ts'
 import { traceCalls } from './callSpans.ts'
+import { shareConnections } from './connectionShares.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
 import { allFaults } from './faults.ts'
@@ -135,6 +136,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   })
   app.register(async (child) => addRoutes(child as App, context, documentOf(routes, service)))
   app.server.maxConnections = MAX_CONNECTIONS
+  shareConnections(app.server, MAX_CONNECTIONS / 2)
   const endUnused = watchUnused(app.server, options.tls !== undefined)
   app.addHook('preClose', async () => endUnused())
   app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))

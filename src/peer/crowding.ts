@@ -1,17 +1,8 @@
-import { toHex } from '../base/bytes.ts'
-import { parseIpv6 } from '../wire/ip.ts'
+import { originOfIp } from '../wire/ip.ts'
 
-/** Who may be one: an IPv4 address, or the /64 that an IPv6 address is in, of which anybody with a line has one. */
-function originOf(address: string): string {
-  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')
-  const ip = host.replace(/^::ffff:(?=\d+\.)/i, '')
-  if (!ip.includes(':')) return ip
-  try {
-    return toHex(parseIpv6(ip).subarray(0, 8))
-  } catch {
-    return ip
-  }
-}
+/** @param address host:port */
+const originOf = (address: string): string =>
+  originOfIp(address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'))
 
 /**
  * Which of those that wait has to go when there are too many: the oldest of the origin that has most. Whoever opens one connection after

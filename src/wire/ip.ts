@@ -1,5 +1,7 @@
 /** Text forms of IP addresses; pure, and the text of an address is always the same. */
 
+import { toHex } from '../base/bytes.ts'
+
 /** @throws TypeError unless the text is `a.b.c.d` */
 export function parseIpv4(text: string): Uint8Array {
   const parts = text.split('.')
@@ -41,4 +43,15 @@ export function parseIpv6(text: string): Uint8Array {
     out[2 * i + 1] = n & 0xff
   })
   return out
+}
+
+/** Who may be one: an IPv4 address, or the /64 that an IPv6 address is in, of which anybody with a line has one. What is neither is itself. */
+export function originOfIp(text: string): string {
+  const ip = text.replace(/^::ffff:(?=\d+\.)/i, '')
+  if (!ip.includes(':')) return ip
+  try {
+    return toHex(parseIpv6(ip).subarray(0, 8))
+  } catch {
+    return ip
+  }
 }

@@ -226,6 +226,36 @@ describe('versions of a key', () => {
     expect((await call('GET', `/v1/keys/${one.id}`)).json().state).toBe('revoked')
   })
 
+  it('what had expired when it was stopped does not come back with a longer life, by rotate-all or as made by a leaked key', async () => {
+    const { create, rotate, outcome, as, call, clock, iso } = await keyApi()
+    const leaked = await create({ preset: 'admin' })
+    const make = async (body: object) =>
+      (await as(leaked.secret, 'POST', '/v1/keys', { name: 'c', preset: 'readonly', ...body })).json()
+    const both = [
+      [await create({ expiresAt: iso(1_000) }), { expiresAt: null }],
+      [await create({ rotateEverySeconds: 1 }), { rotateEverySeconds: 3_600 }],
+    ] as const
+    const children = [
+      [await make({ expiresAt: iso(1_000) }), { expiresAt: null }],
+      [await make({ rotateEverySeconds: 1 }), { rotateEverySeconds: 3_600 }],
+    ] as const
+    const plain = await create({ expiresAt: iso(1_000) })
+    clock.nowMs += 2_000
+    expect(await outcome(plain.secret)).toBe('KEY_EXPIRED')
+    await call('PATCH', `/v1/keys/${plain.id}`, { expiresAt: null })
+    expect(await outcome(plain.secret)).toBe(200) // where nobody stopped anything, a longer life is one
+    await rotate(leaked.id, { compromised: true })
+    for (const [{ id, secret }, longer] of children) {
+      expect((await call('PATCH', `/v1/keys/${id}`, longer)).statusCode).toBe(200)
+      expect(await outcome(secret)).toBe('KEY_REVOKED')
+    }
+    const admin = (await call('POST', '/v1/keys/rotate-all', {})).json().secret
+    for (const [{ id, secret }, longer] of both) {
+      expect((await as(admin, 'PATCH', `/v1/keys/${id}`, longer)).statusCode).toBe(200)
+      expect(await outcome(secret)).toBe('KEY_REVOKED')
+    }
+  })
+
   it('rotate-all stops every key but the new one of the caller; a stopped key comes back by rotation', async () => {
     const { create, outcome, call, bearer, as } = await keyApi()
     const others = [await create({}), await create({ preset: 'admin' })]

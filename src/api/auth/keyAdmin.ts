@@ -145,6 +145,7 @@ export class KeyAdmin {
         .map((entry) => entry.record)
         .filter((r) => r.id !== actor.keyId)
       const ended = others.filter((record) => ['active', 'pending'].includes(keyState(record, now)))
+      const all = others.filter((record) => record.revokedAt === null)
       const issued = rotateKey(before, { compromised: true }, now)
       const stopped = ended.map((record) => record.id)
       const own = { ...issued.record, selfRotation: true }
@@ -152,7 +153,8 @@ export class KeyAdmin {
         record: own,
         bearer: issued.bearer,
         stopped,
-        records: [own, ...ended.map((record) => stopVersions(record, now))],
+        // Those that have expired as well: given a longer life, they would be back.
+        records: [own, ...all.map((record) => stopVersions(record, now))],
         facts: [factOf(actor, 'keys.rotated-all', before, { version: own.current, stopped })],
         events: [rotatedEvent(before, own, 'rotate-all')],
         endsTokens: true,

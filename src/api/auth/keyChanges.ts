@@ -159,11 +159,16 @@ export function rollbackKey(record: KeyRecord, now: number): KeyRecord {
   return { ...swapped, current: previous.version }
 }
 
-/** Every version stops, since others may have it; the key can be rotated to bring it back. */
-export const stopVersions = (record: KeyRecord, now: number): KeyRecord => ({
-  ...change(record, (v) => (isLive(record, v, now) ? { ...v, stoppedAt: iso(now) } : v)),
-  compromisedAt: iso(now),
-})
+/**
+ * Every version stops, since others may have it; the key can be rotated to bring it back. So does one that the key's end or its own deadline
+ * holds up alone: an operator may put those off.
+ */
+export function stopVersions(record: KeyRecord, now: number): KeyRecord {
+  const endless = { ...record, expiresAt: null }
+  const stop = (v: KeyVersion): KeyVersion =>
+    isLive(endless, { ...v, rotateBy: null }, now) ? { ...v, stoppedAt: iso(now) } : v
+  return { ...change(record, stop), compromisedAt: iso(now) }
+}
 
 export const revokeKey = (record: KeyRecord, now: number): KeyRecord => ({ ...record, revokedAt: iso(now) })
 
