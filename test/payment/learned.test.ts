@@ -1,14 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromHex } from '../../src/base/bytes.ts'
 import type { NodeId } from '../../src/base/ids.ts'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
-import type { HtlcFailure } from '../../src/channel/types.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
-import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
 import type { OnionFailure } from '../../src/onion/failure.ts'
-import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
 import { onPaymentInput, type PaymentContext, paymentFee, startPayment } from '../../src/payment/outgoing.ts'
 import type { PaymentAttempt, PaymentRecord, PaymentTarget } from '../../src/payment/types.ts'
 import { Graph } from '../../src/routing/graph.ts'
@@ -16,7 +12,7 @@ import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
 import type { ChannelUpdate } from '../../src/wire/messages/gossip.ts'
 import { encodeMessage } from '../../src/wire/registry.ts'
 import { channelId, type Policy, scid, update } from '../routing/network.ts'
-import { HEIGHT, hashOf, IDS, preimageOf, SECRETS } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, preimageOf, SECRETS } from './world.ts'
 
 const HASH = hashOf(preimageOf(3))
 const NOW = 1_000_000
@@ -113,16 +109,6 @@ const insufficient = (channelUpdate: Uint8Array): OnionFailure => ({
   channelUpdate,
 })
 
-/** What hop h of an attempt would send back. */
-function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
-  const secrets = sharedSecretsOf(
-    attempt.sessionKey,
-    attempt.hops.map((h) => fromHex(h.nodeId)),
-  )
-  let reason = buildErrorPacket(secrets[hop]!, failure, 1000)
-  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
-  return { tag: 'onion', reason }
-}
 const fail = (r: PaymentRecord, index: number, hop: number, failure: OnionFailure, graph: Graph): PaymentRecord => {
   const input = { tag: 'failed', attempt: index, failure: failureFrom(r.attempts[index]!, hop, failure) } as const
   return onPaymentInput(r, input, context(graph)).record

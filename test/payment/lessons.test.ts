@@ -1,12 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromHex } from '../../src/base/bytes.ts'
 import type { NodeId } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
-import type { HtlcFailure } from '../../src/channel/types.ts'
-import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
 import type { OnionFailure } from '../../src/onion/failure.ts'
-import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
 import { learn } from '../../src/payment/lessons.ts'
 import { onPaymentInput, type PaymentContext, type PaymentInput, startPayment } from '../../src/payment/outgoing.ts'
 import type { PaymentAttempt } from '../../src/payment/types.ts'
@@ -14,7 +10,7 @@ import { Graph } from '../../src/routing/graph.ts'
 import { Liquidity } from '../../src/routing/liquidity.ts'
 import { directedChannel } from '../../src/routing/types.ts'
 import { channelId, scid, update } from '../routing/network.ts'
-import { HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
 
 const PREIMAGE = preimageOf(3)
 const NOW = 1_000_000
@@ -85,16 +81,6 @@ function lessonsOf(input: (attempt: PaymentAttempt) => Exclude<PaymentInput, { t
     }
   })
   return { bounds, size: liquidity.size }
-}
-
-function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
-  const secrets = sharedSecretsOf(
-    attempt.sessionKey,
-    attempt.hops.map((h) => fromHex(h.nodeId)),
-  )
-  let reason = buildErrorPacket(secrets[hop]!, failure, 1000)
-  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
-  return { tag: 'onion', reason }
 }
 
 const failures: readonly OnionFailure[] = [

@@ -1,13 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromHex } from '../../src/base/bytes.ts'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
 import type { Fault, HtlcFailure } from '../../src/channel/types.ts'
-import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
 import type { OnionFailure } from '../../src/onion/failure.ts'
-import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
 import { blame } from '../../src/payment/blame.ts'
 import {
   interruptedPayment,
@@ -24,7 +21,7 @@ import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '
 import { Graph } from '../../src/routing/graph.ts'
 import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
 import { channelId, type Policy, scid, update } from '../routing/network.ts'
-import { HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
 
 const policy: Policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
 const PREIMAGE = preimageOf(3)
@@ -86,17 +83,6 @@ const start = (t = target(), ctx = context()): PaymentTurn<PaymentRecord> => {
   return started.value
 }
 const fault: Fault = { code: 'TOO_MANY_HTLCS', response: 'reject-command', requirement: '', detail: 'no slot is free' }
-
-/** What hop h of an attempt would send back. */
-function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
-  const secrets = sharedSecretsOf(
-    attempt.sessionKey,
-    attempt.hops.map((h) => fromHex(h.nodeId)),
-  )
-  let reason = buildErrorPacket(secrets[hop]!, failure)
-  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
-  return { tag: 'onion', reason }
-}
 
 // ---------------------------------------------------------------- model
 

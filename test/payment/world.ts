@@ -1,8 +1,11 @@
-import { toHex } from '../../src/base/bytes.ts'
+import { fromHex, toHex } from '../../src/base/bytes.ts'
 import type { ChannelId, NodeId, PaymentHash } from '../../src/base/ids.ts'
 import { type Msat, msat, sat } from '../../src/base/units.ts'
 import type { Fault, HtlcFailure, HtlcOrigin, IncomingHtlc } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
+import { buildErrorPacket, wrapErrorPacket } from '../../src/onion/errorPacket.ts'
+import type { OnionFailure } from '../../src/onion/failure.ts'
+import { sharedSecretsOf } from '../../src/onion/sphinx.ts'
 import { decideForward, onForwardResult } from '../../src/payment/forward.ts'
 import { type IncomingContext, newInvoice, receiveHtlc, tickInvoice } from '../../src/payment/incoming.ts'
 import { onPaymentInput, type PaymentContext, type PaymentInput, startPayment } from '../../src/payment/outgoing.ts'
@@ -14,6 +17,7 @@ import {
   type HtlcCommand,
   type InvoiceRecord,
   type OutgoingChannel,
+  type PaymentAttempt,
   type PaymentEffect,
   type PaymentRecord,
   type PaymentTarget,
@@ -32,6 +36,15 @@ export const IDS: readonly NodeId[] = SECRETS.map((s) => toHex(crypto.publicKey(
 
 export const preimageOf = (n: number): Uint8Array => new Uint8Array(32).fill(n)
 export const hashOf = (preimage: Uint8Array): PaymentHash => toHex(crypto.sha256(preimage)) as PaymentHash
+
+/** What hop h of an attempt would send back. */
+export function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
+  const nodes = attempt.hops.map((h) => fromHex(h.nodeId))
+  const secrets = sharedSecretsOf(attempt.sessionKey, nodes)
+  let reason = buildErrorPacket(secrets[hop]!, failure, 1000)
+  for (let i = hop - 1; i >= 0; i--) reason = wrapErrorPacket(secrets[i]!, reason)
+  return { tag: 'onion', reason }
+}
 
 export interface WorldChannel {
   readonly ends: readonly [number, number]
