@@ -191,7 +191,8 @@ export class BitcoindSource implements ChainSource {
 
   async estimateFeerate(blocks: number): Promise<number | null> {
     const { feerate } = record(await this.#read('estimatesmartfee', [blocks]), 'estimatesmartfee')
-    return feerate === undefined ? null : perKw(btcToSat(feerate, 'feerate'))
+    // Nothing at all is an estimate of nothing.
+    return feerate === undefined || feerate === 0 ? null : perKw(btcToSat(feerate, 'feerate'))
   }
 
   async mempoolMinFeerate(): Promise<number> {

@@ -6,7 +6,10 @@ import { nodeId } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { chainHash } from '../bitcoin/networks.ts'
 import { BitcoindSource } from '../chain/bitcoind.ts'
+import { realClock } from '../chain/clock.ts'
+import { ChainError } from '../chain/errors.ts'
 import { httpTransport } from '../chain/rpc.ts'
+import type { ChainSource } from '../chain/source.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast, writeFileAtomic } from '../store/files.ts'
@@ -87,6 +90,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
     const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
+    await whenWarm(source, log)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const tracer = tracerIfWanted()
     const traces = tracer && new Traces(tracer)
@@ -195,6 +199,21 @@ async function openChain(config: NodeConfig): Promise<OpenedChain> {
   if (chain.kind === 'embedded') return (await import('./localChain.ts')).openLocalChain(config)
   const source = new BitcoindSource({ transport: httpTransport({ url: chain.url }), network })
   return { source, stop: () => {} }
+}
+
+const WARM_RETRY_MS = 1_000
+
+/** A Bitcoin node that still loads its blocks, as after a crash of the machine, answers in minutes: deadlines do not wait for a second start. */
+async function whenWarm(source: ChainSource, log: Logger): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await source.check()
+    } catch (e) {
+      if (!(e instanceof ChainError) || e.code !== 'WARMUP') throw e
+      if (tries === 0) log.warn({ err: e.message }, 'waiting for the Bitcoin node')
+      await realClock.sleep(WARM_RETRY_MS)
+    }
+  }
 }
 
 /** One call at a time, in order: a later backup is never overwritten by an earlier one. */

@@ -225,6 +225,12 @@ describe.each(['in this process', 'over HTTP'])('a Bitcoin node %s', (where) => 
     expect(await source.mempoolMinFeerate()).toBe(250)
   })
 
+  it('has no estimate where it says 0', async () => {
+    const call = async (method: string) =>
+      method === 'estimatesmartfee' ? { feerate: 0, blocks: 6 } : transport.call(method, [0], { timeoutMs: 1_000 })
+    expect(await sourceOver({ call, close: () => {} }).estimateFeerate(6)).toBeNull()
+  })
+
   it('wakes who waits for a block, and at the time limit, and when stopped', async () => {
     const never = new AbortController()
     const waiting = source.waitForChange(chain.state.tip.hash, 60_000, never.signal)

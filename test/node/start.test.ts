@@ -1,10 +1,14 @@
 import { once } from 'node:events'
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pack } from '../../src/base/pack.ts'
+import { createEmbeddedChain } from '../../src/chain/embedded/chain.ts'
+import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
 import { backupPath } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { placesOf } from '../../src/node/services/node.ts'
@@ -72,6 +76,38 @@ describe('a data directory', () => {
     expect(second.service.info()).toMatchObject({ nodeId: info.nodeId, blockHeight: 1 })
     expect(await second.service.wallet()).toEqual(wallet)
     expect((await second.service.newAddress()).address).not.toBe(address)
+  })
+})
+
+describe('a Bitcoin node that is starting itself', () => {
+  it('is waited for', async () => {
+    const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
+    chain.mine(3, Uint8Array.of(0x51))
+    const handler = rpcHandler(chain)
+    let asked = 0
+    const server = createHttpServer((request, response) => {
+      const answer = async (): Promise<string> => {
+        const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] }
+        const error = { code: -28, message: 'Loading block index…' }
+        const said =
+          asked++ < 2 ? { result: null, error, id } : { result: await handler(method, params), error: null, id }
+        return JSON.stringify(said)
+      }
+      void answer().then(
+        (text) => response.end(text),
+        (e: unknown) => response.writeHead(500).end(`${e}`),
+      )
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const node = await start({ chain: { kind: 'bitcoind', url: `http://u:p@127.0.0.1:${port}` } })
+    expect(node.service.info().blockHeight).toBe(3)
+    expect(asked).toBeGreaterThan(2)
+    await stop()
+    server.closeAllConnections()
+    server.close()
+    chain.close()
   })
 })
 
