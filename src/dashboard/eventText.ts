@@ -75,6 +75,8 @@ const ALERTS = new Map(
     CERTIFICATE_EXPIRING: 'The certificate is about to end',
     CHANNEL_IN_DOUBT: 'A channel is in doubt',
     CHANNEL_QUARANTINED: 'A channel is set aside',
+    CHANNEL_EVENT_NOT_HANDLED: 'A bug: something for a channel was not done',
+    PART_FAILED: 'A bug: a part of the node failed',
     CHANNEL_WAITS_FOR_PEER: 'Only its peer can close a channel',
     HTLC_DEADLINE: 'A payment goes on chain soon',
     WALLET_RESERVE_SHORT: 'Too little on chain to close channels',

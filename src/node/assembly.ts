@@ -7,6 +7,7 @@ import { backupKey } from '../wallet/keys.ts'
 import { networkAddress } from '../wire/address.ts'
 import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
 import { doubtAll } from './adopt.ts'
+import { apart } from './apart.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
@@ -160,9 +161,9 @@ export function chainOptions(node: Node): ChainShellOptions {
     },
     onBlock: (block, scope) => {
       node.wallet.applyBlock(block)
-      node.gossip.onBlock(block, scope)
-      node.storage.onBlock(block.height, scope)
-      node.payments.review(scope)
+      apart(node, 'gossip', scope, () => node.gossip.onBlock(block, scope))
+      apart(node, 'peer storage', scope, () => node.storage.onBlock(block.height, scope))
+      apart(node, 'payments', scope, () => node.payments.review(scope))
       node.channels.drain(scope)
       rebroadcastAfterBlock(node, scope)
       node.channels.drain(scope)

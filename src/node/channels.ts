@@ -66,6 +66,8 @@ export interface ChannelsOptions {
   /** The set of things to watch, the ids or the usability may have changed. */
   readonly onChanged: (entry: ChannelEntry, before: ChannelState | null, scope: TurnScope) => void
   readonly onQuarantine: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
+  /** A bug in what an event or effect called for; thrown on when left out. */
+  readonly onUnhandled?: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
   /** It came to nothing: what was set aside for it is free, and `records` can go once this turn is on disk. */
   readonly onForgotten?: (entry: ChannelEntry, records: readonly string[], scope: TurnScope) => void
 }
@@ -176,7 +178,7 @@ export class Channels {
   /** Every result of an HTLC that a channel knows for good: the payment machine may have lost it in a crash. */
   replayResults(scope: TurnScope): void {
     for (const entry of this.#entries.values()) {
-      for (const event of knownResults(entry.state)) this.#options.onRelay(entry, event, scope)
+      for (const event of knownResults(entry.state)) this.#relay(entry, event, scope)
     }
     this.drain(scope)
   }
@@ -184,7 +186,7 @@ export class Channels {
   /** Every incoming HTLC that nothing has been decided on. */
   replayIncoming(scope: TurnScope): void {
     for (const entry of this.#entries.values()) {
-      for (const htlc of committedIncoming(entry.state)) this.#options.onRelay(entry, { tag: 'received', htlc }, scope)
+      for (const htlc of committedIncoming(entry.state)) this.#relay(entry, { tag: 'received', htlc }, scope)
     }
     this.drain(scope)
   }
@@ -255,8 +257,23 @@ export class Channels {
 
   #effects(entry: ChannelEntry, effects: readonly Effect[], scope: TurnScope): void {
     for (const effect of effects) {
-      if (effect.tag === 'relay') this.#options.onRelay(entry, effect.event, scope)
-      else this.#options.onEffect(entry, effect, scope)
+      if (effect.tag === 'relay') this.#relay(entry, effect.event, scope)
+      else this.apart(entry, scope, () => this.#options.onEffect(entry, effect, scope))
+    }
+  }
+
+  #relay(entry: ChannelEntry, event: HtlcEvent, scope: TurnScope): void {
+    this.apart(entry, scope, () => this.#options.onRelay(entry, event, scope))
+  }
+
+  /** Does what a channel has called for; a bug in that is no end of the process (node/apart.ts). */
+  apart(entry: ChannelEntry, scope: TurnScope, act: () => void): void {
+    const { onUnhandled } = this.#options
+    if (!onUnhandled) return act()
+    try {
+      act()
+    } catch (e) {
+      onUnhandled(entry, e, scope)
     }
   }
 

@@ -17,6 +17,7 @@ import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
 import type { KnownBackup } from './adopt.ts'
+import { apart, unhandled } from './apart.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
@@ -130,6 +131,8 @@ export class Node implements NodeParts {
   })
   /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
+  /** Of which a bug has been told in this run. */
+  readonly failedParts = new Set<string>()
   /** The last channel backups of this database, oldest first. */
   backups: readonly KnownBackup[] = []
   readonly #stop = new AbortController()
@@ -176,6 +179,7 @@ export class Node implements NodeParts {
       onRelay: (_entry, event, scope) => this.payments.onRelay(event, scope),
       onChanged: (entry, before, scope) => this.#channelChanged(entry, before, scope),
       onQuarantine: (entry, error, scope) => this.#quarantine(entry, error, scope),
+      onUnhandled: (entry, error, scope) => unhandled(this, entry, error, scope),
       onForgotten: ({ meta }, records, scope) => {
         this.chain.unwatch(meta.localId)
         this.numbers.giveBack(meta)
@@ -337,10 +341,9 @@ export class Node implements NodeParts {
     if (this.#ticks % FOLD_EVERY === 0 && this.ledger.hasWork) this.#aside(this.ledger.fold())
     if (!review && !this.payments.hasDue() && !this.storage.hasDue() && !this.gossip.hasDue()) return
     this.reactor.post((scope) => {
-      this.storage.tick(scope)
-      this.gossip.tick(scope)
-      if (review) this.payments.review(scope)
-      else this.payments.tick(scope)
+      apart(this, 'peer storage', scope, () => this.storage.tick(scope))
+      apart(this, 'gossip', scope, () => this.gossip.tick(scope))
+      apart(this, 'payments', scope, () => (review ? this.payments.review(scope) : this.payments.tick(scope)))
       this.channels.drain(scope)
     })
   }
@@ -357,7 +360,7 @@ export class Node implements NodeParts {
     const isBack = before?.tag === 'syncing' && entry.state.tag === 'normal'
     // Only the peer knows a private channel's policy from us: it may have forgotten it. Others are told of changes alone.
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
-      announce(this, entry, scope)
+      this.channels.apart(entry, scope, () => announce(this, entry, scope))
     if (before?.tag !== 'normal') this.#feeRates.consider(entry)
     if (isBeyondPunishing(entry.state)) scope.after(() => this.#aside(dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())

@@ -9,7 +9,8 @@ import type { TurnScope } from './reactor.ts'
  */
 export function rebroadcastAll(node: Node, scope: TurnScope): void {
   rebroadcastWallet(node, scope)
-  for (const entry of node.channels.all()) node.effects.republish(entry, scope)
+  const { channels, effects } = node
+  for (const entry of channels.all()) channels.apart(entry, scope, () => effects.republish(entry, scope))
 }
 
 /** After a block that channels and wallet have taken in: mempools forget what waits for long, or pays less than others. */
@@ -19,7 +20,8 @@ export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
     node.wallet.unconfirmed((label) => !isOfChannel(label)),
     scope,
   )
-  for (const entry of node.channels.all()) node.effects.afterBlock(entry, scope)
+  const { channels, effects } = node
+  for (const entry of channels.all()) channels.apart(entry, scope, () => effects.afterBlock(entry, scope))
 }
 
 export const rebroadcastWallet = (node: Node, scope: TurnScope): void => hand(node, node.wallet.unconfirmed(), scope)

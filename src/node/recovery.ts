@@ -5,6 +5,7 @@ import type { ChannelState } from '../channel/state.ts'
 import { closeGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { adopt, noteBackup, recallFor } from './adopt.ts'
+import { apart } from './apart.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
@@ -73,7 +74,7 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
     channels.replayResults(scope)
     // What the lost connections left unbound is gone by now.
-    payments.recover(holdingsOf(channels.all()), scope)
+    apart(node, 'payments', scope, () => payments.recover(holdingsOf(channels.all()), scope))
     channels.drain(scope)
     channels.replayResults(scope)
     channels.replayIncoming(scope)

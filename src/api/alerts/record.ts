@@ -52,6 +52,8 @@ export const PATIENCE_MS: Readonly<Record<string, number>> = {
 const CURES: Readonly<Record<string, string>> = {
   CHANNEL_QUARANTINED: 'report it with the log; claims with a deadline go on by themselves',
   MESSAGE_NOT_HANDLED: 'report it with the log; channels and payments go on',
+  CHANNEL_EVENT_NOT_HANDLED: 'report it with the log; claims with a deadline go on by themselves',
+  PART_FAILED: 'report it with the log; channels and claims go on',
   BACKUP_NOT_WRITTEN: 'see that there is room on the disk, and that channels.backup can be written by the node',
   CHANNEL_DAMAGED: 'have the peer close the channel; what it pays comes back with fulmen restore',
   DATABASE_IS_OLDER: 'if the newer database is anywhere, put it back; otherwise keep the peers reachable',
