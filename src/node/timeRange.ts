@@ -1,6 +1,6 @@
 import { unpack } from '../base/pack.ts'
 import { padded, prefixRange } from '../store/schema.ts'
-import type { Driver } from '../store/types.ts'
+import type { Driver, Range } from '../store/types.ts'
 
 /** From `from` on and before `to`, Unix ms; absent: from the beginning, up to now. */
 export interface TimeRange {
@@ -51,9 +51,16 @@ export async function placesIn(
 export const recordsFrom =
   <V>(driver: Driver, prefix: string, timeOf: (value: V) => number | null | Promise<number | null>) =>
   async (place: number): Promise<Placed | null> => {
-    for await (const [key, value] of driver.entries({ gte: prefix + padded(place), lt: prefixRange(prefix).lt })) {
-      const time = await timeOf(unpack<V>(value))
-      if (time !== null) return { place: Number(key.slice(prefix.length)), time }
+    const { lt } = prefixRange(prefix)
+    for (let from: number | null = place; from !== null; ) {
+      const range: Range = { gte: prefix + padded(from), lt, limit: 1 } // a driver reads ahead as far as it is let
+      from = null
+      for await (const [key, value] of driver.entries(range)) {
+        const found = Number(key.slice(prefix.length))
+        const time = await timeOf(unpack<V>(value))
+        if (time !== null) return { place: found, time }
+        from = found + 1
+      }
     }
     return null
   }
