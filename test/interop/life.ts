@@ -1,0 +1,245 @@
+import { randomBytes } from 'node:crypto'
+import { expect } from 'vitest'
+import { toHex } from '../../src/base/bytes.ts'
+import { paymentHash } from '../../src/base/ids.ts'
+import { msat } from '../../src/base/units.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
+import type { Direction } from './link.ts'
+import type { OurNode, World } from './world.ts'
+
+/** carol and us are nodes of ours, with a channel between them; LDK has channels with us. */
+export type Name = 'carol' | 'us' | 'ldk'
+
+export type Step =
+  | {
+      readonly tag: 'pay'
+      readonly from: Name
+      readonly to: Name
+      readonly amountMsat: number
+      readonly kind: 'at once' | 'held' | 'keysend'
+    }
+  /** What the payee of a held payment does with it. */
+  | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
+  /** The link to LDK breaks when so many more bytes have passed in that direction. */
+  | { readonly tag: 'cut'; readonly direction: Direction; readonly bytes: number }
+  /** Goes on when so many more bytes have come from LDK, or when nothing moves any more. */
+  | { readonly tag: 'run'; readonly bytes: number }
+  | { readonly tag: 'fee'; readonly who: 'us' | 'ldk'; readonly feeratePerKw: number }
+  | { readonly tag: 'connect' | 'restart' | 'mine' }
+
+export interface Payment {
+  readonly from: Name
+  readonly to: Name
+  readonly amountMsat: number
+  readonly hash: string
+  /** As its payer calls it. */
+  readonly id: string
+  /** Waits at the payee for its word: the preimage, where that is a node of ours. Null: it is taken as it comes. */
+  readonly held: { readonly preimage: Uint8Array | null } | null
+}
+
+export type Outcome = 'pending' | 'succeeded' | 'failed'
+
+/** What LDK says of a payment of its own. */
+const OUTCOMES: Readonly<Record<string, Outcome>> = { sent: 'succeeded', failed: 'failed' }
+
+/** A life of three nodes in a line, one of which is LDK, step by step. */
+export class Life {
+  readonly payments: Payment[] = []
+  readonly #w: World
+  readonly #carol: OurNode
+  /** Payments that wait for a word that has not been given. */
+  readonly #undecided: Payment[] = []
+  /** By hash, of what came to LDK. */
+  readonly #atLdk = { claimable: new Set<string>(), claimed: new Set<string>() }
+
+  constructor(w: World, carol: OurNode) {
+    this.#w = w
+    this.#carol = carol
+    w.ldk.onEvent(({ event, hash }) => {
+      if (event === 'PaymentClaimable') this.#atLdk.claimable.add(String(hash))
+      if (event === 'PaymentClaimed') this.#atLdk.claimed.add(String(hash))
+    })
+  }
+
+  async step(s: Step): Promise<void> {
+    switch (s.tag) {
+      case 'pay':
+        return this.#pay(s)
+      case 'decide':
+        return this.#decide(s.pick, s.settle)
+      case 'cut':
+        return this.#w.link.cutAfter(s.direction, s.bytes)
+      case 'run':
+        return this.#run(s.bytes)
+      case 'fee':
+        return this.#fee(s.who, s.feeratePerKw)
+      case 'connect':
+        return this.connect()
+      case 'restart':
+        return this.#restart()
+      case 'mine':
+        return this.#w.mine()
+    }
+  }
+
+  /** Everybody is connected, and all payments come to their end. */
+  async finish(): Promise<void> {
+    this.#w.link.disarm()
+    await this.#w.until('the connection', async () => {
+      await this.connect()
+      return (await this.#w.peer()).connected
+    })
+    for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, () => this.#pushOn(p))
+  }
+
+  /** What the payer says. */
+  async outcome({ from, id }: Payment): Promise<Outcome> {
+    if (from !== 'ldk') return (await this.#ours(from).service.payment(id)).status
+    const found = (await this.#w.ldk.cmd('list_payments')).find((p) => p.payment_id === id)
+    return OUTCOMES[found!.status] ?? 'pending'
+  }
+
+  /** What the payee says: whether it has the money. */
+  async isReceived({ to, hash }: Payment): Promise<boolean> {
+    if (to === 'ldk') return this.#atLdk.claimed.has(hash)
+    const { service } = this.#ours(to)
+    return (await service.invoice(paymentHash(hash)).catch(() => null))?.status === 'settled'
+  }
+
+  /** What a node of ours has in channels more than it had, by its own books, in msat. */
+  async gainedMsat(name: 'carol' | 'us'): Promise<bigint> {
+    let gained = 0n
+    for (const p of this.payments) {
+      if (p.to === name && (await this.isReceived(p))) gained += BigInt(p.amountMsat)
+      if (p.from !== name) continue
+      const { status, feeMsat } = await this.#ours(name).service.payment(p.id)
+      if (status === 'succeeded') gained -= BigInt(p.amountMsat) + feeMsat
+    }
+    return gained
+  }
+
+  /** Brings the connection to LDK back, if nothing cuts it meanwhile. */
+  async connect(): Promise<void> {
+    const isConnected = async () => (await this.#w.peer()).connected
+    const isFree = async () => (await this.#w.ldk.cmd('list_peers')).length === 0
+    // Our node dials by itself, too.
+    await this.#w.until('LDK to notice', async () => (await isConnected()) || (await isFree()))
+    if (await isConnected()) return
+    // The link may break while hands are shaken.
+    await this.#w.connect().catch((e: { code?: string }) => expect(e.code).toBe('PEER_UNREACHABLE'))
+  }
+
+  // -------------------------------------------------------------- steps
+
+  #ours(name: 'carol' | 'us'): OurNode {
+    return name === 'us' ? this.#w.us : this.#carol
+  }
+
+  async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
+    if (from === to) return
+    const isHeld = kind === 'held'
+    const target = kind === 'keysend' ? null : await this.#invoice(to, amountMsat, isHeld)
+    const sent = await this.#send(from, to, amountMsat, target?.bolt11 ?? null)
+    if (!sent) return
+    const held = isHeld ? { preimage: target!.preimage } : null
+    const payment: Payment = { from, to, amountMsat, ...sent, held }
+    this.payments.push(payment)
+    if (to === 'ldk' || isHeld) this.#undecided.push(payment)
+  }
+
+  async #invoice(to: Name, amountMsat: number, isHeld: boolean) {
+    if (to === 'ldk') {
+      const { invoice } = await this.#w.ldk.cmd('create_invoice', { msat: amountMsat })
+      return { bolt11: invoice, preimage: null }
+    }
+    const preimage = isHeld ? new Uint8Array(randomBytes(32)) : null
+    const { bolt11 } = await this.#ours(to).service.createInvoice({
+      amountMsat: msat(amountMsat),
+      ...(preimage && { paymentHash: paymentHash(toHex(crypto.sha256(preimage))) }),
+    })
+    return { bolt11, preimage }
+  }
+
+  /** @returns null when the payer sees no way, and so has no payment */
+  async #send(from: Name, to: Name, amountMsat: number, bolt11: string | null) {
+    const { ldk } = this.#w
+    const nodeId = to === 'ldk' ? ldk.nodeId : this.#ours(to).nodeId
+    try {
+      if (from === 'ldk') {
+        const command = bolt11
+          ? ldk.cmd('pay', { invoice: bolt11 })
+          : ldk.cmd('keysend', { pubkey: nodeId, msat: amountMsat })
+        const { payment_id, hash } = await command
+        return { id: payment_id, hash }
+      }
+      const request = bolt11 ? { bolt11 } : { nodeId, amountMsat: msat(amountMsat) }
+      const { id, paymentHash } = await this.#ours(from).service.pay(request)
+      return { id, hash: paymentHash }
+    } catch (e) {
+      if (/RouteNotFound|no route|can send|not connected|INSUFFICIENT|NO_ROUTE/.test(String(e))) return null
+      throw e
+    }
+  }
+
+  async #decide(pick: number, settle: boolean): Promise<void> {
+    const held = this.#undecided.filter((p) => p.held)
+    const p = held[pick % Math.max(1, held.length)]
+    if (p) await this.#word(p, settle)
+  }
+
+  /** The payee takes the payment, or not, if it has it. */
+  async #word(p: Payment, settle: boolean): Promise<void> {
+    const isGiven = p.to === 'ldk' ? await this.#wordOfLdk(p.hash, settle) : await this.#wordOfOurs(p, p.to, settle)
+    if (isGiven) this.#undecided.splice(this.#undecided.indexOf(p), 1)
+  }
+  async #wordOfLdk(hash: string, settle: boolean): Promise<boolean> {
+    if (!this.#atLdk.claimable.has(hash)) return false
+    await this.#w.ldk.cmd(settle ? 'claim' : 'fail', { hash })
+    return true
+  }
+  async #wordOfOurs({ hash, held }: Payment, to: 'carol' | 'us', settle: boolean): Promise<boolean> {
+    const { service } = this.#ours(to)
+    if ((await service.invoice(paymentHash(hash))).status !== 'accepted') return false
+    if (settle) await service.settleInvoice(paymentHash(hash), held!.preimage!)
+    else await service.cancelInvoice(paymentHash(hash))
+    return true
+  }
+
+  /** LDK asks about each payment that comes: those that nobody holds are claimed when they are seen. */
+  async #claim(): Promise<void> {
+    for (const p of [...this.#undecided]) if (p.to === 'ldk' && !p.held) await this.#word(p, true)
+  }
+
+  async #run(bytes: number): Promise<void> {
+    const { link } = this.#w
+    const at = link.passed('in') + bytes
+    await this.#w.until('something to move', async () => {
+      await this.#claim()
+      if (link.passed('in') >= at || !(await this.#w.peer()).connected) return true
+      const open = await Promise.all(this.payments.map((p) => this.outcome(p)))
+      return this.payments.every((p, i) => open[i] !== 'pending' || this.#undecided.includes(p))
+    })
+  }
+
+  async #fee(who: 'us' | 'ldk', feeratePerKw: number): Promise<void> {
+    if (who === 'ldk') await this.#w.ldk.cmd('set_feerate', { sat_per_kw: feeratePerKw })
+    else this.#w.ground.feerate = feeratePerKw
+  }
+
+  async #restart(): Promise<void> {
+    const { us } = this.#w
+    await us.stop()
+    await us.restart()
+    await this.#carol.service.connectPeer({ nodeId: us.nodeId, host: '127.0.0.1', port: us.port })
+    await this.connect()
+  }
+
+  /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */
+  async #pushOn(p: Payment): Promise<boolean> {
+    await this.connect()
+    await this.#claim()
+    for (const [i, held] of [...this.#undecided].entries()) await this.#word(held, i % 2 === 0)
+    return (await this.outcome(p)) !== 'pending'
+  }
+}
