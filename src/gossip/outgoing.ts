@@ -1,6 +1,8 @@
 import type { NodeId } from '../base/ids.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
+import { encodeMessage } from '../wire/registry.ts'
 import { channelPasses, passes, type TimestampFilter } from './filter.ts'
+import { LOOKED_AT } from './serve.ts'
 import type { GossipTable } from './table.ts'
 import { directionOf } from './validate.ts'
 
@@ -59,4 +61,20 @@ export function isFor(peer: NodeId, filter: TimestampFilter, { message, from }: 
   if (message.type !== 'channel_announcement') return passes(filter, message.timestamp)
   const channel = table.channel(message.shortChannelId)
   return channel !== undefined && channelPasses(filter, channel)
+}
+
+/** What of the news a peer is told, encoded when the first peer takes it; null: looked at a good many and none was for it. */
+export function* newsFor(
+  peer: NodeId,
+  filter: TimestampFilter,
+  news: readonly (News & { encoded?: Uint8Array })[],
+  table: GossipTable,
+): Generator<Uint8Array | null> {
+  for (const [i, n] of news.entries()) {
+    if (isFor(peer, filter, n, table)) {
+      n.encoded ??= encodeMessage(n.message)
+      yield n.encoded
+    }
+    if (i % LOOKED_AT === LOOKED_AT - 1) yield null
+  }
 }

@@ -15,8 +15,8 @@ import { heightOf, isPassedOn } from './validate.ts'
 /** Ids that fit into one reply; fewer where checksums are worked out, so that a step stays short. */
 const MOST_IDS = { plain: 8_000, withTimestamps: 4_000, withChecksums: 250 } as const
 /** Channels or nodes that are looked at in one step, whether the peer gets them or not. */
-const LOOKED_AT = 1_000
-/** Relayed messages that wait for one peer: more are left out for it, and it can ask. */
+export const LOOKED_AT = 1_000
+/** News that wait for one peer, whether it gets them or not: more are left out for it, and it can ask. */
 const MOST_WAITING = 20_000
 
 /** Bits of a query flag. @source BOLT 7 §the-query_short_channel_idsreply_short_channel_ids_end-messages */
@@ -135,8 +135,7 @@ export class Answers {
   #channels: Iterator<GossipMessage> | null = null
   #backlog: Iterator<GossipMessage | null> | null = null
   #filter: TimestampFilter | null = null
-  #relayed: Uint8Array[] = []
-  #taken = 0
+  readonly #news: { readonly count: number; readonly items: Iterator<Uint8Array | null> }[] = []
 
   constructor(table: GossipTable) {
     this.#table = table
@@ -147,7 +146,7 @@ export class Answers {
     return this.#filter
   }
   get isIdle(): boolean {
-    return !this.#range && !this.#channels && !this.#backlog && this.#relayed.length === 0
+    return !this.#range && !this.#channels && !this.#backlog && this.#news.length === 0
   }
 
   /** @returns what the peer did wrong, or null */
@@ -172,9 +171,10 @@ export class Answers {
     }
   }
 
-  /** News that the filter lets through. @param messages encoded, shared with other peers */
-  relay(messages: readonly Uint8Array[]): void {
-    for (const m of messages) if (this.#relayed.length < MOST_WAITING) this.#relayed.push(m)
+  /** News that the filter lets through. @param items encoded, looked at as they are taken; null as of a backlog @param count of all that are looked at */
+  relay(items: Iterable<Uint8Array | null>, count: number): void {
+    const waiting = this.#news.reduce((sum, n) => sum + n.count, 0)
+    if (waiting === 0 || waiting + count <= MOST_WAITING) this.#news.push({ count, items: items[Symbol.iterator]() })
   }
 
   /** The next messages, encoded: about `most` bytes and never less than one message; empty when there was nothing in a good many. */
@@ -205,8 +205,11 @@ export class Answers {
     const old = this.#backlog?.next()
     if (old && !old.done) return old.value && encodeMessage(old.value)
     this.#backlog = null
-    const news = this.#relayed[this.#taken++] ?? null
-    if (this.#taken >= this.#relayed.length) [this.#relayed, this.#taken] = [[], 0]
-    return news
+    for (let news = this.#news[0]; news; news = this.#news[0]) {
+      const next = news.items.next()
+      if (!next.done) return next.value
+      this.#news.shift()
+    }
+    return null
   }
 }

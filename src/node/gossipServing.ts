@@ -1,9 +1,8 @@
 import type { NodeId } from '../base/ids.ts'
-import { type Announcement, isFor, Outgoing } from '../gossip/outgoing.ts'
+import { type Announcement, newsFor, Outgoing } from '../gossip/outgoing.ts'
 import { Answers } from '../gossip/serve.ts'
 import type { GossipTable } from '../gossip/table.ts'
 import type { GossipTimestampFilter, QueryChannelRange, QueryShortChannelIds } from '../wire/messages/gossip.ts'
-import { encodeMessage } from '../wire/registry.ts'
 import type { Link } from './outbox.ts'
 import { PeerBudget } from './peerBudget.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
@@ -94,11 +93,12 @@ export class GossipServing {
   #flush(): void {
     const { table, now, flushMs } = this.#options
     this.#flushAt = now() + flushMs
-    const news = this.#outgoing.take(table).map((n) => ({ ...n, encoded: encodeMessage(n.message) }))
+    const news = this.#outgoing.take(table).map((n) => ({ ...n }))
+    if (news.length === 0) return
     for (const peer of this.#peers.values()) {
       const { filter } = peer.answers
       if (!filter) continue
-      peer.answers.relay(news.filter((n) => isFor(peer.link.nodeId, filter, n, table)).map((n) => n.encoded))
+      peer.answers.relay(newsFor(peer.link.nodeId, filter, news, table), news.length)
       this.#go(peer)
     }
   }

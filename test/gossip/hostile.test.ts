@@ -136,6 +136,59 @@ describe('BOLT 7 §the-query_channel_range-and-reply_channel_range-messages: a h
   })
 })
 
+describe('BOLT 7 §rebroadcasting: news for many peers', () => {
+  it('are looked at as each peer takes them, and go to all but who told them, each once', () => {
+    const places = Array.from({ length: 300 }, (_, n) => ({ block: 100 + n, n }))
+    const table = tableOf(...places.map(announcementOf), ...places.map((p) => updateOf(p, 0, NOW)))
+    let looks = 0
+    const channel = table.channel.bind(table)
+    table.channel = (scid) => {
+      looks++
+      return channel(scid)
+    }
+    const links = Array.from({ length: 50 }, (_, n) => ({
+      nodeId: `02${n.toString(16).padStart(64, '0')}` as NodeId,
+      epoch: n,
+    }))
+    let now = 0
+    const turns: ((scope: TurnScope) => void)[] = []
+    const got = new Map<NodeId, number>()
+    const serving = new GossipServing({
+      table,
+      reactor: { post: (task: (scope: TurnScope) => void) => void turns.push(task) } as unknown as Reactor,
+      send: ({ nodeId }, messages) => void got.set(nodeId, (got.get(nodeId) ?? 0) + messages.length),
+      queuedBytes: () => 0,
+      isChosen: () => true, // what all together may have is another matter
+      blame: () => {},
+      flushMs: 60_000,
+      now: () => now,
+    })
+    for (const link of links) {
+      serving.connected(link)
+      serving.onQuery(link, { ...filter, firstTimestamp: NOW, timestampRange: 0 })
+      serving.onQuery(link, { ...filter, firstTimestamp: link.epoch === 9 ? NOW + 1 : 0 })
+    }
+    const run = (): void => {
+      for (let turn = turns.shift(); turn; turn = turns.shift())
+        turn({ after: (act: () => void) => act() } as unknown as TurnScope)
+    }
+    run()
+    got.clear()
+    for (const p of places) serving.relay(announcementOf(p), links[p.n % 2]!.nodeId)
+    looks = 0
+    now += 60_000
+    serving.tick()
+    expect(looks).toBe(places.length)
+    run()
+    expect(looks).toBeGreaterThan(places.length * 40)
+    expect(links.map(({ nodeId }) => got.get(nodeId) ?? 0)).toEqual(
+      links.map(({ epoch }) => (epoch === 9 ? 0 : epoch < 2 ? 150 : 300)),
+    )
+    serving.tick()
+    expect([turns.length, serving.hasDue()]).toEqual([0, false])
+  })
+})
+
 describe('a hostile answerer', () => {
   const begun = (want?: () => number): SyncSession => {
     const s = session(want)
