@@ -12,6 +12,10 @@ export interface ChannelNumbersOptions {
   readonly newScript: () => Uint8Array
 }
 
+/** Of the 2^31 key indexes that there are: how many a start may leave out, and one that knows of none that were in use. */
+const LEAP = 2 ** 16
+const LEAP_IN_THE_DARK = 2 ** 30
+
 /** What each channel has for itself alone: its place among the others, the index of its keys, and where its funds go when it closes. */
 export class ChannelNumbers {
   readonly #options: ChannelNumbersOptions
@@ -42,6 +46,17 @@ export class ChannelNumbers {
   /** Of a channel of which nothing is left. */
   giveBack({ sweepScriptPubKey }: ChannelMeta): void {
     this.#spareScripts.push(sweepScriptPubKey)
+  }
+
+  /**
+   * At each start, after what the database knows to be in use: leaves out as many key indexes as chance would have it. Whoever knows the
+   * secrets of an old channel could punish a new one that has the same keys, and the database may know nothing of the old one: it may be
+   * a copy of some time ago, or a new one for words that were in use before.
+   * @param below a number from 0 up to before its argument
+   */
+  leap(isNewSeed: boolean, below: (limit: number) => number): void {
+    const inTheDark = this.#nextKeyIndex === 1 && !isNewSeed
+    this.#nextKeyIndex += below(inTheDark ? LEAP_IN_THE_DARK : LEAP)
   }
 
   /** Numbers that a stored channel has are never given out again. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
@@ -231,7 +231,9 @@ export class Node implements NodeParts {
     const unreadable = await node.gossip.load()
     if (unreadable > 0) node.log.warn({ unreadable }, 'records of gossip that cannot be read: peers bring them again')
     await Promise.all([node.peers.load(), node.payments.load(), node.storage.load()])
-    await recover(node, await loadChannels(node))
+    const damaged = await loadChannels(node)
+    node.numbers.leap(isNewSeed, randomInt)
+    await recover(node, damaged)
     return node
   }
 

@@ -100,6 +100,8 @@ export class Process {
   /** Why it had to stop, last. */
   fatal: unknown = null
   alias: string
+  /** Its words were in use before, though nothing on its disk says so. */
+  hasLived = false
   /** Its operating system is slow to end it: for what a node does when it knows that it must stop. */
   lingers = false
   /** The file beside the database. */
@@ -212,7 +214,7 @@ export class World {
     process.disk = this.#disk(process, process.disk.snapshot())
     const { disk } = process
     const { master, secret, nodeId } = identityOf(name)
-    const isNewSeed = (await migrate(disk)) && process.restoreFrom === null
+    const isNewSeed = (await migrate(disk)) && process.restoreFrom === null && !process.hasLived
     const { last, missing } = await checkJournal(disk)
     disk.writes = 0
     const config = quietConfig(`/nowhere/${name}`, { alias: process.alias })
