@@ -12,7 +12,8 @@ import { isHtlcStage, signHtlcTx } from '../../src/channel/onchain/claims.ts'
 import { localOutputs } from '../../src/channel/onchain/outputs.ts'
 import type { Channel } from '../../src/channel/state.ts'
 import { localMsat, recount, remoteMsat } from '../../src/channel/totals.ts'
-import type { Side, World } from './harness.ts'
+import type { World } from './harness.ts'
+import type { Side } from './side.ts'
 
 /** Both sides' views of both commitments are the same transactions: what holds whenever nothing is under way. */
 export function expectAgreement(w: World): void {

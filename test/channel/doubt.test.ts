@@ -5,7 +5,8 @@ import { signedLocal } from '../../src/channel/commitments.ts'
 import { reestablishMessage } from '../../src/channel/reestablish.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import type { MessageNamed } from '../../src/wire/registry.ts'
-import { add, expectNext, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
+import { add, expectNext, preimageOf, reachNormal, sentBy, World } from './harness.ts'
+import type { Side } from './side.ts'
 
 /** Alice has an HTLC out and one in that she has the preimage of; then her program starts on a store that lost a write. */
 function doubting(): World {

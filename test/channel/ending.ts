@@ -10,8 +10,9 @@ import type { OnchainState } from '../../src/channel/onchain/types.ts'
 import { stoodIn } from '../../src/channel/revokedRecord.ts'
 import type { Effect } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import { type Name, type Side, type World, walletSecret } from './harness.ts'
+import type { World } from './harness.ts'
 import { TestChain } from './onchain/chain.ts'
+import { type Name, type Side, walletSecret } from './side.ts'
 
 const COINS = 60
 const COIN: Sat = 50_000n as Sat

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
-import { expectNext, faultsOf, type Name, other, reachNormal, World } from './harness.ts'
+import { expectNext, faultsOf, other, reachNormal, World } from './harness.ts'
+import type { Name } from './side.ts'
 
 /** Both connect, and one no longer knows the channel: it makes up a channel_reestablish and calls the channel unknown, as LDK does. */
 function meetForgetful(w: World, forgetful: Name): void {

@@ -3,7 +3,8 @@ import type { Txid } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { isForgettable, summary, watches } from '../../src/channel/describe.ts'
-import { type Side, World } from './harness.ts'
+import { World } from './harness.ts'
+import type { Side } from './side.ts'
 
 /** What bob is told to be the funding transaction, as the chain has it. */
 function confirmAs(change: (tx: Transaction) => Transaction): World {

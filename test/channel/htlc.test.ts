@@ -3,7 +3,8 @@ import { msat, sat } from '../../src/base/units.ts'
 import { receivableMsat, sendableMsat } from '../../src/channel/describe.ts'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
 import { expectAgreement } from './checks.ts'
-import { add, expectNext, faultsOf, hashOf, type Name, preimageOf, reachNormal, type World } from './harness.ts'
+import { add, expectNext, faultsOf, hashOf, preimageOf, reachNormal, type World } from './harness.ts'
+import type { Name } from './side.ts'
 
 const rejection = (w: World, who: Name = 'alice') => {
   const event = w.side(who).events.at(-1)

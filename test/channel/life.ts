@@ -4,17 +4,8 @@ import type { PaymentHash } from '../../src/base/ids.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { committedIncoming } from '../../src/channel/describe.ts'
 import { expectAgreement, expectConserved, expectEnforceable } from './checks.ts'
-import {
-  add,
-  hashOf,
-  type Name,
-  other,
-  preimageOf,
-  reachNormal,
-  type Side,
-  type World,
-  type WorldOptions,
-} from './harness.ts'
+import { add, hashOf, other, preimageOf, reachNormal, type World, type WorldOptions } from './harness.ts'
+import type { Name, Side } from './side.ts'
 
 /** Random lives of a channel: what may happen to it, and a run that plays one and keeps the books. */
 type Settlement = 'fulfill' | 'fail' | 'malformed'

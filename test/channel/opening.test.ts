@@ -11,7 +11,6 @@ import {
   expectNext,
   faultsOf,
   fundingTx,
-  nodeIds,
   openParams,
   RELAY,
   reachNormal,
@@ -19,6 +18,7 @@ import {
   World,
   type WorldOptions,
 } from './harness.ts'
+import { nodeIds } from './side.ts'
 
 /** A world in which open_channel is on its way. */
 function asked(options: WorldOptions = {}): { w: World; open: OpenChannel } {

@@ -4,7 +4,8 @@ import { msat } from '../../src/base/units.ts'
 import { ChannelRecordError, channelOps, loadChannel } from '../../src/channel/persist.ts'
 import { stoodIn } from '../../src/channel/revokedRecord.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
-import { add, preimageOf, reachNormal, type Side, World } from './harness.ts'
+import { add, preimageOf, reachNormal, World } from './harness.ts'
+import type { Side } from './side.ts'
 
 /** Keys written by one step, with their sizes. */
 const written = (side: Side, act: () => void): Record<string, number> => {

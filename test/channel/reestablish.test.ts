@@ -6,7 +6,8 @@ import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import { expectAgreement } from './checks.ts'
-import { add, expectNext, faultsOf, preimageOf, reachNormal, type Side, sentBy, World } from './harness.ts'
+import { add, expectNext, faultsOf, preimageOf, reachNormal, sentBy, World } from './harness.ts'
+import type { Side } from './side.ts'
 
 type Reestablish = MessageNamed<'channel_reestablish'>
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { watches } from '../../src/channel/describe.ts'
 import { rescue } from '../../src/channel/rescue.ts'
-import { POLICY, reachNormal, type Side, type World } from './harness.ts'
+import { POLICY, reachNormal, type World } from './harness.ts'
+import type { Side } from './side.ts'
 
 const DELAY = 10
 

@@ -9,7 +9,8 @@ import { msat } from '../../src/base/units.ts'
 import { channelOps, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { decodeRevoked, encodeRevoked } from '../../src/channel/revokedRecord.ts'
 import type { RevokedHtlc } from '../../src/channel/state.ts'
-import { add, preimageOf, reachNormal, type Side, type World } from './harness.ts'
+import { add, preimageOf, reachNormal, type World } from './harness.ts'
+import type { Side } from './side.ts'
 
 const number = fc.nat(2 ** 32 - 1)
 const htlc: fc.Arbitrary<RevokedHtlc> = fc

@@ -3,7 +3,8 @@ import { msat } from '../../src/base/units.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import type { NegotiatingState } from '../../src/channel/state.ts'
 import type { MessageNamed } from '../../src/wire/registry.ts'
-import { expectNext, type Name, reachNormal, type Side, type World, type WorldOptions } from './harness.ts'
+import { expectNext, reachNormal, type World, type WorldOptions } from './harness.ts'
+import type { Name, Side } from './side.ts'
 
 /* What the tests of option_simple_close share: two sides that close, and what a closing transaction of theirs is. */
 

@@ -8,7 +8,8 @@ import { loadChannel } from '../../src/channel/persist.ts'
 import type { ChannelState, NegotiatingState } from '../../src/channel/state.ts'
 import { FEATURES, featureBits, featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
-import { canonical, expectNext, faultsOf, other, reachNormal, type Side, sentBy, type World } from './harness.ts'
+import { expectNext, faultsOf, other, reachNormal, sentBy, type World } from './harness.ts'
+import { canonical, type Side } from './side.ts'
 import { blocks, close, confirm, estimate, feeOf, lastReply, offering, phase, published, world } from './simpleClose.ts'
 
 describe('BOLT 2 §message-retransmission: option_simple_close', () => {

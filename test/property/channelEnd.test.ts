@@ -5,8 +5,9 @@ import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
 import { committedIncoming } from '../../src/channel/describe.ts'
 import { Ending } from '../channel/ending.ts'
-import { type Name, other, type Side } from '../channel/harness.ts'
+import { other } from '../channel/harness.ts'
 import { name, Run, step } from '../channel/life.ts'
+import type { Name, Side } from '../channel/side.ts'
 
 /** FULMEN_RUNS=1000 npx vitest run test/property/channelEnd.test.ts looks longer. */
 const RUNS = Number(process.env.FULMEN_RUNS ?? 12)

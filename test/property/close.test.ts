@@ -7,7 +7,8 @@ import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { verifyTransaction } from '../../src/bitcoin/verify.ts'
 import { fundingScriptOf } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import { faultsOf, type Name, other, reachNormal, type Side, type World } from '../channel/harness.ts'
+import { faultsOf, other, reachNormal, type World } from '../channel/harness.ts'
+import type { Name, Side } from '../channel/side.ts'
 
 /**
  * Closes with option_simple_close: feerates that change, offers that are raised, addresses that move, connections and processes that

@@ -5,8 +5,9 @@ import { buildLocal, buildRemote, buildRemoteSigned, type HtlcCommitment } from 
 import { stands } from '../../src/channel/htlc.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { commitFee } from '../../src/channel/tx/weights.ts'
-import { add, faultsOf, type Name, reachNormal, type Side, type World } from '../channel/harness.ts'
+import { add, faultsOf, reachNormal, type World } from '../channel/harness.ts'
 import { name } from '../channel/life.ts'
+import type { Name, Side } from '../channel/side.ts'
 
 const LIMIT = 120_000n
 

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { outpointKey } from '../../../src/base/ids.ts'
+import { outpointKey, type Txid } from '../../../src/base/ids.ts'
 import { type Sat, sat } from '../../../src/base/units.ts'
 import { txidOf } from '../../../src/bitcoin/transaction.ts'
 import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
+import { planSweeps, type ReadyOutput } from '../../../src/channel/onchain/sweeps.ts'
 import { ceilingOf, feerateFor, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
 import { channelOf, DELAY, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
 import { Market } from './market.ts'
@@ -187,5 +188,27 @@ describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penaltie
     for (const o of w.alice.onchain!.outputs)
       if (o.spend.tag === 'penalty') expect(w.chain.spender(o.outpoint)?.inputs.length, outpointKey(o.outpoint)).toBe(1)
     expect(w.alice.refused).toEqual([])
+  })
+})
+
+describe('a sweep that waits for long', () => {
+  it('is raised with every six blocks, but not with those that are caught up with in seconds', () => {
+    const { ctx } = world({ type: 'anchors', opener: 'alice', number: 3, htlcs: [] }, Market).alice
+    const outpoint = { txid: '11'.repeat(32) as Txid, index: 0 }
+    const spend = { tag: 'to-remote', witnessScript: null } as const
+    const output: ReadyOutput = { outpoint, amountSat: sat(1_000_000), spend, preimage: null, deadline: null }
+    const ready = new Map([[outpointKey(outpoint), output]])
+    const after = (blocks: number, isBehind: boolean): number => {
+      let sweeps = planSweeps([], ready, ctx)
+      for (let i = 1; i <= blocks; i++) {
+        sweeps = planSweeps(sweeps, ready, { ...ctx, blockHeight: ctx.blockHeight + i, isBehind })
+      }
+      expect(sweeps.length).toBe(1)
+      return sweeps[0]!.feeratePerKw
+    }
+    const first = after(0, false)
+    expect(after(5, false)).toBe(first)
+    expect(after(100, false)).toBeGreaterThan(3 * first)
+    expect(after(100, true)).toBe(first)
   })
 })
