@@ -226,6 +226,29 @@ describe('versions of a key', () => {
     expect((await call('GET', `/v1/keys/${one.id}`)).json().state).toBe('revoked')
   })
 
+  it('a key with a budget takes over no other: only those that it made, which spend from its own', async () => {
+    const { create, as, outcome } = await keyApi()
+    const manager = { scopes: ['keys:admin', 'payments:send', 'node:read'], budget: { maxMsat: 1_000 } }
+    const [one, other] = [await create(manager), await create(manager)]
+    const code = async (bearer: string, method: string, id: string, body: object) => {
+      const answer = await as(bearer, method, `/v1/keys/${id}${method === 'POST' ? '/rotate' : ''}`, body)
+      return answer.json().code ?? answer.statusCode
+    }
+    const made = (await as(one.secret, 'POST', '/v1/keys', { name: 'm', ...manager })).json()
+    const madeByIt = (await as(made.secret, 'POST', '/v1/keys', { name: 'mm', ...manager })).json()
+    for (const [method, body] of [
+      ['POST', {}],
+      ['PATCH', { name: 'mine' }],
+    ] as const) {
+      for (const { secret } of [one, made]) expect(await code(secret, method, other.id, body)).toBe('BEYOND_OWN_KEY')
+      expect(await code(made.secret, method, one.id, body)).toBe('BEYOND_OWN_KEY') // its maker's is more than its own
+      for (const { id } of [made, madeByIt, one]) expect(await code(one.secret, method, id, body)).toBeOneOf([200, 201])
+    }
+    // Stopping another takes nothing.
+    expect((await as(one.secret, 'DELETE', `/v1/keys/${other.id}`)).statusCode).toBe(204)
+    expect(await outcome(other.secret)).toBe('KEY_REVOKED')
+  })
+
   it('what had expired when it was stopped does not come back with a longer life, by rotate-all or as made by a leaked key', async () => {
     const { create, rotate, outcome, as, call, clock, iso } = await keyApi()
     const leaked = await create({ preset: 'admin' })

@@ -24,6 +24,7 @@ import {
   PHONE,
   PICTURES,
   page,
+  pay,
   picture,
   setStage,
   signal,
@@ -321,6 +322,28 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
     expect(await other.getByLabel('API key').inputValue()).toBe('')
     expect(otherWrongs.filter((line) => !line.includes('401'))).toEqual([])
     await other.context().close()
+  })
+
+  it('lists what one key asked for, on the days that are chosen', async () => {
+    const keyId = alice.key.split('_')[1]!
+    await pay(alice, bob, 21, 'By key')
+    const rows = page.getByRole('tabpanel').locator('.rows > li')
+    await visit(page, 'payments')
+    const own = (await alice.client.payments.list({ keyId, limit: 50 })).items.length
+    expect(own).toBeGreaterThan(0)
+    await page.getByLabel('By').selectOption(keyId)
+    await vi.waitFor(async () => expect(await rows.count()).toBe(own), 10_000)
+    await pay(alice, bob, 22, 'By key, too')
+    await vi.waitFor(async () => expect(await rows.count()).toBe(own + 1), 10_000)
+    await page.getByLabel('To', { exact: true }).fill('2020-01-01')
+    await page.getByText('None of these then.').waitFor()
+    expect(await barriers(page)).toEqual([])
+    await visit(page, 'audit')
+    await page.getByLabel('From', { exact: true }).fill('2000-01-01')
+    await page.getByLabel('By').selectOption(keyId)
+    const { items } = await alice.client.audit({ keyId, from: '2000-01-01', limit: 100 })
+    await vi.waitFor(async () => expect(await page.locator('.rows > li').count()).toBe(items.length), 10_000)
+    expect(await barriers(page)).toEqual([])
   })
 
   it('goes on with the next version of its own key once its owner has it, and keeps none of them', async () => {

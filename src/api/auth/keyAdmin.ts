@@ -64,7 +64,7 @@ export class KeyAdmin {
 
   async update(actor: Actor, id: string, wanted: Partial<KeySettings>): Promise<KeyEntry> {
     await this.#keys.change(() => {
-      const record = this.#managed(actor, id)
+      const record = this.#takenOver(actor, id)
       const changed = updateKey(record, wanted, this.#keys.now())
       checkWithin(changed, this.#keys.powersOf(actor))
       return { records: [changed], facts: [factOf(actor, 'key.updated', record, { ...wanted })] }
@@ -76,7 +76,7 @@ export class KeyAdmin {
   async rotate(actor: Actor, id: string, rotation: Rotation): Promise<NewVersion> {
     return this.#keys.change(() => {
       const now = this.#keys.now()
-      const before = this.#managed(actor, id)
+      const before = this.#takenOver(actor, id)
       const issued = rotateKey(before, rotation, now)
       const ended = rotation.compromised ? this.#descendants(id) : []
       const records = ended.map((record) => stopVersions(record, now))
@@ -173,6 +173,27 @@ export class KeyAdmin {
     const { record } = this.#keys.entry(id)
     if (id !== actor.keyId) checkWithin(record, this.#keys.powersOf(actor))
     return record
+  }
+
+  /** The record of a key that the caller can use from then on. Who has a budget gets no second one with it. */
+  #takenOver(actor: Actor, id: string): KeyRecord {
+    const record = this.#managed(actor, id)
+    const isOwn = id === actor.keyId || this.#descendants(actor.keyId).some((made) => made.id === id)
+    if (isOwn || !this.#hasBudget(actor.keyId)) return record
+    throw new ApiProblem(
+      'BEYOND_OWN_KEY',
+      'A key with a budget can only rotate and change the keys that it made: another has a budget of its own.',
+    )
+  }
+
+  /** Its own, or that of a key that it comes from. */
+  #hasBudget(id: string): boolean {
+    for (let at: string | null = id; at !== null; ) {
+      const { budget, createdBy }: KeyRecord = this.#keys.entry(at).record
+      if (budget !== null) return true
+      at = createdBy
+    }
+    return false
   }
 
   /** Keys made by a key, by those, and so on. */
