@@ -15,6 +15,8 @@ export interface Turn {
 /** Everything outside the channel that a decision may depend on, as a snapshot: the core has no clock, chain or randomness. */
 export interface ChannelContext {
   readonly blockHeight: number
+  /** Blocks are being caught up with, in seconds: how many have passed says nothing of how long something has waited. */
+  readonly isBehind?: boolean
   /** Genesis block hash in wire order, 32 B. */
   readonly chainHash: Uint8Array
   /** Our own. */

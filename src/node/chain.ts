@@ -114,11 +114,14 @@ export class ChainShell {
   get isOld(): boolean {
     return this.#age > OLD_MS
   }
+  /** The backend has blocks that are not here yet, more than come at a time. */
+  get isBehind(): boolean {
+    return (this.#status.tipHeight ?? this.height) - this.height > CURRENT_BLOCKS
+  }
   /** Whether the height is that of now: while blocks are caught up with, or the backend is away for long, HTLCs look younger than they are. */
   get isCurrent(): boolean {
-    const { synced, height, tipHeight } = this.#status
-    if (this.isOld || (tipHeight ?? height) - this.height > CURRENT_BLOCKS) return false
-    return synced || performance.now() - this.#syncedAt < CURRENT_MS
+    if (this.isOld || this.isBehind) return false
+    return this.#status.synced || performance.now() - this.#syncedAt < CURRENT_MS
   }
   /** The most that the height of now may be; null where nothing says. */
   get highest(): number | null {

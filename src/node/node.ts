@@ -302,14 +302,15 @@ export class Node implements NodeParts {
   context(entry: ChannelEntry): ChannelContext {
     const known = this.#contexts.get(entry)
     const blockHeight = this.chain.height
+    const { isBehind } = this.chain
     const feerates = this.#feeRates.ofChannels
-    if (known?.blockHeight === blockHeight && known.feerates === feerates) return known
+    if (known?.blockHeight === blockHeight && known.isBehind === isBehind && known.feerates === feerates) return known
     const { nodeId, chainHash } = this.own
     const { signer, meta } = entry
     const { sweepScriptPubKey } = meta
     const { policy } = this
     const isTaken = this.#isTaken
-    const context = { blockHeight, chainHash, nodeId, feerates, signer, policy, sweepScriptPubKey, isTaken }
+    const context = { blockHeight, isBehind, chainHash, nodeId, feerates, signer, policy, sweepScriptPubKey, isTaken }
     this.#contexts.set(entry, context)
     return context
   }

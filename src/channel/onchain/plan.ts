@@ -14,7 +14,10 @@ import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
 import { budgetOf, deadlineOf, feerateFor, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
-export type ClaimContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey'>
+export type ClaimContext = Pick<
+  ChannelContext,
+  'blockHeight' | 'isBehind' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey'
+>
 
 /** Confirmations after which a transaction is counted on: nothing is left to do, though a reorganisation may still change that. */
 export const RESOLVED_DEPTH = 6

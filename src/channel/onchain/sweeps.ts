@@ -18,7 +18,7 @@ import {
   URGENT_BLOCKS,
 } from './urgency.ts'
 
-type SweepContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
+type SweepContext = Pick<ChannelContext, 'blockHeight' | 'isBehind' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
 
 /** An output that can be swept in the next block. */
 export interface ReadyOutput extends SweepInput {
@@ -133,7 +133,7 @@ function bumped(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): Sweep {
 
 /** The estimates are not everything: what does not confirm by them is tried with more. */
 function overdue({ feeratePerKw, at }: Sweep, deadline: number | null, ctx: SweepContext): number {
-  if (ctx.blockHeight < at + BUMP_AFTER) return 0
+  if (ctx.isBehind || ctx.blockHeight < at + BUMP_AFTER) return 0
   const next = Math.ceil((feeratePerKw * BUMP_PERCENT) / 100)
   const estimate = estimateFor(deadline === null ? null : deadline - ctx.blockHeight, ctx)
   return next > estimate * BUMP_LIMIT ? 0 : next

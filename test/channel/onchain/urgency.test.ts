@@ -198,7 +198,7 @@ describe('a sweep that waits for long', () => {
     const spend = { tag: 'to-remote', witnessScript: null } as const
     const output: ReadyOutput = { outpoint, amountSat: sat(1_000_000), spend, preimage: null, deadline: null }
     const ready = new Map([[outpointKey(outpoint), output]])
-    const after = (blocks: number, isBehind: boolean): number => {
+    const rateAfter = (blocks: number, isBehind: boolean): number => {
       let sweeps = planSweeps([], ready, ctx)
       for (let i = 1; i <= blocks; i++) {
         sweeps = planSweeps(sweeps, ready, { ...ctx, blockHeight: ctx.blockHeight + i, isBehind })
@@ -206,9 +206,9 @@ describe('a sweep that waits for long', () => {
       expect(sweeps.length).toBe(1)
       return sweeps[0]!.feeratePerKw
     }
-    const first = after(0, false)
-    expect(after(5, false)).toBe(first)
-    expect(after(100, false)).toBeGreaterThan(3 * first)
-    expect(after(100, true)).toBe(first)
+    const first = rateAfter(0, false)
+    expect(rateAfter(5, false)).toBe(first)
+    expect(rateAfter(100, false)).toBeGreaterThan(3 * first)
+    expect(rateAfter(100, true)).toBe(first)
   })
 })
