@@ -13,7 +13,7 @@ import {
   listen,
   type PeerConnection,
 } from './connection.ts'
-import { mostCrowding } from './crowding.ts'
+import { crowdedOut, mostCrowding } from './crowding.ts'
 import { newerWins, type Rival } from './duplicates.ts'
 import { PeerError } from './errors.ts'
 import { Keeper } from './keeper.ts'
@@ -277,12 +277,24 @@ export class PeerManager {
     if (nodeId === this.nodeId) return new PeerError('SELF', 'connected to ourselves')
     const older = this.#live.get(nodeId)
     if (older === undefined) {
-      if (this.#live.size < limits.maxPeers || !c.inbound || this.#isWelcome(nodeId)) return null
+      if (this.#live.size < limits.maxPeers || !c.inbound || this.#isWelcome(nodeId) || this.#makeRoom(c)) return null
       return new PeerError('TOO_MANY_CONNECTIONS', `${limits.maxPeers} peers are connected: no more are taken`)
     }
     const newer = { inbound: c.inbound, readyAt: clock.now() }
     if (newerWins({ ours: this.nodeId, theirs: nodeId }, older, newer, limits.simultaneousMs)) return null
     return new PeerError('DUPLICATE', 'both ends connected at once: the other connection stays')
+  }
+
+  /** A stranger's place for a stranger of elsewhere. @returns whether there was one */
+  #makeRoom(c: PeerConnection): boolean {
+    const strangers = [...this.#live.values()].filter((l) => l.inbound && !this.#isWelcome(l.nodeId))
+    const leaving = crowdedOut(
+      strangers.map((l) => l.connection),
+      c,
+    )
+    const reason = 'too many connections from there: the place is given to somebody else'
+    leaving?.close(new PeerError('TOO_MANY_CONNECTIONS', reason))
+    return leaving !== null
   }
 
   #closed(c: PeerConnection, reason: PeerError): void {

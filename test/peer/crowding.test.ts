@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { mostCrowding } from '../../src/peer/crowding.ts'
+import { crowdedOut, mostCrowding } from '../../src/peer/crowding.ts'
 
 const at = (...addresses: readonly string[]) => addresses.map((address, age) => ({ address, age }))
 
@@ -32,5 +32,18 @@ describe('of too many connections that have not said who they are', () => {
         },
       ),
     )
+  })
+})
+
+describe('of connected strangers, when one more comes', () => {
+  const newcomer = { address: '9.9.9.9:1' }
+  it.each([
+    ['none where none has more than the newcomer', at('1.1.1.1:1', '2.2.2.2:2', '3.3.3.3:1'), null],
+    ['none where nobody is connected', at(), null],
+    ['none where those that have most are its own', at('1.1.1.1:1', '9.9.9.9:2', '9.9.9.9:3'), null],
+    ['none where another has as many as it would have', at('1.1.1.1:1', '1.1.1.1:2', '9.9.9.9:2'), null],
+    ['the oldest of whoever has more', at('2.2.2.2:1', '1.1.1.1:1', '1.1.1.1:2', '1.1.1.1:3', '9.9.9.9:2'), 1],
+  ] as const)('%s goes', (_, connected, age) => {
+    expect(crowdedOut(connected, newcomer)).toBe(age === null ? null : connected[age])
   })
 })

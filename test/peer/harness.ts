@@ -142,16 +142,16 @@ export class RawPeer {
     onTestFinished(() => void socket.destroy())
   }
 
-  /** TCP alone. */
-  static async tcp(port: number): Promise<RawPeer> {
-    const socket = connect(port, HOST)
+  /** TCP alone. @param from another address of the loopback network */
+  static async tcp(port: number, from: string = HOST): Promise<RawPeer> {
+    const socket = connect({ port, host: HOST, localAddress: from })
     await once(socket, 'connect')
     return new RawPeer(socket)
   }
 
   /** TCP and handshake. */
-  static async handshaken(node: TestNode, keyByte = 77): Promise<RawPeer> {
-    const peer = await RawPeer.tcp(node.port)
+  static async handshaken(node: TestNode, keyByte = 77, from: string = HOST): Promise<RawPeer> {
+    const peer = await RawPeer.tcp(node.port, from)
     const act = startInitiator({ local: key(keyByte), ephemeral: key(99), remote: node.key.publicKey })
     if (!act.ok) throw new Error(act.error)
     peer.socket.write(act.value.message)
