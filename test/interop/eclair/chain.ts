@@ -60,6 +60,15 @@ export class RealChain {
   async mineNothing(blocks: number): Promise<void> {
     for (let i = 0; i < blocks; i++) await this.rpc('generateblock', this.#miner, [])
   }
+  /**
+   * Leaves the wallet the coins of blocks: what channels paid out may fit the next one so well that the wallet makes no change, for which
+   * eclair refuses the fee.
+   */
+  async setSmallCoinsAside(): Promise<void> {
+    const coins = await this.rpc<readonly { txid: Txid; vout: number; amount: number }[]>('listunspent', 0)
+    const small = coins.filter((c) => c.amount < 1).map(({ txid, vout }) => ({ txid, vout }))
+    await this.rpc('lockunspent', false, small)
+  }
   async hasInMempool(txid: Txid): Promise<boolean> {
     return (await this.rpc<readonly Txid[]>('getrawmempool')).includes(txid)
   }

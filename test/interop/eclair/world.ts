@@ -180,7 +180,8 @@ export class EclairWorld {
     node = this.us,
   ): Promise<ChannelView> {
     const before = new Set((await node.channels()).map((c) => c.id))
-    await this.eclair.call('open', {
+    await this.chain.setSmallCoinsAside()
+    const said = await this.eclair.call<string>('open', {
       ...{
         nodeId: node.nodeId,
         fundingSatoshis: capacity,
@@ -189,6 +190,7 @@ export class EclairWorld {
       },
       ...more,
     })
+    expect(said).toContain('created channel')
     const ours = async () => (await node.channels()).find((c) => !before.has(c.id))
     await this.until('our side of eclair’s channel', async () => (await ours())?.state === 'waiting-confirmations')
     return this.#confirmed((await ours())!.id, node)
