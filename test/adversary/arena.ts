@@ -13,10 +13,11 @@ import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import { Book } from './book.ts'
 import { Chain, type GenesisCoin } from './chain.ts'
 import { type Declared, policyOf } from './declared.ts'
-import { Honest, type SavedNode } from './honest.ts'
+import { Honest } from './honest.ts'
 import { Hostile, hostileCoins, Purse } from './hostile.ts'
 import { nodeIdOf, POLICY, START } from './keys.ts'
 import { COINS, honestCoins } from './purse.ts'
+import { loadNode, type SavedNode, saveNode } from './saved.ts'
 import { heldUp } from './verdict.ts'
 
 /** Who is at the other end of hal's channels; `twice`: both are the same peer's. */
@@ -105,8 +106,8 @@ export class Arena {
     }
     this.attempts = saved.attempts
     const owners = (name: string) => new Map(this.lanes.map((l) => [l, `${name}-${l}`]))
-    this.hal.load(saved.hal, owners('hal'))
-    if (this.una && saved.una) this.una.load(saved.una, owners('una'))
+    loadNode(this.hal, saved.hal, owners('hal'))
+    if (this.una && saved.una) loadNode(this.una, saved.una, owners('una'))
     for (const [lane, h] of this.hostiles) {
       const { state, archive, outbox } = saved.hostiles.get(lane)!
       h.state = state
@@ -121,8 +122,8 @@ export class Arena {
       ([lane, h]) => [lane, { state: h.state!, archive: [...h.archive], outbox: [...h.outbox] }] as const,
     )
     return {
-      hal: this.hal.save(),
-      una: this.una?.save() ?? null,
+      hal: saveNode(this.hal),
+      una: this.una ? saveNode(this.una) : null,
       hostiles: new Map(hostiles),
       connected: new Map(this.connected),
       book: this.book.clone(),

@@ -3,6 +3,7 @@ import type { Channel } from '../../src/channel/state.ts'
 import type { Arena, Lane } from './arena.ts'
 import { Rng } from './rng.ts'
 import type { Run } from './run.ts'
+import { copyDisk, putBack } from './saved.ts'
 
 const LIFE = ['offer', 'pay', 'pump', 'settle', 'pump', 'twin', 'deliver', 'fee'] as const
 const HOW = ['noticed', 'noticed', 'noticed', 'unnoticed', 'nothing lost'] as const
@@ -20,7 +21,7 @@ export async function forget(run: Run, lane: Lane, b: number, c: number): Promis
   const isOpen = (): boolean => hal.channels.all().every((e) => e.state.tag !== 'closing' && e.state.tag !== 'closed')
   if (!mal || !isOpen()) return
   const rng = new Rng(b * 65_536 + c)
-  const copy = hal.copyDisk()
+  const copy = copyDisk(hal)
   for (let i = rng.below(14); i >= 0; i--) {
     const [a, x, y] = [rng.below(4), rng.below(1 << 16), rng.below(1 << 16)]
     await run.step({ tag: LIFE[rng.below(LIFE.length)]!, a, b: x, c: y })
@@ -30,9 +31,9 @@ export async function forget(run: Run, lane: Lane, b: number, c: number): Promis
   for (const l of arena.lanes) arena.cut(l)
   const how = HOW[rng.below(HOW.length)]!
   if (how === 'nothing lost') return bluff(run, lane, rng)
-  hal.putBack(copy, how === 'noticed')
+  putBack(hal, copy, how === 'noticed')
   // A revocation that was lost on its way has revealed nothing; and hal may make the same step again.
-  for (const [l, hostile] of arena.hostiles) hal.hasRevealed(l, hostile.punishes())
+  for (const [l, hostile] of arena.hostiles) hal.publisher.hasRevealed(l, hostile.punishes())
   if (how === 'noticed' && rng.below(4) === 0) await run.mine(rng.below(30), 0, false)
   const welcome = how === 'noticed' ? WELCOMES[rng.below(WELCOMES.length)]! : fair
   welcome(run, lane, rng)

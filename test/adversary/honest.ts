@@ -1,9 +1,7 @@
-import { pino } from 'pino'
 import { equalBytes, toHex } from '../../src/base/bytes.ts'
 import { type NodeId, outpointKey, type PaymentHash } from '../../src/base/ids.ts'
 import type { Msat, Sat } from '../../src/base/units.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
-import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import type { ChainBlock } from '../../src/chain/source.ts'
 import {
@@ -14,12 +12,9 @@ import {
   rescanBlock,
   setWatches,
 } from '../../src/chain/watcher.ts'
-import { buildLocal, obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf, rebroadcasts, watches } from '../../src/channel/describe.ts'
 import { loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { decodeRevoked, stoodIn } from '../../src/channel/revokedRecord.ts'
-import type { ChannelState } from '../../src/channel/state.ts'
-import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import type {
   ChainEvent,
   ChannelCommand,
@@ -28,15 +23,13 @@ import type {
   Effect,
   OpenParams,
 } from '../../src/channel/types.ts'
-import { type Broadcast, Bumper, isOfChannel } from '../../src/node/bumper.ts'
+import { isOfChannel } from '../../src/node/bumper.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
-import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
-import type { ForwardRecord } from '../../src/payment/types.ts'
 import type { Op } from '../../src/store/types.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
@@ -44,26 +37,12 @@ import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain } from './chain.ts'
-import { Deeds } from './deeds.ts'
 import { CHAIN_HASH, nodeIdOf, START, signerOf } from './keys.ts'
-import { Outlet } from './outlet.ts'
+import { Publisher } from './publisher.ts'
 import { type HonestName, purseOf } from './purse.ts'
-import { type Ledger, ONION, Till } from './till.ts'
+import { ONION, Till } from './till.ts'
 
 // ---------------------------------------------------------------- the node
-
-export interface SavedChannel {
-  readonly meta: ChannelMeta
-  readonly state: ChannelState
-}
-export interface SavedNode {
-  readonly channels: readonly SavedChannel[]
-  readonly records: ReadonlyMap<string, Uint8Array>
-  readonly forwards: ReadonlyMap<string, ForwardRecord>
-  readonly holds: readonly string[]
-  readonly ledger: Ledger
-  readonly outboxes: ReadonlyMap<string, readonly ChannelMessage[]>
-}
 
 export interface Who {
   readonly name: HonestName
@@ -72,21 +51,8 @@ export interface Who {
   readonly policy: ChannelPolicy
 }
 
-/** What a node has stored, but for its wallet, which finds its coins in the chain again. */
-interface Disk {
-  readonly records: ReadonlyMap<string, Uint8Array>
-  readonly forwards: ReadonlyMap<string, ForwardRecord>
-  readonly holds: ReadonlySet<string>
-}
-function refill<T>(map: Map<string, T>, by: ReadonlyMap<string, T>): void {
-  map.clear()
-  for (const [key, value] of by) map.set(key, value)
-}
-
 const SEND = 'send'
 const ELSEWHERE = p2wsh(Uint8Array.of(1))
-
-const silent = pino({ level: 'silent' })
 
 /**
  * The node under attack: the channels, watcher, wallet and fee bumper of the real one, with its rules for forwarding; without the
@@ -108,19 +74,18 @@ export class Honest {
   readonly complaints = new Set<string>()
   /** Penalties that waited for something else when they were urgent. */
   readonly heldUp = new Set<string>()
-  /** Every transaction that it made. */
-  readonly #deeds = new Deeds()
-  readonly #outlet: Outlet
+  readonly publisher: Publisher
   feerates: ChannelContext['feerates'] = { commitment: 1000, closing: 1000, claim: 1000, slow: 500 }
   height = START
   /** It was put back to an older state of its channels. */
   hasLost = false
   /** Its wallet has nothing but the reserve. */
   hasSpent = false
-  readonly #revealed = new Map<string, number>()
   readonly #sweepScripts: readonly Uint8Array[]
   readonly #startSat: bigint
-  #bumper: Bumper
+  /** What the wallet was asked to fund. */
+  funding: Extract<Effect, { tag: 'fund' }> | null = null
+  readonly #mempoolWatch: MempoolWatch
   #posted: ((scope: TurnScope) => void)[] = []
   #requests = 1
 
@@ -129,7 +94,6 @@ export class Honest {
     this.policy = policy
     this.chain = chain
     this.book = book
-    this.#outlet = new Outlet(chain, this.complaints)
     const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), coins)
     this.#startSat = worthSat
     this.#sweepScripts = sweepScripts
@@ -145,10 +109,13 @@ export class Honest {
         this.complaints.add(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),
     })
     this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height })
-    this.#bumper = this.#newBumper()
+    this.publisher = new Publisher(this, {
+      post: (task) => void this.#posted.push(task),
+      republish: (entry, scope) => this.#republish(entry, scope, true),
+    })
     this.#mempoolWatch = new MempoolWatch({
       channels: this.channels,
-      source: { mempoolSpends: async (outpoints) => this.#outlet.spendsOf(outpoints) },
+      source: { mempoolSpends: async (outpoints) => this.publisher.outlet.spendsOf(outpoints) },
       reactor: { post: (task) => void this.#posted.push(task) },
       onRelay: (event) => {
         if (event.tag === 'fulfilled') this.till.result(event)
@@ -156,10 +123,9 @@ export class Honest {
       now: () => 0,
     })
   }
-  readonly #mempoolWatch: MempoolWatch
 
-  get made(): Deeds['made'] {
-    return this.#deeds.made
+  get made(): Publisher['deeds']['made'] {
+    return this.publisher.deeds.made
   }
 
   context(entry: ChannelEntry): ChannelContext {
@@ -203,27 +169,13 @@ export class Honest {
       await new Promise((resolve) => setImmediate(resolve))
       if (this.#posted.length === 0) return
       for (const task of this.#posted.splice(0)) this.turn(task)
-      this.#deeds.noteChildren(this.wallet.state)
+      this.publisher.deeds.noteChildren(this.wallet.state)
     }
   }
 
   #write({ key, value }: Op): void {
     if (value) this.records.set(key, value)
     else this.records.delete(key)
-  }
-
-  #newBumper(): Bumper {
-    const parts = {
-      wallet: this.wallet,
-      chain: this.chain,
-      source: this.#outlet.source(),
-      reactor: { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) },
-      events: { emit: () => {} },
-      anchorChannels: () => anchorChannels(this.channels.all()),
-      broadcast: async (tx: Transaction, purpose: string) => this.#outlet.broadcast(tx, purpose),
-    }
-    const options = { parts: () => parts as unknown as NodeParts, log: silent }
-    return new Bumper(options, (entry, scope) => this.#republish(entry, scope, true))
   }
 
   // -------------------------------------------------------------- channels
@@ -274,14 +226,13 @@ export class Honest {
       case 'send': {
         const { message } = effect
         if (message.type === 'revoke_and_ack') {
-          const revealed = channelOf(entry.state)!.commitments.local.number - 1
-          this.#revealed.set(localId, Math.max(revealed, this.#revealed.get(localId) ?? -1))
+          this.publisher.reveals(localId, channelOf(entry.state)!.commitments.local.number - 1)
         }
         scope.after(() => void this.outbox(localId).push(message))
         return
       }
       case 'broadcast':
-        return this.#toChain(entry, effect, scope)
+        return this.publisher.publish(entry, effect, scope)
       case 'disconnect':
         scope.after(() => void this.hangUps.add(localId))
         return
@@ -303,36 +254,6 @@ export class Honest {
       default:
         return
     }
-  }
-  funding: Extract<Effect, { tag: 'fund' }> | null = null
-
-  #toChain(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
-    if (effect.purpose === 'funding') return
-    this.#checkNotRevoked(entry, effect.tx)
-    if (effect.anchor) {
-      this.#deeds.plans(entry.meta.localId, [effect.anchor, ...(effect.rivals ?? [])])
-      this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
-      this.#deeds.note(effect.tx, effect.purpose, null)
-      this.#deeds.noteChildren(this.wallet.state)
-      return
-    }
-    if (effect.addFees !== undefined) {
-      const tx = this.#bumper.htlc(entry, effect, effect.addFees, scope)
-      if (tx) this.#deeds.note(tx, effect.purpose, effect.budgetSat ?? 0n)
-      return
-    }
-    this.#deeds.note(effect.tx, effect.purpose, null)
-    scope.after(() => this.#outlet.broadcast(effect.tx, effect.purpose))
-  }
-
-  #checkNotRevoked(entry: ChannelEntry, tx: Transaction): void {
-    const channel = channelOf(entry.state)
-    const funding = channel?.commitments.active[0]?.funding
-    if (!channel || !funding || !tx.inputs.some((i) => outpointKey(i) === outpointKey(funding))) return
-    const n = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
-    if (n === null || txidOf(tx) !== buildLocal(channel, channel.commitments.active[0]!, entry.signer).txid) return
-    if (n <= (this.#revealed.get(entry.meta.localId) ?? -1))
-      this.complaints.add(`${this.name} publishes its revoked commitment ${n}`)
   }
 
   // -------------------------------------------------------------- the chain
@@ -386,9 +307,9 @@ export class Honest {
   }
 
   #republish(entry: ChannelEntry, scope: TurnScope, isStart = false): void {
-    this.#bumper.tidy(entry, scope)
+    this.publisher.tidy(entry, scope)
     // The block itself has made it publish the same already.
-    if (!isStart && entry.state.tag === 'closing' && !this.#bumper.isPoor(entry)) return
+    if (!isStart && entry.state.tag === 'closing' && !this.publisher.isPoor(entry)) return
     for (const effect of rebroadcasts(entry.state, this.context(entry))) {
       if (effect.tag !== 'relay') this.#effect(entry, effect, scope)
     }
@@ -404,9 +325,9 @@ export class Honest {
         const { tx, feeSat } = this.wallet.fund({ outputs, feeratePerKw: this.feerates.slow!, owner: SEND, ...reserve })
         this.wallet.sent(tx, { feeSat, label: SEND })
         this.wallet.release(SEND)
-        this.#deeds.note(tx, SEND, null)
+        this.publisher.deeds.note(tx, SEND, null)
         this.hasSpent = true
-        return void this.#outlet.hand(tx)
+        return void this.publisher.outlet.hand(tx)
       } catch (e) {
         if (!(e instanceof InsufficientFundsError)) throw e
         amountSat = (amountSat - e.missingSat) as Sat
@@ -424,36 +345,10 @@ export class Honest {
 
   // -------------------------------------------------------------- restarts and copies
 
-  save(): SavedNode {
-    return {
-      channels: this.channels.all().map(({ meta, state }) => ({ meta, state })),
-      records: new Map(this.records),
-      forwards: new Map(this.till.forwards),
-      holds: [...this.till.holds],
-      ledger: this.till.ledger,
-      outboxes: new Map([...this.outboxes].map(([k, v]) => [k, [...v]])),
-    }
-  }
-  load(saved: SavedNode, owners: ReadonlyMap<string, string>): void {
-    for (const [k, v] of saved.records) this.records.set(k, v)
-    for (const [k, v] of saved.forwards) this.till.forwards.set(k, v)
-    for (const k of saved.holds) this.till.holds.add(k)
-    for (const part of ['paid', 'owed', 'failed'] as const)
-      for (const [k, v] of saved.ledger[part]) this.till.ledger[part].set(k, v)
-    for (const [k, v] of saved.outboxes) this.outboxes.set(k, [...v])
-    for (const { meta, state } of saved.channels) {
-      const entry = { meta, signer: signerOf(owners.get(meta.localId)!), state, stored: state, quarantined: null }
-      this.channels.restore(entry)
-      this.#revealed.set(meta.localId, channelOf(state)!.commitments.local.number - 1)
-      setWatches(this.watcher, meta.localId, watches(state))
-    }
-    this.watcher.tip = { height: this.height, hash: this.chain.hash(this.height) }
-  }
-
   /** The process ends and starts anew on what its disk has (recovery.ts). */
   restart(isInDoubt = false): void {
     this.#posted = []
-    this.#bumper = this.#newBumper()
+    this.publisher.restart()
     for (const entry of this.channels.all()) {
       const prefix = `channel/${entry.meta.localId}/`
       const live = [...this.records].flatMap(([key, value]): [string, Uint8Array][] =>
@@ -476,28 +371,6 @@ export class Honest {
       this.channels.replayIncoming(scope)
       for (const entry of this.channels.all()) this.#republish(entry, scope, true)
     })
-  }
-
-  copyDisk(): Disk {
-    const { forwards, holds } = this.till
-    return { records: new Map(this.records), forwards: new Map(forwards), holds: new Set(holds) }
-  }
-  /**
-   * The process ends, and starts anew on what its disk once had. `isNoticed`: its numbers show that (recovery.ts), so that all channels
-   * are in doubt.
-   */
-  putBack(disk: Disk, isNoticed: boolean): void {
-    this.hasLost = true
-    refill(this.records, disk.records)
-    refill(this.till.forwards, disk.forwards)
-    this.till.holds.clear()
-    for (const key of disk.holds) this.till.holds.add(key)
-    this.restart(isNoticed)
-  }
-
-  /** Up to which of its commitments a peer can punish. */
-  hasRevealed(localId: string, number: number): void {
-    this.#revealed.set(localId, number)
   }
 
   /** Everything is resolved. */
