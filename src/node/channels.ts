@@ -316,12 +316,12 @@ export class Channels {
     const ofPeer = this.#byPeer.get(peer) ?? new Set()
     this.#byPeer.set(peer, ofPeer.add(entry))
     const ids = identifiers(entry.state)
-    for (const id of ids.channelIds) {
-      this.#byPeerAndId.set(`${peer}:${id}`, entry)
-      // No peer gets to claim the funding of a channel that we know; of one that a backup brings back it may have.
-      const known = this.#byChannelId.get(id)
-      if (known === undefined || isHearsay(known.state)) this.#byChannelId.set(id, entry)
-    }
+    for (const id of ids.channelIds) this.#byPeerAndId.set(`${peer}:${id}`, entry)
+    // Not by a temporary id, which a peer chooses. None gets to claim the funding of a channel that we know; of one that a backup brings
+    // back it may have.
+    const id = channelOf(entry.state)?.params.channelId
+    const known = id && this.#byChannelId.get(id)
+    if (id && (!known || isHearsay(known.state))) this.#byChannelId.set(id, entry)
     for (const scid of ids.shortChannelIds) if (!this.#byScid.has(scid)) this.#byScid.set(scid, entry)
   }
 }

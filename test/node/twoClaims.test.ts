@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { printable } from '../../src/base/bytes.ts'
-import type { Outpoint } from '../../src/base/ids.ts'
+import { channelIdOf, type Outpoint } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { Stranger } from './stranger.ts'
@@ -64,6 +64,31 @@ describe('BOLT 2 §definition-of-channel_id: a funding output that two peers nam
     expect(idsOf().filter((id) => id === channelId)).toHaveLength(1)
     expect(world.channelsOf('alice')).toHaveLength(1)
   })
+
+  it.each(['before', 'after'])(
+    'is not that of an opening with a temporary id like it, which was asked for %s',
+    async (when) => {
+      const stranger = new Stranger(world, 4)
+      stranger.hesitates = true
+      await stranger.connect(bob)
+      const { opening, funding } = await aliceAboutToFund()
+      if (when === 'after') await world.settle()
+      const asked = stranger.open({ temporaryChannelId: channelIdOf(funding) })
+      world.wire.deliver(stranger.nodeId)
+      await asked
+      await opening
+      await world.mine(6)
+      for (const [payee, amount] of [
+        ['bob', 480_000_000],
+        ['carol', 300_000_000],
+      ] as const) {
+        const { bolt11 } = await world.of(payee).api.createInvoice({ amountMsat: msat(amount) })
+        const { id } = await world.of('alice').api.pay({ bolt11 })
+        await world.settle()
+        expect((await world.of('alice').api.payment(id)).status).toBe('succeeded')
+      }
+    },
+  )
 
   it('of a channel that is in use is refused, and the channel goes on', async () => {
     const [known] = world.channelsOf('alice')
