@@ -1,3 +1,4 @@
+import { get, type IncomingMessage } from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Cell, csvField } from '../../src/api/csv.ts'
@@ -189,5 +190,32 @@ describe('exports', () => {
     give(node, { channelEarnings: [channel] })
     const csv = (await call('GET', '/v1/analytics/channels?format=csv')).body
     expect(csv.split('\r\n')[1]).toMatch(/,-199999,100x1x0$/)
+  })
+})
+
+describe('an export that is under way', () => {
+  it('ends when its key is revoked', async () => {
+    const { app, node, call } = await testApi()
+    const read: number[] = []
+    node.analytics.forwards = async ({ limit, cursor = '0' }) => {
+      read.push(Number(cursor))
+      const items = Array.from({ length: limit }, (_, i) => forward(Number(cursor) + i))
+      return { items, nextCursor: String(Number(cursor) + limit) } // without end
+    }
+    const { id, secret } = (await call('POST', '/v1/keys', { name: 'books', preset: 'readonly' })).json()
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const { port } = app.server.address() as { port: number }
+    const headers = { authorization: `Bearer ${secret}` }
+    const response = await new Promise<IncomingMessage>((resolve) =>
+      get({ port, path: '/v1/forwards?format=csv', headers }, resolve),
+    )
+    expect(response.statusCode).toBe(200)
+    const ended = new Promise((resolve) => response.on('error', resolve))
+    response.once('readable', () => response.read())
+    await expect.poll(() => read.length).toBeGreaterThan(1)
+    expect((await call('DELETE', `/v1/keys/${id}`)).statusCode).toBe(204)
+    response.resume()
+    expect(await ended).toMatchObject({ code: 'ECONNRESET' })
+    await app.close()
   })
 })

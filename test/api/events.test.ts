@@ -161,6 +161,19 @@ describe.each(KINDS)('events over %s', (kind) => {
   })
 })
 
+describe('many streams of one key', () => {
+  it('leave some to others', async () => {
+    const { keys, bearer, port, connectTo } = await listening()
+    const entry = keys.entry(bearer.split('_')[1]!)
+    for (let i = 0; i < 192; i++) open.push({ close: entry.addStream(1, () => {}) })
+    const statusOf = async (key: string) =>
+      (await openEventStream(port, '/v1/events', { authorization: `Bearer ${key}` })).status
+    expect(await statusOf(bearer)).toBe(429)
+    const other = await keys.create('other', ['node:read'])
+    expect((await connectTo('Server-Sent Events', '/v1/events', { authorization: `Bearer ${other}` })).status).toBe(200)
+  })
+})
+
 describe('Server-Sent Events', () => {
   it('resume after Last-Event-ID, and start with the id to resume after', async () => {
     const { node, headers, port } = await listening()

@@ -130,6 +130,11 @@ export class KeyEntry {
     return fresh
   }
 
+  /** How many streams are open with this key. */
+  get streams(): number {
+    return this.#streams.size
+  }
+
   /** @param end called when the version stops working @returns takes the stream off the list */
   addStream(version: number, end: () => void): () => void {
     const stream = { version, end }

@@ -35,7 +35,7 @@ const days = ({ from, to }: { from?: string; to?: string }): DayRange => ({
 })
 
 /** What happened, summed up, for the operator's books. */
-export function analyticsRoutes(app: App, { service: { analytics } }: ApiContext): void {
+export function analyticsRoutes(app: App, { service: { analytics }, keys }: ApiContext): void {
   app.get(
     '/v1/forwards',
     {
@@ -51,6 +51,7 @@ export function analyticsRoutes(app: App, { service: { analytics } }: ApiContext
     (request, reply) => {
       const range = timeRange(request.query)
       return sendList(request, reply, {
+        keys,
         name: 'forwards',
         item: Forward,
         list: (page) => analytics.forwards(page, range),
@@ -75,13 +76,15 @@ export function analyticsRoutes(app: App, { service: { analytics } }: ApiContext
       return { from, to, forwards: plain(forwards), payments: plain(payments) }
     },
   )
-  sumRoutes(app, analytics)
-  stateRoutes(app, analytics)
+  sumRoutes(app, { analytics, keys })
+  stateRoutes(app, { analytics, keys })
 }
 
-type Analytics = ApiContext['service']['analytics']
+interface Parts extends Pick<ApiContext, 'keys'> {
+  readonly analytics: ApiContext['service']['analytics']
+}
 
-function sumRoutes(app: App, analytics: Analytics): void {
+function sumRoutes(app: App, { analytics, keys }: Parts): void {
   app.get(
     '/v1/analytics/forwards',
     {
@@ -103,6 +106,7 @@ function sumRoutes(app: App, analytics: Analytics): void {
         ...(direction && { direction }),
       }
       return sendList(request, reply, {
+        keys,
         name: `forwards-by-${period}`,
         item: ForwardSums,
         list: (page) => analytics.forwardSums(page, query),
@@ -126,6 +130,7 @@ function sumRoutes(app: App, analytics: Analytics): void {
     (request, reply) => {
       const { period = 'day' } = request.query
       return sendList(request, reply, {
+        keys,
         name: `payments-by-${period}`,
         item: PaymentSums,
         list: (page) => analytics.paymentSums(page, { period, ...days(request.query) }),
@@ -135,7 +140,7 @@ function sumRoutes(app: App, analytics: Analytics): void {
   )
 }
 
-function stateRoutes(app: App, analytics: Analytics): void {
+function stateRoutes(app: App, { analytics, keys }: Parts): void {
   app.get(
     '/v1/analytics/channels',
     {
@@ -150,6 +155,7 @@ function stateRoutes(app: App, analytics: Analytics): void {
     },
     (request, reply) =>
       sendList(request, reply, {
+        keys,
         name: 'channels',
         item: ChannelEarnings,
         list: (page) => analytics.channelEarnings(page),
@@ -172,6 +178,7 @@ function stateRoutes(app: App, analytics: Analytics): void {
     (request, reply) => {
       const { period = 'day' } = request.query
       return sendList(request, reply, {
+        keys,
         name: `balances-by-${period}`,
         item: BalanceSample,
         list: (page) => analytics.balanceHistory(page, { period, ...days(request.query) }),

@@ -8,6 +8,8 @@ import { Empty, EventQuery, Ticket } from '../schemas.ts'
 import { timeRange } from './times.ts'
 
 const MAX_STREAMS = 256
+/** One client that opens and opens must not keep all others out. */
+const MAX_OF_ONE = 192
 /** A connection on which nothing moves for so long is dead: heartbeats alone move more often. */
 const DEAD_AFTER_MS = 60_000
 const WS_GOING_AWAY = 1001
@@ -75,9 +77,8 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       produces: ['text/event-stream'],
     },
     preHandler: async (request) => {
-      if (events.size >= MAX_STREAMS) {
-        throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
-      }
+      const isFull = events.size >= MAX_STREAMS || keys.entry(callerOf(request).keyId).streams >= MAX_OF_ONE
+      if (isFull) throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
       await fromTime(request.query as Query, service)
       checkStart(wishesOf(request), service.lastEventId())
     },

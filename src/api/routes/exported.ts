@@ -1,12 +1,15 @@
 import type { TObject } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Page, PageRequest } from '../../node/service.ts'
+import { callerOf } from '../auth/guard.ts'
+import type { KeyRing } from '../auth/keys.ts'
 import { csvStream } from '../csv.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
 const CSV_PAGE = 500
 
 export interface ExportedList<V> {
+  readonly keys: KeyRing
   /** Of the file that a browser saves. */
   readonly name: string
   readonly item: TObject
@@ -25,10 +28,11 @@ interface ExportQuery {
  * as fast as the client reads. Columns are the fields of the item's schema in their order.
  */
 export async function sendList<V>(
-  { query, headers }: Pick<FastifyRequest, 'headers'> & { readonly query: ExportQuery },
+  request: Pick<FastifyRequest, 'headers' | 'caller'> & { readonly query: ExportQuery },
   reply: FastifyReply,
-  { name, item, list, json }: ExportedList<V>,
+  { keys, name, item, list, json }: ExportedList<V>,
 ): Promise<never> {
+  const { query, headers } = request
   const wantsCsv = query.format === 'csv' || (query.format === undefined && headers.accept?.startsWith('text/csv'))
   if (!wantsCsv) return reply.send(pageJson(await list(pageRequest(query)), json)) as never
   // What is wrong with the query is told before anything is sent.
@@ -37,6 +41,12 @@ export async function sendList<V>(
     limit: Math.min(CSV_PAGE, limit),
     ...(query.cursor !== undefined && { cursor: query.cursor }),
   })
+  // It may take hours: as any other stream it ends with the key.
+  const { keyId, version } = callerOf(request)
+  reply.raw.on(
+    'close',
+    keys.entry(keyId).addStream(version, () => reply.raw.destroy()),
+  )
   reply
     .header('content-disposition', `attachment; filename="${name}.csv"`)
     .type('text/csv; charset=utf-8; header=present')
