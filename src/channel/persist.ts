@@ -2,7 +2,7 @@ import { concatBytes, EMPTY, equalBytes } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
 import { pack, unpack } from '../base/pack.ts'
 import type { SecretStore } from '../crypto/shachain.ts'
-import { revokedHtlc } from './htlc.ts'
+import { type Htlc, type HtlcAdd, type IncomingStage, type OutgoingStage, revokedHtlc } from './htlc.ts'
 import { type HtlcTable, htlcTable } from './htlcTable.ts'
 import { encodeRevoked } from './revokedRecord.ts'
 import type {
@@ -12,11 +12,7 @@ import type {
   ClosingState,
   Commitments,
   FundedState,
-  Htlc,
-  HtlcAdd,
-  IncomingStage,
   OfflineState,
-  OutgoingStage,
   SyncingState,
   WaitingForPeerState,
 } from './state.ts'
@@ -46,8 +42,11 @@ export interface ChannelOp {
 
 /** A stored channel that cannot be read. */
 export class ChannelRecordError extends FulmenError {
-  constructor(message: string) {
+  /** Nothing is wrong with it: a newer program wrote it. */
+  readonly isNewer: boolean
+  constructor(message: string, isNewer = false) {
     super('CHANNEL_RECORD', message)
+    this.isNewer = isNewer
   }
 }
 
@@ -263,19 +262,18 @@ function secretOps(before: SecretStore | undefined, after: SecretStore, ops: Cha
 /**
  * The stored state of a channel, exactly as it was.
  * @param records every record under the channel's id, keys without it; those of settled HTLCs may be left out
- * @throws ChannelRecordError when a record is missing or of another version
+ * @throws ChannelRecordError when a record is missing or of another version; any error when one is damaged
  */
 export function loadChannel(records: Iterable<readonly [string, Uint8Array]>): ChannelState {
   const map = new Map(records)
   const need = <T>(key: string): T => {
     const value = map.get(key)
-    if (!value)
-      throw new ChannelRecordError(`the channel's record "${key}" is missing: restore the database from a copy`)
+    if (!value) throw new ChannelRecordError(`the record "${key}" is missing`)
     return unpack<T>(value)
   }
   const core = need<Core>('core')
   if (core.version !== VERSION)
-    throw new ChannelRecordError(`channel record of version ${core.version}, not ${VERSION}`)
+    throw new ChannelRecordError(`channel record of version ${core.version}, not ${VERSION}`, core.version > VERSION)
   const fixed = need<Fixed>('fixed')
   const channel = loadChannelRecord(core, fixed, need, map)
   const onchain = map.has('onchain') ? need<ClosingState['onchain']>('onchain') : null
@@ -296,21 +294,21 @@ function loadChannelRecord(
   map: ReadonlyMap<string, Uint8Array>,
 ): Channel {
   const signatures = need<readonly Uint8Array[]>('signatures')
-  const stages = map.has('stages')
-    ? need<Readonly<Record<Direction, readonly number[]>>>('stages')
-    : { out: [], in: [] }
+  const stages = need<Readonly<Record<Direction, readonly number[]>>>('stages')
   const load = (direction: Direction): HtlcTable => {
     const flat = stages[direction]
     const htlcs: Htlc[] = []
     for (let i = 0; i < flat.length; i += 4) {
       const id = BigInt(flat[i]!)
-      const removal = map.get(keyOf('removal', direction, id))
+      const stage = STAGES[direction][flat[i + 1]!]
+      if (stage === undefined) throw new ChannelRecordError('the record "stages" is damaged')
+      const key = keyOf('removal', direction, id)
       htlcs.push({
         add: need<HtlcAdd>(keyOf('add', direction, id)),
-        stage: STAGES[direction][flat[i + 1]!]!,
+        stage,
         remoteFrom: flat[i + 2]!,
         remoteTo: flat[i + 3]!,
-        removal: removal ? unpack<Removal>(removal) : null,
+        removal: map.has(key) || stage.startsWith('remov') ? need<Removal>(key) : null,
       })
     }
     return htlcTable(htlcs)
@@ -346,8 +344,13 @@ function loadChannelRecord(
   }
 }
 
+/** One slot more each time that their number reaches another power of two (crypto/shachain.ts). */
 function loadSecrets(count: number, map: ReadonlyMap<string, Uint8Array>): SecretStore {
   const slots: Uint8Array[] = []
-  for (let slot = 0; map.has(slotKey(slot)); slot++) slots.push(map.get(slotKey(slot))!)
+  for (let slot = 0; 2 ** slot <= count || map.has(slotKey(slot)); slot++) {
+    const value = map.get(slotKey(slot))
+    if (value?.length !== 32) throw new ChannelRecordError(`the record "${slotKey(slot)}" is missing or damaged`)
+    slots.push(value)
+  }
   return { count, secrets: concatBytes(...slots) }
 }

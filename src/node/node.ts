@@ -17,9 +17,9 @@ import type { Driver } from '../store/types.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
 import type { KnownBackup } from './adopt.ts'
-import { apart, unhandled } from './apart.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
+import { apart, unhandled } from './apart.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
 import { type ChannelBackup, isBackedUp, type StaticBackup } from './backup.ts'
 import { BackupWriter } from './backupWriter.ts'
@@ -74,6 +74,8 @@ export interface NodeResources {
   readonly doubt: Doubt | null
   /** Writes the static backup; the turn that changed the set of channels says nothing before it is written. */
   readonly writeBackup: (channels: readonly ChannelBackup[], backup: StaticBackup) => Promise<void>
+  /** What was last written, for channels of which a record is damaged; null when there is none. @throws BackupError */
+  readonly readBackup?: () => Promise<StaticBackup | null>
   /** Keeps a newer backup than our own, which a peer gave back. @returns where */
   readonly keepBackup: (backup: StaticBackup) => Promise<string>
   /** How often peers' blobs are written and ours sent; once a minute when left out. */
@@ -129,7 +131,7 @@ export class Node implements NodeParts {
     now: () => this.now(),
     newScript: () => this.wallet.newAddress().scriptPubKey,
   })
-  /** Key indexes of channels that a lost write took a record of: they are neither loaded nor taken for unknown. */
+  /** Key indexes of channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
   /** Of which a bug has been told in this run. */
   readonly failedParts = new Set<string>()

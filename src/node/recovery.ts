@@ -1,11 +1,11 @@
 import { unpack } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
-import type { ChannelState } from '../channel/state.ts'
 import { closeGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { adopt, noteBackup, recallFor } from './adopt.ts'
 import { apart } from './apart.ts'
+import type { StaticBackup } from './backup.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
@@ -13,26 +13,35 @@ import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 import { rebroadcastAll } from './rebroadcast.ts'
 
+/** A channel of which a record is lost or damaged. */
+export interface Damaged {
+  readonly meta: ChannelMeta
+  /** For people. */
+  readonly why: string
+}
+
 /**
  * Reads every channel from the store, in the order of their opening.
- * @returns those of which a lost write took a record: they are left alone, for the peer to close
- * @throws ChannelRecordError when a record is missing though no write was lost
+ * @returns those that cannot be read, whatever it was that damaged them: the others go on
+ * @throws ChannelRecordError when a newer program wrote them; when none can be read though no write was lost
  */
-export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> {
+export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const { driver, channels, resources } = node
-  const damaged: ChannelMeta[] = []
+  const damaged: Damaged[] = []
   const metas: ChannelMeta[] = []
   for await (const [, value] of driver.entries(prefixRange(keys.channelMeta('')))) metas.push(unpack(value))
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     node.numbers.reserve(meta)
+    const records = await recordsOf(node, meta)
     try {
-      const state = await readChannel(node, meta)
+      const state = loadChannel(records)
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
     } catch (e) {
-      if (!(e instanceof ChannelRecordError) || resources.doubt === null) throw e
-      damaged.push(meta)
+      if (e instanceof ChannelRecordError && e.isNewer) throw e
+      damaged.push({ meta, why: e instanceof Error ? e.message : String(e) })
     }
   }
+  if (resources.doubt === null && damaged.length > 0 && damaged.length === metas.length) throw unreadable(damaged)
   const backups = await driver.get(keys.backups)
   if (backups) node.backups = unpack(backups)
   const reserved = await driver.get(keys.keyIndex)
@@ -41,7 +50,10 @@ export async function loadChannels(node: Node): Promise<readonly ChannelMeta[]> 
 }
 
 /** All but what is read only to punish: that grows with every payment, and the time of a start must not. */
-async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<ChannelState> {
+async function recordsOf(
+  { driver }: Node,
+  { localId }: ChannelMeta,
+): Promise<readonly (readonly [string, Uint8Array])[]> {
   const prefix = keys.channel(localId, '')
   const { gte, lt } = prefixRange(prefix)
   const revoked = prefixRange(`${prefix}${REVOKED_PREFIX}`)
@@ -52,26 +64,35 @@ async function readChannel({ driver }: Node, { localId }: ChannelMeta): Promise<
   ]) {
     for await (const [key, record] of driver.entries(range)) records.push([key.slice(prefix.length), record])
   }
-  return loadChannel(records)
+  return records
+}
+
+/** Not one channel: that is no damage to a record, but a program that cannot read them, or a database that is no more. */
+function unreadable(damaged: readonly Damaged[]): ChannelRecordError {
+  const list = damaged.map(({ meta, why }) => `${meta.localId} with ${meta.peer}: ${why}`).join('; ')
+  return new ChannelRecordError(
+    `no channel can be read (${list}): use the program that wrote them, or fulmen restore into another data directory, from the seed and the channel backup; never put an older copy of the database in its place`,
+  )
 }
 
 /**
  * Brings everything in line after a start: channels go offline, watches are set, the payments learn what the channels know, and
  * what should be in the mempool goes there again. Right even if the last batch was cut apart by channel.
  */
-export async function recover(node: Node, damaged: readonly ChannelMeta[]): Promise<void> {
+export async function recover(node: Node, damaged: readonly Damaged[]): Promise<void> {
   const { channels, payments, wallet, reactor, resources } = node
   const entries = channels.all()
   const backup = resources.doubt?.backup ?? null
+  const spare = backup ?? (await backupOfDamaged(node, damaged))
   node.backup.begin()
   await payments.recall(holdingsOf(entries))
-  if (backup) await recallFor(node, backup)
+  if (spare) await recallFor(node, spare)
   await reactor.run((scope) => {
     wallet.rollback(node.chain.height, node.chain.tip.hash)
     for (const entry of entries) resume(node, entry, scope)
     channels.drain(scope)
     // Before anything is concluded from what no channel holds.
-    const restored = new Set((backup ? adopt(node, backup, scope) : []).map((meta) => meta.keyIndex))
+    const restored = new Set((spare ? adopt(node, spare, scope) : []).map((meta) => meta.keyIndex))
     channels.replayResults(scope)
     // What the lost connections left unbound is gone by now.
     apart(node, 'payments', scope, () => payments.recover(holdingsOf(channels.all()), scope))
@@ -80,10 +101,13 @@ export async function recover(node: Node, damaged: readonly ChannelMeta[]): Prom
     channels.replayIncoming(scope)
     rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
-    for (const meta of damaged) {
+    for (const each of damaged) {
+      const { meta } = each
+      const isRestored = restored.has(meta.keyIndex)
       // Its place is taken by what the backup knows.
-      if (restored.has(meta.keyIndex)) scope.write({ key: keys.channelMeta(meta.localId) })
-      else reportDamage(node, meta, scope)
+      if (isRestored) scope.write({ key: keys.channelMeta(meta.localId) })
+      else node.damaged.add(meta.keyIndex)
+      reportDamage(node, each, isRestored, scope)
     }
     // A crash may have come between a channel and its backup.
     if (entries.length > 0) scope.hold(() => node.backUp())
@@ -111,11 +135,26 @@ function resume({ channels, chain, resources }: Node, entry: ChannelEntry, scope
   chain.watch(localId, watches(entry.state), scope, from)
 }
 
-function reportDamage(node: Node, { localId: id, peer, keyIndex }: ChannelMeta, scope: TurnScope): void {
-  const { damaged, events, log } = node
-  damaged.add(keyIndex)
-  const message =
-    'a lost write took a record of this channel: have the peer close it, and restore what it pays from the backup'
-  log.error({ channel: id, peer }, message)
-  events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })
+/** No write was lost, but records are damaged: what the backup beside the database has of those channels. */
+async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise<StaticBackup | null> {
+  const { readBackup } = node.resources
+  if (damaged.length === 0 || !readBackup) return null
+  const lost = new Set(damaged.map(({ meta }) => meta.keyIndex))
+  try {
+    const backup = await readBackup()
+    return backup && { ...backup, channels: backup.channels.filter((c) => lost.has(c.keyIndex)) }
+  } catch (e) {
+    node.log.error({ err: e }, 'the channel backup cannot be read')
+    return null
+  }
+}
+
+function reportDamage(node: Node, { meta, why }: Damaged, isRestored: boolean, scope: TurnScope): void {
+  const { localId: id, peer } = meta
+  const what = isRestored
+    ? 'what the backup has of it takes its place, and its peer is asked to close it'
+    : 'have the peer close it, and restore what it pays from the backup'
+  const message = `a record of this channel is lost or damaged (${why}): ${what}`
+  node.log.error({ channel: id, peer }, message)
+  node.events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })
 }

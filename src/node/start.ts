@@ -169,10 +169,14 @@ async function isNew(driver: Driver, dataDir: string): Promise<boolean> {
 }
 
 /** Channel backups on disk, sealed: the node's own, and beside it what a peer gave back that is newer. */
-function backupFiles(dataDir: string, key: Uint8Array): Pick<NodeResources, 'writeBackup' | 'keepBackup'> {
+function backupFiles(
+  dataDir: string,
+  key: Uint8Array,
+): Pick<NodeResources, 'writeBackup' | 'readBackup' | 'keepBackup'> {
   const write = inTurn((backup: StaticBackup) => writeBackup(dataDir, sealBackup(backup, key)))
   return {
     writeBackup: (_, all) => write(all),
+    readBackup: () => readBackup(dataDir, key),
     async keepBackup(newer) {
       const path = `${backupPath(dataDir)}.${newer.journal}`
       await writeFileAtomic(path, sealBackup(newer, key))

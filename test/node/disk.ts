@@ -60,6 +60,11 @@ export class Disk implements Driver {
     return this.#memory.batch(keys.map((key) => ({ key })))
   }
 
+  /** A record is lost, or becomes something else. */
+  harm(key: string, value: Uint8Array | null): Promise<void> {
+    return this.#memory.batch([value ? { key, value } : { key }])
+  }
+
   async close(): Promise<void> {}
 }
 

@@ -110,6 +110,37 @@ describe('a database that lost a write', () => {
     await expect(start).rejects.toMatchObject({ code: 'CHANNEL_RECORD' })
   })
 
+  it.each([
+    ['fixed', Uint8Array.of(0xc1)],
+    ['core', Uint8Array.of(0x93, 1, 2)],
+    ['stages', null],
+    ['secret/00', null],
+  ])(
+    'goes on without a channel whose record %s is damaged though no write was lost, and has its peer close it',
+    async (name, value) => {
+      const world = await World.start(['alice', 'bob'], late)
+      await world.open('alice', 'bob', 500_000)
+      const alice = world.of('alice')
+      const [first] = alice.node!.channels.all()
+      const { localId: id } = first!.meta
+      world.crash('alice')
+      const key = `channel/${id}/${name}`
+      expect(alice.disk.snapshot().has(key)).toBe(true)
+      await alice.disk.harm(key, value)
+      await world.boot('alice')
+      const events = await alice.api.eventsSince(0, 1_000)
+      const alert = events.find((e) => e.data.code === 'CHANNEL_DAMAGED')?.data
+      expect(alert).toMatchObject({ id, message: expect.stringContaining('what the backup has of it takes its place') })
+      const states = () => alice.node!.channels.all().map((c) => c.state.tag)
+      expect(states()).toEqual(['offline', 'waiting-for-peer'])
+      world.connectAll()
+      await world.settle()
+      await world.mine(1)
+      expect(states()).toEqual(['normal', 'closing'])
+      world.close()
+    },
+  )
+
   it('never publishes its commitment when the peer shows that it is an old one', async () => {
     const world = await World.start(['alice', 'bob'], torn(early))
     const [entry] = world.of('alice').node!.channels.all()

@@ -238,6 +238,7 @@ export class World {
       },
       doubt: missing.length > 0 || process.restoreFrom ? { missing, backup: process.restoreFrom } : null,
       writeBackup: (channels, whole) => process.writeBackup(channels, whole),
+      readBackup: async () => process.wholeBackup,
       keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
       storagePace: process.storagePace,
       gossipPace: process.gossipPace,
