@@ -1,11 +1,11 @@
 import { EMPTY } from '../base/bytes.ts'
 import { type Msat, satToMsat } from '../base/units.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { type Direction, stands } from './htlc.ts'
+import { type Direction, type Htlc, type HtlcAdd, stands } from './htlc.ts'
 import { eachHtlc, type HtlcTable, htlcTable } from './htlcTable.ts'
 import { isHtlcStage } from './onchain/claims.ts'
 import type { OnchainState } from './onchain/types.ts'
-import type { Channel, Htlc, HtlcAdd, OwnStage } from './state.ts'
+import type { Channel, OwnStage } from './state.ts'
 import type { HtlcOrigin } from './types.ts'
 
 /** An HTLC that hung when the backup was made: what its output in a commitment of the peer is recognised and claimed by. */

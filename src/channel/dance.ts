@@ -15,9 +15,11 @@ import { hasStaleOffer } from './deadlines.ts'
 import { fail, type Judged, warn } from './faults.ts'
 import {
   addMessage,
+  type FeeUpdate,
   feeOnCommit,
   feeOnRevoked,
   feeOnSign,
+  type Htlc,
   incomingHtlc,
   onCommit,
   onDisconnect,
@@ -28,7 +30,7 @@ import {
   waitsForSignature,
 } from './htlc.ts'
 import { type HtlcTable, mapHtlcs, someHtlc } from './htlcTable.ts'
-import type { Channel, Commitments, FeeUpdate, Htlc } from './state.ts'
+import type { Channel, Commitments } from './state.ts'
 import { recount, restage } from './totals.ts'
 import { deriveAhead } from './tx/keys.ts'
 import type { ChannelContext, ChannelSigner, Effect } from './types.ts'

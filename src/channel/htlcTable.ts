@@ -1,4 +1,4 @@
-import type { Htlc } from './state.ts'
+import type { Htlc } from './htlc.ts'
 
 const CHUNK = 32
 

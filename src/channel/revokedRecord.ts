@@ -3,7 +3,7 @@ import type { PaymentHash } from '../base/ids.ts'
 import { unpack } from '../base/pack.ts'
 import type { Msat } from '../base/units.ts'
 import { WireReader, written } from '../wire/buffer.ts'
-import type { RevokedHtlc } from './state.ts'
+import type { RevokedHtlc } from './htlc.ts'
 
 /** What MessagePack begins no map with: records of before schema 2 are maps. */
 const OUT = 1

@@ -1,12 +1,13 @@
-import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } from '../base/ids.ts'
+import type { ChannelId, NodeId, Outpoint, ShortChannelId, Txid } from '../base/ids.ts'
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { SecretStore } from '../crypto/shachain.ts'
 import type { CloseRequest, FeeProposal, SimpleClose } from './closeTerms.ts'
+import type { FeeUpdate } from './htlc.ts'
 import type { HtlcTable } from './htlcTable.ts'
 import type { OnchainState } from './onchain/types.ts'
 import type { FundingSearch } from './restored.ts'
-import type { Basepoints, ChannelTypeName, HtlcOrigin, RelayPolicy, Removal } from './types.ts'
+import type { Basepoints, ChannelTypeName, RelayPolicy } from './types.ts'
 
 /**
  * Everything that is known of one channel: immutable plain data, never a secret. What did not change keeps its reference, which is
@@ -334,76 +335,4 @@ export interface Totals {
   readonly untrimmed: number
   /** Sum of the HTLCs that do not. */
   readonly dustMsat: bigint
-}
-
-// ---------------------------------------------------------------- updates
-
-/** An HTLC as it was offered: never changes. */
-export interface HtlcAdd {
-  readonly id: bigint
-  readonly amountMsat: Msat
-  readonly paymentHash: PaymentHash
-  readonly cltvExpiry: number
-  readonly onion: Uint8Array
-  readonly pathKey: Uint8Array | null
-  /** Null for incoming HTLCs. */
-  readonly origin: HtlcOrigin | null
-  /** Incoming: adding it exceeded our limit on dust, so that it must be failed (BOLT 2 §bounding-exposure). */
-  readonly excessDust: boolean
-}
-
-export interface Htlc {
-  readonly add: HtlcAdd
-  readonly stage: OutgoingStage | IncomingStage
-  /** Numbers of the peer's commitments in which it stood: from `remoteFrom` up to before `remoteTo`; 0 when not known yet. */
-  readonly remoteFrom: number
-  readonly remoteTo: number
-  /**
-   * How it is removed. An outgoing HTLC keeps a preimage here even if the removal was lost with a connection: it is known for good.
-   */
-  readonly removal: Removal | null
-}
-
-/**
- * The life of an HTLC that we offered, in order:
- * proposed: update_add_htlc is sent · signed: and so is a commitment_signed with it · acked: the peer revoked its older commitment ·
- * committed: the peer signed ours with it and we revoked · removing: the peer sent its removal · removed: and signed our commitment
- * without it, we revoked · removalSigned: we signed theirs without it; when the peer revokes, it is gone.
- */
-export type OutgoingStage = 'proposed' | 'signed' | 'acked' | 'committed' | 'removing' | 'removed' | 'removalSigned'
-
-/**
- * The life of an HTLC that the peer offered, in order:
- * proposed: update_add_htlc is received · received: the peer signed our commitment with it and we revoked · signed: we signed theirs
- * with it · committed: the peer revoked · removing: we sent its removal · removalSigned: and a commitment_signed without it ·
- * removalAcked: the peer revoked; when it signs ours without the HTLC and we revoke, it is gone.
- */
-export type IncomingStage =
-  | 'proposed'
-  | 'received'
-  | 'signed'
-  | 'committed'
-  | 'removing'
-  | 'removalSigned'
-  | 'removalAcked'
-
-/** A change of the feerate by the opener, on its way into both commitments with the same stages as an HTLC's first half. */
-export interface FeeUpdate {
-  readonly feeratePerKw: number
-  /** Ours: proposed, signed, acked. Theirs: proposed, received, signed. */
-  readonly stage: 'proposed' | 'signed' | 'acked' | 'received'
-}
-
-/**
- * What is left of an HTLC that had an output in commitments that the peer revoked: enough to rebuild the output's script and
- * punish. Written when the HTLC leaves the channel, never read unless the peer cheats.
- */
-export interface RevokedHtlc {
-  readonly direction: 'out' | 'in'
-  readonly amountMsat: Msat
-  readonly paymentHash: PaymentHash
-  readonly cltvExpiry: number
-  readonly remoteFrom: number
-  /** The first of the peer's commitments without it. */
-  readonly remoteTo: number
 }

@@ -1,7 +1,7 @@
 import type { Msat } from '../base/units.ts'
-import { type Direction, feeInNextLocal, feeInNextRemote, stands } from './htlc.ts'
+import { type Direction, feeInNextLocal, feeInNextRemote, type Htlc, stands } from './htlc.ts'
 import type { HtlcTable } from './htlcTable.ts'
-import type { ChannelParams, Commitment, CommitmentNumbers, Commitments, Htlc, Totals } from './state.ts'
+import type { ChannelParams, Commitment, CommitmentNumbers, Commitments, Totals } from './state.ts'
 import { isTrimmed, type TrimThresholds, trimThresholds } from './tx/weights.ts'
 
 /**

@@ -2,9 +2,10 @@ import type { ChannelId, NodeId, Outpoint, PaymentHash, ShortChannelId, Txid } f
 import type { Msat, Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../wire/registry.ts'
+import type { RevokedHtlc } from './htlc.ts'
 import type { AnchorPlan } from './onchain/anchor.ts'
 import type { HtlcStage } from './onchain/claims.ts'
-import type { ChannelState, RevokedHtlc } from './state.ts'
+import type { ChannelState } from './state.ts'
 
 /** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
 export interface Turn {

@@ -1,10 +1,18 @@
 import { ok } from '../base/result.ts'
 import type { MessageNamed } from '../wire/registry.ts'
 import { type Judged, refuse, warn } from './faults.ts'
-import { addMessage, hashes, type RemovalMessage, removalMessage, removalOf } from './htlc.ts'
+import {
+  addMessage,
+  type FeeUpdate,
+  type Htlc,
+  hashes,
+  type RemovalMessage,
+  removalMessage,
+  removalOf,
+} from './htlc.ts'
 import { appendHtlc, getHtlc, replaceHtlc } from './htlcTable.ts'
 import { exceedsDust, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer } from './limits.ts'
-import type { Channel, Commitments, FeeUpdate, Htlc } from './state.ts'
+import type { Channel, Commitments } from './state.ts'
 import { recount, restage } from './totals.ts'
 import type { ChannelCommand, ChannelContext, Effect, Removal } from './types.ts'
 

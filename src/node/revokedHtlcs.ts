@@ -1,6 +1,7 @@
+import type { RevokedHtlc } from '../channel/htlc.ts'
 import { REVOKED_PREFIX } from '../channel/persist.ts'
 import { decodeRevoked, stoodIn } from '../channel/revokedRecord.ts'
-import type { ChannelState, RevokedHtlc } from '../channel/state.ts'
+import type { ChannelState } from '../channel/state.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { ChannelEntry } from './channels.ts'

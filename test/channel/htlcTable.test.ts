@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Htlc } from '../../src/channel/htlc.ts'
 import {
   appendHtlc,
   EMPTY_TABLE,
@@ -11,7 +12,6 @@ import {
   replaceHtlc,
   someHtlc,
 } from '../../src/channel/htlcTable.ts'
-import type { Htlc } from '../../src/channel/state.ts'
 
 const htlc = (id: bigint, remoteFrom = 0): Htlc =>
   ({ add: { id }, stage: 'committed', remoteFrom, remoteTo: 0, removal: null }) as unknown as Htlc

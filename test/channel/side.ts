@@ -6,11 +6,12 @@ import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { advance } from '../../src/channel/advance.ts'
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import type { RevokedHtlc } from '../../src/channel/htlc.ts'
 import { eachHtlc, type HtlcTable, htlcTable } from '../../src/channel/htlcTable.ts'
 import { channelOps, loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import { decodeRevoked } from '../../src/channel/revokedRecord.ts'
 import { secpSigner } from '../../src/channel/signer.ts'
-import type { Channel, ChannelState, RevokedHtlc } from '../../src/channel/state.ts'
+import type { Channel, ChannelState } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import type {
   ChannelCommand,

@@ -1,7 +1,8 @@
 import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import type { Channel, RevokedHtlc } from '../state.ts'
+import type { RevokedHtlc } from '../htlc.ts'
+import type { Channel } from '../state.ts'
 import type { ChainEvent, CloseKind, Effect } from '../types.ts'
 import type { Spend } from './claims.ts'
 
