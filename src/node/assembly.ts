@@ -3,6 +3,7 @@ import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
 import { warningOf } from '../peer/session.ts'
+import { keys } from '../store/schema.ts'
 import { backupKey } from '../wallet/keys.ts'
 import { networkAddress } from '../wire/address.ts'
 import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
@@ -158,6 +159,7 @@ export function chainOptions(node: Node): ChainShellOptions {
       const entry = node.channels.get(owner)
       if (entry) node.channels.deliver(entry, { tag: 'searched', fromHeight })
       node.channels.drain(scope)
+      if (node.lookingBack.delete(owner) && node.lookingBack.size === 0) scope.write({ key: keys.lookBack })
     },
     onBlock: (block, scope) => {
       node.wallet.applyBlock(block)

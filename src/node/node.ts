@@ -133,6 +133,8 @@ export class Node implements NodeParts {
   })
   /** Key indexes of channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
   readonly damaged = new Set<number>()
+  /** Local ids of channels for which all blocks since their opening are looked through, since a write was lost. */
+  readonly lookingBack = new Set<string>()
   /** Of which a bug has been told in this run. */
   readonly failedParts = new Set<string>()
   /** The last channel backups of this database, oldest first. */

@@ -1,4 +1,4 @@
-import { unpack } from '../base/pack.ts'
+import { pack, unpack } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
 import { closeGaps } from '../store/journal.ts'
@@ -87,7 +87,11 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
   node.backup.begin()
   await payments.recall(holdingsOf(entries))
   if (spare) await recallFor(node, spare)
+  // A lost write may have been of any block: all are looked through, if need be over several starts.
+  const isLookingBack = resources.doubt !== null || (await node.driver.get(keys.lookBack)) !== undefined
   await reactor.run((scope) => {
+    if (isLookingBack) scope.write({ key: keys.lookBack, value: pack(true) })
+    for (const { state, meta } of isLookingBack ? entries : []) if (channelOf(state)) node.lookingBack.add(meta.localId)
     wallet.rollback(node.chain.height, node.chain.tip.hash)
     for (const entry of entries) resume(node, entry, scope)
     channels.drain(scope)
@@ -124,14 +128,12 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
 }
 
 /** What a channel is told first: that everything may be different from what it remembers. */
-function resume({ channels, chain, resources }: Node, entry: ChannelEntry, scope: TurnScope): void {
+function resume({ channels, chain, resources, lookingBack }: Node, entry: ChannelEntry, scope: TurnScope): void {
   const { localId } = entry.meta
   channels.deliver(entry, { tag: 'disconnected' })
   if (resources.doubt) channels.deliver(entry, { tag: 'doubted' })
   channels.deliver(entry, { tag: 'chain', event: { tag: 'reorg', height: chain.height } })
-  // A lost write may have been of any block.
-  const openedAt = channelOf(entry.state)?.params.openedAt
-  const from = resources.doubt ? openedAt : watchedFrom(entry.state)
+  const from = lookingBack.has(localId) ? channelOf(entry.state)?.params.openedAt : watchedFrom(entry.state)
   chain.watch(localId, watches(entry.state), scope, from)
 }
 

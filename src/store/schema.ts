@@ -19,6 +19,8 @@ export const keys = {
   keyIndex: 'meta/key-index',
   /** The last channel backups that this database has made (node/adopt.ts). */
   backups: 'meta/backups',
+  /** There as long as what a lost write may have taken is looked for in old blocks (node/recovery.ts). */
+  lookBack: 'meta/look-back',
   journal: (n: number): string => `journal/${padded(n)}`,
   /** Suffixes are the channel's own (channel/persist.ts). */
   channel: (localId: string, suffix: string): string => `channel/${localId}/${suffix}`,

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { checkJournal } from '../../src/store/journal.ts'
+import { keys } from '../../src/store/schema.ts'
 import { type Snapshot, World } from './world.ts'
 
 const pay = async (world: World): Promise<void> => {
@@ -71,7 +73,8 @@ describe('a database that lost a write', () => {
     world.close()
   })
 
-  it('looks through all blocks for what it may have missed: a channel that the peer has closed', async () => {
+  /** Bob has closed the channel by force, and alice has lost the write that knew of it. */
+  async function missedClose(): Promise<Snapshot> {
     const world = await World.start(['alice', 'bob'], late)
     const kept = new Map([...world.of('alice').disk.snapshot()].filter(([key]) => key.startsWith('channel')))
     const { node, api } = world.of('bob')
@@ -84,10 +87,33 @@ describe('a database that lost a write', () => {
     const numbers = [...disk.keys()].filter((k) => k.startsWith('journal/'))
     disk.delete(numbers.at(-10)!)
     world.close()
+    return { ...after, disks: { alice: disk } }
+  }
 
-    const again = await World.start(['alice'], { ...after, disks: { alice: disk } })
+  it('looks through all blocks for what it may have missed: a channel that the peer has closed', async () => {
+    const again = await World.start(['alice'], await missedClose())
     const { state } = again.of('alice').node!.channels.all()[0]!
     expect(state).toMatchObject({ onchain: { how: 'remote-force' } })
+    again.close()
+  })
+
+  it('goes on looking after a stop that comes before it is through, and until then alone', async () => {
+    const method = CHAIN_METHODS.getblock!
+    const { run } = method
+    const missed = await missedClose()
+    Object.assign(method, {
+      run: () => {
+        throw new Error('not now')
+      },
+    })
+    const again = await World.start(['alice'], missed)
+    Object.assign(method, { run })
+    const state = () => again.of('alice').node!.channels.all()[0]!.state
+    expect(state()).toMatchObject({ tag: 'offline' })
+    await again.restart('alice')
+    await again.settle()
+    expect(state()).toMatchObject({ onchain: { how: 'remote-force' } })
+    expect(again.of('alice').disk.snapshot().has(keys.lookBack)).toBe(false)
     again.close()
   })
 
