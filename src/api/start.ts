@@ -54,9 +54,9 @@ export async function startApi(service: NodeService, options: StartApiOptions): 
   }
   if (tls) await onPin(tls.pin)
   // Connections that are open go on with the certificate that they began with.
-  const apply = async (next: LiveCertificate['current']): Promise<void> => {
+  const apply = async (next: LiveCertificate['current'], pin: string): Promise<void> => {
     ;(app.server as unknown as TlsServer).setSecureContext({ ...next })
-    if (tls) await onPin(tls.pin)
+    await onPin(pin)
   }
   const onError = (error: unknown) => options.onInternalError?.(error, { method: 'reload', route: 'certificate' })
   const reload = tls?.watch(apply, onError) ?? (async () => {})

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
 import { newKey, pinOf, selfSigned } from '../../src/api/tls/certificate.ts'
-import { certificateSource } from '../../src/api/tls/serverCertificate.ts'
+import { certificateSource, LiveCertificate } from '../../src/api/tls/serverCertificate.ts'
 import { FulmenClient } from '../../src/client/index.ts'
 import { type TlsTrust, trustingFetch } from '../../src/client/tls.ts'
 import type { ApiAccess, TlsConfig } from '../../src/node/access.ts'
@@ -187,5 +187,34 @@ describe('a given certificate', () => {
     await expect(serving(tls)).rejects.toThrow('is not the one of the certificate')
     await writeFile(tls.key, 'x')
     await expect(serving(tls)).rejects.toThrow('is no PEM that can be read')
+  })
+})
+
+describe('the certificate in force', () => {
+  it('is the one before while the next cannot be applied, which is tried again and told of once', async () => {
+    const make = () => {
+      const { key, keys } = pair()
+      return { key, cert: selfSigned(keys, ['localhost'], Date.now()) }
+    }
+    const [first, second] = [make(), make()]
+    let next = first
+    const live = await LiveCertificate.open({ load: async () => next, everyMs: DAY_MS })
+    open.push(() => live.close())
+    let isFull = true
+    const [applied, told]: [string[], unknown[]] = [[], []]
+    const look = live.watch(
+      async ({ cert }, pin) => {
+        if (isFull) throw new Error('no space left')
+        expect(pin).toBe(pinOf(cert))
+        applied.push(cert)
+      },
+      (error) => told.push(error),
+    )
+    next = second
+    for (let i = 0; i < 3; i++) await look()
+    expect([live.current, live.pin, applied, told.length]).toEqual([first, pinOf(first.cert), [], 1])
+    isFull = false
+    for (let i = 0; i < 2; i++) await look()
+    expect([live.current, live.pin, applied]).toEqual([second, pinOf(second.cert), [second.cert]])
   })
 })

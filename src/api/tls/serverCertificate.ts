@@ -118,15 +118,18 @@ export class LiveCertificate {
     return pinOf(this.#current.cert)
   }
 
-  /** @param apply takes a new certificate @param onError hears, once, why the one before stays in force */
-  watch(apply: (next: ServerCertificate) => Promise<void>, onError: (error: unknown) => void): () => Promise<void> {
+  /** @param apply takes a new certificate, with its pin @param onError hears, once, why the one before stays in force */
+  watch(
+    apply: (next: ServerCertificate, pin: string) => Promise<void>,
+    onError: (error: unknown) => void,
+  ): () => Promise<void> {
     const look = async (): Promise<void> => {
       try {
         const next = await this.#source.load()
-        this.#failed = ''
-        if (next.cert === this.#current.cert && next.key === this.#current.key) return
+        if (next.cert !== this.#current.cert || next.key !== this.#current.key) await apply(next, pinOf(next.cert))
+        // What could not be applied is tried again, and is not taken for what is served.
         this.#current = next
-        await apply(next)
+        this.#failed = ''
       } catch (error) {
         if (messageOf(error) !== this.#failed) onError(error)
         this.#failed = messageOf(error)
