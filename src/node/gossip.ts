@@ -112,8 +112,8 @@ export class GossipShell {
   readonly #own = new Map<string, ChannelUpdate>()
   /** The peers' updates of our private channels: what an invoice's route hint says. */
   readonly #private = new Map<string, ChannelUpdate>()
-  /** Updates of channels that nobody has announced: one may turn out to be ours. */
-  readonly #unknown = new Map<string, ChannelUpdate>()
+  /** Updates of channels that nobody has announced: one may turn out to be ours. Strangers push out none of a chosen peer's. */
+  readonly #unknown = { chosen: new Map<string, ChannelUpdate>(), strangers: new Map<string, ChannelUpdate>() }
   /** Channels of ours that we have announced. */
   readonly #announced = new Set<ShortChannelId>()
   /** Unix seconds of the newest update of others that was stored. */
@@ -239,7 +239,8 @@ export class GossipShell {
   /** What the peer asks for relaying over our private channel to us. */
   privateUpdate(peer: NodeId, scid: ShortChannelId): ChannelUpdate | undefined {
     const key = `${peer} ${scid}`
-    return this.#private.get(key) ?? this.#unknown.get(key)
+    const { chosen, strangers } = this.#unknown
+    return this.#private.get(key) ?? chosen.get(key) ?? strangers.get(key)
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {
@@ -293,13 +294,14 @@ export class GossipShell {
 
   /** What the peer says of its own end; what it tells of other channels, however much, pushes nothing of that out. */
   #remember(peer: NodeId, m: ChannelUpdate): void {
-    const { own, isOurs } = this.#options
+    const { own, isOurs, isChosen } = this.#options
     if (directionOf(m) !== (peer < own.nodeId ? 0 : 1)) return
     const key = `${peer} ${m.shortChannelId}`
     if (isOurs(peer, m.shortChannelId)) this.#private.set(key, m)
     else {
-      this.#unknown.set(key, m)
-      if (this.#unknown.size > REMEMBERED) this.#unknown.delete(this.#unknown.keys().next().value!)
+      const unknown = this.#unknown[isChosen(peer) ? 'chosen' : 'strangers']
+      unknown.set(key, m)
+      if (unknown.size > REMEMBERED) unknown.delete(unknown.keys().next().value!)
     }
   }
 

@@ -63,7 +63,11 @@ export class Intake {
   #openInTurn(): void {
     const turns = this.#options.turns()
     if (turns === null) this.#open()
-    else turns.take(() => this.#open())
+    else
+      turns.take(
+        () => this.#open(),
+        () => this.#isOver,
+      )
   }
 
   #open(): void {

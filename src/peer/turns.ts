@@ -15,7 +15,9 @@ export interface TurnSizes {
 export class Turns {
   readonly #clock: Clock
   readonly #sizes: TurnSizes
-  readonly #line: (() => void)[] = []
+  #line: { readonly work: () => void; readonly isOver: () => boolean }[] = []
+  /** Of the line, those that were served. */
+  #served = 0
   #left: number
   #at: number
   #isBusy = false
@@ -27,10 +29,13 @@ export class Turns {
     this.#at = clock.now()
   }
 
-  /** @param work done at once or later; what it takes up again goes to the end of the line */
-  take(work: () => void): void {
+  /**
+   * @param work done at once or later; what it takes up again goes to the end of the line
+   * @param isOver nobody wants it any more: it takes nobody's time
+   */
+  take(work: () => void, isOver = () => false): void {
     if (!this.#isBusy && this.#wait() === 0) return this.#serve(work)
-    this.#line.push(work)
+    this.#line.push({ work, isOver })
     if (!this.#isBusy) this.#next()
   }
 
@@ -46,9 +51,15 @@ export class Turns {
   }
 
   #next(): void {
-    this.#isBusy = this.#line.length > 0
-    if (!this.#isBusy) return
-    const run = (): void => this.#serve(this.#line.shift()!)
+    while (this.#line[this.#served]?.isOver()) this.#served++
+    const next = this.#line[this.#served]
+    this.#isBusy = next !== undefined
+    if (next === undefined || this.#served > 1_000) [this.#line, this.#served] = [this.#line.slice(this.#served), 0]
+    if (next === undefined) return
+    const run = (): void => {
+      this.#served++
+      this.#serve(next.isOver() ? () => {} : next.work)
+    }
     const wait = this.#wait()
     if (wait === 0) setImmediate(run)
     else this.#clock.schedule(wait, run)

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { ShortChannelId } from '../../src/base/ids.ts'
+import type { NodeId, ShortChannelId } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
@@ -65,6 +65,32 @@ describe('route hints', () => {
     })
     expect(before).toHaveLength(3)
     expect(await hintsOf(world)).toEqual(before)
+    world.close()
+  })
+
+  it('wait for a channel that is not known yet, whatever strangers tell of theirs', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const [bob, carol] = [world.of('bob').node!, world.of('carol').node!]
+    const link = carol.peers.link(bob.own.nodeId)!
+    const early = ownChannelUpdate(bob.own, {
+      ...{ disabled: false, dontForward: true, timestamp: 2_000_000_000, shortChannelId: 7n as ShortChannelId },
+      policy: {
+        ...{ feeBaseMsat: 77, feeProportionalMillionths: 0, cltvExpiryDelta: 1 },
+        ...{ htlcMinimumMsat: msat(1n), htlcMaximumMsat: msat(9n) },
+      },
+      remoteNodeId: carol.own.nodeId,
+    })
+    const stranger = { nodeId: `02${'0'.repeat(64)}` as NodeId, epoch: 99 }
+    const theirs = { ...early, channelFlags: 0 }
+    await carol.reactor.run((scope) => {
+      carol.gossip.onMessage(link, early, scope)
+      for (let n = 1n; n <= 5_001n; n++)
+        carol.gossip.onMessage(stranger, { ...theirs, shortChannelId: n as ShortChannelId }, scope)
+    })
+    expect(carol.gossip.privateUpdate(bob.own.nodeId, 7n as ShortChannelId)).toBe(early)
+    const told = (n: bigint) => carol.gossip.privateUpdate(stranger.nodeId, n as ShortChannelId)
+    expect([told(1n), told(5_001n)?.feeBaseMsat]).toEqual([undefined, 77])
     world.close()
   })
 

@@ -68,6 +68,34 @@ describe('turns', () => {
     expect(greedy).toBeGreaterThan(5)
   })
 
+  it('those that nobody wants any more, however many, keep nobody waiting', async () => {
+    const clock = new ManualClock()
+    const turns = new Turns(clock, { share: 0.25, burstMs: 100 })
+    turns.take(() => clock.advance(1_000))
+    let isServed = false
+    for (let n = 0; n < 5_000; n++)
+      turns.take(
+        () => expect.unreachable(),
+        () => true,
+      )
+    turns.take(() => {
+      isServed = true
+    })
+    for (let n = 0; n < 2_500; n++)
+      turns.take(
+        () => expect.unreachable(),
+        () => isServed,
+      )
+    clock.advance(clock.waits[0]!)
+    expect(isServed).toBe(true)
+    await immediate()
+    turns.take(() => {
+      isServed = false
+    })
+    await runAll(clock)
+    expect(isServed).toBe(false)
+  })
+
   it('a bug in one costs the others nothing', async () => {
     const turns = new Turns(new ManualClock(), { share: 0.25, burstMs: 100 })
     const bug = (): never => {
