@@ -16,20 +16,27 @@ const asNormal = (state: AwaitReadyState): NormalState => ({
   closeRequest: null,
 })
 
+/** After a shutdown that either side asked for; where it was refused, the channel waits as before. */
+function leaving(state: AwaitReadyState, after: Turn): Turn {
+  const next = after.state
+  const goesOn = next.tag !== 'normal' || next.remoteShutdown !== null || next.closeRequest !== null
+  return goesOn ? after : turn(state, after.effects)
+}
+
 /** Both commitments are signed: waits for the funding transaction's depth and for both channel_ready. It may be closed before. */
 export function awaitReady(state: AwaitReadyState, input: ChannelInput, ctx: ChannelContext): Turn {
   const handled = common(state, input, ctx)
   if (handled) return handled
   if (input.tag === 'message') {
     const { message } = input
-    if (message.type === 'shutdown') return receiveShutdown(asNormal(state), message, ctx)
+    if (message.type === 'shutdown') return leaving(state, receiveShutdown(asNormal(state), message, ctx))
     if (!message.type.startsWith('update_') && message.type !== 'commitment_signed') return turn(state)
     const rule = 'BOLT 2 §the-channel_ready-message: the channel is used once both sent channel_ready'
     return respond(state, warn('PROTOCOL_VIOLATION', rule, `${message.type} came before`).error, ctx)
   }
   if (input.tag === 'command') {
     const { command } = input
-    if (command.tag === 'close') return startShutdown(asNormal(state), command, ctx)
+    if (command.tag === 'close') return leaving(state, startShutdown(asNormal(state), command, ctx))
     if (command.tag === 'addHtlc') {
       const rule = 'BOLT 2 §the-channel_ready-message: the channel is used once both sent channel_ready'
       const detail = 'wait for the funding transaction to confirm'
