@@ -74,8 +74,22 @@ export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
 const isUsable = (state: ChannelState): boolean =>
   state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
 
+/** What payments may go over now. Asked for at every payment: made again only when a channel has changed, or was set aside. */
+export class LocalChannels {
+  #states: readonly (ChannelState | null)[] = []
+  #list: readonly LocalChannel[] = []
+
+  of(entries: readonly ChannelEntry[]): readonly LocalChannel[] {
+    const states = entries.map(({ state, quarantined }) => (quarantined === null ? state : null))
+    if (this.#states.length === states.length && states.every((s, i) => s === this.#states[i])) return this.#list
+    this.#list = entries.flatMap((entry) => localChannel(entry) ?? [])
+    this.#states = states
+    return this.#list
+  }
+}
+
 /** A channel as the path finder sees it; null when it carries nothing now. */
-export function localChannel({ state, quarantined }: ChannelEntry): LocalChannel | null {
+function localChannel({ state, quarantined }: ChannelEntry): LocalChannel | null {
   const channel = channelOf(state)
   if (channel === null || quarantined !== null || !isUsable(state)) return null
   const shortChannelId = scidOf(state)

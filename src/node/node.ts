@@ -19,7 +19,7 @@ import type { Message } from '../wire/registry.ts'
 import type { KnownBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
-import { apart, unhandled } from './apart.ts'
+import { unhandled } from './apart.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
 import { type ChannelBackup, isBackedUp, type StaticBackup } from './backup.ts'
 import { BackupWriter } from './backupWriter.ts'
@@ -32,7 +32,7 @@ import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import { FeeRates } from './feeRates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
-import { anchorChannels, localChannel, routeHintsOf, watchedFrom } from './holdings.ts'
+import { anchorChannels, LocalChannels, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
@@ -47,13 +47,10 @@ import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover } from './recovery.ts'
 import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
+import { aside, Rounds } from './rounds.ts'
 import { WalletShell } from './wallet.ts'
 import { workAhead } from './workAhead.ts'
 
-/** How often payments and invoices that asked for it are looked at. */
-const TICK_MS = 1_000
-const REVIEW_EVERY = 60
-const FOLD_EVERY = 10
 /** A scan for the wallet's coins takes minutes: its last blocks may be others by its end, and are read once more. */
 const SCAN_UNSURE = 6
 
@@ -143,10 +140,8 @@ export class Node implements NodeParts {
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #isTaken = (id: ChannelId): boolean => this.channels.byChannelId(id) !== undefined
   readonly #feeRates: FeeRates
-  #timer: NodeJS.Timeout | null = null
-  #ticks = 0
-  #localChannels: { readonly states: readonly (ChannelState | null)[]; readonly list: readonly LocalChannel[] } | null =
-    null
+  readonly #rounds = new Rounds(this)
+  readonly #localChannels = new LocalChannels()
 
   private constructor(resources: NodeResources, events: EventLog) {
     const { config, own, driver, source, logs, journal, onFatal } = resources
@@ -248,14 +243,14 @@ export class Node implements NodeParts {
     this.chain.start()
     this.peers.start()
     this.#feeRates.follow(this.source, this.#stop.signal)
-    this.#aside(dropLeftOver(this, this.channels.all()))
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    aside(this.log, dropLeftOver(this, this.channels.all()))
+    this.#rounds.start()
     return port
   }
 
   async stop(): Promise<void> {
     this.#stop.abort()
-    if (this.#timer) clearInterval(this.#timer)
+    this.#rounds.stop()
     await this.chain.stop()
     await this.peers.close()
     await this.reactor.stop()
@@ -279,15 +274,8 @@ export class Node implements NodeParts {
     return anchorChannels(this.channels.all())
   }
 
-  /** Asked for at every payment: made again only when a channel has changed, or was set aside. */
   localChannels(): readonly LocalChannel[] {
-    const states = this.channels.all().map((c) => (c.quarantined === null ? c.state : null))
-    const known = this.#localChannels
-    if (known && known.states.length === states.length && states.every((s, i) => s === known.states[i]))
-      return known.list
-    const list = this.channels.all().flatMap((c) => localChannel(c) ?? [])
-    this.#localChannels = { states, list }
-    return list
+    return this.#localChannels.of(this.channels.all())
   }
 
   routeHints() {
@@ -337,29 +325,6 @@ export class Node implements NodeParts {
     this.numbers.endOfTurn(scope)
     this.outbox.flush(scope)
   }
-  #tick(): void {
-    this.#ticks++
-    this.mempoolWatch.tick()
-    const review = this.#ticks % REVIEW_EVERY === 0
-    if (review) {
-      this.#aside(this.balances.note())
-      this.#aside(this.backup.look())
-    }
-    if (this.#ticks % FOLD_EVERY === 0 && this.ledger.hasWork) this.#aside(this.ledger.fold())
-    if (!review && !this.payments.hasDue() && !this.storage.hasDue() && !this.gossip.hasDue()) return
-    this.reactor.post((scope) => {
-      apart(this, 'peer storage', scope, () => this.storage.tick(scope))
-      apart(this, 'gossip', scope, () => this.gossip.tick(scope))
-      apart(this, 'payments', scope, () => (review ? this.payments.review(scope) : this.payments.tick(scope)))
-      this.channels.drain(scope)
-    })
-  }
-
-  /** What is done again anyway: a node that stops does not finish it. */
-  #aside(work: Promise<void>): void {
-    work.catch((e: unknown) => this.log.debug({ err: e }, 'taken up later'))
-  }
-
   #channelChanged(entry: ChannelEntry, before: ChannelState | null, scope: TurnScope): void {
     const { localId } = entry.meta
     this.chain.watch(localId, watches(entry.state), scope, watchedFrom(entry.state))
@@ -369,7 +334,7 @@ export class Node implements NodeParts {
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
       this.channels.apart(entry, scope, () => announce(this, entry, scope))
     if (before?.tag !== 'normal') this.#feeRates.consider(entry)
-    if (isBeyondPunishing(entry.state)) scope.after(() => this.#aside(dropRevoked(this, localId)))
+    if (isBeyondPunishing(entry.state)) scope.after(() => aside(this.log, dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }
 
