@@ -74,6 +74,17 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     w.alerts()
   }
 
+  /** Our node ends, and its journal has a gap then. */
+  const loseAWrite = async (): Promise<void> => {
+    await w.us.stop()
+    const driver = await LevelDriver.open(join(w.us.dataDir, 'db'))
+    const numbers: string[] = []
+    for await (const [key] of driver.entries(prefixRange('journal/'))) numbers.push(key)
+    await driver.batch([{ key: numbers[numbers.length >> 1]! }])
+    await driver.close()
+    w.alerts()
+  }
+
   it('an old database beside a newer backup: LND closes, also where it hears of it in the next connection alone', async () => {
     const before = await coins()
     const channel = await w.openTo(lnd)
@@ -190,13 +201,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
   it('a write is lost, and no newer one: LND shows where the channel stands, and it goes on', async () => {
     await w.connect(lnd)
     const channel = await paidOnce()
-    await w.us.stop()
-    const driver = await LevelDriver.open(join(w.us.dataDir, 'db'))
-    const numbers: string[] = []
-    for await (const [key] of driver.entries(prefixRange('journal/'))) numbers.push(key)
-    await driver.batch([{ key: numbers[numbers.length >> 1]! }])
-    await driver.close()
-    w.alerts()
+    await loseAWrite()
     await w.us.restart()
     const force = w.us.service.closeChannel(channel.id, { force: true })
     await expect(force).rejects.toThrow('the database lost a write')
@@ -209,5 +214,29 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await spent(channel)
     await w.mine()
     await w.until('our view', async () => (await view(channel)).closing?.how === 'local-force')
+  })
+
+  it('both have lost data, and wait for each other: closing at the risk of the channel is the way out', {
+    timeout: SLOW_MS,
+  }, async () => {
+    await w.connect(lnd)
+    const channel = await paidOnce()
+    const { multi_chan_backup } = await lnd.rest.get('/v1/channels/backup')
+    await loseAWrite()
+    await lnd.halt()
+    rmSync(join(lnd.dir, 'data/graph/regtest/channel.db'))
+    await lnd.restart()
+    await lnd.rest.post('/v1/channels/backup/restore', { multi_chan_backup: multi_chan_backup.multi_chan_backup })
+    await w.us.restart()
+    await w.connect(lnd)
+    await w.until('us to wait for LND', async () => (await view(channel)).state === 'waiting-for-peer')
+    const close = (options: { acceptRisk?: 'losing-the-whole-channel' }) =>
+      w.us.service.closeChannel(channel.id, { force: true, ...options })
+    await expect(close({})).rejects.toThrow('acceptRisk')
+    expect(await w.spender(channel)).toBeUndefined()
+    await close({ acceptRisk: 'losing-the-whole-channel' })
+    await spent(channel)
+    await w.mineUntil(12, async () => (await w.lndClosed(lnd, channel)) !== undefined)
+    expect(Number((await w.lndClosed(lnd, channel)).settled_balance)).toBe(350_000)
   })
 })
