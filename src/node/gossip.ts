@@ -161,9 +161,8 @@ export class GossipShell {
 
   /** Tells a new peer what is our own, and asks it for the rest. */
   onConnected(link: Link, theirFeatures: Uint8Array): void {
-    this.#serving.connected(link)
+    this.#serving.connected(link, this.#ours())
     this.#sync.connected(link, theirFeatures)
-    for (const message of this.#records.ours()) this.#options.push(link, message)
   }
   onDisconnected(link: Link): void {
     this.#serving.disconnected(link)
@@ -323,6 +322,10 @@ export class GossipShell {
 
   #refuse(link: Link, fault: GossipFault): void {
     if (fault.blame) this.#options.blame(link, fault.reason)
+  }
+
+  *#ours(): Generator<Uint8Array> {
+    for (const message of this.#records.ours()) yield encodeMessage(message)
   }
 
   /** A new update of ours when something that it says changed, else null. */

@@ -54,8 +54,12 @@ export class GossipServing {
     this.#flushAt = options.now() + options.flushMs
   }
 
-  connected(link: Link): void {
-    this.#peers.set(link.nodeId, { link, answers: new Answers(this.#options.table), step: 'none' })
+  /** @param own what the peer is told unasked, made as it reads: who connects again and again gets no more of it than of anything else */
+  connected(link: Link, own: Iterable<Uint8Array> = []): void {
+    const peer: Peer = { link, answers: new Answers(this.#options.table), step: 'none' }
+    this.#peers.set(link.nodeId, peer)
+    peer.answers.relay(own, 0)
+    this.#go(peer)
   }
   disconnected(link: Link): void {
     if (this.#peers.get(link.nodeId)?.link.epoch === link.epoch) this.#peers.delete(link.nodeId)

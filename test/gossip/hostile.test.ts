@@ -189,6 +189,57 @@ describe('BOLT 7 §rebroadcasting: news for many peers', () => {
   })
 })
 
+describe('who connects again and again', () => {
+  it('is told what is our own within what it may have, and never faster than it reads', () => {
+    const turns: ((scope: TurnScope) => void)[] = []
+    let [now, queued, made, sent] = [0, 0, 0, 0]
+    const serving = new GossipServing({
+      table: tableOf(),
+      reactor: { post: (task: (scope: TurnScope) => void) => void turns.push(task) } as unknown as Reactor,
+      send: (_, messages) => {
+        for (const m of messages) [queued, sent] = [queued + m.length, sent + m.length]
+      },
+      queuedBytes: () => queued,
+      blame: () => {},
+      flushMs: 60_000,
+      now: () => now,
+    })
+    const run = (): void => {
+      for (let turn = turns.shift(); turn; turn = turns.shift())
+        turn({ after: (act: () => void) => act() } as unknown as TurnScope)
+    }
+    function* own(): Generator<Uint8Array> {
+      for (let n = 0; n < 1_000; n++) {
+        made++
+        yield new Uint8Array(430)
+      }
+    }
+    const link = (epoch: number) => ({ nodeId: `02${'1'.repeat(64)}` as NodeId, epoch })
+    serving.connected(link(1), own())
+    run()
+    expect([queued > 0, queued < 150_000, made < 400]).toEqual([true, true, true])
+    for (let reads = 0; reads < 9; reads++) {
+      queued = 0
+      serving.drained(link(1))
+      run()
+    }
+    expect([made, sent]).toEqual([1_000, 430_000])
+    for (let epoch = 2; epoch < 5_000; epoch++) {
+      serving.connected(link(epoch), own())
+      queued = 0
+      run()
+      serving.disconnected(link(epoch))
+    }
+    expect(sent).toBeLessThan(70e6)
+    now += 1_000
+    const before = sent
+    serving.connected(link(6_000), own())
+    queued = 0
+    run()
+    expect([sent > before, sent - before < 150_000]).toEqual([true, true])
+  })
+})
+
 describe('a hostile answerer', () => {
   const begun = (want?: () => number): SyncSession => {
     const s = session(want)
