@@ -56,6 +56,8 @@ export class Bumper {
   readonly #agreed = new Map<string, number>()
   /** Channels whose operator has been told that the wallet cannot pay. */
   readonly #poor = new Map<string, ChannelEntry>()
+  /** Channels that have to wait for a block, since too much of the wallet's does. */
+  readonly #delayed = new Set<string>()
   /** First inputs of what the mempool has refused since the block of this height: paid for again with the next one. */
   #refused = { height: 0, inputs: new Set<string>() }
   /** What the HTLC transactions of channels need of the wallet by the estimate, but for the one that is paid for just now. */
@@ -105,9 +107,9 @@ export class Bumper {
     scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== null }).catch(() => {}))
   }
 
-  /** The wallet could not pay for what the channel published last. */
-  isPoor({ meta }: ChannelEntry): boolean {
-    return this.#poor.has(meta.localId)
+  /** The wallet could not pay for what the channel published last: its last block may have changed that. */
+  isPoor({ meta: { localId } }: ChannelEntry): boolean {
+    return this.#poor.has(localId) || this.#delayed.has(localId)
   }
 
   /** The close is in the chain: what builds on commitments that lost is given up, and a child that is not needed any more. */
@@ -154,10 +156,12 @@ export class Bumper {
     try {
       const tx = by(this.#options.parts().wallet)
       this.#poor.delete(id)
+      this.#delayed.delete(id)
       return tx
     } catch (e) {
       if (!(e instanceof WalletError)) throw e
-      if (this.#poor.has(id)) return null
+      if (e.code === 'FAMILY_FULL') this.#delayed.add(id)
+      if (e.code === 'FAMILY_FULL' || this.#poor.has(id)) return null
       this.#poor.set(id, entry)
       const message = `no coins to pay for ${what}: send some to the wallet (${e.message})`
       this.#options.log.error({ channel: id }, message)

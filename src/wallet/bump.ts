@@ -8,7 +8,7 @@ import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
 import { type Selection, selectCoins } from './select.ts'
 import { type Coin, keyOf, type WalletState } from './state.ts'
-import { type CoinView, unspentCoins } from './status.ts'
+import { type CoinView, familySizes, unspentCoins } from './status.ts'
 import { feeOf, outputWeight, shapeWeight } from './weights.ts'
 
 export interface AddFeesRequest {
@@ -31,6 +31,11 @@ export interface AddFeesRequest {
 
 /** BIP 125 rule 4, sat per vbyte. */
 const INCREMENTAL = 1n
+/**
+ * So many transactions that build on each other are taken by a mempool before a block, of which the family has a commitment that we do not
+ * count, and perhaps the peer's child (Bitcoin Core: 25 before 31, then 64).
+ */
+const MOST_FAMILY = 23
 /** Blocks of search for a fee that is affordable and within the budget. */
 const MAX_TRIES = 40
 
@@ -148,7 +153,9 @@ function affordable(work: Work): Selection<Coin> | null {
 
 function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: number): Selection<Coin> | WalletError {
   const required = earlier?.coins ?? []
-  const views = unspentCoins(free)
+  const all = unspentCoins(free)
+  const familyOf = familySizes(free)
+  const views = all.filter((v) => v.coin.height !== null || familyOf(v.coin.outpoint.txid) < MOST_FAMILY)
   const { tx, leaveSat = 0n as Sat } = request
   const mustChange = tx.outputs.length === 0
   const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange, reserveSat: leaveSat }
@@ -167,9 +174,13 @@ function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: 
     return selectSpendable(others, { ...select, reserveSat })
   } catch (e) {
     if (!(e instanceof WalletError)) throw e
-    return earlier ? e : lastResort(free, views, select, e)
+    if (earlier) return e
+    const last = lastResort(free, views, select, e)
+    return last instanceof WalletError && views.length < all.length ? FAMILY_FULL : last
   }
 }
+
+const FAMILY_FULL = new WalletError('FAMILY_FULL', 'too much builds on each other before a block: try again after it')
 
 function upToHalf(amountSat: bigint, coins: readonly Coin[]): bigint {
   const half = coins.reduce((sum, c) => sum + c.amountSat, 0n) / 2n

@@ -11,6 +11,8 @@ export type WalletErrorCode =
   | 'NOTHING_TO_SPEND'
   | 'TRANSACTION_TOO_LARGE'
   | 'CANNOT_BUMP'
+  /** The coins are there, but with the next block only: what they come from has as many descendants as nodes take. */
+  | 'FAMILY_FULL'
   | 'PSBT_REFUSED'
 
 /** The wallet cannot do what was asked; the message says what to change. */

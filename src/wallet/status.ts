@@ -61,6 +61,27 @@ const laterRivals = (state: Pick<WalletState, 'txs' | 'spends'>, { tx, order }: 
     .flatMap((input) => state.spends.get(outpointKey(input)) ?? [])
     .filter((other) => (state.txs.get(other)?.order ?? order) > order)
 
+/** How many transactions of ours wait for a block in the family of one: it, and all that they build on or that builds on them. */
+export function familySizes(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): (txid: Txid) => number {
+  const { isAlive } = judge(state)
+  const waiting = [...state.txs.values()].filter((t) => t.height === null && isAlive(t.txid))
+  const relatives = new Map<Txid, Txid[]>(waiting.map((t) => [t.txid, []]))
+  for (const { txid, tx } of waiting) {
+    for (const { txid: parent } of tx.inputs) {
+      relatives.get(parent)?.push(txid)
+      if (relatives.has(parent)) relatives.get(txid)!.push(parent)
+    }
+  }
+  const sizes = new Map<Txid, number>()
+  for (const { txid } of waiting) {
+    if (sizes.has(txid)) continue
+    const family = new Set([txid])
+    for (const member of family) for (const relative of relatives.get(member)!) family.add(relative)
+    for (const member of family) sizes.set(member, family.size)
+  }
+  return (txid) => sizes.get(txid) ?? 0
+}
+
 export type CoinStatus =
   | 'spendable'
   /** Reserved by a transaction that is being made. */

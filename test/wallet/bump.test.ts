@@ -8,7 +8,7 @@ import { addFees } from '../../src/wallet/bump.ts'
 import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import type { WalletState } from '../../src/wallet/state.ts'
-import { unspentCoins, walletBalance } from '../../src/wallet/status.ts'
+import { familySizes, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
 import { foreignOutpoint, foreignScript, mine, output, signer, walletWith } from './world.ts'
 
 const AMOUNT = 100_000
@@ -200,5 +200,31 @@ describe('coins that others will need', () => {
       ),
       { numRuns: 200 },
     )
+  })
+})
+
+describe('many HTLC transactions at once, which are paid for with the change of those before them', () => {
+  /** As many as the wallet can pay for before a block. */
+  const payAll = (state: WalletState, from: number, until: number): readonly Bump[] => {
+    const made: Bump[] = []
+    for (let n = from; n < until; n++) {
+      try {
+        made.push(bump(made.at(-1)?.state ?? state, { tx: htlc(n), feeratePerKw: 1_000 })!)
+      } catch (e) {
+        expect(e).toMatchObject({ code: 'FAMILY_FULL' })
+        break
+      }
+    }
+    return made
+  }
+
+  it('go to families of all coins, none larger than a mempool takes; those that are left over come with the next block', () => {
+    const first = payAll(walletWith([1_000_000, 2_000_000]), 1, 61)
+    expect(first.length).toBe(2 * 23)
+    const { state } = first.at(-1)!
+    const familyOf = familySizes(state)
+    for (const { tx } of first) expect(familyOf(txidOf(tx))).toBe(23)
+    const later = payAll(mine(state, ...first.map((b) => b.tx)), 1 + first.length, 61)
+    expect(first.length + later.length).toBe(60)
   })
 })
