@@ -37,6 +37,7 @@ import type {
 } from '../payment/types.ts'
 import type { Graph } from '../routing/graph.ts'
 import { Liquidity } from '../routing/liquidity.ts'
+import type { RoutePlan } from '../routing/split.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -95,6 +96,8 @@ export class Payments {
   readonly #forwards: Forwards
   readonly #onions: OnionsSeen
   readonly #liquidity = new Liquidity()
+  /** By payment: the routes that are being looked for. */
+  readonly #plans = new Map<PaymentHash, RoutePlan>()
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
   #nextForward = 1
@@ -177,6 +180,7 @@ export class Payments {
     })
   }
 
+      this.#goOnLater(paymentHash, started.value.plan)
   cancel(hash: PaymentHash, scope: TurnScope): void {
     this.#within(scope, () => this.#paymentInput(hash, { tag: 'cancel' }))
   }
@@ -294,7 +298,7 @@ export class Payments {
     if (record) this.#applyPayment(onPaymentInput(record, input, this.#paymentContext()))
   }
 
-  #applyPayment({ record, effects, lessons = [] }: PaymentTurn<PaymentRecord>): void {
+  #applyPayment({ record, effects, lessons = [], plan }: PaymentTurn<PaymentRecord>): void {
     this.outgoing.put(record)
     learn(this.#liquidity, lessons, this.#options.now())
     this.#effects(effects, record.paymentHash)
@@ -302,6 +306,18 @@ export class Payments {
 
   #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
     if (record) this.invoices.put(record)
+    this.#goOnLater(record.paymentHash, plan)
+  }
+
+  /** A search for routes goes on in a turn of its own: everything else would wait for it. */
+  #goOnLater(hash: PaymentHash, plan: RoutePlan | undefined): void {
+    if (plan === undefined) return
+    this.#plans.set(hash, plan)
+    this.#options.post((scope) => {
+      if (this.#plans.get(hash) !== plan) return
+      this.#plans.delete(hash)
+      this.#within(scope, () => this.#paymentInput(hash, { tag: 'plan', plan }))
+    })
     this.#effects(effects, record?.paymentHash)
   }
 

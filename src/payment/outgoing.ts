@@ -6,7 +6,7 @@ import { type Msat, ZERO_MSAT } from '../base/units.ts'
 import type { Fault, HtlcFailure } from '../channel/types.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Liquidity } from '../routing/liquidity.ts'
-import { findRoutes, take } from '../routing/split.ts'
+import { planRoutes, type RoutePlan, take } from '../routing/split.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from '../routing/types.ts'
 import { buildAttempt, maxHopsFor } from './attempt.ts'
 import { type Blame, blame, NOBODY } from './blame.ts'
@@ -41,6 +41,8 @@ export type PaymentInput =
   | { readonly tag: 'rejected'; readonly attempt: number; readonly fault: Fault }
   /** No more attempts; what is in flight decides. */
   | { readonly tag: 'cancel' }
+  /** There is another turn to look for routes in. */
+  | { readonly tag: 'plan'; readonly plan: RoutePlan }
 
 export interface PaymentStartFault {
   readonly code: 'ALREADY_PAID' | 'PAYMENT_PENDING' | RouteFault['code']
@@ -97,10 +99,14 @@ export function startPayment(
     createdAt: ctx.now,
     completedAt: null,
   }
-  const routes = routesFor(record, ctx)
-  if (!routes.ok) return err(routes.error)
+  const plan = planFor(record, ctx)
+  if (!plan.ok) return plan
+  const routes = plan.value.advance(ctx.graph)
+  if (routes !== null && !routes.ok) return routes
+  const begun = notify('payment.pending', paymentHash)
+  if (routes === null) return ok({ record, effects: [begun], plan: plan.value })
   const turn = send(record, routes.value, ctx)
-  return ok({ record: turn.record, effects: [notify('payment.pending', paymentHash), ...turn.effects] })
+  return ok({ record: turn.record, effects: [begun, ...turn.effects] })
 }
 
 /** Takes in what became of an attempt, and tries again where that is of use. Repeats change nothing. */
@@ -126,6 +132,10 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
     case 'cancel': {
       if (r.status !== 'pending' || r.failure !== null) return { record: r, effects: [] }
       return proceed(giveUp(r, { code: 'CANCELLED', detail: 'cancelled by the user' }), ctx)
+    }
+    case 'plan': {
+      const isOpen = r.status === 'pending' && r.failure === null && limitReached(r, ctx) === null
+      return isOpen && input.plan.amountMsat === missing(r) ? goOn(r, input.plan, ctx) : proceed(r, ctx)
     }
     default:
       return assertNever(input)
@@ -178,15 +188,22 @@ function proceed(r: PaymentRecord, ctx: PaymentContext): PaymentTurn<PaymentReco
   if (r.failure === null) {
     if (missing(r) <= 0n) return { record: r, effects: [] }
     const stop = limitReached(r, ctx)
-    const routes = stop === null ? routesFor(r, ctx) : err(stop)
-    if (routes.ok) return send(r, routes.value, ctx)
-    return proceed(giveUp(r, withLastFailure(r, routes.error)), ctx)
+    const plan = stop === null ? planFor(r, ctx) : err(stop)
+    if (plan.ok) return goOn(r, plan.value, ctx)
+    return proceed(giveUp(r, withLastFailure(r, plan.error)), ctx)
   }
   if (inFlight(r).length > 0) return { record: r, effects: [] }
   return {
     record: { ...r, status: 'failed', completedAt: ctx.now },
     effects: [notify('payment.failed', r.paymentHash)],
   }
+}
+
+/** Looks for routes for as long as a turn may take, and sends what is missing once all of it has one. */
+function goOn(r: PaymentRecord, plan: RoutePlan, ctx: PaymentContext): PaymentTurn<PaymentRecord> {
+  const routes = plan.advance(ctx.graph)
+  if (routes === null) return { record: r, effects: [], plan }
+  return routes.ok ? send(r, routes.value, ctx) : proceed(giveUp(r, withLastFailure(r, routes.error)), ctx)
 }
 
 const missing = (r: PaymentRecord): bigint => r.target.amountMsat - sum(inFlight(r).map((a) => a.amountMsat))
@@ -205,7 +222,7 @@ function withLastFailure(r: PaymentRecord, f: PaymentFailure): PaymentFailure {
 }
 
 /** Routes for what is missing, within what is left of the fee limit, of the parts and of the attempts. */
-function routesFor(r: PaymentRecord, ctx: PaymentContext): Result<readonly Route[], RouteFault> {
+function planFor(r: PaymentRecord, ctx: PaymentContext): Result<RoutePlan, RouteFault> {
   const { target } = r
   const out = inFlight(r)
   if (target.payee === null) return err({ code: 'NO_ROUTE', detail: 'the payee is not known any more' })
@@ -232,7 +249,7 @@ function routesFor(r: PaymentRecord, ctx: PaymentContext): Result<readonly Route
     taken,
     ...(ctx.liquidity && { liquidity: { known: ctx.liquidity, now: ctx.now } }),
   }
-  return findRoutes(ctx.graph, request, parts)
+  return ok(planRoutes(request, parts))
 }
 
 function send(r: PaymentRecord, routes: readonly Route[], ctx: PaymentContext): PaymentTurn<PaymentRecord> {
@@ -274,7 +291,9 @@ export function recoverPayment(
   const mayBeOut = ({ channelId, hops }: PaymentAttempt): boolean =>
     ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS && !isWhole(channelId)
   const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i) && !mayBeOut(a)
-  if (attempts.length === r.attempts.length && !attempts.some(isLost)) return { record: r, effects: [] }
+  const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
+  // The routes of what is missing were being looked for.
+  if (isSame) return proceed(r, ctx)
   const recovered = attempts.map(
     (a, i): PaymentAttempt =>
       isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,

@@ -2,6 +2,7 @@ import type { ChannelId, NodeId, PaymentHash, ShortChannelId } from '../base/ids
 import type { Msat } from '../base/units.ts'
 import type { ChannelCommand, Fault, HtlcFailure, RelayPolicy } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
+import type { RoutePlan } from '../routing/split.ts'
 import type { DirectedChannel, RouteHop } from '../routing/types.ts'
 import type { LearnedPolicy } from './learned.ts'
 import type { Lesson } from './lessons.ts'
@@ -38,6 +39,8 @@ export interface PaymentTurn<R> {
   readonly effects: readonly PaymentEffect[]
   /** For other payments. */
   readonly lessons?: readonly Lesson[]
+  /** To be given back as an input in another turn: routes are being looked for. A later plan of the payment takes its place. */
+  readonly plan?: RoutePlan
 }
 
 // ---------------------------------------------------------------- outgoing

@@ -4,7 +4,7 @@ import type { Msat } from '../base/units.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { EdgePolicy, Graph } from './graph.ts'
 import type { Liquidity } from './liquidity.ts'
-import { mostRoom, Search } from './search.ts'
+import { mostRoom, Search, type SearchKind } from './search.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from './types.ts'
 import { routeAlong, type Taken, type Way } from './way.ts'
 
@@ -42,13 +42,28 @@ export interface RouteRequest {
   readonly effort?: Effort
 }
 
+/** Work that pauses wherever it asks for the graph, and is given it as it is by then. */
+export type Pausing<T> = Generator<undefined, T, Graph>
+
+/** All of it at once. */
+export function finish<T>(graph: Graph, work: Pausing<T>): T {
+  for (;;) {
+    const step = work.next(graph)
+    if (step.done) return step.value
+  }
+}
+
 /**
  * The cheapest route, or the best when what is known of liquidity is given, or why there is none. Deterministic: the same inputs give the same route.
  */
 export function findRoute(graph: Graph, request: RouteRequest): Result<Route, RouteFault> {
-  const way = findWay(graph, request)
-  return way.ok ? ok(routeAlong(way.value, Number(request.amountMsat), request.taken)!) : way
+  const way = finish(graph, findWay(request))
+  return way.ok ? ok(routeOf(way.value, request)) : way
 }
+
+/** The amount of a request along a way that was found for it. */
+export const routeOf = (way: Way, { amountMsat, taken }: RouteRequest): Route =>
+  routeAlong(way, Number(amountMsat), taken)!
 
 /** Labels that are left for finding routes at all, when some are spent on better ones. */
 const RESERVE = 400_000
@@ -57,35 +72,49 @@ const RESERVE = 400_000
  * What the cheapest route goes over. What a channel's htlc_minimum_msat asks beyond the need is given away, so dearer never becomes
  * cheaper downstream, which is what makes the search exact.
  */
-export function findWay(graph: Graph, request: RouteRequest): Result<Way, RouteFault> {
-  const { source, target, amountMsat, finalCltvExpiry } = request
-  if (source === target) return err({ code: 'NO_ROUTE', detail: 'the payee is this node itself' })
-  if (amountMsat > BigInt(Number.MAX_SAFE_INTEGER)) return err({ code: 'NO_ROUTE', detail: 'no channel is that large' })
-  if (request.localChannels.length === 0) {
-    const detail = 'no channel of this node can send now: open one, or wait until its peer is connected again'
-    return err({ code: 'NO_ROUTE', detail })
-  }
-  const most = mostRoom(request)
-  if (most < amountMsat) {
-    const detail = `no usable channel can send ${amountMsat} msat at once: the most is ${most} msat`
-    return err({ code: 'INSUFFICIENT_BALANCE', detail })
-  }
-  const search = searchOf(graph, request)
+export function* findWay(request: RouteRequest): Pausing<Result<Way, RouteFault>> {
+  const { target, amountMsat, finalCltvExpiry, maxCltvExpiry, liquidity, effort } = request
+  const unfit = faultOf(request)
+  if (unfit !== null) return err(unfit)
   // Without limits on time and length one label per node is enough. Nearly always its answer keeps to the limits, and then
   // nothing that keeps to them is cheaper. Otherwise all ways that are not worse in every respect are followed.
-  const relaxed = search.run('cheapest')
-  const found = relaxed === null || search.withinLimits(relaxed) ? relaxed : search.run('limited')
-  if (found === null || finalCltvExpiry > request.maxCltvExpiry) {
+  const relaxed = search(yield, request, 'cheapest')
+  const cheapest = relaxed === null || relaxed.keepsLimits ? relaxed : search(yield, request, 'limited')
+  if (cheapest === null || finalCltvExpiry > maxCltvExpiry) {
     return err({
       code: 'NO_ROUTE',
       detail: `no route to ${target} for ${amountMsat} msat within the limits on fee, time and length`,
     })
   }
-  const cheapest = search.wayOf(found)
-  if (request.liquidity === undefined || (request.effort?.labels ?? RESERVE) < RESERVE) return ok(cheapest)
+  if (liquidity === undefined || (effort?.labels ?? RESERVE) < RESERVE) return ok(cheapest.way)
   // One label per node is not enough to find every route where price is not what is carried; that there is one is known by now.
-  const likely = search.run('likely')
-  return ok(likely !== null && search.withinLimits(likely) ? search.wayOf(likely) : cheapest)
+  const likely = search(yield, request, 'likely')
+  return ok(likely?.keepsLimits ? likely.way : cheapest.way)
+}
+
+/** Why no search is needed to know that there is no route; null where one is. */
+function faultOf(request: RouteRequest): RouteFault | null {
+  const { source, target, amountMsat } = request
+  if (source === target) return { code: 'NO_ROUTE', detail: 'the payee is this node itself' }
+  if (amountMsat > BigInt(Number.MAX_SAFE_INTEGER)) return { code: 'NO_ROUTE', detail: 'no channel is that large' }
+  if (request.localChannels.length === 0) {
+    const detail = 'no channel of this node can send now: open one, or wait until its peer is connected again'
+    return { code: 'NO_ROUTE', detail }
+  }
+  const most = mostRoom(request)
+  if (most >= amountMsat) return null
+  const detail = `no usable channel can send ${amountMsat} msat at once: the most is ${most} msat`
+  return { code: 'INSUFFICIENT_BALANCE', detail }
+}
+
+function search(
+  graph: Graph,
+  request: RouteRequest,
+  kind: SearchKind,
+): { readonly way: Way; readonly keepsLimits: boolean } | null {
+  const one = searchOf(graph, request)
+  const found = one.run(kind)
+  return found && { way: one.wayOf(found), keepsLimits: one.withinLimits(found) }
 }
 
 /** No route carries more than so many msat, whatever it costs; amounts above that of the request are not told apart. */

@@ -2,27 +2,57 @@ import type { ChannelId } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
 import type { Graph } from './graph.ts'
-import { findRoute, findWay, type RouteRequest, widestRoute } from './path.ts'
+import { findWay, finish, type Pausing, type RouteRequest, routeOf, widestRoute } from './path.ts'
 import { usableOf } from './search.ts'
 import { type DirectedChannel, directedChannel, type Route, type RouteFault, routeAmount, routeFee } from './types.ts'
 import { roomOf, routeAlong, type Way } from './way.ts'
 
 /** For all searches of one split. */
 const MAX_LABELS = 600_000
+/** A plan pauses after the search that passes this: about 50 ms go by until then at most, in a network as large as the real one. */
+const PAUSE_LABELS = 20_000
+
+/** Routes in the making. */
+export interface RoutePlan {
+  /** What they will deliver together. */
+  readonly amountMsat: Msat
+  /**
+   * Goes on for as long as one turn may take.
+   * @param graph as it is now: it may have changed since the last call
+   * @returns null where there is more to do, in another turn
+   */
+  advance(graph: Graph): Result<readonly Route[], RouteFault> | null
+}
 
 /**
  * Routes that together deliver the amount: one where one can, else the largest part that finds a way, then the largest of what is
  * left, each with its share of the fee limit, and none counting on room that another takes.
  * @param maxParts ≥ 1
  */
-export function findRoutes(
+export function planRoutes({ effort = { labels: MAX_LABELS }, ...rest }: RouteRequest, maxParts: number): RoutePlan {
+  const work = split({ ...rest, effort }, maxParts)
+  return {
+    amountMsat: rest.amountMsat,
+    advance(graph) {
+      const pauseAt = effort.labels - PAUSE_LABELS
+      for (let step = work.next(graph); ; step = work.next(graph)) {
+        if (step.done) return step.value
+        if (effort.labels <= pauseAt) return null
+      }
+    },
+  }
+}
+
+/** The same at once, however long it takes. */
+export const findRoutes = (
   graph: Graph,
   { effort = { labels: MAX_LABELS }, ...rest }: RouteRequest,
   maxParts: number,
-): Result<readonly Route[], RouteFault> {
-  const request = { ...rest, effort }
-  const whole = findRoute(graph, request)
-  if (whole.ok) return ok([whole.value])
+): Result<readonly Route[], RouteFault> => finish(graph, split({ ...rest, effort }, maxParts))
+
+function* split(request: RouteRequest, maxParts: number): Pausing<Result<readonly Route[], RouteFault>> {
+  const whole = yield* findWay(request)
+  if (whole.ok) return ok([routeOf(whole.value, request)])
   if (maxParts <= 1) return whole
   const plan: Plan = {
     left: request.amountMsat,
@@ -33,7 +63,7 @@ export function findRoutes(
     routes: [],
   }
   while (plan.left > 0n) {
-    const way = nextWay(plan, graph, { ...request, taken: plan.taken })
+    const way = yield* nextWay(plan, { ...request, taken: plan.taken })
     if (way === null) return cannotSplit(request, whole.error, maxParts)
     addPart(plan, way)
   }
@@ -58,27 +88,27 @@ const shareOf = ({ left, fee }: Plan, amount: bigint): bigint => (fee * amount) 
 const most = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 
 /** A way for plan.size, which is as large as the last part or, where no way has room for so much, as the widest has. */
-function nextWay(plan: Plan, graph: Graph, request: RouteRequest): Way | null {
+function* nextWay(plan: Plan, request: RouteRequest): Pausing<Way | null> {
   const { left, fee, partsLeft, size: last } = plan
   if (partsLeft === 0) return null
   // Later parts are seldom larger, so one below the average of what is left could not be made up for.
   const least = (left + BigInt(partsLeft) - 1n) / BigInt(partsLeft)
-  const attempt = (size: bigint): Way | null => {
+  function* attempt(size: bigint): Pausing<Way | null> {
     plan.size = size
-    const found = findWay(graph, { ...request, amountMsat: size as Msat, maxFeeMsat: shareOf(plan, size) as Msat })
+    const found = yield* findWay({ ...request, amountMsat: size as Msat, maxFeeMsat: shareOf(plan, size) as Msat })
     return found.ok ? found.value : null
   }
   const failed = last >= least && last <= left ? last : null
-  const again = failed === null ? null : attempt(failed)
+  const again = failed === null ? null : yield* attempt(failed)
   if (again !== null) return again
   // A search that finds nothing goes through the whole network: this tells beforehand what cannot be found.
-  const widest = widestRoute(graph, { ...request, amountMsat: left as Msat, maxFeeMsat: ZERO_MSAT })
+  const widest = widestRoute(yield, { ...request, amountMsat: left as Msat, maxFeeMsat: ZERO_MSAT })
   if (widest < least) return null
   // Where the narrowest is a channel of ours, fees have to fit in, too.
   const lessFees = widest === left ? left : (widest * left) / (left + fee)
   const first = failed === null || lessFees < failed ? lessFees : failed / 2n
   for (let size = most(first, least); ; size = most(size / 2n, least)) {
-    const way = attempt(size)
+    const way = yield* attempt(size)
     if (way !== null || size === least) return way
   }
 }

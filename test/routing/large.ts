@@ -31,10 +31,16 @@ function policyOf(rng: Rng, capacitySat: number): Policy {
  * A network of the shape that the real one has: a node joins by a channel to one that has many already, most have few and some
  * thousands, capacities go from 20,000 sat to half a bitcoin. The same for the same seed.
  * @param channels at least one less than nodes
+ * @param keyOf for a network to which onions are made: the ids are not points on the curve otherwise
  */
-export function largeNetwork(nodes: number, channels: number, seed = 1): LargeNetwork {
+export function largeNetwork(
+  nodes: number,
+  channels: number,
+  seed = 1,
+  keyOf: (n: number) => NodeId | null = () => null,
+): LargeNetwork {
   const rng = new Rng(seed)
-  const ids = Array.from({ length: nodes }, () => idOf(rng))
+  const ids = Array.from({ length: nodes }, (_, n) => keyOf(n) ?? idOf(rng))
   const graph = new Graph()
   /** Each node as often as it has channels. */
   const ends = [0]
