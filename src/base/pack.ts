@@ -10,3 +10,11 @@ const packr = new Packr({ moreTypes: true, useRecords: false, int64AsType: 'bigi
 export const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value))
 /** The inverse of pack; what it returns shares no memory with the input. */
 export const unpack = <T>(bytes: Uint8Array): T => packr.unpack(bytes) as T
+/** The same of a record that may be damaged: undefined where it cannot be read. */
+export function unpackIfWhole<T>(bytes: Uint8Array): T | undefined {
+  try {
+    return unpack<T>(bytes)
+  } catch {
+    return undefined
+  }
+}

@@ -1,5 +1,5 @@
 import type { BlockHash } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import {
   type FollowerEvent,
   type FollowerState,
@@ -91,7 +91,8 @@ export class ChainShell {
     await options.source.check()
     const { driver, source } = options
     const stored = await driver.get(keys.chain)
-    if (stored) return new ChainShell(options, unpack<FollowerState>(stored))
+    const place = stored && unpackIfWhole<FollowerState>(stored)
+    if (Array.isArray(place?.recent)) return new ChainShell(options, place)
     const state = await followFrom(source, newAt === undefined ? newAt : Math.max(0, newAt - before))
     await driver.batch([{ key: keys.chain, value: pack(state) }])
     return new ChainShell(options, state)

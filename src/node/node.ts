@@ -45,7 +45,7 @@ import type { PeerStorage, StoragePace } from './peerStorage.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
-import { loadChannels, recover } from './recovery.ts'
+import { loadChannels, recover, reportUnreadable } from './recovery.ts'
 import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
 import { aside, Rounds } from './rounds.ts'
 import { WalletShell } from './wallet.ts'
@@ -229,10 +229,11 @@ export class Node implements NodeParts {
     Object.assign(node, { chain, wallet, ledger })
     const unreadable = await node.gossip.load()
     if (unreadable > 0) node.log.warn({ unreadable }, 'records of gossip that cannot be read: peers bring them again')
-    await Promise.all([node.peers.load(), node.payments.load(), node.storage.load()])
+    const [peers, payments] = await Promise.all([node.peers.load(), node.payments.load(), node.storage.load()])
     const damaged = await loadChannels(node)
     node.numbers.leap(isNewSeed, randomInt)
     await recover(node, damaged)
+    await reportUnreadable(node, { peers, payments })
     return node
   }
 

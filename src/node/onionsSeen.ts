@@ -1,5 +1,5 @@
 import { toHex } from '../base/bytes.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import type { IncomingHtlc } from '../channel/types.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -44,13 +44,19 @@ export class OnionsSeen {
     this.#most = most
   }
 
-  async load(): Promise<void> {
+  /** @returns how many records could not be read, and are left out */
+  async load(): Promise<number> {
+    let unreadable = 0
     this.#next = (await lastSequence(this.#driver, keys.onions)) + 1
     for await (const [key, value] of this.#driver.entries(prefixRange(keys.onions))) {
-      const batch = unpack<Batch>(value)
-      this.#batches.set(key, batch)
-      for (const [mac, owner] of batch.onions) this.#owners.set(mac, owner)
+      const batch = unpackIfWhole<Batch>(value)
+      if (!Array.isArray(batch?.onions)) unreadable++
+      else {
+        this.#batches.set(key, batch)
+        for (const [mac, owner] of batch.onions) this.#owners.set(mac, owner)
+      }
     }
+    return unreadable
   }
 
   get size(): number {

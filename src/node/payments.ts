@@ -112,9 +112,11 @@ export class Payments {
     this.outgoing = new RecordBook({ kind: 'payment', driver, changes, newId, live: ['pending'] })
   }
 
-  async load(): Promise<void> {
-    await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load()])
+  /** @returns how many records could not be read */
+  async load(): Promise<number> {
+    const unreadable = await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load()])
     this.#nextForward = (await lastSequence(this.#options.driver, 'forward/')) + 1
+    return unreadable.reduce((a, b) => a + b)
   }
 
   get forwardsPending(): number {
@@ -123,9 +125,11 @@ export class Payments {
 
   /** Records that a restart repeats and that are final: must be in memory before `recover`. */
   async recall({ outgoing, released, undecided }: ChannelHoldings): Promise<void> {
-    for (const { origin } of outgoing) if (origin.tag === 'payment') await this.outgoing.recall(origin.paymentHash)
+    const leaveOut = (): void => {} // a damaged record is none: the channels know what is in flight
+    for (const { origin } of outgoing)
+      if (origin.tag === 'payment') await this.outgoing.recall(origin.paymentHash).catch(leaveOut)
     for (const { paymentHash } of [...undecided, ...released.map((r) => r.htlc)])
-      await this.invoices.recall(paymentHash)
+      await this.invoices.recall(paymentHash).catch(leaveOut)
   }
 
   /**

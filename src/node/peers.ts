@@ -1,6 +1,6 @@
 import { toHex } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import { type PeerCallbacks, PeerManager, type PeerManagerOptions, type PeerSession } from '../peer/manager.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -73,12 +73,15 @@ export class Peers {
     this.#manager = connections({ ...options, callbacks: this.#callbacks() })
   }
 
-  /** Loads the addresses to keep connections to; `start` dials them. */
-  async load(): Promise<void> {
+  /** Loads the addresses to keep connections to; `start` dials them. @returns how many could not be read */
+  async load(): Promise<number> {
+    let unreadable = 0
     for await (const [, value] of this.#options.driver.entries(prefixRange(keys.peer('')))) {
-      const address = unpack<PeerAddress>(value)
-      this.#addresses.set(address.nodeId, address)
+      const address = unpackIfWhole<PeerAddress>(value)
+      if (address?.nodeId) this.#addresses.set(address.nodeId, address)
+      else unreadable++
     }
+    return unreadable
   }
 
   start(): void {

@@ -1,5 +1,6 @@
+import { FulmenError } from '../base/errors.ts'
 import type { PaymentHash } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpack, unpackIfWhole } from '../base/pack.ts'
 import { keys, padded, prefixRange, type RecordKind } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
@@ -62,18 +63,25 @@ export class RecordBook<R extends Bookable> {
     this.#options = options
   }
 
-  async load(): Promise<void> {
+  /**
+   * A record that cannot be read is left out: nothing but itself depends on it.
+   * @returns how many were
+   */
+  async load(): Promise<number> {
     const { kind, driver, live } = this.#options
+    let unreadable = 0
     this.#next = (await lastSequence(driver, keys.recordIndex(kind, 'all'))) + 1
     for (const status of live) {
       const hashes: PaymentHash[] = []
       for await (const [, value] of driver.entries(prefixRange(keys.recordIndex(kind, status))))
-        hashes.push(unpack(value))
+        hashes.push(unpackIfWhole<PaymentHash>(value) ?? ('' as PaymentHash))
       for (const hash of hashes) {
         const booked = await this.#read(hash)
-        if (booked) this.#live.set(hash, booked)
+        if (booked?.record?.paymentHash === hash) this.#live.set(hash, booked)
+        else if (hash === '' || (await driver.get(keys.record(kind, hash)))) unreadable++
       }
     }
+    return unreadable
   }
 
   /**
@@ -81,7 +89,7 @@ export class RecordBook<R extends Bookable> {
    * goes after all that are there, and none goes for it before the end of a turn.
    */
   async recall(hash: PaymentHash): Promise<void> {
-    const known = this.get(hash) ?? (await this.#read(hash))
+    const known = this.get(hash) ?? (await this.#needRead(hash))
     // It may have changed while the disk was read.
     const booked = this.get(hash) ?? known
     if (booked && !this.#live.has(hash)) this.#remember(booked)
@@ -179,8 +187,20 @@ export class RecordBook<R extends Bookable> {
     this.#recent.set(hash, booked)
   }
 
+  /** The same of one that may not be taken for new. @throws FulmenError RECORD_DAMAGED */
+  async #needRead(hash: PaymentHash): Promise<Booked<R> | null> {
+    const { kind, driver } = this.#options
+    const booked = await this.#read(hash)
+    if (booked === null && (await driver.get(keys.record(kind, hash))) !== undefined) {
+      const message = `the record of the ${kind} ${hash} is damaged: what became of it is not known`
+      throw new FulmenError('RECORD_DAMAGED', message)
+    }
+    return booked
+  }
+
+  /** Null where there is none, or none that can be read. */
   async #read(hash: PaymentHash): Promise<Booked<R> | null> {
     const value = await this.#options.driver.get(keys.record(this.#options.kind, hash))
-    return value ? unpack<Booked<R>>(value) : null
+    return (value && unpackIfWhole<Booked<R>>(value)) ?? null
   }
 }

@@ -160,3 +160,15 @@ function reportDamage(node: Node, { meta, why }: Damaged, isRestored: boolean, s
   node.log.error({ channel: id, peer }, message)
   node.events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })
 }
+
+/** Records of which one alone is lost when it is damaged. @param counts of those that cannot be read, by part */
+export async function reportUnreadable(node: Node, counts: Readonly<Record<string, number>>): Promise<void> {
+  const found = Object.entries(counts).filter(([, count]) => count > 0)
+  if (found.length === 0) return
+  const list = found.map(([part, count]) => `${count} of ${part}`).join(', ')
+  const message = `records are damaged, and left out: ${list}; see whether the disk is sound`
+  node.log.error({ ...counts }, message)
+  await node.reactor.run((scope) =>
+    node.events.emit(scope, 'node.alert', { code: 'RECORDS_DAMAGED', message, byPeer: false }),
+  )
+}

@@ -3,7 +3,7 @@ import { msat } from '../../src/base/units.ts'
 import { Effects } from '../../src/node/effects.ts'
 import { GossipShell } from '../../src/node/gossip.ts'
 import { Payments } from '../../src/node/payments.ts'
-import { type Snapshot, World } from './world.ts'
+import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
@@ -86,6 +86,34 @@ describe('a bug of ours, which somebody may know how to bring about', () => {
     expect([world.of('bob').node?.chain.height, await alerts(world)]).toEqual([
       world.chain.state.height,
       ['PART_FAILED'],
+    ])
+    world.close()
+  })
+})
+
+describe('a damaged record', () => {
+  it('of a payment, an invoice, a peer’s address or the place in the chain takes nothing with it but itself', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const bob = world.of('bob')
+    const { id } = await bob.api.createInvoice({ amountMsat: msat(1_000) })
+    await bob.api.createInvoice({ amountMsat: msat(2_000) })
+    const hash = (await bob.api.invoice(id)).paymentHash
+    await bob.api.connectPeer({ nodeId: nodeIdOf('alice'), host: '192.0.2.7', port: 9735 })
+    await payment(world)
+    world.crash('bob')
+    const garbage = Uint8Array.of(0x93, 1)
+    for (const key of [`invoice/${hash}`, `peer/${nodeIdOf('alice')}`, 'chain/position', 'onions/0000000000000001'])
+      await bob.disk.harm(key, garbage)
+    await world.boot('bob')
+    world.connectAll()
+    await world.settle()
+    expect(await alerts(world)).toEqual(['RECORDS_DAMAGED'])
+    expect((await bob.api.invoices({ limit: 10 }, {})).items.map((i) => i.amountMsat)).toEqual([1_000_000n, 2_000n])
+    const status = await payment(world)
+    await world.mine(1)
+    expect([await status(), bob.node!.channels.all().map((c) => c.state.tag)]).toEqual([
+      'succeeded',
+      ['normal', 'offline'],
     ])
     world.close()
   })
