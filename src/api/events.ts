@@ -80,9 +80,12 @@ export class EventHub {
     return this.#lastId
   }
 
-  /** @param since id of the last event that the client has seen; undefined: from now on */
-  subscribe(sink: EventSink, accepts: Accepts, since: number | undefined): () => void {
-    const subscriber = new Subscriber(sink, accepts, this.#service, this)
+  /**
+   * @param since id of the last event that the client has seen; undefined: from now on
+   * @param until id of the last event that it is to see, one of the past; undefined: all to come
+   */
+  subscribe(sink: EventSink, accepts: Accepts, since: number | undefined, until?: number): () => void {
+    const subscriber = new Subscriber(sink, accepts, { service: this.#service, hub: this, until })
     this.#subscribers.add(subscriber)
     const heartbeat = setInterval(() => subscriber.beat(), HEARTBEAT_MS).unref()
     if (since !== undefined) void subscriber.catchUp(since)
@@ -111,16 +114,22 @@ class Subscriber {
   readonly #accepts: Accepts
   readonly #service: Pick<NodeService, 'eventsSince'>
   readonly #hub: EventHub
+  readonly #until: number
   /** Live: takes events as they come. Otherwise it reads the store, where it will meet them. */
   #live = true
   /** Everything up to this id has been sent or filtered out. */
   #cursor = 0
 
-  constructor(sink: EventSink, accepts: Accepts, service: Pick<NodeService, 'eventsSince'>, hub: EventHub) {
+  constructor(
+    sink: EventSink,
+    accepts: Accepts,
+    { service, hub, until }: { service: Pick<NodeService, 'eventsSince'>; hub: EventHub; until: number | undefined },
+  ) {
     this.sink = sink
     this.#accepts = accepts
     this.#service = service
     this.#hub = hub
+    this.#until = until ?? Number.POSITIVE_INFINITY
   }
 
   /** Nothing is added to a connection that does not move. */
@@ -149,6 +158,7 @@ class Subscriber {
       for (;;) {
         if (this.sink.bufferedBytes > MAX_BUFFERED_BYTES) await this.sink.drained()
         if (this.sink.closed) return
+        if (this.#cursor >= this.#until) return this.#end()
         const newest = this.#hub.lastId
         const events = await this.#service.eventsSince(this.#cursor, CATCH_UP_PAGE)
         if (events.length === 0 && this.#hub.lastId === newest) break
@@ -164,7 +174,11 @@ class Subscriber {
     for (const event of events) {
       if (this.sink.bufferedBytes > MAX_BUFFERED_BYTES) await this.sink.drained()
       if (this.sink.closed) return
-      this.#tellOfGap(event.id)
+      this.#tellOfGap(Math.min(event.id, this.#until + 1))
+      if (event.id > this.#until) {
+        this.#cursor = this.#until
+        return
+      }
       this.#cursor = event.id
       if (this.#accepts(event.type)) this.sink.send(event.id, event.type, JSON.stringify(event))
     }
@@ -173,6 +187,12 @@ class Subscriber {
   /** Ids have no gaps: what lies between the cursor and the next event of the store is no longer kept. */
   #tellOfGap(nextId: number): void {
     if (nextId > this.#cursor + 1) this.#notice('events.lost', { from: this.#cursor + 1, to: nextId - 1 })
+  }
+
+  /** There is no more of what was asked for: whoever comes back after it would wait in vain. */
+  #end(): void {
+    this.#notice('events.end', { until: this.#until })
+    this.sink.close()
   }
 
   #notice(type: string, data: Record<string, unknown>): void {

@@ -74,9 +74,11 @@ const TimeOrDay = (what: string) =>
     pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d))?$',
     description: `${what}: a time (RFC 3339) or a day in UTC, 2026-11-27`,
   })
-export const fromField = { from: Type.Optional(TimeOrDay('from then on')) }
 /** Filters of a list by time. */
-export const timeFields = { ...fromField, to: Type.Optional(TimeOrDay('before then; of a day: with all of it')) }
+export const timeFields = {
+  from: Type.Optional(TimeOrDay('from then on')),
+  to: Type.Optional(TimeOrDay('before then; of a day: with all of it')),
+}
 export const KeyIdText = Type.String({
   minLength: 1,
   maxLength: 800,

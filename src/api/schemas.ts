@@ -5,7 +5,6 @@ import {
   Count,
   DescriptionHashText,
   FeerateSatPerVbyte,
-  fromField,
   HashText,
   HexText,
   KeyIdText,
@@ -319,7 +318,7 @@ export const EventQuery = Type.Object(
     since: Type.Optional(
       Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'id of the last event seen' }),
     ),
-    ...fromField,
+    ...timeFields,
     ticket: Type.Optional(Type.String({ maxLength: 100, description: 'from POST /v1/events/tickets' })),
   },
   { additionalProperties: false },

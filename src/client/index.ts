@@ -96,6 +96,8 @@ export interface EventOptions {
   readonly since?: number
   /** In its place a time (RFC 3339, or a day): first what happened from then on. */
   readonly from?: string
+  /** A time, or a day, that has passed: what happened before then, and no more. */
+  readonly to?: string
   readonly signal?: AbortSignal
 }
 
@@ -310,15 +312,17 @@ export class FulmenClient {
    */
   followLogs = (options: FollowLogOptions = {}): AsyncGenerator<LogLine> => followLogs(this.logs, options, mayPass)
 
-  /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts. */
-  async *events({ types, since, from, signal }: EventOptions = {}): AsyncGenerator<Event> {
+  /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts, or with `to`. */
+  async *events({ types, since, from, to, signal }: EventOptions = {}): AsyncGenerator<Event> {
     let last = since
     while (!signal?.aborted) {
       try {
-        const query = { types: types?.join(','), since: last, ...(last === undefined && { from }) }
+        const query = { types: types?.join(','), since: last, to, ...(last === undefined && { from }) }
         const response = await this.#http.open('/v1/events', 'text/event-stream', query, signal)
+        if (response.status === 204) return
         for await (const item of serverSentEvents(response.body as ReadableStream<Uint8Array>)) {
           last = item.id ?? last
+          if (item.event?.type === 'events.end') return
           if (item.event) yield item.event
         }
       } catch (error) {

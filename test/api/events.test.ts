@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { EVENT_SCOPES, EventHub, type EventSink } from '../../src/api/events.ts'
+import { FulmenClient } from '../../src/client/index.ts'
 import type { NodeEvent } from '../../src/node/service.ts'
 import { FakeNode } from './fakeNode.ts'
 import { testApi } from './harness.ts'
@@ -74,6 +75,30 @@ describe.each(KINDS)('events over %s', (kind) => {
     for (const query of ['from=2026-01-02&since=3', 'from=2026-02-31', 'from=yesterday', 'from=2026-01-02T99:00:00Z']) {
       const answer = await call('GET', `/v1/events?${query}`, undefined, { accept: 'text/event-stream' })
       expect([query, answer.json().errors?.[0].pointer]).toEqual([query, '/from'])
+    }
+  })
+
+  it('between two times, and then it ends and says so; what comes meanwhile is not in it', async () => {
+    const { node, connectTo, call, headers: own } = await listening()
+    for (let i = 0; i < 600; i++) node.emit(i % 3 === 0 ? 'payment.succeeded' : 'chain.block', {})
+    for (const [i, event] of node.events.entries())
+      Object.assign(event, { at: `2025-12-0${1 + Math.floor(i / 100)}T12:00:00.000Z` })
+    const all = async (query: string, headers = {}) => {
+      const client = await connectTo(kind, `/v1/events?${query}`, { ...own, ...headers })
+      await client.closed
+      expect(client.events.at(-1)).toMatchObject({ id: null, type: 'events.end' })
+      return ids(client)
+    }
+    expect(await all('from=2025-12-02&to=2025-12-04')).toEqual(count(101, 400))
+    expect(await all('to=2025-12-01')).toEqual(count(1, 100))
+    expect(await all('since=350&to=2025-12-04T13:00:00Z')).toEqual(count(351, 400))
+    expect(await all('from=2025-12-02&to=2025-12-04&types=payment.*')).toEqual(
+      count(101, 400).filter((n) => n % 3 === 1),
+    )
+    expect(await all('from=2025-12-02&to=2025-12-04', { 'last-event-id': '399' })).toEqual([400])
+    for (const query of ['to=2026-01-01', 'to=2026-01-01T00:00:01Z', 'to=2026-02-01T00:00Z&from=2025-01-01']) {
+      const answer = await call('GET', `/v1/events?${query}`, undefined, { accept: 'text/event-stream' })
+      expect([query, answer.json().errors?.[0].pointer]).toEqual([query, '/to'])
     }
   })
 
@@ -175,6 +200,30 @@ describe('many streams of one key', () => {
 })
 
 describe('Server-Sent Events', () => {
+  it('of the past end in the SDK as well, also where there is none', async () => {
+    const { node, port, bearer } = await listening()
+    for (let i = 0; i < 3; i++) Object.assign(node.emit('chain.block', {}), { at: `2025-12-0${i + 1}T12:00:00.000Z` })
+    const client = new FulmenClient({ url: `http://127.0.0.1:${port}`, key: bearer })
+    const idsOf = async (options: Parameters<typeof client.events>[0]) => {
+      const found: (number | null)[] = []
+      for await (const { id } of client.events(options)) found.push(id)
+      return found
+    }
+    expect(await idsOf({ from: '2025-12-02', to: '2025-12-02' })).toEqual([2])
+    expect(await idsOf({ to: '2025-12-31' })).toEqual([1, 2, 3])
+    expect(await idsOf({ from: '2025-12-04', to: '2025-12-05' })).toEqual([])
+  })
+
+  it('that have no more to say are 204, so that an EventSource does not come back for ever', async () => {
+    const { node, call } = await listening()
+    for (let i = 0; i < 3; i++) Object.assign(node.emit('chain.block', {}), { at: '2025-12-01T12:00:00.000Z' })
+    const accept = 'text/event-stream'
+    const headers = { accept, 'last-event-id': '3' }
+    const answer = await call('GET', '/v1/events?to=2025-12-01', undefined, headers)
+    expect([answer.statusCode, answer.body]).toEqual([204, ''])
+    expect((await call('GET', '/v1/events?to=2025-11-01', undefined, { accept })).statusCode).toBe(204)
+  })
+
   it('resume after Last-Event-ID, and start with the id to resume after', async () => {
     const { node, headers, port } = await listening()
     for (let i = 0; i < 5; i++) node.emit('chain.block')

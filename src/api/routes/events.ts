@@ -30,14 +30,17 @@ interface Query {
   types?: string
   since?: number
   from?: string
+  to?: string
+  /** Id of the last event before `to`. */
+  until?: number
 }
 
 export function eventRoutes(app: App, { service, events, tickets, keys }: ApiContext): void {
   /** The stream ends with the version of the key that opened it. */
   const stream = (request: FastifyRequest, sink: EventSink): (() => void) => {
-    const { accepts, since } = wishesOf(request)
+    const { accepts, since, until } = wishesOf(request)
     const { keyId, version } = callerOf(request)
-    const unsubscribe = events.subscribe(sink, accepts, since)
+    const unsubscribe = events.subscribe(sink, accepts, since, until)
     const forget = keys.entry(keyId).addStream(version, () => {
       unsubscribe()
       sink.close('refused')
@@ -79,14 +82,16 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
     preHandler: async (request) => {
       const isFull = events.size >= MAX_STREAMS || keys.entry(callerOf(request).keyId).streams >= MAX_OF_ONE
       if (isFull) throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
-      await fromTime(request.query as Query, service)
+      await timesAsIds(request.query as Query, service, keys.now())
       checkStart(wishesOf(request), service.lastEventId())
     },
     handler: async (request, reply) => {
       if (!request.headers.accept?.includes('text/event-stream')) {
         throw badField('header', '/accept', 'expected text/event-stream, or an upgrade to a WebSocket')
       }
-      const { since } = wishesOf(request)
+      const { since, until } = wishesOf(request)
+      // What an EventSource takes for the end, and does not come back after.
+      if (since !== undefined && until !== undefined && since >= until) return reply.code(204).send()
       reply.raw.on('close', stream(request, serverSentSink(reply, since ?? events.lastId)))
     },
     wsHandler: (socket: WebSocketLike, request) => {
@@ -95,30 +100,37 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
   })
 }
 
-/** A time in the place of an id: from here on it is one. */
-async function fromTime(query: Query, service: Pick<NodeService, 'lastEventBefore'>): Promise<void> {
-  if (query.from === undefined) return
-  if (query.since !== undefined) throw badField('query', '/from', 'expected since or from, not both')
-  const { from = 0 } = timeRange({ from: query.from })
-  query.since = await service.lastEventBefore(from)
+/** Times in the place of ids: from here on they are. */
+async function timesAsIds(query: Query, service: Pick<NodeService, 'lastEventBefore'>, now: number): Promise<void> {
+  if (query.from !== undefined && query.since !== undefined) {
+    throw badField('query', '/from', 'expected since or from, not both')
+  }
+  const { from, to } = timeRange(query)
+  if (to !== undefined && to > now)
+    throw badField('query', '/to', 'expected a time, or the end of a day, that has passed')
+  if (from !== undefined) query.since = await service.lastEventBefore(from)
+  if (to === undefined) return
+  query.since ??= 0
+  query.until = await service.lastEventBefore(to)
 }
 
 interface Wishes {
   readonly accepts: Accepts
   readonly since: number | undefined
+  readonly until: number | undefined
   /** Where in the request `since` stands. */
   readonly given: readonly ['query' | 'header', string]
 }
 
 /** What the client asked for. `Last-Event-ID` is what EventSource sends when it reconnects. */
 function wishesOf(request: FastifyRequest): Wishes {
-  const { types, since } = request.query as Query
+  const { types, since, until } = request.query as Query
   const accepts = eventFilter(types, callerOf(request).scopes)
   const last = request.headers['last-event-id']
-  if (typeof last !== 'string' || last === '') return { accepts, since, given: ['query', '/since'] }
+  if (typeof last !== 'string' || last === '') return { accepts, since, until, given: ['query', '/since'] }
   const given = ['header', '/last-event-id'] as const
   if (!/^\d{1,15}$/.test(last)) throw badField(...given, 'expected the id of an event')
-  return { accepts, since: Number(last), given }
+  return { accepts, since: Number(last), until, given }
 }
 
 /** An event that has not happened yet was seen on another log, and all up to that id would be passed over without a word. */

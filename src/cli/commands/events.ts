@@ -10,14 +10,15 @@ export function register(program: Command): void {
     .option('--types <names>', 'only these, separated by commas; payment.* for all of a kind')
     .option('--since <id>', 'first what happened after this event', integer)
     .option('--from <time>', 'first what happened from a time (RFC 3339) or a day in UTC on')
-    .action(async (options: { types?: string; since?: number; from?: string }, command: Command) => {
+    .option('--to <time>', 'no further than a time, or the end of a day, that has passed')
+    .action(async (options: { types?: string; since?: number; from?: string; to?: string }, command: Command) => {
       const { client, show } = remote(command)
       const stop = new AbortController()
       process.once('SIGINT', () => stop.abort())
       const events = client.events({
         signal: stop.signal,
         ...(options.types !== undefined && { types: options.types.split(',') }),
-        ...given({ since: options.since, from: options.from }),
+        ...given({ since: options.since, from: options.from, to: options.to }),
       })
       for await (const event of events) {
         show(
