@@ -49,7 +49,7 @@ import { OnionsSeen } from './onionsSeen.ts'
 import { lastSequence } from './paging.ts'
 import { aboutInvoice, aboutPayment } from './paymentEvents.ts'
 import type { TurnScope } from './reactor.ts'
-import { RecordBook } from './recordBook.ts'
+import { type Beginning, RecordBook } from './recordBook.ts'
 
 export interface PaymentsOptions extends ForwardsOptions {
   readonly driver: Driver
@@ -153,7 +153,7 @@ export class Payments {
     })
   }
 
-  /** HTLCs of channels that a backup brought back: how their payments end is told like that of any other. */
+  /** HTLCs of channels that a backup brought back: how their payments and forwards end is told like that of any other. */
   takeIn(outgoing: ChannelHoldings['outgoing'], scope: TurnScope): void {
     this.#within(scope, () => {
       this.#resumeForwards(outgoing)
@@ -170,21 +170,21 @@ export class Payments {
   }
 
   start(
-    request: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget; readonly id?: string },
+    request: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget } & Beginning,
     scope: TurnScope,
   ): Result<PaymentRecord, PaymentStartFault> {
     return this.#within(scope, () => {
-      const { paymentHash, target, id } = request
+      const { paymentHash, target } = request
       const known = this.outgoing.get(paymentHash)?.record
       const started = startPayment(known, { paymentHash, target }, this.#paymentContext())
       if (!started.ok) return started
-      this.outgoing.put(started.value.record, id)
+      this.outgoing.begin(started.value.record, request)
       this.#effects(started.value.effects)
+      this.#goOnLater(paymentHash, started.value.plan)
       return { ok: true, value: started.value.record }
     })
   }
 
-      this.#goOnLater(paymentHash, started.value.plan)
   cancel(hash: PaymentHash, scope: TurnScope): void {
     this.#within(scope, () => this.#paymentInput(hash, { tag: 'cancel' }))
   }
@@ -306,10 +306,6 @@ export class Payments {
     this.outgoing.put(record)
     learn(this.#liquidity, lessons, this.#options.now())
     this.#effects(effects, record.paymentHash)
-  }
-
-  #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
-    if (record) this.invoices.put(record)
     this.#goOnLater(record.paymentHash, plan)
   }
 
@@ -322,6 +318,10 @@ export class Payments {
       this.#plans.delete(hash)
       this.#within(scope, () => this.#paymentInput(hash, { tag: 'plan', plan }))
     })
+  }
+
+  #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
+    if (record) this.invoices.put(record)
     this.#effects(effects, record?.paymentHash)
   }
 
