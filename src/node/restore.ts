@@ -11,7 +11,7 @@ import { writeFileAtomic } from '../store/files.ts'
 import { writeSeedFile } from '../store/seal.ts'
 import { backupKey, type MasterKey, masterKey, nodeSecret } from '../wallet/keys.ts'
 import { ourInitFeatures } from '../wire/features.ts'
-import { addressOf, backupPath, openBackup, type StaticBackup, sealBackup } from './backup.ts'
+import { addressOf, backupPath, checkBackup, openBackup, readBackup, type StaticBackup, sealBackup } from './backup.ts'
 import type { PeerAddress } from './peers.ts'
 import { seedPath } from './seed.ts'
 
@@ -50,8 +50,8 @@ export interface Prepared {
 const PEER_TIMEOUT_MS = 30_000
 
 /**
- * Makes a data directory of a seed and the newest of its channel backups. A node that starts on it finds its database older than the backup,
- * and takes in the channels from there (adopt.ts).
+ * Makes a data directory of a seed and its channel backups: the newest of those given, of peers' and of the one that lies there already,
+ * with the channels of all. A node that starts on it finds its database older than the backup, and takes in the channels from there (adopt.ts).
  * @throws RestoreError, BackupError, PeerError when there is only one peer to ask; nothing was written then
  */
 export async function prepareRestore(request: RestoreRequest): Promise<Prepared> {
@@ -60,8 +60,9 @@ export async function prepareRestore(request: RestoreRequest): Promise<Prepared>
   const master = masterKey(words, network)
   const key = backupKey(master)
   const given = request.backup === null ? [] : [openBackup(request.backup, key)]
+  const there = await backupIn(dataDir, key)
   const { found, silent } = await askPeers(request, master)
-  const backup = [...given, ...found].toSorted((a, b) => b.journal - a.journal)[0]
+  const backup = joined([...given, ...there, ...found])
   if (!backup) {
     const why = silent.map((s) => `${s.nodeId}: ${s.reason}`).join('; ')
     if (peers.length > 0) throw new RestoreError('PEER_HAS_NO_BACKUP', `no peer gave back a channel backup (${why})`)
@@ -84,6 +85,26 @@ async function refuseTaken(dataDir: string): Promise<void> {
     const message = `there is a node in ${dataDir} already (${path}): restore into another --data-dir; a node that has its database needs no restoring, its start compares database and backup`
     throw new RestoreError('RESTORE_DIRECTORY_TAKEN', message)
   }
+}
+
+/** What a lost node left in its directory, where its database and seed are gone: nothing takes its place without it. */
+async function backupIn(dataDir: string, key: Uint8Array): Promise<readonly StaticBackup[]> {
+  const check = await checkBackup(dataDir, key, 0)
+  if (check.tag !== 'database-is-older') return [] // there is none, or a copy of what cannot be read is kept
+  const backup = await readBackup(dataDir, key)
+  return backup ? [backup] : []
+}
+
+/**
+ * The newest, with channels that only an older one has: a peer's copy may have had no room for them. One that was closed since is found
+ * to be.
+ */
+function joined(backups: readonly StaticBackup[]): StaticBackup | undefined {
+  const [newest, ...older] = backups.toSorted((a, b) => b.journal - a.journal)
+  if (!newest) return undefined
+  const channels = new Map(newest.channels.map((c) => [c.channelId, c]))
+  for (const c of older.flatMap((b) => b.channels)) if (!channels.has(c.channelId)) channels.set(c.channelId, c)
+  return { ...newest, channels: [...channels.values()] }
 }
 
 /** An address that was given counts for more than the one that the backup remembers. */

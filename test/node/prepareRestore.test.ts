@@ -101,6 +101,26 @@ describe('preparing a data directory', () => {
     expect(restored!.address).toBe('127.0.0.1:1')
   })
 
+  it('takes nothing away: a newer backup that lies there goes first, and channels that one alone has stay', async () => {
+    const dataDir = await temporary()
+    const newer = { ...backupWith(2, 90), nextKeyIndex: 50 }
+    await writeFile(backupPath(dataDir), sealBackup(newer, KEY))
+    const older = { ...backupWith(3), channels: [channel(1), channel(7)] }
+    const { backup } = await prepareRestore({ ...request, dataDir, backup: sealBackup(older, KEY) })
+    expect(backup).toEqual({ ...newer, channels: [channel(0), channel(1), channel(7)] })
+    expect(openBackup(new Uint8Array(await readFile(backupPath(dataDir))), KEY)).toEqual(backup)
+  })
+
+  it('needs no backup but the one that lies there, and keeps one that it cannot read', async () => {
+    const dataDir = await temporary()
+    await writeFile(backupPath(dataDir), sealBackup(backupWith(2), KEY))
+    expect((await prepareRestore({ ...request, dataDir, backup: null })).backup).toEqual(backupWith(2))
+    const other = await temporary()
+    await writeFile(backupPath(other), 'of somebody else, perhaps')
+    await prepareRestore({ ...request, dataDir: other, backup: sealBackup(backupWith(1), KEY) })
+    expect(await readFile(`${backupPath(other)}.unreadable`, 'utf8')).toBe('of somebody else, perhaps')
+  })
+
   it('takes nodeId@host:port, with IPv6 in brackets', () => {
     expect(parsePeer(`${PEER}@example.org:9735`)).toEqual({ nodeId: PEER, host: 'example.org', port: 9735 })
     expect(parsePeer(`${PEER}@[::1]:80`)).toEqual({ nodeId: PEER, host: '::1', port: 80 })
