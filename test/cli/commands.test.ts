@@ -130,6 +130,40 @@ describe('fulmen', () => {
     }
   })
 
+  it('lists by time and by key', async () => {
+    const [from, to] = [Date.UTC(2026, 10, 1), Date.UTC(2026, 11, 1)]
+    const times = ['--from', '2026-11-01', '--to', '2026-11-30']
+    const filters = [
+      [
+        'payments',
+        ['payment', 'list', '--status', 'failed', '--key-id', 'aa'],
+        { from, to, keyId: 'aa', status: 'failed' },
+      ],
+      ['invoices', ['invoice', 'list', '--key-id', 'oidc:a%40b'], { from, to, keyId: 'oidc:a%40b' }],
+      ['walletTransactions', ['wallet', 'transactions'], { from, to }],
+    ] as const
+    for (const [method, command, filter] of filters) {
+      const spy = vi.spyOn(node, method)
+      expect(await fulmen(...command, ...times)).toMatchObject({ code: 0 })
+      expect(spy.mock.calls).toEqual([[{ limit: 100 }, filter]])
+      spy.mockRestore()
+    }
+    const forwards = vi.spyOn(node.analytics, 'forwards')
+    for (const csv of [[], ['--csv']]) expect((await fulmen('forward', 'list', ...times, ...csv)).code).toBe(0)
+    expect(forwards.mock.calls.map(([, range]) => range)).toEqual([
+      { from, to },
+      { from, to },
+    ])
+    forwards.mockRestore()
+    const own = (await json('key', 'show')).id
+    const { items } = await json('audit', 'list', '--key-id', own)
+    expect(new Set(items.map(({ keyId }: { keyId: string }) => keyId))).toEqual(
+      items.length > 0 ? new Set([own]) : new Set(),
+    )
+    expect((await fulmen('payment', 'list', '--from', 'noon')).err).toContain('query /from')
+    expect((await fulmen('events', '--to', '2000-01-01')).out).toBe('')
+  })
+
   it('opens, lists, changes and closes a channel', async () => {
     const channel = await json(
       'channel',
