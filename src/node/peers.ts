@@ -136,8 +136,9 @@ export class Peers {
     scope.after(() => this.disconnect(link, reason))
   }
 
-  /** Ends this connection, and none that came after it. */
+  /** Ends this connection, and none that came after it. What the peer had sent beyond is not handled. */
   disconnect({ nodeId, epoch }: Link, reason: string): void {
+    if (this.#sessions.get(nodeId)?.epoch === epoch) this.#hungUp.add(epoch)
     this.#manager.disconnect(nodeId, reason, epoch)
   }
 

@@ -208,6 +208,36 @@ describe('an end of a channel that signs updates without end', () => {
   }, 30_000)
 })
 
+describe('who sends what cannot be', () => {
+  it('has one signature verified, is told why and is hung up on, whatever it sent behind it', async () => {
+    const world = await lateWorld()
+    const stranger = new Stranger(world, 8)
+    await stranger.connect(nodeIdOf('bob'))
+    const { node } = world.of('bob')
+    const [known] = (await world.of('bob').api.graphChannels({ limit: 9 })).items
+    const forged = (n: number) => ({
+      ...ownChannelUpdate(node!.own, {
+        shortChannelId: known!.shortChannelId,
+        remoteNodeId: nodeIdOf('alice'),
+        policy: {
+          ...{ feeBaseMsat: 1, feeProportionalMillionths: 1, cltvExpiryDelta: 40 },
+          ...{ htlcMinimumMsat: msat(1), htlcMaximumMsat: msat(1_000_000) },
+        },
+        ...{ disabled: false, dontForward: false, timestamp: Math.floor(Date.now() / 1000) + 60 + n },
+      }),
+      signature: new Uint8Array(64).fill(1),
+    })
+    const verify = vi.spyOn(crypto, 'ecdsaVerify')
+    stranger.say(...Array.from({ length: 100 }, (_, n) => forged(n)))
+    await world.settle()
+    expect(verify.mock.calls.length).toBe(1)
+    verify.mockRestore()
+    expect(stranger.connected).toBe(false)
+    expect(stranger.heard.filter((m) => m.type === 'warning')).toHaveLength(1)
+    world.close()
+  }, 30_000)
+})
+
 describe('a hostile asker', () => {
   const chain = chainHash('regtest')
   const everything = {
