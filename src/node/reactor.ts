@@ -79,6 +79,15 @@ export class Reactor {
     })
   }
 
+  /**
+   * Resolves when all turns so far are on disk: memory runs ahead of it, and a crash would take back what is read of it before.
+   * @throws Error when it will not be
+   */
+  async durable(): Promise<void> {
+    await this.#tail
+    if (this.#failed) throw new Error('the node is stopping, since a write failed')
+  }
+
   /** Lets the tasks given so far finish and their writes land; nothing is accepted afterwards. */
   async stop(): Promise<void> {
     while (this.#tasks.length > 0 && !this.#stopped) await new Promise((resolve) => setImmediate(resolve))

@@ -54,11 +54,17 @@ export function invoiceService(parts: NodeParts): InvoiceService {
     return found
   }
 
+  /** Goods are handed out for what is said here: that it is paid, no crash may take back. */
+  const said = async <T>(view: T): Promise<T> => {
+    await reactor.durable()
+    return view
+  }
+
   const change = async (id: string, act: (hash: PaymentHash, scope: TurnScope) => void): Promise<InvoiceView> => {
     const { record } = await need(id)
     await book.recall(record.paymentHash)
     await reactor.run((scope) => act(record.paymentHash, scope))
-    return invoiceView(await need(id))
+    return said(invoiceView(await need(id)))
   }
 
   return {
@@ -81,9 +87,9 @@ export function invoiceService(parts: NodeParts): InvoiceService {
     },
     async invoices(page, filter) {
       const { items, nextCursor } = await book.select(page, filter)
-      return { items: items.map(invoiceView), nextCursor }
+      return said({ items: items.map(invoiceView), nextCursor })
     },
-    invoice: async (id) => invoiceView(await need(id)),
+    invoice: async (id) => said(invoiceView(await need(id))),
     settleInvoice: (id, preimage) =>
       change(id, (hash, scope) => {
         const settled = settleInvoice(book.get(hash)!.record, preimage, parts.now())

@@ -48,6 +48,11 @@ export function paymentService(parts: NodeParts): PaymentService {
     return found
   }
 
+  const said = async <T>(view: T): Promise<T> => {
+    await reactor.durable()
+    return view
+  }
+
   return {
     async pay(request) {
       if (parts.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before paying')
@@ -63,9 +68,9 @@ export function paymentService(parts: NodeParts): PaymentService {
     },
     async payments(page, filter) {
       const { items, nextCursor } = await book.select(page, filter)
-      return { items: items.map(paymentView), nextCursor }
+      return said({ items: items.map(paymentView), nextCursor })
     },
-    payment: async (id) => paymentView(await need(id)),
+    payment: async (id) => said(paymentView(await need(id))),
     async cancelPayment(id) {
       const { record } = await need(id)
       await book.recall(record.paymentHash)
@@ -73,7 +78,7 @@ export function paymentService(parts: NodeParts): PaymentService {
         payments.cancel(record.paymentHash, scope)
         channels.drain(scope)
       })
-      return paymentView(await need(id))
+      return said(paymentView(await need(id)))
     },
   }
 }
