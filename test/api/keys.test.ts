@@ -84,6 +84,8 @@ describe('making keys', () => {
     [{ preset: 'spend', allowedCidrs: ['10.0.0.0/33'] }, '/allowedCidrs/0'],
     [{ preset: 'spend', expiresAt: '2030-13-01T00:00:00Z' }, '/expiresAt'],
     [{ preset: 'spend', expiresAt: 'soon' }, '/expiresAt'],
+    [{ preset: 'spend', expiresAt: '2030-02-31T00:00:00Z' }, '/expiresAt'],
+    [{ preset: 'spend', activatesAt: '2031-04-31T00:00:00Z' }, '/activatesAt'],
     [{ preset: 'spend', budget: { maxMsat: 0 } }, '/budget'],
     [{ scopes: ['money:print'] }, '/scopes/0'],
   ])('refuses %j, naming the field', async (body, pointer) => {

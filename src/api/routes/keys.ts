@@ -14,6 +14,7 @@ import { callerJson, issuedJson, keyJson, usageJson } from '../keyViews.ts'
 import { badField, badFields, type FieldError } from '../problems.ts'
 import { Empty } from '../schemas.ts'
 import { managedRoutes } from './managed.ts'
+import { instantOf } from './times.ts'
 
 const KeyParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 32, pattern: '^[0-9a-z]+$', description: 'a key id' }),
@@ -169,7 +170,7 @@ function settingsOf({ preset, scopes, budget, expiresAt, allowedCidrs, ...rest }
   for (const [at, cidr] of (allowedCidrs ?? []).entries()) {
     if (parseCidr(cidr) === null) bad(`/allowedCidrs/${at}`, 'expected an address or a network like 10.0.0.0/8')
   }
-  if (expiresAt && Number.isNaN(Date.parse(expiresAt))) bad('/expiresAt', NO_DATE)
+  if (expiresAt && instantOf(expiresAt) === null) bad('/expiresAt', NO_DATE)
   if (errors.length > 0) throw badFields(errors)
   return {
     ...rest,
@@ -185,7 +186,7 @@ function settingsOf({ preset, scopes, budget, expiresAt, allowedCidrs, ...rest }
 const NO_DATE = 'there is no such date'
 
 function timeOf(text: string, pointer: string): number {
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw badField('body', pointer, NO_DATE)
+  const ms = instantOf(text)
+  if (ms === null) throw badField('body', pointer, NO_DATE)
   return ms
 }

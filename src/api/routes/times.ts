@@ -4,6 +4,13 @@ import { badFields, type FieldError } from '../problems.ts'
 const DAY = /^\d{4}-\d\d-\d\d$/
 const DAY_MS = 24 * 3_600_000
 
+/** Unix ms; null for a day that the calendar does not have: 31 February would be read as one in March. @param text RFC 3339, or a day */
+export function instantOf(text: string): number | null {
+  const day = text.slice(0, 10)
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) || !new Date(Date.parse(day)).toISOString().startsWith(day) ? null : ms
+}
+
 /**
  * The range of a query. A day stands for the whole of it.
  * @throws ApiProblem VALIDATION_FAILED
@@ -11,12 +18,9 @@ const DAY_MS = 24 * 3_600_000
 export function timeRange({ from, to }: { from?: string; to?: string }): TimeRange {
   const errors: FieldError[] = []
   const read = (name: string, text: string): number => {
-    const ms = Date.parse(text)
-    // 31 February would be read as a day in March.
-    const isDay =
-      !Number.isNaN(ms) && new Date(Date.parse(text.slice(0, 10))).toISOString().startsWith(text.slice(0, 10))
-    if (!isDay) errors.push({ in: 'query', pointer: `/${name}`, detail: 'there is no such time' })
-    return ms
+    const ms = instantOf(text)
+    if (ms === null) errors.push({ in: 'query', pointer: `/${name}`, detail: 'there is no such time' })
+    return ms ?? 0
   }
   const range = {
     ...(from !== undefined && { from: read('from', from) }),
