@@ -1,4 +1,4 @@
-import type { NodeId } from '../base/ids.ts'
+import type { ChannelId, NodeId } from '../base/ids.ts'
 import { pack, unpack } from '../base/pack.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -13,6 +13,12 @@ const EVENTS_KEPT = 1_000_000
 const OF_PEERS = {
   perPeer: { burst: 50, refillMs: 60_000 },
   total: { burst: 1_000, refillMs: 5_000 },
+}
+
+/** Of forwards that fail, which cost whoever sends them nothing either: for each channel that they come by, and for all. */
+const OF_FORWARDS = {
+  perPeer: { burst: 1_000, refillMs: 1_000 },
+  total: { burst: 10_000, refillMs: 100 },
 }
 
 export type EventType =
@@ -46,6 +52,7 @@ export class EventLog {
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   readonly #now: () => number
   readonly #ofPeers = new PeerBudget(OF_PEERS, () => performance.now())
+  readonly #ofForwards = new PeerBudget(OF_FORWARDS, () => performance.now())
   #leftOut = 0
   #next: number
 
@@ -83,7 +90,15 @@ export class EventLog {
    * @returns whether it was added; otherwise it is counted for `sumUp`
    */
   emitOfPeer(scope: TurnScope, peer: NodeId, type: EventType, data: EventData): boolean {
-    const isAdded = this.#ofPeers.take(peer)
+    return this.#emitWithin(this.#ofPeers.take(peer), scope, type, data)
+  }
+
+  /** A forward has failed that came by a channel: as often as its peer likes, a thousand times a second. */
+  emitForwardFailed(scope: TurnScope, incoming: ChannelId, data: EventData): boolean {
+    return this.#emitWithin(this.#ofForwards.take(incoming), scope, 'forward.failed', data)
+  }
+
+  #emitWithin(isAdded: boolean, scope: TurnScope, type: EventType, data: EventData): boolean {
     if (isAdded) this.emit(scope, type, data)
     else this.#leftOut++
     return isAdded
@@ -92,7 +107,7 @@ export class EventLog {
   /** One alert for all events that were left out since the last one. */
   sumUp(scope: TurnScope): void {
     if (this.#leftOut === 0) return
-    const message = `${this.#leftOut} events that peers brought about were too many to be listed: bad messages or connections that come and go`
+    const message = `${this.#leftOut} events that peers brought about were too many to be listed: bad messages, connections that come and go, or forwards that fail`
     this.#leftOut = 0
     this.emit(scope, 'node.alert', { code: 'EVENTS_LEFT_OUT', message, byPeer: true })
   }

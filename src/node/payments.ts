@@ -436,9 +436,11 @@ export class Payments {
       amountOutMsat: Number(forward.amountOutMsat),
       feeMsat: Number(forward.amountInMsat - forward.amountOutMsat),
     }
-    if (event.type === 'forward.settled') {
-      scope.write({ key: keys.forward(this.#nextForward++), value: pack({ ...data, at: now() }) })
+    if (event.type === 'forward.failed') {
+      events.emitForwardFailed(scope, forward.incomingChannelId, { ...data, detail })
+      return
     }
+    scope.write({ key: keys.forward(this.#nextForward++), value: pack({ ...data, at: now() }) })
     events.emit(scope, event.type, { ...data, detail })
   }
 }

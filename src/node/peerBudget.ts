@@ -1,4 +1,4 @@
-import type { NodeId } from '../base/ids.ts'
+import type { ChannelId, NodeId } from '../base/ids.ts'
 import { type Bucket, takeToken } from '../peer/limits.ts'
 
 export interface BudgetSizes {
@@ -14,7 +14,7 @@ const REMEMBERED = 1_000
 export class PeerBudget {
   readonly #sizes: BudgetSizes
   readonly #now: () => number
-  readonly #peers = new Map<NodeId, Bucket>()
+  readonly #peers = new Map<NodeId | ChannelId, Bucket>()
   #total: Bucket
 
   /** @param now milliseconds of a clock that never goes back */
@@ -28,7 +28,7 @@ export class PeerBudget {
    * Whether it may happen once more; counts it when it may.
    * @param isChosen not held against what all together may, so that strangers take nothing from it
    */
-  take(peer: NodeId, isChosen = false): boolean {
+  take(peer: NodeId | ChannelId, isChosen = false): boolean {
     const after = this.#after(peer, isChosen)
     if (after === null) return false
     this.#total = after.total
@@ -43,7 +43,7 @@ export class PeerBudget {
     return this.#after(peer, isChosen) !== null
   }
 
-  #after(peer: NodeId, isChosen: boolean): { readonly own: Bucket; readonly total: Bucket } | null {
+  #after(peer: NodeId | ChannelId, isChosen: boolean): { readonly own: Bucket; readonly total: Bucket } | null {
     const { perPeer, total } = this.#sizes
     const now = this.#now()
     const known = this.#peers.get(peer) ?? { tokens: perPeer.burst, at: now }
