@@ -121,7 +121,7 @@ export function createPayments(node: Node): Payments {
       const state = node.channels.byChannelId(channelId)?.state
       return state !== undefined && (state.tag === 'closed' || channelOf(state)?.restored !== true)
     },
-    post: (task) => node.reactor.post(task),
+    post: (task) => node.reactor.post((scope) => apart(node, 'payments', scope, () => task(scope))),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)
       if (entry) node.channels.command(entry, command)
