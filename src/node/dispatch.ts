@@ -19,6 +19,12 @@ import type { NodeParts } from './parts.ts'
 import { relayPolicy } from './policy.ts'
 import type { TurnScope } from './reactor.ts'
 
+/** The network's, which peers tell again: none of the room that is left for claims goes to it. */
+const FILLS_DISK: ReadonlySet<Message['type']> = new Set([
+  'channel_announcement',
+  'node_announcement',
+  'channel_update',
+])
 const EVERY_CHANNEL = '0'.repeat(64)
 
 export interface DispatchOptions {
@@ -77,6 +83,7 @@ export class Dispatch {
 
   message(link: Link, message: Message, scope: TurnScope): void {
     const { channels, gossip, storage } = this.#options.parts()
+    if (FILLS_DISK.has(message.type) && this.#options.parts().storageLow()) return
     if (isSessionMessage(message)) this.#apart(link, message, scope, () => storage.message(link, message, scope))
     else if (isGossipMessage(message)) this.#apart(link, message, scope, () => gossip.onMessage(link, message, scope))
     else if (isChannelMessage(message)) {

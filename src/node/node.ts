@@ -254,6 +254,7 @@ export class Node implements NodeParts {
     this.#rounds.stop()
     await this.chain.stop()
     await this.peers.close()
+    this.reactor.post((scope) => this.storage.flush(scope))
     await this.reactor.stop()
   }
 

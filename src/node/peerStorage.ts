@@ -83,6 +83,11 @@ export class PeerStorage {
     if (message.type === 'peer_storage_retrieval') this.#returned(link.nodeId, message.blob)
   }
 
+  /** When the node stops: what waits for its minute is written. */
+  flush(scope: TurnScope): void {
+    for (const nodeId of this.#unwritten) this.#write(nodeId, scope)
+  }
+
   /** Whether `tick` has something to do. */
   hasDue(): boolean {
     return this.#unwritten.size > 0 || this.#due.size > 0

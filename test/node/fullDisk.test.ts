@@ -37,3 +37,24 @@ it('a node whose write fails says nothing more, whatever comes in, and can start
   expect([life.openHtlcs(), life.complaints()]).toEqual([0, []])
   world.close()
 })
+
+it('a node that is short of disk space keeps it from the network’s gossip, and takes that in when there is room again', async () => {
+  const world = await World.start(['alice', 'bob', 'carol'])
+  await world.fund()
+  await world.open('alice', 'bob', 1_000_000)
+  const { node, disk } = world.of('alice')
+  const resources = node!.resources as { storageLow: () => boolean }
+  const known = (): number => [...disk.snapshot().keys()].filter((key) => key.startsWith('gossip/1-channel')).length
+  const before = known()
+  resources.storageLow = () => true
+  await world.open('bob', 'carol', 1_000_000)
+  await world.mine(6)
+  expect([known() - before, world.of('bob').node!.graph.channelsOf(nodeIdOf('carol')).length]).toEqual([0, 1])
+  resources.storageLow = () => false
+  world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+  await world.settle()
+  world.connectAll()
+  await world.settle()
+  expect(known() - before).toBe(1)
+  world.close()
+})

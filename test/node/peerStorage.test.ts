@@ -171,6 +171,21 @@ describe('BOLT 1 §peer-storage', () => {
     world.close()
   })
 
+  it('of blobs that wait for their minute, the latest is written when the node stops', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const bob = world.of('bob')
+    bob.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    await world.open('alice', 'bob', 500_000)
+    await world.open('alice', 'bob', 500_000)
+    expect(bobsCopy(world)!.channels.length).toBeLessThan(3)
+    await bob.node!.stop()
+    expect(bobsCopy(world)!.channels).toHaveLength(3)
+    world.close()
+  })
+
   it('our own copy is sent once a minute, the latest then', async () => {
     const world = await World.start(['alice', 'bob'], base)
     const alice = world.of('alice')
