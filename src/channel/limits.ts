@@ -5,7 +5,7 @@ import { type Direction, stands } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
 import type { Channel, Totals } from './state.ts'
 import { localMsat, remoteMsat, trimmedIn } from './totals.ts'
-import { anchorsCost, commitCost, commitFee } from './tx/weights.ts'
+import { anchorsCost, commitCost, commitFee, htlcSuccessFee } from './tx/weights.ts'
 import type { ChannelContext, ChannelTypeName } from './types.ts'
 
 /** From here on an expiry would be a time and not a height. @source BOLT 2 §adding-an-htlc */
@@ -136,24 +136,31 @@ function dustExposure(channel: Channel, atFeerate?: number): bigint {
   return sum
 }
 
+/** sat per 1,000 weight units of the peer's feerate beyond every estimate of ours; 0 where we set it. */
+const excessRate = ({ params }: Channel, feeratePerKw: number, { feerates }: ChannelContext): number =>
+  params.isOpener ? 0 : Math.max(0, feeratePerKw - Math.max(NEVER_TOO_HIGH, feerates.commitment, feerates.claim))
+
 /**
- * msat of the fee of a commitment with so many HTLC outputs that is beyond every estimate of ours; 0 where we pay it. It counts like
- * what has no output: a peer that opened the channel and mines takes the fee of an old commitment home, whosoever its money has become.
+ * msat that a commitment with so many HTLC outputs pays at such an excess. It counts like what has no output: a peer that opened the
+ * channel and mines takes the fee of an old commitment home, whosoever its money has become.
  */
-function excessFee(channel: Channel, feeratePerKw: number, untrimmed: number, { feerates }: ChannelContext): bigint {
-  const { isOpener, channelType } = channel.params
-  const excess = feeratePerKw - Math.max(NEVER_TOO_HIGH, feerates.commitment, feerates.claim)
-  return isOpener || excess <= 0 ? 0n : satToMsat(commitFee(excess, untrimmed, channelType))
-}
+const excessFee = ({ params }: Channel, excess: number, untrimmed: number): bigint =>
+  excess === 0 ? 0n : satToMsat(commitFee(excess, untrimmed, params.channelType))
+
+/** msat that our HTLC transactions would pay at it, without anchors out of the HTLCs themselves: up to the same limit. */
+const excessOfClaims = ({ params }: Channel, excess: number, untrimmed: number): bigint =>
+  BigInt(untrimmed) * satToMsat(htlcSuccessFee(excess, params.channelType))
 
 /** Whether one more HTLC has us exposed beyond the limit. @source BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs */
 function overExposed(channel: Channel, direction: Direction, amountMsat: Msat, ctx: ChannelContext): boolean {
   const { local, remote } = channel.commitments.next
   const dustMsat = isDust(channel, direction, amountMsat) ? amountMsat : 0n
   const untrimmed = Math.max(local.untrimmed, remote.untrimmed) + (dustMsat > 0n ? 0 : 1)
-  const more = dustMsat + excessFee(channel, Math.max(local.feeratePerKw, remote.feeratePerKw), untrimmed, ctx)
-  if (more === 0n) return false
   const most = ctx.policy.maxDustExposureMsat
+  const excess = excessRate(channel, Math.max(local.feeratePerKw, remote.feeratePerKw), ctx)
+  if (excessOfClaims(channel, excess, untrimmed) > most) return true
+  const more = dustMsat + excessFee(channel, excess, untrimmed)
+  if (more === 0n) return false
   // The running sums tell at once where there is room: all are looked through only near the limit.
   if (local.dustMsat + remote.dustMsat + more <= most) return false
   return dustExposure(channel) + more > most
@@ -207,7 +214,11 @@ const overExposure = (after: Channel, feeratePerKw: number, ctx: ChannelContext)
   const { params, commitments } = after
   const { local, remote, next } = commitments
   if (feeratePerKw <= Math.min(local.feeratePerKw, remote.feeratePerKw)) return null
-  const fee = excessFee(after, feeratePerKw, Math.max(next.local.untrimmed, next.remote.untrimmed), ctx)
+  const untrimmed = Math.max(next.local.untrimmed, next.remote.untrimmed)
+  const excess = excessRate(after, feeratePerKw, ctx)
+  const claims = excessOfClaims(after, excess, untrimmed)
+  if (claims > ctx.policy.maxDustExposureMsat) return claims
+  const fee = excessFee(after, excess, untrimmed)
   // With anchors the feerate trims nothing.
   if (params.channelType === 'anchors' && fee === 0n) return null
   const exposed = dustExposure(after, feeratePerKw) + fee

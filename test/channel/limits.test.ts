@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { msat } from '../../src/base/units.ts'
+import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
 import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
@@ -82,6 +82,27 @@ describe('the fee of commitments that the peer pays, and may earn as a miner', (
     expect(w.bob.events.map((e) => e.tag === 'received' && e.htlc.excessDust === true)).toEqual([false, true])
     w.bob.command(add(3, 50_000_000))
     expect(w.bob.events.at(-1)).toMatchObject({ tag: 'rejected', fault: { code: 'DUST_EXPOSURE' } })
+  })
+})
+
+describe('the fee of HTLC transactions without anchors, which the HTLCs pay', () => {
+  it('is limited like what has no output: of the HTLCs little more would be left, and a peer that mines has the rest', () => {
+    const policy = { maxDustExposureMsat: msat(200_000_000), feerateTolerancePercent: { low: 25, high: 100_000 } }
+    const w = reachNormal({
+      channelType: 'static_remotekey',
+      capacitySat: sat(10_000_000),
+      policy,
+      feeratePerKw: 40_000,
+    })
+    for (let n = 0; n < 12; n++) {
+      w.alice.command(add(n, 40_000_000))
+      w.settle()
+    }
+    const isTaken = w.bob.events.map((e) => e.tag === 'received' && e.htlc.excessDust !== true)
+    // 703 weight units for each HTLC, at 37,500 sat per kw more than is ever needed.
+    const claims = (htlcs: number): number => (703 * htlcs * 37_500) / 1000
+    expect([claims(7) <= 200_000, claims(8) <= 200_000]).toEqual([true, false])
+    expect(isTaken).toEqual([...Array(7).fill(true), ...Array(5).fill(false)])
   })
 })
 
