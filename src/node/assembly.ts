@@ -46,10 +46,12 @@ export function createPeers(node: Node): Peers {
   })
 }
 
-/** A peer that the operator connected to, or has a channel with: strangers can be as many as they like. */
-const isChosen = ({ channels, peers }: Node, peer: NodeId): boolean =>
-  peers.address(peer) !== undefined ||
-  channels.ofPeer(peer).some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null)
+/** A peer that the operator connected to, or has an open channel with: strangers can be as many as they like, and may have had one. */
+export function isChosen({ channels, peers }: Pick<Node, 'channels' | 'peers'>, peer: NodeId): boolean {
+  if (peers.address(peer) !== undefined) return true
+  const open = channels.ofPeer(peer).filter(({ state }) => state.tag !== 'closed')
+  return open.some(({ state }) => (channelOf(state)?.funding.confirmed ?? null) !== null)
+}
 
 /** The copies of backups that peers keep of us, and we of them. */
 export function createStorage(node: Node): PeerStorage {

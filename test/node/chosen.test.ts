@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { isChosen } from '../../src/node/assembly.ts'
+import { nodeIdOf, World } from './world.ts'
+
+it('a peer is chosen with an open channel or an address that the operator gave, and no longer when its channel is closed', async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund(1)
+  const [bob, alice] = [world.of('bob').node!, nodeIdOf('alice')]
+  expect(isChosen(bob, alice)).toBe(false)
+  const { id } = await world.open('alice', 'bob', 1_000_000, 400_000)
+  expect(isChosen(bob, alice)).toBe(true)
+  await world.attempt(world.of('alice').api.closeChannel(id, {}))
+  await world.settle()
+  await world.mine(6)
+  expect(bob.channels.ofPeer(alice).map(({ state }) => state.tag)).toEqual(['closed'])
+  expect(isChosen(bob, alice)).toBe(false)
+  await bob.reactor.run((scope) => bob.peers.remember({ nodeId: alice, host: '127.0.0.1', port: 1 }, scope))
+  expect(isChosen(bob, alice)).toBe(true)
+  world.close()
+}, 30_000)
