@@ -16,6 +16,7 @@ import {
 import { p2wpkh, p2wpkhScriptCode } from '../bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, type SighashCache, sighashV0 } from '../bitcoin/sighash.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
+import { verifyInput } from '../bitcoin/verify.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { WalletError } from './errors.ts'
 import { type WalletSigner, walletScript } from './keys.ts'
@@ -119,6 +120,22 @@ export function finalisePsbt(psbt: Psbt): Psbt {
     return new Map([...kept, [PSBT_IN.finalScriptWitness, finalWitnessValue([signature, fromHex(publicKey)])]])
   })
   return { ...psbt, inputs }
+}
+
+/**
+ * That what spends our coins is rightly signed. The wallet takes the coins of a transaction for spent before the chain has seen it, and
+ * would go on doing so for one that no chain takes, when the answer to that does not come.
+ * @throws WalletError PSBT_REFUSED
+ */
+export function checkWitnesses(state: WalletState, tx: Transaction): void {
+  for (const [index, input] of tx.inputs.entries()) {
+    const coin = state.coins.get(outpointKey(input))
+    if (!coin) continue
+    const scriptPubKey = walletScript(state.account, coin.branch, coin.keyIndex)
+    const result = verifyInput(tx, index, { amountSat: coin.amountSat, scriptPubKey })
+    if (!result.ok)
+      throw new WalletError('PSBT_REFUSED', `input ${index}, a coin of ours, is not rightly signed: ${result.detail}`)
+  }
 }
 
 /** Fee of a PSBT that says what all of its inputs spend; null otherwise. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
@@ -206,6 +206,27 @@ describe('BIP 174: a PSBT', () => {
     await world.mine(1)
     expect(await total('alice')).toBe(before - 40_000n - made.feeSat!)
     expect((await api('alice').utxos()).some((u) => u.locked)).toBe(false)
+  })
+
+  it('that is not rightly signed costs nobody the use of its coins, also when the chain cannot be asked', async () => {
+    await begin()
+    const made = await create()
+    const final = await ask(
+      api('alice').psbt.finalise(bytes((await ask(api('alice').psbt.sign(bytes(made.psbt)))).psbt)),
+    )
+    const forged = edited(final.psbt, (p) => ({
+      ...p,
+      tx: { ...p.tx, outputs: p.tx.outputs.map((o) => ({ ...o, amountSat: sat(o.amountSat - 1n) })) },
+    }))
+    const free = await api('alice').wallet()
+    vi.spyOn(world.of('alice').node!.source, 'broadcast').mockRejectedValue(new Error('the Bitcoin node is away'))
+    await expect(ask(api('alice').psbt.broadcast(forged))).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      message: expect.stringContaining('not rightly signed'),
+    })
+    vi.restoreAllMocks()
+    expect(await api('alice').wallet()).toEqual(free)
+    expect(await ask(api('alice').psbt.broadcast(bytes(final.psbt)))).toBe(made.txid)
   })
 
   it('of two wallets is signed by each for its own inputs alone', async () => {

@@ -4,7 +4,7 @@ import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
 import { encodeTransaction, txidOf } from '../../bitcoin/transaction.ts'
 import { perKw, walletFeerate } from '../../chain/fees.ts'
-import { finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
+import { checkWitnesses, finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
 import { badBody } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
@@ -56,6 +56,7 @@ export function psbtService(parts: NodeParts): PsbtService {
     async broadcast(bytes): Promise<Txid> {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
       if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
+      told(() => checkWitnesses(wallet.state, tx), '/psbt')
       const txid = txidOf(tx)
       await reactor.run(() => wallet.sent(tx, { label: 'psbt' }))
       await publish(parts, txid)
