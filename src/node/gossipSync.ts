@@ -10,6 +10,8 @@ import type { Link } from './outbox.ts'
  * whatever strangers have said, who could come first each time and know of nothing.
  */
 const PEERS_PER_ROUND = 2
+/** Peers that are known to have been asked: who comes to talk nonsense can come under another name each time. */
+const REMEMBERED = 1_000
 const ROUND_MS = 24 * 3600 * 1000
 /** News may take this long to come to us, in seconds. */
 const SLACK = 3600
@@ -151,6 +153,7 @@ export class GossipSync {
     const { chainHash, patienceMs, want, now, push } = this.#options
     const session = new SyncSession({ chainHash, extended: peer.extended, patienceMs, want })
     this.#asked.add(peer.link.nodeId)
+    if (this.#asked.size > REMEMBERED) this.#asked.delete(this.#asked.values().next().value!)
     this.#active = { peer, session, startedAt: this.#seconds() }
     push(peer.link, session.begin(now()))
   }

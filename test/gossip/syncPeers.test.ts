@@ -205,4 +205,18 @@ describe('BOLT 7 §query-messages: who is asked', () => {
     expect(replies).toBeGreaterThan(50)
     expect(heard(slow)).toEqual([0])
   })
+
+  it('of those that talk nonsense, however many come, a thousand are remembered', () => {
+    const link = (n: number): Link => ({ nodeId: `02${`${n}`.padStart(64, '0')}` as NodeId, epoch: n })
+    const isAsked = (n: number): boolean => {
+      said = []
+      sync.connected(link(n), EXTENDED)
+      const asked = said.some(([, m]) => m.type === 'query_channel_range')
+      if (asked) answer(link(n), { shortChannelIds: [2n, 1n] })
+      sync.disconnected(link(n))
+      return asked
+    }
+    for (let n = 0; n < 1_000; n++) expect(isAsked(n)).toBe(true)
+    expect([isAsked(0), isAsked(1_000), isAsked(0)]).toEqual([false, true, true])
+  })
 })
