@@ -95,7 +95,7 @@ export const isAgreed = (state: FundedState, { blockHeight }: ChannelContext): b
   state.tag === 'negotiating' && bestClosing(state.channel, state.published, blockHeight) !== null
 
 /** A new connection may heal it. */
-const hangUp = ({ params }: Channel, text: string): readonly Effect[] => [
+export const endConnection = ({ params }: Channel, text: string): readonly Effect[] => [
   warningMessage(params.channelId, text),
   { tag: 'disconnect', reason: text },
 ]
@@ -107,7 +107,7 @@ export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): 
     case 'reject-command':
       return turn(state)
     case 'warn-peer':
-      return turn(state, [...hangUp(state.channel, faultText(fault)), event])
+      return turn(state, [...endConnection(state.channel, faultText(fault)), event])
     case 'fail-channel':
       if (isAgreed(state, ctx)) return turn(state, [event])
       if (isPromise(state)) return notFunded(state, faultText(fault))
@@ -175,7 +175,7 @@ const NOT_CLOSING = 'no reason to close a channel: publish your commitment if yo
  */
 function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
   if (isAgreed(state, ctx)) return turn(state)
-  if (isPassing(data)) return turn(state, [...hangUp(state.channel, NOT_CLOSING), peerFault('warn-peer', data)])
+  if (isPassing(data)) return turn(state, [...endConnection(state.channel, NOT_CLOSING), peerFault('warn-peer', data)])
   if (isPromise(state)) {
     return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
   }

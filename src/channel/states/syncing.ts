@@ -9,7 +9,7 @@ import { funded } from './funded.ts'
 import { openTalks } from './negotiating.ts'
 import { shutdownMessage } from './normal.ts'
 import { goOffline, withoutPeer } from './offline.ts'
-import { isAgreed, respond, turn } from './shared.ts'
+import { endConnection, isAgreed, respond, turn } from './shared.ts'
 
 /** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
 export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -25,6 +25,7 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
         const { state: next, effects } = receiveReestablish(state, message, ctx)
         return turn(next, [...saidSecond(state.from, ctx), ...effects])
       }
+      if (message.type === 'channel_ready' && !state.from.channel.remoteReady) return turn(state, tooEarly(state.from))
       if (message.type !== 'error' && message.type !== 'warning') return turn(state)
       const { state: next, effects } = funded(state.from, input, ctx)
       return turn(next === state.from ? state : next, effects)
@@ -33,6 +34,13 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
       return turn(state)
   }
 }
+
+/**
+ * LND may begin a connection with the channel_ready of a channel that has just confirmed, and say nothing more on it: the next connection
+ * begins as it should.
+ */
+const tooEarly = ({ channel }: FundedState): readonly Effect[] =>
+  endConnection(channel, 'BOLT 2 §message-retransmission: channel_reestablish comes before channel_ready')
 
 /**
  * In doubt, we let the peer speak first: to have us publish what is revoked, a peer that has heard how old our copy is need only agree
