@@ -43,6 +43,7 @@ import type { NodeParts } from './parts.ts'
 import type { Payments } from './payments.ts'
 import type { PeerStorage, StoragePace } from './peerStorage.ts'
 import type { ConnectionsFactory, Peers } from './peers.ts'
+import { peersFirst } from './peersFirst.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover, reportUnreadable } from './recovery.ts'
@@ -83,6 +84,8 @@ export interface NodeResources {
   readonly policy?: ChannelPolicy
   /** Which the journal has, too; metrics of its own when left out. */
   readonly metrics?: Metrics
+  /** For so long a node that was away waits for its peers before it follows the chain; 10 s when left out. */
+  readonly peersFirstMs?: number
   /** What stands in for sockets in a test. */
   readonly connections?: ConnectionsFactory
 }
@@ -241,8 +244,10 @@ export class Node implements NodeParts {
   async start(): Promise<number | null> {
     const { listen } = this.resources.config
     const port = listen ? await this.peers.listen(listen.host, listen.port) : null
-    this.chain.start()
     this.peers.start()
+    const { signal } = this.#stop
+    const isTime = peersFirst(this, signal, this.resources.peersFirstMs)
+    void isTime.then(() => signal.aborted || this.chain.start())
     this.#feeRates.follow(this.source, this.#stop.signal)
     aside(this.log, dropLeftOver(this, this.channels.all()))
     this.#rounds.start()

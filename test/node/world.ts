@@ -86,6 +86,8 @@ export interface Backend {
 export interface WorldOptions {
   readonly backendOf?: (chain: EmbeddedChain) => Backend
   readonly toSelfDelay?: number
+  /** For so long a node that was away waits for its peers before it follows the chain. */
+  readonly peersFirstMs?: number
 }
 
 /** A node's process: gone when it crashed, and then there is only its disk. */
@@ -242,6 +244,7 @@ export class World {
       keepBackup: async (newer) => `${process.keptBackups.push(newer)}`,
       storagePace: process.storagePace,
       gossipPace: process.gossipPace,
+      peersFirstMs: this.#options.peersFirstMs ?? 0,
       policy: policyOf(this.#options),
       connections: this.wire.factory,
     })
