@@ -43,6 +43,9 @@ export function show(json: boolean, value: unknown, text: () => string): void {
   process.stdout.write(`${json ? JSON.stringify(value) : text()}\n`)
 }
 
+/** `1 channel`, `2 channels`. */
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
 /** Notices go to standard error, so that standard output stays what was asked for. */
 export const notice = (text: string): void => {
   process.stderr.write(`${text}\n`)

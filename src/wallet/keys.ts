@@ -57,7 +57,11 @@ export interface MasterKey {
   readonly root: HDKey
 }
 
-/** @param mnemonic canonical, as parseMnemonic returns it */
+/**
+ * What every key of a node comes from.
+ * @param mnemonic canonical, as parseMnemonic returns it
+ * @source BIP 39 §from-mnemonic-to-seed
+ */
 export function masterKey(mnemonic: string, network: Network, passphrase = ''): MasterKey {
   const salt = `mnemonic${passphrase}`.normalize('NFKD')
   const seed = pbkdf2Sync(mnemonic.normalize('NFKD'), salt, BIP39_ROUNDS, 64, 'sha512')
@@ -114,6 +118,7 @@ export interface WalletAccount {
 
 const accountPath = (network: Network): string => `m/84'/${networkParams(network).coinType}'/0'`
 
+/** @source BIP 84 §account */
 export function walletAccount(master: MasterKey): WalletAccount {
   const branch = (b: Branch): PublicNode => {
     const { publicKey, chainCode } = innerNode(master, `${accountPath(master.network)}/${b}`)

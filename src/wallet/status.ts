@@ -13,6 +13,7 @@ export interface Judge {
   isSpent(coin: Coin): boolean
 }
 
+/** What may still confirm, as the transactions of one state have it. */
 export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Judge {
   const alive = new Map<Txid, boolean>()
   const trusted = new Map<Txid, boolean>()

@@ -49,6 +49,7 @@ export function openTalks(state: NegotiatingState, ctx: ChannelContext): Turn {
   return propose(fresh, preference(state, ctx).idealSat, ctx)
 }
 
+/** A close by closing_signed, or by option_simple_close where both offer that (simpleClosing.ts). */
 export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: ChannelContext): Turn {
   const simple = usesSimpleClose(state.channel)
   const handled = common(state, input, ctx)

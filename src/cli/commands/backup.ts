@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { writeFileAtomic } from '../../store/files.ts'
 import { CliError, EXIT } from '../errors.ts'
+import { counted } from '../output.ts'
 import { type Remote, remote } from '../remote.ts'
 
 export function register(program: Command): void {
@@ -32,7 +33,7 @@ async function check({ client, show }: Remote, path: string): Promise<void> {
   const found = await client.verifyBackup(file.toString('base64'))
   show(found, () => {
     if (!found.valid) return `not valid: ${found.problem}`
-    if (found.complete) return `good: it has every channel that is open (${found.channels} channels)`
+    if (found.complete) return `good: it has every channel that is open (${counted(found.channels, 'channel')})`
     return [`old: these channels are not in it`, ...found.missing].join('\n')
   })
   if (!found.complete) process.exitCode = EXIT.failed

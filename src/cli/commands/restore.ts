@@ -11,7 +11,7 @@ import { readSeedFile } from '../../store/seal.ts'
 import { parseMnemonic } from '../../wallet/keys.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
-import { notice, show } from '../output.ts'
+import { counted, notice, show } from '../output.ts'
 import { stopSignal } from '../signals.ts'
 
 interface RestoreOptions {
@@ -87,7 +87,9 @@ async function seedWords({ wordsFile, seedFile }: RestoreOptions, passphrase: st
   }
   if (wordsFile !== undefined) return parseMnemonic((await read(wordsFile)).toString('utf8'))
   if (process.stdin.isTTY) notice('Type the seed words, then Enter and Ctrl-D:')
-  return parseMnemonic(await text(process.stdin))
+  const typed = await text(process.stdin)
+  if (typed.trim() === '') throw new CliError('no seed words came: type them, or name a file with --words-file')
+  return parseMnemonic(typed)
 }
 
 function announce({ nodeId, backup, silent }: Prepared, { dataDir, network }: NodeConfig, json: boolean): void {
@@ -97,7 +99,7 @@ function announce({ nodeId, backup, silent }: Prepared, { dataDir, network }: No
   show(json, { nodeId, dataDir, channels: backup.channels.length, peers }, () =>
     [
       `${nodeId} on ${network}, in ${dataDir}`,
-      `the backup has ${backup.channels.length} channels with ${peers} peers; their balances are not known before they are closed`,
+      `the backup has ${counted(backup.channels.length, 'channel')} with ${counted(peers, 'peer')}; their balances are not known before they are closed`,
     ].join('\n'),
   )
   for (const { peer } of new Map(unreachable.map((c) => [c.peer, c])).values())
@@ -131,7 +133,7 @@ async function follow({ service }: RunningNode, stopped: Promise<unknown>, json:
       const left = items.filter((c) => c.state !== 'closed').length
       return show(json, { done, left, ...coins }, () =>
         [
-          done ? 'everything is brought in' : `${left} channels are left: go on with "fulmen start"`,
+          done ? 'everything is brought in' : `not done: ${counted(left, 'channel')}; go on with "fulmen start"`,
           `on chain ${coins.onchainConfirmedSat} sat, and ${coins.onchainUnconfirmedSat} sat unconfirmed`,
         ].join('\n'),
       )
