@@ -15,6 +15,8 @@ export interface ChannelNumbersOptions {
 /** Of the 2^31 key indexes that there are: how many a start may leave out, and one that knows of none that were in use. */
 const LEAP = 2 ** 16
 const LEAP_IN_THE_DARK = 2 ** 30
+/** No leap goes beyond it, however often the node is started: from there on one is left for each channel. */
+const LAST_LANDING = 2 ** 31 - 2 ** 24
 
 /** What each channel has for itself alone: its place among the others, the index of its keys, and where its funds go when it closes. */
 export class ChannelNumbers {
@@ -56,7 +58,8 @@ export class ChannelNumbers {
    */
   leap(isNewSeed: boolean, below: (limit: number) => number): void {
     const inTheDark = this.#nextKeyIndex === 1 && !isNewSeed
-    this.#nextKeyIndex += below(inTheDark ? LEAP_IN_THE_DARK : LEAP)
+    const room = Math.max(1, LAST_LANDING - this.#nextKeyIndex)
+    this.#nextKeyIndex += below(Math.min(inTheDark ? LEAP_IN_THE_DARK : LEAP, room))
   }
 
   /** Numbers that a stored channel has are never given out again. */

@@ -33,13 +33,16 @@ it('a copy of some time ago that is started again goes another way from there, b
   const writes: unknown[] = []
   const scope = { write: (op: unknown) => writes.push(op) } as unknown as TurnScope
   /** @param chance 0 up to before 1 */
-  const started = (chance: number, isNewSeed = false): number => {
+  const started = (chance: number, last = 41): number => {
     const numbers = new ChannelNumbers({ newId: () => 'id', now: () => 0, newScript: () => new Uint8Array(22) })
-    numbers.reserve({ keyIndex: 41, seq: 9 })
-    numbers.leap(isNewSeed, (limit) => Math.floor(chance * limit))
+    numbers.reserve({ keyIndex: last, seq: 9 })
+    numbers.leap(false, (limit) => Math.floor(chance * limit))
     numbers.endOfTurn(scope)
     return numbers.take(bob).keyIndex
   }
   expect([started(0), started(0.5), started(0.999_999)]).toEqual([42, 42 + 2 ** 15, 42 + 2 ** 16 - 1])
   expect(writes).toHaveLength(3)
+  // Not beyond the last index that there is, though it be started without end.
+  const late = 2 ** 31 - 2 ** 24
+  expect([started(0.999_999, late - 100), started(0.999_999, late + 5)]).toEqual([late - 1, late + 6])
 })
