@@ -5,6 +5,7 @@ import { FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../channel/onchain/anchor.ts'
 import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
+import { isAtStake } from '../channel/onchain/stages.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
@@ -42,6 +43,19 @@ export const isOfChannel = (label: string | null): boolean =>
 const planFor = ({ anchor, rivals, tx }: Commitment, rival: Transaction): AnchorPlan | null => {
   const txid = txidOf(rival)
   return rivals?.find((r) => r.txid === txid) ?? strangerPlan(anchor, tx, rival)
+}
+
+/** HTLC transactions that one coin pays for before a block, one with the change of the other, as mempools take them. */
+const FAMILY = 20
+/** More coins would cost more than they save: with so many, the HTLCs of a full channel are paid for within three blocks. */
+const MOST_COINS = 8
+
+/** Coins that the HTLC transactions still to come of a channel are paid for with. */
+function coinsFor({ state }: ChannelEntry): number {
+  if (state.tag !== 'closing') return 1
+  const { channel, onchain } = state
+  const stages = onchain.outputs.filter((o) => o.spent === null && isHtlcStage(o.spend) && isAtStake(channel, o))
+  return Math.min(MOST_COINS, Math.ceil(stages.length / FAMILY))
 }
 
 /**
@@ -88,6 +102,7 @@ export class Bumper {
       owner: htlcLabel(entry),
       ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
       leaveSat: this.#leave(entry, effect.leaveSat),
+      coinsWanted: coinsFor(entry),
     }
     return this.#pay(entry, 'an HTLC transaction', (wallet) =>
       wallet.bump(request, (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)),

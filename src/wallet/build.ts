@@ -182,8 +182,10 @@ export interface Plan {
   readonly base?: Transaction
   /** Fee that `base` pays by itself. */
   readonly paidSat?: bigint
-  /** A change script that has been issued before; left out, the next one. */
-  readonly changeScript?: Uint8Array
+  /** Change scripts that have been issued before; beyond them, the next ones. */
+  readonly changeScripts?: readonly Uint8Array[]
+  /** In how many outputs the change comes back at most; their weight is in the selection's shape, but for the first one's. */
+  readonly changeParts?: number
 }
 
 /** Locks the coins, adds change, signs. */
@@ -198,11 +200,12 @@ export function finish(state: WalletState, plan: Plan): BuiltTransaction {
   )
   const requested = outputs.map((o) => ({ ...o }))
   const added: TxOutput[] = [...requested]
-  if (changeSat !== null) {
-    const change = plan.changeScript ? null : issueAddress(after, CHANGE)
+  partsOf(changeSat, plan.changeParts).forEach((amountSat, i) => {
+    const known = plan.changeScripts?.[i]
+    const change = known ? null : issueAddress(after, CHANGE)
     if (change) after = change.state
-    added.push({ amountSat: changeSat, scriptPubKey: plan.changeScript ?? change!.scriptPubKey })
-  }
+    added.push({ amountSat, scriptPubKey: known ?? change!.scriptPubKey })
+  })
   added.sort(byAmountThenScript)
   const first = base?.inputs.length ?? 0
   const unsigned: Transaction = {
@@ -215,6 +218,19 @@ export function finish(state: WalletState, plan: Plan): BuiltTransaction {
   const outputIndexes = requested.map((o) => tx.outputs.indexOf(o))
   checkConserved({ coins, outputs: added, feeSat, paidSat })
   return { state: after, tx, txid: txidOf(tx), outputIndexes, feeSat, changeSat, coins }
+}
+
+/** A part of change is not to be smaller: it would pay for nothing. */
+export const LEAST_PART_SAT = 50_000n
+
+/** Equal parts, the first with what is left over; one when there is too little for several. */
+function partsOf(changeSat: Sat | null, most = 1): readonly Sat[] {
+  if (changeSat === null) return []
+  const room = Number(changeSat / LEAST_PART_SAT)
+  const count = Math.max(1, Math.min(most, room))
+  const each = changeSat / BigInt(count)
+  const first = changeSat - each * BigInt(count - 1)
+  return Array.from({ length: count }, (_, i) => (i === 0 ? first : each) as Sat)
 }
 
 /** BIP 69 */

@@ -2,14 +2,14 @@ import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { FEERATE_CEILING, FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf, weightOf } from '../bitcoin/transaction.ts'
-import { type BuiltTransaction, checkFeerate, finish, type SelectBy, selectSpendable } from './build.ts'
+import { type BuiltTransaction, checkFeerate, finish, LEAST_PART_SAT, type SelectBy, selectSpendable } from './build.ts'
 import { abandonTransaction } from './coins.ts'
 import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
 import { type Selection, selectCoins } from './select.ts'
 import { type Coin, keyOf, type WalletState } from './state.ts'
 import { type CoinView, familySizes, unspentCoins } from './status.ts'
-import { feeOf, outputWeight, shapeWeight } from './weights.ts'
+import { feeOf, outputWeight, P2WPKH_OUTPUT_WEIGHT, shapeWeight } from './weights.ts'
 
 export interface AddFeesRequest {
   /** Its inputs and outputs keep their places; its witnesses count for the weight. Without outputs it gets change. */
@@ -25,6 +25,11 @@ export interface AddFeesRequest {
   readonly leaveSat?: Sat
   /** An unconfirmed parent that it pays for, with the fee that this one pays by itself. */
   readonly parent?: { readonly weight: number; readonly feeSat: Sat }
+  /**
+   * Coins that are wanted for more of the kind: where the wallet has fewer, the change comes back in as many outputs as are missing, so that
+   * after a block more of them can be paid for at once.
+   */
+  readonly coinsWanted?: number
   /** A transaction that spends the same first input and was broadcast before: it is replaced, its coins are spent again. */
   readonly earlier?: Transaction | null
 }
@@ -51,15 +56,17 @@ export function addFees(state: WalletState, request: AddFeesRequest, signer: Wal
   const { tx, owner, parent, paidSat = 0n } = request
   const earlier = request.earlier ? replacedBy(state, request, request.earlier) : null
   const paid = paidSat + (parent?.feeSat ?? 0n)
-  const work: Work = { request, earlier, shape: shapeOf(request), free: freed(state, earlier), paid }
+  const free = freed(state, earlier)
+  const changeParts = partsFor(free, request.coinsWanted)
+  const work: Work = { request, earlier, shape: shapeOf(request, changeParts), free, paid }
   if (paid >= feeOf(weightOf(tx) + (parent?.weight ?? 0), request.feeratePerKw)) {
     const none = { outputIndexes: [], changeSat: null, coins: [] }
     return earlier ? null : { state, tx, txid: txidOf(tx), feeSat: paidSat as Sat, ...none }
   }
   const selection = affordable(work)
   if (selection === null) return null
-  const changeScript = earlier?.changeScript
-  const plan = { selection, outputs: [], owner, signer, base: tx, paidSat: paid, ...(changeScript && { changeScript }) }
+  const changeScripts = earlier?.changeScripts ?? []
+  const plan = { selection, outputs: [], owner, signer, base: tx, paidSat: paid, changeScripts, changeParts }
   const built = finish(state, plan)
   return { ...built, feeSat: (built.feeSat - (parent?.feeSat ?? 0n)) as Sat }
 }
@@ -72,7 +79,7 @@ interface Earlier {
   readonly feeSat: bigint
   readonly familyFeeSat: bigint
   readonly weight: number
-  readonly changeScript: Uint8Array | undefined
+  readonly changeScripts: readonly Uint8Array[]
 }
 
 interface Work {
@@ -86,10 +93,27 @@ interface Work {
 }
 
 /** The parent's weight counts as one of the inputs: what is selected pays for both. */
-function shapeOf({ tx, parent }: AddFeesRequest): SelectBy['shape'] {
+function shapeOf({ tx, parent }: AddFeesRequest, changeParts: number): SelectBy['shape'] {
   const outputsWeight = tx.outputs.reduce((s, o) => s + outputWeight(o), 0)
   const bare = { inputs: tx.inputs.length, inputsWeight: 0, outputs: tx.outputs.length, outputsWeight }
-  return { ...bare, inputsWeight: weightOf(tx) - shapeWeight(bare) + (parent?.weight ?? 0) }
+  const more = changeParts - 1
+  return {
+    inputs: bare.inputs,
+    inputsWeight: weightOf(tx) - shapeWeight(bare) + (parent?.weight ?? 0),
+    outputs: bare.outputs + more,
+    outputsWeight: outputsWeight + more * P2WPKH_OUTPUT_WEIGHT,
+  }
+}
+
+/** Parts of the change that make up for the coins that are missing, the one that is spent included. */
+function partsFor(free: WalletState, coinsWanted = 1): number {
+  if (coinsWanted <= 1) return 1
+  const have = unspentCoins(free).filter(
+    ({ coin, status }) =>
+      coin.amountSat >= LEAST_PART_SAT &&
+      (status === 'spendable' || (status === 'unconfirmed' && coin.branch === CHANGE)),
+  )
+  return Math.max(1, coinsWanted - have.length + 1)
 }
 
 function replacedBy(
@@ -104,9 +128,16 @@ function replacedBy(
   const spent = coins.reduce((s, c) => s + c.amountSat, 0n)
   const feeSat = paidSat + spent - added.reduce((s, o) => s + o.amountSat, 0n)
   const txid = txidOf(earlier)
-  const change = added.find((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
+  const change = added.filter((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
   const familyFeeSat = feeSat + descendantFees(state, txid)
-  return { txid, coins, feeSat, familyFeeSat, weight: weightOf(earlier), changeScript: change?.scriptPubKey }
+  return {
+    txid,
+    coins,
+    feeSat,
+    familyFeeSat,
+    weight: weightOf(earlier),
+    changeScripts: change.map((o) => o.scriptPubKey),
+  }
 }
 
 function descendantFees(state: WalletState, txid: Txid): bigint {

@@ -94,8 +94,8 @@ function replacement(
     reserveSat,
     mustChange: outputs.length === 0,
   })
-  const changeScript = change && { changeScript: change.scriptPubKey }
-  const built = finish(state, { selection, outputs, owner, signer, ...changeScript })
+  const changeScripts = change && { changeScripts: [change.scriptPubKey] }
+  const built = finish(state, { selection, outputs, owner, signer, ...changeScripts })
   const least = leastFee(built, entry)
   if (built.feeSat >= least) return built
   const enough = Math.ceil((Number(least) * 1000) / weightOf(built.tx)) + 1

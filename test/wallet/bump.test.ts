@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { toHex } from '../../src/base/bytes.ts'
 import { outpointKey } from '../../src/base/ids.ts'
 import { type Sat, sat } from '../../src/base/units.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
@@ -205,11 +206,11 @@ describe('coins that others will need', () => {
 
 describe('many HTLC transactions at once, which are paid for with the change of those before them', () => {
   /** As many as the wallet can pay for before a block. */
-  const payAll = (state: WalletState, from: number, until: number): readonly Bump[] => {
+  const payAll = (state: WalletState, from: number, until: number, coinsWanted = 1): readonly Bump[] => {
     const made: Bump[] = []
     for (let n = from; n < until; n++) {
       try {
-        made.push(bump(made.at(-1)?.state ?? state, { tx: htlc(n), feeratePerKw: 1_000 })!)
+        made.push(bump(made.at(-1)?.state ?? state, { tx: htlc(n), feeratePerKw: 1_000, coinsWanted })!)
       } catch (e) {
         expect(e).toMatchObject({ code: 'FAMILY_FULL' })
         break
@@ -226,5 +227,34 @@ describe('many HTLC transactions at once, which are paid for with the change of 
     for (const { tx } of first) expect(familyOf(txidOf(tx))).toBe(23)
     const later = payAll(mine(state, ...first.map((b) => b.tx)), 1 + first.length, 61)
     expect(first.length + later.length).toBe(60)
+  })
+
+  it('have the only coin of a wallet come back in several, once, so that the next block has room for all of them', () => {
+    const first = payAll(walletWith([2_000_000]), 1, 101, 5)
+    expect(first.map((b) => b.tx.outputs.length - 1)).toEqual([5, ...Array(22).fill(1)])
+    const before = mine(first.at(-1)!.state, ...first.map((b) => b.tx))
+    const coins = unspentCoins(before).length
+    expect(coins).toBe(5)
+    const later = payAll(before, 1 + first.length, 101, 5)
+    expect(first.length + later.length).toBe(100)
+    for (const b of [...first, ...later]) {
+      expect(rate(b)).toBeGreaterThanOrEqual(999)
+      expect(rate(b)).toBeLessThan(1_020)
+    }
+  })
+
+  it('are raised with the same outputs for their change', () => {
+    const first = bump(walletWith([2_000_000]), { tx: htlc(), feeratePerKw: 1_000, coinsWanted: 4 })!
+    const second = bump(first.state, { tx: htlc(), feeratePerKw: 3_000, coinsWanted: 4, earlier: first.tx })!
+    const scripts = ({ tx }: Bump) => tx.outputs.map((o) => toHex(o.scriptPubKey)).sort()
+    expect(scripts(second)).toEqual(scripts(first))
+    expect(second.tx.outputs.length).toBe(1 + 4)
+    expect(rate(second)).toBeGreaterThanOrEqual(2_990)
+    expect(second.state.next).toEqual(first.state.next)
+  })
+
+  it('leave a small coin whole', () => {
+    const { tx } = bump(walletWith([99_000]), { tx: htlc(), feeratePerKw: 1_000, coinsWanted: 4 })!
+    expect(tx.outputs.length).toBe(2)
   })
 })
