@@ -1,4 +1,4 @@
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpack, unpackIfWhole } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
 import { closeGaps } from '../store/journal.ts'
@@ -15,7 +15,9 @@ import { rebroadcastAll } from './rebroadcast.ts'
 
 /** A channel of which a record is lost or damaged. */
 export interface Damaged {
-  readonly meta: ChannelMeta
+  readonly localId: string
+  /** Null when that is what is damaged. */
+  readonly meta: ChannelMeta | null
   /** For people. */
   readonly why: string
 }
@@ -29,7 +31,14 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const { driver, channels, resources } = node
   const damaged: Damaged[] = []
   const metas: ChannelMeta[] = []
-  for await (const [, value] of driver.entries(prefixRange(keys.channelMeta('')))) metas.push(unpack(value))
+  const prefix = keys.channelMeta('')
+  for await (const [key, value] of driver.entries(prefixRange(prefix))) {
+    const meta = unpackIfWhole<ChannelMeta>(value)
+    const localId = key.slice(prefix.length)
+    if (meta?.localId === localId) metas.push(meta)
+    else damaged.push({ localId, meta: null, why: 'the record of whose it is' })
+  }
+  const count = metas.length + damaged.length
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     node.numbers.reserve(meta)
     const records = await recordsOf(node, meta)
@@ -38,10 +47,10 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
     } catch (e) {
       if (e instanceof ChannelRecordError && e.isNewer) throw e
-      damaged.push({ meta, why: e instanceof Error ? e.message : String(e) })
+      damaged.push({ localId: meta.localId, meta, why: e instanceof Error ? e.message : String(e) })
     }
   }
-  if (resources.doubt === null && damaged.length > 0 && damaged.length === metas.length) throw unreadable(damaged)
+  if (resources.doubt === null && damaged.length > 0 && damaged.length === count) throw unreadable(damaged)
   const backups = await driver.get(keys.backups)
   if (backups) node.backups = unpack(backups)
   const reserved = await driver.get(keys.keyIndex)
@@ -69,7 +78,7 @@ async function recordsOf(
 
 /** Not one channel: that is no damage to a record, but a program that cannot read them, or a database that is no more. */
 function unreadable(damaged: readonly Damaged[]): ChannelRecordError {
-  const list = damaged.map(({ meta, why }) => `${meta.localId} with ${meta.peer}: ${why}`).join('; ')
+  const list = damaged.map(({ localId, meta, why }) => `${localId} with ${meta?.peer ?? 'a peer'}: ${why}`).join('; ')
   return new ChannelRecordError(
     `no channel can be read (${list}): use the program that wrote them, or fulmen restore into another data directory, from the seed and the channel backup; never put an older copy of the database in its place`,
   )
@@ -106,11 +115,11 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
     rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
     for (const each of damaged) {
-      const { meta } = each
-      const isRestored = restored.has(meta.keyIndex)
+      const { localId, meta } = each
+      const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
       // Its place is taken by what the backup knows.
-      if (isRestored) scope.write({ key: keys.channelMeta(meta.localId) })
-      else node.damaged.add(meta.keyIndex)
+      if (isRestored) scope.write({ key: keys.channelMeta(localId) })
+      else if (meta) node.damaged.add(meta.keyIndex)
       reportDamage(node, each, isRestored, scope)
     }
     // A crash may have come between a channel and its backup.
@@ -141,18 +150,20 @@ function resume({ channels, chain, resources, lookingBack }: Node, entry: Channe
 async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise<StaticBackup | null> {
   const { readBackup } = node.resources
   if (damaged.length === 0 || !readBackup) return null
-  const lost = new Set(damaged.map(({ meta }) => meta.keyIndex))
+  const lost = new Set(damaged.map(({ meta }) => meta?.keyIndex))
+  const isLost = (keyIndex: number): boolean => lost.has(keyIndex) || lost.has(undefined)
   try {
     const backup = await readBackup()
-    return backup && { ...backup, channels: backup.channels.filter((c) => lost.has(c.keyIndex)) }
+    return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }
   } catch (e) {
     node.log.error({ err: e }, 'the channel backup cannot be read')
     return null
   }
 }
 
-function reportDamage(node: Node, { meta, why }: Damaged, isRestored: boolean, scope: TurnScope): void {
-  const { localId: id, peer } = meta
+function reportDamage(node: Node, damage: Damaged, isRestored: boolean, scope: TurnScope): void {
+  const { localId: id, meta, why } = damage
+  const peer = meta?.peer ?? null
   const what = isRestored
     ? 'what the backup has of it takes its place, and its peer is asked to close it'
     : 'have the peer close it, and restore what it pays from the backup'

@@ -141,6 +141,7 @@ describe('a database that lost a write', () => {
     ['core', Uint8Array.of(0x93, 1, 2)],
     ['stages', null],
     ['secret/00', null],
+    ['meta', Uint8Array.of(0x93)],
   ])(
     'goes on without a channel whose record %s is damaged though no write was lost, and has its peer close it',
     async (name, value) => {
@@ -150,7 +151,7 @@ describe('a database that lost a write', () => {
       const [first] = alice.node!.channels.all()
       const { localId: id } = first!.meta
       world.crash('alice')
-      const key = `channel/${id}/${name}`
+      const key = name === 'meta' ? `channel-meta/${id}` : `channel/${id}/${name}`
       expect(alice.disk.snapshot().has(key)).toBe(true)
       await alice.disk.harm(key, value)
       await world.boot('alice')
