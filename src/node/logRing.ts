@@ -124,9 +124,12 @@ function headOf(text: string): Pick<LogLine, 'at' | 'level' | 'part'> {
   }
 }
 
-function read({ id, text }: Kept): LogLine {
+const read = ({ id, text }: Kept): LogLine => ({ id, ...lineOf(text) })
+
+/** What pino wrote. */
+export function lineOf(text: string): Omit<LogLine, 'id'> {
   const { level: _level, time: _time, part: _part, msg = '', ...fields } = JSON.parse(text) as Record<string, unknown>
-  return { id, ...headOf(text), message: String(msg), fields }
+  return { ...headOf(text), message: String(msg), fields }
 }
 
 /** Without its fields: what is that long is no line for people. */

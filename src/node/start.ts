@@ -24,7 +24,7 @@ import type { NodeConfig } from './config.ts'
 import type { GossipPace } from './gossip.ts'
 import type { OpenedChain } from './localChain.ts'
 import { readLogLevels } from './logLevels.ts'
-import { heardBy, LogRing } from './logRing.ts'
+import { heardBy, type LogOut, LogRing } from './logRing.ts'
 import { Logs } from './logs.ts'
 import { Metrics } from './metrics.ts'
 import { type Doubt, Node, type NodeResources } from './node.ts'
@@ -45,6 +45,8 @@ export interface RunningNode {
 export interface StartOptions {
   /** Called when the node can say nothing more: a write failed, or a bug. Ends the process unless given. */
   readonly onFatal?: (error: unknown) => void
+  /** Where the log goes; to standard error, JSON, when left out. */
+  readonly log?: LogOut
   /** How often peers' blobs are written and ours sent. */
   readonly storagePace?: StoragePace
   /** How fast gossip is passed on; that of the network when left out. */
@@ -66,7 +68,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   const { dataDir, network } = config
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const recent = new LogRing()
-  const base = pino({ level: 'trace', base: null }, heardBy(recent, pino.destination({ dest: 2, sync: true })))
+  const out = options.log ?? pino.destination({ dest: 2, sync: true })
+  const base = pino({ level: 'trace', base: null }, heardBy(recent, out))
   const logs = new Logs(base, readLogLevels(config.logLevel), recent)
   const log = logs.of('node')
   // Before the database is opened, which needs room: a node that a full disk has stopped starts with what was kept back for it.

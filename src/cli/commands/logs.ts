@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { LogLine, LogQuery } from '../../api/operatorSchemas.ts'
-import { printable } from '../../base/bytes.ts'
+import type { LogQuery } from '../../api/operatorSchemas.ts'
 import { LOG_PARTS } from '../../node/logLevels.ts'
 import { LINE_LEVELS } from '../../node/logRing.ts'
 import { given, integer } from '../arguments.ts'
+import { logText } from '../logText.ts'
 import { notice } from '../output.ts'
 import { remote } from '../remote.ts'
 
@@ -31,25 +31,19 @@ export function register(program: Command): void {
       if (!follow) {
         const page = await client.logs({ ...given(filter), limit })
         if (page.lostTo !== null) notice(`the node keeps no lines up to ${timeOf(page.lostTo)}`)
-        show(page, () => page.items.map(line).toReversed().join('\n'))
+        show(page, () => page.items.map(logText).toReversed().join('\n'))
         return
       }
       const stop = new AbortController()
       process.once('SIGINT', () => stop.abort())
       for await (const one of client.followLogs({ ...given(filter), limit, signal: stop.signal })) {
-        show(one, () => line(one))
+        show(one, () => logText(one))
       }
     })
 }
 
 /** @param id microseconds since 1970 */
 const timeOf = (id: number): string => new Date(id / 1_000).toISOString()
-
-/** Texts may come from a peer: never onto a terminal as they are. */
-function line({ at, level, part, message, fields }: LogLine): string {
-  const more = Object.keys(fields).length === 0 ? '' : `  ${JSON.stringify(fields)}`
-  return printable(`${at}  ${level.padEnd(5)}  ${part.padEnd(7)}  ${message}${more}`, 4_000)
-}
 
 /** @returns microseconds since 1970, as the ids of lines are */
 function since(text: string): number {

@@ -10,6 +10,7 @@ import type { RunningNode } from '../../node/start.ts'
 import { readSeedFile } from '../../store/seal.ts'
 import { parseMnemonic } from '../../wallet/keys.ts'
 import { CliError, EXIT } from '../errors.ts'
+import { logForPeople } from '../logText.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { counted, notice, show } from '../output.ts'
 import { stopSignal } from '../signals.ts'
@@ -59,7 +60,7 @@ async function restore(config: NodeConfig, options: RestoreOptions): Promise<voi
   announce(prepared, config, json)
   if (options.prepare) return
   const { startNode } = await import('../../node/start.ts')
-  const node = await startNode(config)
+  const node = await startNode(config, logForPeople(process.stderr))
   try {
     await follow(node, stopped, json)
   } finally {

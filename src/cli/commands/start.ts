@@ -6,6 +6,7 @@ import type { NodeConfig } from '../../node/config.ts'
 import type { NodeService } from '../../node/service.ts'
 import { writeFileAtomic } from '../../store/files.ts'
 import { CliError } from '../errors.ts'
+import { logForPeople } from '../logText.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { notice, show } from '../output.ts'
 import { apiPinFile, apiUrlFile } from '../remote.ts'
@@ -24,7 +25,7 @@ export function register(program: Command): void {
 async function run(config: NodeConfig, access: ApiAccess, json: boolean): Promise<void> {
   const stopped = stopSignal()
   const { startNode } = await import('../../node/start.ts')
-  const node = await startNode(config)
+  const node = await startNode(config, logForPeople(process.stderr))
   try {
     await rm(apiPinFile(config.dataDir), { force: true }) // of a run that was killed
     const api = await serve(node.service, config, access)
