@@ -76,11 +76,26 @@ export class GossipTable {
       previous: updates[direction],
       nowSeconds,
     })
-    if (checked.ok) {
-      const next: [ChannelUpdate | null, ChannelUpdate | null] = direction === 0 ? [m, updates[1]] : [updates[0], m]
-      this.#channels.set(m.shortChannelId, { ...channel, updates: next })
-    }
+    if (checked.ok) this.#keep(channel, m)
     return checked
+  }
+
+  /** Puts back what was checked before it was stored. @returns false when its channel, or the node's, is not known */
+  restore(m: ChannelUpdate | NodeAnnouncement): boolean {
+    if (m.type === 'node_announcement') {
+      if (!this.hasChannels(m.nodeId)) return false
+      this.#nodes.set(m.nodeId, m)
+      return true
+    }
+    const channel = this.#channels.get(m.shortChannelId)
+    if (channel) this.#keep(channel, m)
+    return channel !== undefined
+  }
+
+  #keep(channel: KnownChannel, m: ChannelUpdate): void {
+    const [first, second] = channel.updates
+    const updates = directionOf(m) === 0 ? ([m, second] as const) : ([first, m] as const)
+    this.#channels.set(m.shortChannelId, { ...channel, updates })
   }
 
   /** Whether a node has a channel that we know: others are ignored. */

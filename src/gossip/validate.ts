@@ -31,6 +31,8 @@ const wrong = (what: string, signature: Uint8Array): Result<never, GossipFault> 
 
 /** Clocks of others may be this much ahead. */
 const MAX_FUTURE_SECONDS = 24 * 3600
+export const isFromFuture = (timestamp: number, nowSeconds: number): boolean =>
+  timestamp > nowSeconds + MAX_FUTURE_SECONDS
 
 /** What the signatures of a message sign: SHA-256 twice of everything behind them. */
 export const gossipDigest = (m: ChannelAnnouncement | NodeAnnouncement | ChannelUpdate): Uint8Array =>
@@ -102,7 +104,7 @@ export function checkChannelUpdate(
 ): Result<null, GossipFault> {
   if (!equalBytes(m.chainHash, chainHash)) return ignore('channel_update of another chain')
   if (previous && m.timestamp <= previous.timestamp) return ignore('channel_update is not newer than the one we have')
-  if (m.timestamp > nowSeconds + MAX_FUTURE_SECONDS) return ignore('channel_update is from the future')
+  if (isFromFuture(m.timestamp, nowSeconds)) return ignore('channel_update is from the future')
   if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(origin))) {
     return wrong('signature of channel_update', m.signature)
   }

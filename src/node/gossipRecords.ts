@@ -4,7 +4,7 @@ import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock } from '../chain/source.ts'
 import { GossipTable } from '../gossip/table.ts'
-import { directionOf, type FundingOutput, isStale } from '../gossip/validate.ts'
+import { directionOf, type FundingOutput, isFromFuture, isStale } from '../gossip/validate.ts'
 import type { Graph } from '../routing/graph.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -41,7 +41,8 @@ export class GossipRecords {
   }
 
   /**
-   * A record that cannot be read is left out, since peers bring it again: the channels' deadlines do not wait for it.
+   * A record that cannot be read is left out, since peers bring it again: the channels' deadlines do not wait for it, nor for the
+   * signatures of a whole network, which were verified before anything was written.
    * @returns how many were
    */
   async load(): Promise<number> {
@@ -64,11 +65,12 @@ export class GossipRecords {
     })
     await each('2-update/', (value) => {
       const message = decodeMessage(value) as ChannelUpdate
-      if (this.table.acceptUpdate(message, this.nowSeconds()).ok) graph.applyUpdate(message)
+      if (isFromFuture(message.timestamp, this.nowSeconds())) return // our clock had been wrong
+      if (this.table.restore(message)) graph.applyUpdate(message)
     })
     await each('3-node/', (value) => {
       const message = decodeMessage(value) as NodeAnnouncement
-      if (this.table.acceptNode(message).ok) graph.applyNode(message)
+      if (this.table.restore(message)) graph.applyNode(message)
     })
     return unreadable
   }

@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { sat } from '../../src/base/units.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
 import { STALE_AFTER } from '../../src/gossip/validate.ts'
 import { GossipRecords } from '../../src/node/gossipRecords.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
@@ -93,6 +94,20 @@ describe('a reorganisation', () => {
 })
 
 describe('at a start', () => {
+  it('everything is there again without a signature being verified: a network has 100,000 of them', async () => {
+    const before = await open()
+    const verify = vi.spyOn(crypto, 'ecdsaVerify')
+    const graph = new Graph()
+    const { table } = await open(graph)
+    expect(verify).not.toHaveBeenCalled()
+    verify.mockRestore()
+    expect([table.channels(), table.nodes()]).toEqual([before.table.channels(), before.table.nodes()])
+    expect([table.nodes().length, table.channels().flatMap((c) => c.updates.filter((u) => u !== null)).length]).toEqual(
+      [4, 6],
+    )
+    expect([...graph.channels()].flatMap((c) => c.policies.filter((p) => p !== null))).toHaveLength(6)
+  })
+
   it('records that cannot be read are left out, and come again: nothing else waits for them', async () => {
     const damaged: string[] = []
     for await (const [key, value] of driver.entries({})) {
