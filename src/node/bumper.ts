@@ -233,6 +233,8 @@ export class Bumper {
    */
   #free(entry: ChannelEntry, tx: Transaction, isGone = false): void {
     const { reactor, wallet, chain } = this.#options.parts()
+    // A Bitcoin node that builds its chain anew, or is an older copy, refuses what spends outputs that it has yet to see.
+    if ((chain.status.tipHeight ?? chain.height) < chain.height) return
     const input = outpointKey(tx.inputs[0]!)
     reactor.post(() => {
       if (this.#refused.height !== chain.height) this.#refused = { height: chain.height, inputs: new Set() }

@@ -125,6 +125,30 @@ describe('a commitment with anchors', () => {
     world.close()
   })
 
+  it('keeps its child, whose coins nothing else takes, while a Bitcoin node that is behind ours refuses both', async () => {
+    const { world } = await begin()
+    const { node } = world.of('alice')
+    believe(node!, { slow: 6_000, claim: 6_000, closing: 6_000 })
+    const { wallet, source, chain } = node!
+    const submit = source.broadcastPackage.bind(source)
+    let refused = 0
+    source.broadcastPackage = async () => {
+      refused++
+      return { accepted: false, reason: 'bad-txns-inputs-missingorspent' }
+    }
+    Object.assign(chain.status, { tipHeight: chain.height - 50 })
+    const free = walletBalance(wallet.state).spendableSat
+    void world.of('alice').api.closeChannel(entryOf(world, 'alice').meta.localId, { force: true })
+    for (let i = 0; i < 20 || refused === 0; i++) await world.turn()
+    expect(walletBalance(wallet.state).spendableSat).toBeLessThan(free)
+    const [child] = wallet.unconfirmed()
+    source.broadcastPackage = submit
+    Object.assign(chain.status, { tipHeight: chain.height })
+    await world.mine(1)
+    expect(childOf(world, onchainOf(world, 'alice')!.closing.txid)?.txid).toBe(txidOf(child!))
+    world.close()
+  })
+
   it('has an anchor left unclaimed that no child has taken, in the chain as it stands', async () => {
     const { world } = await begin()
     const { node, api } = world.of('alice')
