@@ -10,8 +10,8 @@ const AT_ONCE = 4
 const MOST = 5_000
 const MOST_OF_PEER = 1_000
 /**
- * Announcements that come to nothing: each costs four signatures and a block's worth of ids. Of channels that have closed, honest peers
- * tell for half a day: some hundreds.
+ * Announcements that come to nothing, beyond one for each that did not: each costs four signatures and a block's worth of ids. Of
+ * channels that have closed, honest peers tell for half a day, and those without a Bitcoin node for two weeks: a tenth of all.
  */
 const IN_VAIN = { perPeer: { burst: 500, refillMs: 10_000 }, total: { burst: 2_000, refillMs: 1_000 } }
 
@@ -57,6 +57,7 @@ export class FundingLookups {
       if (!this.#isHeard(from)) return null
       const found = isGenuine() ? await lookUp(this.#source, m) : null
       if (found === null) this.#inVain.take(from, this.#isChosen(from))
+      else this.#inVain.giveBack(from, this.#isChosen(from))
       return found
     } finally {
       this.#add(from, -1)

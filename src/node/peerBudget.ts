@@ -38,6 +38,14 @@ export class PeerBudget {
     return true
   }
 
+  /** It was worth it after all: as if it had not happened, or another time had not. */
+  giveBack(peer: NodeId, isChosen = false): void {
+    const { perPeer, total } = this.#sizes
+    const own = this.#peers.get(peer)
+    if (own) this.#peers.set(peer, { ...own, tokens: Math.min(perPeer.burst, own.tokens + 1) })
+    if (!isChosen) this.#total = { ...this.#total, tokens: Math.min(total.burst, this.#total.tokens + 1) }
+  }
+
   /** Whether it may, without counting. The same parameters. */
   has(peer: NodeId, isChosen = false): boolean {
     return this.#after(peer, isChosen) !== null

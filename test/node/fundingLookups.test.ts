@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { BlockHash, NodeId } from '../../src/base/ids.ts'
+import { type BlockHash, type NodeId, shortChannelId, type Txid } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
 import type { ChainSource } from '../../src/chain/source.ts'
+import { fundingScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { FundingLookups } from '../../src/node/fundingLookups.ts'
 import type { ChannelAnnouncement } from '../../src/wire/messages/gossip.ts'
 import { announcementOf, scidOf } from '../gossip/network.ts'
@@ -81,6 +83,27 @@ describe('fundings that are looked up', () => {
     pass(60_000)
     expect(await inVain(CHOSEN, 1_000)).toBe(6)
     expect([await inVain(idOf(1), 1_000), await inVain(idOf(5), 1_000)]).toEqual([6, 54])
+  })
+
+  it('in vain count only where there are more of them than others', async () => {
+    const txid = 'aa'.repeat(32) as Txid
+    const output = { amountSat: sat(1), scriptPubKey: fundingScriptPubKey(ANY.bitcoinKey1, ANY.bitcoinKey2) }
+    const source = {
+      blockHash: async () => '' as BlockHash,
+      txids: async () => [txid],
+      utxo: async () => ({ output, confirmations: 6 }),
+    } as unknown as ChainSource
+    const lookups = new FundingLookups(
+      source,
+      () => false,
+      () => 0,
+    )
+    const announced = (n: number, isThere: boolean) =>
+      lookups.find(idOf(1), { ...ANY, shortChannelId: shortChannelId(n, isThere ? 0 : 7, 0) })
+    for (let n = 0; n < 3_000; n++) expect((await announced(n, n % 2 === 0)) === null).toBe(n % 2 !== 0)
+    let found = 0
+    for (let n = 0; n < 3_000; n++) if ((await announced(n, n % 5 === 0)) !== null) found++
+    expect(found).toBeLessThan(200)
   })
 
   it('are asked of the chain once the announcement has been found genuine, in its turn', async () => {
