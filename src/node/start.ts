@@ -83,7 +83,10 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   try {
     const passphrase = await readPassphrase(config.passphraseFile)
     const seed = await loadOrCreateSeed(dataDir, network, passphrase, await isNew(driver, dataDir))
-    if (!seed.encrypted) log.warn('the seed is not encrypted: whoever reads the data directory has the coins')
+    if (!seed.encrypted) {
+      const cure = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
+      log.warn({ cure }, 'the seed is not encrypted: whoever reads the data directory has the coins')
+    }
     const secret = nodeSecret(seed.master)
     const publicKey = crypto.publicKey(secret)
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
