@@ -224,6 +224,9 @@ export class Node implements NodeParts {
     const node = new Node(resources, await EventLog.open(driver, Date.now))
     const stored = await WalletShell.load(driver, master, Date.now)
     const addresses = doubt?.backup?.addresses
+    // A lost write may have been of a block that paid us, or that took what we had.
+    const damagedCoins = stored?.damaged ?? 0
+    if (stored && (damagedCoins > 0 || doubt?.missing.length)) await stored.refresh(source, addresses)
     const scanned = stored || isNewSeed ? null : await WalletShell.restore(source, master, Date.now, addresses)
     const known = stored ?? scanned
     const chain = await ChainShell.open(chainOptions(node), known?.state.height, scanned ? SCAN_UNSURE : 0)
@@ -236,7 +239,7 @@ export class Node implements NodeParts {
     const damaged = await loadChannels(node)
     node.numbers.leap(isNewSeed, randomInt)
     await recover(node, damaged)
-    await reportUnreadable(node, { peers, payments })
+    await reportUnreadable(node, { peers, payments, wallet: damagedCoins })
     return node
   }
 

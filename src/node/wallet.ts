@@ -1,5 +1,5 @@
 import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { Psbt } from '../bitcoin/psbt.ts'
 import { type Transaction, type TxOutput, txidOf } from '../bitcoin/transaction.ts'
@@ -13,13 +13,20 @@ import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
 import { type SignedPsbt, signPsbt } from '../wallet/psbt.ts'
 import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
-import { loadWallet, walletRecords } from '../wallet/records.ts'
-import { restoreWallet } from '../wallet/restore.ts'
+import { isWhole, loadWallet, walletRecords } from '../wallet/records.ts'
+import { refreshed, restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
 import { judge, unconfirmed } from '../wallet/status.ts'
+import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 
 const WALLET_PREFIX = keys.wallet('')
+
+/** Of a wallet that does not know where it stood, before all blocks. */
+const newNumbers = async (driver: Driver) => ({
+  ...{ height: 0, hash: '', next: [0, 0] },
+  nextOrder: (await lastSequence(driver, keys.walletIndex)) + 1,
+})
 
 /** The wallet's state, its signer and its records: every change is written at the end of the turn that made it. */
 export class WalletShell {
@@ -27,6 +34,8 @@ export class WalletShell {
   readonly #now: () => number
   #state: WalletState
   #stored: WalletState | null
+  /** Keys of records that could not be read. */
+  #damaged: readonly string[] = []
 
   private constructor(signer: WalletSigner, state: WalletState, stored: WalletState | null, now: () => number) {
     this.#signer = signer
@@ -38,11 +47,33 @@ export class WalletShell {
   /** The wallet as the store has it; null for a new node. @param now Unix milliseconds */
   static async load(driver: Driver, master: MasterKey, now: () => number): Promise<WalletShell | null> {
     const records: [string, unknown][] = []
+    const damaged: string[] = []
     for await (const [key, value] of driver.entries(prefixRange(WALLET_PREFIX))) {
-      records.push([key.slice(WALLET_PREFIX.length), unpack(value)])
+      const name = key.slice(WALLET_PREFIX.length)
+      const record = unpackIfWhole(value)
+      if (isWhole(name, record)) records.push([name, record])
+      else damaged.push(key)
     }
+    if (damaged.includes(keys.wallet('numbers'))) records.push(['numbers', await newNumbers(driver)])
     const stored = loadWallet(walletAccount(master), records)
-    return stored && new WalletShell(walletSigner(master), stored, stored, now)
+    const shell = stored && new WalletShell(walletSigner(master), stored, stored, now)
+    if (shell) shell.#damaged = damaged
+    return shell
+  }
+
+  /** How many records could not be read. */
+  get damaged(): number {
+    return this.#damaged.length
+  }
+
+  /**
+   * After records were lost: what it owns is looked for in the whole chain.
+   * @param issued as for `restore` @throws ChainError
+   */
+  async refresh(source: ChainSource, issued: readonly [number, number] = [0, 0]): Promise<void> {
+    const { account, next } = this.#state
+    const least = [Math.max(next[0], issued[0]), Math.max(next[1], issued[1])] as const
+    this.#state = refreshed(await restoreWallet(source, account, undefined, least), this.#state)
   }
 
   /**
@@ -171,6 +202,8 @@ export class WalletShell {
 
   endOfTurn(scope: TurnScope, onTransaction: (tx: WalletTx, isNew: boolean) => void): void {
     if (this.#state === this.#stored) return
+    for (const key of this.#damaged) scope.write({ key })
+    this.#damaged = []
     for (const record of walletRecords(this.#stored, this.#state)) {
       const key = keys.wallet(record.key)
       scope.write(record.value === undefined ? { key } : { key, value: pack(record.value) })

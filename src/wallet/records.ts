@@ -54,6 +54,14 @@ function difference<T extends Coin | string>(
   for (const key of before?.keys() ?? []) if (!after.has(key)) records.push({ key: `${prefix}/${key}` })
 }
 
+/** Whether a record can be what its key says. */
+export function isWhole(key: string, value: unknown): boolean {
+  if (key.startsWith('lock/')) return typeof value === 'string'
+  if (typeof value !== 'object' || value === null) return false
+  if (key === 'numbers') return 'height' in value && 'next' in value
+  return key.startsWith('coin/') ? 'outpoint' in value : 'txid' in value && 'tx' in value
+}
+
 /** The wallet from all its records, in any order; null when there are none. */
 export function loadWallet(
   account: WalletAccount,

@@ -5,6 +5,18 @@ import type { WalletAccount } from './keys.ts'
 import { emptyWallet, RESTORE_GAP, type WalletStart, type WalletState } from './state.ts'
 
 /**
+ * A wallet of which records were lost: what it owns as a scan has found it, and as it remembers it what waits for a block, its history
+ * and its locks.
+ */
+export function refreshed(
+  found: WalletState,
+  { coins, txs, locks, spends, nextOrder }: Pick<WalletState, 'coins' | 'txs' | 'locks' | 'spends' | 'nextOrder'>,
+): WalletState {
+  const waiting = [...coins].filter(([, coin]) => coin.height === null)
+  return { ...found, coins: new Map([...waiting, ...found.coins]), txs, locks, spends, nextOrder }
+}
+
+/**
  * A wallet from its seed alone: scans the unspent set for its addresses, and again as long as finds widen the gap. Takes minutes on
  * bitcoin. The result is to follow the chain from its own height on; what it had spent before is not known.
  * @param issued how many addresses of each branch had been given out, as far as that is known: coins may lie behind all of them
