@@ -198,6 +198,8 @@ export const CreateInvoice = request('CreateInvoice', {
 })
 export const SettleInvoice = request('SettleInvoice', { preimage: PreimageText })
 export const Empty = request('Empty', {})
+/** What it says of a hold invoice. */
+const SETTLE_BEFORE = 'block height at which an accepted payment goes back by itself: settle it in an earlier block'
 export const Invoice = answer('Invoice', {
   id: Type.String(),
   paymentHash: HashText,
@@ -211,6 +213,7 @@ export const Invoice = answer('Invoice', {
   createdAt: TimeText,
   expiresAt: TimeText,
   settledAt: nullable(TimeText),
+  settleBefore: nullable(Type.Integer({ minimum: 0, description: SETTLE_BEFORE })),
   keyId: nullable(KeyIdText),
 })
 export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus), ...recordFilters })

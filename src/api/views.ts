@@ -68,6 +68,7 @@ export const invoiceJson = (view: InvoiceView): Json.Invoice => ({
   createdAt: view.createdAt,
   expiresAt: view.expiresAt,
   settledAt: view.settledAt,
+  settleBefore: view.settleBefore ?? null,
   keyId: view.keyId,
 })
 

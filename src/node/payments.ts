@@ -4,7 +4,7 @@ import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import {
-  HOLD_RELEASE_BLOCKS,
+  holdReleaseBlocks,
   type IncomingContext,
   keysendInvoice,
   type ReleasedHtlc,
@@ -367,10 +367,13 @@ export class Payments {
   #incomingContext(amountMsat: bigint = LEAST_KEYSEND_MSAT): IncomingContext {
     const { now, blockHeight, margins } = this.#options
     const { minFinalCltvExpiryDelta, closeBeforeExpiry } = margins
-    // A preimage that is given out later would find the channel on its way to the chain.
-    const holdReleaseBlocks = Math.max(HOLD_RELEASE_BLOCKS, closeBeforeExpiry)
-    const acceptKeysend = amountMsat >= LEAST_KEYSEND_MSAT
-    return { now: now(), blockHeight: blockHeight(), acceptKeysend, minFinalCltvExpiryDelta, holdReleaseBlocks }
+    return {
+      now: now(),
+      blockHeight: blockHeight(),
+      acceptKeysend: amountMsat >= LEAST_KEYSEND_MSAT,
+      minFinalCltvExpiryDelta,
+      holdReleaseBlocks: holdReleaseBlocks(closeBeforeExpiry),
+    }
   }
 
   // -------------------------------------------------------------- effects

@@ -267,6 +267,8 @@ export interface InvoiceView {
   readonly createdAt: string
   readonly expiresAt: string
   readonly settledAt: string | null
+  /** Height at which an accepted payment goes back by itself; null or left out for any other. */
+  readonly settleBefore?: number | null
   /** The API key that made it. */
   readonly keyId: string | null
 }

@@ -25,6 +25,13 @@ export const MPP_TIMEOUT_MS = 60_000
 /** Held HTLCs go back this many blocks before they expire, so that nobody closes a channel over them. */
 export const HOLD_RELEASE_BLOCKS = 12
 
+/** The same, where channels go on chain sooner: a preimage that is given out later would find one on its way. */
+export const holdReleaseBlocks = (closeBeforeExpiry: number): number => Math.max(HOLD_RELEASE_BLOCKS, closeBeforeExpiry)
+
+/** The height at which what a hold invoice holds goes back by itself; null where it holds no whole payment. */
+export const settleBefore = (r: InvoiceRecord, releaseBlocks: number): number | null =>
+  r.status === 'accepted' ? Math.min(...r.htlcs.map((h) => h.cltvExpiry)) - releaseBlocks : null
+
 export interface NewInvoice
   extends Pick<
     InvoiceRecord,

@@ -3,7 +3,14 @@ import { toHex, utf8 } from '../../base/bytes.ts'
 import { type PaymentHash, paymentHash } from '../../base/ids.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { createInvoice } from '../../invoice/bolt11.ts'
-import { cancelInvoice, newInvoice, receivedMsat, settleInvoice } from '../../payment/incoming.ts'
+import {
+  cancelInvoice,
+  holdReleaseBlocks,
+  newInvoice,
+  receivedMsat,
+  settleBefore,
+  settleInvoice,
+} from '../../payment/incoming.ts'
 import type { InvoiceRecord } from '../../payment/types.ts'
 import { ourInvoiceFeatures } from '../../wire/features.ts'
 import { badBody, ServiceError } from '../errors.ts'
@@ -26,7 +33,7 @@ const MAX_DESCRIPTION = 639
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceView {
+function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>, releaseBlocks: number): InvoiceView {
   return {
     id,
     paymentHash: r.paymentHash,
@@ -40,6 +47,7 @@ function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceVi
     createdAt: time(r.createdAt),
     expiresAt: time(Math.min(r.expiresAt, 8.64e15)),
     settledAt: r.settledAt === null ? null : time(r.settledAt),
+    settleBefore: settleBefore(r, releaseBlocks),
     keyId: keyId ?? null,
   }
 }
@@ -47,6 +55,8 @@ function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>): InvoiceVi
 export function invoiceService(parts: NodeParts): InvoiceService {
   const { reactor, payments } = parts
   const book = payments.invoices
+  const view = (booked: Booked<InvoiceRecord>): InvoiceView =>
+    invoiceView(booked, holdReleaseBlocks(parts.margins.closeBeforeExpiry))
 
   const need = async (id: string): Promise<Booked<InvoiceRecord>> => {
     const found = await book.find(id)
@@ -55,16 +65,16 @@ export function invoiceService(parts: NodeParts): InvoiceService {
   }
 
   /** Goods are handed out for what is said here: that it is paid, no crash may take back. */
-  const said = async <T>(view: T): Promise<T> => {
+  const said = async <T>(what: T): Promise<T> => {
     await reactor.durable()
-    return view
+    return what
   }
 
   const change = async (id: string, act: (hash: PaymentHash, scope: TurnScope) => void): Promise<InvoiceView> => {
     const { record } = await need(id)
     await book.recall(record.paymentHash)
     await reactor.run((scope) => act(record.paymentHash, scope))
-    return said(invoiceView(await need(id)))
+    return said(view(await need(id)))
   }
 
   return {
@@ -82,14 +92,14 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       return reactor.run(() => {
         if (book.get(record.paymentHash))
           throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
-        return invoiceView(book.begin(record, request))
+        return view(book.begin(record, request))
       })
     },
     async invoices(page, filter) {
       const { items, nextCursor } = await book.select(page, filter)
-      return said({ items: items.map(invoiceView), nextCursor })
+      return said({ items: items.map(view), nextCursor })
     },
-    invoice: async (id) => said(invoiceView(await need(id))),
+    invoice: async (id) => said(view(await need(id))),
     settleInvoice: (id, preimage) =>
       change(id, (hash, scope) => {
         const settled = settleInvoice(book.get(hash)!.record, preimage, parts.now())
