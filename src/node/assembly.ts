@@ -185,7 +185,9 @@ export function chainOptions(node: Node): ChainShellOptions {
       if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
     },
     onUnread: (err) => {
-      node.logs.of('chain').error({ err }, 'older blocks cannot be read, in which channels may have closed: tried again')
+      node.logs
+        .of('chain')
+        .error({ err }, 'older blocks cannot be read, in which channels may have closed: tried again')
     },
     onBack: (scope) => {
       const what = 'what waits for a block is handed to it, since its mempool may be empty'

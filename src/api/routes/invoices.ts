@@ -76,7 +76,8 @@ function invoiceItemRoutes(app: App, { service }: ApiContext): void {
     {
       config: { scope: 'invoices:write' },
       schema: {
-        summary: 'Take the payment of a hold invoice: it goes back by itself 12 blocks before the first of its HTLCs expires',
+        summary:
+          'Take the payment of a hold invoice: it goes back by itself 12 blocks before the first of its HTLCs expires',
         tags: ['invoices'],
         params: InvoiceParams,
         body: SettleInvoice,
