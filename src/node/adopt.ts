@@ -87,11 +87,12 @@ const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly 
  * A peer gave back a newer backup than the database knows of: the database is a copy of long ago, and peers have been told where that
  * stands, in this run or one before. Their word proves nothing any more: they are asked to close every channel (doubt.ts), and what it
  * does not know is taken in.
+ * @param kept path of the file that the backup was kept in; null: it could not be
  */
-export async function doubtAll(node: Node, backup: StaticBackup, kept: string): Promise<void> {
+export async function doubtAll(node: Node, backup: StaticBackup, kept: string | null): Promise<void> {
   const { channels, events, log, peers, reactor, resources } = node
   await recallFor(node, backup)
-  const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment of it is published, and the peers are asked to close the channels; the backup was kept as ${kept}`
+  const message = `a peer keeps a channel backup that is newer than this database, which is an old copy: no commitment of it is published, and the peers are asked to close the channels; the backup ${kept === null ? 'could not be written to a file of its own' : `was kept as ${kept}`}`
   await reactor.run((scope) => {
     if (!isNewer(node, backup)) return // another peer gave it back, too
     log.error({ kept }, message)

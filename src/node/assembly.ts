@@ -62,8 +62,13 @@ export function createStorage(node: Node): PeerStorage {
     pace: storagePace,
     now: () => performance.now(),
     onNewer: (backup) => {
-      const onError = (e: unknown): void => node.log.error({ err: e }, 'a newer backup cannot be kept')
+      const notKept = (err: unknown): null => {
+        node.log.error({ err }, 'a newer backup cannot be kept')
+        return null
+      }
+      const onError = (err: unknown): void => node.log.error({ err }, 'the channels cannot be put in doubt')
       void keepBackup(backup)
+        .catch(notKept)
         .then((kept) => doubtAll(node, backup, kept))
         .catch(onError)
     },

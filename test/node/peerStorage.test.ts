@@ -3,6 +3,7 @@ import { channelOf } from '../../src/channel/describe.ts'
 import { openBackup, type StaticBackup, sealForPeer } from '../../src/node/backup.ts'
 import { backupKey } from '../../src/wallet/keys.ts'
 import { decodeMessage } from '../../src/wire/registry.ts'
+import { Disk } from './disk.ts'
 import { end, expectAllButFees, type Ground, ground, only, restored } from './restoring.ts'
 import { masterOf, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -77,6 +78,29 @@ describe('BOLT 1 §peer-storage', () => {
     await again.settle()
     expect(alice.keptBackups).toHaveLength(1)
     again.close()
+  })
+
+  it('a copy that is newer counts on a full disk, too, where no file can be made of it', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    const old = alice.disk.snapshot()
+    await world.open('alice', 'bob', 500_000)
+    world.crash('alice')
+    alice.disk = new Disk(old, () => {})
+    alice.keptBackups.push = () => {
+      throw new Error('no space left on device')
+    }
+    await world.boot('alice')
+    world.connectAll()
+    await world.settle()
+    const states = alice.node!.channels.all().map((c) => c.state.tag)
+    expect([states, await alice.api.eventsSince(0, 1_000)]).toMatchObject([
+      ['waiting-for-peer', 'waiting-for-peer'],
+      expect.arrayContaining([
+        expect.objectContaining({ data: expect.objectContaining({ code: 'DATABASE_IS_OLDER' }) }),
+      ]),
+    ])
+    world.close()
   })
 
   it('a copy of earlier is no alarm, though it has a channel that was never funded and is forgotten', async () => {
