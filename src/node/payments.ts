@@ -85,6 +85,8 @@ export interface ChannelHoldings {
   readonly undecided: readonly IncomingHtlc[]
 }
 
+/** Invoices: a few milliseconds. */
+const LOOKS_PER_TURN = 5_000
 /** Each makes a record for good: whoever fills the disk with them pays for it. */
 const LEAST_KEYSEND_MSAT = 1_000n
 
@@ -224,7 +226,7 @@ export class Payments {
   review(scope: TurnScope): void {
     this.#within(scope, () => {
       this.#effects(this.#forwards.review())
-      for (const { record } of this.invoices.live()) this.#look(record.paymentHash)
+      this.#lookAt(this.invoices.live().map(({ record }) => record.paymentHash))
     })
     this.#onions.review(this.#options.blockHeight(), scope)
   }
@@ -323,6 +325,13 @@ export class Payments {
   #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
     if (record) this.invoices.put(record)
     this.#effects(effects, record?.paymentHash)
+  }
+
+  /** Some in this turn and the rest in those that come: there may be 200,000. */
+  #lookAt(hashes: readonly PaymentHash[]): void {
+    for (const hash of hashes.slice(0, LOOKS_PER_TURN)) this.#look(hash)
+    const rest = hashes.slice(LOOKS_PER_TURN)
+    if (rest.length > 0) this.#options.post((scope) => this.#within(scope, () => this.#lookAt(rest)))
   }
 
   #look(hash: PaymentHash): void {
