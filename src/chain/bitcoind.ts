@@ -264,8 +264,11 @@ export class BitcoindSource implements ChainSource {
       this.#answered()
       return answer
     } catch (e) {
-      if (hasCode(e, 'UNAVAILABLE') || hasCode(e, 'WARMUP')) this.#isAway = true
-      else if (hasCode(e, 'RPC_ERROR')) this.#answered()
+      if (hasCode(e, 'UNAVAILABLE') || hasCode(e, 'WARMUP')) {
+        this.#isAway = true
+        // Another may answer in its place, of another network.
+        this.#checked = null
+      } else if (hasCode(e, 'RPC_ERROR')) this.#answered()
       throw e
     }
   }

@@ -351,6 +351,29 @@ describe('the client of a Bitcoin node', () => {
     expect(await source.broadcastPackage([...txs, ...txs])).toEqual({ accepted: true })
   })
 
+  it('finds out that one of another network answers in the place of the one before', async () => {
+    let genesis = networkParams('regtest').genesisHash
+    let isAway = false
+    const source = over((m, p) => {
+      if (isAway) return gone()
+      return m === 'getblockhash' && p[0] === 0 ? genesis : handler(m, p)
+    })
+    const restart = async (): Promise<void> => {
+      isAway = true
+      await failure(source.tip())
+      isAway = false
+    }
+    expect((await source.tip()).height).toBe(3)
+    await restart()
+    genesis = networkParams('signet').genesisHash
+    for (const call of [source.tip(), source.broadcast(chain.state.at(1)!.block.transactions[0]!)]) {
+      expect(await failure(call)).toMatchObject({ code: 'WRONG_NETWORK' })
+    }
+    await restart()
+    genesis = networkParams('regtest').genesisHash
+    expect((await source.tip()).height).toBe(3)
+  })
+
   it('never repeats a call that mines', async () => {
     let calls = 0
     const source = over((m, p) => {
