@@ -22,7 +22,11 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels and payments with eclair ${NAMED
   let dave: OurNode
   let channel: ChannelView
   beforeAll(async () => {
-    w = await EclairWorld.start(BITCOIND!, ECLAIR!, { 'features.keysend': 'optional' })
+    w = await EclairWorld.start(BITCOIND!, ECLAIR!, {
+      'features.keysend': 'optional',
+      // Otherwise it goes on for ten minutes with the fee before the last.
+      'relay.fees.enforcement-delay': '0 seconds',
+    })
   }, 5 * MINUTES)
   afterAll(() => w?.stop())
   afterEach(() => expect(w.alerts()).toEqual([]))
@@ -116,6 +120,25 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels and payments with eclair ${NAMED
     expect(await w.failure(others[0]!.bolt11)).toMatchObject({ originNode: w.us.nodeId })
     await Promise.all([carol, dave].map((n) => n.restart()))
     await w.until('dave', async () => (await dave.channels())[0]!.usable)
+    await w.quiet(channel.id)
+  })
+
+  it('a fee that eclair has raised since the invoice is paid by the next attempt, by the channel_update in its failure', async () => {
+    const invoice = () => dave.service.createInvoice({ amountMsat: msat(10_000_000) })
+    const { bolt11 } = await invoice()
+    const hint = async () => decodeInvoice((await invoice()).bolt11).routeHints[0]?.[0]
+    const policy = async (feeBaseMsat: number, feeProportionalMillionths: number) => {
+      await w.eclair.call('updaterelayfee', { nodeId: dave.nodeId, feeBaseMsat, feeProportionalMillionths })
+      await w.until('dave to know', async () => (await hint())?.feeBaseMsat === feeBaseMsat)
+    }
+    await policy(7_000, 2_000)
+    // The old one is good for the second of the change.
+    const changed = Date.now()
+    await w.until('the next second', () => Date.now() > changed + 2_000)
+    const sent = await w.paid((await w.us.service.pay({ bolt11 })).id)
+    await policy(1_000, 100)
+    expect(sent).toMatchObject({ status: 'succeeded', feeMsat: 27_000n })
+    expect(sent.parts.map((p) => p.failure)).toEqual([expect.stringContaining('fee_insufficient'), null])
     await w.quiet(channel.id)
   })
 
