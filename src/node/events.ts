@@ -46,6 +46,13 @@ export type EventType =
 
 export type EventData = Readonly<Record<string, string | number | boolean | null>>
 
+interface EventLogOptions {
+  /** Unix milliseconds. */
+  readonly now: () => number
+  /** A listener threw. */
+  readonly onError?: (error: unknown, event: NodeEvent) => void
+}
+
 /** The durable, numbered log of what happened, and those who listen to it. Listeners hear of an event once it is on disk. */
 export class EventLog {
   readonly #driver: Driver
@@ -53,21 +60,22 @@ export class EventLog {
   readonly #now: () => number
   readonly #ofPeers = new PeerBudget(OF_PEERS, () => performance.now())
   readonly #ofForwards = new PeerBudget(OF_FORWARDS, () => performance.now())
+  readonly #onError: (error: unknown, event: NodeEvent) => void
   #leftOut = 0
   #next: number
 
-  private constructor(driver: Driver, next: number, now: () => number) {
+  private constructor(driver: Driver, next: number, { now, onError = () => {} }: EventLogOptions) {
     this.#driver = driver
     this.#next = next
     this.#now = now
+    this.#onError = onError
   }
 
-  /** @param now Unix milliseconds */
-  static async open(driver: Driver, now: () => number): Promise<EventLog> {
+  static async open(driver: Driver, now: () => number, onError?: EventLogOptions['onError']): Promise<EventLog> {
     let last = 0
     for await (const [key] of driver.entries({ ...prefixRange('event/'), reverse: true, limit: 1 }))
       last = Number(key.slice(6))
-    return new EventLog(driver, last + 1, now)
+    return new EventLog(driver, last + 1, { now, ...(onError && { onError }) })
   }
 
   /** Of the newest event, which may be on its way to the disk; 0: there was none. */
@@ -81,8 +89,17 @@ export class EventLog {
     scope.write({ key: keys.event(event.id), value: pack(event) })
     if (event.id > EVENTS_KEPT) scope.write({ key: keys.event(event.id - EVENTS_KEPT) })
     scope.after(() => {
-      for (const listener of this.#listeners) listener(event)
+      for (const listener of this.#listeners) this.#tell(listener, event)
     })
+  }
+
+  /** What is to hear of it is not what it depends on: a bug there stops neither the others nor the node. */
+  #tell(listener: (event: NodeEvent) => void, event: NodeEvent): void {
+    try {
+      listener(event)
+    } catch (e) {
+      this.#onError(e, event)
+    }
   }
 
   /**

@@ -221,7 +221,9 @@ export class Node implements NodeParts {
   /** Loads everything and brings the records in line; nothing is sent, listened to or followed before `start`. */
   static async open(resources: NodeResources): Promise<Node> {
     const { driver, master, source, isNewSeed, doubt } = resources
-    const node = new Node(resources, await EventLog.open(driver, Date.now))
+    const log = resources.logs.of('node')
+    const onError = (err: unknown): void => log.error({ err }, 'a bug: something that hears of events has failed')
+    const node = new Node(resources, await EventLog.open(driver, Date.now, onError))
     const stored = await WalletShell.load(driver, master, Date.now)
     const addresses = doubt?.backup?.addresses
     // A lost write may have been of a block that paid us, or that took what we had.

@@ -3,6 +3,7 @@ import { msat } from '../../src/base/units.ts'
 import { Effects } from '../../src/node/effects.ts'
 import { GossipShell } from '../../src/node/gossip.ts'
 import { Payments } from '../../src/node/payments.ts'
+import { workAhead } from '../../src/node/workAhead.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
@@ -87,6 +88,29 @@ describe('a bug of ours, which somebody may know how to bring about', () => {
       world.chain.state.height,
       ['PART_FAILED'],
     ])
+    world.close()
+  })
+})
+
+describe('a bug in what nothing depends on', () => {
+  it('in a listener to events keeps neither the node nor other listeners from going on', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { node } = world.of('bob')
+    const heard: string[] = []
+    node!.events.subscribe(bug)
+    node!.events.subscribe((e) => heard.push(e.type))
+    await world.mine(1)
+    expect([heard, world.of('bob').fatal]).toEqual([['chain.block'], null])
+    world.close()
+  })
+
+  it('in work done ahead is none: what is needed is made when it is', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    for (const { signer } of world.of('bob').node!.channels.all())
+      vi.spyOn(signer, 'commitmentPoint').mockImplementationOnce(bug)
+    const entries = world.of('bob').node!.channels.all()
+    expect(() => workAhead(entries, new Uint8Array(32))).not.toThrow()
+    expect(await (await payment(world))()).toBe('succeeded')
     world.close()
   })
 })
