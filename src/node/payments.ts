@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
-import { pack } from '../base/pack.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import {
@@ -39,14 +38,13 @@ import type { Graph } from '../routing/graph.ts'
 import { Liquidity } from '../routing/liquidity.ts'
 import type { RoutePlan } from '../routing/split.ts'
 import type { LocalChannel } from '../routing/types.ts'
-import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import type { EventLog } from './events.ts'
+import { ForwardEvents } from './forwardEvents.ts'
 import { Forwards, type ForwardsOptions, incomingKey } from './forwards.ts'
 import type { ExpiryMargins } from './margins.ts'
 import { OnionsSeen } from './onionsSeen.ts'
-import { lastSequence } from './paging.ts'
 import { aboutInvoice, aboutPayment } from './paymentEvents.ts'
 import type { TurnScope } from './reactor.ts'
 import { type Beginning, RecordBook } from './recordBook.ts'
@@ -96,18 +94,19 @@ export class Payments {
   readonly outgoing: RecordBook<PaymentRecord>
   readonly #options: PaymentsOptions
   readonly #forwards: Forwards
+  readonly #forwardEvents: ForwardEvents
   readonly #onions: OnionsSeen
   readonly #liquidity = new Liquidity()
   /** By payment: the routes that are being looked for. */
   readonly #plans = new Map<PaymentHash, RoutePlan>()
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
-  #nextForward = 1
   #scope: TurnScope | null = null
 
   constructor(options: PaymentsOptions) {
     this.#options = options
     this.#forwards = new Forwards(options)
+    this.#forwardEvents = new ForwardEvents(options)
     this.#onions = new OnionsSeen(options.driver)
     const { driver, changes, newId } = options
     this.invoices = new RecordBook({ kind: 'invoice', driver, changes, newId, live: ['open', 'accepted'] })
@@ -117,7 +116,7 @@ export class Payments {
   /** @returns how many records could not be read */
   async load(): Promise<number> {
     const unreadable = await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load()])
-    this.#nextForward = (await lastSequence(this.#options.driver, 'forward/')) + 1
+    await this.#forwardEvents.load()
     return unreadable.reduce((a, b) => a + b)
   }
 
@@ -426,7 +425,7 @@ export class Payments {
     const scope = this.#scope!
     const { events } = this.#options
     if ('forward' in event) {
-      this.#notifyForward(event, scope)
+      this.#forwardEvents.tell(event, scope)
       return
     }
     const { paymentHash } = event
@@ -435,25 +434,6 @@ export class Payments {
       ? aboutPayment(this.outgoing.get(paymentHash))
       : aboutInvoice(this.invoices.get(paymentHash))
     events.emit(scope, event.type, { paymentHash, ...about })
-  }
-
-  #notifyForward(event: Extract<PaymentEvent, { forward: unknown }>, scope: TurnScope): void {
-    const { events, now } = this.#options
-    const { forward, detail } = event
-    const data = {
-      paymentHash: forward.paymentHash,
-      incomingChannelId: forward.incomingChannelId,
-      outgoingChannelId: forward.outgoingChannelId,
-      amountInMsat: Number(forward.amountInMsat),
-      amountOutMsat: Number(forward.amountOutMsat),
-      feeMsat: Number(forward.amountInMsat - forward.amountOutMsat),
-    }
-    if (event.type === 'forward.failed') {
-      events.emitForwardFailed(scope, forward.incomingChannelId, { ...data, detail })
-      return
-    }
-    scope.write({ key: keys.forward(this.#nextForward++), value: pack({ ...data, at: now() }) })
-    events.emit(scope, event.type, { ...data, detail })
   }
 }
 
