@@ -60,12 +60,12 @@ export class Dispatch {
   connected(link: Link, session: PeerSession, scope: TurnScope): void {
     const { channels, events, gossip, storage } = this.#options.parts()
     // Before the channels speak: a peer that has lost its data learns so from what we kept for it.
-    storage.connected(link, scope)
+    this.#attempt(link, 'connection', scope, () => storage.connected(link, scope))
     for (const entry of channels.ofPeer(link.nodeId)) {
       channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
     }
     channels.drain(scope)
-    gossip.onConnected(link, session.theirFeatures)
+    this.#attempt(link, 'connection', scope, () => gossip.onConnected(link, session.theirFeatures))
     events.emitOfPeer(scope, link.nodeId, 'peer.connected', { nodeId: link.nodeId, inbound: session.inbound })
   }
 
@@ -73,7 +73,7 @@ export class Dispatch {
     const { channels, events, gossip } = this.#options.parts()
     for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'disconnected' })
     channels.drain(scope)
-    gossip.onDisconnected(link)
+    this.#attempt(link, 'end of a connection', scope, () => gossip.onDisconnected(link))
     events.emitOfPeer(scope, link.nodeId, 'peer.disconnected', { nodeId: link.nodeId, reason })
   }
 
@@ -97,27 +97,35 @@ export class Dispatch {
    * the node down until its HTLCs have expired.
    */
   #apart(link: Link, { type }: Message, scope: TurnScope, handle: () => void): void {
+    if (this.#attempt(link, type, scope, handle)) return
+    this.#options.parts().peers.hangUp(link, `${type} could not be handled`, scope)
+  }
+
+  /** @returns false where a bug kept it from being done, which is told */
+  #attempt(link: Link, type: string, scope: TurnScope, handle: () => void): boolean {
     try {
       handle()
+      return true
     } catch (e) {
-      const { events, peers } = this.#options.parts()
+      const { events } = this.#options.parts()
       const { nodeId: peer } = link
       const text = e instanceof Error ? (e.stack ?? e.message) : String(e)
-      const message = `a bug: this ${type} could not be handled, and its sender was hung up on: ${text.slice(0, 400)}`
+      const message = `a bug: this ${type} of the peer could not be handled: ${text.slice(0, 400)}`
       const isTold = events.emitOfPeer(scope, peer, 'node.alert', {
         code: 'MESSAGE_NOT_HANDLED',
         peer,
         message,
         byPeer: true,
       })
-      if (isTold) this.#options.log.error({ err: e, peer, type }, 'a bug: this message could not be handled')
-      peers.hangUp(link, `${type} could not be handled`, scope)
+      if (isTold) this.#options.log.error({ err: e, peer, type }, 'a bug: this could not be handled')
+      return false
     }
   }
 
   #channelMessage(link: Link, message: ChannelMessage, scope: TurnScope): void {
     const { channels } = this.#options.parts()
-    if (message.type === 'open_channel') return this.#opened(link, message, scope)
+    if (message.type === 'open_channel')
+      return this.#apart(link, message, scope, () => this.#opened(link, message, scope))
     const id = channelIdOf(message)
     if ((message.type === 'error' || message.type === 'warning') && id === EVERY_CHANNEL) {
       for (const entry of channels.ofPeer(link.nodeId)) channels.deliver(entry, { tag: 'message', message })

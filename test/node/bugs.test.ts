@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { msat } from '../../src/base/units.ts'
+import { msat, sat } from '../../src/base/units.ts'
+import { Channels } from '../../src/node/channels.ts'
 import { Effects } from '../../src/node/effects.ts'
 import { GossipShell } from '../../src/node/gossip.ts'
 import { Payments } from '../../src/node/payments.ts'
@@ -77,6 +78,20 @@ describe('a bug of ours, which somebody may know how to bring about', () => {
     vi.restoreAllMocks()
     await world.mine(1)
     expect(world.of('alice').node!.channels.all()).toMatchObject([{ state: { tag: 'closing' } }])
+    world.close()
+  })
+
+  it('in what an opening or a connection leads to costs no more than those', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    vi.spyOn(Channels.prototype, 'accept').mockImplementationOnce(bug)
+    const opening = world.of('alice').api.openChannel({ peer: nodeIdOf('bob'), capacitySat: sat(200_000n) })
+    opening.catch(() => {})
+    await world.settle()
+    expect([world.of('bob').fatal, await alerts(world)]).toEqual([null, ['MESSAGE_NOT_HANDLED']])
+    vi.spyOn(GossipShell.prototype, 'onConnected').mockImplementation(bug)
+    world.connectAll()
+    await world.settle()
+    expect([world.of('bob').fatal, await (await payment(world))()]).toEqual([null, 'succeeded'])
     world.close()
   })
 
