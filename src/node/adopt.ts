@@ -14,7 +14,7 @@ import type { TurnScope } from './reactor.ts'
  * A backup may be of some time ago: key indexes beyond it may have been in use. Whoever knows a channel's secrets of old could punish
  * a new one of the same keys, and there are two thousand million indexes.
  */
-const KEY_INDEXES_LEFT_OUT = 100_000
+export const KEY_INDEXES_LEFT_OUT = 100_000
 
 /**
  * Takes in the channels of a backup that the database does not know: their peers are asked to close them (channel/restored.ts).

@@ -1,5 +1,5 @@
 import type { ChannelId, NodeId } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { PeerBudget } from './peerBudget.ts'
@@ -141,7 +141,8 @@ export class EventLog {
     const events: NodeEvent[] = []
     const { lt } = prefixRange('event/')
     for await (const [, value] of this.#driver.entries({ gt: keys.event(Math.max(0, since)), lt, limit })) {
-      events.push(unpack<NodeEvent>(value))
+      const event = unpackIfWhole<NodeEvent>(value)
+      if (event?.id) events.push(event)
     }
     return events
   }

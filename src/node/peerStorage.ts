@@ -1,5 +1,5 @@
 import type { NodeId } from '../base/ids.ts'
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import { channelOf } from '../channel/describe.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { hasFeature } from '../wire/features.ts'
@@ -66,7 +66,7 @@ export class PeerStorage {
     const { driver } = this.#options.node
     for await (const [key] of driver.entries(prefixRange(keys.peerStorage('')))) this.#kept.set(idIn(key), null)
     for await (const [key, value] of driver.entries(prefixRange(keys.peerStorageIdle(''))))
-      this.#kept.set(idIn(key), unpack<number>(value))
+      this.#kept.set(idIn(key), unpackIfWhole<number>(value) ?? null)
   }
 
   connected(link: Link, scope: TurnScope): void {

@@ -1,9 +1,9 @@
-import { pack, unpack, unpackIfWhole } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
 import { closeGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
-import { adopt, noteBackup, recallFor } from './adopt.ts'
+import { adopt, KEY_INDEXES_LEFT_OUT, type KnownBackup, noteBackup, recallFor } from './adopt.ts'
 import { apart } from './apart.ts'
 import type { StaticBackup } from './backup.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
@@ -52,9 +52,10 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   }
   if (resources.doubt === null && damaged.length > 0 && damaged.length === count) throw unreadable(damaged)
   const backups = await driver.get(keys.backups)
-  if (backups) node.backups = unpack(backups)
+  if (backups) node.backups = unpackIfWhole<readonly KnownBackup[]>(backups) ?? []
   const reserved = await driver.get(keys.keyIndex)
-  if (reserved) node.numbers.reserve({ keyIndex: unpack<number>(reserved) - 1, seq: 0 })
+  const next = reserved && (unpackIfWhole<number>(reserved) ?? node.numbers.nextKeyIndex + KEY_INDEXES_LEFT_OUT)
+  if (next) node.numbers.reserve({ keyIndex: next - 1, seq: 0 })
   return damaged
 }
 

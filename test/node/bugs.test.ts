@@ -143,6 +143,8 @@ describe('a damaged record', () => {
     const garbage = Uint8Array.of(0x93, 1)
     for (const key of [`invoice/${hash}`, `peer/${nodeIdOf('alice')}`, 'chain/position', 'onions/0000000000000001'])
       await bob.disk.harm(key, garbage)
+    for (const key of ['meta/key-index', 'meta/backups', 'event/0000000000000001', 'sums-position'])
+      await bob.disk.harm(key, garbage)
     await world.boot('bob')
     world.connectAll()
     await world.settle()

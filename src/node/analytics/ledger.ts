@@ -1,4 +1,4 @@
-import { pack, unpack } from '../../base/pack.ts'
+import { pack, unpack, unpackIfWhole } from '../../base/pack.ts'
 import { keys } from '../../store/schema.ts'
 import type { Driver } from '../../store/types.ts'
 import type { EventLog } from '../events.ts'
@@ -47,7 +47,8 @@ export class Ledger {
   static async open(options: LedgerOptions): Promise<Ledger> {
     const ledger = new Ledger(options)
     const stored = await options.driver.get(keys.sumsPosition)
-    if (stored) ledger.#position = unpack<number>(stored)
+    // Where that cannot be read the sums go on from here: nothing is counted twice.
+    if (stored) ledger.#position = unpackIfWhole<number>(stored) ?? options.events.lastId
     ledger.#inLog = options.events.lastId
     options.events.subscribe((event) => ledger.#hear(event))
     return ledger
