@@ -1,4 +1,4 @@
-import { pino } from 'pino'
+import type { Logger } from 'pino'
 import { outpointKey } from '../../src/base/ids.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { buildLocal, obscuringFactorOf } from '../../src/channel/commitments.ts'
@@ -12,8 +12,6 @@ import type { TurnScope } from '../../src/node/reactor.ts'
 import { Deeds } from './deeds.ts'
 import type { Honest } from './honest.ts'
 import { Outlet } from './outlet.ts'
-
-const silent = pino({ level: 'silent' })
 
 export interface PublisherOptions {
   readonly post: (task: (scope: TurnScope) => void) => void
@@ -44,14 +42,26 @@ export class Publisher {
     const { wallet, chain, channels } = this.#node
     const parts = {
       wallet,
-      chain,
+      // Its Bitcoin node is never behind.
+      chain: {
+        get height() {
+          return chain.height
+        },
+        status: { tipHeight: null },
+      },
       source: this.outlet.source(),
       reactor: { post: this.#options.post },
       events: { emit: () => {} },
       anchorChannels: () => anchorChannels(channels.all()),
       broadcast: async (tx: Transaction, purpose: string) => this.outlet.broadcast(tx, purpose),
     }
-    const options = { parts: () => parts as unknown as NodeParts, log: silent }
+    const log = {
+      warn: () => {},
+      error: ({ err }: { err?: Error }) => {
+        if (err) this.#node.complaints.add(err.stack ?? String(err))
+      },
+    }
+    const options = { parts: () => parts as unknown as NodeParts, log: log as unknown as Logger }
     this.#bumper = new Bumper(options, (entry, scope) => this.#options.republish(entry, scope))
   }
 
