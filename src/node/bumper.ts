@@ -3,6 +3,7 @@ import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
+import { ChainError } from '../chain/errors.ts'
 import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../channel/onchain/anchor.ts'
 import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
 import { isAtStake } from '../channel/onchain/stages.ts'
@@ -88,7 +89,7 @@ export class Bumper {
   /** Publishes a zero-fee HTLC transaction with the wallet's inputs. @returns it; null when the wallet cannot pay for it */
   htlc(entry: ChannelEntry, effect: Broadcast, wanted: number, scope: TurnScope): Transaction | null {
     const tx = this.#htlc(entry, effect, wanted)
-    if (tx) scope.after(() => void this.#hand(entry, tx, effect.purpose).catch(() => {}))
+    if (tx) this.#afterwards(scope, () => this.#hand(entry, tx, effect.purpose))
     return tx
   }
 
@@ -119,7 +120,7 @@ export class Bumper {
     const plan = rival ?? effect.anchor
     this.#freeOthers(entry, plan.txid)
     const child = this.#child(entry, plan)
-    scope.after(() => void this.#publish(entry, effect, { child, isRival: rival !== null }).catch(() => {}))
+    this.#afterwards(scope, () => this.#publish(entry, effect, { child, isRival: rival !== null }))
   }
 
   /** The wallet could not pay for what the channel published last: its last block may have changed that. */
@@ -138,7 +139,7 @@ export class Bumper {
     if (!state.onchain.outputs.some((o) => !o.spent && isHtlcStage(o.spend))) this.#needs.delete(entry.meta.localId)
     this.#freeOthers(entry, closing.txid)
     const left = this.#options.parts().wallet.waiting(childLabel(entry))
-    if (left.length > 0) scope.after(() => void this.#dropUnknown(left.map((t) => t.txid)).catch(() => {}))
+    if (left.length > 0) this.#afterwards(scope, () => this.#dropUnknown(left.map((t) => t.txid)))
   }
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
@@ -214,6 +215,14 @@ export class Bumper {
       this.#rivals.set(entry.meta.localId, rival)
       this.commitment(entry, effect, scope)
     })
+  }
+
+  /** A backend that cannot be reached is asked again with the next block, and its follower says so. */
+  #afterwards(scope: TurnScope, ask: () => Promise<unknown>): void {
+    const tell = (err: unknown): void => {
+      if (!(err instanceof ChainError)) this.#options.log.error({ err }, 'a bug: what was to be published was not')
+    }
+    scope.after(() => void ask().catch(tell))
   }
 
   /** @returns whether the mempool has it */
