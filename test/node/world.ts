@@ -337,8 +337,9 @@ export class World {
       const now = written()
       calm = moved || now !== before || !this.#caughtUp() ? 0 : calm + 1
       before = now
-      // A real Bitcoin node takes its own time, more of it on a busy machine.
-      if (!this.#isIdle() || (this.#backend && !this.#caughtUp())) calm = rounds = 0
+      // A real Bitcoin node takes its own time, more of it on a busy machine; so does a node that waits for its peers.
+      const takesTime = this.#backend !== null || this.#options.peersFirstMs !== undefined
+      if (!this.#isIdle() || (takesTime && !this.#caughtUp())) calm = rounds = 0
       if (rounds > MOST_ROUNDS) throw new Error('the world does not come to rest')
     }
   }
