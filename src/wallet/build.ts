@@ -11,7 +11,15 @@ import { CHANGE_DUST_SAT, type Selection, type SelectRequest, selectCoins } from
 import { signInputs } from './sign.ts'
 import type { Coin, WalletState } from './state.ts'
 import { type CoinView, unspentCoins } from './status.ts'
-import { feeOf, outputWeight, P2WPKH_INPUT_WEIGHT, P2WPKH_OUTPUT_WEIGHT, shapeWeight, type TxShape } from './weights.ts'
+import {
+  feeOf,
+  MAX_STANDARD_WEIGHT,
+  outputWeight,
+  P2WPKH_INPUT_WEIGHT,
+  P2WPKH_OUTPUT_WEIGHT,
+  shapeWeight,
+  type TxShape,
+} from './weights.ts'
 
 /** Opts in to replacement (BIP 125) and lets the lock time count. */
 const SEQUENCE = 0xfffffffd
@@ -74,38 +82,56 @@ export interface SweepRequest {
   readonly scriptPubKey: Uint8Array
   readonly feeratePerKw: number
   readonly owner: string
-  /** Kept back, in an output of its own. */
+  /** To be left in the wallet: by coins that are not spent, or else in an output of its own. */
   readonly reserveSat?: Sat
+  /** Spend exactly these. */
+  readonly coins?: readonly Outpoint[]
 }
 
 /**
- * Spends every coin that is worth its input to one script, the fee taken off.
- * @throws WalletError NOTHING_TO_SPEND, InsufficientFundsError
+ * Spends every confirmed coin that is worth its input to one script, the fee taken off. All or nothing: what does not fit one
+ * transaction is refused with the amount to send first.
+ * @throws WalletError NOTHING_TO_SPEND, TRANSACTION_TOO_LARGE, InsufficientFundsError
  */
 export function sweepWallet(state: WalletState, request: SweepRequest, signer: WalletSigner): BuiltTransaction {
   const { scriptPubKey, feeratePerKw, reserveSat = 0n, owner } = request
   checkFeerate(feeratePerKw)
-  const coins = unspentCoins(state)
+  const views = unspentCoins(state)
+  const worth = views
     .filter((v) => v.status === 'spendable' && v.coin.amountSat > feeOf(P2WPKH_INPUT_WEIGHT, feeratePerKw))
     .map((v) => v.coin)
-  if (coins.length === 0) throw new WalletError('NOTHING_TO_SPEND', 'the wallet has no coin that is worth its fee')
-  const kept = reserveSat > CHANGE_DUST_SAT ? reserveSat : reserveSat > 0n ? CHANGE_DUST_SAT : 0n
-  const shape = shapeOf([], [{ amountSat: 0n as Sat, scriptPubKey }])
-  const weight = shapeWeight({
-    inputs: coins.length,
-    inputsWeight: coins.length * P2WPKH_INPUT_WEIGHT,
-    outputs: kept > 0n ? 2 : 1,
-    outputsWeight: shape.outputsWeight + (kept > 0n ? P2WPKH_OUTPUT_WEIGHT : 0),
-  })
-  const total = coins.reduce((s, c) => s + c.amountSat, 0n)
+  const coins = request.coins ? pickCoins(views, request.coins) : worth.filter((c) => c.height !== null)
+  if (coins.length === 0) {
+    const why = 'the wallet has no confirmed coin that is worth its fee: wait for a block, or choose a lower feerate'
+    throw new WalletError('NOTHING_TO_SPEND', why)
+  }
+  const spent = new Set(coins)
+  const short = reserveSat - sum(worth.filter((c) => !spent.has(c)))
+  const kept = short <= 0n ? 0n : short > CHANGE_DUST_SAT ? short : CHANGE_DUST_SAT
+  const weightOfFirst = (count: number): number => {
+    const shape = shapeOf(coins.slice(0, count), [{ amountSat: 0n as Sat, scriptPubKey }])
+    const change = { outputs: 2, outputsWeight: shape.outputsWeight + P2WPKH_OUTPUT_WEIGHT }
+    return shapeWeight(kept > 0n ? { ...shape, ...change } : shape)
+  }
+  const weight = weightOfFirst(coins.length)
+  const total = sum(coins)
   const feeSat = feeOf(weight, feeratePerKw)
   const amountSat = total - feeSat - kept
   const least = dustThreshold(scriptPubKey)
   if (amountSat < least) throw new InsufficientFundsError(least + feeSat, total > kept ? total - kept : 0n, kept)
+  if (weight > MAX_STANDARD_WEIGHT) {
+    const fit = coins.length - Math.ceil((weight - MAX_STANDARD_WEIGHT) / P2WPKH_INPUT_WEIGHT)
+    const largest = coins.map((c) => c.amountSat as bigint).sort((a, b) => (a < b ? 1 : a > b ? -1 : 0))
+    const first = largest.slice(0, fit).reduce((s, a) => s + a, 0n) - feeOf(weightOfFirst(fit), feeratePerKw) - kept
+    const why = `${coins.length} coins are to be spent, and ${fit} fit a transaction: first send ${first} sat, then all`
+    throw new WalletError('TRANSACTION_TOO_LARGE', why)
+  }
   const outputs = [{ amountSat: amountSat as Sat, scriptPubKey }]
   const selection = { coins, feeSat: feeSat as Sat, changeSat: kept > 0n ? (kept as Sat) : null }
   return finish(state, { selection, outputs, owner, signer })
 }
+
+const sum = (coins: readonly Coin[]): bigint => coins.reduce((s, c) => s + c.amountSat, 0n)
 
 /** What to keep back so that channels with anchors can be closed at any time, for a number of such channels. */
 export function anchorReserve(channels: number): Sat {
