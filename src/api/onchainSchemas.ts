@@ -36,8 +36,12 @@ export const Utxo = answer('Utxo', {
   locked: Type.Boolean(),
   blockHeight: nullable(Count),
 })
+const AmountOrAll = Type.Union([PositiveSat, Type.Literal('all')], {
+  description:
+    'satoshis; or `all`, with no other output: every confirmed coin, or those of `utxos`, less the fee and what must stay in the wallet so that open channels can be closed (`reservedSat`)',
+})
 export const SendOnChain = request('SendOnChain', {
-  outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: PositiveSat }), {
+  outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: AmountOrAll }), {
     minItems: 1,
     maxItems: 250,
   }),

@@ -1,7 +1,8 @@
+import { outpointKey } from '../base/ids.ts'
 import { sat, satToMsat } from '../base/units.ts'
 import { decodeInvoice, type Invoice } from '../invoice/bolt11.ts'
 import { ServiceError } from '../node/errors.ts'
-import type { BumpRequest, SendRequest, WalletTransactionView } from '../node/onchainService.ts'
+import { type BumpRequest, isSweep, type SendRequest, type WalletTransactionView } from '../node/onchainService.ts'
 import type {
   ChannelView,
   CloseChannelRequest,
@@ -72,17 +73,29 @@ export class Spending {
   async send(caller: Caller, request: SendRequest): Promise<WalletTransactionView> {
     if (!this.budgets.limits(caller.keyId)) return this.#service.sendOnChain(request)
     const id = request.id ?? this.#service.newId()
-    const fixedMsat = request.outputs.reduce((sum, output) => sum + satToMsat(output.amountSat), 0n)
-    const most = await this.#feeBoundMsat(
-      request.feerateSatPerVbyte ?? (await this.#usualFeerate()),
-      request.outputs.length,
-    )
+    const { outputs } = request
+    if (isSweep(outputs)) return this.#sweep(caller, { ...request, id })
+    const fixedMsat = outputs.reduce((sum, output) => sum + satToMsat(output.amountSat), 0n)
+    const most = await this.#feeBoundMsat(request.feerateSatPerVbyte ?? (await this.#usualFeerate()), outputs.length)
     // The wallet is told how much the fee may be, so that no more than that needs to be set aside.
     const left = this.budgets.available(caller.keyId) - fixedMsat
     const feeMsat = left > 0n && left < most ? left : most
     const maxFeeSat = sat(feeMsat / 1000n)
     const reservation = { id, kind: 'send', refs: [], msat: fixedMsat + feeMsat, fixedMsat } as const
     return this.budgets.spend(caller.keyId, reservation, () => this.#service.sendOnChain({ ...request, id, maxFeeSat }))
+  }
+
+  /** What it comes to is known once it is built: the wallet is told how much that may be. */
+  async #sweep(caller: Caller, request: SendRequest & { readonly id: string }): Promise<WalletTransactionView> {
+    const named = request.utxos && new Set(request.utxos.map(outpointKey))
+    const coins = (await this.#service.utxos()).filter(({ outpoint }) => named?.has(outpointKey(outpoint)) ?? true)
+    const most = coins.reduce((sum, coin) => sum + satToMsat(coin.amountSat), 0n)
+    const left = this.budgets.available(caller.keyId)
+    const msat = left > 0n && left < most ? left : most
+    const reservation = { id: request.id, kind: 'sweep', refs: [], msat, fixedMsat: 0n } as const
+    return this.budgets.spend(caller.keyId, reservation, () =>
+      this.#service.sendOnChain({ ...request, maxSpentSat: sat(msat / 1000n) }),
+    )
   }
 
   /** The whole fee counts, though a replacement pays only what it adds: a budget errs to the safe side. */
@@ -147,6 +160,10 @@ export class Spending {
         case 'send': {
           const { feeSat } = await this.#service.walletTransaction(reservation.id)
           return feeSat === null ? reservation.msat : reservation.fixedMsat + satToMsat(feeSat)
+        }
+        case 'sweep': {
+          const { netSat } = await this.#service.walletTransaction(reservation.id)
+          return -netSat * 1000n
         }
         case 'open':
           return await this.#openingCost(reservation)

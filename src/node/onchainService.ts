@@ -56,14 +56,24 @@ export interface WalletTransactionView {
   readonly hex: string
   readonly createdAt: string
 }
+export interface SendOutput {
+  readonly address: string
+  readonly amountSat: Sat
+}
+/** Every confirmed coin, or those of `utxos`, less the fee and what must stay for open channels. */
+export type SweepOutputs = readonly [{ readonly address: string; readonly amountSat: 'all' }]
+export const isSweep = (outputs: SendRequest['outputs']): outputs is SweepOutputs => outputs[0]?.amountSat === 'all'
+
 export interface SendRequest {
   /** From newId(); absent: the node takes one. */
   readonly id?: string
-  readonly outputs: readonly { readonly address: string; readonly amountSat: Sat }[]
+  readonly outputs: readonly SendOutput[] | SweepOutputs
   readonly feerateSatPerVbyte?: number
   readonly utxos?: readonly Outpoint[]
   /** LIMIT_EXCEEDED, and nothing sent, when the fee would be more. */
   readonly maxFeeSat?: Sat
+  /** The same of outputs and fee together. */
+  readonly maxSpentSat?: Sat
 }
 
 export interface BumpRequest {

@@ -6,7 +6,13 @@ import { type Transaction, type TxOutput, txidOf } from '../bitcoin/transaction.
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import { anchorReserve, type BuiltTransaction, fundTransaction } from '../wallet/build.ts'
+import {
+  anchorReserve,
+  type BuiltTransaction,
+  fundTransaction,
+  type SweepRequest,
+  sweepWallet,
+} from '../wallet/build.ts'
 import { type AddFeesRequest, addFees } from '../wallet/bump.ts'
 import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
 import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
@@ -125,6 +131,14 @@ export class WalletShell {
   }): BuiltTransaction {
     const { anchorChannels, ...rest } = request
     const built = fundTransaction(this.#state, { ...rest, reserveSat: anchorReserve(anchorChannels) }, this.#signer)
+    this.#state = built.state
+    return built
+  }
+
+  /** As `fund`: all that need not stay goes to one script. @throws WalletError */
+  sweep(request: Omit<SweepRequest, 'reserveSat'> & { readonly anchorChannels: number }): BuiltTransaction {
+    const { anchorChannels, ...rest } = request
+    const built = sweepWallet(this.#state, { ...rest, reserveSat: anchorReserve(anchorChannels) }, this.#signer)
     this.#state = built.state
     return built
   }

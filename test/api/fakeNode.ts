@@ -17,7 +17,7 @@ import type { AnalyticsService } from '../../src/node/analytics/views.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { heardBy, LogRing } from '../../src/node/logRing.ts'
 import { Logs } from '../../src/node/logs.ts'
-import type { UtxoView, WalletTransactionView } from '../../src/node/onchainService.ts'
+import { isSweep, type UtxoView, type WalletTransactionView } from '../../src/node/onchainService.ts'
 import type {
   ApiEvent,
   ApiOp,
@@ -269,10 +269,11 @@ export class FakeNode implements NodeService {
   }
   async sendOnChain(request: Parameters<NodeService['sendOnChain']>[0]): Promise<WalletTransactionView> {
     await this.#act('sendOnChain')
+    const { outputs } = request
     const view = {
       id: request.id ?? this.newId(),
       txid: txid(toHex(randomBytes(32))),
-      netSat: -1n * request.outputs.reduce((sum, o) => sum + o.amountSat, 0n),
+      netSat: -1n * (isSweep(outputs) ? 5n : outputs.reduce((sum, o) => sum + o.amountSat, 0n)),
       feeSat: sat(200n),
       status: 'unconfirmed' as const,
       blockHeight: null,

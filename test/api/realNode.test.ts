@@ -273,6 +273,69 @@ describe('a send on chain', () => {
     expect((await api.utxos()).some((utxo) => utxo.locked)).toBe(false)
     expect((await api.walletTransactions({ limit: 10 })).items.every((tx) => tx.label !== 'send')).toBe(true)
   })
+
+  it('of all leaves what open channels need, and counts once however often it is asked for', async () => {
+    const world = await aliceAndBob()
+    const { keys, call } = await apiOver(world)
+    const admin = (await world.attempt(keys.create('admin', ['*'])))!
+    const address = (await world.attempt(world.of('bob').api.newAddress()))!.address
+    const send = (outputs: object, more: object = {}, path = 'transactions') =>
+      call(admin, 'POST', `/v1/wallet/${path}`, { outputs, ...more })
+    const all = [{ address, amountSat: 'all' }]
+    const beside = (await send([{ address, amountSat: 5_000 }, ...all])).json()
+    expect([beside.code, beside.errors[0].pointer]).toEqual(['VALIDATION_FAILED', '/outputs/1/amountSat'])
+    expect((await send([...all, ...all])).json().errors[0].pointer).toBe('/outputs/0/amountSat')
+    const elsewhere = (await send([{ address: '1'.repeat(30), amountSat: 'all' }])).json()
+    expect(elsewhere.errors[0].pointer).toBe('/outputs/0/address')
+
+    const { confirmedSat, reservedSat } = (await call(admin, 'GET', '/v1/wallet')).json()
+    expect(reservedSat).toBe(10_000)
+    const made = (await send(all, {}, 'psbt/create')).json()
+    expect(made).toMatchObject({ complete: false, feeSat: expect.any(Number) })
+    // What the PSBT has reserved is not there to be sent.
+    expect((await send(all)).json().code).toBe('INSUFFICIENT_BALANCE')
+    expect((await call(admin, 'POST', '/v1/wallet/psbt/release', { psbt: made.psbt })).statusCode).toBe(204)
+
+    const id = world.of('alice').api.newId()
+    const request = { id, outputs: [{ address, amountSat: 'all' }] as const, feerateSatPerVbyte: 2 }
+    const sent = (await world.attempt(world.of('alice').api.sendOnChain(request)))!
+    expect(Number(-sent.netSat)).toBe(confirmedSat - reservedSat)
+    expect(world.chain.mempool.get(sent.txid)?.fee).toBe(sent.feeSat)
+    await world.restart('alice')
+    expect((await world.of('alice').api.walletTransaction(id)).txid).toBe(sent.txid)
+    await world.mine(1)
+    const after = (await world.attempt(world.of('alice').api.wallet()))!
+    expect([after.confirmedSat, after.unconfirmedSat]).toEqual([10_000n, 0n])
+    await expect(world.attempt(world.of('alice').api.sendOnChain(request))).rejects.toMatchObject({
+      code: 'INSUFFICIENT_BALANCE',
+    })
+  })
+
+  it('of all stays within the budget of its key, before anything leaves', async () => {
+    const world = await aliceAndBob()
+    const { admin, secret, call, budget } = await budgetedKey(world, 30_000_000)
+    const { address } = (await call(admin, 'POST', '/v1/wallet/addresses')).json()
+    const away = (await world.attempt(world.of('bob').api.newAddress()))!.address
+    await call(admin, 'POST', '/v1/wallet/transactions', { outputs: [{ address, amountSat: 20_000 }] })
+    await world.mine(1)
+    const coins = async () => (await call(admin, 'GET', '/v1/wallet/utxos')).json().items
+    const before = await coins()
+    const send = (utxos?: readonly string[]) =>
+      call(secret, 'POST', '/v1/wallet/transactions', { outputs: [{ address: away, amountSat: 'all' }], utxos })
+    const refused = await send()
+    expect([refused.statusCode, refused.json().code]).toEqual([422, 'LIMIT_EXCEEDED'])
+    expect(refused.json().detail).toContain('30000 sat are allowed')
+    expect([await coins(), await budget()]).toMatchObject([before, { spentMsat: 0, reservedMsat: 0 }])
+    expect(world.chain.mempool.size).toBe(0)
+
+    const coin = before.find((u: { address: string }) => u.address === address)
+    const sent = await send([coin.outpoint])
+    expect([sent.statusCode, sent.json().netSat]).toEqual([201, -20_000])
+    expect(await budget()).toMatchObject({ spentMsat: 20_000_000, reservedMsat: 0 })
+    // The ten thousand that are left allow for no other coin.
+    expect((await send()).json().code).toBe('LIMIT_EXCEEDED')
+    expect(await budget()).toMatchObject({ spentMsat: 20_000_000, reservedMsat: 0 })
+  })
 })
 
 describe('an Idempotency-Key over a real node', () => {

@@ -244,6 +244,19 @@ describe('fulmen', () => {
   it('shows wallet, chain, graph and peers, and sends and mines', async () => {
     const { address } = await json('wallet', 'address')
     expect((await fulmen('wallet', 'send', address, '1000')).out).toContain('-1,000')
+    const requests: object[] = []
+    const send = node.sendOnChain.bind(node)
+    node.sendOnChain = (request) => {
+      requests.push(request.outputs)
+      return send(request)
+    }
+    expect(await json('wallet', 'send', address, 'all')).toHaveProperty('txid')
+    expect(requests).toEqual([[{ address, amountSat: 'all' }]])
+    node.sendOnChain = send
+    expect(await fulmen('wallet', 'send', address, 'everything')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('whole number from 0 upwards'),
+    })
     expect((await fulmen('wallet', 'transactions')).out).toContain('-1,000')
     expect((await fulmen('wallet', 'utxos')).out).toContain('1111')
     expect((await fulmen('wallet', 'show')).out).toContain('confirmedSat')

@@ -20,7 +20,7 @@ interface Ledger {
 export interface Reservation {
   /** Local id of what the call makes. */
   readonly id: string
-  readonly kind: 'payment' | 'send' | 'open' | 'close'
+  readonly kind: 'payment' | 'send' | 'sweep' | 'open' | 'close'
   /** Other names of it: payment hash, channel. */
   readonly refs: readonly string[]
   /** At most. */

@@ -15,7 +15,7 @@ import {
   WalletTransaction,
   WalletTransactionQuery,
 } from '../onchainSchemas.ts'
-import { badFields, type FieldError } from '../problems.ts'
+import { badField, badFields, type FieldError } from '../problems.ts'
 import { AnyId, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
 import { utxoJson, walletJson, walletTransactionJson } from '../views.ts'
@@ -159,9 +159,19 @@ export function sendRequest(body: SendOnChain): SendRequest {
   const { outputs, utxos, ...rest } = body
   return {
     ...rest,
-    outputs: outputs.map(({ address, amountSat }) => ({ address, amountSat: sat(amountSat) })),
+    outputs: wantedOutputs(outputs),
     ...(utxos !== undefined && { utxos: outpoints(utxos) }),
   }
+}
+
+function wantedOutputs(outputs: SendOnChain['outputs']): SendRequest['outputs'] {
+  return outputs.length === 1 && outputs[0]?.amountSat === 'all'
+    ? [{ address: outputs[0].address, amountSat: 'all' }]
+    : outputs.map(({ address, amountSat }, at) => {
+        if (amountSat !== 'all') return { address, amountSat: sat(amountSat) }
+        const why = '`all` leaves nothing for another output: let it be the only one, or give each its amount'
+        throw badField('body', `/outputs/${at}/amountSat`, why)
+      })
 }
 
 function outpoints(texts: readonly string[]): readonly Outpoint[] {

@@ -62,14 +62,17 @@ interface SpendOptions {
   readonly utxo?: readonly string[]
 }
 
+type Amount = number | 'all'
+const amountOrAll = (text: string): Amount => (text === 'all' ? text : integer(text))
+
 const spendOptions = (command: Command): Command =>
   command
     .argument('<address>')
-    .argument('<amountSat>', 'satoshis', integer)
+    .argument('<amountSat>', 'satoshis; all: every confirmed coin less the fee', amountOrAll)
     .option('--feerate <sat>', 'satoshis per virtual byte', decimal)
     .option('--utxo <txid:index>', 'spend this coin and no other; may be given several times', collect)
 
-const spendOf = (address: string, amountSat: number, { feerate, utxo }: SpendOptions): SendOnChain => ({
+const spendOf = (address: string, amountSat: Amount, { feerate, utxo }: SpendOptions): SendOnChain => ({
   outputs: [{ address, amountSat }],
   ...(feerate !== undefined && { feerateSatPerVbyte: feerate }),
   ...(utxo && { utxos: [...utxo] }),
@@ -78,7 +81,7 @@ const spendOf = (address: string, amountSat: number, { feerate, utxo }: SpendOpt
 function registerSend(wallet: Command): void {
   spendOptions(wallet.command('send').description('send on chain'))
     .option('--idempotency-key <key>', 'repeat the call with the same key to send once')
-    .action(async (address: string, amountSat: number, o, command: Command) => {
+    .action(async (address: string, amountSat: Amount, o, command: Command) => {
       const { client, show } = remote(command)
       const { idempotencyKey } = o
       const sent = await client.wallet.send(spendOf(address, amountSat, o), given({ idempotencyKey }))
@@ -115,7 +118,7 @@ function registerPsbt(wallet: Command): void {
     psbt
       .command('create')
       .description('an unsigned PSBT; its coins stay reserved until broadcast, release or a restart'),
-  ).action(async (address: string, amountSat: number, o: SpendOptions, command: Command) => {
+  ).action(async (address: string, amountSat: Amount, o: SpendOptions, command: Command) => {
     const { client, show } = remote(command)
     const made = await client.psbt.create(spendOf(address, amountSat, o))
     show(made, () => psbtText(made))

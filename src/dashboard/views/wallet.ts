@@ -1,7 +1,7 @@
 import type { Wallet, WalletTransaction } from '../../api/onchainSchemas.ts'
 import { announce, attempt } from '../announce.ts'
 import type { App, Render } from '../app.ts'
-import { actionForm, field, openDialog, satInput } from '../dialog.ts'
+import { actionForm, checkbox, field, openDialog, satInput } from '../dialog.ts'
 import { type Child, h, put } from '../dom.ts'
 import { grouped, parseSat, satText, shortId } from '../format.ts'
 import { icon } from '../icons.ts'
@@ -55,6 +55,10 @@ function openSend(app: App): void {
   const dialog = openDialog()
   const address = h('input', { type: 'text', autocomplete: 'off', spellcheck: false })
   const sat = satInput()
+  const all = checkbox('Everything, less the fee and what must stay for open channels')
+  all.input.addEventListener('change', () => {
+    sat.disabled = all.input.checked
+  })
   const feerate = feerateField(app)
   const ask = async (): Promise<void> => {
     const to = address.value
@@ -62,14 +66,15 @@ function openSend(app: App): void {
       .replace(/^bitcoin:/i, '')
       .replace(/\?.*$/, '')
     if (to === '') throw new RangeError('Enter the address to send to.')
-    confirmSend(to, parseSat(sat.value), feerate.value())
+    confirmSend(to, all.input.checked ? 'all' : parseSat(sat.value), feerate.value())
   }
-  const confirmSend = (to: string, amountSat: number, rate: { feerateSatPerVbyte?: number }): void => {
+  const confirmSend = (to: string, amountSat: number | 'all', rate: { feerateSatPerVbyte?: number }): void => {
     const { feerateSatPerVbyte } = rate
     const run = async (): Promise<void> => {
       const tx = await live.client.wallet.send({ outputs: [{ address: to, amountSat }], ...rate })
       for (const one of [live.of.wallet, live.of.transactions, live.of.utxos]) one.touch()
-      announce(`Sent ${satText(amountSat * 1000)}, fee ${satText((tx.feeSat ?? 0) * 1000)}`, {
+      const [feeSat, sentSat] = [tx.feeSat ?? 0, amountSat === 'all' ? -tx.netSat - (tx.feeSat ?? 0) : amountSat]
+      announce(`Sent ${satText(sentSat * 1000)}, fee ${satText(feeSat * 1000)}`, {
         toast: true,
         tone: 'good',
       })
@@ -77,14 +82,17 @@ function openSend(app: App): void {
     }
     dialog.show(
       'Confirm',
-      actionForm({ act: `Send ${satText(amountSat * 1000)}`, run, cancel: dialog.close }, [
-        h('p', { class: 'headline' }, amountOfSat(amountSat)),
-        facts(
-          ['To', h('code', { class: 'whole' }, to)],
-          ['Fee rate', feerateSatPerVbyte === undefined ? 'as the node estimates' : `${feerateSatPerVbyte} sat/vB`],
-        ),
-        h('p', { class: 'hint' }, 'On-chain payments cannot be taken back.'),
-      ]),
+      actionForm(
+        { act: `Send ${amountSat === 'all' ? 'everything' : satText(amountSat * 1000)}`, run, cancel: dialog.close },
+        [
+          h('p', { class: 'headline' }, amountSat === 'all' ? 'Everything' : amountOfSat(amountSat)),
+          facts(
+            ['To', h('code', { class: 'whole' }, to)],
+            ['Fee rate', feerateSatPerVbyte === undefined ? 'as the node estimates' : `${feerateSatPerVbyte} sat/vB`],
+          ),
+          h('p', { class: 'hint' }, 'On-chain payments cannot be taken back.'),
+        ],
+      ),
     )
   }
   dialog.show(
@@ -92,6 +100,7 @@ function openSend(app: App): void {
     actionForm({ act: 'Continue', run: ask, cancel: dialog.close }, [
       field('Address', address),
       field('Amount', sat, { unit: 'sat' }),
+      all.element,
       feerate.element,
     ]),
   )

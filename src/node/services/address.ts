@@ -1,7 +1,7 @@
 import { decodeAddress } from '../../bitcoin/address.ts'
 import type { TxOutput } from '../../bitcoin/transaction.ts'
 import { type BadField, badBody, ServiceError } from '../errors.ts'
-import type { SendRequest } from '../onchainService.ts'
+import type { SendOutput } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
 
 /**
@@ -22,7 +22,7 @@ export function scriptOfAddress(
 }
 
 /** What a send pays to. @throws ServiceError VALIDATION_FAILED that names every address which is none */
-export function outputsOf(wanted: SendRequest['outputs'], parts: Pick<NodeParts, 'network'>): readonly TxOutput[] {
+export function outputsOf(wanted: readonly SendOutput[], parts: Pick<NodeParts, 'network'>): readonly TxOutput[] {
   const fields: BadField[] = []
   const outputs = wanted.flatMap(({ address, amountSat }, i) => {
     try {

@@ -3,12 +3,11 @@ import { outpointKey, type Txid } from '../../base/ids.ts'
 import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
 import { encodeTransaction, txidOf } from '../../bitcoin/transaction.ts'
-import { perKw, walletFeerate } from '../../chain/fees.ts'
 import { checkWitnesses, finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
 import { badBody } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
-import { outputsOf } from './address.ts'
+import { fundSend } from './fundSend.ts'
 import { publish } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
 
@@ -74,14 +73,7 @@ export function psbtService(parts: NodeParts): PsbtService {
   }
 }
 
-function create(parts: NodeParts, { outputs, feerateSatPerVbyte, utxos }: SendRequest): Psbt {
-  const { wallet } = parts
-  const built = wallet.fund({
-    outputs: outputsOf(outputs, parts),
-    feeratePerKw: feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(feerateSatPerVbyte),
-    owner: `${OWNER}${parts.newId()}`,
-    anchorChannels: parts.anchorChannels(),
-    ...(utxos && { coins: utxos }),
-  })
-  return unsignedPsbt(wallet.state, built.tx)
+function create(parts: NodeParts, request: SendRequest): Psbt {
+  const built = fundSend(parts, request, `${OWNER}${parts.newId()}`)
+  return unsignedPsbt(parts.wallet.state, built.tx)
 }

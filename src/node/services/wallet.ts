@@ -1,21 +1,19 @@
 import { toHex } from '../../base/bytes.ts'
-import { type Outpoint, outpointKey, type Txid } from '../../base/ids.ts'
+import { outpointKey, type Txid } from '../../base/ids.ts'
 import { pack, unpack } from '../../base/pack.ts'
-import type { Sat } from '../../base/units.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
-import { perKw, walletFeerate } from '../../chain/fees.ts'
 import { keys } from '../../store/schema.ts'
-import { anchorReserve } from '../../wallet/build.ts'
+import { anchorReserve, type BuiltTransaction } from '../../wallet/build.ts'
 import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletState, WalletTx } from '../../wallet/state.ts'
 import { statusOf, unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
-import type { WalletTransactionView } from '../onchainService.ts'
+import type { SendRequest, WalletTransactionView } from '../onchainService.ts'
 import { pageOfIndex, pageWhere } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService, PageRequest } from '../service.ts'
 import { placesIn, recordsFrom } from '../timeRange.ts'
-import { outputsOf } from './address.ts'
+import { fundSend } from './fundSend.ts'
 import { psbtService } from './psbt.ts'
 import { bumpTransaction, SEND_LABEL } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
@@ -115,20 +113,11 @@ export function walletService(parts: NodeParts): WalletService {
       return viewOf(wallet.state, entry)
     },
     async sendOnChain(request) {
-      const outputs = outputsOf(request.outputs, parts)
-      const feeratePerKw =
-        request.feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(request.feerateSatPerVbyte)
       const tx = await reactor.run((scope) => {
         try {
-          const { id, utxos: coins, maxFeeSat } = request
-          const built = send(parts, {
-            outputs,
-            feeratePerKw,
-            ...(coins && { coins }),
-            ...(maxFeeSat !== undefined && { maxFeeSat }),
-          })
+          const built = send(parts, request)
           // In the same batch as the transaction: a caller that repeats itself after a crash finds it and does not send twice.
-          if (id !== undefined) scope.write({ key: keys.walletSend(id), value: pack(built.txid) })
+          if (request.id !== undefined) scope.write({ key: keys.walletSend(request.id), value: pack(built.txid) })
           return built
         } catch (e) {
           throw walletProblem(e)
@@ -140,22 +129,27 @@ export function walletService(parts: NodeParts): WalletService {
   }
 }
 
-interface Send {
-  readonly outputs: readonly { readonly amountSat: Sat; readonly scriptPubKey: Uint8Array }[]
-  readonly feeratePerKw: number
-  readonly coins?: readonly Outpoint[]
-  readonly maxFeeSat?: Sat
+function send(parts: NodeParts, request: SendRequest): BuiltTransaction {
+  const { wallet } = parts
+  const owner = `send:${request.utxos?.map(outpointKey).join() ?? ''}:${parts.newId()}`
+  const built = fundSend(parts, request, owner)
+  try {
+    checkLimits(built, request)
+    wallet.sent(built.tx, { feeSat: built.feeSat, label: SEND_LABEL })
+    return built
+  } finally {
+    wallet.release(owner)
+  }
 }
 
-function send(parts: NodeParts, { maxFeeSat, ...request }: Send) {
-  const { wallet } = parts
-  const owner = `send:${request.coins?.map(outpointKey).join() ?? ''}:${parts.newId()}`
-  const built = wallet.fund({ ...request, owner, anchorChannels: parts.anchorChannels() })
-  if (maxFeeSat !== undefined && built.feeSat > maxFeeSat) {
-    wallet.release(owner)
-    throw new ServiceError('LIMIT_EXCEEDED', `the fee of ${built.feeSat} sat is more than the ${maxFeeSat} sat allowed`)
+/** @throws ServiceError LIMIT_EXCEEDED */
+function checkLimits({ coins, feeSat, changeSat }: BuiltTransaction, { maxFeeSat, maxSpentSat }: SendRequest): void {
+  const spentSat = coins.reduce((sum, coin) => sum + coin.amountSat, 0n) - (changeSat ?? 0n)
+  if (maxFeeSat !== undefined && feeSat > maxFeeSat) {
+    throw new ServiceError('LIMIT_EXCEEDED', `the fee of ${feeSat} sat is more than the ${maxFeeSat} sat allowed`)
   }
-  wallet.sent(built.tx, { feeSat: built.feeSat, label: SEND_LABEL })
-  wallet.release(owner)
-  return built
+  if (maxSpentSat !== undefined && spentSat > maxSpentSat) {
+    const why = `${spentSat} sat would be spent, fee included, and ${maxSpentSat} sat are allowed`
+    throw new ServiceError('LIMIT_EXCEEDED', `${why}: send an amount, or name the coins`)
+  }
 }
