@@ -16,10 +16,14 @@ beforeAll(async () => {
   const { bolt11, id } = await api.createInvoice({ amountMsat: msat(50_000_000), paymentHash: HASH })
   await world.attempt(world.of('alice').api.pay({ bolt11, timeoutSeconds: 1 }))
   await world.settle()
+  const hanging = () => world.channelsOf('bob')[0]!.commitments.incoming.chunks.flat()
+  for (let n = 0; n < 1_000 && hanging()[0]?.stage !== 'committed'; n++) await world.settle()
+  const { cltvExpiry } = hanging()[0]!.add
   const alice = world.of('alice').disk.snapshot()
   await world.attempt(api.cancelInvoice(id))
   await world.settle()
-  await world.mine(90)
+  expect(hanging()).toEqual([])
+  await world.mine(cltvExpiry - world.chain.state.height + 20)
   const { blocks, disks } = world.snapshot()
   copiedBack = { blocks, disks: { ...disks, alice } }
   world.close()
