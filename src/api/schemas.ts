@@ -189,12 +189,16 @@ export const ChannelQuery = pageQueryWith({
 const recordFilters = { keyId: Type.Optional(KeyIdText), ...timeFields }
 
 const InvoiceStatus = oneOf('open', 'accepted', 'settled', 'cancelled', 'expired')
+/** BOLT 11 §tagged-fields: c. Payers give up on more than two weeks in all, so no invoice may ask for more than one of them. */
+const FINAL_DELTA =
+  'blocks that a payment must have left when it comes, of which those before the last few are there to settle a hold invoice in: half a day by default'
 export const CreateInvoice = request('CreateInvoice', {
   amountMsat: Type.Optional(PositiveMsat),
   description: Type.Optional(Type.String({ maxLength: 639 })),
   descriptionHash: Type.Optional(DescriptionHashText),
   expirySeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
   paymentHash: Type.Optional(HashText),
+  minFinalCltvExpiryDelta: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_008, description: FINAL_DELTA })),
 })
 export const SettleInvoice = request('SettleInvoice', { preimage: PreimageText })
 export const Empty = request('Empty', {})

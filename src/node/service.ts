@@ -251,6 +251,8 @@ export interface CreateInvoiceRequest {
   readonly expirySeconds?: number
   /** Hold invoice: the preimage comes with settleInvoice. */
   readonly paymentHash?: PaymentHash
+  /** Blocks that the payment must have left when it comes; left out, the margin of the node, and half a day more to hold one. */
+  readonly minFinalCltvExpiryDelta?: number
 }
 export type InvoiceStatus = 'open' | 'accepted' | 'settled' | 'cancelled' | 'expired'
 export interface InvoiceView {

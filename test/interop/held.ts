@@ -29,7 +29,8 @@ export async function hold(w: World, amounts: readonly number[], { service }: Ou
     amounts.map(async (amount) => {
       const preimage = new Uint8Array(randomBytes(32))
       const hash = paymentHash(toHex(crypto.sha256(preimage)))
-      const { id, bolt11 } = await service.createInvoice({ amountMsat: msat(amount), paymentHash: hash })
+      const request = { amountMsat: msat(amount), paymentHash: hash, minFinalCltvExpiryDelta: 18 }
+      const { id, bolt11 } = await service.createInvoice(request)
       await w.ldk.cmd('pay', { invoice: bolt11 })
       await w.until('the HTLC to be held', async () => (await service.invoice(id)).status === 'accepted')
       return { id, hash, preimage }

@@ -87,6 +87,8 @@ describe.each(['anchors', 'static_remotekey'] satisfies ChannelType[])('HTLCs in
     await w.ldk.waitFor('socket_closed')
     for (const { hash } of held.toLdk) await w.ldk.cmd('claim', { hash })
     await w.us.restart()
+    // No preimage is given out before it is known what time it is in the chain.
+    await w.until('the chain', () => w.us.service.info().synced)
     for (const { id, preimage } of held.toUs) await w.us.service.settleInvoice(id, preimage)
     await w.connect()
     await settled(w, held)

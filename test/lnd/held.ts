@@ -42,7 +42,11 @@ export async function hold(w: World, lnd: Lnd, amounts: readonly number[], node 
   const toUs = await Promise.all(
     amounts.map(async (amount) => {
       const made = newSecret()
-      const { id, bolt11 } = await service.createInvoice({ amountMsat: msat(amount), paymentHash: made.hash })
+      const { id, bolt11 } = await service.createInvoice({
+        amountMsat: msat(amount),
+        paymentHash: made.hash,
+        minFinalCltvExpiryDelta: 18,
+      })
       const payment = w.lndBegins(lnd, { payment_request: bolt11 })
       await w.until('the HTLC to be held', async () => (await service.invoice(id)).status === 'accepted')
       return { id, payment, ...made }

@@ -11,6 +11,29 @@ beforeAll(async () => {
 })
 
 describe('a hold invoice that is paid', () => {
+  it('can be settled for half a day, or for as long as was asked', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const blocks: number[] = []
+    for (const minFinalCltvExpiryDelta of [undefined, 500]) {
+      const paymentHash = createHash('sha256').update(`${minFinalCltvExpiryDelta}`).digest('hex') as PaymentHash
+      const request = {
+        amountMsat: msat(900_000),
+        paymentHash,
+        ...(minFinalCltvExpiryDelta && { minFinalCltvExpiryDelta }),
+      }
+      const { bolt11 } = await bob.api.createInvoice(request)
+      await alice.api.pay({ bolt11 })
+      await world.settle()
+      blocks.push((await bob.api.invoice(paymentHash)).settleBefore! - bob.node!.chain.height)
+    }
+    expect(blocks[0]).toBeGreaterThanOrEqual(72)
+    expect(blocks[1]).toBe(blocks[0]! + 500 - (18 + 72))
+    const few = bob.api.createInvoice({ minFinalCltvExpiryDelta: 17 })
+    await expect(few).rejects.toThrow('17 blocks are too few to claim a payment in: at least 18')
+    world.close()
+  })
+
   it('says the height before which it can be settled, which is that at which it goes back', async () => {
     for (const settles of [true, false]) {
       const world = await World.start(['alice', 'bob'], base)

@@ -57,7 +57,8 @@ describe('a hold invoice', () => {
     const [alice, bob] = [world.of('alice'), world.of('bob')]
     const preimage = new Uint8Array(32).fill(7)
     const paymentHash = toHex(crypto.sha256(preimage)) as never
-    const { bolt11, id } = await bob.api.createInvoice({ amountMsat: msat(50_000_000), description: '', paymentHash })
+    const request = { amountMsat: msat(50_000_000), paymentHash, minFinalCltvExpiryDelta: 18 }
+    const { bolt11, id } = await bob.api.createInvoice(request)
     await alice.api.pay({ bolt11, timeoutSeconds: 600 })
     await world.settle()
     const settle = () => world.attempt(bob.api.settleInvoice(id, preimage))

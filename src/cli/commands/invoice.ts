@@ -53,12 +53,18 @@ function registerCreate(invoice: Command): void {
     .option('--description-hash <hash>', 'SHA-256 of a longer description, which the payer gets elsewhere')
     .option('--expiry <seconds>', 'how long it is good for', integer)
     .option('--payment-hash <hash>', 'hold the payment until "invoice settle" gives the preimage')
+    .option(
+      '--final-delta <blocks>',
+      'that the payment must have left when it comes: the time to settle it in',
+      integer,
+    )
     .action(async (amountMsat: number | undefined, o, command: Command) => {
       const { client, show } = remote(command)
-      const { description, descriptionHash, expiry, paymentHash } = o
+      const { description, descriptionHash, expiry, paymentHash, finalDelta } = o
       const about =
         descriptionHash === undefined ? { description: description ?? '' } : { description, descriptionHash }
-      const request = given({ amountMsat, ...about, expirySeconds: expiry, paymentHash })
+      const held = { paymentHash, minFinalCltvExpiryDelta: finalDelta }
+      const request = given({ amountMsat, ...about, expirySeconds: expiry, ...held })
       const created = await client.invoices.create(request)
       show(created, () => created.bolt11)
     })

@@ -151,6 +151,22 @@ function checkDescription(text = ''): void {
   )
 }
 
+/** Blocks for the payee to decide in. */
+const HOLD_BLOCKS = 72
+
+function finalDelta(
+  { minFinalCltvExpiryDelta: asked, paymentHash }: CreateInvoiceRequest,
+  { margins }: NodeParts,
+): number {
+  const least = margins.minFinalCltvExpiryDelta
+  if (asked === undefined) return paymentHash === undefined ? least : least + HOLD_BLOCKS
+  if (asked >= least) return asked
+  throw badBody(
+    '/minFinalCltvExpiryDelta',
+    `${asked} blocks are too few to claim a payment in: at least ${least}, as min-final-cltv-expiry-delta says`,
+  )
+}
+
 function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRecord {
   const preimage = request.paymentHash === undefined ? new Uint8Array(randomBytes(32)) : null
   const hash = request.paymentHash ?? paymentHash(toHex(crypto.sha256(preimage!)))
@@ -158,7 +174,7 @@ function makeInvoice(request: CreateInvoiceRequest, parts: NodeParts): InvoiceRe
   const createdAt = parts.now()
   const expirySeconds = request.expirySeconds ?? DEFAULT_EXPIRY_SECONDS
   const description = request.description ?? null
-  const { minFinalCltvExpiryDelta } = parts.margins
+  const minFinalCltvExpiryDelta = finalDelta(request, parts)
   const bolt11 = createInvoice(
     {
       network: parts.network,

@@ -281,7 +281,11 @@ export class EclairWorld {
   async #hold(amount: number, payee: OurNode, pay: (bolt11: string) => Promise<Held['status']>): Promise<Held> {
     const preimage = new Uint8Array(randomBytes(32))
     const hash = paymentHash(toHex(crypto.sha256(preimage)))
-    const { id, bolt11 } = await payee.service.createInvoice({ amountMsat: msat(amount), paymentHash: hash })
+    const { id, bolt11 } = await payee.service.createInvoice({
+      amountMsat: msat(amount),
+      paymentHash: hash,
+      minFinalCltvExpiryDelta: 18,
+    })
     const status = await pay(bolt11)
     await this.until('the HTLC to be held', async () => (await payee.service.invoice(id)).status === 'accepted')
     return { status, settle: async () => void (await payee.service.settleInvoice(id, preimage)) }
