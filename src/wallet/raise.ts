@@ -2,7 +2,7 @@ import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { weightOf } from '../bitcoin/transaction.ts'
 import { perVbyte } from '../chain/fees.ts'
-import { type BuiltTransaction, checkFeerate, finish } from './build.ts'
+import { type BuiltTransaction, checkFeerate, finish, sweepWallet } from './build.ts'
 import { abandonTransaction } from './coins.ts'
 import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
@@ -18,6 +18,8 @@ export interface RaiseRequest {
   readonly owner: string
   /** Nobody relies on its txid, and all it spends is ours: another may take its place. */
   readonly isReplaceable: (entry: WalletTx) => boolean
+  /** All was sent: its payee bears the higher fee, for there may be nothing else. */
+  readonly isSweep?: (entry: WalletTx) => boolean
   /** Kept back in the wallet when a replacement needs more coins. */
   readonly reserveSat: Sat
 }
@@ -62,7 +64,7 @@ function coinsOf(state: WalletState, { tx }: WalletTx): readonly Coin[] | null {
   return coins.every((c) => c !== undefined) ? (coins as readonly Coin[]) : null
 }
 
-/** The same outputs for a higher fee, which the change pays, and further confirmed coins where it does not suffice. */
+/** The same outputs for a higher fee, which the change pays, and further confirmed coins where it does not suffice; see `isSweep`. */
 function replacement(
   state: WalletState,
   entry: WalletTx,
@@ -71,10 +73,24 @@ function replacement(
 ): BuiltTransaction {
   const { feeratePerKw, owner, reserveSat } = request
   const { tx, txid } = entry
+  const enough = (built: BuiltTransaction): BuiltTransaction => {
+    const least = leastFee(built, entry)
+    if (built.feeSat >= least) return built
+    const rate = Math.ceil((Number(least) * 1000) / weightOf(built.tx)) + 1
+    // What was asked for is meant to do: a rounded number may fall short of it by a little.
+    if (rate <= feeratePerKw * CLOSE_ENOUGH)
+      return replacement(state, entry, { ...request, feeratePerKw: rate }, signer)
+    throw cannot(`that is too little to replace it: ask for ${Math.ceil(perVbyte(rate) * 10) / 10} sat/vB at least`)
+  }
   const required = coinsOf(state, entry)!
   const change = tx.outputs.find((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
   const outputs = tx.outputs.filter((o) => o !== change)
   const free = abandonTransaction(state, txid)
+  if (request.isSweep?.(entry) && outputs[0]) {
+    const coins = required.map((c) => c.outpoint)
+    const { scriptPubKey } = outputs[0]
+    return enough(sweepWallet(free, { scriptPubKey, coins, feeratePerKw, owner, reserveSat }, signer))
+  }
   const reused = new Set(required.map((c) => outpointKey(c.outpoint)))
   // BIP 125 rule 2: no unconfirmed coins that it did not spend before.
   const candidates = unspentCoins(free).filter(
@@ -95,14 +111,7 @@ function replacement(
     mustChange: outputs.length === 0,
   })
   const changeScripts = change && { changeScripts: [change.scriptPubKey] }
-  const built = finish(state, { selection, outputs, owner, signer, ...changeScripts })
-  const least = leastFee(built, entry)
-  if (built.feeSat >= least) return built
-  const enough = Math.ceil((Number(least) * 1000) / weightOf(built.tx)) + 1
-  // What was asked for is meant to do: a rounded number may fall short of it by a little.
-  if (enough <= feeratePerKw * CLOSE_ENOUGH)
-    return replacement(state, entry, { ...request, feeratePerKw: enough }, signer)
-  throw cannot(`that is too little to replace it: ask for ${Math.ceil(perVbyte(enough) * 10) / 10} sat/vB at least`)
+  return enough(finish(state, { selection, outputs, owner, signer, ...changeScripts }))
 }
 
 /** BIP 125 rules 3 and 4, and a higher feerate than before (Bitcoin Core). */

@@ -76,6 +76,29 @@ describe('BIP 125: a send that is bumped', () => {
     expect(inPool((await bump('alice', sent.txid, 20)).txid)).toBeDefined()
   })
 
+  it('of all is paid for by its payee, and by nothing that came in since', async () => {
+    await begin()
+    const before = await total('alice')
+    const { address } = await ask(api('bob').newAddress())
+    const outputs = [{ address, amountSat: 'all' }] as const
+    let last = await ask(api('alice').sendOnChain({ outputs, feerateSatPerVbyte: 1 }))
+    const back = await ask(api('alice').newAddress())
+    const income = [{ address: back.address, amountSat: sat(70_000) }]
+    const paid = await ask(api('bob').sendOnChain({ outputs: income }))
+    for (const feerate of [3, 30]) {
+      const next = await bump('alice', last.txid, feerate)
+      expect(inPool(last.txid)).toBeUndefined()
+      expect(rate(next.txid)).toBeGreaterThanOrEqual(feerate)
+      expect(rate(next.txid)).toBeLessThan(feerate * 1.05 + 1)
+      expect(next).toMatchObject({ label: 'send all', feeSat: inPool(next.txid)!.fee, netSat: -before })
+      expect(inPool(next.txid)!.tx.outputs.map((o) => o.amountSat)).toEqual([before - next.feeSat!])
+      last = next
+    }
+    expect(inPool(paid.txid)).toBeDefined()
+    await world.mine(1)
+    expect(await total('alice')).toBe(70_000n)
+  })
+
   it('takes further coins where its change does not suffice', async () => {
     await begin()
     const [coin] = await api('alice').utxos()

@@ -129,7 +129,7 @@ function bumpRoute(
       config: { scope: 'wallet:send', idempotent: true, audited: true },
       schema: {
         summary:
-          'Have an unconfirmed transaction confirm sooner: a send is replaced (BIP 125), for any other a child pays. Answers with the replacement or the child.',
+          'Have an unconfirmed transaction confirm sooner: a send is replaced (BIP 125; of all that was sent the payee gets less), for any other a child pays. Answers with the replacement or the child.',
         tags: ['wallet'],
         params: Type.Object({ txid: AnyId }),
         body: BumpTransaction,

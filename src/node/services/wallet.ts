@@ -8,14 +8,14 @@ import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletState, WalletTx } from '../../wallet/state.ts'
 import { statusOf, unspentCoins, walletBalance } from '../../wallet/status.ts'
 import { ServiceError } from '../errors.ts'
-import type { SendRequest, WalletTransactionView } from '../onchainService.ts'
+import { isSweep, type SendRequest, type WalletTransactionView } from '../onchainService.ts'
 import { pageOfIndex, pageWhere } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
 import type { NodeService, PageRequest } from '../service.ts'
 import { placesIn, recordsFrom } from '../timeRange.ts'
 import { fundSend } from './fundSend.ts'
 import { psbtService } from './psbt.ts'
-import { bumpTransaction, SEND_LABEL } from './walletFees.ts'
+import { bumpTransaction, SEND_LABEL, SWEEP_LABEL } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
 
 export type WalletService = Pick<
@@ -135,7 +135,7 @@ function send(parts: NodeParts, request: SendRequest): BuiltTransaction {
   const built = fundSend(parts, request, owner)
   try {
     checkLimits(built, request)
-    wallet.sent(built.tx, { feeSat: built.feeSat, label: SEND_LABEL })
+    wallet.sent(built.tx, { feeSat: built.feeSat, label: isSweep(request.outputs) ? SWEEP_LABEL : SEND_LABEL })
     return built
   } finally {
     wallet.release(owner)

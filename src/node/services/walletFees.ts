@@ -11,8 +11,9 @@ import type { BumpRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
 import { walletProblem } from './walletProblem.ts'
 
-/** What a send is called in the wallet's history: it alone may be replaced, since nobody else relies on its txid. */
+/** What sends are called in the wallet's history: they alone may be replaced, since nobody else relies on their txids. */
 export const SEND_LABEL = 'send'
+export const SWEEP_LABEL = 'send all'
 /** Without a feerate: at least so much more than before. */
 const STEP = 1.25
 
@@ -30,15 +31,16 @@ export async function bumpTransaction(parts: NodeParts, entry: WalletTx, request
   const raised = await reactor.run((scope): Raised => {
     try {
       const reserveSat = anchorReserve(parts.anchorChannels())
-      const isReplaceable = (t: WalletTx): boolean => t.label === SEND_LABEL
-      const made = wallet.raise({ txid: entry.txid, feeratePerKw, owner, isReplaceable, reserveSat })
+      const isSweep = (t: WalletTx): boolean => t.label === SWEEP_LABEL
+      const isReplaceable = (t: WalletTx): boolean => t.label === SEND_LABEL || isSweep(t)
+      const made = wallet.raise({ txid: entry.txid, feeratePerKw, owner, isReplaceable, isSweep, reserveSat })
       if (maxFeeSat !== undefined && made.feeSat > maxFeeSat) {
         throw new ServiceError(
           'LIMIT_EXCEEDED',
           `the fee of ${made.feeSat} sat is more than the ${maxFeeSat} sat allowed`,
         )
       }
-      const label = made.how === 'replace' ? SEND_LABEL : `fee of ${entry.txid}`
+      const label = made.how === 'replace' ? entry.label! : `fee of ${entry.txid}`
       wallet.sent(made.tx, { feeSat: made.feeSat, label })
       if (id !== undefined) scope.write({ key: keys.walletSend(id), value: pack(made.txid) })
       return made
