@@ -73,10 +73,10 @@ export function nodeService(
     newId: () => node.newId(),
     balance: async () => balanceOf(node),
     lastEventId: () => events.lastId,
+    lastEventBefore: (time) => events.lastBefore(time),
     eventsSince: (since, limit) => events.since(since, limit),
     onEvent: (listener) => events.subscribe(listener),
     waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
     apiStore: apiStore(node),
-    lastEventBefore: (time) => events.lastBefore(time),
   }
 }
