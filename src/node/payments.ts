@@ -2,16 +2,6 @@ import { randomBytes } from 'node:crypto'
 import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
-import {
-  holdReleaseBlocks,
-  type IncomingContext,
-  keysendInvoice,
-  type ReleasedHtlc,
-  receiveHtlc,
-  recoverInvoice,
-  recoverSet,
-  tickInvoice,
-} from '../payment/incoming.ts'
 import { learn } from '../payment/lessons.ts'
 import {
   interruptedPayment,
@@ -24,7 +14,7 @@ import {
   reopenPayment,
   startPayment,
 } from '../payment/outgoing.ts'
-import { type FinalOnion, failDust, failRead, peelIncoming } from '../payment/peel.ts'
+import { failDust, failRead, peelIncoming } from '../payment/peel.ts'
 import type {
   HtlcCommand,
   InvoiceRecord,
@@ -42,7 +32,8 @@ import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
 import type { EventLog } from './events.ts'
 import { ForwardEvents } from './forwardEvents.ts'
-import { Forwards, type ForwardsOptions, incomingKey } from './forwards.ts'
+import { Forwards, type ForwardsOptions } from './forwards.ts'
+import { Incoming } from './incoming.ts'
 import type { ExpiryMargins } from './margins.ts'
 import { OnionsSeen } from './onionsSeen.ts'
 import { aboutInvoice, aboutPayment } from './paymentEvents.ts'
@@ -83,24 +74,17 @@ export interface ChannelHoldings {
   readonly undecided: readonly IncomingHtlc[]
 }
 
-/** Invoices: a few milliseconds. */
-const LOOKS_PER_TURN = 5_000
-/** Each makes a record for good: whoever fills the disk with them pays for it. */
-const LEAST_KEYSEND_MSAT = 1_000n
-
 /** Invoices, payments and forwards: the pure machines' records, and what joins them to channels, events and the store. */
 export class Payments {
-  readonly invoices: RecordBook<InvoiceRecord>
   readonly outgoing: RecordBook<PaymentRecord>
   readonly #options: PaymentsOptions
+  readonly #incoming: Incoming
   readonly #forwards: Forwards
   readonly #forwardEvents: ForwardEvents
   readonly #onions: OnionsSeen
   readonly #liquidity = new Liquidity()
   /** By payment: the routes that are being looked for. */
   readonly #plans = new Map<PaymentHash, RoutePlan>()
-  /** When to look at an invoice again, Unix ms. */
-  readonly #wakes = new Map<PaymentHash, number>()
   #scope: TurnScope | null = null
 
   constructor(options: PaymentsOptions) {
@@ -109,8 +93,13 @@ export class Payments {
     this.#forwardEvents = new ForwardEvents(options)
     this.#onions = new OnionsSeen(options.driver)
     const { driver, changes, newId } = options
-    this.invoices = new RecordBook({ kind: 'invoice', driver, changes, newId, live: ['open', 'accepted'] })
+    const later = (task: () => void): void => options.post((scope) => this.#within(scope, task))
+    this.#incoming = new Incoming({ ...options, later, effects: (effects, hash) => this.#effects(effects, hash) })
     this.outgoing = new RecordBook({ kind: 'payment', driver, changes, newId, live: ['pending'] })
+  }
+
+  get invoices(): RecordBook<InvoiceRecord> {
+    return this.#incoming.book
   }
 
   /** @returns how many records could not be read */
@@ -150,7 +139,7 @@ export class Payments {
         const ctx = this.#paymentContext()
         this.#applyPayment(record ? recoverPayment(record, htlcs, ctx, isWhole) : interruptedPayment(hash, htlcs, ctx))
       }
-      this.#recoverInvoices(released, undecided)
+      this.#incoming.recover(released, undecided)
     })
   }
 
@@ -191,7 +180,7 @@ export class Payments {
   }
 
   applyInvoice(turn: PaymentTurn<InvoiceRecord | undefined>, scope: TurnScope): void {
-    this.#within(scope, () => this.#applyInvoiceTurn(turn))
+    this.#within(scope, () => this.#incoming.apply(turn))
   }
 
   /** What a channel tells of an HTLC. */
@@ -205,27 +194,18 @@ export class Payments {
 
   /** Time has passed: looks at what asked to be looked at. */
   tick(scope: TurnScope): void {
-    const now = this.#options.now()
-    const due = [...this.#wakes].filter(([, at]) => at <= now).map(([hash]) => hash)
-    this.#within(scope, () => {
-      for (const hash of due) {
-        this.#wakes.delete(hash)
-        this.#look(hash)
-      }
-    })
+    this.#within(scope, () => this.#incoming.tick())
   }
 
   hasDue(): boolean {
-    const now = this.#options.now()
-    for (const at of this.#wakes.values()) if (at <= now) return true
-    return false
+    return this.#incoming.hasDue()
   }
 
   /** A block came, or a minute passed: every invoice that is open is looked at, and every forward. */
   review(scope: TurnScope): void {
     this.#within(scope, () => {
       this.#effects(this.#forwards.review())
-      this.#lookAt(this.invoices.live().map(({ record }) => record.paymentHash))
+      this.#incoming.review()
     })
     this.#onions.review(this.#options.blockHeight(), scope)
   }
@@ -247,39 +227,13 @@ export class Payments {
       // It may have expired already, or have nothing behind it: passed on, or paid with a preimage, it would be lost.
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
     } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
-    else if (onion.tag === 'final') this.#receivedFinal(htlc, onion, 'disk')
+    else if (onion.tag === 'final') this.#incoming.received(htlc, onion, this.#scope!)
     else this.#effects(this.#forwards.begin(htlc, onion))
   }
 
-  /**
-   * @param unread where the invoice may be, if it is not in memory: one that is over is on disk alone, and must not be taken for none
-   * by a payment that would make its own under the same hash
-   */
-  #receivedFinal(htlc: IncomingHtlc, onion: FinalOnion, unread: 'disk' | 'nowhere'): void {
-    const record = this.invoices.get(htlc.paymentHash)?.record
-    const ctx = this.#incomingContext(htlc.amountMsat)
-    const makesOne = record === undefined && keysendInvoice(htlc.paymentHash, onion, ctx) !== null
-    if (makesOne && unread === 'disk') this.#recallFor(htlc, onion)
-    else this.#applyInvoiceTurn(receiveHtlc(record, htlc, onion, ctx))
-  }
-
-  #recallFor(htlc: IncomingHtlc, onion: FinalOnion): void {
-    const { post } = this.#options
-    const goOn = (): void => post((scope) => this.#within(scope, () => this.#receivedFinal(htlc, onion, 'nowhere')))
-    const giveBack = (): void =>
-      post((scope) => {
-        const failure = failRead(htlc, onion, { name: 'temporary_node_failure' })
-        this.#within(scope, () => this.#command(htlc.channelId, failure))
-      })
-    this.#scope!.after(() => void this.invoices.recall(htlc.paymentHash).then(goOn, giveBack))
-  }
-
-  /** Whether an HTLC was passed on or counted before, or is for what is paid: then it is nothing new that it comes again at a start. */
+  /** Whether an HTLC is nothing new: it comes again at a start. */
   #isTaken(htlc: IncomingHtlc, where: 'forward' | 'final'): boolean {
-    if (where === 'forward') return this.#forwards.has(htlc)
-    const invoice = this.invoices.get(htlc.paymentHash)?.record
-    const isPart = invoice?.htlcs.some((h) => h.channelId === htlc.channelId && h.id === htlc.id)
-    return invoice?.status === 'settled' || isPart === true
+    return where === 'forward' ? this.#forwards.has(htlc) : this.#incoming.isTaken(htlc)
   }
 
   #paymentResult(
@@ -321,44 +275,6 @@ export class Payments {
     })
   }
 
-  #applyInvoiceTurn({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
-    if (record) this.invoices.put(record)
-    this.#effects(effects, record?.paymentHash)
-  }
-
-  /** Some in this turn and the rest in those that come: there may be 200,000. */
-  #lookAt(hashes: readonly PaymentHash[]): void {
-    for (const hash of hashes.slice(0, LOOKS_PER_TURN)) this.#look(hash)
-    const rest = hashes.slice(LOOKS_PER_TURN)
-    if (rest.length > 0) this.#options.post((scope) => this.#within(scope, () => this.#lookAt(rest)))
-  }
-
-  #look(hash: PaymentHash): void {
-    const invoice = this.invoices.get(hash)?.record
-    if (invoice) this.#applyInvoiceTurn(tickInvoice(invoice, this.#incomingContext()))
-  }
-
-  #recoverInvoices(released: ChannelHoldings['released'], undecided: readonly IncomingHtlc[]): void {
-    const byHash = new Map<PaymentHash, ReleasedHtlc[]>()
-    for (const { htlc, preimage } of released) {
-      const onion = peelIncoming(htlc, this.#options.nodeSecret)
-      if (onion.tag !== 'final') continue
-      byHash.set(htlc.paymentHash, [...(byHash.get(htlc.paymentHash) ?? []), { htlc, onion, preimage }])
-    }
-    for (const [hash, htlcs] of byHash) {
-      const ctx = this.#incomingContext()
-      const record = this.invoices.get(hash)?.record ?? keysendInvoice(hash, htlcs[0]!.onion, ctx)
-      if (record) this.#applyInvoiceTurn(recoverInvoice(record, htlcs, ctx.now))
-    }
-    const open = new Set(undecided.map((h) => incomingKey(h.channelId, h.id)))
-    const isOpen = (h: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean => open.has(incomingKey(h.channelId, h.id))
-    const hashes = [...this.invoices.live().map((b) => b.record.paymentHash), ...undecided.map((h) => h.paymentHash)]
-    for (const hash of new Set(hashes)) {
-      const record = this.invoices.get(hash)?.record
-      if (record) this.#applyInvoiceTurn(recoverSet(record, isOpen, this.#options.blockHeight()))
-    }
-  }
-
   #paymentContext(): PaymentContext {
     const { now, blockHeight, nodeId, graph, localChannels } = this.#options
     return {
@@ -369,18 +285,6 @@ export class Payments {
       localChannels: localChannels(),
       liquidity: this.#liquidity,
       entropy: new Uint8Array(randomBytes(32)),
-    }
-  }
-
-  #incomingContext(amountMsat: bigint = LEAST_KEYSEND_MSAT): IncomingContext {
-    const { now, blockHeight, margins } = this.#options
-    const { minFinalCltvExpiryDelta, closeBeforeExpiry } = margins
-    return {
-      now: now(),
-      blockHeight: blockHeight(),
-      acceptKeysend: amountMsat >= LEAST_KEYSEND_MSAT,
-      minFinalCltvExpiryDelta,
-      holdReleaseBlocks: holdReleaseBlocks(closeBeforeExpiry),
     }
   }
 
@@ -400,10 +304,7 @@ export class Payments {
     for (const effect of effects) {
       if (effect.tag === 'command') this.#command(effect.channelId, effect.command)
       else if (effect.tag === 'notify') this.#notify(effect.event)
-      else if (hash !== undefined) {
-        const at = this.#wakes.get(hash)
-        if (at === undefined || effect.at < at) this.#wakes.set(hash, effect.at)
-      }
+      else if (hash !== undefined) this.#incoming.wake(hash, effect.at)
     }
   }
 
