@@ -119,6 +119,7 @@ export class Bumper {
     const rival = known === undefined ? null : planFor(effect, known)
     const plan = rival ?? effect.anchor
     this.#freeOthers(entry, plan.txid)
+    this.#freeHtlcs(entry)
     const child = this.#child(entry, plan)
     this.#afterwards(scope, () => this.#publish(entry, effect, { child, isRival: rival !== null }))
   }
@@ -177,6 +178,8 @@ export class Bumper {
     } catch (e) {
       if (!(e instanceof WalletError)) throw e
       if (e.code === 'FAMILY_FULL') this.#delayed.add(id)
+      // A PSBT can be made anew; what a claim comes too late for is lost.
+      else if (this.#options.parts().wallet.releasePsbts()) return this.#pay(entry, what, by)
       if (e.code === 'FAMILY_FULL' || this.#poor.has(id)) return null
       this.#poor.set(id, entry)
       const message = `no coins to pay for ${what}: send some to the wallet (${e.message})`
@@ -301,6 +304,12 @@ export class Bumper {
     for (const { txid, tx } of [childLabel(entry), htlcLabel(entry)].flatMap((label) => wallet.waiting(label))) {
       if (tx.inputs[0]!.txid !== parent) wallet.abandon(txid)
     }
+  }
+
+  /** Before the commitment is in the chain, or after a reorganisation took it out, its HTLC transactions only keep coins from its child. */
+  #freeHtlcs(entry: ChannelEntry): void {
+    const { wallet } = this.#options.parts()
+    for (const { txid } of wallet.waiting(htlcLabel(entry))) wallet.abandon(txid)
   }
 
   /** A child that never came into the mempool has nothing to pay for once its parent is confirmed. */

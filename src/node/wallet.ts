@@ -28,6 +28,9 @@ import type { TurnScope } from './reactor.ts'
 
 const WALLET_PREFIX = keys.wallet('')
 
+/** Owners of coins that a PSBT of ours spends begin so. */
+export const PSBT_OWNER = 'psbt:'
+
 /** Of a wallet that does not know where it stood, before all blocks. */
 const newNumbers = async (driver: Driver) => ({
   ...{ height: 0, hash: '', next: [0, 0] },
@@ -186,6 +189,12 @@ export class WalletShell {
   /** Frees what nobody needs any more: openings that a crash cut short. */
   releaseUnless(isNeeded: (owner: string) => boolean): void {
     for (const owner of new Set(this.#state.locks.values())) if (!isNeeded(owner)) this.release(owner)
+  }
+  /** Frees the coins of PSBTs that have not been broadcast. @returns false when there are none */
+  releasePsbts(): boolean {
+    const owners = [...this.#state.locks.values()].filter((owner) => owner.startsWith(PSBT_OWNER))
+    for (const owner of owners) this.release(owner)
+    return owners.length > 0
   }
   abandon(txid: Txid): void {
     this.#state = abandonTransaction(this.#state, txid)

@@ -165,6 +165,8 @@ function affordable(work: Work): Selection<Coin> | null {
       feeratePerKw = Math.floor(feeratePerKw * 0.8)
       continue
     }
+    // What is paid already would do for this rate: without coins there is no more than that.
+    if (poor !== null && found.coins.length === 0) break
     const ours = found.feeSat - paid
     const least = earlier ? leastToReplace(work, earlier, found) : 0n
     if (found.feeSat < least) {

@@ -125,6 +125,25 @@ describe('a commitment with anchors', () => {
     world.close()
   })
 
+  it('takes the only coin for its child from a PSBT that nobody has broadcast, which then does not replace it', async () => {
+    const { world } = await begin()
+    const { node, api } = world.of('alice')
+    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
+    refuseAlone(node!)
+    const address = (await world.attempt(api.newAddress()))!.address
+    const outputs = [{ address, amountSat: sat(20_000) }]
+    const made = (await world.attempt(api.psbt.create({ outputs, feerateSatPerVbyte: 50 })))!
+    const signed = (await world.attempt(api.psbt.sign(Buffer.from(made.psbt, 'base64'))))!
+    expect(walletBalance(node!.wallet.state).spendableSat).toBe(0n)
+    await force(world, 'alice')
+    const child = childOf(world, onchainOf(world, 'alice')!.closing.txid)!
+    expect(child).toBeDefined()
+    const late = api.psbt.broadcast(Buffer.from(signed.psbt, 'base64'))
+    await expect(world.attempt(late)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(world.chain.mempool.get(child.txid)).toBeDefined()
+    world.close()
+  })
+
   it('keeps its child, whose coins nothing else takes, while a Bitcoin node that is behind ours refuses both', async () => {
     const { world } = await begin()
     const { node } = world.of('alice')

@@ -2,17 +2,16 @@ import { toHex } from '../../base/bytes.ts'
 import { outpointKey, type Txid } from '../../base/ids.ts'
 import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
-import { encodeTransaction, txidOf } from '../../bitcoin/transaction.ts'
+import { encodeTransaction, type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { checkWitnesses, finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
-import { badBody } from '../errors.ts'
+import { isOfChannel } from '../bumper.ts'
+import { badBody, ServiceError } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
+import { PSBT_OWNER } from '../wallet.ts'
 import { fundSend } from './fundSend.ts'
 import { publish } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
-
-/** Owners of coins that a PSBT of ours spends; until it is broadcast or released, or the node starts again. */
-const OWNER = 'psbt:'
 
 const told = <T>(act: () => T, coins?: string): T => {
   try {
@@ -49,13 +48,14 @@ export function psbtService(parts: NodeParts): PsbtService {
     create: (request) => reactor.run(() => told(() => viewOf(create(parts, request)))),
     async sign(bytes) {
       const psbt = read(bytes)
-      return told(() => viewOf(wallet.signPsbt(psbt, OWNER).psbt), '/psbt')
+      return told(() => viewOf(wallet.signPsbt(psbt, PSBT_OWNER).psbt), '/psbt')
     },
     finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),
     async broadcast(bytes): Promise<Txid> {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
       if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
       told(() => checkWitnesses(wallet.state, tx), '/psbt')
+      checkUnclaimed(tx, wallet)
       const txid = txidOf(tx)
       await reactor.run(() => wallet.sent(tx, { label: 'psbt' }))
       await publish(parts, txid)
@@ -66,14 +66,25 @@ export function psbtService(parts: NodeParts): PsbtService {
       await reactor.run(() => {
         for (const key of spends) {
           const owner = wallet.state.locks.get(key)
-          if (owner?.startsWith(OWNER)) wallet.release(owner)
+          if (owner?.startsWith(PSBT_OWNER)) wallet.release(owner)
         }
       })
     },
   }
 }
 
+/** Claims take the coins of a PSBT where there are no others: it would replace them. */
+function checkUnclaimed({ inputs }: Transaction, wallet: NodeParts['wallet']): void {
+  for (const key of inputs.map(outpointKey)) {
+    const spender = wallet.spenderOf(key)
+    const label = spender && wallet.state.txs.get(txidOf(spender))?.label
+    if (!isOfChannel(label ?? null)) continue
+    const why = `${key} pays for what a closing channel has to claim, which cannot wait as this can`
+    throw new ServiceError('CONFLICT', `${why}: make the PSBT anew, with other coins`)
+  }
+}
+
 function create(parts: NodeParts, request: SendRequest): Psbt {
-  const built = fundSend(parts, request, `${OWNER}${parts.newId()}`)
+  const built = fundSend(parts, request, `${PSBT_OWNER}${parts.newId()}`)
   return unsignedPsbt(parts.wallet.state, built.tx)
 }
