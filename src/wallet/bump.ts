@@ -56,14 +56,15 @@ export function addFees(state: WalletState, request: AddFeesRequest, signer: Wal
   const { tx, owner, parent, paidSat = 0n } = request
   const earlier = request.earlier ? replacedBy(state, request, request.earlier) : null
   const paid = paidSat + (parent?.feeSat ?? 0n)
-  const free = freed(state, earlier)
-  const changeParts = partsFor(free, request.coinsWanted)
-  const work: Work = { request, earlier, shape: shapeOf(request, changeParts), free, paid }
   if (paid >= feeOf(weightOf(tx) + (parent?.weight ?? 0), request.feeratePerKw)) {
     const none = { outputIndexes: [], changeSat: null, coins: [] }
     return earlier ? null : { state, tx, txid: txidOf(tx), feeSat: paidSat as Sat, ...none }
   }
-  const selection = affordable(work)
+  const free = freed(state, earlier)
+  const coins = unspentCoins(free)
+  const changeParts = partsFor(coins, request.coinsWanted)
+  const shape = shapeOf(request, changeParts)
+  const selection = affordable({ request, earlier, shape, free, coins, roomy: withRoom(free, coins), paid })
   if (selection === null) return null
   const changeScripts = earlier?.changeScripts ?? []
   const plan = { selection, outputs: [], owner, signer, base: tx, paidSat: paid, changeScripts, changeParts }
@@ -88,6 +89,10 @@ interface Work {
   readonly shape: SelectBy['shape']
   /** The wallet as if the earlier transaction had never been. */
   readonly free: WalletState
+  /** What that one has. */
+  readonly coins: readonly CoinView[]
+  /** Of those, what another transaction may build on before the next block. */
+  readonly roomy: readonly CoinView[]
   /** By the transaction itself and its parent. */
   readonly paid: bigint
 }
@@ -106,14 +111,19 @@ function shapeOf({ tx, parent }: AddFeesRequest, changeParts: number): SelectBy[
 }
 
 /** Parts of the change that make up for the coins that are missing, the one that is spent included. */
-function partsFor(free: WalletState, coinsWanted = 1): number {
+function partsFor(coins: readonly CoinView[], coinsWanted = 1): number {
   if (coinsWanted <= 1) return 1
-  const have = unspentCoins(free).filter(
+  const have = coins.filter(
     ({ coin, status }) =>
       coin.amountSat >= LEAST_PART_SAT &&
       (status === 'spendable' || (status === 'unconfirmed' && coin.branch === CHANGE)),
   )
   return Math.max(1, coinsWanted - have.length + 1)
+}
+
+function withRoom(free: WalletState, coins: readonly CoinView[]): readonly CoinView[] {
+  const familyOf = familySizes(free)
+  return coins.filter(({ coin }) => coin.height !== null || familyOf(coin.outpoint.txid) < MOST_FAMILY)
 }
 
 function replacedBy(
@@ -184,16 +194,14 @@ function affordable(work: Work): Selection<Coin> | null {
   throw poor
 }
 
-function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: number): Selection<Coin> | WalletError {
+function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletError {
+  const { request, shape, free, coins, roomy, paid, earlier } = work
   const required = earlier?.coins ?? []
-  const all = unspentCoins(free)
-  const familyOf = familySizes(free)
-  const views = all.filter((v) => v.coin.height !== null || familyOf(v.coin.outpoint.txid) < MOST_FAMILY)
   const { tx, leaveSat = 0n as Sat } = request
   const mustChange = tx.outputs.length === 0
   const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange, reserveSat: leaveSat }
   const reused = new Set(required.map((c) => outpointKey(c.outpoint)))
-  const others = views.filter((v) => v.status === 'spendable' && !reused.has(outpointKey(v.coin.outpoint)))
+  const others = roomy.filter((v) => v.status === 'spendable' && !reused.has(outpointKey(v.coin.outpoint)))
   try {
     // BIP 125 rule 2: a replacement brings no unconfirmed coins that the replaced one did not have.
     if (earlier) {
@@ -208,8 +216,8 @@ function trySelect({ request, shape, free, paid, earlier }: Work, feeratePerKw: 
   } catch (e) {
     if (!(e instanceof WalletError)) throw e
     if (earlier) return e
-    const last = lastResort(free, views, select, e)
-    return last instanceof WalletError && views.length < all.length ? FAMILY_FULL : last
+    const last = lastResort(free, roomy, select, e)
+    return last instanceof WalletError && roomy.length < coins.length ? FAMILY_FULL : last
   }
 }
 

@@ -55,9 +55,11 @@ export function psbtService(parts: NodeParts): PsbtService {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
       if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
       told(() => checkWitnesses(wallet.state, tx), '/psbt')
-      checkUnclaimed(tx, wallet)
       const txid = txidOf(tx)
-      await reactor.run(() => wallet.sent(tx, { label: 'psbt' }))
+      await reactor.run(() => {
+        checkUnclaimed(tx, wallet)
+        wallet.sent(tx, { label: 'psbt' })
+      })
       await publish(parts, txid)
       return txid
     },
