@@ -5,19 +5,13 @@ import type { NoiseKey } from '../noise/handshake.ts'
 import type { Message } from '../wire/registry.ts'
 import { type Backoff, DEFAULT_BACKOFF } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
-import {
-  type ConnectionConfig,
-  type ConnectionEvents,
-  dial,
-  type Listener,
-  listen,
-  type PeerConnection,
-} from './connection.ts'
+import type { ConnectionConfig, ConnectionEvents, PeerConnection } from './connection.ts'
 import { crowdedOut, mostCrowding } from './crowding.ts'
 import { newerWins, type Rival } from './duplicates.ts'
 import { PeerError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts'
+import { dial, type Listener, listen } from './sockets.ts'
 import { turnsFor } from './turns.ts'
 
 /** A connection over which messages flow: both sides have sent init. */
