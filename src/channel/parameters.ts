@@ -118,7 +118,7 @@ function judgeSide(
   ctx: ChannelContext,
   bad: Bad,
 ): Judged<null> {
-  const { policy } = ctx
+  const { policy, signer } = ctx
   if (side.toSelfDelay > policy.maxToSelfDelay) {
     return bad('to_self_delay is reasonable', `${side.toSelfDelay} blocks, we accept ${policy.maxToSelfDelay}`)
   }
@@ -127,6 +127,9 @@ function judgeSide(
   }
   const points = [...Object.values(side.basepoints), firstPoint] as Uint8Array[]
   if (!points.every((p) => crypto.isValidPublicKey(p))) return bad('all keys are points on the curve', 'one is not')
+  const ours = Object.values(signer.basepoints) as Uint8Array[]
+  // Scripts tell whose an output is.
+  if (points.some((p) => ours.some((o) => equalBytes(o, p)))) return bad('all keys are the own ones', 'one is ours')
   if (side.dustLimitSat < LOWEST_DUST_SAT || side.dustLimitSat > HIGHEST_DUST_SAT) {
     return bad(
       'dust_limit_satoshis is reasonable',

@@ -231,6 +231,12 @@ describe('BOLT 2 §the-accept_channel-message: receiver', () => {
     expect(refused({ dustLimitSatoshis: sat(1001) })).toContain('dust_limit_satoshis')
   })
   it('refuses an unreasonable minimum_depth', () => expect(refused({ minimumDepth: 145 })).toContain('minimum_depth'))
+  it('refuses keys that are ours', () => {
+    const { open } = asked()
+    for (const key of ['fundingPubkey', 'paymentBasepoint', 'htlcBasepoint', 'firstPerCommitmentPoint'] as const) {
+      expect(refused({ [key]: open.paymentBasepoint })).toContain('one is ours')
+    }
+  })
 })
 
 describe('our own request', () => {

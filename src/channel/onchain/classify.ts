@@ -81,13 +81,15 @@ const restoredSpend = (channel: Channel, tx: Transaction, n: number, signer: Cha
 const ourOldScripts = (channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] =>
   n >= channel.commitments.local.number ? [] : ourScripts(channel, n, signer)
 
-/** What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. */
+/**
+ * What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. Where the peer has declared our
+ * payment_basepoint as its own, the latter is our to_remote in its commitments, and shows nothing.
+ */
 function ourScripts({ params }: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
   const keys = keysFor(params, 'local', signer.commitmentPoint(n))
-  return [
-    p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed)),
-    toRemoteScriptPubKey(keys.counterpartyPayment, params.channelType),
-  ]
+  const toLocal = p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed))
+  if (equalBytes(keys.counterpartyPayment, params.local.basepoints.paymentBasepoint)) return [toLocal]
+  return [toLocal, toRemoteScriptPubKey(keys.counterpartyPayment, params.channelType)]
 }
 
 const paysTo = (tx: Transaction, scripts: readonly Uint8Array[]): boolean =>

@@ -18,7 +18,14 @@ import type { Channel, SideParams } from '../../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../../src/channel/tx/commitment.ts'
 import { obscuringFactor } from '../../../src/channel/tx/keys.ts'
 import { fundingScriptPubKey } from '../../../src/channel/tx/scripts.ts'
-import type { ChannelContext, ChannelSigner, ChannelTypeName, Effect, HtlcEvent } from '../../../src/channel/types.ts'
+import type {
+  Basepoints,
+  ChannelContext,
+  ChannelSigner,
+  ChannelTypeName,
+  Effect,
+  HtlcEvent,
+} from '../../../src/channel/types.ts'
 import { crypto } from '../../../src/crypto/crypto.ts'
 import { EMPTY_SECRETS, insertSecret, type SecretStore } from '../../../src/crypto/shachain.ts'
 import { TestChain } from './chain.ts'
@@ -63,9 +70,17 @@ export interface Setup {
   readonly number: number
   readonly htlcs: readonly HtlcSpec[]
   readonly feeratePerKw?: number
+  /** Basepoints that bob has declared as his own, though they are alice's. */
+  readonly copied?: readonly (keyof Basepoints)[]
 }
 
-const sideParams = (who: Name): SideParams => ({
+const basepointsOf = (who: Name, { copied = [] }: Setup): Basepoints => {
+  const own = signers[who].basepoints
+  const stolen = who === 'alice' ? [] : copied.map((key) => [key, signers.alice.basepoints[key]])
+  return { ...own, ...Object.fromEntries(stolen) }
+}
+
+const sideParams = (who: Name, s: Setup): SideParams => ({
   dustLimitSat: sat(who === 'alice' ? 546 : 700),
   maxHtlcValueInFlightMsat: msat(CAPACITY * 1000n),
   channelReserveSat: sat(10_000),
@@ -73,7 +88,7 @@ const sideParams = (who: Name): SideParams => ({
   // What this side asks the other to wait.
   toSelfDelay: DELAY[other(who)],
   maxAcceptedHtlcs: 483,
-  basepoints: signers[who].basepoints,
+  basepoints: basepointsOf(who, s),
   upfrontShutdownScript: null,
 })
 
@@ -117,8 +132,8 @@ function unsignedChannel(who: Name, s: Setup): Channel {
       channelType: s.type,
       keyIndex: 0,
       minimumDepth: 3,
-      local: sideParams(who),
-      remote: sideParams(peer),
+      local: sideParams(who, s),
+      remote: sideParams(peer, s),
       openedAt: START,
     },
     commitments: {
