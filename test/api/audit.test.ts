@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AuditLog } from '../../src/api/auth/audit.ts'
 import { type AuditEntry, chained, followChain, GENESIS } from '../../src/api/auth/auditChain.ts'
 import { utf8 } from '../../src/base/bytes.ts'
-import { FakeStore } from './fakeNode.ts'
+import { FakeStore } from './fakeStore.ts'
 import { testApi } from './harness.ts'
 
 const fact = (n: number) => ({

@@ -9,7 +9,7 @@ import { KeyRing } from '../../src/api/auth/keys.ts'
 import { SCOPES, type Scope } from '../../src/api/auth/scopes.ts'
 import { utf8Decode } from '../../src/base/bytes.ts'
 import { ANY_KEY, CONTRACT, filled, PUBLIC } from './contract.ts'
-import { FakeStore } from './fakeNode.ts'
+import { FakeStore } from './fakeStore.ts'
 import { testApi } from './harness.ts'
 
 const body = (method: string) => (method === 'GET' || method === 'DELETE' ? {} : { payload: {} })

@@ -7,7 +7,8 @@ import { Spending } from '../../src/api/spending.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import type { PaymentView } from '../../src/node/service.ts'
-import { FakeNode, type FakeStore, PEER_ID } from './fakeNode.ts'
+import { FakeNode, PEER_ID } from './fakeNode.ts'
+import type { FakeStore } from './fakeStore.ts'
 import { testApi } from './harness.ts'
 
 /** A node whose payments stay pending until the test ends them, with a parent key and a child that it made. */

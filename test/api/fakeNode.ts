@@ -1,16 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import { toHex } from '../../src/base/bytes.ts'
-import {
-  type ChannelId,
-  type NodeId,
-  type PaymentHash,
-  parseScid,
-  paymentHash,
-  type ShortChannelId,
-  type Txid,
-  txid,
-} from '../../src/base/ids.ts'
+import { type NodeId, type Txid, txid } from '../../src/base/ids.ts'
 import { type Msat, msat, sat } from '../../src/base/units.ts'
 import { NOTHING } from '../../src/node/analytics/sums.ts'
 import type { AnalyticsService } from '../../src/node/analytics/views.ts'
@@ -19,54 +10,19 @@ import { heardBy, LogRing } from '../../src/node/logRing.ts'
 import { Logs } from '../../src/node/logs.ts'
 import { isSweep, type UtxoView, type WalletTransactionView } from '../../src/node/onchainService.ts'
 import type {
-  ApiEvent,
-  ApiOp,
-  ApiStore,
   ChannelView,
   InvoiceView,
-  NameRange,
   NodeEvent,
   NodeService,
   Page,
   PageRequest,
   PaymentView,
 } from '../../src/node/service.ts'
+import { FakeStore } from './fakeStore.ts'
+import { channelView, invoiceView, NOW, paymentView, SCID } from './fakeViews.ts'
 
 export const NODE_ID = `02${'ab'.repeat(32)}` as NodeId
 export const PEER_ID = `03${'cd'.repeat(32)}` as NodeId
-const NOW = '2026-01-01T00:00:00.000Z'
-const SCID = parseScid('100x1x0') as ShortChannelId
-
-/** Ordered keys in memory; what a restart finds again. */
-export class FakeStore implements ApiStore {
-  readonly records = new Map<string, Uint8Array>()
-  /** Where the events of a commit go. */
-  announce: (type: string, data: Record<string, unknown>) => void = () => {}
-  async commit(ops: readonly ApiOp[], events: readonly ApiEvent[] = []): Promise<void> {
-    for (const { key, value } of ops) value === undefined ? this.records.delete(key) : this.records.set(key, value)
-    for (const { type, data } of events) this.announce(type, data)
-  }
-  async get(key: string): Promise<Uint8Array | undefined> {
-    return this.records.get(key)
-  }
-  async put(key: string, value: Uint8Array): Promise<void> {
-    this.records.set(key, value)
-  }
-  async delete(key: string): Promise<void> {
-    this.records.delete(key)
-  }
-  async newest(prefix: string, { from = '', before = '\uffff' }: NameRange, limit: number): Promise<readonly string[]> {
-    const names = (await this.list(prefix)).map(([key]) => key.slice(prefix.length))
-    return names
-      .filter((name) => name >= from && name < before)
-      .toReversed()
-      .slice(0, limit)
-  }
-  async list(prefix: string, limit = Number.POSITIVE_INFINITY): Promise<readonly (readonly [string, Uint8Array])[]> {
-    const found = [...this.records].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
-    return found.slice(0, limit)
-  }
-}
 
 const page = <T>(items: Iterable<T>): Page<T> => ({ items: [...items].reverse(), nextCursor: null })
 const found = <T>(what: string, value: T | undefined): T => {
@@ -226,7 +182,8 @@ export class FakeNode implements NodeService {
 
   async pay(request: Parameters<NodeService['pay']>[0]): Promise<PaymentView> {
     await this.#act('pay')
-    const view = paymentView(request.id ?? this.newId(), this.paymentStatus, request)
+    const about = { status: this.paymentStatus, payee: request.nodeId ?? PEER_ID }
+    const view = paymentView(request.id ?? this.newId(), about, request)
     const known = [...this.paymentViews.values()].find((p) => p.paymentHash === view.paymentHash)
     if (known) return known
     this.paymentViews.set(view.id, view)
@@ -405,90 +362,5 @@ export class FakeNode implements NodeService {
       if (done(view)) return view
       await new Promise((resolve) => setImmediate(resolve))
     }
-  }
-}
-
-function channelView(id: string, request: Parameters<NodeService['openChannel']>[0]): ChannelView {
-  const local = request.capacitySat * 1000n - (request.pushMsat ?? 0n)
-  return {
-    id,
-    channelId: toHex(createHash('sha256').update(id).digest()) as ChannelId,
-    shortChannelId: SCID,
-    peer: request.peer,
-    peerConnected: true,
-    state: 'normal',
-    usable: true,
-    type: request.type ?? 'anchors',
-    announced: request.announce ?? false,
-    isOpener: true,
-    capacitySat: request.capacitySat,
-    localMsat: msat(local),
-    remoteMsat: request.pushMsat ?? msat(0n),
-    sendableMsat: msat(local),
-    receivableMsat: msat(0n),
-    localReserveSat: sat(0n),
-    remoteReserveSat: sat(0n),
-    feeratePerKw: 253,
-    toSelfDelay: 144,
-    policy: {
-      feeBaseMsat: 1,
-      feeProportionalMillionths: 1,
-      cltvExpiryDelta: 40,
-      htlcMinimumMsat: msat(1n),
-      htlcMaximumMsat: msat(local),
-    },
-    htlcs: [],
-    funding: { txid: txid('66'.repeat(32)), index: 0 },
-    fundingConfirmations: 3,
-    closing: null,
-    waitsFor: null,
-    createdAt: NOW,
-  }
-}
-
-function invoiceView(id: string, request: Parameters<NodeService['createInvoice']>[0]): InvoiceView {
-  return {
-    id,
-    paymentHash: request.paymentHash ?? paymentHash(toHex(createHash('sha256').update(id).digest())),
-    bolt11: 'lnbcrt1fake',
-    status: 'open',
-    amountMsat: request.amountMsat ?? null,
-    receivedMsat: null,
-    description: request.description ?? null,
-    descriptionHash: request.descriptionHash ? toHex(request.descriptionHash) : null,
-    preimage: null,
-    createdAt: NOW,
-    expiresAt: NOW,
-    settledAt: null,
-    keyId: request.keyId ?? null,
-  }
-}
-
-function paymentView(
-  id: string,
-  status: PaymentView['status'],
-  request: Parameters<NodeService['pay']>[0],
-): PaymentView {
-  const hash = toHex(
-    createHash('sha256')
-      .update(request.bolt11 ?? id)
-      .digest(),
-  ) as PaymentHash
-  const amountMsat = request.amountMsat ?? msat(1000n)
-  const route = [{ nodeId: PEER_ID, shortChannelId: SCID }]
-  return {
-    id,
-    paymentHash: hash,
-    status,
-    nodeId: request.nodeId ?? PEER_ID,
-    amountMsat,
-    feeMsat: msat(0n),
-    preimage: status === 'succeeded' ? '77'.repeat(32) : null,
-    failure: null,
-    parts: [{ status, amountMsat, feeMsat: msat(0n), route, failure: null }],
-    bolt11: request.bolt11 ?? null,
-    createdAt: NOW,
-    completedAt: null,
-    keyId: request.keyId ?? null,
   }
 }

@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../src/api/auth/auditChain.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { createApi } from '../../src/api/server.ts'
 import { nodeIdOf, World } from '../node/world.ts'
-import { FakeStore } from './fakeNode.ts'
+import { FakeStore } from './fakeStore.ts'
 import { testApi } from './harness.ts'
 
 const worlds: World[] = []

@@ -1,7 +1,8 @@
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import type { Scope } from '../../src/api/auth/scopes.ts'
 import { createApi } from '../../src/api/server.ts'
-import { FakeNode, type FakeStore } from './fakeNode.ts'
+import { FakeNode } from './fakeNode.ts'
+import type { FakeStore } from './fakeStore.ts'
 
 export interface TestClock {
   nowMs: number

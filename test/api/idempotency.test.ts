@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { ServiceError } from '../../src/node/errors.ts'
-import { FakeStore, PEER_ID } from './fakeNode.ts'
+import { PEER_ID } from './fakeNode.ts'
+import { FakeStore } from './fakeStore.ts'
 import { testApi } from './harness.ts'
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
