@@ -12,6 +12,7 @@ import { buildAttempt, maxHopsFor } from './attempt.ts'
 import { type Blame, blame, NOBODY } from './blame.ts'
 import { lessonsOfFailure, lessonsOfSuccess } from './lessons.ts'
 import type {
+  NarrowChannel,
   PaymentAttempt,
   PaymentEffect,
   PaymentFailure,
@@ -168,14 +169,23 @@ function succeed(
 const union = <T>(a: readonly T[], b: readonly T[]): readonly T[] => (b.length === 0 ? a : [...new Set([...a, ...b])])
 
 function withBlame(r: PaymentRecord, index: number, b: Blame): PaymentRecord {
+  const narrow = narrowOf(r.attempts[index]!, b)
   const record: PaymentRecord = {
     ...setAttempt(r, index, { status: 'failed', failure: b.detail }),
-    excludedChannels: union(r.excludedChannels, b.channels),
+    ...(narrow !== null
+      ? { narrow: [...(r.narrow ?? []).filter((n) => n.key !== narrow.key), narrow] }
+      : { excludedChannels: union(r.excludedChannels, b.channels) }),
     excludedNodes: union(r.excludedNodes, b.nodes),
     excludedLocal: union(r.excludedLocal, b.local),
     ...(b.learned !== null && { learned: [...(r.learned ?? []), b.learned] }),
   }
   return b.final ? giveUp(record, { code: 'REJECTED_BY_PAYEE', detail: b.detail }) : record
+}
+
+/** A channel without room for an HTLC may have some for a smaller part, as when two ways could each carry half of a payment. */
+function narrowOf({ hops }: PaymentAttempt, { shown, channels: [key] }: Blame): NarrowChannel | null {
+  if (key === undefined || shown === null || !shown.isShort) return null
+  return { key, mostMsat: (hops[shown.hop + 1]!.amountMsat / 2n) as Msat }
 }
 
 /** The first reason stands. */
@@ -243,6 +253,7 @@ function planFor(r: PaymentRecord, ctx: PaymentContext): Result<RoutePlan, Route
     localChannels: ctx.localChannels,
     routeHints: target.routeHints,
     learned: new Map((r.learned ?? []).map((l) => [l.key, l.policy])),
+    narrow: new Map((r.narrow ?? []).map((n) => [n.key, Number(n.mostMsat)])),
     excludedChannels: new Set(r.excludedChannels),
     excludedNodes: new Set(r.excludedNodes),
     excludedLocal: new Set(r.excludedLocal),

@@ -96,6 +96,12 @@ export interface PaymentTarget {
   readonly bolt11: string | null
 }
 
+export interface NarrowChannel {
+  readonly key: DirectedChannel
+  /** What it may be tried with where nothing leads around it: half of what it refused last. */
+  readonly mostMsat: Msat
+}
+
 export interface PaymentRecord {
   readonly paymentHash: PaymentHash
   /** failed: nothing is in flight any more and nothing more is tried. succeeded: the preimage is known. */
@@ -105,6 +111,8 @@ export interface PaymentRecord {
   /** Index of the first attempt of the current try: a failed payment may be tried again under the same record. */
   readonly since: number
   readonly excludedChannels: readonly DirectedChannel[]
+  /** Directions that had no room for an HTLC of this try; left out while there is none. */
+  readonly narrow?: readonly NarrowChannel[]
   /** What failures of this try said that channels really ask; left out while nothing did. */
   readonly learned?: readonly LearnedPolicy[]
   readonly excludedNodes: readonly NodeId[]

@@ -33,6 +33,8 @@ export interface RouteRequest {
   readonly learned?: ReadonlyMap<DirectedChannel, EdgePolicy>
   readonly excludedChannels?: ReadonlySet<DirectedChannel>
   readonly excludedNodes?: ReadonlySet<NodeId>
+  /** Directions that had no room for an HTLC of this payment, and what they may be tried with where nothing leads around them, msat. */
+  readonly narrow?: ReadonlyMap<DirectedChannel, number>
   readonly excludedLocal?: ReadonlySet<ChannelId>
   /** By other parts of the same payment. */
   readonly taken?: Taken

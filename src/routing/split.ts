@@ -30,7 +30,7 @@ export interface RoutePlan {
  * @param maxParts ≥ 1
  */
 export function planRoutes({ effort = { labels: MAX_LABELS }, ...rest }: RouteRequest, maxParts: number): RoutePlan {
-  const work = split({ ...rest, effort }, maxParts)
+  const work = plan({ ...rest, effort }, maxParts)
   return {
     amountMsat: rest.amountMsat,
     advance(graph) {
@@ -48,7 +48,16 @@ export const findRoutes = (
   graph: Graph,
   { effort = { labels: MAX_LABELS }, ...rest }: RouteRequest,
   maxParts: number,
-): Result<readonly Route[], RouteFault> => finish(graph, split({ ...rest, effort }, maxParts))
+): Result<readonly Route[], RouteFault> => finish(graph, plan({ ...rest, effort }, maxParts))
+
+/** Around what had no room; over it, with less than it refused, where nothing leads around. */
+function* plan(request: RouteRequest, maxParts: number): Pausing<Result<readonly Route[], RouteFault>> {
+  const { narrow, excludedChannels = [] } = request
+  if (narrow === undefined || narrow.size === 0) return yield* split(request, maxParts)
+  const around = new Set([...excludedChannels, ...narrow.keys()])
+  const found = yield* split({ ...request, excludedChannels: around }, maxParts)
+  return found.ok ? found : yield* split(request, maxParts)
+}
 
 function* split(request: RouteRequest, maxParts: number): Pausing<Result<readonly Route[], RouteFault>> {
   const whole = yield* findWay(request)

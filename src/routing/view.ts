@@ -1,6 +1,6 @@
 import type { NodeId } from '../base/ids.ts'
 import type { Edge, Graph } from './graph.ts'
-import { Incoming } from './links.ts'
+import { capacityOf, Incoming } from './links.ts'
 import type { RouteRequest } from './path.ts'
 import { channelOfKey, type DirectedChannel, directedChannel } from './types.ts'
 
@@ -42,11 +42,12 @@ export class View {
   }
 
   #changeRows(): void {
-    const { excludedChannels, learned, taken } = this.#request
+    const { excludedChannels, learned, narrow, taken } = this.#request
     const hints = hintEdges(this.#request)
     const hinted = new Set<DirectedChannel>(hints.map((e) => e.key))
     const nodes = new Set(hints.map((e) => e.to))
-    for (const key of [...(excludedChannels ?? []), ...(learned?.keys() ?? []), ...(taken?.keys() ?? []), ...hinted]) {
+    const changed = [excludedChannels, learned?.keys(), narrow?.keys(), taken?.keys(), hinted]
+    for (const key of changed.flatMap((keys) => [...(keys ?? [])])) {
       const to = this.#endOf(key)
       if (to !== undefined) nodes.add(to)
     }
@@ -65,12 +66,13 @@ export class View {
   }
 
   #changedRows(edges: readonly Edge[]): Incoming {
-    const { excludedChannels, learned, taken } = this.#request
+    const { excludedChannels, learned, narrow, taken } = this.#request
     const rows = new Incoming()
     for (const known of edges) {
       if (excludedChannels?.has(known.key)) continue
-      const policy = learned?.get(known.key) ?? known.policy
-      rows.add({ ...known, policy }, this.numberOf(known.from), taken?.get(known.key))
+      const edge = { ...known, policy: learned?.get(known.key) ?? known.policy }
+      const capacityMsat = Math.min(capacityOf(edge), narrow?.get(known.key) ?? Number.POSITIVE_INFINITY)
+      rows.add({ ...edge, capacityMsat }, this.numberOf(known.from), taken?.get(known.key))
     }
     return rows
   }
