@@ -127,7 +127,7 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
       const attempt = r.attempts[input.attempt]
       if (attempt?.status !== 'pending') return { record: r, effects: [] }
       const detail = `our channel did not take it: ${input.fault.detail}`
-      const refused = { ...NOBODY, detail, local: [attempt.channelId] }
+      const refused = { ...NOBODY, detail, local: seemsFit(attempt, ctx) ? [attempt.channelId] : [] }
       return proceed(withBlame(r, input.attempt, refused), ctx)
     }
     case 'cancel': {
@@ -147,6 +147,10 @@ const setAttempt = (r: PaymentRecord, index: number, change: Partial<PaymentAtte
   ...r,
   attempts: r.attempts.map((a, i) => (i === index ? { ...a, ...change } : a)),
 })
+
+/** Whether our channel would be chosen for the same again; not where others have taken its room since the routes were found. */
+const seemsFit = ({ channelId, hops: [first] }: PaymentAttempt, { localChannels }: PaymentContext): boolean =>
+  localChannels.some((c) => c.channelId === channelId && c.sendableMsat >= (first?.amountMsat ?? 0n))
 
 /** A preimage is proof of payment, whatever else the record says. */
 function succeed(
