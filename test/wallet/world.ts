@@ -1,13 +1,21 @@
 import { u32be, utf8 } from '../../src/base/bytes.ts'
-import { type BlockHash, blockHashFromBytes, type Outpoint, type Txid, txidFromBytes } from '../../src/base/ids.ts'
+import {
+  type BlockHash,
+  blockHashFromBytes,
+  type Outpoint,
+  outpointKey,
+  type Txid,
+  txidFromBytes,
+} from '../../src/base/ids.ts'
 import { type Sat, sat } from '../../src/base/units.ts'
 import { p2wpkh } from '../../src/bitcoin/script.ts'
 import { type Transaction, type TxOutput, txidOf, unsignedInput } from '../../src/bitcoin/transaction.ts'
 import type { ChainBlock } from '../../src/chain/source.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { applyBlock } from '../../src/wallet/coins.ts'
-import { masterKey, walletAccount, walletSigner } from '../../src/wallet/keys.ts'
+import { masterKey, walletAccount, walletScript, walletSigner } from '../../src/wallet/keys.ts'
 import { emptyWallet, type WalletState } from '../../src/wallet/state.ts'
+import { unspentCoins } from '../../src/wallet/status.ts'
 
 /** Blocks and transactions out of thin air: nothing here is valid, all of it is consistent. */
 
@@ -65,3 +73,14 @@ export function walletWith(amounts: readonly (number | bigint)[]): WalletState {
 
 export const total = (outputs: readonly { readonly amountSat: Sat }[]): bigint =>
   outputs.reduce((s, o) => s + o.amountSat, 0n)
+
+const scripts = ([0, 1] as const).map((branch) =>
+  Array.from({ length: 65 }, (_, i) => walletScript(account, branch, i)),
+)
+/** Output script of one of the wallet's own addresses. */
+export const own = (i: number, branch: 0 | 1 = 0): Uint8Array => scripts[branch]![i]!
+/** What is unspent, in an order that does not depend on how it came. */
+export const view = (w: WalletState) =>
+  unspentCoins(w)
+    .map((v) => ({ key: outpointKey(v.coin.outpoint), status: v.status, height: v.coin.height, sat: v.coin.amountSat }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
