@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { outpointKey, type Txid } from '../base/ids.ts'
+import type { Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
@@ -13,8 +13,10 @@ import type { Effect } from '../channel/types.ts'
 import { anchorReserve } from '../wallet/build.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { ChannelEntry } from './channels.ts'
+import { childLabel, htlcLabel } from './claimLabels.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
+import { Refusals, type Retry } from './refusals.ts'
 
 export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 type Commitment = Broadcast & { readonly anchor: AnchorPlan }
@@ -24,22 +26,8 @@ export interface BumperOptions {
   readonly log: Logger
 }
 
-/** Has a channel publish again what it has to, now that coins are free that it lacked. */
-type Retry = (entry: ChannelEntry, scope: TurnScope) => void
-
 /** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
 const PATIENCE_BLOCKS = 6
-
-/** Why the mempool refuses what spends an output that is spent, or never came to be. */
-const GONE = 'bad-txns-inputs-missingorspent'
-
-const CHILD = 'fee of the close of channel '
-const HTLC = 'htlc of channel '
-const childLabel = (entry: ChannelEntry): string => `${CHILD}${entry.meta.localId}`
-const htlcLabel = (entry: ChannelEntry): string => `${HTLC}${entry.meta.localId}`
-/** A transaction of the wallet that a channel publishes, as long as it needs it. */
-export const isOfChannel = (label: string | null): boolean =>
-  label !== null && (label.startsWith(CHILD) || label.startsWith(HTLC))
 
 const planFor = ({ anchor, rivals, tx }: Commitment, rival: Transaction): AnchorPlan | null => {
   const txid = txidOf(rival)
@@ -73,17 +61,15 @@ export class Bumper {
   readonly #poor = new Map<string, ChannelEntry>()
   /** Channels that have to wait for a block, since too much of the wallet's does. */
   readonly #delayed = new Set<string>()
-  /** First inputs of what the mempool has refused since the block of this height: paid for again with the next one. */
-  #refused = { height: 0, inputs: new Set<string>() }
   /** What the HTLC transactions of channels need of the wallet by the estimate, but for the one that is paid for just now. */
   readonly #needs = new Map<string, Sat>()
-  /** Channels that lacked coins when some became free. */
-  readonly #wanting = new Set<ChannelEntry>()
+  readonly #refusals: Refusals
   readonly #retry: Retry
 
   constructor(options: BumperOptions, retry: Retry) {
     this.#options = options
     this.#retry = retry
+    this.#refusals = new Refusals({ parts: options.parts, retry, poor: () => this.#poor.values() })
   }
 
   /** Publishes a zero-fee HTLC transaction with the wallet's inputs. @returns it; null when the wallet cannot pay for it */
@@ -94,13 +80,13 @@ export class Bumper {
   }
 
   #htlc(entry: ChannelEntry, effect: Broadcast, wanted: number): Transaction | null {
-    if (this.#wasRefused(effect.tx)) return null
+    if (this.#refusals.has(effect.tx)) return null
     const { stage, preimage = null } = effect.signAgain ?? {}
-    const feeratePerKw = Math.max(FEERATE_FLOOR, wanted)
+    const feeratePerKw = Math.max(FEERATE_FLOOR, wanted, this.#refusals.hurry(effect.tx))
     const request = {
       tx: effect.tx,
       feeratePerKw,
-      owner: htlcLabel(entry),
+      owner: htlcLabel(entry.meta.localId),
       ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
       leaveSat: this.#leave(entry, effect.leaveSat),
       coinsWanted: coinsFor(entry),
@@ -121,7 +107,7 @@ export class Bumper {
     this.#freeOthers(entry, plan.txid)
     this.#freeHtlcs(entry)
     const child = this.#child(entry, plan)
-    this.#afterwards(scope, () => this.#publish(entry, effect, { child, isRival: rival !== null }))
+    this.#afterwards(scope, () => this.#publish(entry, effect, { child, plan, isRival: rival !== null }))
   }
 
   /** The wallet could not pay for what the channel published last: its last block may have changed that. */
@@ -139,18 +125,19 @@ export class Bumper {
     this.#agreed.delete(entry.meta.localId)
     if (!state.onchain.outputs.some((o) => !o.spent && isHtlcStage(o.spend))) this.#needs.delete(entry.meta.localId)
     this.#freeOthers(entry, closing.txid)
-    const left = this.#options.parts().wallet.waiting(childLabel(entry))
+    const left = this.#options.parts().wallet.waiting(childLabel(entry.meta.localId))
     if (left.length > 0) this.#afterwards(scope, () => this.#dropUnknown(left.map((t) => t.txid)))
   }
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
-    const { feeratePerKw, budgetSat, leaveSat, weight, feeSat } = plan
+    const { budgetSat, leaveSat, weight, feeSat } = plan
     const tx = anchorChild(plan)
-    if (feeratePerKw < FEERATE_FLOOR || this.#wasRefused(tx)) return null
+    const feeratePerKw = Math.max(plan.feeratePerKw, this.#refusals.hurry(tx))
+    if (feeratePerKw < FEERATE_FLOOR || this.#refusals.has(tx)) return null
     const request = {
       tx,
       feeratePerKw,
-      owner: childLabel(entry),
+      owner: childLabel(entry.meta.localId),
       paidSat: ANCHOR_SAT,
       budgetSat,
       leaveSat: this.#leave(entry, leaveSat),
@@ -194,7 +181,11 @@ export class Bumper {
   async #publish(
     entry: ChannelEntry,
     effect: Commitment,
-    { child, isRival }: { readonly child: Transaction | null; readonly isRival: boolean },
+    {
+      child,
+      plan,
+      isRival,
+    }: { readonly child: Transaction | null; readonly plan: AnchorPlan; readonly isRival: boolean },
   ): Promise<void> {
     const { parts, log } = this.#options
     const { source, reactor } = parts()
@@ -202,7 +193,7 @@ export class Bumper {
       const ours = await source.broadcast(effect.tx)
       if (ours.accepted) this.#rivals.delete(entry.meta.localId)
       // Another one may have taken its place: it is looked for with the next block.
-      else if (child && !(await this.#hand(entry, child, 'commitment'))) this.#rivals.delete(entry.meta.localId)
+      else if (child && !(await this.#hand(entry, child, 'commitment', plan))) this.#rivals.delete(entry.meta.localId)
       return
     }
     if (await this.#isAgreed(entry, effect.tx)) return
@@ -211,12 +202,13 @@ export class Bumper {
     const rival = await this.#inMempool(effect)
     if (rival === null) {
       log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
-      if (child) this.#free(entry, child)
+      if (child) this.#refusals.add(entry, child, { plan })
       return
     }
+    // What is to be paid may have changed meanwhile.
     reactor.post((scope) => {
       this.#rivals.set(entry.meta.localId, rival)
-      this.commitment(entry, effect, scope)
+      this.#retry(entry, scope)
     })
   }
 
@@ -229,45 +221,13 @@ export class Bumper {
   }
 
   /** @returns whether the mempool has it */
-  async #hand(entry: ChannelEntry, tx: Transaction, purpose: string): Promise<boolean> {
+  async #hand(entry: ChannelEntry, tx: Transaction, purpose: string, plan?: AnchorPlan): Promise<boolean> {
     const { parts, log } = this.#options
     const { accepted, reason } = await parts().source.broadcast(tx)
     if (accepted) return true
     log.warn({ purpose, reason }, 'transaction refused')
-    this.#free(entry, tx, reason?.startsWith(GONE))
+    this.#refusals.add(entry, tx, { reason, plan })
     return false
-  }
-
-  /**
-   * What a transaction of the peer's keeps out of the mempool must not hold coins that others of ours can be paid for with: they go
-   * first until the next block. So does what failed only because it spends the change of such a one. What a reorganisation took the
-   * coins of is not made again with the same ones: no earlier version of it can confirm either.
-   */
-  #free(entry: ChannelEntry, tx: Transaction, isGone = false): void {
-    const { reactor, wallet, chain } = this.#options.parts()
-    // A Bitcoin node that builds its chain anew, or is an older copy, refuses what spends outputs that it has yet to see.
-    if ((chain.status.tipHeight ?? chain.height) < chain.height) return
-    const input = outpointKey(tx.inputs[0]!)
-    reactor.post(() => {
-      if (this.#refused.height !== chain.height) this.#refused = { height: chain.height, inputs: new Set() }
-      const isOrphan = wallet.spenderOf(input) === undefined
-      if (!isOrphan) this.#refused.inputs.add(input)
-      wallet.abandon(txidOf(tx))
-      if (isGone) for (const txid of wallet.versionsOf(input)) wallet.abandon(txid)
-      const wanting = [...this.#poor.values(), ...(isOrphan ? [entry] : [])]
-      if (wanting.length > 0 && this.#wanting.size === 0) reactor.post((later) => this.#tryAgain(later))
-      for (const e of wanting) this.#wanting.add(e)
-    })
-  }
-  /** Once for all refusals that have come meanwhile: a peer can bring about hundreds. */
-  #tryAgain(scope: TurnScope): void {
-    const wanting = [...this.#wanting]
-    this.#wanting.clear()
-    for (const entry of wanting) this.#retry(entry, scope)
-  }
-  #wasRefused(tx: Transaction): boolean {
-    const { height, inputs } = this.#refused
-    return height === this.#options.parts().chain.height && inputs.has(outpointKey(tx.inputs[0]!))
   }
 
   /**
@@ -301,7 +261,9 @@ export class Bumper {
   /** What builds on other commitments than this one can no longer confirm, or should not: its coins are free again. */
   #freeOthers(entry: ChannelEntry, parent: Txid): void {
     const { wallet } = this.#options.parts()
-    for (const { txid, tx } of [childLabel(entry), htlcLabel(entry)].flatMap((label) => wallet.waiting(label))) {
+    for (const { txid, tx } of [childLabel(entry.meta.localId), htlcLabel(entry.meta.localId)].flatMap((label) =>
+      wallet.waiting(label),
+    )) {
       if (tx.inputs[0]!.txid !== parent) wallet.abandon(txid)
     }
   }
@@ -309,7 +271,7 @@ export class Bumper {
   /** Before the commitment is in the chain, or after a reorganisation took it out, its HTLC transactions only keep coins from its child. */
   #freeHtlcs(entry: ChannelEntry): void {
     const { wallet } = this.#options.parts()
-    for (const { txid } of wallet.waiting(htlcLabel(entry))) wallet.abandon(txid)
+    for (const { txid } of wallet.waiting(htlcLabel(entry.meta.localId))) wallet.abandon(txid)
   }
 
   /** A child that never came into the mempool has nothing to pay for once its parent is confirmed. */

@@ -1,5 +1,5 @@
 import type { Transaction } from '../bitcoin/transaction.ts'
-import { isOfChannel } from './bumper.ts'
+import { channelOfLabel } from './claimLabels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -17,7 +17,7 @@ export function rebroadcastAll(node: Node, scope: TurnScope): void {
 export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
   hand(
     node,
-    node.wallet.unconfirmed((label) => !isOfChannel(label)),
+    node.wallet.unconfirmed((label) => channelOfLabel(label) === null),
     scope,
   )
   const { channels, effects } = node

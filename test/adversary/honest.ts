@@ -23,8 +23,8 @@ import type {
   Effect,
   OpenParams,
 } from '../../src/channel/types.ts'
-import { isOfChannel } from '../../src/node/bumper.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
+import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
@@ -169,7 +169,6 @@ export class Honest {
       await new Promise((resolve) => setImmediate(resolve))
       if (this.#posted.length === 0) return
       for (const task of this.#posted.splice(0)) this.turn(task)
-      this.publisher.deeds.noteChildren(this.wallet.state)
     }
   }
 
@@ -282,7 +281,7 @@ export class Honest {
       this.wallet.applyBlock(block)
       this.till.reviewHolds()
       this.channels.drain(scope)
-      for (const tx of this.wallet.unconfirmed((label) => !isOfChannel(label)))
+      for (const tx of this.wallet.unconfirmed((label) => channelOfLabel(label) === null))
         scope.after(() => this.chain.broadcast(tx))
       for (const entry of this.channels.all()) this.#republish(entry, scope)
       scope.after(() => this.#mempoolWatch.tick(true))

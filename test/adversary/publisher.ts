@@ -42,6 +42,7 @@ export class Publisher {
     const { wallet, chain, channels } = this.#node
     const parts = {
       wallet,
+      channels,
       // Its Bitcoin node is never behind.
       chain: {
         get height() {
@@ -69,10 +70,9 @@ export class Publisher {
     if (effect.purpose === 'funding') return
     this.#checkNotRevoked(entry, effect.tx)
     if (effect.anchor) {
-      this.deeds.plans(entry.meta.localId, [effect.anchor, ...(effect.rivals ?? [])])
       this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
       this.deeds.note(effect.tx, effect.purpose, null)
-      this.deeds.noteChildren(this.#node.wallet.state)
+      this.deeds.noteChild(this.#node.wallet.state, entry.meta.localId, [effect.anchor, ...(effect.rivals ?? [])])
       return
     }
     if (effect.addFees !== undefined) {

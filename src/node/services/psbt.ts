@@ -4,7 +4,7 @@ import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
 import { encodeTransaction, type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { checkWitnesses, finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
-import { isOfChannel } from '../bumper.ts'
+import { channelOfLabel } from '../claimLabels.ts'
 import { badBody, ServiceError } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
@@ -48,7 +48,8 @@ export function psbtService(parts: NodeParts): PsbtService {
     create: (request) => reactor.run(() => told(() => viewOf(create(parts, request)))),
     async sign(bytes) {
       const psbt = read(bytes)
-      return told(() => viewOf(wallet.signPsbt(psbt, PSBT_OWNER).psbt), '/psbt')
+      const how = { owner: PSBT_OWNER, anchorChannels: parts.anchorChannels() }
+      return told(() => viewOf(wallet.signPsbt(psbt, how).psbt), '/psbt')
     },
     finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),
     async broadcast(bytes): Promise<Txid> {
@@ -80,7 +81,7 @@ function checkUnclaimed({ inputs }: Transaction, wallet: NodeParts['wallet']): v
   for (const key of inputs.map(outpointKey)) {
     const spender = wallet.spenderOf(key)
     const label = spender && wallet.state.txs.get(txidOf(spender))?.label
-    if (!isOfChannel(label ?? null)) continue
+    if (channelOfLabel(label ?? null) === null) continue
     const why = `${key} pays for what a closing channel has to claim, which cannot wait as this can`
     throw new ServiceError('CONFLICT', `${why}: make the PSBT anew, with other coins`)
   }
