@@ -174,8 +174,9 @@ export class WalletShell {
   }
 
   /** Our signatures on a PSBT, and nothing else. @throws WalletError */
-  signPsbt(psbt: Psbt, owner: string): SignedPsbt {
-    return signPsbt(this.#state, psbt, { signer: this.#signer, owner })
+  signPsbt(psbt: Psbt, request: { readonly owner: string; readonly anchorChannels: number }): SignedPsbt {
+    const { owner, anchorChannels } = request
+    return signPsbt(this.#state, psbt, { signer: this.#signer, owner, reserveSat: anchorReserve(anchorChannels) })
   }
 
   /** A transaction of ours that is about to be broadcast. */

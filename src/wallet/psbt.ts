@@ -18,10 +18,10 @@ import { derSignature, SIGHASH_ALL, type SighashCache, sighashV0 } from '../bitc
 import type { Transaction } from '../bitcoin/transaction.ts'
 import { verifyInput } from '../bitcoin/verify.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { WalletError } from './errors.ts'
+import { InsufficientFundsError, WalletError } from './errors.ts'
 import { type WalletSigner, walletScript } from './keys.ts'
 import type { Coin, WalletState } from './state.ts'
-import { judge } from './status.ts'
+import { judge, unspentCoins } from './status.ts'
 
 /** A transaction of ours as a PSBT to be signed: the witnesses are left out, what each input spends is said. */
 export function unsignedPsbt(state: WalletState, tx: Transaction): Psbt {
@@ -46,14 +46,16 @@ export interface SignedPsbt {
 /**
  * Adds our signatures to the inputs that are ours. Amounts come from the wallet's own records, never from the PSBT: a false one
  * cannot make us pay more in fees than was shown. Only SIGHASH_ALL is signed: nothing may be changed afterwards.
- * @param owner under whose name the coins may be locked
- * @throws WalletError
+ * @param how.owner under whose name the coins may be locked
+ * @param how.reserveSat kept back in the wallet, see anchorReserve: what eats into it is not signed, since nothing else may either
+ * @throws InsufficientFundsError, WalletError
  */
 export function signPsbt(
   state: WalletState,
   psbt: Psbt,
-  { signer, owner }: { readonly signer: WalletSigner; readonly owner: string },
+  how: { readonly signer: WalletSigner; readonly owner: string; readonly reserveSat: Sat },
 ): SignedPsbt {
+  const { signer, owner, reserveSat } = how
   const cache: SighashCache = {}
   let ours = 0
   let spent = 0n
@@ -74,7 +76,20 @@ export function signPsbt(
   })
   if (ours === 0) throw new WalletError('UNKNOWN_COIN', 'the PSBT spends nothing of this wallet')
   const back = psbt.tx.outputs.reduce((s, o) => (state.scripts.has(toHex(o.scriptPubKey)) ? s + o.amountSat : s), 0n)
-  return { psbt: { ...psbt, inputs }, ours, netSat: spent - back }
+  const netSat = spent - back
+  const owned = spent + freeBeside(state, psbt.tx)
+  if (netSat > 0n && owned - netSat < reserveSat) {
+    throw new InsufficientFundsError(netSat, owned > reserveSat ? owned - reserveSat : 0n, reserveSat)
+  }
+  return { psbt: { ...psbt, inputs }, ours, netSat }
+}
+
+/** sat in coins that can be spent now and that the transaction leaves alone. */
+function freeBeside(state: WalletState, tx: Transaction): bigint {
+  const spent = new Set(tx.inputs.map(outpointKey))
+  return unspentCoins(state)
+    .filter(({ coin, status }) => status === 'spendable' && !spent.has(outpointKey(coin.outpoint)))
+    .reduce((sum, { coin }) => sum + coin.amountSat, 0n)
 }
 
 /** A coin that is spent, or reserved for a channel or another payment, is not signed away. */

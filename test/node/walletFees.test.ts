@@ -279,6 +279,30 @@ describe('BIP 174: a PSBT', () => {
     await world.mine(1)
   })
 
+  it('that would leave less than the reserve for closing channels is not signed, one that brings money is', async () => {
+    await begin()
+    await world.open('alice', 'bob', 200_000)
+    const { reservedSat } = await api('alice').wallet()
+    expect(reservedSat).toBeGreaterThan(0n)
+    const utxos = (await api('alice').utxos()).map((u) => u.outpoint)
+    const own = (await ask(api('alice').newAddress())).address
+    const outputs = [{ address: own, amountSat: sat(20_000n) }]
+    const { psbt } = await ask(api('alice').psbt.create({ outputs, utxos, feerateSatPerVbyte: 1 }))
+    /** As it might be made elsewhere: all our coins, of which the wallet gets back so much, and others the rest. */
+    const givingBack = (backSat: bigint) =>
+      edited(psbt, (p) => {
+        const foreign = { amountSat: sat(330n), scriptPubKey: Uint8Array.of(0, 20, ...new Uint8Array(20)) }
+        return { ...p, tx: { ...p.tx, outputs: [{ ...p.tx.outputs[0]!, amountSat: sat(backSat) }, foreign] } }
+      })
+    await expect(ask(api('alice').psbt.sign(givingBack(reservedSat - 1n)))).rejects.toMatchObject({
+      code: 'INSUFFICIENT_BALANCE',
+      message: expect.stringContaining(`${reservedSat} sat are kept back`),
+    })
+    for (const back of [reservedSat, await total('alice')]) {
+      expect(await ask(api('alice').psbt.sign(givingBack(back)))).toMatchObject({ complete: false })
+    }
+  })
+
   it('that lies about an amount, asks for another sighash or spends a reserved or a foreign coin is not signed', async () => {
     await begin()
     const made = await create()

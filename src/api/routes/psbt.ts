@@ -32,7 +32,8 @@ export function psbtRoutes(app: App, { service, spending }: ApiContext): void {
     {
       config,
       schema: {
-        summary: 'Sign the inputs of this wallet (SIGHASH_ALL); for keys without a budget',
+        summary:
+          'Sign the inputs of this wallet (SIGHASH_ALL), where the reserve for closing channels stays whole; for keys without a budget',
         tags,
         body: PsbtRequest,
         response: { 200: Psbt },
