@@ -48,8 +48,11 @@ export function readyAt(output: ClosedOutput, preimage: Uint8Array | null): numb
   }
 }
 
-/** Whether claiming an output by itself costs more than it holds, or would leave dust, which nobody relays. */
-function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
+/**
+ * Whether claiming an output by itself costs more than it holds, or would leave dust, which nobody relays.
+ * @param laterPerKw of the sweep behind a second stage, for which nobody races
+ */
+function isUneconomical(output: ClosedOutput, feeratePerKw: number, laterPerKw: number): boolean {
   const { spend, amountSat } = output
   if (!isHtlcStage(spend)) return !isWorthSweepingAlone(amountSat, spend, feeratePerKw)
   const later: SweepSpend = {
@@ -60,20 +63,21 @@ function isUneconomical(output: ClosedOutput, feeratePerKw: number): boolean {
   }
   const now = spend.channelType === 'anchors' ? stageWeight(spend) : 0
   const left = (spend.tx.outputs[0]!.amountSat - feeOf(now, feeratePerKw)) as Sat
-  return !isWorthSweepingAlone(left, later, feeratePerKw)
+  return !isWorthSweepingAlone(left, later, laterPerKw)
 }
 
 /** No feerate that nodes relay, or none that came in a week, makes the output worth its claim. */
 export function isGivenUp(output: ClosedOutput, ready: number | null, ctx: ClaimContext): boolean {
   if (ready === null || ctx.blockHeight < ready) return false
-  if (isUneconomical(output, FEERATE_FLOOR)) return true
+  if (isUneconomical(output, FEERATE_FLOOR, FEERATE_FLOOR)) return true
   return isTooDear(output, ctx) && ctx.blockHeight >= ready + GIVE_UP_AFTER
 }
 
 /** Whether an output is not worth its claim by the estimates of now: those of haste, where the peer may take it. */
 export function isTooDear(output: ClosedOutput, ctx: ClaimContext): boolean {
   const { tag } = output.spend
-  return isUneconomical(output, tag === 'delayed' || tag === 'to-remote' ? slowFeerate(ctx) : ctx.feerates.claim)
+  const slow = slowFeerate(ctx)
+  return isUneconomical(output, tag === 'delayed' || tag === 'to-remote' ? slow : ctx.feerates.claim, slow)
 }
 
 export interface Plan {

@@ -9,6 +9,7 @@ import { hashedIn, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
+import { offerDeadline } from './urgency.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
   height !== null && ctx.blockHeight - height + 1 >= depth
@@ -79,7 +80,7 @@ export function failHtlcs(
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
     const { id } = htlc.add
     if (done.has(id) || htlc.removal?.tag === 'fulfilled') continue
-    if (!isLost(htlc, outputs.get(id), onchain, ctx)) continue
+    if (!isLost(htlc, outputs.get(id), { channel, onchain, ctx })) continue
     done.add(id)
     const event = failedEvent(htlc)
     if (event) effects.push({ tag: 'relay', event })
@@ -95,14 +96,22 @@ function failedEvent(htlc: Htlc): HtlcEvent | null {
   return origin && { tag: 'failed', id, origin, failure: { tag: 'onchain' } }
 }
 
+/** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */
+const LITTLE_SAT = 1_000n
+
 /** Whether the peer cannot claim the HTLC any more, the closing transaction being deep already. */
-function isLost(htlc: Htlc, output: ClosedOutput | undefined, onchain: OnchainState, ctx: ClaimContext): boolean {
-  const { cltvExpiry } = htlc.add
-  const expired = ctx.blockHeight >= cltvExpiry + RESOLVED_DEPTH
+function isLost(
+  { add }: Htlc,
+  output: ClosedOutput | undefined,
+  { channel, onchain, ctx }: { readonly channel: Channel; readonly onchain: OnchainState; readonly ctx: ClaimContext },
+): boolean {
+  const expired = ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
   if (output?.spent) return isDeep(output.spent.height, ctx, failDepth(ctx))
-  // What is too poor to claim is let go upstream, or the channel that it came by would have to be closed over it.
-  if (output) return expired && isTooDear(output, ctx)
-  return !isBlind(onchain) || expired
+  if (!output) return !isBlind(onchain) || expired
+  // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
+  // after all. Fees may fall before that channel's turn comes: until then only little is.
+  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= offerDeadline(channel, add)
+  return isDue && isTooDear(output, ctx)
 }
 
 /** Nothing of the channel is left to claim, to watch or to report. */

@@ -1,5 +1,6 @@
 import type { Sat } from '../../base/units.ts'
 import { FEERATE_CEILING, FEERATE_FLOOR } from '../../bitcoin/policy.ts'
+import type { HtlcAdd } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { ChannelContext } from '../types.ts'
@@ -101,17 +102,21 @@ export function deadlineOf(channel: Channel, output: ClosedOutput): number | nul
       return spend.cltvExpiry
     case 'claim-timeout':
     case 'htlc-timeout':
-      return spend.cltvExpiry + (isForward(channel, htlc) ? forwardBlocks(channel) : OWN_PAYMENT_BLOCKS)
+      return offerDeadline(channel, { cltvExpiry: spend.cltvExpiry, origin: originOf(channel, htlc) })
     case 'penalty':
       // HTLC outputs too: what the peer's HTLC transaction makes of one can be punished for as long again.
       return since === null ? null : since + channel.params.local.toSelfDelay
   }
 }
 
-function isForward(channel: Channel, htlc: ClosedOutput['htlc']): boolean {
-  if (htlc === null || htlc.id === null) return true
-  return getHtlc(channel.commitments.outgoing, htlc.id)?.add.origin?.tag !== 'payment'
-}
+const originOf = ({ commitments }: Channel, htlc: ClosedOutput['htlc']): HtlcAdd['origin'] =>
+  htlc === null || htlc.id === null ? null : (getHtlc(commitments.outgoing, htlc.id)?.add.origin ?? null)
 
-const forwardBlocks = ({ relay }: Channel): number =>
-  Math.max(FORWARD_MARGIN, Math.min(relay.cltvExpiryDelta, FORWARD_DELTA) - FORWARD_MARGIN)
+/** The height at which an HTLC that we offered should be over: of a forward, lest the one that it came by expires. */
+export function offerDeadline(
+  { relay }: Channel,
+  { cltvExpiry, origin }: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,
+): number {
+  if (origin?.tag === 'payment') return cltvExpiry + OWN_PAYMENT_BLOCKS
+  return cltvExpiry + Math.max(FORWARD_MARGIN, Math.min(relay.cltvExpiryDelta, FORWARD_DELTA) - FORWARD_MARGIN)
+}

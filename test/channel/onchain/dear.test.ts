@@ -1,0 +1,65 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
+import type { Channel } from '../../../src/channel/state.ts'
+import type { ChannelTypeName } from '../../../src/channel/types.ts'
+import { CAPACITY, channelOf, FEERATE, type HtlcSpec, type Name, preimageOf, START, won, world } from './fixture.ts'
+
+/** 400 sat per vbyte. */
+const DEAR = 100_000
+const EXPIRY = START + 10
+/** That of the channel (fixture.ts), of which six are for what comes after. */
+const DELTA = 40
+
+/** The HTLC that alice offered came from somebody. */
+function forwarded(channel: Channel): Channel {
+  const { commitments } = channel
+  const htlc = getHtlc(commitments.outgoing, 0n)!
+  const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
+  const outgoing = replaceHtlc(commitments.outgoing, { ...htlc, add: { ...htlc.add, origin } })
+  return { ...channel, commitments: { ...commitments, outgoing } }
+}
+
+describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: an HTLC that is too dear to claim for a while', () => {
+  it('is not failed upstream as long as fees may fall: its peer, that waited for just that, gets nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          type: fc.constantFrom<ChannelTypeName>('static_remotekey', 'anchors'),
+          closer: fc.constantFrom<Name>('alice', 'bob'),
+          amountSat: fc.integer({ min: 2_000, max: 60_000 }),
+          dearFor: fc.integer({ min: 0, max: DELTA - 8 }),
+        }),
+        ({ type, closer, amountSat, dearFor }) => {
+          const spec: HtlcSpec = { from: 'alice', amountSat, cltvExpiry: EXPIRY, n: 1, knows: false }
+          const setup = { type, opener: 'bob' as const, number: 3, htlcs: [spec] }
+          const w = world(setup)
+          w.alice.channel = forwarded(channelOf('alice', setup))
+          w.alice.claim = DEAR
+          w[closer].forceClose()
+          while (w.chain.height < EXPIRY + dearFor) w.mine()
+          // Bob takes it as soon as alice cannot be paid for it any more.
+          if (w.alice.events.some((e) => e.tag === 'failed') && !w.alice.done) w.bob.learn(0n, preimageOf(spec))
+          w.alice.claim = FEERATE
+          w.finish()
+          expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+          expect(won(w, 'alice')).toBe(CAPACITY / 2n)
+        },
+      ),
+      { numRuns: 8 },
+    )
+  })
+
+  it('is let go before the HTLC that it came by expires', () => {
+    const spec: HtlcSpec = { from: 'alice', amountSat: 20_000, cltvExpiry: EXPIRY, n: 1, knows: false }
+    const setup = { type: 'anchors' as const, opener: 'bob' as const, number: 3, htlcs: [spec] }
+    const w = world(setup)
+    w.alice.channel = forwarded(channelOf('alice', setup))
+    w.alice.claim = DEAR
+    w.alice.forceClose()
+    while (w.chain.height < EXPIRY + DELTA - 7) w.mine()
+    expect(w.alice.events).toEqual([])
+    w.mine()
+    expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+  })
+})
