@@ -9,7 +9,7 @@ import { acceptableFeerate } from './limits.ts'
 import { isPeersShutdownScript } from './scripts.ts'
 import type { Proposal, SideParams } from './state.ts'
 import { commitCost } from './tx/weights.ts'
-import type { ChannelContext, ChannelTypeName, OpenParams } from './types.ts'
+import type { ChannelContext, ChannelPolicy, ChannelTypeName, OpenParams } from './types.ts'
 
 /** The lowest dust limit that relays for every script. @source BOLT 3 §dust-limits */
 const LOWEST_DUST_SAT = 354n
@@ -20,6 +20,25 @@ const LARGE_SAT = 1n << 24n
 const MOST_HTLCS = 483
 /** The smallest reserve that we ask for, above any dust limit that we accept. */
 const LOWEST_RESERVE_SAT = 1_000n
+
+/** What peers accept at most, as we do. */
+export const MOST_DEPTH = 144
+/** Of a block after the halving of 2028. */
+const SUBSIDY_SAT = 156_250_000
+
+/**
+ * Confirmations that we ask of a channel which a peer opens. Whoever undoes its funding once it has been spent gets the capacity for as
+ * many blocks, so that a large one waits until their subsidies are worth more than it.
+ * @source BOLT 2 §the-accept_channel-message
+ */
+export function depthFor(
+  capacitySat: Sat,
+  { minimumDepth, largeMinimumDepth }: Pick<ChannelPolicy, 'minimumDepth' | 'largeMinimumDepth'>,
+): number {
+  if (largeMinimumDepth === undefined || capacitySat < LARGE_SAT) return minimumDepth
+  const worth = Math.ceil(Number(capacitySat) / SUBSIDY_SAT)
+  return Math.max(minimumDepth, Math.min(MOST_DEPTH, Math.max(largeMinimumDepth, worth)))
+}
 
 /** What we declare in open_channel and accept_channel. */
 export function ourSide(capacitySat: Sat, ctx: ChannelContext): SideParams {
@@ -198,7 +217,7 @@ export function judgeAccept(m: AcceptChannel, proposal: Proposal, ctx: ChannelCo
   const type = m.channelType === undefined ? null : decodeChannelType(m.channelType)
   if (type !== proposal.channelType)
     return bad('channel_type is the one of open_channel', `we asked for ${proposal.channelType}`)
-  if (m.minimumDepth > 144) return bad('minimum_depth is reasonable', `${m.minimumDepth} blocks`)
+  if (m.minimumDepth > MOST_DEPTH) return bad('minimum_depth is reasonable', `${m.minimumDepth} blocks`)
   const remote = theirSide(m)
   const side = judgeSide(remote, m.firstPerCommitmentPoint, proposal.capacitySat, ctx, bad)
   if (!side.ok) return side

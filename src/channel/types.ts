@@ -48,7 +48,10 @@ export interface ChannelPolicy {
   /** The most that we let a peer ask of us, in blocks. */
   readonly maxToSelfDelay: number
   readonly maxAcceptedHtlcs: number
+  /** Confirmations that we ask of a channel which a peer opens. */
   readonly minimumDepth: number
+  /** Of one of 2^24 sat or more, at least; when left out, size makes no difference. */
+  readonly largeMinimumDepth?: number
   /** channel_reserve_satoshis that we ask for, in millionths of the capacity (10,000 = 1 %). */
   readonly reserveMillionths: number
   readonly minFundingSat: Sat

@@ -30,6 +30,8 @@ export interface NodeConfig {
   readonly listen: Endpoint | null
   readonly announce: readonly Endpoint[]
   readonly alias: string
+  /** Confirmations of a channel that a peer opens; what suits the network when left out. */
+  readonly minimumDepth?: number
   /** DEFAULT_MARGINS when left out. */
   readonly margins?: ExpiryMargins
   /** Absolute. */
@@ -95,6 +97,7 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
   const { settings, warnings } = collect(inputs)
   const value = <N extends OptionName>(name: N): OptionValue<N> | null => read(name, settings.get(name))
   const required = <N extends OptionName>(name: N): OptionValue<N> => value(name) ?? fail(`${name}: expected a value`)
+  const minimumDepth = value('minimum-depth')
   const config: NodeConfig = {
     dataDir: absolute(required('data-dir')),
     network: required('network'),
@@ -105,6 +108,7 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     listen: value('listen'),
     announce: required('announce'),
     alias: required('alias'),
+    ...(minimumDepth !== null && { minimumDepth }),
     margins: {
       cltvExpiryDelta: required('cltv-expiry-delta'),
       closeBeforeExpiry: required('close-before-expiry'),

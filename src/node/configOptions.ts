@@ -1,9 +1,11 @@
 import { utf8 } from '../base/bytes.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
+import { MOST_DEPTH } from '../channel/parameters.ts'
 import { parseCidr } from './cidr.ts'
 import { ConfigError } from './errors.ts'
 import { LOG_LEVELS, LOG_PARTS, logLevelsText, readLogLevels } from './logLevels.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
+import { DEFAULT_DEPTH } from './policy.ts'
 
 export interface Endpoint {
   /** A name or an address, IPv6 without brackets. */
@@ -86,6 +88,11 @@ function readBlocks(text: string): number {
   return /^\d{1,4}$/.test(text.trim()) && blocks <= 2016
     ? blocks
     : wrong(`expected a number of blocks from 0 to 2016, got "${text}"`)
+}
+
+function readDepth(text: string): number {
+  const blocks = readBlocks(text)
+  return blocks >= 1 && blocks <= MOST_DEPTH ? blocks : wrong(`expected 1 to ${MOST_DEPTH} blocks, got "${text}"`)
 }
 
 const readNames = (text: string): readonly string[] => text.split(',').flatMap((name) => name.trim() || [])
@@ -265,6 +272,12 @@ export const CONFIG_OPTIONS = {
     describe: 'name of the node in the network graph',
     fallback: 'fulmen',
     read: readAlias,
+  }),
+  'minimum-depth': option<number | null>({
+    placeholder: 'BLOCKS',
+    describe: `confirmations that we ask of a channel which a peer opens: ${DEFAULT_DEPTH.small} by default, larger channels ${DEFAULT_DEPTH.large} or more`,
+    fallback: null,
+    read: readDepth,
   }),
   'cltv-expiry-delta': option({
     placeholder: 'BLOCKS',

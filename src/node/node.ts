@@ -161,7 +161,7 @@ export class Node implements NodeParts {
     events.subscribe(this.metrics.onEvent)
     events.subscribe(logs.onEvent)
     this.margins = config.margins ?? DEFAULT_MARGINS
-    this.policy = resources.policy ?? channelPolicy(config.network, this.margins)
+    this.policy = resources.policy ?? channelPolicy(config.network, this.margins, config.minimumDepth)
     const now = (): number => performance.now()
     this.reactor = new Reactor({
       journal,

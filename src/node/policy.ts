@@ -3,10 +3,26 @@ import type { Network } from '../bitcoin/networks.ts'
 import type { ChannelPolicy, RelayPolicy } from '../channel/types.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
 
-/** Our limits for channels: what we propose and what we accept. */
+/** Confirmations of a channel that a peer opens: of one below 2^24 sat, and of larger ones at least. */
+export const DEFAULT_DEPTH = { small: 3, large: 6 }
+
+const depthOf = (
+  network: Network,
+  chosen: number | null,
+): Pick<ChannelPolicy, 'minimumDepth' | 'largeMinimumDepth'> => {
+  // Blocks cost nothing there.
+  if (network === 'regtest') return { minimumDepth: chosen ?? 1 }
+  return { minimumDepth: chosen ?? DEFAULT_DEPTH.small, largeMinimumDepth: DEFAULT_DEPTH.large }
+}
+
+/**
+ * Our limits for channels: what we propose and what we accept.
+ * @param minimumDepth what the operator chose, or null
+ */
 export const channelPolicy = (
   network: Network,
   { closeBeforeExpiry, htlcFailDepth } = DEFAULT_MARGINS,
+  minimumDepth: number | null = null,
 ): ChannelPolicy => ({
   /** Of a P2WSH output at the standard dust feerate is 330; 354 also suits any later segwit version (BOLT 3 §dust-limits). */
   dustLimitSat: sat(354),
@@ -15,7 +31,7 @@ export const channelPolicy = (
   toSelfDelay: 144,
   maxToSelfDelay: 2016,
   maxAcceptedHtlcs: 483,
-  minimumDepth: network === 'regtest' ? 1 : 3,
+  ...depthOf(network, minimumDepth),
   reserveMillionths: 10_000,
   minFundingSat: sat(20_000),
   maxFundingSat: sat(100_000_000_000n),

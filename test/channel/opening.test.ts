@@ -1,9 +1,11 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { scidParts } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
 import { identifiers, rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
+import { depthFor } from '../../src/channel/parameters.ts'
 import { encodeChannelType, featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import type { OpenChannel } from '../../src/wire/messages/open.ts'
 import { expectAgreement } from './checks.ts'
@@ -236,6 +238,35 @@ describe('BOLT 2 §the-accept_channel-message: receiver', () => {
     for (const key of ['fundingPubkey', 'paymentBasepoint', 'htlcBasepoint', 'firstPerCommitmentPoint'] as const) {
       expect(refused({ [key]: open.paymentBasepoint })).toContain('one is ours')
     }
+  })
+})
+
+describe('BOLT 2 §the-accept_channel-message: minimum_depth', () => {
+  const policy = { minimumDepth: 3, largeMinimumDepth: 6 }
+  it('is what the policy says for small channels, and for large ones so much that as many blocks are worth more', () => {
+    const capacity = fc.integer({ min: 20_000, max: 100_000_000_000 })
+    fc.assert(
+      fc.property(capacity, capacity, fc.integer({ min: 1, max: 144 }), (a, b, minimumDepth) => {
+        const [small, large] = [Math.min(a, b), Math.max(a, b)]
+        const depth = (n: number) => depthFor(sat(n), { ...policy, minimumDepth })
+        expect(depth(large)).toBeGreaterThanOrEqual(depth(small))
+        expect(depth(small)).toBeGreaterThanOrEqual(minimumDepth)
+        expect(depth(large)).toBeLessThanOrEqual(144)
+        if (large < 2 ** 24) expect(depth(large)).toBe(minimumDepth)
+        else expect(depth(large)).toBeGreaterThanOrEqual(Math.min(144, Math.max(6, large / 156_250_000)))
+        expect(depthFor(sat(large), { minimumDepth })).toBe(minimumDepth)
+      }),
+    )
+    expect(depthFor(sat(2 ** 24), policy)).toBe(6)
+    expect(depthFor(sat(10_000_000_000), policy)).toBe(64)
+  })
+
+  it('is told to the opener, and waited for by both', () => {
+    const w = new World({ policy: { largeMinimumDepth: 6 }, capacitySat: sat(2 ** 24) }).open()
+    w.mine(5).settle()
+    expect([w.alice.state!.tag, w.bob.state!.tag]).toEqual(['await-ready', 'await-ready'])
+    w.mine().settle()
+    expect([w.alice.state!.tag, w.bob.state!.tag]).toEqual(['normal', 'normal'])
   })
 })
 

@@ -75,6 +75,7 @@ describe('configuration', () => {
       listen: 'none',
       announce: 'example.org:9735',
       alias: 'x',
+      'minimum-depth': '8',
       'cltv-expiry-delta': '80',
       'close-before-expiry': '20',
       'htlc-fail-depth': '9',

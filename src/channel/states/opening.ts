@@ -9,7 +9,7 @@ import type { ChannelMessage, MessageNamed } from '../../wire/registry.ts'
 import { buildLocal, buildRemote, fundingScriptOf, wrongSignature } from '../commitments.ts'
 import { errorMessage, fail, faultText } from '../faults.ts'
 import { EMPTY_TABLE } from '../htlcTable.ts'
-import { declared, judgeAccept, judgeOpen, judgeOpenMessage, ourSide } from '../parameters.ts'
+import { declared, depthFor, judgeAccept, judgeOpen, judgeOpenMessage, ourSide } from '../parameters.ts'
 import type {
   AwaitAcceptState,
   AwaitFundingCreatedState,
@@ -76,7 +76,7 @@ export function beginAccept(open: OpenChannel, params: AcceptParams, ctx: Channe
     relay: params.relay,
     local,
   }
-  const { minimumDepth } = ctx.policy
+  const minimumDepth = depthFor(open.fundingSatoshis, ctx.policy)
   const state: AwaitFundingCreatedState = {
     tag: 'await-funding-created',
     proposal,
