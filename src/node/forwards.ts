@@ -1,7 +1,7 @@
 import type { ChannelId } from '../base/ids.ts'
-import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
+import type { FaultCode, HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
-import type { ForwardOnion } from '../payment/peel.ts'
+import { type ForwardOnion, peelIncoming } from '../payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
   type ForwardRecord,
@@ -23,6 +23,14 @@ export interface ForwardsOptions {
   readonly staysOpen: (channelId: ChannelId) => boolean
 }
 
+/** Why a channel does not take what its peer may take over another one. */
+const NO_ROOM: ReadonlySet<FaultCode> = new Set([
+  'INSUFFICIENT_BALANCE',
+  'TOO_MANY_HTLCS',
+  'HTLC_LIMIT',
+  'DUST_EXPOSURE',
+])
+
 type ForwardOrigin = Extract<HtlcOrigin, { tag: 'forward' }>
 
 /** Names an incoming HTLC among all channels'. */
@@ -32,6 +40,8 @@ export const incomingKey = (channelId: ChannelId, id: bigint): string => `${chan
 export class Forwards {
   readonly #options: ForwardsOptions
   readonly #pending = new Map<string, ForwardRecord>()
+  /** By incoming HTLC: channels that had no room after all, as what came in the same turn was offered first. */
+  readonly #refusedBy = new Map<string, readonly ChannelId[]>()
   readonly #lettingGo = new LettingGo()
 
   constructor(options: ForwardsOptions) {
@@ -50,8 +60,10 @@ export class Forwards {
   begin(htlc: IncomingHtlc, onion: ForwardOnion): readonly PaymentEffect[] {
     const key = incomingKey(htlc.channelId, htlc.id)
     if (this.#pending.has(key)) return []
-    const { blockHeight, channelsTo } = this.#options
-    const ctx = { blockHeight: blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
+    const refusedBy = this.#refusedBy.get(key) ?? []
+    const channelsTo = (next: NextHop) =>
+      this.#options.channelsTo(next).filter(({ channelId }) => !refusedBy.includes(channelId))
+    const ctx = { blockHeight: this.#options.blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
     const { record, effects } = decideForward(htlc, onion, ctx)
     if (record.outgoingChannelId !== null) this.#pending.set(key, record)
     return effects
@@ -67,8 +79,23 @@ export class Forwards {
   end(event: Exclude<HtlcEvent, { tag: 'received' }>, { channelId, htlcId }: ForwardOrigin): readonly PaymentEffect[] {
     const forward = this.#of(channelId, htlcId)
     if (!forward) return this.#bare(event, { channelId, htlcId })
-    this.#pending.delete(incomingKey(channelId, htlcId))
+    const key = incomingKey(channelId, htlcId)
+    this.#pending.delete(key)
+    const elsewhere = event.tag === 'rejected' && NO_ROOM.has(event.fault.code) ? this.#elsewhere(key, forward) : null
+    if (elsewhere !== null) return elsewhere
+    this.#refusedBy.delete(key)
     return onForwardResult(forward, event)
+  }
+
+  /** Over another channel with the same node; null where none takes it. @source BOLT 4 §non-strict-forwarding */
+  #elsewhere(key: string, forward: ForwardRecord): readonly PaymentEffect[] | null {
+    const { incomingChannelId, incomingHtlcId, outgoingChannelId } = forward
+    const htlc = this.#options.incomingHtlc(incomingChannelId, incomingHtlcId)
+    const onion = htlc && peelIncoming(htlc, this.#options.nodeSecret)
+    if (outgoingChannelId === null || onion?.tag !== 'forward') return null
+    this.#refusedBy.set(key, [...(this.#refusedBy.get(key) ?? []), outgoingChannelId])
+    const effects = this.begin(htlc!, onion)
+    return this.#pending.has(key) ? effects : null
   }
 
   /**
@@ -94,6 +121,7 @@ export class Forwards {
     const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
     if (effects.length === 0 || !this.#lettingGo.take(outgoingChannelId, amountOutMsat, blockHeight())) return []
     this.#pending.delete(key)
+    this.#refusedBy.delete(key)
     return effects
   }
 

@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { Forwards } from '../../src/node/forwards.ts'
 import { undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
+import { payInvoice } from '../../src/payment/request.ts'
 import { add, preimageOf, reachNormal } from '../channel/harness.ts'
 import { Life } from './life.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
@@ -33,6 +35,41 @@ describe('a forward over a restart', () => {
     await life.finish()
     const count = async (type: string) => (await bob.api.eventsSince(0, 1000)).filter((e) => e.type === type).length
     expect(await count('forward.settled')).toBe(1)
+    world.close()
+  })
+})
+
+describe('BOLT 4 §non-strict-forwarding: forwards that come at once', () => {
+  it('go over another channel with the same node where those before them have taken the room of the first', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const invoice = async (sats: number) =>
+      (await carol.api.createInvoice({ amountMsat: msat(sats * 1000), description: '' })).bolt11
+    await bob.api.pay({ bolt11: await invoice(250_000) })
+    await world.settle()
+    await world.open('bob', 'carol', 500_000, 250_000)
+    await world.settle()
+    const { reactor, payments, channels } = alice.node!
+    const requests = [await invoice(200_000), await invoice(200_000)].map((bolt11) => {
+      const about = { now: alice.node!.now(), network: 'regtest' } as const
+      const request = payInvoice({ invoice: decodeInvoice(bolt11), bolt11 }, { maxParts: 1 }, about)
+      if (!request.ok) throw new Error(request.error.detail)
+      return request.value
+    })
+    await reactor.run((scope) => {
+      for (const request of requests) payments.start(request, scope)
+      channels.drain(scope) // one commitment brings both
+    })
+    await world.settle()
+    const paid = await Promise.all(requests.map(({ paymentHash }) => alice.api.payment(paymentHash)))
+    expect(paid.map((p) => [p.status, p.parts.length])).toEqual([
+      ['succeeded', 1],
+      ['succeeded', 1],
+    ])
+    // Both were to go over the same channel.
+    expect(new Set(paid.map((p) => p.parts[0]!.route[1]!.shortChannelId)).size).toBe(1)
+    expect(bob.node!.payments.forwardsPending).toBe(0)
     world.close()
   })
 })
