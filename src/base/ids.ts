@@ -41,6 +41,7 @@ export const txidToBytes = (id: Txid): Uint8Array => fromHex(id).reverse()
 export const blockHashFromBytes = (b: Uint8Array): BlockHash => toHex(reverseBytes(b)) as BlockHash
 export const blockHashToBytes = (id: BlockHash): Uint8Array => fromHex(id).reverse()
 
+/** `txid:index`, as `parseOutpoint` reads it. */
 export const outpointKey = (o: Outpoint): string => `${o.txid}:${o.index}`
 
 /** @throws TypeError unless the text is `txid:index` */
@@ -58,9 +59,11 @@ export function channelIdOf(funding: Outpoint): ChannelId {
   return toHex(b) as ChannelId
 }
 
+/** BOLT 7 §definition-of-short_channel_id: block height in 24 bits, place in the block in 24, output index in 16; none is checked. */
 export const shortChannelId = (blockHeight: number, txIndex: number, outputIndex: number): ShortChannelId =>
   ((BigInt(blockHeight) << 40n) | (BigInt(txIndex) << 16n) | BigInt(outputIndex)) as ShortChannelId
 
+/** The three again. */
 export function scidParts(id: ShortChannelId): { blockHeight: number; txIndex: number; outputIndex: number } {
   return {
     blockHeight: Number(id >> 40n),

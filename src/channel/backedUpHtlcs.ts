@@ -100,6 +100,7 @@ export function restoredTable(direction: Direction, htlcs: readonly BackedUpHtlc
   const ours = htlcs.filter((h) => h.direction === direction).sort((a, b) => (a.id < b.id ? -1 : 1))
   return htlcTable(ours.map(restoredHtlc))
 }
+/** What is known of their transactions in a commitment of ours that had been published. */
 export const restoredStages = (htlcs: readonly BackedUpHtlc[] = []): readonly OwnStage[] =>
   htlcs.flatMap(({ direction, id, stage }) => (stage ? [{ direction, id, ...stage }] : []))
 
@@ -110,6 +111,8 @@ const restoredHtlc = ({ direction: _, stage: __, preimage, origin, ...base }: Ba
   remoteTo: 0,
   removal: preimage ? { tag: 'fulfilled', preimage } : null,
 })
+/** msat of all HTLCs of a table. */
 export const totalOf = (table: HtlcTable): Msat =>
   [...eachHtlc(table)].reduce((sum, h) => sum + h.add.amountMsat, 0n) as Msat
+/** One more than the newest of a table; 0 where there is none. */
 export const nextId = (table: HtlcTable): bigint => (table.chunks.at(-1)?.at(-1)?.add.id ?? -1n) + 1n

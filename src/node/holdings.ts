@@ -4,6 +4,7 @@ import { channelOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
+import { realScid } from '../channel/states/shared.ts'
 import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { OutgoingChannel } from '../payment/types.ts'
@@ -103,16 +104,10 @@ function localChannel({ state, quarantined }: ChannelEntry): LocalChannel | null
   }
 }
 
-/** The short channel id by which we know the channel: the real one, or an alias of the peer's. */
-export function scidOf(state: ChannelState): LocalChannel['shortChannelId'] | null {
+/** The short channel id by which we know the channel: the real one, or an alias of the peer's while the funding is unconfirmed. */
+export function scidOf(state: ChannelState): ShortChannelId | null {
   const channel = channelOf(state)
-  if (channel === null) return null
-  const { confirmed } = channel.funding
-  if (confirmed === null) return channel.remoteAlias
-  const outputIndex = channel.commitments.active[0]!.funding.index
-  return ((BigInt(confirmed.height) << 40n) |
-    (BigInt(confirmed.txIndex) << 16n) |
-    BigInt(outputIndex)) as LocalChannel['shortChannelId']
+  return channel && (realScid(channel) ?? channel.remoteAlias)
 }
 
 /** What we ask for forwarding over a channel, within what its peer takes. @source BOLT 7 §the-channel_update-message */

@@ -24,12 +24,12 @@ export function isOpenForRelay(state: ChannelState): boolean {
 /** Tells others, or the peer alone, how payments are forwarded over the channel. */
 export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: TurnScope): void {
   const channel = channelOf(entry.state)
-  const real = scidOf(entry.state)
-  if (channel === null || real === null || !channel.localReady || !channel.remoteReady) return
+  const scid = scidOf(entry.state)
+  if (channel === null || scid === null || !channel.localReady || !channel.remoteReady) return
   const { funding, capacitySat } = channel.commitments.active[0]!
   const own = {
     // eclair knows a channel that is not announced by its alias alone.
-    shortChannelId: isAnnounced(channel) ? real : (channel.remoteAlias ?? real),
+    shortChannelId: isAnnounced(channel) ? scid : (channel.remoteAlias ?? scid),
     remoteNodeId: entry.meta.peer,
     funding,
     capacitySat,

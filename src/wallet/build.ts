@@ -140,6 +140,7 @@ export function anchorReserve(channels: number): Sat {
 const RESERVE_PER_CHANNEL_SAT = 10_000
 const RESERVE_CHANNELS = 10
 
+/** @throws WalletError INVALID_FEERATE unless nodes relay it and no mistake is likely: 253 – 250,000 sat per 1,000 weight units */
 export function checkFeerate(feeratePerKw: number): void {
   if (Number.isInteger(feeratePerKw) && feeratePerKw >= FEERATE_FLOOR && feeratePerKw <= FEERATE_CEILING) return
   const range = `${FEERATE_FLOOR} – ${FEERATE_CEILING} sat per 1,000 weight units`
