@@ -12,10 +12,9 @@ import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
 import type { ChannelUpdate } from '../../src/wire/messages/gossip.ts'
 import { encodeMessage } from '../../src/wire/registry.ts'
 import { channelId, type Policy, scid, update } from '../routing/network.ts'
-import { failureFrom, HEIGHT, hashOf, IDS, preimageOf, SECRETS } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, NOW, paymentTarget, preimageOf, SECRETS } from './world.ts'
 
 const HASH = hashOf(preimageOf(3))
-const NOW = 1_000_000
 const AMOUNT = 1_000_000n
 const [US, PEER, GATE, PAYEE] = IDS as readonly [NodeId, NodeId, NodeId, NodeId]
 const cheap: Policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
@@ -60,20 +59,8 @@ const context = (graph: Graph): PaymentContext => ({
   localChannels: [localChannel],
   entropy: new Uint8Array(32).fill(0xab),
 })
-const target = (more: Partial<PaymentTarget> = {}): PaymentTarget => ({
-  payee: PAYEE,
-  amountMsat: msat(AMOUNT),
-  maxFeeMsat: msat(100_000n),
-  maxParts: 8,
-  deadline: NOW + 60_000,
-  finalCltvDelta: 18,
-  paymentSecret: new Uint8Array(32).fill(1),
-  paymentMetadata: null,
-  keysendPreimage: null,
-  routeHints: [[hint]],
-  bolt11: null,
-  ...more,
-})
+const target = (more: Partial<PaymentTarget> = {}): PaymentTarget =>
+  paymentTarget(PAYEE, { amountMsat: msat(AMOUNT), routeHints: [[hint]], ...more })
 const start = (graph: Graph, t = target()): PaymentRecord => {
   const started = startPayment(undefined, { paymentHash: HASH, target: t }, context(graph))
   if (!started.ok) throw new Error(started.error.detail)

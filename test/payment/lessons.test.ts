@@ -10,10 +10,9 @@ import { Graph } from '../../src/routing/graph.ts'
 import { Liquidity } from '../../src/routing/liquidity.ts'
 import { directedChannel } from '../../src/routing/types.ts'
 import { channelId, scid, update } from '../routing/network.ts'
-import { failureFrom, HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, NOW, paymentTarget, preimageOf } from './world.ts'
 
 const PREIMAGE = preimageOf(3)
-const NOW = 1_000_000
 const HOPS = 4
 
 /** us – 1 – 2 – 3 – 4, one channel each, all but ours announced. */
@@ -45,19 +44,7 @@ const context = (liquidity: Liquidity): PaymentContext => ({
   liquidity,
   entropy: new Uint8Array(32).fill(0xab),
 })
-const target = {
-  payee: IDS[HOPS]!,
-  amountMsat: msat(1_000_000n),
-  maxFeeMsat: msat(100_000n),
-  maxParts: 8,
-  deadline: NOW + 60_000,
-  finalCltvDelta: 18,
-  paymentSecret: new Uint8Array(32).fill(1),
-  paymentMetadata: null,
-  keysendPreimage: null,
-  routeHints: [],
-  bolt11: null,
-}
+const target = paymentTarget(IDS[HOPS]!)
 
 /** What an attempt teaches, by what becomes of it. */
 function lessonsOf(input: (attempt: PaymentAttempt) => Exclude<PaymentInput, { tag: 'cancel' }>) {

@@ -21,12 +21,11 @@ import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '
 import { Graph } from '../../src/routing/graph.ts'
 import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
 import { channelId, type Policy, scid, update } from '../routing/network.ts'
-import { failureFrom, HEIGHT, hashOf, IDS, preimageOf } from './world.ts'
+import { failureFrom, HEIGHT, hashOf, IDS, NOW, paymentTarget, preimageOf } from './world.ts'
 
 const policy: Policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
 const PREIMAGE = preimageOf(3)
 const HASH = hashOf(PREIMAGE)
-const NOW = 1_000_000
 const M = 1_000_000n
 
 /** Node 0 pays; every pair of the other nodes has a channel, so that a payment has many ways to go. */
@@ -63,20 +62,7 @@ const context = (more: Partial<PaymentContext> = {}): PaymentContext => ({
   entropy: new Uint8Array(32).fill(0xab),
   ...more,
 })
-const target = (more: Partial<PaymentTarget> = {}): PaymentTarget => ({
-  payee: IDS[5]!,
-  amountMsat: msat(M),
-  maxFeeMsat: msat(100_000n),
-  maxParts: 8,
-  deadline: NOW + 60_000,
-  finalCltvDelta: 18,
-  paymentSecret: new Uint8Array(32).fill(1),
-  paymentMetadata: null,
-  keysendPreimage: null,
-  routeHints: [],
-  bolt11: null,
-  ...more,
-})
+const target = (more: Partial<PaymentTarget> = {}): PaymentTarget => paymentTarget(IDS[5]!, more)
 const start = (t = target(), ctx = context()): PaymentTurn<PaymentRecord> => {
   const started = startPayment(undefined, { paymentHash: HASH, target: t }, ctx)
   if (!started.ok) throw new Error(started.error.detail)

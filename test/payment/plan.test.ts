@@ -10,14 +10,13 @@ import { planRoutes, type RoutePlan } from '../../src/routing/split.ts'
 import type { LocalChannel } from '../../src/routing/types.ts'
 import { largeNetwork } from '../routing/large.ts'
 import { channelId, scid } from '../routing/network.ts'
-import { HEIGHT, hashOf, preimageOf } from './world.ts'
+import { HEIGHT, hashOf, NOW, paymentTarget, preimageOf } from './world.ts'
 
 const keyOf = (n: number): NodeId => toHex(crypto.publicKey(crypto.sha256(u32be(n)))) as NodeId
 const { graph, nodes } = largeNetwork(5_000, 20_000, 1, keyOf)
 const AMOUNT = msat(6n * 10n ** 9n)
 const MOST = 8
 const HASH = hashOf(preimageOf(3))
-const NOW = 1_000_000
 const localChannels = [3, 40, 900].map(
   (n, i): LocalChannel => ({
     channelId: channelId(i + 1),
@@ -36,19 +35,8 @@ const context = (more: Partial<PaymentContext> = {}): PaymentContext => ({
   entropy: new Uint8Array(32).fill(7),
   ...more,
 })
-const target = (payee: NodeId): PaymentTarget => ({
-  payee,
-  amountMsat: AMOUNT,
-  maxFeeMsat: msat(AMOUNT / 100n),
-  maxParts: 16,
-  deadline: NOW + 60_000,
-  finalCltvDelta: 18,
-  paymentSecret: new Uint8Array(32),
-  paymentMetadata: null,
-  keysendPreimage: null,
-  routeHints: [],
-  bolt11: null,
-})
+const target = (payee: NodeId): PaymentTarget =>
+  paymentTarget(payee, { amountMsat: AMOUNT, maxFeeMsat: msat(AMOUNT / 100n), maxParts: 16 })
 
 /** Payments of which the routes are not all found within a turn. */
 const slow: NodeId[] = []

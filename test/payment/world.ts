@@ -28,6 +28,8 @@ import { channelId, type Policy, scid, update } from '../routing/network.ts'
 
 export const HEIGHT = 500
 export const FINAL_DELTA = 18
+/** When payments begin, Unix ms. */
+export const NOW = 1_000_000
 
 const secretOf = (n: number): Uint8Array => new Uint8Array(32).fill(n + 1)
 export const SECRETS: readonly Uint8Array[] = Array.from({ length: 8 }, (_, n) => secretOf(n))
@@ -36,6 +38,22 @@ export const IDS: readonly NodeId[] = SECRETS.map((s) => toHex(crypto.publicKey(
 
 export const preimageOf = (n: number): Uint8Array => new Uint8Array(32).fill(n)
 export const hashOf = (preimage: Uint8Array): PaymentHash => toHex(crypto.sha256(preimage)) as PaymentHash
+
+/** A payment of 1,000,000 msat in up to 8 parts, as an invoice without hints and metadata asks for it. */
+export const paymentTarget = (payee: NodeId, more: Partial<PaymentTarget> = {}): PaymentTarget => ({
+  payee,
+  amountMsat: msat(1_000_000n),
+  maxFeeMsat: msat(100_000n),
+  maxParts: 8,
+  deadline: NOW + 60_000,
+  finalCltvDelta: FINAL_DELTA,
+  paymentSecret: new Uint8Array(32).fill(1),
+  paymentMetadata: null,
+  keysendPreimage: null,
+  routeHints: [],
+  bolt11: null,
+  ...more,
+})
 
 /** What hop h of an attempt would send back. */
 export function failureFrom(attempt: PaymentAttempt, hop: number, failure: OnionFailure): HtlcFailure {
@@ -74,7 +92,7 @@ export class World {
   readonly offered: { origin: HtlcOrigin; amountMsat: Msat; from: number }[] = []
   readonly graph = new Graph()
   mischief: (node: number, htlc: IncomingHtlc) => Mischief = () => 'none'
-  now = 1_000_000
+  now = NOW
   readonly #flights = new Map<string, Flight>()
   readonly #forwards = new Map<string, ForwardRecord>()
   readonly #queue: (() => void)[] = []
@@ -151,19 +169,8 @@ export class World {
       expiresAt: this.now + 3_600_000,
     }
     this.invoices.set(`${payee}:${base.paymentHash}`, { ...newInvoice(base), ...more })
-    return {
-      payee: IDS[payee]!,
-      amountMsat: msat(amount),
-      maxFeeMsat: msat(amount),
-      maxParts: 8,
-      deadline: this.now + 60_000,
-      finalCltvDelta: FINAL_DELTA,
-      paymentSecret,
-      paymentMetadata: null,
-      keysendPreimage: null,
-      routeHints: [],
-      bolt11: null,
-    }
+    const deadline = this.now + 60_000
+    return paymentTarget(IDS[payee]!, { amountMsat: msat(amount), maxFeeMsat: msat(amount), deadline, paymentSecret })
   }
 
   /** Starts a payment and lets everything happen that follows. @returns its record, or the reason why it did not start */
