@@ -6,6 +6,7 @@ import { pack, unpack } from '../../src/base/pack.ts'
 import { REVOKED_PREFIX } from '../../src/channel/persist.ts'
 import type { Bookable, Booked } from '../../src/node/recordBook.ts'
 import type { NodeEvent } from '../../src/node/service.ts'
+import { CheckedDriver } from '../../src/store/checked.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { keys, prefixRange, type RecordKind } from '../../src/store/schema.ts'
 import type { Driver, Op } from '../../src/store/types.ts'
@@ -17,7 +18,7 @@ const BATCH = 20_000
  * itself wrote, under names of its own. Invoices are a tenth of it. What channels keep of each payment is there as well.
  */
 export async function fill(dataDir: string, payments: number): Promise<void> {
-  const driver = await LevelDriver.open(join(dataDir, 'db'))
+  const driver = new CheckedDriver(await LevelDriver.open(join(dataDir, 'db')))
   try {
     const writer = new Writer(driver)
     await fillBook(driver, writer, { kind: 'payment', count: payments })
@@ -110,7 +111,7 @@ async function fillRevoked(driver: Driver, writer: Writer, count: number): Promi
 
 /** The list as it would be without an index: every record is read and sorted, and one page shown. @returns ms */
 export async function timeScan(dataDir: string, limit: number): Promise<number> {
-  const driver = await LevelDriver.open(join(dataDir, 'db'))
+  const driver = new CheckedDriver(await LevelDriver.open(join(dataDir, 'db')))
   try {
     const begun = performance.now()
     const all: Booked<Bookable>[] = []

@@ -1,3 +1,5 @@
+import { FulmenError } from '../base/errors.ts'
+import { isDamaged } from '../store/checked.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver, Op } from '../store/types.ts'
 import type { EventLog } from './events.ts'
@@ -22,11 +24,23 @@ export function apiStore(parts: { driver: Driver; reactor: Reactor; events: Even
 export const offlineApiStore = (driver: Driver, commit: (ops: readonly Op[]) => Promise<void>): ApiStore =>
   storeOver(driver, (ops) => commit(ops.map(opOf)))
 
+/** What takes the place of a record that is damaged, where `get` throws for it. */
+export const ifDamaged =
+  <T>(instead: T) =>
+  (e: unknown): T => {
+    if (e instanceof FulmenError && e.code === 'RECORD_DAMAGED') return instead
+    throw e
+  }
+
 type Commit = (ops: readonly ApiOp[], events: Parameters<ApiStore['commit']>[1] & object) => Promise<void>
 
 function storeOver(driver: Driver, commit: Commit): ApiStore {
   return {
-    get: (key) => driver.get(keys.api(key)),
+    async get(key) {
+      const value = await driver.get(keys.api(key))
+      if (value && isDamaged(value)) throw new FulmenError('RECORD_DAMAGED', `the record ${key} of the API is damaged`)
+      return value
+    },
     put: (key, value) => commit([{ key, value }], []),
     delete: (key) => commit([{ key }], []),
     commit: (ops, events = []) => commit(ops, events),
@@ -41,7 +55,8 @@ function storeOver(driver: Driver, commit: Commit): ApiStore {
     async list(prefix, limit) {
       const found: (readonly [string, Uint8Array])[] = []
       const range = { ...prefixRange(keys.api(prefix)), ...(limit === undefined ? {} : { limit }) }
-      for await (const [key, value] of driver.entries(range)) found.push([key.slice(keys.api('').length), value])
+      for await (const [key, value] of driver.entries(range))
+        if (!isDamaged(value)) found.push([key.slice(keys.api('').length), value])
       return found
     },
   }

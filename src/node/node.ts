@@ -76,6 +76,8 @@ export interface NodeResources {
   readonly readBackup?: () => Promise<StaticBackup | null>
   /** Keeps a newer backup than our own, which a peer gave back. @returns where */
   readonly keepBackup: (backup: StaticBackup) => Promise<string>
+  /** Keys of records whose bytes have changed on disk, as they were found since the last call. */
+  readonly takeDamaged?: () => readonly string[]
   /** How often peers' blobs are written and ours sent; once a minute when left out. */
   readonly storagePace?: StoragePace
   /** How fast gossip is passed on; that of the network when left out. */

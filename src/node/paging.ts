@@ -1,4 +1,5 @@
-import { unpack } from '../base/pack.ts'
+import { unpackIfWhole } from '../base/pack.ts'
+import { isDamaged } from '../store/checked.ts'
 import { padded, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { ServiceError } from './errors.ts'
@@ -97,7 +98,7 @@ function keyOf<K>(cursor: string, read: (cursor: string) => K): K {
 
 /**
  * One page, newest first, of an index whose keys end in a sequence number and whose values name the record: cost is that of the
- * page, however long the history.
+ * page, however long the history. What cannot be read is left out.
  */
 export async function pageOfIndex<T>(
   driver: Driver,
@@ -108,12 +109,12 @@ export async function pageOfIndex<T>(
 ): Promise<Page<T>> {
   checkCursor(cursor, /^\d{1,16}$/)
   const range = { ...within(prefix, places, cursor), reverse: true, limit: limit + 1 }
-  const names: { readonly seq: string; readonly name: string }[] = []
+  const names: { readonly seq: string; readonly name: string | undefined }[] = []
   for await (const [key, value] of driver.entries(range)) {
-    names.push({ seq: key.slice(prefix.length), name: unpack<string>(value) })
+    names.push({ seq: key.slice(prefix.length), name: unpackIfWhole<string>(value) })
   }
   const shown = names.slice(0, limit)
-  const items = await Promise.all(shown.map(({ name }) => get(name)))
+  const items = await Promise.all(shown.map(({ name }) => (name === undefined ? null : get(name))))
   const more = names.length > limit ? (shown.at(-1)?.seq ?? null) : null
   return { items: items.filter((item) => item !== null) as T[], nextCursor: more }
 }
@@ -164,7 +165,7 @@ export interface RecordRange {
   readonly to?: string | undefined
 }
 
-/** One page, newest first, of records whose keys lie in the order of time; the cursor is the name of the last one shown. */
+/** One page, newest first, of records whose keys lie in the order of time; the cursor is the name of the last one. Damaged ones are left out. */
 export async function pageOfRecords(
   driver: Driver,
   { prefix, from = '', to }: RecordRange,
@@ -176,7 +177,8 @@ export async function pageOfRecords(
   const found: { readonly name: string; readonly value: Uint8Array }[] = []
   for await (const [key, value] of driver.entries(range)) found.push({ name: key.slice(prefix.length), value })
   const items = found.slice(0, limit)
-  return { items, nextCursor: found.length > limit ? (items.at(-1)?.name ?? null) : null }
+  const nextCursor = found.length > limit ? (items.at(-1)?.name ?? null) : null
+  return { items: items.filter(({ value }) => !isDamaged(value)), nextCursor }
 }
 
 /** @throws ServiceError VALIDATION_FAILED */

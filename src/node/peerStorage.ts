@@ -1,6 +1,7 @@
 import type { NodeId } from '../base/ids.ts'
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { channelOf } from '../channel/describe.ts'
+import { isDamaged } from '../store/checked.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { hasFeature } from '../wire/features.ts'
 import type { SessionMessage } from '../wire/registry.ts'
@@ -163,7 +164,8 @@ export class PeerStorage {
     if (!this.#kept.has(nodeId)) return undefined
     const { driver, log } = this.#options.node
     try {
-      return driver.getNow(keys.peerStorage(nodeId))
+      const blob = driver.getNow(keys.peerStorage(nodeId))
+      return blob && isDamaged(blob) ? undefined : blob
     } catch (e) {
       log.error({ err: e, peer: nodeId }, 'the copy that is kept for this peer cannot be read')
       return undefined

@@ -1,6 +1,6 @@
 import { FulmenError } from '../base/errors.ts'
 import type { PaymentHash } from '../base/ids.ts'
-import { pack, unpack, unpackIfWhole } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
 import { keys, padded, prefixRange, type RecordKind } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
@@ -64,24 +64,37 @@ export class RecordBook<R extends Bookable> {
   }
 
   /**
-   * A record that cannot be read is left out: nothing but itself depends on it.
+   * A record that cannot be read is left out: nothing but itself depends on it. Where a place in a list cannot be read, all records are
+   * looked through for the one that it named.
    * @returns how many were
    */
   async load(): Promise<number> {
     const { kind, driver, live } = this.#options
     let unreadable = 0
+    let isNameless = false
     this.#next = (await lastSequence(driver, keys.recordIndex(kind, 'all'))) + 1
     for (const status of live) {
       const hashes: PaymentHash[] = []
       for await (const [, value] of driver.entries(prefixRange(keys.recordIndex(kind, status))))
         hashes.push(unpackIfWhole<PaymentHash>(value) ?? ('' as PaymentHash))
       for (const hash of hashes) {
-        const booked = await this.#read(hash)
+        const booked = hash === '' ? null : await this.#read(hash)
         if (booked?.record?.paymentHash === hash) this.#live.set(hash, booked)
         else if (hash === '' || (await driver.get(keys.record(kind, hash)))) unreadable++
+        isNameless ||= hash === ''
       }
     }
+    if (isNameless) await this.#findLive()
     return unreadable
+  }
+
+  async #findLive(): Promise<void> {
+    const { kind, driver, live } = this.#options
+    for await (const [key, value] of driver.entries(prefixRange(keys.record(kind, '')))) {
+      const booked = unpackIfWhole<Booked<R>>(value)
+      const hash = booked?.record?.paymentHash
+      if (hash && key === keys.record(kind, hash) && live.includes(booked.record.status)) this.#live.set(hash, booked)
+    }
   }
 
   /**
@@ -110,7 +123,8 @@ export class RecordBook<R extends Bookable> {
     if (idOrHash.length === 64) return this.get(idOrHash as PaymentHash) ?? (await this.#read(idOrHash as PaymentHash))
     const named = await driver.get(keys.recordId(kind, idOrHash))
     if (!named) return [...this.#live.values()].find((b) => b.id === idOrHash) ?? null
-    const hash = unpack<PaymentHash>(named)
+    const hash = unpackIfWhole<PaymentHash>(named)
+    if (hash === undefined) return null
     return this.get(hash) ?? (await this.#read(hash))
   }
 

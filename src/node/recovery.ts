@@ -1,6 +1,7 @@
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import { ChannelRecordError, loadChannel, REVOKED_PREFIX } from '../channel/persist.ts'
+import { isDamaged } from '../store/checked.ts'
 import { closeGaps } from '../store/journal.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import { adopt, KEY_INDEXES_LEFT_OUT, type KnownBackup, noteBackup, recallFor } from './adopt.ts'
@@ -20,6 +21,8 @@ export interface Damaged {
   readonly meta: ChannelMeta | null
   /** For people. */
   readonly why: string
+  /** Its bytes have changed on disk: the program could read it otherwise. */
+  readonly isRot?: true
 }
 
 /**
@@ -36,12 +39,23 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
     const meta = unpackIfWhole<ChannelMeta>(value)
     const localId = key.slice(prefix.length)
     if (meta?.localId === localId) metas.push(meta)
-    else damaged.push({ localId, meta: null, why: 'the record of whose it is' })
+    else
+      damaged.push({ localId, meta: null, why: 'the record of whose it is', ...(isDamaged(value) && { isRot: true }) })
   }
   const count = metas.length + damaged.length
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     node.numbers.reserve(meta)
     const records = await recordsOf(node, meta)
+    const changed = records.flatMap(([key, value]) => (isDamaged(value) ? [key] : []))
+    if (changed.length > 0) {
+      damaged.push({
+        localId: meta.localId,
+        meta,
+        why: `its bytes have changed on disk: ${changed.join(', ')}`,
+        isRot: true,
+      })
+      continue
+    }
     try {
       const state = loadChannel(records)
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
@@ -50,7 +64,8 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
       damaged.push({ localId: meta.localId, meta, why: e instanceof Error ? e.message : String(e) })
     }
   }
-  if (resources.doubt === null && damaged.length > 0 && damaged.length === count) throw unreadable(damaged)
+  const isAll = damaged.length > 0 && damaged.length === count
+  if (isAll && resources.doubt === null && !damaged.some((each) => each.isRot)) throw unreadable(damaged)
   const backups = await driver.get(keys.backups)
   if (backups) node.backups = unpackIfWhole<readonly KnownBackup[]>(backups) ?? []
   const reserved = await driver.get(keys.keyIndex)
@@ -173,14 +188,27 @@ function reportDamage(node: Node, damage: Damaged, isRestored: boolean, scope: T
   node.events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })
 }
 
-/** Records of which one alone is lost when it is damaged. @param counts of those that cannot be read, by part */
+/** Names in one alert. */
+const NAMED = 10
+
+/**
+ * Records of which one alone is lost when it is damaged: at the start, and what is found later on.
+ * @param counts of those that cannot be read, by part
+ */
 export async function reportUnreadable(node: Node, counts: Readonly<Record<string, number>>): Promise<void> {
   const found = Object.entries(counts).filter(([, count]) => count > 0)
-  if (found.length === 0) return
-  const list = found.map(([part, count]) => `${count} of ${part}`).join(', ')
+  // Those of a channel have an alert of their own.
+  const changed = (node.resources.takeDamaged?.() ?? []).filter((key) => !isOfChannel(key))
+  if (found.length + changed.length === 0) return
+  const named = changed.length > NAMED ? [...changed.slice(0, NAMED), `${changed.length - NAMED} more`] : changed
+  const list = [...found.map(([part, count]) => `${count} of ${part}`), ...named].join(', ')
   const message = `records are damaged, and left out: ${list}; see whether the disk is sound`
-  node.log.error({ ...counts }, message)
+  node.log.error({ ...counts, changed }, message)
   await node.reactor.run((scope) =>
     node.events.emit(scope, 'node.alert', { code: 'RECORDS_DAMAGED', message, byPeer: false }),
   )
 }
+
+/** What is read only to punish is no loss to the channel itself. */
+const isOfChannel = (key: string): boolean =>
+  key.startsWith(keys.channelMeta('')) || (/^channel\//.test(key) && !key.includes(`/${REVOKED_PREFIX}`))

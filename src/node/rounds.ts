@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { apart } from './apart.ts'
 import type { Node } from './node.ts'
+import { reportUnreadable } from './recovery.ts'
 
 /** How often payments and invoices that asked for it are looked at. */
 const TICK_MS = 1_000
@@ -33,6 +34,7 @@ export class Rounds {
     if (review) {
       aside(log, balances.note())
       aside(log, backup.look())
+      aside(log, reportUnreadable(node, {}))
     }
     if (this.#ticks % FOLD_EVERY === 0 && ledger.hasWork) aside(log, ledger.fold())
     if (!review && !payments.hasDue() && !storage.hasDue() && !gossip.hasDue()) return

@@ -85,10 +85,11 @@ export interface RecordFilter extends TimeRange {
 }
 
 export interface ApiStore {
+  /** @throws FulmenError RECORD_DAMAGED */
   get(key: string): Promise<Uint8Array | undefined>
   put(key: string, value: Uint8Array): Promise<void>
   delete(key: string): Promise<void>
-  /** In ascending order of keys, at most `limit`. */
+  /** In ascending order of keys, at most `limit`; damaged ones are left out. */
   list(prefix: string, limit?: number): Promise<readonly (readonly [string, Uint8Array])[]>
   /** Names behind a prefix in descending order, from `from` on and before `before`, at most `limit`. */
   newest(prefix: string, range: NameRange, limit: number): Promise<readonly string[]>

@@ -11,6 +11,7 @@ import { ChainError } from '../chain/errors.ts'
 import { httpTransport } from '../chain/rpc.ts'
 import type { ChainSource } from '../chain/source.ts'
 import { crypto } from '../crypto/crypto.ts'
+import { CheckedDriver, isDamaged } from '../store/checked.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast, writeFileAtomic } from '../store/files.ts'
 import { type BatchObserver, checkJournal, Journal } from '../store/journal.ts'
@@ -75,14 +76,14 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   // Before the database is opened, which needs room: a node that a full disk has stopped starts with what was kept back for it.
   const ballast = new Ballast(dataDir)
   await ballast.check()
-  const driver = await LevelDriver.open(join(dataDir, 'db'))
-  const closing: (() => Promise<void> | void)[] = [() => driver.close()]
+  const level = await LevelDriver.open(join(dataDir, 'db'))
+  const closing: (() => Promise<void> | void)[] = [() => level.close()]
   const closeAll = async (): Promise<void> => {
     for (const close of closing.toReversed()) await close()
   }
   try {
     const passphrase = await readPassphrase(config.passphraseFile)
-    const seed = await loadOrCreateSeed(dataDir, network, passphrase, await isNew(driver, dataDir))
+    const seed = await loadOrCreateSeed(dataDir, network, passphrase, await isNew(level, dataDir))
     if (!seed.encrypted) {
       const cure = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
       log.warn({ cure }, 'the seed is not encrypted: whoever reads the data directory has the coins')
@@ -90,7 +91,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const secret = nodeSecret(seed.master)
     const publicKey = crypto.publicKey(secret)
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
-    await migrate(driver)
+    await migrate(level)
+    const driver = new CheckedDriver(level)
     await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
     const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
@@ -115,6 +117,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       storageLow: () => ballast.low,
       onFatal,
       doubt,
+      takeDamaged: () => driver.takeDamaged(),
       ...backupFiles(dataDir, key),
       ...(options.storagePace && { storagePace: options.storagePace }),
       ...(options.gossipPace && { gossipPace: options.gossipPace }),
@@ -194,7 +197,7 @@ function backupFiles(
 /** A directory belongs to one seed on one network for ever. */
 async function checkIdentity(driver: Driver, identity: { network: string; nodeId: string }): Promise<void> {
   const stored = await driver.get(keys.identity)
-  if (!stored) return driver.batch([{ key: keys.identity, value: pack(identity) }])
+  if (!stored || isDamaged(stored)) return driver.batch([{ key: keys.identity, value: pack(identity) }])
   if (equalBytes(stored, pack(identity))) return
   const was = unpack<typeof identity>(stored)
   throw new StoreError(

@@ -1,4 +1,4 @@
-import { unpack } from '../base/pack.ts'
+import { unpackIfWhole } from '../base/pack.ts'
 import { padded, prefixRange } from '../store/schema.ts'
 import type { Driver, Range } from '../store/types.ts'
 
@@ -57,7 +57,8 @@ export const recordsFrom =
       from = null
       for await (const [key, value] of driver.entries(range)) {
         const found = Number(key.slice(prefix.length))
-        const time = await timeOf(unpack<V>(value))
+        const record = unpackIfWhole<V>(value)
+        const time = record === undefined ? null : await timeOf(record)
         if (time !== null) return { place: found, time }
         from = found + 1
       }

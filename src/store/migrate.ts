@@ -1,15 +1,18 @@
-import { pack, unpack } from '../base/pack.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
+import { sealAll } from './checked.ts'
 import { StoreError } from './errors.ts'
 import { keys, SCHEMA_VERSION } from './schema.ts'
 import type { Driver, Op } from './types.ts'
 
-/** Each step brings a database from its version to the next, as operations of one batch. */
+/** Each step brings a database from its version to the next, by the operations of one last batch; before them it may write what it can go on from. */
 export type Migration = (driver: Driver) => Promise<readonly Op[]>
 
 /** `migrations[v]` leads from version v to v + 1. */
 const migrations: Readonly<Record<number, Migration>> = {
   /** What is left of settled HTLCs is written shorter from here on (channel/revokedRecord.ts); older records are read as they are. */
   1: async () => [],
+  /** Values have checksums from here on. */
+  2: sealAll,
 }
 
 /**
@@ -23,7 +26,8 @@ export async function migrate(driver: Driver, steps = migrations, target = SCHEM
     await driver.batch([{ key: keys.schema, value: pack(target) }])
     return true
   }
-  let version = unpack<number>(stored)
+  // Where that cannot be read: every step leaves alone what it finds done.
+  let version = unpackIfWhole<number>(stored) ?? 1
   if (version > target) {
     throw new StoreError(
       'STORE_TOO_NEW',

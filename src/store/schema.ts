@@ -4,7 +4,9 @@
  */
 
 /** Written by every database; see migrate.ts. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
+/** From this one on, values have checksums; see checked.ts. */
+export const SEALED_SINCE = 3
 
 /** A number as it stands in keys. */
 export const padded = (n: number | bigint): string => n.toString().padStart(16, '0')
@@ -13,6 +15,8 @@ export type RecordKind = 'invoice' | 'payment'
 
 export const keys = {
   schema: 'meta/schema',
+  /** There while values get their checksums: the last that has. */
+  sealing: 'meta/sealing',
   /** Network and node id, so that a directory is never used for another network or seed. */
   identity: 'meta/identity',
   /** The next key index of channels: one that was ever used is never used again. */

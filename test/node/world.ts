@@ -18,6 +18,7 @@ import type { ChannelView, NodeService } from '../../src/node/service.ts'
 import { nodeService } from '../../src/node/services/node.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import type { Driver } from '../../src/store/types.ts'
 import { type MasterKey, masterKey, nodeSecret } from '../../src/wallet/keys.ts'
 import { Disk } from './disk.ts'
 import { quietConfig } from './quietConfig.ts'
@@ -86,6 +87,8 @@ export interface Backend {
 export interface WorldOptions {
   readonly backendOf?: (chain: EmbeddedChain) => Backend
   readonly toSelfDelay?: number
+  /** What lies over every disk. */
+  readonly driverOf?: (disk: Disk) => Driver & { takeDamaged?(): readonly string[] }
   /** For so long a node that was away waits for its peers before it follows the chain. */
   readonly peersFirstMs?: number
 }
@@ -217,7 +220,8 @@ export class World {
     const { disk } = process
     const { master, secret, nodeId } = identityOf(name)
     const isNewSeed = (await migrate(disk)) && process.restoreFrom === null && !process.hasLived
-    const { last, missing } = await checkJournal(disk)
+    const driver = this.#options.driverOf?.(disk) ?? disk
+    const { last, missing } = await checkJournal(driver)
     disk.writes = 0
     const config = quietConfig(`/nowhere/${name}`, { alias: process.alias })
     const transport = this.#backend?.transport ?? localTransport(rpcHandler(this.chain))
@@ -225,8 +229,9 @@ export class World {
     const node = await Node.open({
       config,
       logs: new Logs(complaintsLog(process)),
-      driver: disk,
-      journal: new Journal(disk, last),
+      driver,
+      journal: new Journal(driver, last),
+      ...('takeDamaged' in driver && { takeDamaged: () => driver.takeDamaged?.() ?? [] }),
       source,
       master,
       own: { nodeId, nodeSecret: secret, chainHash: chainHash('regtest') },

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
+import { CheckedDriver } from '../../src/store/checked.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
 import { prefixRange } from '../../src/store/schema.ts'
@@ -19,6 +20,7 @@ afterAll(() => Promise.all(directories.map((d) => rm(d, { recursive: true, force
 const drivers: readonly (readonly [string, () => Promise<Driver>])[] = [
   ['memory', async () => new MemoryDriver()],
   ['level', async () => LevelDriver.open(await temporary())],
+  ['with checksums', async () => new CheckedDriver(await LevelDriver.open(await temporary()))],
 ]
 const all = async (d: Driver, range: Range): Promise<[string, number[]][]> => {
   const out: [string, number[]][] = []

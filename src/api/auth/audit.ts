@@ -1,4 +1,5 @@
 import { utf8, utf8Decode } from '../../base/bytes.ts'
+import { ifDamaged } from '../../node/apiStore.ts'
 import type { ApiOp, ApiStore } from '../../node/service.ts'
 import { type Placed, placesIn, type TimeRange } from '../../node/timeRange.ts'
 import { padded } from '../../store/schema.ts'
@@ -54,8 +55,17 @@ export class AuditLog {
 
   /** @param now Unix ms */
   static async open(store: ApiStore, now: () => number): Promise<AuditLog> {
-    const head = await store.get(HEAD)
-    return new AuditLog(store, now, head ? (JSON.parse(utf8Decode(head)) as AuditHead) : GENESIS)
+    const head = await store.get(HEAD).catch(ifDamaged(null))
+    const log = new AuditLog(store, now, head ? (JSON.parse(utf8Decode(head)) as AuditHead) : GENESIS)
+    if (head === null) await log.#goOnFromNewest()
+    return log
+  }
+
+  /** The entries say what the head says. */
+  async #goOnFromNewest(): Promise<void> {
+    const [newest] = await this.#store.newest(PREFIX, {}, 1)
+    const entry = newest === undefined ? undefined : await this.#read(Number(newest))
+    if (entry) this.#head = { seq: entry.seq, hash: entry.hash }
   }
 
   get head(): AuditHead {
@@ -112,7 +122,7 @@ export class AuditLog {
   }
 
   async #read(seq: number): Promise<AuditEntry | undefined> {
-    const value = await this.#store.get(keyOf(seq))
+    const value = await this.#store.get(keyOf(seq)).catch(ifDamaged(undefined))
     return value && (JSON.parse(utf8Decode(value)) as AuditEntry)
   }
 

@@ -7,6 +7,8 @@ import type { KeyRing } from './keys.ts'
 
 const SPENT_PREFIX = 'budget/'
 const OPEN_PREFIX = 'budget-open/'
+/** As much as any budget can be. */
+const ALL = BigInt(Number.MAX_SAFE_INTEGER)
 
 /** What a key has spent and may still come to spend in its present period. */
 interface Ledger {
@@ -70,6 +72,11 @@ export class Budgets {
       const { since, spentMsat } = JSON.parse(utf8Decode(value)) as { since: number; spentMsat: string }
       const ledger = { since, spentMsat: BigInt(spentMsat), reservedMsat: 0n }
       this.#ledgers.set(key.slice(SPENT_PREFIX.length), ledger)
+    }
+    // Of a sum that cannot be read nobody knows how much is left: nothing is, until the period ends.
+    for (const keyId of await this.#store.newest(SPENT_PREFIX, {}, Number.MAX_SAFE_INTEGER)) {
+      if (!this.#ledgers.has(keyId))
+        this.#ledgers.set(keyId, { since: this.#keys.now(), spentMsat: ALL, reservedMsat: 0n })
     }
     for (const [, value] of await this.#store.list(OPEN_PREFIX)) {
       const open = readOpen(value)

@@ -1,5 +1,6 @@
 import { equalBytesConstantTime, utf8, utf8Decode } from '../../base/bytes.ts'
 import { crypto } from '../../crypto/crypto.ts'
+import { ifDamaged } from '../../node/apiStore.ts'
 import { ServiceError } from '../../node/errors.ts'
 import type { ApiEvent, ApiOp, ApiStore } from '../../node/service.ts'
 import { ApiProblem } from '../problems.ts'
@@ -67,7 +68,8 @@ export class KeyRing {
       const entry = ring.#entries.get(key.slice(USAGE_PREFIX.length))
       for (const [version, usage] of Object.entries(stored)) entry?.usage.set(Number(version), usage)
     }
-    const emergency = await store.get(EMERGENCY)
+    // Where that cannot be read it may have been at any time.
+    const emergency = await store.get(EMERGENCY).catch(ifDamaged(utf8(String(now()))))
     if (emergency) ring.#emergencyAt = Number(utf8Decode(emergency))
     return ring
   }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toHex } from '../../base/bytes.ts'
+import { ifDamaged } from '../../node/apiStore.ts'
 import { ServiceError } from '../../node/errors.ts'
 import type { ApiEvent, ApiOp, ApiStore, NodeEvent, NodeService } from '../../node/service.ts'
 import type { Message, Outcome } from './post.ts'
@@ -135,7 +136,7 @@ export class Hook {
 
   async delivery(seq: number): Promise<DeliveryRecord> {
     await this.flush()
-    const value = await this.#parts.store.get(deliveryKey(this.#record.id, seq))
+    const value = await this.#parts.store.get(deliveryKey(this.#record.id, seq)).catch(ifDamaged(undefined))
     if (!value) throw new ServiceError('NOT_FOUND', `There is no delivery ${seq}, or it is no longer kept.`)
     return readDelivery(value)
   }
@@ -147,7 +148,9 @@ export class Hook {
     const newest = Math.min(attempts, before === undefined ? attempts : before - 1)
     const oldest = Math.max(1, attempts - DELIVERIES_KEPT + 1, newest - limit + 1)
     const numbers = Array.from({ length: Math.max(0, newest - oldest + 1) }, (_, i) => newest - i)
-    const values = await Promise.all(numbers.map((seq) => this.#parts.store.get(deliveryKey(id, seq))))
+    const values = await Promise.all(
+      numbers.map((seq) => this.#parts.store.get(deliveryKey(id, seq)).catch(ifDamaged(undefined))),
+    )
     return values.flatMap((value) => (value ? [readDelivery(value)] : []))
   }
 

@@ -173,19 +173,27 @@ function settingsOf(o: SettingOptions): Omit<UpdateKey, 'name'> {
 async function reset(options: { stopOthers?: boolean }, command: Command): Promise<void> {
   const { dataDir: flag, json } = command.optsWithGlobals<GlobalOptions>()
   const dataDir = dataDirOf(flag, process.env)
-  const [{ LevelDriver }, { checkJournal, Journal }, { offlineApiStore }, { KeyRing }, { resetAdminKey }] =
-    await Promise.all([
-      import('../../store/level.ts'),
-      import('../../store/journal.ts'),
-      import('../../node/apiStore.ts'),
-      import('../../api/auth/keys.ts'),
-      import('../../api/auth/adminKey.ts'),
-    ])
+  const [
+    { LevelDriver },
+    { checkedIfSealed },
+    { checkJournal, Journal },
+    { offlineApiStore },
+    { KeyRing },
+    { resetAdminKey },
+  ] = await Promise.all([
+    import('../../store/level.ts'),
+    import('../../store/checked.ts'),
+    import('../../store/journal.ts'),
+    import('../../node/apiStore.ts'),
+    import('../../api/auth/keys.ts'),
+    import('../../api/auth/adminKey.ts'),
+  ])
   await access(join(dataDir, 'db')).catch(() => {
     throw new CliError(`there is no node at ${dataDir}: say where with --data-dir`)
   })
-  const driver = await LevelDriver.open(join(dataDir, 'db'))
+  const level = await LevelDriver.open(join(dataDir, 'db'))
   try {
+    const driver = await checkedIfSealed(level)
     const { last } = await checkJournal(driver)
     const journal = new Journal(driver, last)
     const ring = await KeyRing.open(offlineApiStore(driver, async (ops) => void (await journal.commit(ops))))
@@ -194,6 +202,6 @@ async function reset(options: { stopOthers?: boolean }, command: Command): Promi
     notice(`a new admin key is in ${path}; start the node`)
     show(json === true, { path, secret: created }, () => created ?? '')
   } finally {
-    await driver.close()
+    await level.close()
   }
 }

@@ -2,11 +2,12 @@ import { copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'nod
 import { join } from 'node:path'
 import { type Finding, ok, problem, warning } from '../../api/checks/finding.ts'
 import { toHex } from '../../base/bytes.ts'
-import { unpack } from '../../base/pack.ts'
+import { unpackIfWhole } from '../../base/pack.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { backupPath, openBackup } from '../../node/backup.ts'
 import type { NodeConfig } from '../../node/config.ts'
 import { readPassphrase, seedPath } from '../../node/seed.ts'
+import { CheckedDriver, checkedIfSealed } from '../../store/checked.ts'
 import { StoreError } from '../../store/errors.ts'
 import { checkJournal } from '../../store/journal.ts'
 import { LevelDriver } from '../../store/level.ts'
@@ -83,12 +84,12 @@ async function openCopy(dataDir: string): Promise<OpenedCopy | { readonly findin
       const isShared = name === 'LOCK' || name.endsWith('.ldb') || name.endsWith('.sst')
       await (isShared ? link : copyFile)(join(from, name), join(to, name))
     }
-    const driver = await LevelDriver.open(to)
+    const level = await LevelDriver.open(to)
     const close = async (): Promise<void> => {
-      await driver.close()
+      await level.close()
       await clear()
     }
-    return { driver, close }
+    return { driver: await checkedIfSealed(level), close }
   } catch (error) {
     await clear()
     if (error instanceof StoreError && error.code === 'STORE_LOCKED') {
@@ -103,7 +104,7 @@ async function openCopy(dataDir: string): Promise<OpenedCopy | { readonly findin
 
 async function inside(driver: Driver, config: NodeConfig, master: MasterKey | null): Promise<readonly Finding[]> {
   const schema = await driver.get(keys.schema)
-  const version = schema ? unpack<number>(schema) : SCHEMA_VERSION
+  const version = (schema && unpackIfWhole<number>(schema)) ?? SCHEMA_VERSION
   if (version > SCHEMA_VERSION) {
     const message = `a newer program wrote the database (schema ${version}, this one knows ${SCHEMA_VERSION})`
     return [problem('database', message, 'go back to the newer version of fulmen')]
@@ -120,8 +121,22 @@ async function inside(driver: Driver, config: NodeConfig, master: MasterKey | nu
   return [
     ...(await identity(driver, config, master)),
     whole,
+    ...(await changed(driver)),
     ...(master ? await backup(driver, config.dataDir, master, last) : []),
   ]
+}
+
+/** Records whose bytes have changed on disk; a database of before there were checksums cannot tell. */
+async function changed(driver: Driver): Promise<readonly Finding[]> {
+  if (!(driver instanceof CheckedDriver)) return []
+  for await (const _ of driver.entries({})) {
+    /* each is looked at */
+  }
+  const found = driver.takeDamaged()
+  if (found.length === 0) return []
+  const message = `${found.length} records have changed on disk, ${found[0]} first`
+  const cure = `check the disk; the node starts without them, and has the peers of channels that they are of close those; ${COPY_WARNING}`
+  return [problem('records', message, cure)]
 }
 
 async function identity(
@@ -131,7 +146,8 @@ async function identity(
 ): Promise<readonly Finding[]> {
   const stored = await driver.get(keys.identity)
   if (!stored) return []
-  const was = unpack<{ network: string; nodeId: string }>(stored)
+  const was = unpackIfWhole<{ network: string; nodeId: string }>(stored)
+  if (was === undefined) return [] // told with the others, and written anew
   if (was.network !== network) {
     const message = `${dataDir} belongs to a node on ${was.network}, and the configuration says ${network}`
     return [problem('network', message, `start with --network ${was.network}, or with another data directory`)]

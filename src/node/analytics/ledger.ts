@@ -1,4 +1,4 @@
-import { pack, unpack, unpackIfWhole } from '../../base/pack.ts'
+import { pack, unpackIfWhole } from '../../base/pack.ts'
 import { keys } from '../../store/schema.ts'
 import type { Driver } from '../../store/types.ts'
 import type { EventLog } from '../events.ts'
@@ -115,7 +115,7 @@ export class Ledger {
     const rows = new Map<string, Row>()
     for (const key of new Set(shares.flatMap((s) => s.keys))) {
       const stored = await driver.get(key)
-      rows.set(key, stored ? unpack<Row>(stored) : { through: 0, sums: {} })
+      rows.set(key, rowIn(stored) ?? { through: 0, sums: {} })
     }
     for (const { keys: itsKeys, id, sums } of shares) {
       for (const key of itsKeys) {
@@ -132,10 +132,13 @@ export class Ledger {
   }
 }
 
+/** A damaged one begins anew. */
+const rowIn = (stored: Uint8Array | undefined): Row | undefined => stored && unpackIfWhole<Row>(stored)
+
 /** Of a stored row; fields that a later version added are zero. */
 export const rowOf = <K extends SumKind>(kind: K, stored: Uint8Array): SumsOf[K] => ({
   ...NOTHING[kind],
-  ...unpack<Row>(stored).sums,
+  ...rowIn(stored)?.sums,
 })
 
 interface KeyedShare {

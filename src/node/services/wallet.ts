@@ -1,6 +1,6 @@
 import { toHex } from '../../base/bytes.ts'
 import { outpointKey, type Txid } from '../../base/ids.ts'
-import { pack, unpack } from '../../base/pack.ts'
+import { pack, unpack, unpackIfWhole } from '../../base/pack.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
 import { keys } from '../../store/schema.ts'
 import { anchorReserve, type BuiltTransaction } from '../../wallet/build.ts'
@@ -54,7 +54,7 @@ export function walletService(parts: NodeParts): WalletService {
     const live = wallet.state.txs.get(txid as Txid)
     if (live) return live
     const stored = await driver.get(keys.wallet(`tx/${txid}`))
-    return stored ? unpack<WalletTx>(stored) : null
+    return (stored && unpackIfWhole<WalletTx>(stored)) ?? null
   }
 
   return {

@@ -1,0 +1,138 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { Level } from 'level'
+import { describe, expect, it } from 'vitest'
+import { pack, unpack } from '../../src/base/pack.ts'
+import { CheckedDriver, checkedIfSealed, isDamaged, sealed } from '../../src/store/checked.ts'
+import { LevelDriver } from '../../src/store/level.ts'
+import { MemoryDriver } from '../../src/store/memory.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
+import type { Driver, Op } from '../../src/store/types.ts'
+
+const flipped = (bytes: Uint8Array, bit: number): Uint8Array => {
+  const other = bytes.slice()
+  other[bit >> 3]! ^= 1 << (bit & 7)
+  return other
+}
+async function contents(driver: Driver): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>()
+  for await (const [key, value] of driver.entries({})) found.set(key, value)
+  return found
+}
+const identity: Op = { key: keys.identity, value: pack({ network: 'regtest', nodeId: '02' }) }
+
+describe('values with a checksum', () => {
+  it('are given back as they were written; one with any bit changed is damaged, named once, and no other', async () => {
+    const values = fc.dictionary(fc.string({ minLength: 1, maxLength: 40 }), fc.uint8Array({ maxLength: 80 }), {
+      minKeys: 1,
+    })
+    await fc.assert(
+      fc.asyncProperty(values, fc.nat(), fc.nat(), async (written, which, where) => {
+        const disk = new MemoryDriver()
+        await new CheckedDriver(disk).batch(Object.entries(written).map(([key, value]) => ({ key, value })))
+        const key = Object.keys(written)[which % Object.keys(written).length]!
+        const bytes = (await disk.get(key))!
+        await disk.batch([{ key, value: flipped(bytes, where % (8 * bytes.length)) }])
+        const driver = new CheckedDriver(disk)
+        for (const [name, value] of await contents(driver)) {
+          expect(isDamaged(value)).toBe(name === key)
+          if (name !== key) expect(value).toEqual(written[name])
+        }
+        expect(isDamaged((await driver.get(key))!) && isDamaged(driver.getNow(key)!)).toBe(true)
+        expect([driver.takeDamaged(), driver.takeDamaged()]).toEqual([[key], []])
+      }),
+    )
+  })
+
+  it('are damaged under another key than their own, and when they are cut short', async () => {
+    const disk = new MemoryDriver()
+    const [op] = sealed([{ key: 'channel/a/secret/01', value: new Uint8Array(32).fill(7) }])
+    const value = op!.value!
+    await disk.batch([
+      { key: 'channel/a/secret/01', value },
+      { key: 'channel/a/secret/03', value },
+      { key: 'short', value: value.subarray(0, 3) },
+      { key: 'empty', value: new Uint8Array(0) },
+    ])
+    const found = await contents(new CheckedDriver(disk))
+    expect([...found].filter(([, v]) => !isDamaged(v)).map(([key]) => key)).toEqual(['channel/a/secret/01'])
+  })
+
+  it('are what tells of a bit that has changed in a table of LevelDB, which reads it as if nothing were', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'fulmen-rot-'))
+    const value = new Uint8Array(200).map((_, i) => i)
+    const first = await LevelDriver.open(directory)
+    await new CheckedDriver(first).batch(['a', 'b', 'c'].map((key) => ({ key, value })))
+    await first.close()
+    const db = new Level(directory, { compression: false })
+    await db.open()
+    await (db as unknown as { compactRange(from: string, to: string): Promise<void> }).compactRange('', '\uffff')
+    await db.close()
+    const table = join(directory, (await readdir(directory)).find((name) => /\.(ldb|sst)$/.test(name))!)
+    const bytes = new Uint8Array(await readFile(table))
+    await writeFile(table, flipped(bytes, 8 * Buffer.from(bytes).indexOf(value) + 803))
+    const again = await LevelDriver.open(directory)
+    expect((await again.get('a'))?.subarray(0, 200)).toEqual(flipped(value, 803))
+    const found = await contents(new CheckedDriver(again))
+    expect([...found.values()].map(isDamaged)).toEqual([true, false, false])
+    await again.close()
+    await rm(directory, { recursive: true })
+  })
+})
+
+describe('a database of before there were checksums', () => {
+  /** As the version before wrote it. */
+  const old = (count: number): ReadonlyMap<string, Uint8Array> =>
+    new Map([
+      [keys.schema, pack(2)],
+      [identity.key, identity.value!],
+      ...Array.from({ length: count }, (_, n) => [`payment/${n}`, pack({ n })] as const),
+    ])
+
+  it('has all its values as they were, and gets them checksums once, whatever batch a crash comes after', async () => {
+    for (let most = 0; most <= 4; most++) {
+      const before = old(2_500)
+      let left = most
+      const torn = new MemoryDriver(before, (ops) => {
+        if (left-- === 0) throw new Error('the power is gone')
+        return ops
+      })
+      const crashed = await migrate(torn).then(
+        () => false,
+        () => true,
+      )
+      expect(crashed).toBe(most < 4)
+      const disk = new MemoryDriver(torn.snapshot())
+      expect(await migrate(disk)).toBe(false)
+      const found = await contents(new CheckedDriver(disk))
+      expect(found.delete(keys.schema)).toBe(true)
+      expect(found.size).toBe(before.size - 1)
+      for (const [key, value] of found) expect(value).toEqual(before.get(key))
+      expect(unpack(disk.getNow(keys.schema)!)).toBe(SCHEMA_VERSION)
+    }
+  })
+
+  it('is read as it is by what does not migrate it', async () => {
+    const found = await contents(await checkedIfSealed(new MemoryDriver(old(3))))
+    expect(found.get('payment/1')).toEqual(pack({ n: 1 }))
+  })
+})
+
+describe('the number of the schema', () => {
+  it('gives nothing a second checksum when it is the one that has changed, or says that a newer program is needed', async () => {
+    const disk = new MemoryDriver()
+    await migrate(disk)
+    await new CheckedDriver(disk).batch([identity, { key: 'payment/1', value: pack({ n: 1 }) }])
+    const schema = disk.getNow(keys.schema)!
+    for (let bit = 0; bit < 8 * schema.length; bit++) {
+      await disk.batch([{ key: keys.schema, value: flipped(schema, bit) }])
+      const refused = await migrate(disk).catch((e) => e.code)
+      expect([false, 'STORE_TOO_NEW']).toContain(refused)
+      const driver = await checkedIfSealed(disk)
+      expect(unpack(driver.getNow('payment/1')!)).toEqual({ n: 1 })
+    }
+  })
+})
