@@ -35,7 +35,17 @@ describe('BOLT 5 §revoked-transaction-close-handling: a peer that has declared 
           expect(w.alice.refused).toEqual([])
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 12 },
     )
+  })
+
+  it('pays us what is ours where nothing but a backup is left of the channel', () => {
+    const w = world({ type: 'anchors', opener: 'bob', number: 6, htlcs: [], copied: ['paymentBasepoint'] })
+    w.alice.channel = { ...w.alice.channel, restored: true }
+    w.bob.forceClose()
+    w.mine()
+    expect(w.alice.onchain).toMatchObject({ how: 'remote-force', closing: { kind: 'future' } })
+    for (let i = 0; i < 8; i++) w.mine()
+    expect(won(w, 'alice')).toBe(CAPACITY / 2n)
   })
 })
