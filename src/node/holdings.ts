@@ -72,8 +72,14 @@ export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
   entries.filter(({ state }) => state.tag !== 'closed' && channelOf(state)?.params.channelType === 'anchors').length
 
 /** In normal operation, connected and not closing. */
-const isUsable = (state: ChannelState): boolean =>
-  state.tag === 'normal' && state.localShutdown === null && state.remoteShutdown === null && state.closeRequest === null
+const isUsable = (state: ChannelState): boolean => state.tag === 'normal' && isKept(state)
+
+/** In normal operation and not closing, whether or not the peer is there. */
+function isKept(state: ChannelState): boolean {
+  const phase = 'from' in state ? state.from : state
+  if (phase.tag !== 'normal') return false
+  return phase.localShutdown === null && phase.remoteShutdown === null && phase.closeRequest === null
+}
 
 /** What payments may go over now. Asked for at every payment: made again only when a channel has changed, or was set aside. */
 export class LocalChannels {
@@ -161,16 +167,17 @@ export function namesOf(state: ChannelState): readonly ShortChannelId[] {
 
 /**
  * Ways to us over private channels whose peers told us what they ask, those first that can bring most; empty when a public channel
- * leads to us.
+ * leads to us. Where no peer is there at the moment, those that were: an invoice lives longer than a broken connection.
  */
 export function routeHintsOf(
   entries: readonly ChannelEntry[],
   privateUpdate: (peer: NodeId, scid: ShortChannelId) => ChannelUpdate | undefined,
 ): readonly RouteHint[] {
   const hints: { readonly room: bigint; readonly hint: RouteHint }[] = []
-  for (const { state, quarantined } of entries) {
-    const channel = channelOf(state)
-    if (channel === null || quarantined !== null || !isUsable(state)) continue
+  const kept = entries.filter(({ state, quarantined }) => quarantined === null && isKept(state))
+  const usable = kept.filter(({ state }) => isUsable(state))
+  for (const { state } of usable.length > 0 ? usable : kept) {
+    const channel = channelOf(state)!
     if (isAnnounced(channel)) return []
     const shown = channel.remoteAlias ?? scidOf(state)
     if (shown === null) continue

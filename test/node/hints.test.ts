@@ -41,6 +41,18 @@ describe('route hints', () => {
     world.close()
   })
 
+  it('stay while the peer is away for a moment: nobody could pay an invoice of then, for as long as it lives', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const before = await hintsOf(world)
+    world.crash('bob')
+    await world.settle()
+    expect(world.of('carol').node!.localChannels()).toEqual([])
+    expect(before).toHaveLength(3)
+    expect(await hintsOf(world)).toEqual(before)
+    world.close()
+  })
+
   it('stay, whatever else the peer tells, and are no word of our own that it gives back', async () => {
     const world = await World.start(['bob', 'carol'], base)
     await world.settle()
