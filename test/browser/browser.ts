@@ -109,8 +109,9 @@ function paeth(left: number, up: number, corner: number): number {
 }
 
 /**
- * What of a page would keep somebody out: controls without a name, text that is hard to read, targets that are hard to hit, doubled
- * ids, headings or landmarks that are missing, a page wider than the screen. @source WCAG 2.2 AA: 1.1.1, 1.4.3, 1.4.10, 2.5.8, 4.1.2
+ * What of a page would keep somebody out: controls and columns without a name, text that is hard to read, targets that are hard to hit,
+ * doubled ids, headings or landmarks that are missing, levels of headings left out, a page wider than the screen.
+ * @source WCAG 2.2 AA: 1.1.1, 1.3.1, 1.4.3, 1.4.10, 2.5.8, 4.1.2
  */
 export const barriers = (page: Page): Promise<string[]> =>
   page.evaluate(() => {
@@ -128,7 +129,8 @@ export const barriers = (page: Page): Promise<string[]> =>
         e.getAttribute('aria-label'),
         by && document.getElementById(by)?.textContent,
         labels?.[0]?.textContent,
-        e.textContent,
+        // biome-ignore lint/performance/useDomNodeTextContent: what is not displayed is read by no screen reader either
+        e instanceof HTMLElement ? e.innerText : e.textContent,
       ]
       return (words.find((w) => w?.trim()) ?? '').trim()
     }
@@ -136,7 +138,7 @@ export const barriers = (page: Page): Promise<string[]> =>
     for (const e of all) {
       if (
         e.matches(
-          'button, a[href], input, select, textarea, summary, dialog, nav, [role=img], [role=region], [role=tab], [role=tabpanel]',
+          'button, a[href], input, select, textarea, summary, dialog, nav, th, [role=img], [role=region], [role=tab], [role=tabpanel]',
         )
       ) {
         if (!(isInput(e) ? nameOf(e) && ((e as HTMLInputElement).labels?.length ?? 0) > 0 : nameOf(e)))
@@ -151,6 +153,9 @@ export const barriers = (page: Page): Promise<string[]> =>
     }
     const ids = [...document.querySelectorAll('[id]')].map((e) => e.id)
     for (const id of new Set(ids.filter((one, i) => ids.indexOf(one) !== i))) found.push(`id twice: ${id}`)
+    const levels = all.filter((e) => e.matches('h1, h2, h3, h4')).map((e) => Number(e.localName[1]))
+    if (modal === null && levels.some((level, i) => level > (levels[i - 1] ?? 0) + 1))
+      found.push(`levels of headings: ${levels}`)
     if (document.querySelectorAll('h1').length !== 1) found.push('not one h1')
     if (document.querySelectorAll('main').length !== 1) found.push('not one main')
     if (!document.documentElement.lang || !document.title) found.push('no language or title')

@@ -135,7 +135,7 @@ function card(app: App, { channel, name, mayRaise }: Shown): HTMLLIElement {
   const isOpen = channel.state !== 'closed'
   const mayChange = app.live.can('channels:write') && isOpen
   return h('li', { class: 'card channel' }, [
-    h('header', {}, h('h3', {}, name), stateOf(channel)),
+    h('header', {}, h('h2', {}, name), stateOf(channel)),
     h('p', { class: 'detail' }, [
       satText(channel.capacitySat * 1000),
       channel.shortChannelId !== null && ` · ${channel.shortChannelId}`,

@@ -126,7 +126,7 @@ function keyCard(app: App, key: Key): HTMLLIElement {
     h(
       'header',
       {},
-      h('h3', {}, key.name),
+      h('h2', {}, key.name),
       key.id === app.live.key.id && chip('this session'),
       chip(key.state, TONES[key.state]),
     ),

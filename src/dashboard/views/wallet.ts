@@ -173,12 +173,12 @@ export const render: Render = (app, signal) => {
       : [
           table(
             'Coins',
-            ['Output', 'Amount', 'Confirmations', ''],
+            ['Output', 'Amount', 'Confirmations', 'State'],
             items.map((u) => [
               idOf(u.outpoint, 'Outpoint'),
               amountOfSat(u.amountSat),
               grouped(u.confirmations),
-              u.locked && chip('locked', 'warn'),
+              u.locked ? chip('locked', 'warn') : 'free',
             ]),
           ),
           nextCursor !== null &&

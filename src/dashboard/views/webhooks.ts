@@ -176,7 +176,7 @@ function actions(app: App, hooks: Hooks, hook: Webhook): Child {
 function card(app: App, hooks: Hooks, { hook, last }: Shown): HTMLLIElement {
   const [words, tone] = STATES[hook.state]
   return h('li', { class: 'card keycard' }, [
-    h('header', {}, h('h3', {}, nameOf(hook)), chip(words, tone)),
+    h('header', {}, h('h2', {}, nameOf(hook)), chip(words, tone)),
     h('p', { class: 'detail whole' }, hook.url),
     h(
       'ul',
