@@ -2,9 +2,10 @@ import { toHex } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { type PeerCallbacks, PeerManager, type PeerManagerOptions, type PeerSession } from '../peer/manager.ts'
+import { hostPort } from '../peer/sockets.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import { encodeMessage, isGossipMessage, type Message } from '../wire/registry.ts'
+import { encodeMessage, type Message } from '../wire/registry.ts'
 import type { Link } from './outbox.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
 
@@ -13,8 +14,8 @@ const INBOX_BYTES = 1024 * 1024
 /** Of all peers: above this, no socket is read of which more than a share waits. In memory they are several times as large. */
 const INBOX_TOTAL = 64 * 1024 * 1024
 const INBOX_SHARE = 64 * 1024
-/** Messages of gossip that one task takes, each with up to four signatures: a read has room for hundreds, and sockets and requests wait meanwhile. */
-const GOSSIP_AT_ONCE = 8
+/** Messages that one task takes: a read has room for hundreds, each with up to four signatures, and sockets and requests wait meanwhile. */
+const AT_ONCE = 8
 
 export interface PeerAddress {
   readonly nodeId: NodeId
@@ -40,21 +41,15 @@ export interface PeersOptions extends Omit<PeerManagerOptions, 'callbacks'> {
   readonly onDrained: (link: Link) => void
 }
 
-/** A read in its order, cut behind every few messages of gossip; one piece at least. */
+/** A read in its order, cut behind every few messages; one piece at least. */
 function inPieces(messages: readonly Message[]): readonly (readonly Message[])[] {
-  const pieces: Message[][] = []
-  let [begin, gossip] = [0, 0]
-  for (const [i, message] of messages.entries()) {
-    if (!isGossipMessage(message) || ++gossip < GOSSIP_AT_ONCE) continue
-    pieces.push(messages.slice(begin, i + 1))
-    begin = i + 1
-    gossip = 0
-  }
-  if (begin < messages.length || pieces.length === 0) pieces.push(messages.slice(begin))
+  if (messages.length <= AT_ONCE) return [messages]
+  const pieces: (readonly Message[])[] = []
+  for (let i = 0; i < messages.length; i += AT_ONCE) pieces.push(messages.slice(i, i + AT_ONCE))
   return pieces
 }
 
-/** Joins the connections to the reactor: a batch that came in one read is one task, or some with gossip in it, and a peer that outruns us is not read from. */
+/** Joins the connections to the reactor: a batch that came in one read is one task, or some when it is large, and a peer that outruns us is not read from. */
 export class Peers {
   readonly #options: PeersOptions
   readonly #manager: Connections
@@ -142,9 +137,16 @@ export class Peers {
     this.#manager.disconnect(nodeId, reason, epoch)
   }
 
-  /** Connects now and keeps the connection across losses and restarts. @throws PeerError */
+  /**
+   * Connects now and keeps the connection across losses and restarts. Where one stands already, the address that it was made to is kept:
+   * nothing shows that another is right, and channels would wait for it after the next loss.
+   * @throws PeerError
+   */
   async connect(address: PeerAddress): Promise<void> {
-    await this.#manager.connect(address.nodeId, address.host, address.port)
+    const { nodeId, host, port } = address
+    const session = await this.#manager.connect(nodeId, host, port)
+    const known = this.#addresses.get(nodeId)
+    if (known && !session.inbound && session.address === hostPort(known.host, known.port)) return
     await this.#options.reactor.run((scope) => this.remember(address, scope))
   }
 

@@ -11,7 +11,7 @@ import { newerWins, type Rival } from './duplicates.ts'
 import { PeerError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts'
-import { dial, type Listener, listen } from './sockets.ts'
+import { dial, hostPort, type Listener, listen } from './sockets.ts'
 import { turnsFor } from './turns.ts'
 
 /** A connection over which messages flow: both sides have sent init. */
@@ -79,7 +79,8 @@ export class PeerManager {
   readonly #isWelcome: (nodeId: NodeId) => boolean
   readonly #live = new Map<NodeId, Live>()
   readonly #liveOf = new Map<PeerConnection, Live>()
-  readonly #dials = new Map<NodeId, Dial>()
+  /** By node and address: one that hangs holds up no other address of the same node. */
+  readonly #dials = new Map<string, Dial>()
   /** Inbound before init, oldest first. */
   readonly #pending = new Set<PeerConnection>()
   /** Every socket that is not gone. */
@@ -146,7 +147,7 @@ export class PeerManager {
     if (nodeId === this.nodeId) throw new PeerError('SELF', 'this is our own node id: connect to another node')
     const live = this.#live.get(nodeId)
     if (live !== undefined) return live.session
-    const under = this.#dials.get(nodeId) ?? this.#dial(nodeId, host, port)
+    const under = this.#dials.get(dialKey(nodeId, hostPort(host, port))) ?? this.#dial(nodeId, host, port)
     under.waiting++
     if (signal === undefined) return under.outcome
     let abort = (): void => undefined
@@ -228,7 +229,7 @@ export class PeerManager {
     outcome.catch(() => undefined) // whoever waits has its own
     const connection = dial({ nodeId, host, port }, this.#config, this.#events)
     const under: Dial = { connection, outcome, settle, waiting: 0 }
-    this.#dials.set(nodeId, under)
+    this.#dials.set(dialKey(nodeId, connection.address), under)
     this.#track(connection)
     return under
   }
@@ -305,9 +306,10 @@ export class PeerManager {
 
   /** Ends the wait of whoever dialled: a dial that lost to another connection of the same peer has succeeded too. */
   #settleDial(nodeId: NodeId, c: PeerConnection, outcome: PeerSession | PeerError): void {
-    const under = this.#dials.get(nodeId)
+    const key = dialKey(nodeId, c.address)
+    const under = this.#dials.get(key)
     if (under?.connection !== c) return
-    this.#dials.delete(nodeId)
+    this.#dials.delete(key)
     const settled = this.#live.get(nodeId)?.session ?? outcome
     this.#call(() => under.settle(settled))
   }
@@ -338,5 +340,7 @@ export class PeerManager {
     }
   }
 }
+
+const dialKey = (nodeId: NodeId, address: string): string => `${nodeId}@${address}`
 
 const aborted = (): PeerError => new PeerError('ABORTED', 'the attempt to connect was given up')

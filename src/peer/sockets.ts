@@ -3,7 +3,9 @@ import type { NodeId } from '../base/ids.ts'
 import { type ConnectionConfig, type ConnectionEvents, PeerConnection } from './connection.ts'
 import { PeerError } from './errors.ts'
 
-const hostPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+/** As `host:port` is written, IPv6 in brackets. */
+export const hostPort = (host: string, port: number): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /** Starts connecting; events tell the rest. The node id must be a point on the curve, or the handshake fails. */
 export function dial(

@@ -18,3 +18,18 @@ it('a peer is chosen with an open channel or an address that the operator gave, 
   expect(isChosen(bob, alice)).toBe(true)
   world.close()
 }, 30_000)
+
+it('an address that was never tried takes the place of none to which the connection was made: channels would wait for it', async () => {
+  const world = await World.start(['alice', 'bob'])
+  const [alice, bob] = [world.of('alice'), nodeIdOf('bob')]
+  const known = { nodeId: bob, host: 'wire', port: 1 }
+  const connect = (host: string, port: number) => world.attempt(alice.api.connectPeer({ nodeId: bob, host, port }))
+  await connect('192.0.2.1', 9735) // nothing better is known
+  expect(alice.node!.peers.address(bob)).toMatchObject({ host: '192.0.2.1' })
+  await connect(known.host, known.port)
+  expect(await connect('192.0.2.7', 9735)).toMatchObject({ address: 'wire:1', connected: true })
+  expect(alice.node!.peers.address(bob)).toEqual(known)
+  await world.restart('alice')
+  expect(world.of('alice').node!.peers.address(bob)).toEqual(known)
+  world.close()
+}, 30_000)

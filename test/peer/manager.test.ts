@@ -95,6 +95,16 @@ describe('PeerManager: connecting', () => {
     expect(await codeOf(alice.manager.connect(idOf(key(2)), HOST, port, abort.signal))).toBe('ABORTED')
   })
 
+  it('reaches a node at another address while an attempt at a dead one hangs', async () => {
+    const [alice, bob] = [await TestNode.start(1), await TestNode.start(2)]
+    const { port } = await silentServer()
+    const hanging = codeOf(alice.manager.connect(bob.id, HOST, port))
+    expect((await alice.connectTo(bob)).address).toBe(`${HOST}:${bob.port}`)
+    alice.clock.advance(10_000)
+    expect(await hanging).toBe('none')
+    expect(alice.manager.list().length).toBe(1)
+  })
+
   it('gives up on a handshake that is never answered', async () => {
     const alice = await TestNode.start(1)
     const { port, server } = await silentServer()

@@ -21,7 +21,8 @@ export function peerRoutes(app: App, { service }: ApiContext): void {
     {
       config: { scope: 'peers:write', audited: true },
       schema: {
-        summary: 'Connect to a peer, now and after each restart',
+        summary:
+          'Connect to a peer, now and after each restart. While a connection stands, the address that it was made to is kept.',
         tags: ['peers'],
         body: ConnectPeer,
         response: { 201: Peer },

@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.ts'
 import { PeerError } from '../../peer/errors.ts'
+import { hostPort } from '../../peer/sockets.ts'
 import { badBody, ServiceError } from '../errors.ts'
 import { pageOf } from '../paging.ts'
 import type { NodeParts } from '../parts.ts'
@@ -16,7 +17,7 @@ export function peerService(parts: NodeParts): PeerService {
     const address = peers.address(nodeId)
     return {
       nodeId,
-      address: session?.address ?? (address ? `${address.host}:${address.port}` : null),
+      address: session?.address ?? (address ? hostPort(address.host, address.port) : null),
       connected: session !== undefined,
       inbound: session?.inbound ?? false,
       features: session ? featuresHex(session) : null,
