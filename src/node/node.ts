@@ -37,6 +37,7 @@ import type { Logs } from './logs.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
 import { Metrics } from './metrics.ts'
+import { Orphans } from './orphans.ts'
 import { type Link, Outbox } from './outbox.ts'
 import { announce, isOpenForRelay } from './ownAnnouncements.ts'
 import type { NodeParts } from './parts.ts'
@@ -116,6 +117,7 @@ export class Node implements NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   readonly effects: Effects
+  readonly orphans = new Orphans(() => this)
   readonly mempoolWatch: MempoolWatch
   readonly policy: ChannelPolicy
   readonly margins: ExpiryMargins

@@ -27,10 +27,11 @@ export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
 export const rebroadcastWallet = (node: Node, scope: TurnScope): void => hand(node, node.wallet.unconfirmed(), scope)
 
 /** A refusal is nothing new: what spends an output of the peer's as well may have lost. */
-function hand({ source, logs }: Node, txs: readonly Transaction[], scope: TurnScope): void {
+function hand({ source, logs, orphans }: Node, txs: readonly Transaction[], scope: TurnScope): void {
   const one = async (tx: Transaction): Promise<void> => {
-    const { accepted, reason } = await source.broadcast(tx)
-    if (!accepted) logs.of('chain').debug({ reason }, 'transaction refused again')
+    const result = await source.broadcast(tx)
+    orphans.told(tx, result)
+    if (!result.accepted) logs.of('chain').debug({ reason: result.reason }, 'transaction refused again')
   }
   for (const tx of txs) scope.after(() => void one(tx).catch(() => {}))
 }

@@ -23,8 +23,9 @@ interface Refusal {
   readonly plan?: AnchorPlan | undefined
 }
 
-/** Why the mempool refuses what spends an output that is spent, or never came to be. */
-const GONE = 'bad-txns-inputs-missingorspent'
+/** What is spent is spent by another, or is not there (yet). @param reason of a refusal, in the words of the Bitcoin node */
+export const isGone = (reason: string | undefined): boolean =>
+  reason?.startsWith('bad-txns-inputs-missingorspent') ?? false
 
 /** What the mempool has refused of what the wallet pays for, since the last block: it is paid for again with the next one. */
 export class Refusals {
@@ -61,7 +62,7 @@ export class Refusals {
       const isOrphan = wallet.spenderOf(input) === undefined
       if (!isOrphan) this.#now().refused.add(input)
       wallet.abandon(txidOf(tx))
-      if (reason?.startsWith(GONE)) for (const txid of wallet.versionsOf(input)) wallet.abandon(txid)
+      if (isGone(reason)) for (const txid of wallet.versionsOf(input)) wallet.abandon(txid)
       const hurried = plan ? this.#hurryParents(tx, plan.feeratePerKw) : []
       const wanting = [...this.#options.poor(), ...(isOrphan ? [entry] : []), ...hurried]
       if (wanting.length > 0 && this.#wanting.size === 0) reactor.post((later) => this.#tryAgain(later))

@@ -39,6 +39,8 @@ type Block = BlockNode & ChainBlock
  */
 export class Chain {
   readonly mempool: Mempool
+  /** As a follower has it: its Bitcoin node is never behind. */
+  readonly status = { tipHeight: null }
   readonly #coins: CoinSet
   readonly #blocks: Block[] = []
   readonly #start: number

@@ -27,6 +27,8 @@ import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/ch
 import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
+import { Orphans } from '../../src/node/orphans.ts'
+import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
@@ -86,6 +88,7 @@ export class Honest {
   /** What the wallet was asked to fund. */
   funding: Extract<Effect, { tag: 'fund' }> | null = null
   readonly #mempoolWatch: MempoolWatch
+  readonly #orphans: Orphans
   #posted: ((scope: TurnScope) => void)[] = []
   #requests = 1
 
@@ -113,10 +116,13 @@ export class Honest {
       post: (task) => void this.#posted.push(task),
       republish: (entry, scope) => this.#republish(entry, scope, true),
     })
+    const reactor = { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) }
+    const parts = { wallet: this.wallet, chain, reactor } as unknown as NodeParts
+    this.#orphans = new Orphans(() => parts)
     this.#mempoolWatch = new MempoolWatch({
       channels: this.channels,
       source: { mempoolSpends: async (outpoints) => this.publisher.outlet.spendsOf(outpoints) },
-      reactor: { post: (task) => void this.#posted.push(task) },
+      reactor,
       onRelay: (event) => {
         if (event.tag === 'fulfilled') this.till.result(event)
       },
@@ -282,7 +288,7 @@ export class Honest {
       this.till.reviewHolds()
       this.channels.drain(scope)
       for (const tx of this.wallet.unconfirmed((label) => channelOfLabel(label) === null))
-        scope.after(() => this.chain.broadcast(tx))
+        scope.after(() => this.#orphans.told(tx, this.chain.broadcast(tx)))
       for (const entry of this.channels.all()) this.#republish(entry, scope)
       scope.after(() => this.#mempoolWatch.tick(true))
     })

@@ -43,13 +43,7 @@ export class Publisher {
     const parts = {
       wallet,
       channels,
-      // Its Bitcoin node is never behind.
-      chain: {
-        get height() {
-          return chain.height
-        },
-        status: { tipHeight: null },
-      },
+      chain,
       source: this.outlet.source(),
       reactor: { post: this.#options.post },
       events: { emit: () => {} },

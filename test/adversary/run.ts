@@ -346,7 +346,9 @@ export class Run {
     for (const [lane] of arena.hostiles) if (arena.connected.get(lane)) arena.cut(lane)
     if (arena.una) arena.connect('up')
     const over = (): boolean => arena.honest.every((n) => (toTheEnd ? n.isIrrevocable() : n.isDone()))
-    for (let i = 0; i < MOST_BLOCKS && !over(); i++) {
+    // What is loose may need some blocks more.
+    const settled = (): boolean => over() && arena.honest.every((n) => !n.isDone() || n.loose().length === 0)
+    for (let i = 0; i < MOST_BLOCKS && !settled(); i++) {
       if (arena.una) arena.pump('up')
       for (const lane of arena.lanes) this.#endIfIdle(lane, i)
       // Who has lost data waits for the peer, which wants its own share.
