@@ -4,17 +4,14 @@ import type { Result } from '../base/result.ts'
 import type { HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { learn } from '../payment/lessons.ts'
 import {
-  interruptedPayment,
-  type LiveHtlc,
   onPaymentInput,
   type PaymentContext,
   type PaymentInput,
   type PaymentStartFault,
-  recoverPayment,
-  reopenPayment,
   startPayment,
 } from '../payment/outgoing.ts'
 import { failDust, failRead, peelIncoming } from '../payment/peel.ts'
+import { interruptedPayment, type LiveHtlc, recoverPayment, reopenPayment } from '../payment/recovery.ts'
 import type {
   HtlcCommand,
   InvoiceRecord,

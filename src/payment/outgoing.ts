@@ -1,8 +1,7 @@
-import { EMPTY } from '../base/bytes.ts'
 import { assertNever } from '../base/errors.ts'
 import type { ChannelId, NodeId, PaymentHash } from '../base/ids.ts'
 import { err, ok, type Result } from '../base/result.ts'
-import { type Msat, ZERO_MSAT } from '../base/units.ts'
+import type { Msat } from '../base/units.ts'
 import type { Fault, HtlcFailure } from '../channel/types.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Liquidity } from '../routing/liquidity.ts'
@@ -67,7 +66,9 @@ const notify = (
 
 /** Attempts of the current try that still count towards the amount. */
 const alive = (r: PaymentRecord): readonly PaymentAttempt[] => r.attempts.filter((a) => a.status !== 'failed')
-const inFlight = (r: PaymentRecord): readonly PaymentAttempt[] => r.attempts.filter((a) => a.status === 'pending')
+/** Attempts whose HTLCs are out. */
+export const inFlight = (r: PaymentRecord): readonly PaymentAttempt[] =>
+  r.attempts.filter((a) => a.status === 'pending')
 const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
 
 /** What the payment has cost, or will if all that is in flight succeeds. */
@@ -197,7 +198,7 @@ const giveUp = (r: PaymentRecord, failure: PaymentFailure): PaymentRecord =>
   r.status === 'pending' ? { ...r, failure: r.failure ?? failure } : r
 
 /** Sends what is missing, or ends the payment when nothing can be sent and nothing is out. */
-function proceed(r: PaymentRecord, ctx: PaymentContext): PaymentTurn<PaymentRecord> {
+export function proceed(r: PaymentRecord, ctx: PaymentContext): PaymentTurn<PaymentRecord> {
   if (r.status !== 'pending') return { record: r, effects: [] }
   if (r.failure === null) {
     if (missing(r) <= 0n) return { record: r, effects: [] }
@@ -277,107 +278,3 @@ function send(r: PaymentRecord, routes: readonly Route[], ctx: PaymentContext): 
     effects: built.map((b) => b.effect),
   }
 }
-
-// ---------------------------------------------------------------- after a restart
-
-/** An HTLC of a payment of ours that some channel still holds. */
-export interface LiveHtlc {
-  readonly attempt: number
-  readonly channelId: ChannelId
-  readonly amountMsat: Msat
-}
-
-/** Blocks after the expiry of an HTLC in which it may still be settled. @source BOLT 5 §general-nomenclature: 100 are irrevocable */
-const SETTLED_BLOCKS = 144
-
-/**
- * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
- * failed, and HTLCs that the record does not know are taken into it, so that the hash is not paid twice.
- * @param isWhole nothing that the channel held was lost; of another an HTLC may be out until it has long expired
- */
-export function recoverPayment(
-  r: PaymentRecord,
-  live: readonly LiveHtlc[],
-  ctx: PaymentContext,
-  isWhole: (channelId: ChannelId) => boolean = () => true,
-): PaymentTurn<PaymentRecord> {
-  const attempts = withUnrecorded(r, live)
-  const held = new Set(live.map((h) => h.attempt))
-  const mayBeOut = ({ channelId, hops }: PaymentAttempt): boolean =>
-    ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS && !isWhole(channelId)
-  const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i) && !mayBeOut(a)
-  const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
-  // The routes of what is missing were being looked for.
-  if (isSame) return proceed(r, ctx)
-  const recovered = attempts.map(
-    (a, i): PaymentAttempt =>
-      isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
-  )
-  return proceed(pendingAgain({ ...r, attempts: recovered }), ctx)
-}
-
-function withUnrecorded(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentAttempt[] {
-  const attempts = [...r.attempts]
-  for (const htlc of live) {
-    while (attempts.length <= htlc.attempt) attempts.push({ ...unrecorded(htlc), status: 'failed' })
-    if (htlc.attempt >= r.attempts.length) attempts[htlc.attempt] = unrecorded(htlc)
-  }
-  return attempts
-}
-
-/** A payment that has failed has not, where an HTLC of it is out. */
-const pendingAgain = (r: PaymentRecord): PaymentRecord =>
-  r.status === 'failed' && inFlight(r).length > 0 ? { ...r, status: 'pending', completedAt: null } : r
-
-/** HTLCs are out that the record, which may be of another life of the database, does not know or has given up: they decide how it ends. */
-export function reopenPayment(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentTurn<PaymentRecord> {
-  const attempts = withUnrecorded(r, live)
-  for (const htlc of live) if (attempts[htlc.attempt]!.status === 'failed') attempts[htlc.attempt] = unrecorded(htlc)
-  return { record: pendingAgain({ ...r, attempts }), effects: [] }
-}
-
-/** A record for HTLCs whose payment was not stored before a crash: nothing more is sent, and they decide how it ends. */
-export function interruptedPayment(
-  paymentHash: PaymentHash,
-  live: readonly LiveHtlc[],
-  ctx: PaymentContext,
-): PaymentTurn<PaymentRecord> {
-  const target: PaymentTarget = {
-    payee: null,
-    amountMsat: sum(live.map((h) => h.amountMsat)) as Msat,
-    maxFeeMsat: ZERO_MSAT,
-    maxParts: 1,
-    deadline: 0,
-    finalCltvDelta: 0,
-    paymentSecret: null,
-    paymentMetadata: null,
-    keysendPreimage: null,
-    routeHints: [],
-    bolt11: null,
-  }
-  const record: PaymentRecord = {
-    paymentHash,
-    status: 'pending',
-    target,
-    attempts: [],
-    since: 0,
-    excludedChannels: [],
-    excludedNodes: [],
-    excludedLocal: [],
-    preimage: null,
-    failure: { code: 'INTERRUPTED', detail: 'the node stopped while this payment was being started' },
-    createdAt: ctx.now,
-    completedAt: null,
-  }
-  return recoverPayment(record, live, ctx)
-}
-
-const unrecorded = (h: LiveHtlc): PaymentAttempt => ({
-  status: 'pending',
-  sessionKey: EMPTY,
-  channelId: h.channelId,
-  hops: [],
-  amountMsat: h.amountMsat,
-  feeMsat: ZERO_MSAT,
-  failure: null,
-})

@@ -7,16 +7,14 @@ import type { Fault, HtlcFailure } from '../../src/channel/types.ts'
 import type { OnionFailure } from '../../src/onion/failure.ts'
 import { blame } from '../../src/payment/blame.ts'
 import {
-  interruptedPayment,
   MAX_ATTEMPTS,
   onPaymentInput,
   type PaymentContext,
   type PaymentInput,
   paymentFee,
-  recoverPayment,
-  reopenPayment,
   startPayment,
 } from '../../src/payment/outgoing.ts'
+import { interruptedPayment, recoverPayment, reopenPayment } from '../../src/payment/recovery.ts'
 import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '../../src/payment/types.ts'
 import { Graph } from '../../src/routing/graph.ts'
 import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'

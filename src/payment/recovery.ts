@@ -1,0 +1,112 @@
+import { EMPTY } from '../base/bytes.ts'
+import type { ChannelId, PaymentHash } from '../base/ids.ts'
+import { type Msat, ZERO_MSAT } from '../base/units.ts'
+import { inFlight, type PaymentContext, proceed } from './outgoing.ts'
+import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from './types.ts'
+
+/*
+ * What a start makes of payments. The channels are the truth about what is in flight: records are brought in line with them, whatever a
+ * crash kept of either.
+ */
+
+/** An HTLC of a payment of ours that some channel still holds. */
+export interface LiveHtlc {
+  readonly attempt: number
+  readonly channelId: ChannelId
+  readonly amountMsat: Msat
+}
+
+/** Blocks after the expiry of an HTLC in which it may still be settled. @source BOLT 5 §general-nomenclature: 100 are irrevocable */
+const SETTLED_BLOCKS = 144
+
+/**
+ * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
+ * failed, and HTLCs that the record does not know are taken into it, so that the hash is not paid twice.
+ * @param isWhole nothing that the channel held was lost; of another an HTLC may be out until it has long expired
+ */
+export function recoverPayment(
+  r: PaymentRecord,
+  live: readonly LiveHtlc[],
+  ctx: PaymentContext,
+  isWhole: (channelId: ChannelId) => boolean = () => true,
+): PaymentTurn<PaymentRecord> {
+  const attempts = withUnrecorded(r, live)
+  const held = new Set(live.map((h) => h.attempt))
+  const mayBeOut = ({ channelId, hops }: PaymentAttempt): boolean =>
+    ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS && !isWhole(channelId)
+  const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i) && !mayBeOut(a)
+  const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
+  // The routes of what is missing were being looked for.
+  if (isSame) return proceed(r, ctx)
+  const recovered = attempts.map(
+    (a, i): PaymentAttempt =>
+      isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
+  )
+  return proceed(pendingAgain({ ...r, attempts: recovered }), ctx)
+}
+
+function withUnrecorded(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentAttempt[] {
+  const attempts = [...r.attempts]
+  for (const htlc of live) {
+    while (attempts.length <= htlc.attempt) attempts.push({ ...unrecorded(htlc), status: 'failed' })
+    if (htlc.attempt >= r.attempts.length) attempts[htlc.attempt] = unrecorded(htlc)
+  }
+  return attempts
+}
+
+/** A payment that has failed has not, where an HTLC of it is out. */
+const pendingAgain = (r: PaymentRecord): PaymentRecord =>
+  r.status === 'failed' && inFlight(r).length > 0 ? { ...r, status: 'pending', completedAt: null } : r
+
+/** HTLCs are out that the record, which may be of another life of the database, does not know or has given up: they decide how it ends. */
+export function reopenPayment(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentTurn<PaymentRecord> {
+  const attempts = withUnrecorded(r, live)
+  for (const htlc of live) if (attempts[htlc.attempt]!.status === 'failed') attempts[htlc.attempt] = unrecorded(htlc)
+  return { record: pendingAgain({ ...r, attempts }), effects: [] }
+}
+
+/** A record for HTLCs whose payment was not stored before a crash: nothing more is sent, and they decide how it ends. */
+export function interruptedPayment(
+  paymentHash: PaymentHash,
+  live: readonly LiveHtlc[],
+  ctx: PaymentContext,
+): PaymentTurn<PaymentRecord> {
+  const target: PaymentTarget = {
+    payee: null,
+    amountMsat: live.reduce((sum, h) => sum + h.amountMsat, 0n) as Msat,
+    maxFeeMsat: ZERO_MSAT,
+    maxParts: 1,
+    deadline: 0,
+    finalCltvDelta: 0,
+    paymentSecret: null,
+    paymentMetadata: null,
+    keysendPreimage: null,
+    routeHints: [],
+    bolt11: null,
+  }
+  const record: PaymentRecord = {
+    paymentHash,
+    status: 'pending',
+    target,
+    attempts: [],
+    since: 0,
+    excludedChannels: [],
+    excludedNodes: [],
+    excludedLocal: [],
+    preimage: null,
+    failure: { code: 'INTERRUPTED', detail: 'the node stopped while this payment was being started' },
+    createdAt: ctx.now,
+    completedAt: null,
+  }
+  return recoverPayment(record, live, ctx)
+}
+
+const unrecorded = (h: LiveHtlc): PaymentAttempt => ({
+  status: 'pending',
+  sessionKey: EMPTY,
+  channelId: h.channelId,
+  hops: [],
+  amountMsat: h.amountMsat,
+  feeMsat: ZERO_MSAT,
+  failure: null,
+})
