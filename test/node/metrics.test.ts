@@ -5,15 +5,9 @@ import { readExposition } from './exposition.ts'
 import { Life } from './life.ts'
 import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
-const CAPACITY = 1_000_000
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
-  await world.fund()
-  await world.open('alice', 'bob', CAPACITY, CAPACITY / 2)
-  await world.open('bob', 'carol', CAPACITY, CAPACITY / 2)
-  base = world.snapshot()
-  world.close()
+  base = await World.line()
 })
 
 const worlds: World[] = []

@@ -8,16 +8,10 @@ import { NAMES, type Name, type Snapshot, World } from '../node/world.ts'
 
 /** FULMEN_RUNS=2000 npx vitest run test/property/analytics.test.ts looks longer. */
 const RUNS = Number(process.env.FULMEN_RUNS ?? 12)
-const CAPACITY = 1_000_000
 
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
-  await world.fund()
-  await world.open('alice', 'bob', CAPACITY, CAPACITY / 2)
-  await world.open('bob', 'carol', CAPACITY, CAPACITY / 2)
-  base = world.snapshot()
-  world.close()
+  base = await World.line()
 })
 
 const name = fc.constantFrom<Name>(...NAMES)
