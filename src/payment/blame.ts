@@ -4,7 +4,7 @@ import type { ChannelId, NodeId } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import type { HtlcFailure } from '../channel/types.ts'
 import { type AttributedFailure, openErrorPacket } from '../onion/errorPacket.ts'
-import { describeFailure, failureName, NODE } from '../onion/failure.ts'
+import { BADONION, describeFailure, failureName, NODE } from '../onion/failure.ts'
 import { sharedSecretsOf } from '../onion/sphinx.ts'
 import type { Graph } from '../routing/graph.ts'
 import { type DirectedChannel, directedChannel, type RouteHop } from '../routing/types.ts'
@@ -104,7 +104,8 @@ function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailur
     case 'mpp_timeout':
       return blameNode(hops, hop, detail) // not a node on the way's to say, or one that understands no payload of ours
     default:
-      if ((received.code & NODE) !== 0) return blameNode(hops, hop, detail)
+      // With BADONION it is what the node after this one said, whatever the other bits are.
+      if ((received.code & (NODE | BADONION)) === NODE) return blameNode(hops, hop, detail)
       return blameChannel(hops, hop, { detail, lesson: lessonOf(received.failure, failedAt(hops, hop), known) })
   }
 }

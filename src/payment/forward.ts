@@ -3,7 +3,7 @@ import { assertNever } from '../base/errors.ts'
 import type { Msat } from '../base/units.ts'
 import type { FaultCode, HtlcFailure, IncomingHtlc, RelayPolicy } from '../channel/types.ts'
 import { wrapErrorPacket } from '../onion/errorPacket.ts'
-import { failureName, type OnionFailure } from '../onion/failure.ts'
+import { BADONION, failureCode, failureName, type OnionFailure } from '../onion/failure.ts'
 import { type FailureRoute, type ForwardOnion, failCommand, failureRouteOf, peelIncoming } from './peel.ts'
 import type {
   ForwardContext,
@@ -167,13 +167,17 @@ function passBack(forward: ForwardRecord, failure: HtlcFailure): HtlcCommand {
       if (forward.blinding !== 'none') return failCommand(route, { name: 'temporary_node_failure' })
       return { tag: 'failHtlc', id: route.id, reason: wrapErrorPacket(forward.sharedSecret, failure.reason) }
     case 'malformed':
-      return failCommand(route, concatBytes(u16be(failure.failureCode), failure.sha256OfOnion))
+      return failCommand(route, concatBytes(u16be(aboutOnion(failure.failureCode)), failure.sha256OfOnion))
     case 'onchain':
       return failCommand(route, { name: 'permanent_channel_failure' })
     default:
       return assertNever(failure)
   }
 }
+
+/** What the next node said goes back in our name: a code that the BOLT does not have for onions could have payers avoid us for it. */
+const aboutOnion = (code: number): number =>
+  failureName(code) !== undefined && (code & BADONION) !== 0 ? code : failureCode('invalid_onion_key')
 
 function detailOf(failure: HtlcFailure): string {
   if (failure.tag === 'onion') return 'failed further on'

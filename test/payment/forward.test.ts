@@ -1,15 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromHex, toHex } from '../../src/base/bytes.ts'
+import { fromHex, toHex, u16be } from '../../src/base/bytes.ts'
 import { type NodeId, type PaymentHash, parseScid } from '../../src/base/ids.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
 import type { Fault, IncomingHtlc, RelayPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { createBlindedPath, encodeRecipientData, type RecipientData } from '../../src/onion/blinding.ts'
 import { buildErrorPacket, openErrorPacket } from '../../src/onion/errorPacket.ts'
-import type { OnionFailure } from '../../src/onion/failure.ts'
+import { BADONION, NODE, type OnionFailure, PERM } from '../../src/onion/failure.ts'
 import { encodePayload, type OnionPayload } from '../../src/onion/payload.ts'
 import { buildOnion } from '../../src/onion/sphinx.ts'
+import { blame } from '../../src/payment/blame.ts'
 import { decideForward, forwardFee, forwardRecordOf, onForwardResult } from '../../src/payment/forward.ts'
 import { type ForwardOnion, failDust, peelIncoming } from '../../src/payment/peel.ts'
 import {
@@ -19,6 +20,7 @@ import {
   type OutgoingChannel,
   type PaymentEffect,
 } from '../../src/payment/types.ts'
+import { directedChannel } from '../../src/routing/types.ts'
 import { channelId, scid } from '../routing/network.ts'
 import vectors from '../vectors/fixtures/bolt04-blinding.json' with { type: 'json' }
 import { HEIGHT, IDS, preimageOf, SECRETS } from './world.ts'
@@ -220,6 +222,18 @@ describe('BOLT 4 §returning-errors: an intermediate node', () => {
       received: { code: 0xc005, failure: { name: 'invalid_onion_hmac', sha256OfOnion } },
     })
   })
+  it('signs no failure of the next node that speaks ill of ourselves', () => {
+    const names = ['invalid_onion_version', 'invalid_onion_hmac', 'invalid_onion_key', 'invalid_onion_blinding']
+    const sha256OfOnion = new Uint8Array(32).fill(8)
+    for (let code = BADONION; code <= 0xffff; code += code < 0x8020 ? 1 : 0x3ff) {
+      for (const failureCode of [code, code | PERM, code | NODE, code | PERM | NODE]) {
+        const failure = { tag: 'malformed', failureCode, sha256OfOnion } as const
+        const back = readBack(sharedSecrets, commandOf(onForwardResult(record, { tag: 'failed', failure })).command)!
+        expect(back.hop).toBe(0)
+        expect(names).toContain(back.received.failure?.name)
+      }
+    }
+  })
   it('fails what timed out on chain, and what its channel did not take', () => {
     const fault = (code: Fault['code']): Fault => ({ code, response: 'reject-command', requirement: '', detail: '' })
     const results = [
@@ -236,6 +250,21 @@ describe('BOLT 4 §returning-errors: an intermediate node', () => {
   it('can do so after a restart, from the incoming HTLC alone', () => {
     expect(forwardRecordOf(htlc, SECRETS[1]!)).toEqual({ ...record, outgoingChannelId: null })
     expect(forwardRecordOf(incoming([LAST]).htlc, SECRETS[1]!)).toBeNull()
+  })
+})
+
+describe('BOLT 4 §receiving-failure-codes: the origin', () => {
+  it('keeps away from the channel, and not from the node that passes on what the next said of its onion', () => {
+    const { sharedSecrets } = incoming([NEXT, LAST])
+    const hops = [1, 2].map((n) => ({ nodeId: IDS[n]!, shortChannelId: scid(n), amountMsat: msat(1n), cltvExpiry: 1 }))
+    const attempt = { hops, sessionKey: SESSION, channelId: channelId(1), amountMsat: msat(1n), feeMsat: msat(0n) }
+    const told = (code: number) => {
+      const reason = buildErrorPacket(sharedSecrets[0]!, u16be(code))
+      return blame({ ...attempt, status: 'pending', failure: null }, { tag: 'onion', reason })
+    }
+    const key = directedChannel(scid(2), IDS[1]!, IDS[2]!)
+    expect(told(BADONION | NODE | 2)).toMatchObject({ channels: [key], nodes: [] })
+    expect(told(NODE | 2)).toMatchObject({ channels: [], nodes: [IDS[1]] })
   })
 })
 
