@@ -1,14 +1,9 @@
-import { cp, readFile, rm } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { backupPath } from '../../src/node/backup.ts'
-import { prepareRestore } from '../../src/node/restore.ts'
-import { seedPath } from '../../src/node/seed.ts'
 import type { ChannelView } from '../../src/node/service.ts'
-import { LevelDriver } from '../../src/store/level.ts'
-import { prefixRange } from '../../src/store/schema.ts'
-import { readSeedFile } from '../../src/store/seal.ts'
 import { BITCOIND } from '../e2e/realNode.ts'
+import { loseAllBut, loseAWrite, putBack } from './disks.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { EclairWorld } from './eclair/world.ts'
 import type { OurNode } from './world.ts'
@@ -62,12 +57,9 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels in doubt with eclair ${NAMED}`, 
     await w.connect()
   }
   /** Our node ends, and has that back. */
-  const putBack = async (what: string): Promise<void> => {
+  const goBackTo = async (what: string): Promise<void> => {
     await w.us.stop()
-    const directory = join(w.us.dataDir, what)
-    await rm(directory, { recursive: true })
-    await cp(`${w.us.dataDir}-old`, directory, { recursive: true })
-    await rm(`${w.us.dataDir}-old`, { recursive: true })
+    await putBack(`${w.us.dataDir}-old`, join(w.us.dataDir, what))
     w.alerts()
   }
 
@@ -78,7 +70,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels in doubt with eclair ${NAMED}`, 
     await w.usable(channel.id)
     await pay(channel)
     const unknown = await w.openToEclair(CAPACITY)
-    await putBack('db')
+    await goBackTo('db')
     w.link.down()
     await w.us.restart()
     // Our answer to eclair's channel_reestablish is cut off.
@@ -109,7 +101,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels in doubt with eclair ${NAMED}`, 
     const unknown = await w.openToEclair(CAPACITY)
     // eclair stores with a delay, and at once when the connection ends.
     await w.cut()
-    await putBack('.')
+    await goBackTo('.')
     await w.us.restart()
     await w.until('the alert', async () => {
       if (!(await w.peerConnected())) await dial().catch(() => undefined)
@@ -135,13 +127,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels in doubt with eclair ${NAMED}`, 
     // A start finds that they have hung, and tells its backup.
     await w.us.stop()
     await w.us.restart()
-    const { dataDir } = w.us
-    const words = (await readSeedFile(seedPath(dataDir), null))!.secret
-    const backup = new Uint8Array(await readFile(backupPath(dataDir)))
-    await w.us.stop()
-    await rm(dataDir, { recursive: true })
-    await prepareRestore({ dataDir, network: 'regtest', words, passphrase: null, backup, peers: [] })
-    await w.us.restart()
+    await loseAllBut({ backup: true }, w.us)
     await spent(channel)
     await w.mine()
     await w.until('our view', async () => (await view(channel)).closing?.how === 'remote-force')
@@ -165,11 +151,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels in doubt with eclair ${NAMED}`, 
     const channel = await w.openToEclair(CAPACITY)
     await pay(channel)
     await w.us.stop()
-    const driver = await LevelDriver.open(join(w.us.dataDir, 'db'))
-    const numbers: string[] = []
-    for await (const [key] of driver.entries(prefixRange('journal/'))) numbers.push(key)
-    await driver.batch([{ key: numbers[numbers.length >> 1]! }])
-    await driver.close()
+    await loseAWrite(w.us)
     w.link.down()
     w.alerts()
     await w.us.restart()

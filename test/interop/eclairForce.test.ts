@@ -1,10 +1,8 @@
-import { cp, rm } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { prepareRestore } from '../../src/node/restore.ts'
-import { seedPath } from '../../src/node/seed.ts'
 import type { ChannelView } from '../../src/node/service.ts'
-import { readSeedFile } from '../../src/store/seal.ts'
 import { BITCOIND } from '../e2e/realNode.ts'
+import { loseAllBut, putBack } from './disks.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { EclairWorld, type Held } from './eclair/world.ts'
 import type { OurNode } from './world.ts'
@@ -45,12 +43,6 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`BOLT 5 and lost data with eclair ${NAMED}
       await w.mine(6)
       return isTrue()
     })
-  /** Another data directory takes the place of a stopped node's. */
-  async function replace(directory: string, copy: string): Promise<void> {
-    await rm(directory, { recursive: true })
-    await cp(copy, directory, { recursive: true })
-    await rm(copy, { recursive: true })
-  }
 
   it.each(['us', 'eclair'] as const)('%s publishes, with HTLCs both ways', async (closer) => {
     const before = await coins()
@@ -108,7 +100,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`BOLT 5 and lost data with eclair ${NAMED}
     for (let i = 0; i < 2; i++) await w.payUs(50_000_000)
     await w.quiet(channel.id)
     await w.us.stop()
-    await replace(dataDir, `${dataDir}-copy`)
+    await putBack(`${dataDir}-copy`, dataDir)
     await w.us.restart()
     await w.connect()
     await spent(channel)
@@ -134,7 +126,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`BOLT 5 and lost data with eclair ${NAMED}
         for (let i = 0; i < 2; i++) await w.payUs(50_000_000)
         await w.quiet(channel.id)
         await w.eclair.stop()
-        await replace(dataDir, `${dataDir}-copy`)
+        await putBack(`${dataDir}-copy`, dataDir)
         await w.eclair.restart()
         if (what === 'asks us to close') await w.connect()
         else await w.eclair.call('forceclose', { channelId: channel.channelId })
@@ -159,16 +151,10 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`BOLT 5 and lost data with eclair ${NAMED}
     const channel = await w.openToEclair(2_000_000)
     await w.payUs(50_000_000)
     await w.quiet(channel.id)
-    const { dataDir } = w.us
-    const words = (await readSeedFile(seedPath(dataDir), null))!.secret
     // eclair stores with a delay, and at once when the connection ends.
     await w.cut()
-    await w.us.stop()
-    await rm(dataDir, { recursive: true })
     const peers = [{ nodeId: w.eclair.nodeId, host: '127.0.0.1', port: w.link.port }]
-    const request = { dataDir, network: 'regtest', words, passphrase: null, backup: null, peers } as const
-    expect((await prepareRestore(request)).silent).toEqual([])
-    await w.us.restart()
+    await loseAllBut({ backup: false, peers }, w.us)
     await spent(channel)
     const lost = await cost(channel, before)
     expect(lost).toBeGreaterThan(950_000n)

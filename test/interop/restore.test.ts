@@ -1,13 +1,11 @@
-import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { outpointKey } from '../../src/base/ids.ts'
-import { backupPath } from '../../src/node/backup.ts'
-import type { PeerAddress } from '../../src/node/peers.ts'
 import { prepareRestore } from '../../src/node/restore.ts'
 import { seedPath } from '../../src/node/seed.ts'
 import type { ChannelView } from '../../src/node/service.ts'
 import { readSeedFile } from '../../src/store/seal.ts'
+import { loseAllBut } from './disks.ts'
 import { hold } from './held.ts'
 import { World } from './world.ts'
 
@@ -22,22 +20,6 @@ afterAll(() => w.stop())
 
 const coins = async () => (await w.us.service.wallet()).confirmedSat
 const spender = ({ funding }: ChannelView) => w.ground.chain.mempool.spender(outpointKey(funding!))
-
-/** Our node's disk is gone, but for its words and, if so, the backup beside them; it starts again on those. */
-async function loseEverything(left: {
-  readonly backup: boolean
-  readonly peers: readonly PeerAddress[]
-}): Promise<void> {
-  const { dataDir } = w.us
-  const words = (await readSeedFile(seedPath(dataDir), null))!.secret
-  const backup = left.backup ? new Uint8Array(await readFile(backupPath(dataDir))) : null
-  await w.us.stop()
-  await rm(dataDir, { recursive: true })
-  const { peers } = left
-  const prepared = await prepareRestore({ dataDir, network: 'regtest', words, passphrase: null, backup, peers })
-  expect(prepared.silent).toEqual([])
-  await w.us.restart()
-}
 
 /** Mines until the one channel that is left is over, and tells what that cost since `before`. */
 async function cost(before: bigint): Promise<bigint> {
@@ -63,7 +45,7 @@ describe('BOLT 2 §message-retransmission with LDK: nothing is left but words an
       expect((await w.payUs(50_000_000)).status).toBe('settled')
       await w.quiet(channel.id)
       const heard = w.ground.verdicts.length
-      await loseEverything({ backup: true, peers: [] })
+      await loseAllBut({ backup: true, peers: [] }, w.us)
       // The address is in the backup: nobody has to connect.
       await w.until('the commitment', () => spender(channel) !== undefined)
       const verdicts = w.ground.verdicts.slice(heard)
@@ -88,7 +70,7 @@ describe('BOLT 5 §htlc-output-handling-remote-commitment-local-offers with LDK,
       // A start finds that they have hung, and tells its backup.
       await w.us.stop()
       await w.us.restart()
-      await loseEverything({ backup: true, peers: [] })
+      await loseAllBut({ backup: true, peers: [] }, w.us)
       await w.until('the commitment', () => spender(channel) !== undefined)
       await w.mine()
       await w.until('our claim', async () => (await w.us.channels())[0]!.closing !== null)
@@ -114,7 +96,7 @@ describe('BOLT 1 §peer-storage between real nodes: nothing is left but words an
     const before = await coins()
     const channel = await w.openBetween(w.us, peer)
     const address = { nodeId: peer.nodeId, host: '127.0.0.1', port: peer.port }
-    await loseEverything({ backup: false, peers: [address] })
+    await loseAllBut({ backup: false, peers: [address] }, w.us)
     await w.until('the commitment', () => spender(channel) !== undefined)
     const paid = await cost(before)
     expect(paid).toBeGreaterThan(1_000_000n)

@@ -1,16 +1,10 @@
 import { cpSync, rmSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import { msat, sat } from '../../src/base/units.ts'
-import { backupPath } from '../../src/node/backup.ts'
-import { prepareRestore } from '../../src/node/restore.ts'
-import { seedPath } from '../../src/node/seed.ts'
 import type { ChannelView } from '../../src/node/service.ts'
-import { LevelDriver } from '../../src/store/level.ts'
-import { prefixRange } from '../../src/store/schema.ts'
-import { readSeedFile } from '../../src/store/seal.ts'
+import { loseAllBut, loseAWrite, putBack } from '../interop/disks.ts'
 import { hold } from './held.ts'
 import { type Lnd, withLnd } from './lnd.ts'
 import { base64 } from './rest.ts'
@@ -66,22 +60,15 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await w.connect(lnd)
   }
   /** Our node ends, and has that back. */
-  const putBack = async (what: string): Promise<void> => {
+  const goBackTo = async (what: string): Promise<void> => {
     await w.us.stop()
-    rmSync(join(w.us.dataDir, what), { recursive: true })
-    cpSync(`${w.us.dataDir}-old`, join(w.us.dataDir, what), { recursive: true })
-    rmSync(`${w.us.dataDir}-old`, { recursive: true })
+    await putBack(`${w.us.dataDir}-old`, join(w.us.dataDir, what))
     w.alerts()
   }
 
-  /** Our node ends, and its journal has a gap then. */
-  const loseAWrite = async (): Promise<void> => {
+  const endWithAGap = async (): Promise<void> => {
     await w.us.stop()
-    const driver = await LevelDriver.open(join(w.us.dataDir, 'db'))
-    const numbers: string[] = []
-    for await (const [key] of driver.entries(prefixRange('journal/'))) numbers.push(key)
-    await driver.batch([{ key: numbers[numbers.length >> 1]! }])
-    await driver.close()
+    await loseAWrite(w.us)
     w.alerts()
   }
 
@@ -92,7 +79,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await w.usable(channel.id, lnd)
     await pay(channel)
     const unknown = await paidOnce()
-    await putBack('db')
+    await goBackTo('db')
     const link = w.links.get(lnd)!
     link.down()
     await w.us.restart()
@@ -126,7 +113,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await w.usable(channel.id, lnd)
     await w.us.service.connectPeer({ nodeId: carol.nodeId, host: '127.0.0.1', port: carol.port })
     const unknown = await paidOnce()
-    await putBack('.')
+    await goBackTo('.')
     await w.us.restart()
     await w.connect(lnd)
     await w.us.service.connectPeer({ nodeId: carol.nodeId, host: '127.0.0.1', port: carol.port })
@@ -154,13 +141,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
       // A start finds that they have hung, and tells its backup.
       await w.us.stop()
       await w.us.restart()
-      const { dataDir } = w.us
-      const words = (await readSeedFile(seedPath(dataDir), null))!.secret
-      const backup = new Uint8Array(await readFile(backupPath(dataDir)))
-      await w.us.stop()
-      await rm(dataDir, { recursive: true })
-      await prepareRestore({ dataDir, network: 'regtest', words, passphrase: null, backup, peers: [] })
-      await w.us.restart()
+      await loseAllBut({ backup: true }, w.us)
       await spent(channel)
       await w.mine()
       await w.until('our view', async () => (await view(channel)).closing?.how === 'remote-force')
@@ -186,9 +167,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await w.usable(channel.id, lnd)
     await pay(channel)
     await lnd.halt()
-    rmSync(lnd.dir, { recursive: true })
-    cpSync(`${lnd.dir}-old`, lnd.dir, { recursive: true })
-    rmSync(`${lnd.dir}-old`, { recursive: true })
+    await putBack(`${lnd.dir}-old`, lnd.dir)
     await lnd.restart()
     await w.connect(lnd)
     await spent(channel)
@@ -201,7 +180,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
   it('a write is lost, and no newer one: LND shows where the channel stands, and it goes on', async () => {
     await w.connect(lnd)
     const channel = await paidOnce()
-    await loseAWrite()
+    await endWithAGap()
     await w.us.restart()
     const force = w.us.service.closeChannel(channel.id, { force: true })
     await expect(force).rejects.toThrow('the database lost a write')
@@ -222,7 +201,7 @@ withLnd('BOLT 2 §message-retransmission: channels in doubt, with a real LND', (
     await w.connect(lnd)
     const channel = await paidOnce()
     const { multi_chan_backup } = await lnd.rest.get('/v1/channels/backup')
-    await loseAWrite()
+    await endWithAGap()
     await lnd.halt()
     rmSync(join(lnd.dir, 'data/graph/regtest/channel.db'))
     await lnd.restart()

@@ -1,11 +1,7 @@
 import { cpSync, rmSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { backupPath } from '../../src/node/backup.ts'
-import { prepareRestore } from '../../src/node/restore.ts'
-import { seedPath } from '../../src/node/seed.ts'
-import { readSeedFile } from '../../src/store/seal.ts'
+import { loseAllBut, putBack } from '../interop/disks.ts'
 import { type Lnd, withLnd } from './lnd.ts'
 import type { Answer } from './rest.ts'
 import { outpointText, World } from './world.ts'
@@ -41,13 +37,7 @@ withLnd('data that is lost, with a real LND', () => {
       const channel = await w.openTo(lnd, { type })
       expect((await w.payUs(lnd, 50_000_000)).status).toBe('settled')
       await w.quiet(channel.id, lnd)
-      const { dataDir } = w.us
-      const words = (await readSeedFile(seedPath(dataDir), null))!.secret
-      const backup = new Uint8Array(await readFile(backupPath(dataDir)))
-      await w.us.stop()
-      await rm(dataDir, { recursive: true })
-      await prepareRestore({ dataDir, network: 'regtest', words, passphrase: null, backup, peers: [] })
-      await w.us.restart()
+      await loseAllBut({ backup: true }, w.us)
       await w.until('the commitment', async () => (await w.spender(channel)) !== undefined)
       const paid = await cost(before)
       expect(paid).toBeGreaterThan(350_000n)
@@ -68,9 +58,7 @@ withLnd('data that is lost, with a real LND', () => {
     expect((await w.payUs(lnd, 50_000_000)).status).toBe('settled')
     await w.quiet(channel.id, lnd)
     await w.us.stop()
-    rmSync(dataDir, { recursive: true })
-    cpSync(`${dataDir}-old`, dataDir, { recursive: true })
-    rmSync(`${dataDir}-old`, { recursive: true })
+    await putBack(`${dataDir}-old`, dataDir)
     w.alerts()
     await w.us.restart()
     await w.connect(lnd)
