@@ -193,7 +193,10 @@ function responsesOf({ schema = {} }: RouteOptions, refer: (part: unknown) => Sc
   }
   for (const type of schema.produces ?? []) {
     const others = answers['200']?.content as Schema | undefined
-    answers['200'] = { description: 'OK', content: { ...others, [type]: { schema: { type: 'string' } } } }
+    answers['200'] = {
+      description: 'OK',
+      content: { ...others, [type]: { schema: { type: type === 'application/json' ? 'object' : 'string' } } },
+    }
   }
   const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
   answers['4XX'] = { description: 'What was asked cannot be done', content: problem }

@@ -56,8 +56,8 @@ export interface NodeService extends OnchainService {
   backup(): Promise<Uint8Array>
   /** Whether a copy of it would bring back every channel. */
   verifyBackup(file: Uint8Array): Promise<BackupCheckView>
-  /** Healthy when the chain is in sync and the store takes writes. */
-  ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
+  /** Healthy when the chain is in sync and the store takes writes. Anybody may read `reasons`; `details` say the same with places and names. */
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[]; readonly details?: readonly string[] }
 
   readonly analytics: AnalyticsService
   /** What each part of the node logs, changeable while it runs. */

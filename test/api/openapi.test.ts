@@ -36,6 +36,9 @@ describe('the OpenAPI document', () => {
   it('has the shape that OpenAPI 3.1 asks for', async () => {
     const { document: doc } = await document()
     expect(doc.openapi).toMatch(/^3\.1\.\d+$/)
+    expect(doc.paths['/v1/openapi.json'].get.responses['200'].content).toEqual({
+      'application/json': { schema: { type: typeof doc } },
+    })
     expect(doc.info).toMatchObject({ title: expect.any(String), version: expect.any(String) })
     const ids: string[] = []
     for (const [path, methods] of Object.entries<Record<string, Json>>(doc.paths)) {

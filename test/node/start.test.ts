@@ -111,6 +111,32 @@ describe('a Bitcoin node that is starting itself', () => {
   })
 })
 
+describe('a Bitcoin node that goes away', () => {
+  it('is told of to anybody, and where it is to the operator alone', async () => {
+    const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
+    const handler = rpcHandler(chain)
+    const server = createHttpServer((request, response) => {
+      const answer = async (): Promise<string> => {
+        const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] }
+        return JSON.stringify({ result: await handler(method, params), error: null, id })
+      }
+      void answer().then((text) => response.end(text))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { service } = await start({ chain: { kind: 'bitcoind', url: `http://u:p@127.0.0.1:${port}` } })
+    await vi.waitFor(() => expect(service.ready()).toEqual({ ready: true, reasons: [] }))
+    server.close()
+    server.closeAllConnections()
+    await vi.waitFor(() => expect(service.ready().ready).toBe(false))
+    const { reasons, details } = service.ready()
+    expect(reasons).toEqual(['the Bitcoin node cannot be reached'])
+    expect(details).toEqual([expect.stringContaining(`127.0.0.1:${port}`)])
+    chain.close()
+  })
+})
+
 describe('a start that cannot be', () => {
   const isThere = (name: string): Promise<boolean> =>
     access(join(dataDir, name)).then(

@@ -83,8 +83,8 @@ function groups({ service, keys, webhooks, surroundings }: LookParts): readonly 
 }
 
 function readyNow(service: NodeService): readonly Finding[] {
-  const { ready, reasons } = service.ready()
-  return readiness({ status: ready ? 'ok' : 'unready', reasons: [...reasons] })
+  const { ready, reasons, details = reasons } = service.ready()
+  return readiness({ status: ready ? 'ok' : 'unready', reasons: [...details] })
 }
 
 async function channels(service: NodeService, closeBeforeExpiry: number): Promise<readonly Finding[]> {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { toHex } from '../../base/bytes.ts'
+import type { ChainErrorCode } from '../../chain/errors.ts'
 import { ourInitFeatures } from '../../wire/features.ts'
 import { apiStore } from '../apiStore.ts'
 import type { NodeConfig } from '../config.ts'
@@ -22,6 +23,14 @@ const { version } = createRequire(import.meta.url)('../../../package.json') as {
 
 const OLD_CHAIN =
   'the newest block of the Bitcoin node is hours old: see that it has connections, and that the clock of this machine is right'
+
+/** Why the chain is not followed, in words that anybody may read: where the Bitcoin node is, and what is said there, concerns the operator. */
+const UNFOLLOWED: { readonly [C in ChainErrorCode]?: string } = {
+  UNAVAILABLE: 'the Bitcoin node cannot be reached',
+  TIMEOUT: 'the Bitcoin node does not answer in time',
+  WARMUP: 'the Bitcoin node is starting',
+  UNAUTHORIZED: 'the Bitcoin node refuses the calls of this one',
+}
 
 /** Where peers find a node: what it announces, else where it listens, unless that is everywhere and so names no place. */
 export function placesOf(announced: readonly Endpoint[], listen: string | null): readonly string[] {
@@ -50,10 +59,14 @@ export function nodeService(
     uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
   })
   const ready: NodeService['ready'] = () => {
-    const reasons: string[] = []
-    if (!chain.status.synced) reasons.push(chain.status.error?.message ?? 'the chain is being caught up with')
-    else if (chain.isOld) reasons.push(OLD_CHAIN)
-    if (node.storageLow()) reasons.push('disk space is low: new channels and payments are refused')
+    const reasons = node.storageLow() ? ['disk space is low: new channels and payments are refused'] : []
+    const { synced, error } = chain.status
+    if (!synced && error) {
+      const reason = UNFOLLOWED[error.code] ?? 'the chain of the Bitcoin node cannot be followed'
+      return { ready: false, reasons: [reason, ...reasons], details: [error.message, ...reasons] }
+    }
+    if (!synced) reasons.unshift('the chain is being caught up with')
+    else if (chain.isOld) reasons.unshift(OLD_CHAIN)
     return { ready: reasons.length === 0, reasons }
   }
   return {
