@@ -27,6 +27,29 @@ const breathe = async (rounds = 20): Promise<void> => {
   for (let i = 0; i < rounds; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
+/** The chain of a source, what it tells of what is watched, and why older blocks could not be read. */
+async function shellOver(source: FakeSource) {
+  const reactor = new SteppedReactor()
+  const told: ChainEvent[] = []
+  const failures: unknown[] = []
+  const chain = await ChainShell.open({
+    source,
+    driver: new MemoryDriver(),
+    reactor: reactor as unknown as Reactor,
+    onEvents: (_, events) => void told.push(...events),
+    onSearched: () => {},
+    onBlock: () => {},
+    onReorg: () => {},
+    onStatus: () => {},
+    onUnread: (e) => failures.push(e),
+    onBack: () => {},
+    onFatal: (e) => {
+      throw e
+    },
+  })
+  return { chain, reactor, told, failures }
+}
+
 describe('older blocks that are looked through for a new watch', () => {
   it('are looked through again when a reorganisation waits for its turn before what was found', async () => {
     const outpoint = foreignOutpoint(1)
@@ -34,22 +57,7 @@ describe('older blocks that are looked through for a new watch', () => {
     for (let i = 0; i < 2; i++) source.extend([])
     source.extend([tx([outpoint])])
     for (let i = 0; i < 4; i++) source.extend([])
-    const reactor = new SteppedReactor()
-    const told: ChainEvent[] = []
-    const chain = await ChainShell.open({
-      source,
-      driver: new MemoryDriver(),
-      reactor: reactor as unknown as Reactor,
-      onEvents: (_, events) => void told.push(...events),
-      onSearched: () => {},
-      onBlock: () => {},
-      onReorg: () => {},
-      onStatus: () => {},
-      onBack: () => {},
-      onFatal: (e) => {
-        throw e
-      },
-    })
+    const { chain, reactor, told } = await shellOver(source)
     // Its reading is held up until the reorganisation is on its way.
     let letGo = (): void => {}
     const held = new Promise<void>((resolve) => {
@@ -93,24 +101,7 @@ describe('older blocks that the Bitcoin node no longer has', () => {
     const source = new FakeSource()
     source.extend([tx([outpoint])])
     for (let i = 0; i < 4; i++) source.extend([])
-    const reactor = new SteppedReactor()
-    const told: ChainEvent[] = []
-    const failures: unknown[] = []
-    const chain = await ChainShell.open({
-      source,
-      driver: new MemoryDriver(),
-      reactor: reactor as unknown as Reactor,
-      onEvents: (_, events) => void told.push(...events),
-      onSearched: () => {},
-      onBlock: () => {},
-      onReorg: () => {},
-      onStatus: () => {},
-      onUnread: (e) => failures.push(e),
-      onBack: () => {},
-      onFatal: (e) => {
-        throw e
-      },
-    })
+    const { chain, reactor, told, failures } = await shellOver(source)
     const { block } = source
     const pruned = new ChainError('PRUNED', 'the block is gone')
     let tries = 0
