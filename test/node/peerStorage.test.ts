@@ -5,7 +5,7 @@ import { backupKey } from '../../src/wallet/keys.ts'
 import { decodeMessage } from '../../src/wire/registry.ts'
 import { Disk } from './disk.ts'
 import { end, expectAllButFees, type Ground, ground, only, restored } from './restoring.ts'
-import { masterOf, nodeIdOf, type Snapshot, World } from './world.ts'
+import { masterOf, nodeIdOf, type Process, type Snapshot, World } from './world.ts'
 
 let known: Ground
 let base: Snapshot
@@ -22,6 +22,20 @@ const bobsCopy = (world: World): StaticBackup | null => {
     .disk.snapshot()
     .get(`peer-storage/${nodeIdOf('alice')}`)
   return blob ? openBackup(blob, backupKey(masterOf('alice'))) : null
+}
+
+/** Alice has sent more blobs than bob writes in a minute: his disk lacks the channels of the last. */
+async function withBlobsThatWait(): Promise<{ readonly world: World; readonly bob: Process }> {
+  const world = await World.start(['alice', 'bob'], base)
+  const bob = world.of('bob')
+  bob.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
+  await world.restart('bob')
+  world.connectAll()
+  await world.settle()
+  await world.open('alice', 'bob', 500_000)
+  await world.open('alice', 'bob', 500_000)
+  expect(bobsCopy(world)!.channels.length).toBeLessThan(3)
+  return { world, bob }
 }
 
 describe('BOLT 1 §peer-storage', () => {
@@ -163,17 +177,9 @@ describe('BOLT 1 §peer-storage', () => {
   })
 
   it('of blobs that come fast, the latest is written with the next connection, before it is given back', async () => {
-    const world = await World.start(['alice', 'bob'], base)
-    const bob = world.of('bob')
-    bob.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
-    await world.restart('bob')
-    world.connectAll()
-    await world.settle()
-    await world.open('alice', 'bob', 500_000)
-    await world.open('alice', 'bob', 500_000)
+    const { world, bob } = await withBlobsThatWait()
     const channels = (): number => bobsCopy(world)!.channels.length
     const written = channels()
-    expect(written).toBeLessThan(3)
     const given = () => world.wire.sent.get(nodeIdOf('bob'))
     const before = given()
     world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
@@ -196,15 +202,7 @@ describe('BOLT 1 §peer-storage', () => {
   })
 
   it('of blobs that wait for their minute, the latest is written when the node stops', async () => {
-    const world = await World.start(['alice', 'bob'], base)
-    const bob = world.of('bob')
-    bob.storagePace = { afterConnectMs: 0, betweenMs: 1e9 }
-    await world.restart('bob')
-    world.connectAll()
-    await world.settle()
-    await world.open('alice', 'bob', 500_000)
-    await world.open('alice', 'bob', 500_000)
-    expect(bobsCopy(world)!.channels.length).toBeLessThan(3)
+    const { world, bob } = await withBlobsThatWait()
     await bob.node!.stop()
     expect(bobsCopy(world)!.channels).toHaveLength(3)
     world.close()
