@@ -103,6 +103,19 @@ export interface LdkResults {
   balances: readonly { readonly kind: string; readonly sat: number }[]
   /** { msat?, description?, expiry?, hash? } */
   create_invoice: { readonly invoice: string; readonly hash: string; readonly secret: string }
+  /** { invoice }; null where LDK refuses it. */
+  decode_invoice: {
+    readonly payee: string
+    readonly hash: string
+    readonly secret: string
+    readonly msat: string | null
+    readonly timestamp: number
+    readonly expiry: number
+    readonly final_delta: number
+    readonly fallbacks: number
+    /** Of each hint its hops: node, channel, base, rate, delta, with commas between. */
+    readonly hints: readonly (readonly string[])[]
+  } | null
   create_invoices: { readonly invoices: readonly string[] }
   /** { invoice, msat? } or { payee, hash, secret, msat, final_cltv? } */
   pay: Sent

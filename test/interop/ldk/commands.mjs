@@ -31,6 +31,35 @@ function channel(node, id) {
 
 /** Every command: (node, arguments) to its result, or a throw. */
 export const commands = {
+  /** What LDK reads in an invoice; null where it refuses it. */
+  decode_invoice: (_node, { invoice }) => {
+    const read = ldk.Bolt11Invoice.constructor_from_str(invoice)
+    if (!read.is_ok()) return null
+    const inv = read.res
+    return {
+      payee: hex(inv.recover_payee_pub_key()),
+      hash: hex(inv.payment_hash()),
+      secret: hex(inv.payment_secret()),
+      msat: optional(inv.amount_milli_satoshis())?.toString() ?? null,
+      timestamp: Number(inv.duration_since_epoch()),
+      expiry: Number(inv.expiry_time()),
+      final_delta: Number(inv.min_final_cltv_expiry_delta()),
+      fallbacks: inv.fallback_addresses().length,
+      hints: inv.route_hints().map((hint) =>
+        hint.get_a().map((h) => {
+          const fees = h.get_fees()
+          // The bindings give them as signed.
+          const scid = BigInt.asUintN(64, h.get_short_channel_id())
+          const price = [
+            fees.get_base_msat() >>> 0,
+            fees.get_proportional_millionths() >>> 0,
+            h.get_cltv_expiry_delta(),
+          ]
+          return [hex(h.get_src_node_id()), scid, ...price].join()
+        }),
+      ),
+    }
+  },
   getinfo: (node) => ({
     pubkey: node.nodeId,
     port: node.port,
