@@ -45,7 +45,8 @@ export interface Target {
 export function targetOf(options: GlobalOptions): Target {
   const dataDir = dataDirOf(options.dataDir, process.env)
   const isLocal = options.url === undefined && process.env.FULMEN_URL === undefined
-  return { dataDir, url: urlOf(options, dataDir), isLocal, ...trust(options, dataDir, isLocal) }
+  const url = urlOf(options, dataDir)
+  return { dataDir, url, isLocal, ...trust(options, { dataDir, url, isLocal }) }
 }
 
 /** A client for that node. */
@@ -98,15 +99,25 @@ function urlOf(options: GlobalOptions, dataDir: string): string {
 }
 
 /** The node of the data directory is known by its pin; of any other, what is said here or what Node.js trusts. */
-function trust(options: GlobalOptions, dataDir: string, isLocal: boolean): { fetch?: typeof fetch } {
+function trust(options: GlobalOptions, { dataDir, url, isLocal }: Omit<Target, 'fetch'>): { fetch?: typeof fetch } {
   const ca = options.tlsCa ?? process.env.FULMEN_TLS_CA
   const local = isLocal && ca === undefined ? readLine(apiPinFile(dataDir)) : undefined
-  const pin = options.tlsPin ?? process.env.FULMEN_TLS_PIN ?? local
+  const given = options.tlsPin ?? process.env.FULMEN_TLS_PIN
+  if (given !== undefined) checkPin(given, url)
+  const pin = given ?? local
   if (pin !== undefined) return { fetch: trustingFetch({ pin }) }
   if (ca === undefined) return {}
   const text = readLine(ca)
   if (text === undefined) throw new CliError(`${ca} cannot be read: --tls-ca takes a PEM file`, EXIT.usage)
   return { fetch: trustingFetch({ ca: text }) }
+}
+
+/** Said before anything is called: what comes of such a pin looks as if the node did not answer. */
+function checkPin(pin: string, url: string): void {
+  if (!/^sha256\/\/[A-Za-z0-9+/]{43}=$/.test(pin)) {
+    throw new CliError(`a pin is sha256//… as "fulmen start" prints it, got "${pin}"`, EXIT.usage)
+  }
+  if (!/^https:/i.test(url)) throw new CliError(`a pin is for https://, and the node is at ${url}`, EXIT.usage)
 }
 
 function adminKey(path: string): string {

@@ -27,6 +27,10 @@ export function readLogLevels(text: string): LogLevels {
       throw new ConfigError(`expected part=level with one of ${LOG_PARTS.join(', ')}, got "${word}"`)
     parts[part] = readLevel(level)
   }
+  if (first.includes('=')) {
+    const levels = LOG_LEVELS.join(', ')
+    throw new ConfigError(`expected one of ${levels} for all parts first, as in info,${first}, got "${text}"`)
+  }
   return { default: readLevel(first), parts }
 }
 

@@ -29,6 +29,15 @@ describe('fulmen over TLS', () => {
     expect(await fulmen('info')).toMatchObject({ code: 0, out: expect.stringContaining(NODE_ID) })
   })
 
+  it('says of a pin that can fit nothing what is wrong with it, not that the node does not answer', async () => {
+    const [wrong, plain] = [
+      await fulmen('--tls-pin', 'sha256//AAAA', 'info'),
+      await fulmen('--url', 'http://127.0.0.1:1', '--tls-pin', api.pin!, 'info'),
+    ]
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('a pin is sha256//…')])
+    expect([plain.code, plain.err]).toEqual([2, expect.stringContaining('a pin is for https://')])
+  })
+
   it('calls another node only with a pin or a certificate that fits', async () => {
     const elsewhere = ['--url', api.url]
     const unknown = await fulmen(...elsewhere, 'info')

@@ -23,6 +23,7 @@ describe('log levels', () => {
     for (const text of ['', 'loud', 'info,peer=loud', 'info,peer', 'peer=debug', 'info,peer=debug=trace', 'info,'])
       expect(() => readLogLevels(text), text).toThrow(/expected one of|expected part=level/)
     expect(() => readLogLevels('info,pear=debug')).toThrow(/with one of node, peer, channel.*"pear=debug"/)
+    expect(() => readLogLevels('peer=debug')).toThrow(/for all parts first, as in info,peer=debug/)
   })
 
   it('each part logs at its own level, also below the level of the others, and changes while it runs', () => {
