@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Txid } from '../base/ids.ts'
+import { outpointKey, type Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
@@ -11,15 +11,18 @@ import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
 import { anchorReserve } from '../wallet/build.ts'
+import type { AddFeesRequest } from '../wallet/bump.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { ChannelEntry } from './channels.ts'
-import { childLabel, htlcLabel } from './claimLabels.ts'
+import { channelOfLabel, childLabel, htlcLabel } from './claimLabels.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { Refusals, type Retry } from './refusals.ts'
 
 export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 type Commitment = Broadcast & { readonly anchor: AnchorPlan }
+
+type Sign = (tx: Transaction) => Transaction
 
 export interface BumperOptions {
   readonly parts: () => NodeParts
@@ -91,9 +94,8 @@ export class Bumper {
       leaveSat: this.#leave(entry, effect.leaveSat),
       coinsWanted: coinsFor(entry),
     }
-    return this.#pay(entry, 'an HTLC transaction', (wallet) =>
-      wallet.bump(request, (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)),
-    )
+    const sign: Sign = (tx) => (stage ? signHtlcTx(tx, stage, preimage, entry.signer) : tx)
+    return this.#pay(entry, 'an HTLC transaction', request, sign)
   }
 
   /**
@@ -143,9 +145,7 @@ export class Bumper {
       leaveSat: this.#leave(entry, leaveSat),
       parent: { weight, feeSat },
     }
-    return this.#pay(entry, 'the close of a channel', (wallet) =>
-      wallet.bump(request, (tx) => signAnchor(tx, plan, entry.signer)),
-    )
+    return this.#pay(entry, 'the close of a channel', request, (tx) => signAnchor(tx, plan, entry.signer))
   }
 
   /** One wallet pays for all channels: what it keeps back for this one and the others, be they open yet. */
@@ -155,10 +155,16 @@ export class Bumper {
     return [...this.#needs.values()].reduce((sum, sat) => sum + sat, open as bigint) as Sat
   }
 
-  #pay(entry: ChannelEntry, what: string, by: (w: NodeParts['wallet']) => Transaction | null): Transaction | null {
+  #pay(entry: ChannelEntry, what: string, request: AddFeesRequest, sign: Sign): Transaction | null {
     const { localId: id, peer } = entry.meta
+    const { wallet, channels } = this.#options.parts()
+    const first = outpointKey(request.tx.inputs[0]!)
+    const before = wallet.builtOn(first)
     try {
-      const tx = by(this.#options.parts().wallet)
+      const tx = wallet.bump(request, sign)
+      // What was built on the one that it takes the place of has gone with that, be it another channel's.
+      const gone = before.length === 0 ? [] : before.filter((t) => !wallet.builtOn(first).includes(t))
+      this.#refusals.again(gone.flatMap((t) => channels.get(channelOfLabel(t.label) ?? '') ?? []))
       this.#poor.delete(id)
       this.#delayed.delete(id)
       return tx
@@ -166,7 +172,7 @@ export class Bumper {
       if (!(e instanceof WalletError)) throw e
       if (e.code === 'FAMILY_FULL') this.#delayed.add(id)
       // A PSBT can be made anew; what a claim comes too late for is lost.
-      else if (this.#options.parts().wallet.releasePsbts()) return this.#pay(entry, what, by)
+      else if (wallet.releasePsbts()) return this.#pay(entry, what, request, sign)
       if (e.code === 'FAMILY_FULL' || this.#poor.has(id)) return null
       this.#poor.set(id, entry)
       const message = `no coins to pay for ${what}: send some to the wallet (${e.message})`

@@ -64,12 +64,17 @@ export class Refusals {
       wallet.abandon(txidOf(tx))
       if (isGone(reason)) for (const txid of wallet.versionsOf(input)) wallet.abandon(txid)
       const hurried = plan ? this.#hurryParents(tx, plan.feeratePerKw) : []
-      const wanting = [...this.#options.poor(), ...(isOrphan ? [entry] : []), ...hurried]
-      if (wanting.length > 0 && this.#wanting.size === 0) reactor.post((later) => this.#tryAgain(later))
-      for (const e of wanting) this.#wanting.add(e)
+      this.again([...this.#options.poor(), ...(isOrphan ? [entry] : []), ...hurried])
     })
   }
 
+  /** Has channels publish again what they have to, in a turn of its own. */
+  again(entries: readonly ChannelEntry[]): void {
+    if (entries.length > 0 && this.#wanting.size === 0) {
+      this.#options.parts().reactor.post((later) => this.#tryAgain(later))
+    }
+    for (const e of entries) this.#wanting.add(e)
+  }
   /** Once for all refusals that have come meanwhile: a peer can bring about hundreds. */
   #tryAgain(scope: TurnScope): void {
     const wanting = [...this.#wanting]

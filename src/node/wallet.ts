@@ -22,7 +22,7 @@ import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
 import { isWhole, loadWallet, walletRecords } from '../wallet/records.ts'
 import { refreshed, restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
-import { judge, unconfirmed } from '../wallet/status.ts'
+import { descendants, judge, unconfirmed } from '../wallet/status.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -213,6 +213,11 @@ export class WalletShell {
     const { isAlive } = judge(this.#state)
     const txid = spenders.findLast((id) => isAlive(id))
     return txid === undefined ? undefined : this.#state.txs.get(txid)?.tx
+  }
+  /** What can still confirm and builds on the transaction of ours that spends this output. */
+  builtOn(outpoint: string): readonly WalletTx[] {
+    const spender = this.spenderOf(outpoint)
+    return spender ? descendants(this.#state, txidOf(spender)) : []
   }
   /** Transactions of this name that wait for a block. */
   waiting(label: string): readonly WalletTx[] {

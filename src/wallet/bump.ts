@@ -8,7 +8,7 @@ import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
 import { type Selection, selectCoins } from './select.ts'
 import { type Coin, keyOf, type WalletState } from './state.ts'
-import { type CoinView, familySizes, unspentCoins } from './status.ts'
+import { type CoinView, descendants, families, unspentCoins } from './status.ts'
 import { feeOf, outputWeight, P2WPKH_OUTPUT_WEIGHT, shapeWeight } from './weights.ts'
 
 export interface AddFeesRequest {
@@ -41,6 +41,8 @@ const INCREMENTAL = 1n
  * count, and perhaps the peer's child (Bitcoin Core: 25 before 31, then 64).
  */
 const MOST_FAMILY = 23
+/** Families by size, shortest first: a replacement pays for all that builds on what it replaces, hence long ones are dear to raise. */
+const FAMILY_SIZES = [1, 2, 4, 8, 16, MOST_FAMILY]
 /** Blocks of search for a fee that is affordable and within the budget. */
 const MAX_TRIES = 40
 
@@ -64,7 +66,9 @@ export function addFees(state: WalletState, request: AddFeesRequest, signer: Wal
   const coins = unspentCoins(free)
   const changeParts = partsFor(coins, request.coinsWanted)
   const shape = shapeOf(request, changeParts)
-  const selection = affordable({ request, earlier, shape, free, coins, roomy: withRoom(free, coins), paid })
+  const familySize = familySizeOf(free)
+  const roomy = coins.filter(({ coin }) => familySize([coin]) < MOST_FAMILY)
+  const selection = affordable({ request, earlier, shape, free, coins, roomy, familySize, paid })
   if (selection === null) return null
   const changeScripts = earlier?.changeScripts ?? []
   const plan = { selection, outputs: [], owner, signer, base: tx, paidSat: paid, changeScripts, changeParts }
@@ -93,6 +97,8 @@ interface Work {
   readonly coins: readonly CoinView[]
   /** Of those, what another transaction may build on before the next block. */
   readonly roomy: readonly CoinView[]
+  /** How many wait for a block in the families that a transaction with these coins joins. */
+  readonly familySize: (coins: readonly Coin[]) => number
   /** By the transaction itself and its parent. */
   readonly paid: bigint
 }
@@ -121,9 +127,12 @@ function partsFor(coins: readonly CoinView[], coinsWanted = 1): number {
   return Math.max(1, coinsWanted - have.length + 1)
 }
 
-function withRoom(free: WalletState, coins: readonly CoinView[]): readonly CoinView[] {
-  const familyOf = familySizes(free)
-  return coins.filter(({ coin }) => coin.height !== null || familyOf(coin.outpoint.txid) < MOST_FAMILY)
+function familySizeOf(free: WalletState): Work['familySize'] {
+  const familyOf = families(free)
+  return (coins) => {
+    const joined = new Set(coins.filter((c) => c.height === null).map((c) => familyOf(c.outpoint.txid)))
+    return [...joined].reduce((sum, family) => sum + family.size, 0)
+  }
 }
 
 function replacedBy(
@@ -139,7 +148,7 @@ function replacedBy(
   const feeSat = paidSat + spent - added.reduce((s, o) => s + o.amountSat, 0n)
   const txid = txidOf(earlier)
   const change = added.filter((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
-  const familyFeeSat = feeSat + descendantFees(state, txid)
+  const familyFeeSat = descendants(state, txid).reduce((sum, t) => sum + (t.feeSat ?? 0n), feeSat as bigint)
   return {
     txid,
     coins,
@@ -148,15 +157,6 @@ function replacedBy(
     weight: weightOf(earlier),
     changeScripts: change.map((o) => o.scriptPubKey),
   }
-}
-
-function descendantFees(state: WalletState, txid: Txid): bigint {
-  let sum = 0n
-  for (const entry of state.txs.values()) {
-    if (entry.height !== null || entry.abandoned || !entry.tx.inputs.some((i) => i.txid === txid)) continue
-    sum += (entry.feeSat ?? 0n) + descendantFees(state, entry.txid)
-  }
-  return sum
 }
 
 const freed = (state: WalletState, earlier: Earlier | null): WalletState =>
@@ -189,13 +189,14 @@ function affordable(work: Work): Selection<Coin> | null {
     const within = Math.floor((feeratePerKw * Number(budgetSat + paid)) / Number(found.feeSat))
     feeratePerKw = Math.min(feeratePerKw - 1, within)
   }
-  if (!poor || earlier) return null
+  if (!poor) return null
   if (request.leaveSat) return affordable({ ...work, request: { ...request, leaveSat: 0n as Sat } })
+  if (earlier) return null
   throw poor
 }
 
 function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletError {
-  const { request, shape, free, coins, roomy, paid, earlier } = work
+  const { request, shape, roomy, paid, earlier } = work
   const required = earlier?.coins ?? []
   const { tx, leaveSat = 0n as Sat } = request
   const mustChange = tx.outputs.length === 0
@@ -216,8 +217,7 @@ function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletEr
   } catch (e) {
     if (!(e instanceof WalletError)) throw e
     if (earlier) return e
-    const last = lastResort(free, roomy, select, e)
-    return last instanceof WalletError && roomy.length < coins.length ? FAMILY_FULL : last
+    return lastResort(work, select, e)
   }
 }
 
@@ -232,21 +232,32 @@ function upToHalf(amountSat: bigint, coins: readonly Coin[]): bigint {
  * Change of an unconfirmed transaction of ours that a peer can still undo: better than to let a deadline pass, since what is built on
  * it is made anew when that happens.
  */
-function lastResort(state: WalletState, views: readonly CoinView[], select: SelectBy, e: WalletError) {
+function lastResort({ free, coins, roomy, familySize }: Work, select: SelectBy, e: WalletError) {
   const ours = (txid: Txid): boolean =>
-    state.txs.get(txid)?.tx.inputs.some((i) => state.coins.has(outpointKey(i))) ?? false
+    free.txs.get(txid)?.tx.inputs.some((i) => free.coins.has(outpointKey(i))) ?? false
   const usable = ({ status, coin }: CoinView): boolean =>
     status === 'spendable' || (status === 'unconfirmed' && coin.branch === CHANGE && ours(coin.outpoint.txid))
-  const candidates = views.filter(usable).map((v) => v.coin)
-  try {
-    return selectCoins({ ...select, candidates, reserveSat: upToHalf(select.reserveSat ?? 0n, candidates) })
-  } catch (again) {
-    if (again instanceof WalletError) return e
-    throw again
+  const all = roomy.filter(usable).map((v) => v.coin)
+  const reserveSat = upToHalf(select.reserveSat ?? 0n, all)
+  const ownedSat = all.reduce((sum, c) => sum + c.amountSat, 0n)
+  let isTooLong = roomy.length < coins.length
+  for (const most of FAMILY_SIZES) {
+    const candidates = all.filter((c) => familySize([c]) <= most)
+    try {
+      const found = selectCoins({ ...select, candidates, ownedSat, reserveSat })
+      if (familySize(found.coins) < MOST_FAMILY) return found
+      isTooLong = true
+    } catch (again) {
+      if (!(again instanceof WalletError)) throw again
+    }
   }
+  return isTooLong ? FAMILY_FULL : e
 }
 
-/** BIP 125: more than what goes, by the relay of what comes; and a higher feerate than the one in its place (Bitcoin Core). */
+/**
+ * BIP 125: more than what goes, by the relay of what comes, whose signatures may be longer by a byte; and a higher feerate than the one in its
+ * place (Bitcoin Core).
+ */
 function leastToReplace({ request, shape }: Work, earlier: Earlier, found: Selection<Coin>): bigint {
   const parent = request.parent ?? { weight: 0, feeSat: 0n }
   const change = found.changeSat === null ? 0 : 1
@@ -258,7 +269,7 @@ function leastToReplace({ request, shape }: Work, earlier: Earlier, found: Selec
       outputsWeight: shape.outputsWeight + 124 * change,
     }),
   )
-  const byRelay = earlier.familyFeeSat + INCREMENTAL * ((weight + 3n) / 4n)
+  const byRelay = earlier.familyFeeSat + INCREMENTAL * ((weight + 5n) / 4n)
   const byRate = (earlier.feeSat * weight) / BigInt(earlier.weight) + 1n
   return parent.feeSat + (byRelay > byRate ? byRelay : byRate)
 }

@@ -62,8 +62,27 @@ const laterRivals = (state: Pick<WalletState, 'txs' | 'spends'>, { tx, order }: 
     .flatMap((input) => state.spends.get(outpointKey(input)) ?? [])
     .filter((other) => (state.txs.get(other)?.order ?? order) > order)
 
-/** How many transactions of ours wait for a block in the family of one: it, and all that they build on or that builds on them. */
-export function familySizes(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): (txid: Txid) => number {
+/** What can still confirm and builds on a transaction, itself not included: of versions that replaced each other the last one alone. */
+export function descendants(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>, ancestor: Txid): readonly WalletTx[] {
+  const { isAlive } = judge(state)
+  const found = new Map<Txid, WalletTx>()
+  const visit = (parent: Txid): void => {
+    for (const entry of state.txs.values()) {
+      const { txid, tx, height } = entry
+      if (height !== null || found.has(txid) || !tx.inputs.some((i) => i.txid === parent) || !isAlive(txid)) continue
+      found.set(txid, entry)
+      visit(txid)
+    }
+  }
+  visit(ancestor)
+  return [...found.values()]
+}
+
+/**
+ * The transactions of ours that wait for a block in the family of one: it, and all that they build on or that builds on them. One family is
+ * one set.
+ */
+export function families(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): (txid: Txid) => ReadonlySet<Txid> {
   const { isAlive } = judge(state)
   const waiting = [...state.txs.values()].filter((t) => t.height === null && isAlive(t.txid))
   const relatives = new Map<Txid, Txid[]>(waiting.map((t) => [t.txid, []]))
@@ -73,15 +92,17 @@ export function familySizes(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>
       if (relatives.has(parent)) relatives.get(txid)!.push(parent)
     }
   }
-  const sizes = new Map<Txid, number>()
+  const families = new Map<Txid, ReadonlySet<Txid>>()
   for (const { txid } of waiting) {
-    if (sizes.has(txid)) continue
+    if (families.has(txid)) continue
     const family = new Set([txid])
     for (const member of family) for (const relative of relatives.get(member)!) family.add(relative)
-    for (const member of family) sizes.set(member, family.size)
+    for (const member of family) families.set(member, family)
   }
-  return (txid) => sizes.get(txid) ?? 0
+  return (txid) => families.get(txid) ?? NONE
 }
+
+const NONE: ReadonlySet<Txid> = new Set()
 
 export type CoinStatus =
   | 'spendable'

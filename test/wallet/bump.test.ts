@@ -9,7 +9,7 @@ import { addFees } from '../../src/wallet/bump.ts'
 import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import type { WalletState } from '../../src/wallet/state.ts'
-import { familySizes, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
+import { families, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
 import { foreignOutpoint, foreignScript, mine, output, signer, walletWith } from './world.ts'
 
 const AMOUNT = 100_000
@@ -132,6 +132,21 @@ describe('BIP 125 §implementation-details: a bump that replaces another', () =>
   })
 })
 
+describe('a transaction that others build on', () => {
+  it('pays for them when it is replaced, but not for their versions that others have taken the place of', () => {
+    const root = bump(walletWith([200_000]), { tx: htlc(1), feeratePerKw: 500 })!
+    let leaf = bump(root.state, { tx: htlc(2), feeratePerKw: 500 })!
+    for (const feeratePerKw of [1_000, 2_000, 4_000]) {
+      leaf = bump(leaf.state, { tx: htlc(2), feeratePerKw, earlier: leaf.tx })!
+    }
+    expect(leaf.tx.inputs[1]!.txid).toBe(txidOf(root.tx))
+    const both = root.feeSat + leaf.feeSat
+    const raised = bump(leaf.state, { tx: htlc(1), feeratePerKw: 4_100, earlier: root.tx })!
+    expect(raised.feeSat).toBeGreaterThan(both)
+    expect(raised.feeSat).toBeLessThan(both + 600n)
+  })
+})
+
 describe('a child that pays for its parent', () => {
   const parent = { weight: 1_800, feeSat: sat(456) }
 
@@ -223,8 +238,8 @@ describe('many HTLC transactions at once, which are paid for with the change of 
     const first = payAll(walletWith([1_000_000, 2_000_000]), 1, 61)
     expect(first.length).toBe(2 * 23)
     const { state } = first.at(-1)!
-    const familyOf = familySizes(state)
-    for (const { tx } of first) expect(familyOf(txidOf(tx))).toBe(23)
+    const familyOf = families(state)
+    for (const { tx } of first) expect(familyOf(txidOf(tx)).size).toBe(23)
     const later = payAll(mine(state, ...first.map((b) => b.tx)), 1 + first.length, 61)
     expect(first.length + later.length).toBe(60)
   })
