@@ -125,6 +125,7 @@ function coreOf(state: StoredState) {
     ...(channel.ownStages && { ownStages: channel.ownStages }),
     numbers: { nextOutgoingId, nextIncomingId, feeUpdates, local, remote, remoteSigned, remoteNextPoint },
     secretCount: secrets.count,
+    ...(onchainOf(state) !== null && { onchain: true }),
   }
 }
 
@@ -276,7 +277,7 @@ export function loadChannel(records: Iterable<readonly [string, Uint8Array]>): C
     throw new ChannelRecordError(`channel record of version ${core.version}, not ${VERSION}`, core.version > VERSION)
   const fixed = need<Fixed>('fixed')
   const channel = loadChannelRecord(core, fixed, need, map)
-  const onchain = map.has('onchain') ? need<ClosingState['onchain']>('onchain') : null
+  const onchain = core.onchain || map.has('onchain') ? need<ClosingState['onchain']>('onchain') : null
   const { phase } = core
   const withChannel = { ...phase, channel }
   if (core.link === null)

@@ -293,7 +293,11 @@ export class Channels {
   #erase(entry: ChannelEntry, scope: TurnScope): void {
     const { localId } = entry.meta
     const records = entry.stored === null ? [] : channelOps(null, entry.stored)
-    if (entry.stored !== null) scope.write({ key: keys.channelMeta(localId) })
+    if (entry.stored !== null) {
+      scope.write({ key: keys.channelMeta(localId) })
+      // Of a channel whose name alone is gone, this one is still there (node/lostChannels.ts).
+      scope.write({ key: keys.channel(localId, 'core') })
+    }
     const stored = records.map((op) => keys.channel(localId, op.key))
     this.#forget(entry, stored, scope)
   }

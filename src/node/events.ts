@@ -2,6 +2,7 @@ import type { ChannelId, NodeId } from '../base/ids.ts'
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
+import { lastSequence } from './paging.ts'
 import { PeerBudget } from './peerBudget.ts'
 import type { TurnScope } from './reactor.ts'
 import type { NodeEvent } from './service.ts'
@@ -72,9 +73,7 @@ export class EventLog {
   }
 
   static async open(driver: Driver, now: () => number, onError?: EventLogOptions['onError']): Promise<EventLog> {
-    let last = 0
-    for await (const [key] of driver.entries({ ...prefixRange('event/'), reverse: true, limit: 1 }))
-      last = Number(key.slice(6))
+    const last = await lastSequence(driver, 'event/')
     return new EventLog(driver, last + 1, { now, ...(onError && { onError }) })
   }
 

@@ -145,12 +145,15 @@ export async function pageWhere<T>(
   }
 }
 
-/** The last sequence number of such an index; 0 when it is empty. */
+/** Records that one look at the end of an index takes. */
+const LAST = 8
+
+/** The last sequence number of such an index; 0 when it is empty. Of a damaged record the key may be what has changed: it counts where it follows another. */
 export async function lastSequence(driver: Driver, prefix: string): Promise<number> {
-  for await (const [key] of driver.entries({ ...prefixRange(prefix), reverse: true, limit: 1 })) {
-    return Number(key.slice(prefix.length))
-  }
-  return 0
+  const found: { readonly n: number; readonly isSure: boolean }[] = []
+  for await (const [key, value] of driver.entries({ ...prefixRange(prefix), reverse: true, limit: LAST }))
+    found.push({ n: Number(key.slice(prefix.length)), isSure: !isDamaged(value) })
+  return found.reduceRight((last, { n, isSure }) => (isSure || n === last + 1 ? n : last), 0)
 }
 
 const badCursor = (): ServiceError =>

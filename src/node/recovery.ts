@@ -10,6 +10,7 @@ import type { StaticBackup } from './backup.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
+import { lostChannels } from './lostChannels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 import { rebroadcastAll } from './rebroadcast.ts'
@@ -23,6 +24,8 @@ export interface Damaged {
   readonly why: string
   /** Its bytes have changed on disk: the program could read it otherwise. */
   readonly isRot?: true
+  /** The channel goes on: `meta` was made anew. */
+  readonly isNamed?: true
 }
 
 /**
@@ -33,6 +36,7 @@ export interface Damaged {
 export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const { driver, channels, resources } = node
   const damaged: Damaged[] = []
+  const named: Damaged[] = []
   const metas: ChannelMeta[] = []
   const prefix = keys.channelMeta('')
   for await (const [key, value] of driver.entries(prefixRange(prefix))) {
@@ -42,9 +46,12 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
     else
       damaged.push({ localId, meta: null, why: 'the record of whose it is', ...(isDamaged(value) && { isRot: true }) })
   }
+  for (const meta of metas) node.numbers.reserve(meta)
+  // A damaged name is told as such.
+  const lost = damaged.length === 0 ? await lostChannels(node, metas) : []
+  metas.push(...lost)
   const count = metas.length + damaged.length
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
-    node.numbers.reserve(meta)
     const records = await recordsOf(node, meta)
     const changed = records.flatMap(([key, value]) => (isDamaged(value) ? [key] : []))
     if (changed.length > 0) {
@@ -59,6 +66,7 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
     try {
       const state = loadChannel(records)
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
+      if (lost.includes(meta)) named.push({ localId: meta.localId, meta, why: 'whose it is', isNamed: true })
     } catch (e) {
       if (e instanceof ChannelRecordError && e.isNewer) throw e
       damaged.push({ localId: meta.localId, meta, why: e instanceof Error ? e.message : String(e) })
@@ -71,7 +79,7 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const reserved = await driver.get(keys.keyIndex)
   const next = reserved && (unpackIfWhole<number>(reserved) ?? node.numbers.nextKeyIndex + KEY_INDEXES_LEFT_OUT)
   if (next) node.numbers.reserve({ keyIndex: next - 1, seq: 0 })
-  return damaged
+  return [...damaged, ...named]
 }
 
 /** All but what is read only to punish: that grows with every payment, and the time of a start must not. */
@@ -132,11 +140,16 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
     for (const each of damaged) {
       const { localId, meta } = each
+      if (each.isNamed) {
+        scope.write({ key: keys.channelMeta(localId), value: pack(meta) })
+        reportDamage(node, each, 'it was made anew, and the channel goes on', scope)
+        continue
+      }
       const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
       // Its place is taken by what the backup knows.
       if (isRestored) scope.write({ key: keys.channelMeta(localId) })
       else if (meta) node.damaged.add(meta.keyIndex)
-      reportDamage(node, each, isRestored, scope)
+      reportDamage(node, each, isRestored ? RESTORED : NOT_RESTORED, scope)
     }
     // A crash may have come between a channel and its backup.
     if (entries.length > 0) scope.hold(() => node.backUp())
@@ -165,7 +178,7 @@ function resume({ channels, chain, resources, lookingBack }: Node, entry: Channe
 /** No write was lost, but records are damaged: what the backup beside the database has of those channels. */
 async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise<StaticBackup | null> {
   const { readBackup } = node.resources
-  if (damaged.length === 0 || !readBackup) return null
+  if (damaged.every((each) => each.isNamed) || !readBackup) return null
   const lost = new Set(damaged.map(({ meta }) => meta?.keyIndex))
   const isLost = (keyIndex: number): boolean => lost.has(keyIndex) || lost.has(undefined)
   try {
@@ -177,12 +190,12 @@ async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise
   }
 }
 
-function reportDamage(node: Node, damage: Damaged, isRestored: boolean, scope: TurnScope): void {
+const RESTORED = 'what the backup has of it takes its place, and its peer is asked to close it'
+const NOT_RESTORED = 'have the peer close it, and restore what it pays from the backup'
+
+function reportDamage(node: Node, damage: Damaged, what: string, scope: TurnScope): void {
   const { localId: id, meta, why } = damage
   const peer = meta?.peer ?? null
-  const what = isRestored
-    ? 'what the backup has of it takes its place, and its peer is asked to close it'
-    : 'have the peer close it, and restore what it pays from the backup'
   const message = `a record of this channel is lost or damaged (${why}): ${what}`
   node.log.error({ channel: id, peer }, message)
   node.events.emit(scope, 'node.alert', { id, peer, code: 'CHANNEL_DAMAGED', message, byPeer: false })

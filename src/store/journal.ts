@@ -1,4 +1,5 @@
 import { pack } from '../base/pack.ts'
+import { isDamaged } from './checked.ts'
 import { StoreError } from './errors.ts'
 import { keys, prefixRange } from './schema.ts'
 import type { Driver, Op } from './types.ts'
@@ -44,7 +45,14 @@ export async function closeGaps(driver: Driver): Promise<readonly Op[]> {
 }
 
 async function* numbersIn(driver: Driver): AsyncIterable<number> {
-  for await (const [key] of driver.entries(prefixRange('journal/'))) yield Number(key.slice('journal/'.length))
+  let last = 0
+  for await (const [key, value] of driver.entries(prefixRange('journal/'))) {
+    const n = Number(key.slice('journal/'.length))
+    // Where it is the key that has changed on disk, it may be any number, or none.
+    if (isDamaged(value) && n !== last + 1) continue
+    last = n
+    yield n
+  }
 }
 
 /** Hears how many seconds a batch of so many operations took to be on disk, and when it began (performance.now()). */

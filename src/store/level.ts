@@ -16,8 +16,10 @@ const codeOf = (e: unknown): string => {
 /** LevelDB under `directory`. Its own lock keeps a second process out. */
 export class LevelDriver implements Driver {
   readonly #db: Db
-  private constructor(db: Db) {
+  readonly #directory: string
+  private constructor(db: Db, directory: string) {
     this.#db = db
+    this.#directory = directory
   }
 
   /**
@@ -41,7 +43,7 @@ export class LevelDriver implements Driver {
       const why = e instanceof Error ? (e.cause instanceof Error ? e.cause : e).message : String(e)
       throw new StoreError('STORE_UNREADABLE', `the database in ${directory} cannot be opened: ${why}`, { cause: e })
     }
-    return new LevelDriver(db)
+    return new LevelDriver(db, directory)
   }
 
   /** Most keys that are looked for are not there, which LevelDB knows from memory: a trip to another thread costs thirty times that. */
@@ -50,8 +52,12 @@ export class LevelDriver implements Driver {
   }
 
   getNow(key: string): Uint8Array | undefined {
-    const value = this.#db.getSync(key)
-    return value && Uint8Array.from(value)
+    try {
+      const value = this.#db.getSync(key)
+      return value && Uint8Array.from(value)
+    } catch (e) {
+      throw this.#unreadable(e)
+    }
   }
 
   async *entries(range: Range): AsyncIterable<readonly [string, Uint8Array]> {
@@ -62,9 +68,21 @@ export class LevelDriver implements Driver {
         if (chunk.length === 0) return
         for (const [key, value] of chunk) yield [key, Uint8Array.from(value)]
       }
+    } catch (e) {
+      throw this.#unreadable(e)
     } finally {
       await iterator.close()
     }
+  }
+
+  /** Where the tables themselves are damaged, and not a value in them: nothing behind that place can be read. */
+  #unreadable(e: unknown): unknown {
+    if (!(e instanceof Error && 'code' in e && e.code === 'LEVEL_CORRUPTION')) return e
+    return new StoreError(
+      'STORE_UNREADABLE',
+      `the database in ${this.#directory} is damaged (${e.message}): check the disk, keep a copy of the directory, and restore from the seed words and channels.backup into an empty one; never put an older copy of the database in its place`,
+      { cause: e },
+    )
   }
 
   /** A chained batch hands each operation over as it is; an array of them would be cloned and taken apart, at three times the cost. */

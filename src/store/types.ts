@@ -14,7 +14,10 @@ export interface Range {
   readonly limit?: number
 }
 
-/** Ordered keys, atomic durable batches, range reads: what a storage driver must offer (docs/architecture.md §Store). */
+/**
+ * Ordered keys, atomic durable batches, range reads: what a storage driver must offer (docs/architecture.md §Store). One with checksums gives
+ * a value that has changed as one that cannot be read (`isDamaged`).
+ */
 export interface Driver {
   get(key: string): Promise<Uint8Array | undefined>
   /** The same within a turn, for what must be said in it: everything else waits meanwhile. */

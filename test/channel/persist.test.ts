@@ -86,6 +86,16 @@ describe('reading back', () => {
     expect(() => loadChannel(newer)).toThrow('version 2')
   })
 
+  it('names the record of the end on chain when it is missing, and reads one from before that was noted', () => {
+    const w = reachNormal()
+    w.alice.command({ tag: 'forceClose', requestId: 7 })
+    const records = new Map(w.alice.records)
+    expect(records.delete('onchain')).toBe(true)
+    expect(() => loadChannel(records)).toThrow('"onchain" is missing')
+    const { onchain: _, ...core } = unpack<Record<string, unknown>>(w.alice.records.get('core')!)
+    expect(loadChannel(new Map(w.alice.records).set('core', pack(core)))).toEqual(w.alice.load())
+  })
+
   it('bytes come back as bytes of their own', () => {
     const w = reachNormal()
     const state = w.alice.load()

@@ -187,6 +187,12 @@ describe('a node that is down', () => {
     ],
     ['a lost write', () => write([{ key: keys.journal(2) }]), 'database', /peers reachable/],
     [
+      'a record that has changed on disk',
+      () => write([{ key: 'payment/1', value: pack(1) }]),
+      'records',
+      /check the disk/,
+    ],
+    [
       'a database of a newer program',
       () => write([{ key: keys.schema, value: pack(SCHEMA_VERSION + 1) }]),
       'database',

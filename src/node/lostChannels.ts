@@ -1,0 +1,56 @@
+import { unpackIfWhole } from '../base/pack.ts'
+import type { ChannelParams } from '../channel/state.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver, Range } from '../store/types.ts'
+import type { ChannelBackup } from './backup.ts'
+import type { ChannelMeta } from './channels.ts'
+import type { Node } from './node.ts'
+
+/**
+ * A start finds channels by one small record each. Without it a channel would be forgotten, and be left out of the next backup: a disk, or
+ * LevelDB, that lost it says nothing. So what the backup knows must be there. A channel that was given up has lost its `core` with
+ * its name, before the backup is written without it; one of which there is no record at all may never have been on disk, since the backup is
+ * of what is in memory.
+ * @returns names made anew, for records that are there
+ */
+export async function lostChannels(node: Node, metas: readonly ChannelMeta[]): Promise<readonly ChannelMeta[]> {
+  const known = new Set(metas.map((meta) => meta.keyIndex))
+  const missing = (await backedUp(node)).filter((c) => !known.has(c.keyIndex))
+  const named: ChannelMeta[] = []
+  for await (const localId of missing.length > 0 ? localIds(node.driver) : []) {
+    if (metas.some((meta) => meta.localId === localId)) continue
+    const fixed = await node.driver.get(keys.channel(localId, 'fixed'))
+    const params = fixed && unpackIfWhole<{ readonly params?: ChannelParams }>(fixed)?.params
+    const one = missing.find((c) => c.keyIndex === params?.keyIndex && c.channelId === params.channelId)
+    if (!one) continue
+    const isKept = (await node.driver.get(keys.channel(localId, 'core'))) !== undefined
+    if (isKept) named.push(node.numbers.take(one.peer, localId, one.keyIndex))
+  }
+  return named
+}
+
+/** None where the database is in doubt, or new: then everything is taken from the backup anyway. */
+async function backedUp({ resources, log }: Node): Promise<readonly ChannelBackup[]> {
+  const { readBackup, doubt, journal } = resources
+  if (!readBackup || doubt !== null || journal.durable === 0) return []
+  try {
+    return (await readBackup())?.channels ?? []
+  } catch (e) {
+    log.error({ err: e }, 'the channel backup cannot be read')
+    return []
+  }
+}
+
+/** Of all channels that have records: one look for each, however many records it has. */
+async function* localIds(driver: Driver): AsyncIterable<string> {
+  const { lt } = prefixRange('channel/')
+  for (let gte: string | null = 'channel/'; gte !== null; ) {
+    const range: Range = { gte, lt, limit: 1 }
+    gte = null
+    for await (const [key] of driver.entries(range)) {
+      const localId = key.split('/')[1] ?? ''
+      yield localId
+      gte = prefixRange(keys.channel(localId, '')).lt
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { type Snapshot, World } from './world.ts'
+
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  await world.open('alice', 'bob', 1_000_000, 500_000)
+  await world.open('alice', 'bob', 500_000)
+  base = world.snapshot()
+  world.close()
+})
+
+/** Alice starts again, and the database has lost these records of her first channel without a word; their names end so. */
+async function without(...lost: readonly RegExp[]) {
+  const world = await World.start(['alice', 'bob'], base)
+  const alice = world.of('alice')
+  const { localId, seq } = alice.node!.channels.all().find(({ meta }) => meta.seq === 1)!.meta
+  expect(seq).toBe(1)
+  world.crash('alice')
+  for (const key of alice.disk.snapshot().keys())
+    if (key.includes(localId) && lost.some((name) => name.test(key))) await alice.disk.harm(key, null)
+  await world.boot('alice')
+  const before = alice.node!.channels.all().map(({ meta }) => meta.localId)
+  world.connectAll()
+  await world.settle()
+  const alerts = (await alice.api.eventsSince(0, 1_000)).filter((e) => e.data.code === 'CHANNEL_DAMAGED')
+  const states = () => alice.node!.channels.all().map((c) => c.state.tag)
+  return { world, alice, localId, before, states, messages: alerts.map((e) => String(e.data.message)) }
+}
+
+describe('a channel that the backup knows, and the database has lost without a word', () => {
+  it('goes on where it lost its name alone, now and after the next start', async () => {
+    const { world, alice, localId, before, states, messages } = await without(/^channel-meta/)
+    expect(before).toContain(localId)
+    expect(messages).toEqual([expect.stringContaining('made anew, and the channel goes on')])
+    expect(states()).toEqual(['normal', 'normal'])
+    await world.restart('alice')
+    world.connectAll()
+    await world.settle()
+    expect(states()).toEqual(['normal', 'normal'])
+    const { bolt11 } = (await world.attempt(world.of('bob').api.createInvoice({ amountMsat: msat(600_000_000) })))!
+    const { paymentHash } = (await world.attempt(alice.api.pay({ bolt11 })))!
+    await world.settle()
+    expect((await alice.api.payment(paymentHash)).status).toBe('succeeded')
+    expect(alice.wholeBackup!.channels).toHaveLength(2)
+    world.close()
+  })
+
+  it('is no such one where it was given up, or never on disk, and a crash came before the backup was written without it', async () => {
+    for (const lost of [/^channel-meta|core$/, /^channel/]) {
+      const { world, localId, before, states, messages } = await without(lost)
+      expect([before.length, before.includes(localId), messages]).toEqual([1, false, []])
+      expect(states()).toEqual(['normal'])
+      world.close()
+    }
+  })
+})
