@@ -46,6 +46,7 @@ import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { NO_QUERY } from './scalars.ts'
 import { Empty } from './schemas.ts'
+import { beginInSlices } from './slices.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { watchUnused } from './unusedConnections.ts'
@@ -125,6 +126,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     }),
   }
   shape(app, options, routes)
+  beginInSlices(app)
   recordCalls(app, keys)
   logCalls(app, service.logs.of('api'))
   const tracer = tracerIfWanted()

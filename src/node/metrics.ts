@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { NodeEvent } from './service.ts'
 
-/** Seconds. A turn ends within its budget of 4 ms unless a single task is long. */
+/** Seconds. A turn is done in slices of 1 ms, and what ends it, unless a single task is long. */
 const TURN_SECONDS = [0.0001, 0.0003, 0.001, 0.002, 0.004, 0.008, 0.016, 0.05, 0.2, 1]
 /** Seconds, from a disk with a protected cache to one that is failing. */
 const BATCH_SECONDS = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
@@ -57,7 +57,11 @@ export class Metrics {
   readonly channels = this.#gauge('channels', 'Channels that are not closed, by state', ['state'])
   readonly htlcs = this.#gauge('htlcs_in_flight', 'HTLCs in channels, by direction', ['direction'])
   readonly htlcsMsat = this.#gauge('htlcs_in_flight_msat', 'What they carry', ['direction'])
-  readonly #turns = this.#histogram('turn_seconds', 'How long the loop was busy with one turn', TURN_SECONDS)
+  readonly #turns = this.#histogram(
+    'turn_seconds',
+    'How long the loop was busy with one turn, or a slice of it',
+    TURN_SECONDS,
+  )
   readonly #tasks = this.#counter('turn_tasks_total', 'Inputs handled in turns')
   readonly #batches = this.#histogram('journal_batch_seconds', 'One batch on its way to the disk, fsync', BATCH_SECONDS)
   readonly #operations = this.#counter('journal_operations_total', 'Records written or deleted in batches')

@@ -1,8 +1,10 @@
 import type { Journal } from '../store/journal.ts'
 import type { Op } from '../store/types.ts'
 
-/** After this long a turn is sealed and the event loop gets air, so that REST and sockets stay responsive under load. */
+/** After this much work a turn is sealed: what it wants done has waited long enough. */
 const TURN_BUDGET_MS = 4
+/** After this long the event loop gets air in the middle of a turn, so that requests and sockets are served under load. */
+const SLICE_MS = 1
 
 /** What a task may do besides changing memory: write, and act once what was written is on disk. */
 export interface TurnScope {
@@ -47,14 +49,16 @@ export class Reactor {
   #tail: Promise<void> = Promise.resolve()
   /** Batches that are not on disk yet. */
   #inFlight = 0
+  /** The turn that has had air and goes on. */
+  #open: OneTurn | null = null
 
   constructor(options: ReactorOptions) {
     this.#options = options
   }
 
-  /** Tasks that wait for a turn, and turns whose batch is not on disk yet. */
+  /** Tasks that wait for a turn, and turns whose batch is not on disk yet, one that has yet to end among them. */
   get waiting(): { readonly tasks: number; readonly batches: number } {
-    return { tasks: this.#tasks.length, batches: this.#inFlight }
+    return { tasks: this.#tasks.length, batches: this.#inFlight + (this.#open === null ? 0 : 1) }
   }
 
   /** Puts a task into the next turn. Tasks run in order and must not throw on outside input. */
@@ -84,13 +88,15 @@ export class Reactor {
    * @throws Error when it will not be
    */
   async durable(): Promise<void> {
+    await this.#open?.sealed
     await this.#tail
     if (this.#failed) throw new Error('the node is stopping, since a write failed')
   }
 
   /** Lets the tasks given so far finish and their writes land; nothing is accepted afterwards. */
   async stop(): Promise<void> {
-    while (this.#tasks.length > 0 && !this.#stopped) await new Promise((resolve) => setImmediate(resolve))
+    while ((this.#tasks.length > 0 || this.#open !== null) && !this.#stopped)
+      await new Promise((resolve) => setImmediate(resolve))
     this.#stopped = true
     await this.#tail
   }
@@ -101,28 +107,44 @@ export class Reactor {
     setImmediate(() => this.#turn())
   }
 
+  /** One slice of a turn: short ones are done within it, and the others go on after what else has come was served. */
   #turn(): void {
     this.#scheduled = false
-    const turn = new OneTurn()
+    this.#open ??= new OneTurn()
+    const turn = this.#open
     const { now, endOfTurn, onTurn } = this.#options
     try {
       const begun = now()
-      const until = begun + TURN_BUDGET_MS
-      let done = 0
-      const tasks = this.#tasks
-      while (done < tasks.length) {
-        tasks[done++]!(turn)
-        if (now() > until) break
-      }
-      this.#tasks = done === tasks.length ? [] : tasks.slice(done)
-      endOfTurn(turn)
+      const done = this.#runTasks(turn, begun)
+      const busyMs = now() - begun
+      turn.busyMs += busyMs
+      // What ends a turn takes its time as well: it has a slice of its own.
+      const goesOn = done > 0 && busyMs > SLICE_MS
+      if (!goesOn) endOfTurn(turn)
       onTurn?.((now() - begun) / 1000, done, begun)
+      if (goesOn) return this.#schedule()
     } catch (e) {
       this.#fail(e)
       return
     }
+    this.#open = null
     this.#seal(turn)
+    turn.seal()
     if (this.#tasks.length > 0) this.#schedule()
+  }
+
+  /** @returns how many */
+  #runTasks(turn: OneTurn, begun: number): number {
+    if (turn.busyMs > TURN_BUDGET_MS) return 0
+    const { now } = this.#options
+    const tasks = this.#tasks
+    let done = 0
+    while (done < tasks.length) {
+      tasks[done++]!(turn)
+      if (now() - begun > SLICE_MS) break
+    }
+    this.#tasks = done === tasks.length ? [] : tasks.slice(done)
+    return done
   }
 
   /** A turn that wrote nothing still waits for the batches before it: what it says may depend on them. */
@@ -156,6 +178,7 @@ export class Reactor {
     if (this.#failed) return
     this.#failed = true
     this.#stopped = true
+    this.#open?.seal()
     this.#options.onFatal(e)
   }
 
@@ -188,6 +211,13 @@ class OneTurn implements TurnScope {
   readonly acts: (() => void)[] = []
   readonly works: (() => void)[] = []
   readonly holds: (() => Promise<void>)[] = []
+  /** Of work, in all its slices. */
+  busyMs = 0
+  seal = (): void => {}
+  /** Resolves when it waits for the disk, or will never. */
+  readonly sealed = new Promise<void>((resolve) => {
+    this.seal = resolve
+  })
   get isEmpty(): boolean {
     const { ops, firsts, acts, works, holds } = this
     return ops.length + firsts.length + acts.length + works.length + holds.length === 0

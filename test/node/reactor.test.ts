@@ -138,4 +138,43 @@ describe('reactor: write before you speak', () => {
     await second
     expect(said).toEqual(['first', 'second'])
   })
+
+  it('gives the event loop air within a long turn, which is still one batch; what is read meanwhile waits for it', async () => {
+    let batches = 0
+    const driver = new MemoryDriver(new Map(), (ops) => {
+      batches++
+      return ops
+    })
+    let turns = 0
+    const { reactor } = reactorOver(driver, () => void turns++)
+    const done: number[] = []
+    // By the clock of this test a task takes half a millisecond.
+    for (const n of [1, 2, 3, 4, 5]) {
+      reactor.post((scope) => {
+        done.push(n)
+        scope.write(put(`k${n}`))
+      })
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(done.length).toBeGreaterThan(0)
+    expect(done.length).toBeLessThan(5)
+    expect(turns).toBe(0)
+    await reactor.durable()
+    expect([done, turns, batches]).toEqual([[1, 2, 3, 4, 5], 1, 1])
+    const stored = [...driver.snapshot().keys()].filter((k) => k.startsWith('k'))
+    expect(stored).toHaveLength(5)
+  })
+
+  it('says that nothing will be durable when a write fails in the middle of a turn', async () => {
+    const driver = new MemoryDriver(new Map(), () => {
+      throw new Error('disk full')
+    })
+    const { reactor, fatal } = reactorOver(driver)
+    reactor.post((scope) => scope.write(put('a')))
+    await new Promise((resolve) => setImmediate(resolve))
+    for (let n = 0; n < 5; n++) reactor.post((scope) => scope.write(put(`k${n}`)))
+    await expect(reactor.durable()).rejects.toThrow('a write failed')
+    await reactor.stop()
+    expect(fatal).toHaveLength(1)
+  })
 })

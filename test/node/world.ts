@@ -349,8 +349,10 @@ export class World {
     }
   }
 
+  /** A turn that has had air may go on. */
   #isIdle(): boolean {
-    return this.#backend?.idle ?? true
+    const inTurn = this.alive.some(({ node, fatal }) => fatal === null && node!.reactor.waiting.batches > 0)
+    return !inTurn && (this.#backend?.idle ?? true)
   }
 
   #caughtUp(): boolean {
