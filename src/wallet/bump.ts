@@ -181,7 +181,7 @@ function affordable(work: Work): Selection<Coin> | null {
     const least = earlier ? leastToReplace(work, earlier, found) : 0n
     if (found.feeSat < least) {
       // Not worth a replacement by what was asked for, or just short of what one has to pay.
-      if (tries > 2 || tooClose(work, earlier!)) return null
+      if (tries > 2 || tooClose(work, earlier!)) break
       feeratePerKw = Math.ceil((feeratePerKw * Number(least)) / Number(found.feeSat)) + 1
       continue
     }

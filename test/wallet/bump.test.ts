@@ -132,6 +132,15 @@ describe('BIP 125 §implementation-details: a bump that replaces another', () =>
   })
 })
 
+describe('a replacement for which what is left for others is too much', () => {
+  it('takes it, as a first payment does', () => {
+    const first = bump(walletWith([8_000]), { tx: htlc(), feeratePerKw: 3_600 })!
+    expect(first.feeSat).toBeGreaterThan(3_800)
+    const raised = bump(first.state, { tx: htlc(), feeratePerKw: 6_000, leaveSat: sat(100_000), earlier: first.tx })
+    expect(raised!.feeSat).toBeGreaterThan(6_000)
+  })
+})
+
 describe('a transaction that others build on', () => {
   it('pays for them when it is replaced, but not for their versions that others have taken the place of', () => {
     const root = bump(walletWith([200_000]), { tx: htlc(1), feeratePerKw: 500 })!
