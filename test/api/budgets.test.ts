@@ -5,11 +5,17 @@ import type { Budget } from '../../src/api/auth/keyRecord.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { Spending } from '../../src/api/spending.ts'
 import { msat, sat } from '../../src/base/units.ts'
+import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import type { PaymentView } from '../../src/node/service.ts'
 import { FakeNode, PEER_ID } from './fakeNode.ts'
 import type { FakeStore } from './fakeStore.ts'
+import { paymentView } from './fakeViews.ts'
 import { testApi } from './harness.ts'
+
+/** The first example of BOLT 11. */
+const INVOICE =
+  'lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql'
 
 /** A node whose payments stay pending until the test ends them, with a parent key and a child that it made. */
 async function spender(budgets: { parent?: Budget; child?: Budget }, store?: FakeStore, known?: FakeNode) {
@@ -144,6 +150,34 @@ describe('spending budgets', () => {
     await expect(spending.closeChannel(child, channel.id, { feerateSatPerVbyte: 50 })).rejects.toMatchObject({
       code: 'BUDGET_EXCEEDED',
     })
+  })
+
+  it('what happens while a call is on its way to the node frees nothing: the node does not know of it yet', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 200_000_000, periodSeconds: null } })
+    const counted = () => {
+      const { spentMsat, reservedMsat } = spending.budgets.view(child.keyId)!
+      return spentMsat + reservedMsat
+    }
+    const tell = async (type: string, data: Record<string, unknown>) => {
+      node.emit(type, data)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    // Somebody's send is told of in the moment in which a channel is opened that gives money to its peer.
+    node.beforeAct = () => tell('wallet.transaction', { txid: '66'.repeat(32) })
+    const channel = await spending.open(child, { peer: PEER_ID, capacitySat: sat(100_000), pushMsat: msat(5_000_000) })
+    expect(counted()).toBeGreaterThan(5_000_000)
+    const opened = counted()
+    // The end of an earlier payment of an invoice is told of when that is paid once more.
+    const earlier = paymentView('earlier', { status: 'failed', payee: PEER_ID }, { bolt11: INVOICE })
+    const { paymentHash } = decodeInvoice(INVOICE)
+    node.paymentViews.set('earlier', { ...earlier, paymentHash, createdAt: '2020-01-01T00:00:00.000Z' })
+    node.beforeAct = () => tell('payment.failed', { id: 'earlier', paymentHash })
+    await spending.pay(child, { bolt11: INVOICE, amountMsat: msat(1_000_000), maxFeeMsat: msat(0) })
+    expect(counted()).toBe(opened + 1_000_000)
+    // A close to an address takes our whole side: 95,000 sat.
+    node.beforeAct = () => tell('channel.ready', { id: channel.id })
+    await spending.closeChannel(child, channel.id, { address: 'bcrt1q' })
+    expect(counted()).toBe(opened + 96_000_000)
   })
 
   it('a refusal over REST is a 403 that says what is left', async () => {

@@ -58,6 +58,8 @@ export class Budgets {
   readonly #ledgers = new Map<string, Ledger>()
   readonly #open = new Map<string, Open>()
   readonly #byRef = new Map<string, Set<Open>>()
+  /** Whose calls have not returned: what they make may not be there yet, and would pass for never begun. */
+  readonly #acting = new Set<Open>()
   readonly #resolve: Resolve
 
   constructor(store: ApiStore, keys: KeyRing, resolve: Resolve) {
@@ -110,14 +112,16 @@ export class Budgets {
    */
   async spend<V>(keyId: string, reservation: Omit<Reservation, 'at'>, act: () => Promise<V>): Promise<V> {
     const open = this.#reserve(keyId, reservation)
-    await this.#store.commit([{ key: OPEN_PREFIX + open.id, value: writeOpen(open) }])
+    this.#acting.add(open)
     try {
+      await this.#store.commit([{ key: OPEN_PREFIX + open.id, value: writeOpen(open) }])
       return await act()
     } catch (error) {
       // A payment that the node refuses was not begun; its hash may be that of another payment, which is.
       if (open.kind === 'payment' && error instanceof ServiceError) this.#settle(open, 0n)
       throw error
     } finally {
+      this.#acting.delete(open)
       // Also of a failed call it is the node that knows whether anything was spent.
       await this.#decide(open)
     }
@@ -159,7 +163,7 @@ export class Budgets {
   }
 
   async #decide(open: Open): Promise<void> {
-    if (this.#open.get(open.id) !== open) return
+    if (this.#open.get(open.id) !== open || this.#acting.has(open)) return
     const cost = await this.#resolve(open)
     if (cost !== null) this.#settle(open, cost)
   }
