@@ -9,7 +9,7 @@ import { lookAround, type Surroundings } from './alerts/look.ts'
 import type { ApiContext, App } from './app.ts'
 import { noteRefusal, recordCalls } from './auth/calls.ts'
 import { FailedSignIns, realClock, type SignInClock } from './auth/failedSignIns.ts'
-import { guard } from './auth/guard.ts'
+import { guard, guardAgain } from './auth/guard.ts'
 import { HostCheck } from './auth/hosts.ts'
 import { KeyAdmin } from './auth/keyAdmin.ts'
 import type { KeyRing } from './auth/keys.ts'
@@ -46,7 +46,7 @@ import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { NO_QUERY } from './scalars.ts'
 import { Empty } from './schemas.ts'
-import { beginInSlices } from './slices.ts'
+import { beginInSlices, isActing } from './slices.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { watchUnused } from './unusedConnections.ts'
@@ -231,8 +231,12 @@ function protect(app: App, options: ApiOptions, { events, tickets }: ApiContext,
   app.addHook('onRoute', (route) => {
     const { scope, takesTicket = false } = route.config ?? {}
     if (scope === undefined) throw new Error(`route ${route.method} ${route.url} declares no scope`)
-    const check = guard(scope, takesTicket, { keys: options.keys, tickets, failed, tokens })
+    const parts = { keys: options.keys, tickets, failed, tokens }
+    const check = guard(scope, takesTicket, parts)
     route.onRequest = [check, ...[route.onRequest ?? []].flat()] as NonNullable<typeof route.onRequest>
+    if (!isActing(route)) return
+    const last = [...[route.preHandler ?? []].flat(), guardAgain(scope, parts)]
+    route.preHandler = last as NonNullable<typeof route.preHandler>
   })
 }
 

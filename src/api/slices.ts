@@ -1,3 +1,4 @@
+import type { RouteOptions } from 'fastify'
 import type { App } from './app.ts'
 
 /** Milliseconds of one iteration of the event loop in which calls that act may begin, all together; one of them at least. */
@@ -49,11 +50,15 @@ export class Slices {
   }
 }
 
-/** Every call that is not a mere question waits for its slice. */
+/** Not a mere question. */
+export const isActing = ({ method }: Pick<RouteOptions, 'method'>): boolean =>
+  ![method].flat().every((one) => READS.has(one))
+
+/** Every call that acts waits for its slice. */
 export function beginInSlices(app: App): void {
   const slices = new Slices()
   app.addHook('onRoute', (route) => {
-    if ([route.method].flat().every((method) => READS.has(method))) return
+    if (!isActing(route)) return
     const wait = (_request: unknown, _reply: unknown, done: () => void): void => slices.take(done)
     route.preHandler = [wait, ...[route.preHandler ?? []].flat()] as NonNullable<typeof route.preHandler>
   })

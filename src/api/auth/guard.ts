@@ -27,12 +27,36 @@ export interface GuardParts {
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
 /** The onRequest hook of one route: who is it, and may it? Synchronous unless the key is wrong or the token is new. */
-export function guard(scope: RouteScope, takesTicket: boolean, parts: GuardParts): Hook {
-  if (scope === 'public') return (_request, _reply, done) => done()
+export const guard = (scope: RouteScope, takesTicket: boolean, parts: GuardParts): Hook =>
+  scope === 'public'
+    ? (_request, _reply, done) => done()
+    : entering(parts, takesTicket, (caller, call) => admit(caller, scope, call))
+
+/**
+ * The last hook before a route that acts: may it still? A body can be half a minute on its way, and a call waits for its turn, while
+ * somebody revokes the key or takes scopes from it.
+ */
+export const guardAgain = (scope: RouteScope, parts: GuardParts): Hook =>
+  scope === 'public'
+    ? (_request, _reply, done) => done()
+    : entering(parts, false, (caller, call) => refusedAddress(caller, call) ?? refusedScope(caller, scope, call))
+
+interface Call {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly keys: KeyRing
+}
+
+/** @param admitted says why the caller may not */
+function entering(
+  parts: GuardParts,
+  takesTicket: boolean,
+  admitted: (caller: Caller, call: Call) => ApiProblem | undefined,
+): Hook {
   return (request, reply, done) => {
     const enter = (caller: Caller): void => {
       request.caller = caller
-      done(admit(caller, scope, { request, reply, keys: parts.keys }))
+      done(admitted(caller, { request, reply, keys: parts.keys }))
     }
     const turnAway = (error: ApiProblem): void => {
       refuse(error, request, reply, parts.failed).then(done, done)
@@ -84,19 +108,11 @@ function identify(
 }
 
 /** What a known key may do from here and now. @returns why not */
-function admit(
-  caller: Caller,
-  scope: RouteScope,
-  { request, reply, keys }: { request: FastifyRequest; reply: FastifyReply; keys: KeyRing },
-): ApiProblem | undefined {
-  const entry = keys.entry(caller.keyId)
-  if (!entry.allows(request.ip)) {
-    return new ApiProblem(
-      'ADDRESS_NOT_ALLOWED',
-      'This key may be used from other addresses only: see its allowedCidrs.',
-    )
-  }
-  const rate = entry.take(keys.now())
+function admit(caller: Caller, scope: RouteScope, call: Call): ApiProblem | undefined {
+  const { request, reply, keys } = call
+  const refused = refusedAddress(caller, call)
+  if (refused) return refused
+  const rate = keys.entry(caller.keyId).take(keys.now())
   if (rate !== null) tellRate(reply, rate)
   if (rate !== null && !rate.allowed) {
     const { retryAfterSeconds } = rate
@@ -105,13 +121,21 @@ function admit(
     })
   }
   tellRotation(reply, keys.live(caller.keyId, caller.version))
-  if (!grants(caller.scopes, scope)) {
-    const names = [scope].flat().join(' ')
-    reply.header('www-authenticate', `Bearer realm="fulmen", error="insufficient_scope", scope="${names}"`)
-    return new ApiProblem('SCOPE_MISSING', `This needs a key with the scope ${scopeText(scope)}.`)
-  }
-  keys.count(caller, request.ip)
-  return undefined
+  const lacking = refusedScope(caller, scope, call)
+  if (!lacking) keys.count(caller, request.ip)
+  return lacking
+}
+
+function refusedAddress({ keyId }: Caller, { request, keys }: Call): ApiProblem | undefined {
+  if (keys.entry(keyId).allows(request.ip)) return undefined
+  return new ApiProblem('ADDRESS_NOT_ALLOWED', 'This key may be used from other addresses only: see its allowedCidrs.')
+}
+
+function refusedScope({ scopes }: Caller, scope: RouteScope, { reply }: Call): ApiProblem | undefined {
+  if (grants(scopes, scope)) return undefined
+  const names = [scope].flat().join(' ')
+  reply.header('www-authenticate', `Bearer realm="fulmen", error="insufficient_scope", scope="${names}"`)
+  return new ApiProblem('SCOPE_MISSING', `This needs a key with the scope ${scopeText(scope)}.`)
 }
 
 function tellRate(reply: FastifyReply, rate: RateState): void {
