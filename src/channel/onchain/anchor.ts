@@ -99,27 +99,39 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
   const scriptPubKey = p2wsh(witnessScript)
   const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, scriptPubKey))
   if (index < 0) return null
-  const { valueSat, deadline } = stakeIn(channel, commitment.outputs)
-  const budgetSat = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
-  const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat, paidSat: feeSat }
-  const feeratePerKw = feerateFor(deadline, bill, ctx)
+  // Whatever asks for most: a small HTLC must not keep the balance beside it from being paid for, either.
+  let [feeratePerKw, budgetSat] = [0, 0n as Sat]
+  for (const { valueSat, deadline } of stakesIn(channel, commitment.outputs)) {
+    const most = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
+    const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat: most, paidSat: feeSat }
+    feeratePerKw = Math.max(feeratePerKw, feerateFor(deadline, bill, ctx))
+    if (most > budgetSat) budgetSat = most
+  }
   const leaveSat = stagesFee(channel, commitment.outputs, ctx)
   return { txid, weight, feeSat, outpoint: { txid, index }, witnessScript, feeratePerKw, budgetSat, leaveSat }
 }
 
-/** HTLCs that are lost when the commitment comes too late, and the first height of that; without any, our balance, whenever. */
-function stakeIn(channel: Channel, outputs: readonly ClosedOutput[]): Stake {
-  let [contested, patient] = [0n, 0n]
-  let first = Number.POSITIVE_INFINITY
+/**
+ * What is lost when the commitment comes too late, and the first height of that: each HTLC with those that are due before it, since one
+ * that is worth little must not have what many others may cost; and our balance, whenever.
+ */
+function stakesIn(channel: Channel, outputs: readonly ClosedOutput[]): readonly Stake[] {
+  let patientSat = 0n
+  const due: { readonly amountSat: Sat; readonly deadline: number }[] = []
   for (const output of outputs) {
+    const { amountSat } = output
     const deadline = deadlineOf(channel, output)
-    if (deadline === null) patient += output.amountSat
-    else if (isAtStake(channel, output)) {
-      contested += output.amountSat
-      first = Math.min(first, deadline - SECOND_STAGE_BLOCKS)
-    }
+    if (deadline === null) patientSat += amountSat
+    else if (isAtStake(channel, output)) due.push({ amountSat, deadline: deadline - SECOND_STAGE_BLOCKS })
   }
-  return contested > 0n ? { valueSat: contested as Sat, deadline: first } : { valueSat: patient as Sat, deadline: null }
+  let dueSat = 0n
+  const contested = due
+    .sort((a, b) => a.deadline - b.deadline)
+    .map(({ amountSat, deadline }): Stake => {
+      dueSat += amountSat
+      return { valueSat: dueSat as Sat, deadline }
+    })
+  return [...contested, { valueSat: patientSat as Sat, deadline: null }]
 }
 
 /** The child before a wallet adds its inputs and outputs; its witness counts for the weight. */

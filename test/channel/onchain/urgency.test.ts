@@ -52,11 +52,11 @@ describe('the feerate of what has a deadline', () => {
 })
 
 describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitment', () => {
-  const plan = (htlcs: readonly HtlcSpec[], blocks = 0) => {
+  const plan = (htlcs: readonly HtlcSpec[], blocks = 0, rates = { slow: 300, closing: 1_000, claim: 2_000 }) => {
     const w = world({ type: 'anchors', opener: 'alice', number: 3, htlcs }, Market)
     w.chain.height += blocks
     w.alice.forceClose()
-    const ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, slow: 300, claim: 2_000 } }
+    const ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, ...rates } }
     return {
       own: anchorPlan(w.alice.channel, w.alice.onchain!, ctx)!,
       rivals: rivalPlans(w.alice.channel, w.alice.onchain!, ctx),
@@ -79,6 +79,32 @@ describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitmen
     expect(own.feeratePerKw).toBeGreaterThan(2_000)
     expect(own.budgetSat).toBe(150_000n)
     expect(plan([far, near], 9).own.feeratePerKw).toBeGreaterThan(own.feeratePerKw)
+  })
+
+  /** What a child adds to what the commitment pays by itself. */
+  const added = ({ own }: ReturnType<typeof plan>): number =>
+    (own.feeratePerKw * (own.weight + 42 + 280 + 272 + 124)) / 1000 - Number(own.feeSat)
+
+  it('is no more than half of what is lost by then: a small HTLC that is due has nothing of a large one that is not', () => {
+    const small = htlc('bob', 6_000, 5, 1, true)
+    const large = htlc('bob', 3_000_000, 500, 2, true)
+    for (const blocks of [0, 5, 100]) {
+      const both = plan([small, large], blocks)
+      expect(both.own.feeratePerKw).toBeGreaterThan(1_000)
+      expect(added(both)).toBeLessThanOrEqual(3_000)
+      expect(both.own.budgetSat).toBe(1_503_000n)
+    }
+    // The other way round there is all of it, and what was due before is lost as well.
+    expect(added(plan([small, large], 500))).toBeGreaterThan(500_000)
+  })
+
+  it('is never less for a small HTLC beside our balance: a peer that lets one hang would keep all of it', () => {
+    const dear = { slow: 5_000, closing: 8_000, claim: 10_000 }
+    expect(plan([], 0, dear).own.feeratePerKw).toBe(5_000)
+    for (const from of ['alice', 'bob'] as const) {
+      const { own, rivals } = plan([htlc(from, 1_000, 60, 1, true)], 0, dear)
+      expect([own, ...rivals].map((p) => p.feeratePerKw)).toEqual([5_000, 5_000])
+    }
   })
 
   it('leaves the wallet what the HTLC transactions need that follow, and each of those what the others need', () => {
