@@ -237,7 +237,7 @@ interface PastHtlc {
 
 interface RevokedSearch extends Identified {
   readonly revoked: RevokedCommitment
-  /** Outputs that are accounted for already. */
+  /** Outputs that are accounted for already, also those of HTLC transactions. */
   readonly found: readonly ClosedOutput[]
 }
 
@@ -297,7 +297,7 @@ function htlcOutputs(
   htlcs: readonly (PastHtlc | RevokedHtlc)[],
 ): readonly ClosedOutput[] {
   const scripts = htlcScripts(keys, channelType)
-  const taken = new Set(found.map((o) => o.outpoint.index))
+  const taken = new Set(found.filter((o) => o.outpoint.txid === txid).map((o) => o.outpoint.index))
   const result: ClosedOutput[] = []
   for (const h of htlcs) {
     const witnessScript =

@@ -227,6 +227,8 @@ class Party {
   readonly paid = new Set<Txid>()
   /** Settled HTLCs of revoked commitments, as the store has them; null while the disk is slow. */
   revokedHtlcs: readonly RevokedHtlc[] | null = []
+  /** Wallet inputs, each with its change, that stand before the HTLC in its transaction: others may build one as they like. */
+  ahead = 0
   /** Wallet inputs spent on fees. */
   readonly #funded = new Map<string, Transaction>()
   #gifts: Outpoint[]
@@ -275,22 +277,27 @@ class Party {
     else this.refused.push(reason)
   }
 
-  /** A wallet that adds one input and its change, once for each HTLC transaction. */
+  /** A wallet that adds an input and its change, once for each HTLC transaction. */
   #addFees({ tx, signAgain }: Effect & { tag: 'broadcast' }): Transaction {
     const key = outpointKey(tx.inputs[0]!)
     const known = this.#funded.get(key)
     if (known) return known
-    const coin = this.#gifts.pop()!
+    const coins = this.#gifts.splice(-1 - this.ahead)
+    const inputs = coins.map((coin) => unsignedInput(coin, 0xfffffffd))
+    const change = { amountSat: GIFT, scriptPubKey: walletScript(this.who) }
     const feeSat = 2_000n
     const unsigned: Transaction = {
       ...tx,
-      inputs: [...tx.inputs, unsignedInput(coin, 0xfffffffd)],
-      outputs: [...tx.outputs, { amountSat: (GIFT - feeSat) as Sat, scriptPubKey: walletScript(this.who) }],
+      inputs: [...inputs.slice(1), ...tx.inputs, inputs[0]!],
+      outputs: [...inputs.slice(1).map(() => change), ...tx.outputs, { ...change, amountSat: (GIFT - feeSat) as Sat }],
     }
     const code = p2wpkhScriptCode(crypto.hash160(walletKey(this.who)))
-    const digest = sighashV0(unsigned, { index: 1, scriptCode: code, amountSat: GIFT }, SIGHASH_ALL)
-    const signature = derSignature(crypto.ecdsaSign(digest, walletSecrets[this.who]), SIGHASH_ALL)
-    const funded = withWitness(unsigned, 1, [signature, walletKey(this.who)])
+    const funded = unsigned.inputs.reduce((signed, input, index) => {
+      if (!inputs.includes(input)) return signed
+      const digest = sighashV0(unsigned, { index, scriptCode: code, amountSat: GIFT }, SIGHASH_ALL)
+      const signature = derSignature(crypto.ecdsaSign(digest, walletSecrets[this.who]), SIGHASH_ALL)
+      return withWitness(signed, index, [signature, walletKey(this.who)])
+    }, unsigned)
     const signed = signHtlcTx(funded, signAgain!.stage, signAgain!.preimage, signers[this.who])
     this.#funded.set(key, signed)
     return signed

@@ -101,6 +101,22 @@ for (const type of types) {
       expectAll(w)
     })
 
+    it('finds HTLCs in outputs of the same number as those of HTLC transactions that came before the records', () => {
+      // The smallest come first: the settled ones before the one that is live, behind two anchors.
+      for (const ahead of type === 'anchors' ? [0, 1, 2, 3, 4] : [0]) {
+        const w = cheating(type, [htlc('alice', 250_000, 1, true)])
+        const records = w.alice.revokedHtlcs
+        w.alice.revokedHtlcs = null
+        w.bob.ahead = ahead
+        w.bob.forceClose()
+        w.mine(6, (tx) => !w.alice.paid.has(txidOf(tx)))
+        expect(w.alice.onchain!.outputs.some((o) => o.outpoint.txid !== w.alice.onchain!.closing.txid)).toBe(true)
+        w.alice.revokedHtlcs = records
+        finishAlice(w)
+        expectAll(w)
+      }
+    })
+
     it('is not done before the records of settled HTLCs have been looked through', () => {
       const w = cheating(type)
       w.bob.forceClose()
