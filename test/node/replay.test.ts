@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { pack } from '../../src/base/pack.ts'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
@@ -6,6 +7,7 @@ import type { IncomingHtlc } from '../../src/channel/types.ts'
 import { OnionsSeen } from '../../src/node/onionsSeen.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
+import { keys } from '../../src/store/schema.ts'
 import type { Op } from '../../src/store/types.ts'
 import { channelId } from '../routing/network.ts'
 import { type Snapshot, World } from './world.ts'
@@ -92,6 +94,22 @@ describe('the list of onions', () => {
         ].map(([id, o]) => l.isReplay(htlc(id!, o!), 50)),
       ).toEqual([false, false, true, true])
     expect(await turn(driver, later, () => {})).toBe(0)
+  })
+
+  it('tells channels apart that a peer has funded until their ids began alike, and knows what an earlier version has noted', async () => {
+    const driver = new MemoryDriver()
+    const of = (end: string, onion: number) => ({
+      ...htlc(1, onion),
+      channelId: `${'ab'.repeat(8)}${end.repeat(48)}` as never,
+    })
+    const owner = `${'ab'.repeat(8)}:1`
+    await driver.batch([{ key: keys.onionsAt(1), value: pack({ onions: [['02'.repeat(16), owner]], until: 100 }) }])
+    const list = new OnionsSeen(driver)
+    await list.load()
+    expect(list.isReplay(of('1', 1), 50)).toBe(false)
+    expect(list.isReplay(of('1', 1), 50)).toBe(false)
+    expect(list.isReplay(of('2', 1), 50)).toBe(true)
+    expect(list.isReplay(of('1', 2), 50)).toBe(false)
   })
 
   it('forgets what has expired, what would for longer than any forward may last, and the oldest of too many', async () => {
