@@ -58,7 +58,12 @@ export class Reactor {
 
   /** Tasks that wait for a turn, and turns whose batch is not on disk yet, one that has yet to end among them. */
   get waiting(): { readonly tasks: number; readonly batches: number } {
-    return { tasks: this.#tasks.length, batches: this.#inFlight + (this.#open === null ? 0 : 1) }
+    return { tasks: this.#tasks.length, batches: this.#inFlight + (this.isInTurn ? 1 : 0) }
+  }
+
+  /** A turn has had air and has yet to end. */
+  get isInTurn(): boolean {
+    return this.#open !== null
   }
 
   /** Puts a task into the next turn. Tasks run in order and must not throw on outside input. */

@@ -349,9 +349,8 @@ export class World {
     }
   }
 
-  /** A turn that has had air may go on. */
   #isIdle(): boolean {
-    const inTurn = this.alive.some(({ node, fatal }) => fatal === null && node!.reactor.waiting.batches > 0)
+    const inTurn = this.alive.some(({ node, fatal }) => fatal === null && node!.reactor.isInTurn)
     return !inTurn && (this.#backend?.idle ?? true)
   }
 
