@@ -1,5 +1,6 @@
+import type { Graph } from '../routing/graph.ts'
 import type { Crossing, Liquidity } from '../routing/liquidity.ts'
-import { directedChannel, type RouteHop } from '../routing/types.ts'
+import { channelOfKey, directedChannel, type RouteHop } from '../routing/types.ts'
 
 /** What an attempt of a payment showed of where money is. */
 export interface Lesson {
@@ -23,13 +24,24 @@ const crossingsOf = (hops: readonly RouteHop[]): readonly Crossing[] =>
     return { key, back: directedChannel(shortChannelId, to, from), from, to, amount: Number(amountMsat) }
   })
 
-export const lessonsOfSuccess = (hops: readonly RouteHop[]): readonly Lesson[] =>
-  crossingsOf(hops).map((crossing) => ({ what: 'settled', crossing }))
+export const lessonsOfSuccess = (hops: readonly RouteHop[], graph: Known): readonly Lesson[] =>
+  crossingsOf(hops)
+    .map((crossing): Lesson => ({ what: 'settled', crossing }))
+    .filter((l) => isItself(l, graph))
 
-export const lessonsOfFailure = (hops: readonly RouteHop[], { hop, isShort }: Shown): readonly Lesson[] =>
+export const lessonsOfFailure = (hops: readonly RouteHop[], { hop, isShort }: Shown, graph: Known): readonly Lesson[] =>
   crossingsOf(hops)
     .slice(0, isShort ? hop + 1 : hop)
-    .map((crossing, i) => ({ what: i === hop ? 'refused' : 'carried', crossing }))
+    .map((crossing, i): Lesson => ({ what: i === hop ? 'refused' : 'carried', crossing }))
+    .filter((l) => isItself(l, graph))
+
+type Known = Pick<Graph, 'channel'>
+
+/** An invoice's hint may call a way between its own nodes by the id of a channel of others: they are not to speak for that. */
+function isItself({ crossing: { key, from, to } }: Lesson, graph: Known): boolean {
+  const channel = graph.channel(channelOfKey(key)!.shortChannelId)
+  return channel === undefined || [channel.nodeId1, channel.nodeId2].every((id) => id === from || id === to)
+}
 
 /** @param now Unix ms */
 export function learn(liquidity: Liquidity, lessons: readonly Lesson[], now: number): void {

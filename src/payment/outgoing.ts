@@ -122,7 +122,7 @@ export function onPaymentInput(r: PaymentRecord, input: PaymentInput, ctx: Payme
       const known = { graph: ctx.graph, learned: r.learned ?? [], amountMsat: r.target.amountMsat }
       const found = blame(attempt, input.failure, known)
       const turn = proceed(withBlame(r, input.attempt, found), ctx)
-      return found.shown === null ? turn : { ...turn, lessons: lessonsOfFailure(attempt.hops, found.shown) }
+      return found.shown === null ? turn : { ...turn, lessons: lessonsOfFailure(attempt.hops, found.shown, ctx.graph) }
     }
     case 'rejected': {
       const attempt = r.attempts[input.attempt]
@@ -162,7 +162,7 @@ function succeed(
 ): PaymentTurn<PaymentRecord> {
   if (r.status === 'succeeded' && r.attempts[index]?.status !== 'pending') return { record: r, effects: [] }
   const record = setAttempt(r, index, { status: 'succeeded', failure: null })
-  const lessons = lessonsOfSuccess(r.attempts[index]?.hops ?? [])
+  const lessons = lessonsOfSuccess(r.attempts[index]?.hops ?? [], ctx.graph)
   if (r.status === 'succeeded') return { record, effects: [], lessons }
   return {
     lessons,

@@ -7,7 +7,7 @@ import { learn } from '../../src/payment/lessons.ts'
 import { onPaymentInput, type PaymentContext, type PaymentInput, startPayment } from '../../src/payment/outgoing.ts'
 import type { PaymentAttempt } from '../../src/payment/types.ts'
 import { Graph } from '../../src/routing/graph.ts'
-import { Liquidity } from '../../src/routing/liquidity.ts'
+import { Liquidity, UNKNOWN } from '../../src/routing/liquidity.ts'
 import { directedChannel } from '../../src/routing/types.ts'
 import { channelId, scid, update } from '../routing/network.ts'
 import { failureFrom, HEIGHT, hashOf, IDS, NOW, paymentTarget, preimageOf } from './world.ts'
@@ -102,6 +102,40 @@ describe('what an attempt teaches other payments', () => {
     expect(lessonsOf(() => ({ tag: 'failed', attempt: 0, failure: { tag: 'onion', reason } })).size).toBe(0)
     const malformed = { tag: 'malformed', failureCode: 0xc005, sha256OfOnion: new Uint8Array(32) } as const
     expect(lessonsOf(() => ({ tag: 'failed', attempt: 0, failure: malformed })).size).toBe(0)
+  })
+
+  it('is nothing about channels of others, though a hint of the invoice has their ids', () => {
+    // us – 1 – 5 – 6, the last by an invoice that calls it as the channel of 2 and 3 is called.
+    const hint = { nodeId: IDS[5]!, feeBaseMsat: 0, feeProportionalMillionths: 0, cltvExpiryDelta: 40 }
+    const first = { ...hint, nodeId: IDS[1]!, shortChannelId: scid(50) }
+    const second = (shortChannelId: bigint) => ({ ...hint, shortChannelId: scid(Number(shortChannelId)) })
+    const pay = (id: bigint, input: (attempt: PaymentAttempt) => PaymentInput) => {
+      const liquidity = new Liquidity()
+      const target = paymentTarget(IDS[6]!, { routeHints: [[first, second(id)]] })
+      const started = startPayment(undefined, { paymentHash: hashOf(PREIMAGE), target }, context(liquidity))
+      if (!started.ok) throw new Error(started.error.detail)
+      const { record } = started.value
+      const attempt = record.attempts[0]!
+      learn(liquidity, onPaymentInput(record, input(attempt), context(liquidity)).lessons ?? [], NOW)
+      const known = [0, 1].map((d) => liquidity.bounds(`${id}/${d}`, NOW)).filter((b) => b !== UNKNOWN)
+      return { hops: attempt.hops.map((h) => h.nodeId), known: known.length }
+    }
+    const failed = (a: PaymentAttempt): PaymentInput => ({
+      tag: 'failed',
+      attempt: 0,
+      failure: failureFrom(a, 1, failures[0]!),
+    })
+    const paid = (): PaymentInput => ({ tag: 'fulfilled', attempt: 0, preimage: PREIMAGE })
+    const hops = [IDS[1], IDS[5], IDS[6]]
+    expect([failed, paid].map((input) => pay(2n, input))).toEqual([
+      { hops, known: 0 },
+      { hops, known: 0 },
+    ])
+    // One that nobody has announced is whose the hint says.
+    expect([failed, paid].map((input) => pay(60n, input))).toEqual([
+      { hops, known: 1 },
+      { hops, known: 2 },
+    ])
   })
 
   it('is that the money has moved to the other end of each channel when it succeeded', () => {
