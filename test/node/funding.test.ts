@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { channelOf } from '../../src/channel/describe.ts'
 import { torn } from './disk.ts'
 import { Life } from './life.ts'
@@ -54,4 +54,53 @@ describe('the funding transaction of a channel', () => {
       }
     },
   )
+})
+
+describe('an opening that takes too long', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  it('is not told as given up when the peer answers in the last moment', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const opening = alice.api.openChannel({ peer: bob.nodeId, capacitySat: CAPACITY as never })
+    opening.catch(() => {})
+    const phase = () => alice.node!.channels.all()[0]?.state.tag
+    while (phase() !== 'await-funding-signed') {
+      world.wire.deliver()
+      await world.turn()
+    }
+    const sent = world.wire.sent.get(bob.nodeId)
+    while (world.wire.sent.get(bob.nodeId) === sent) {
+      world.wire.deliver(alice.nodeId)
+      await world.turn()
+    }
+    // What it answered waits for its turn.
+    while (world.wire.deliver(bob.nodeId));
+    expect(phase()).toBe('await-funding-signed')
+    vi.advanceTimersByTime(60_000)
+    vi.useRealTimers()
+    await world.settle()
+    expect(await opening).toMatchObject({ state: 'waiting-confirmations' })
+    await world.mine(6)
+    expect(phase()).toBe('normal')
+    world.close()
+  })
+
+  it('is given up otherwise, and costs nothing', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const opening = alice.api.openChannel({ peer: nodeIdOf('bob'), capacitySat: CAPACITY as never })
+    opening.catch(() => {})
+    while (!world.wire.deliver(alice.nodeId)) await world.turn()
+    await world.turn()
+    vi.advanceTimersByTime(60_000)
+    vi.useRealTimers()
+    await expect(opening).rejects.toMatchObject({ code: 'PEER_REFUSED' })
+    await world.settle()
+    expect(alice.node!.channels.all()).toEqual([])
+    expect(alice.node!.wallet.state.locks.size).toBe(0)
+    world.close()
+  })
 })

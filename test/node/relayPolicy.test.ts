@@ -66,3 +66,21 @@ describe('BOLT 7 §htlc-fees: the origin node', () => {
     },
   )
 })
+
+describe('what a channel asks of forwarded payments', () => {
+  it('keeps each of two changes that come at once', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const { api } = world.of('alice')
+    const { id } = (await api.channels({ limit: 1 }, {})).items[0]!
+    await Promise.all([api.setChannelPolicy(id, { feeBaseMsat: 7 }), api.setChannelPolicy(id, { cltvExpiryDelta: 77 })])
+    expect((await api.channel(id)).policy).toMatchObject({ feeBaseMsat: 7, cltvExpiryDelta: 77 })
+    // One that is right by itself, and wrong with the one before it.
+    const [low, high] = await Promise.allSettled([
+      api.setChannelPolicy(id, { htlcMaximumMsat: msat(5_000n) }),
+      api.setChannelPolicy(id, { htlcMinimumMsat: msat(6_000n) }),
+    ])
+    expect([low.status, high.status]).toEqual(['fulfilled', 'rejected'])
+    expect((await api.channel(id)).policy).toMatchObject({ htlcMinimumMsat: 1n, htlcMaximumMsat: 5_000n })
+    world.close()
+  })
+})

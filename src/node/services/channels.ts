@@ -6,7 +6,7 @@ import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
 import { type ChannelSummary, channelOf, identifiers, summary } from '../../channel/describe.ts'
 import { wantedFeerate } from '../../channel/feerate.ts'
 import type { ChannelState } from '../../channel/state.ts'
-import type { Fault } from '../../channel/types.ts'
+import type { ChannelCommand, Fault, RelayPolicy } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
 import { badBody, type ServiceCode, ServiceError } from '../errors.ts'
 import { leastDelta } from '../margins.ts'
@@ -39,6 +39,9 @@ const FIELDS: Partial<Record<Fault['code'], string>> = {
   INVALID_SCRIPT: '/address',
   UNACCEPTABLE_FEERATE: '/feerateSatPerVbyte',
 }
+
+/** A command that is answered, without the number of its answer. */
+type Wanted<C = ChannelCommand> = C extends { readonly requestId: number } ? Omit<C, 'requestId'> : never
 
 /** A refused command as the API tells it. */
 function faultProblem(fault: Fault, otherwise: ServiceCode): ServiceError {
@@ -103,6 +106,20 @@ export function channelService(node: Node): ChannelService {
   }
   const all = (): readonly ChannelEntry[] => [...channels.all()].sort((a, b) => b.meta.seq - a.meta.seq)
 
+  /** @param make in the channel's turn: what to do @throws ServiceError */
+  const carryOut = async (entry: ChannelEntry, make: () => Wanted): Promise<ChannelView> => {
+    const { answer } = await reactor.run((scope) => {
+      const wanted = make()
+      const asked = effects.request()
+      channels.command(entry, { ...wanted, requestId: asked.requestId } as ChannelCommand)
+      channels.drain(scope)
+      return asked
+    })
+    const result = await answer
+    if (result !== 'done') throw faultProblem(result, 'CONFLICT')
+    return channelView(node, entry)
+  }
+
   return {
     openChannel: (request) => open(node, request),
     async channels(page, { state, peer, open: isOpen }) {
@@ -115,54 +132,39 @@ export function channelService(node: Node): ChannelService {
       return pageOfViews(all(), { key: ({ meta }) => meta.localId, view }, page)
     },
     channel: async (id) => channelView(node, find(id)),
-    async closeChannel(id, request) {
+    async closeChannel(id, { address, force, acceptRisk, feerateSatPerVbyte }) {
       const entry = find(id)
-      const { requestId, answer } = effects.request()
-      const script = request.address === undefined ? undefined : scriptOfAddress(request.address, node)
-      const feerate = request.feerateSatPerVbyte
-      await reactor.run((scope) => {
-        channels.command(
-          entry,
-          request.force
-            ? { tag: 'forceClose', requestId, ...(request.acceptRisk && { evenIfRevoked: true }) }
-            : {
-                tag: 'close',
-                requestId,
-                ...(script && { scriptPubKey: script }),
-                ...(feerate !== undefined && { feeratePerKw: perKw(feerate) }),
-              },
-        )
-        channels.drain(scope)
-      })
-      const result = await answer
-      if (result !== 'done') throw faultProblem(result, 'CONFLICT')
-      return channelView(node, entry)
+      const scriptPubKey = address === undefined ? undefined : scriptOfAddress(address, node)
+      const feeratePerKw = feerateSatPerVbyte === undefined ? undefined : perKw(feerateSatPerVbyte)
+      return carryOut(entry, () =>
+        force
+          ? { tag: 'forceClose', ...(acceptRisk && { evenIfRevoked: true }) }
+          : { tag: 'close', ...(scriptPubKey && { scriptPubKey }), ...(feeratePerKw && { feeratePerKw }) },
+      )
     },
     async setChannelPolicy(id, change) {
       const entry = find(id)
-      const channel = channelOf(entry.state)
-      if (!channel) throw new ServiceError('CHANNEL_NOT_READY', 'the channel is not open yet')
-      const relay = { ...channel.relay, ...change }
-      const least = leastDelta(node.policy)
-      if (change.cltvExpiryDelta !== undefined && relay.cltvExpiryDelta < least) {
-        throw badBody(
-          '/cltvExpiryDelta',
-          `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`,
-        )
-      }
-      if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
-        throw badBody('/htlcMinimumMsat', 'htlcMinimumMsat is more than htlcMaximumMsat')
-      }
-      const { requestId, answer } = effects.request()
-      await reactor.run((scope) => {
-        channels.command(entry, { tag: 'setPolicy', requestId, relay })
-        channels.drain(scope)
-      })
-      const result = await answer
-      if (result !== 'done') throw faultProblem(result, 'CONFLICT')
-      return channelView(node, entry)
+      // Of what holds in its turn: another change may come before it in that.
+      return carryOut(entry, () => ({ tag: 'setPolicy', relay: changedRelay(node, entry, change) }))
     },
   }
+}
+
+function changedRelay(node: Node, { state }: ChannelEntry, change: Partial<RelayPolicy>): RelayPolicy {
+  const channel = channelOf(state)
+  if (!channel) throw new ServiceError('CHANNEL_NOT_READY', 'the channel is not open yet')
+  const relay = { ...channel.relay, ...change }
+  const least = leastDelta(node.policy)
+  if (change.cltvExpiryDelta !== undefined && relay.cltvExpiryDelta < least) {
+    throw badBody(
+      '/cltvExpiryDelta',
+      `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`,
+    )
+  }
+  if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
+    throw badBody('/htlcMinimumMsat', 'htlcMinimumMsat is more than htlcMaximumMsat')
+  }
+  return relay
 }
 
 async function open(node: Node, request: OpenChannelRequest): Promise<ChannelView> {
@@ -173,13 +175,13 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
     throw badBody('/capacitySat', `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`)
   }
   if (pushMsat > satToMsat(capacitySat)) throw badBody('/pushMsat', 'pushMsat is more than the capacity')
-  const { requestId, answer } = effects.request()
-  const entry = await reactor.run((scope) => {
+  const { entry, answer } = await reactor.run((scope) => {
     const session = peers.session(request.peer)
     if (!session) {
       const way = 'give its address, too, as nodeId@host:port, or connect it first (POST /v1/peers)'
       throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: ${way}`)
     }
+    const { requestId, answer } = effects.request()
     const meta = node.numbers.take(request.peer, request.id)
     const entry = channels.open(
       meta,
@@ -202,13 +204,13 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
       scope,
     )
     channels.drain(scope)
-    return entry
+    return { entry, answer }
   })
-  const result = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
-  if (result === 'timeout') {
-    await giveUp(node, entry)
+  const first = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
+  if (first === 'timeout' && (await giveUp(node, entry))) {
     throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
   }
+  const result = first === 'timeout' ? await answer : first
   if (result !== 'done') throw faultProblem(result, 'PEER_REFUSED')
   // Whoever mines the next block expects the transaction in it.
   await effects.fundingPublished(entry, PUBLISH_TIMEOUT_MS)
@@ -217,12 +219,16 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
 
 const UNFUNDED: ReadonlySet<ChannelState['tag']> = new Set(['await-accept', 'await-funding', 'await-funding-signed'])
 
-/** An answer that comes later must not open what the caller was told is given up. */
-const giveUp = (node: Node, entry: ChannelEntry): Promise<void> =>
+/**
+ * An answer that comes later must not open what the caller was told is given up.
+ * @returns false when one has come in the last moment: it decides
+ */
+const giveUp = (node: Node, entry: ChannelEntry): Promise<boolean> =>
   node.reactor.run((scope) => {
-    if (!UNFUNDED.has(entry.state.tag)) return
+    if (!UNFUNDED.has(entry.state.tag)) return false
     node.channels.command(entry, { tag: 'close', requestId: node.effects.request().requestId })
     node.channels.drain(scope)
+    return true
   })
 
 const timeout = (ms: number): Promise<'timeout'> =>
