@@ -296,12 +296,20 @@ export class GossipShell {
     const { own, isOurs, isChosen } = this.#options
     if (directionOf(m) !== (peer < own.nodeId ? 0 : 1)) return
     const key = `${peer} ${m.shortChannelId}`
-    if (isOurs(peer, m.shortChannelId)) this.#private.set(key, m)
-    else {
+    if (isOurs(peer, m.shortChannelId)) {
+      if (!this.#private.has(key)) this.#forgetFormer(peer)
+      this.#private.set(key, m)
+    } else {
       const unknown = this.#unknown[isChosen(peer) ? 'chosen' : 'strangers']
       unknown.set(key, m)
       if (unknown.size > REMEMBERED) unknown.delete(unknown.keys().next().value!)
     }
+  }
+
+  /** A peer may give its end of a channel another alias as often as it likes. */
+  #forgetFormer(peer: NodeId): void {
+    for (const [key, { shortChannelId }] of this.#private)
+      if (key.startsWith(peer) && !this.#options.isOurs(peer, shortChannelId)) this.#private.delete(key)
   }
 
   #onNode(link: Link, m: NodeAnnouncement, scope: TurnScope): void {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { NodeId, ShortChannelId } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
 import { gossipDigest } from '../../src/gossip/validate.ts'
@@ -103,6 +104,33 @@ describe('route hints', () => {
     expect(carol.gossip.privateUpdate(bob.own.nodeId, 7n as ShortChannelId)).toBe(early)
     const told = (n: bigint) => carol.gossip.privateUpdate(stranger.nodeId, n as ShortChannelId)
     expect([told(1n), told(5_001n)?.feeBaseMsat]).toEqual([undefined, 77])
+    world.close()
+  })
+
+  it('are made of what the peer says under the alias that it gave last: no others are kept', async () => {
+    const world = await World.start(['bob', 'carol'], base)
+    await world.settle()
+    const [bob, carol] = [world.of('bob').node!, world.of('carol').node!]
+    const link = carol.peers.link(bob.own.nodeId)!
+    const [entry] = carol.channels.all()
+    const { channelId } = channelOf(entry!.state)!.params
+    const before = await hintsOf(world)
+    const policy = { ...before[0]!, feeBaseMsat: 77, htlcMinimumMsat: msat(1n), htlcMaximumMsat: msat(9n) }
+    const about = { disabled: false, dontForward: true, timestamp: 2_000_000_000, policy }
+    const secondPerCommitmentPoint = crypto.publicKey(new Uint8Array(32).fill(1))
+    const aliases = [7n, 8n, 9n] as ShortChannelId[]
+    for (const shortChannelId of aliases) {
+      await carol.reactor.run((scope) => {
+        const message = { type: 'channel_ready', channelId, secondPerCommitmentPoint, shortChannelId } as const
+        carol.channels.deliver(entry!, { tag: 'message', message })
+        carol.channels.drain(scope)
+        const update = ownChannelUpdate(bob.own, { ...about, shortChannelId, remoteNodeId: carol.own.nodeId })
+        carol.gossip.onMessage(link, update, scope)
+      })
+    }
+    const told = aliases.map((alias) => carol.gossip.privateUpdate(bob.own.nodeId, alias)?.feeBaseMsat)
+    expect(told).toEqual([undefined, undefined, 77])
+    expect(await hintsOf(world)).toEqual(before)
     world.close()
   })
 
