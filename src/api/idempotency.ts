@@ -57,6 +57,8 @@ export class Idempotency {
   readonly #running = new Map<string, Running>()
   /** What was made, by name, and is not yet on disk as such: until it is, the resource itself proves it. */
   #made = new Map<string, StoredRequest>()
+  /** Of that, what is on its way to the disk, where the record of before still stands. */
+  readonly #writing = new Map<string, StoredRequest>()
   #untilSweep = 0
 
   /** @param now Unix milliseconds */
@@ -129,18 +131,20 @@ export class Idempotency {
 
   /** Writes what nobody waited for; otherwise it goes with the next request. */
   async flush(): Promise<void> {
-    if (this.#made.size > 0) await this.#store.commit(this.#takeMade())
+    if (this.#made.size > 0) await this.#commit([])
   }
 
-  #takeMade(): readonly ApiOp[] {
-    const ops = [...this.#made].map(([name, record]) => opOf(name, record))
+  async #commit(ops: readonly ApiOp[]): Promise<void> {
+    const made = [...this.#made]
     this.#made = new Map()
-    return ops
+    for (const [name, record] of made) this.#writing.set(name, record)
+    await this.#store.commit([...made.map(([name, record]) => opOf(name, record)), ...ops])
+    for (const [name, record] of made) if (this.#writing.get(name) === record) this.#writing.delete(name)
   }
 
   async #begin(name: string, record: StoredRequest): Promise<void> {
     const age = { key: `${AGE_PREFIX}${hourOf(record.at)}/${name}`, value: new Uint8Array(0) }
-    await this.#store.commit([...this.#takeMade(), age, opOf(name, record)])
+    await this.#commit([age, opOf(name, record)])
     if (this.#untilSweep-- > 0) return
     this.#untilSweep = SWEEP_EVERY
     this.#sweep().catch(() => {}) // the next one takes it up again
@@ -165,8 +169,9 @@ export class Idempotency {
   }
 
   async #load(name: string): Promise<StoredRequest | undefined> {
-    const value = this.#made.has(name) ? undefined : await this.#store.get(PREFIX + name)
-    const record = value ? (JSON.parse(utf8Decode(value)) as StoredRequest) : this.#made.get(name)
+    const newest = this.#made.get(name) ?? this.#writing.get(name)
+    const value = newest ? undefined : await this.#store.get(PREFIX + name)
+    const record = value ? (JSON.parse(utf8Decode(value)) as StoredRequest) : newest
     if (!record) return undefined
     return record.at + LIFE_MS > this.#now() ? record : undefined
   }

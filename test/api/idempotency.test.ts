@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { PEER_ID } from './fakeNode.ts'
 import { FakeStore } from './fakeStore.ts'
@@ -264,6 +265,30 @@ describe('Idempotency-Key', () => {
       expect([answer.statusCode, answer.json().state]).toEqual([202, 'shutdown'])
     }
     expect(after.node.calls).toEqual(['closeChannel'])
+  })
+
+  it('what was done is not done again while that it was is on its way to the disk', async () => {
+    const { call, node } = await testApi()
+    const { id } = await node.openChannel({ peer: PEER_ID, capacitySat: sat(100_000) })
+    const close = () => call('POST', `/v1/channels/${id}/close`, { feerateSatPerVbyte: 9 }, key('k'))
+    expect((await close()).statusCode).toBe(202)
+    let go = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const commit = node.apiStore.commit.bind(node.apiStore)
+    node.apiStore.commit = async (...write) => {
+      await gate
+      return commit(...write)
+    }
+    // The next request takes it along.
+    const next = call('POST', '/v1/invoices', { amountMsat: 1, description: '' }, key('l'))
+    await expect.poll(() => node.calls).toContain('createInvoice')
+    expect((await close()).statusCode).toBe(202)
+    go()
+    await next
+    expect((await close()).statusCode).toBe(202)
+    expect(node.calls.filter((act) => act === 'closeChannel')).toHaveLength(1)
   })
 
   it('is kept for seven days, and deleted after', async () => {
