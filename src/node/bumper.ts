@@ -163,7 +163,8 @@ export class Bumper {
     try {
       const tx = wallet.bump(request, sign)
       // What was built on the one that it takes the place of has gone with that, be it another channel's.
-      const gone = before.length === 0 ? [] : before.filter((t) => !wallet.builtOn(first).includes(t))
+      const after = wallet.builtOn(first)
+      const gone = before.filter((t) => !after.includes(t))
       this.#refusals.again(gone.flatMap((t) => channels.get(channelOfLabel(t.label) ?? '') ?? []))
       this.#poor.delete(id)
       this.#delayed.delete(id)

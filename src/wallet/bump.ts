@@ -130,7 +130,9 @@ function partsFor(coins: readonly CoinView[], coinsWanted = 1): number {
 function familySizeOf(free: WalletState): Work['familySize'] {
   const familyOf = families(free)
   return (coins) => {
-    const joined = new Set(coins.filter((c) => c.height === null).map((c) => familyOf(c.outpoint.txid)))
+    const waiting = coins.filter((c) => c.height === null)
+    if (waiting.length === 0) return 0
+    const joined = new Set(waiting.map((c) => familyOf(c.outpoint.txid)))
     return [...joined].reduce((sum, family) => sum + family.size, 0)
   }
 }
@@ -171,6 +173,12 @@ function affordable(work: Work): Selection<Coin> | null {
   for (let tries = 0; tries < MAX_TRIES && feeratePerKw >= FEERATE_FLOOR; tries++) {
     const found = trySelect(work, feeratePerKw)
     if (found instanceof WalletError) {
+      // Where not even the lowest can be paid, none of those between is tried: hundreds may wait for the same coins.
+      const least = poor ?? trySelect(work, FEERATE_FLOOR)
+      if (poor === null && least instanceof WalletError) {
+        poor = least
+        break
+      }
       poor = found
       feeratePerKw = Math.floor(feeratePerKw * 0.8)
       continue
@@ -196,7 +204,7 @@ function affordable(work: Work): Selection<Coin> | null {
 }
 
 function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletError {
-  const { request, shape, roomy, paid, earlier } = work
+  const { request, shape, roomy, familySize, paid, earlier } = work
   const required = earlier?.coins ?? []
   const { tx, leaveSat = 0n as Sat } = request
   const mustChange = tx.outputs.length === 0
@@ -213,7 +221,8 @@ function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletEr
       leaveSat,
       others.map((v) => v.coin),
     )
-    return selectSpendable(others, { ...select, reserveSat })
+    const found = selectSpendable(others, { ...select, reserveSat })
+    return familySize(found.coins) < MOST_FAMILY ? found : lastResort(work, select, FAMILY_FULL)
   } catch (e) {
     if (!(e instanceof WalletError)) throw e
     if (earlier) return e

@@ -48,7 +48,8 @@ interface Spendable {
  */
 export function selectCoins<C extends Spendable>(request: SelectRequest<C>): Selection<C> {
   const { required = [], feeratePerKw, targetSat, reserveSat = 0n } = request
-  const worth = (c: C): boolean => c.amountSat > feeOf(P2WPKH_INPUT_WEIGHT, feeratePerKw)
+  const inputSat = feeOf(P2WPKH_INPUT_WEIGHT, feeratePerKw)
+  const worth = (c: C): boolean => c.amountSat > inputSat
   const candidates = request.candidates.filter(worth).sort(byAmountDescending)
   const owned = request.ownedSat ?? sum(required) + sum(request.candidates)
 

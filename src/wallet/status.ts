@@ -13,8 +13,20 @@ export interface Judge {
   isSpent(coin: Coin): boolean
 }
 
+type Transactions = Pick<WalletState, 'txs' | 'coins' | 'spends'>
+
+/** States never change: what follows from one is found out once, for all that hundreds of claims ask of it in one block. */
+function once<S extends object, T>(of: (state: S) => T): (state: S) => T {
+  const known = new WeakMap<S, T>()
+  return (state) => {
+    const found = known.get(state) ?? of(state)
+    known.set(state, found)
+    return found
+  }
+}
+
 /** What may still confirm, as the transactions of one state have it. */
-export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Judge {
+export const judge = once((state: Transactions): Judge => {
   const alive = new Map<Txid, boolean>()
   const trusted = new Map<Txid, boolean>()
 
@@ -54,7 +66,7 @@ export function judge(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): Jud
     isTrusted,
     isSpent: (coin) => (state.spends.get(outpointKey(coin.outpoint)) ?? []).some(isAlive),
   }
-}
+})
 
 /** Transactions that came later and spend one of the same outputs: one that is alive has taken the place of this one. */
 const laterRivals = (state: Pick<WalletState, 'txs' | 'spends'>, { tx, order }: WalletTx): readonly Txid[] =>
@@ -63,16 +75,18 @@ const laterRivals = (state: Pick<WalletState, 'txs' | 'spends'>, { tx, order }: 
     .filter((other) => (state.txs.get(other)?.order ?? order) > order)
 
 /** What can still confirm and builds on a transaction, itself not included: of versions that replaced each other the last one alone. */
-export function descendants(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>, ancestor: Txid): readonly WalletTx[] {
+export function descendants(state: Transactions, ancestor: Txid): readonly WalletTx[] {
   const { isAlive } = judge(state)
   const found = new Map<Txid, WalletTx>()
   const visit = (parent: Txid): void => {
-    for (const entry of state.txs.values()) {
-      const { txid, tx, height } = entry
-      if (height !== null || found.has(txid) || !tx.inputs.some((i) => i.txid === parent) || !isAlive(txid)) continue
-      found.set(txid, entry)
-      visit(txid)
-    }
+    state.txs.get(parent)?.tx.outputs.forEach((_, index) => {
+      for (const txid of state.spends.get(outpointKey({ txid: parent, index })) ?? []) {
+        const entry = state.txs.get(txid)
+        if (!entry || entry.height !== null || found.has(txid) || !isAlive(txid)) continue
+        found.set(txid, entry)
+        visit(txid)
+      }
+    })
   }
   visit(ancestor)
   return [...found.values()]
@@ -82,7 +96,7 @@ export function descendants(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>
  * The transactions of ours that wait for a block in the family of one: it, and all that they build on or that builds on them. One family is
  * one set.
  */
-export function families(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): (txid: Txid) => ReadonlySet<Txid> {
+export const families = once((state: Transactions): ((txid: Txid) => ReadonlySet<Txid>) => {
   const { isAlive } = judge(state)
   const waiting = [...state.txs.values()].filter((t) => t.height === null && isAlive(t.txid))
   const relatives = new Map<Txid, Txid[]>(waiting.map((t) => [t.txid, []]))
@@ -92,15 +106,15 @@ export function families(state: Pick<WalletState, 'txs' | 'coins' | 'spends'>): 
       if (relatives.has(parent)) relatives.get(txid)!.push(parent)
     }
   }
-  const families = new Map<Txid, ReadonlySet<Txid>>()
+  const found = new Map<Txid, ReadonlySet<Txid>>()
   for (const { txid } of waiting) {
-    if (families.has(txid)) continue
+    if (found.has(txid)) continue
     const family = new Set([txid])
     for (const member of family) for (const relative of relatives.get(member)!) family.add(relative)
-    for (const member of family) families.set(member, family)
+    for (const member of family) found.set(member, family)
   }
-  return (txid) => families.get(txid) ?? NONE
-}
+  return (txid) => found.get(txid) ?? NONE
+})
 
 const NONE: ReadonlySet<Txid> = new Set()
 
@@ -120,7 +134,7 @@ export interface CoinView {
 }
 
 /** Every unspent output, in no particular order. */
-export function unspentCoins(state: WalletState): readonly CoinView[] {
+export const unspentCoins = once((state: WalletState): readonly CoinView[] => {
   const { isAlive, isTrusted, isSpent } = judge(state)
   const views: CoinView[] = []
   for (const [key, coin] of state.coins) {
@@ -135,7 +149,7 @@ export function unspentCoins(state: WalletState): readonly CoinView[] {
     views.push({ coin, status: status(), confirmations })
   }
   return views
-}
+})
 
 /** Each unspent satoshi is in exactly one of the first four. */
 export interface WalletBalance {

@@ -5,6 +5,7 @@ import { outpointKey } from '../../src/base/ids.ts'
 import { type Sat, sat } from '../../src/base/units.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
 import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../src/bitcoin/transaction.ts'
+import { fundTransaction } from '../../src/wallet/build.ts'
 import { addFees } from '../../src/wallet/bump.ts'
 import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
@@ -265,6 +266,22 @@ describe('many HTLC transactions at once, which are paid for with the change of 
       expect(rate(b)).toBeGreaterThanOrEqual(999)
       expect(rate(b)).toBeLessThan(1_020)
     }
+  })
+
+  it('never join the change of two long rows of payments, which no mempool takes: less is paid with one of them', () => {
+    let state = walletWith([50_000, 50_000])
+    for (const { coin } of unspentCoins(state)) {
+      let outpoint = coin.outpoint
+      for (let n = 0; n < 15; n++) {
+        const request = { outputs: [output(1_000, foreignScript(n))], feeratePerKw: 253, owner: 'x', coins: [outpoint] }
+        const built = fundTransaction(state, request, signer)
+        state = unlockCoins(addTransaction(built.state, built.tx, { now: 1 }), 'x')
+        outpoint = { txid: built.txid, index: built.tx.outputs.findIndex((o) => o.amountSat > 1_000n) }
+      }
+    }
+    const made = bump(state, { tx: htlc(), feeratePerKw: 40_000 })!
+    expect(families(made.state)(txidOf(made.tx)).size).toBe(16)
+    expect(rate(made)).toBeGreaterThan(20_000)
   })
 
   it('are raised with the same outputs for their change', () => {
