@@ -326,7 +326,10 @@ export class Channels {
     const id = channelOf(entry.state)?.params.channelId
     const known = id && this.#byChannelId.get(id)
     if (id && (!known || isHearsay(known.state))) this.#byChannelId.set(id, entry)
-    for (const scid of ids.shortChannelIds) if (!this.#byScid.has(scid)) this.#byScid.set(scid, entry)
+    // A reorganisation may have put another channel where one was.
+    const isNamed = (known: ChannelEntry | undefined, scid: ShortChannelId): boolean =>
+      known !== undefined && identifiers(known.state).shortChannelIds.includes(scid)
+    for (const scid of ids.shortChannelIds) if (!isNamed(this.#byScid.get(scid), scid)) this.#byScid.set(scid, entry)
   }
 }
 
