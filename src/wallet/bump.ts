@@ -189,7 +189,7 @@ function affordable(work: Work): Selection<Coin> | null {
     const least = earlier ? leastToReplace(work, earlier, found) : 0n
     if (found.feeSat < least) {
       // Not worth a replacement by what was asked for, or just short of what one has to pay.
-      if (tries > 2 || tooClose(work, earlier!)) break
+      if (tries > 2 || tooClose(work, earlier!)) return null
       feeratePerKw = Math.ceil((feeratePerKw * Number(least)) / Number(found.feeSat)) + 1
       continue
     }
@@ -197,9 +197,8 @@ function affordable(work: Work): Selection<Coin> | null {
     const within = Math.floor((feeratePerKw * Number(budgetSat + paid)) / Number(found.feeSat))
     feeratePerKw = Math.min(feeratePerKw - 1, within)
   }
-  if (!poor) return null
+  if (!poor || earlier) return null
   if (request.leaveSat) return affordable({ ...work, request: { ...request, leaveSat: 0n as Sat } })
-  if (earlier) return null
   throw poor
 }
 

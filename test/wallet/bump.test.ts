@@ -134,11 +134,12 @@ describe('BIP 125 §implementation-details: a bump that replaces another', () =>
 })
 
 describe('a replacement for which what is left for others is too much', () => {
-  it('takes it, as a first payment does', () => {
+  it('is not made, since they need it', () => {
     const first = bump(walletWith([8_000]), { tx: htlc(), feeratePerKw: 3_600 })!
     expect(first.feeSat).toBeGreaterThan(3_800)
-    const raised = bump(first.state, { tx: htlc(), feeratePerKw: 6_000, leaveSat: sat(100_000), earlier: first.tx })
-    expect(raised!.feeSat).toBeGreaterThan(6_000)
+    const request = { tx: htlc(), feeratePerKw: 6_000, earlier: first.tx }
+    expect(bump(first.state, { ...request, leaveSat: sat(100_000) })).toBe(null)
+    expect(bump(first.state, request)!.feeSat).toBeGreaterThan(6_000)
   })
 })
 
