@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env node
 import { onReaderGone } from './output.ts'
 import { commandOf, main } from './program.ts'
 
