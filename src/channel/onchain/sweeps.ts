@@ -10,7 +10,7 @@ import {
   type Bill,
   budgetOf,
   ceilingOf,
-  estimateFor,
+  estimateBy,
   feerateFor,
   REPLACEMENT_STEP,
   raised,
@@ -90,8 +90,8 @@ const outputsOf = (sweep: Sweep, ready: ReadyOutputs): readonly ReadyOutput[] =>
   sweep.outpoints.map((o) => ready.get(o)!)
 
 /** The feerate by which it is judged whether an output is worth its claim. */
-const rateOf = ({ spend }: ReadyOutput, ctx: SweepContext): number =>
-  isPatient(spend) ? slowFeerate(ctx) : ctx.feerates.claim
+const rateOf = ({ spend, deadline }: ReadyOutput, ctx: SweepContext): number =>
+  isPatient(spend) ? slowFeerate(ctx) : estimateBy(deadline, ctx)
 
 function chunks(outputs: readonly ReadyOutput[]): readonly (readonly ReadyOutput[])[] {
   const parts: ReadyOutput[][] = []
@@ -135,7 +135,7 @@ function bumped(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): Sweep {
 function overdue({ feeratePerKw, at }: Sweep, deadline: number | null, ctx: SweepContext): number {
   if (ctx.isBehind || ctx.blockHeight < at + BUMP_AFTER) return 0
   const next = Math.ceil((feeratePerKw * BUMP_PERCENT) / 100)
-  const estimate = estimateFor(deadline === null ? null : deadline - ctx.blockHeight, ctx)
+  const estimate = estimateBy(deadline, ctx)
   return next > estimate * BUMP_LIMIT ? 0 : next
 }
 

@@ -40,6 +40,10 @@ export function estimateFor(blocksLeft: number | null, ctx: FeeContext): number 
   return blocksLeft > SOON_BLOCKS * 2 ? Math.min(closing, claim) : claim
 }
 
+/** The same for a confirmation by a height. */
+export const estimateBy = (deadline: number | null, ctx: FeeContext): number =>
+  estimateFor(deadline === null ? null : deadline - ctx.blockHeight, ctx)
+
 /** What fees are to be paid: the weight that they are for, and the part that is paid already. */
 export interface Bill {
   readonly weight: number

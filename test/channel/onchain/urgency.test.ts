@@ -141,6 +141,22 @@ describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitmen
   })
 })
 
+describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: an HTLC that costs more to claim in haste than it holds', () => {
+  it('is claimed at the pace that its deadline allows, though haste may be dear until then', () => {
+    const far = htlc('bob', 15_000, 400, 1, true)
+    const w = world({ type: 'anchors', opener: 'alice', number: 3, htlcs: [far] }, Market)
+    w.alice.claim = 40_000
+    w.bob.forceClose()
+    w.mine()
+    const at = (blocks: number): number => {
+      const feerates = { ...w.alice.ctx.feerates, slow: 400, closing: 20_000, claim: 40_000 }
+      const ctx = { ...w.alice.ctx, blockHeight: START + blocks, feerates }
+      return planClaims(w.alice.channel, w.alice.onchain!, ctx).publish.filter((p) => p.purpose === 'htlc').length
+    }
+    expect([at(1), at(200), at(390)]).toEqual([1, 1, 0])
+  })
+})
+
 describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penalties', () => {
   const old = [
     htlc('alice', 100_000, 90, 1, true),
