@@ -78,6 +78,8 @@ export class BackupWriter {
     const all = channels.all().flatMap((entry) => {
       const { peer, localId } = entry.meta
       const channel = channelOf(entry.state)
+      // Another peer may have claimed the funding of a channel that was lost: of two alike, a restore would take the wrong one.
+      if (channel && !channel.restored && channels.byChannelId(channel.params.channelId) !== entry) return []
       // What came from a backup is in the next one from the beginning.
       const below = channel?.restored ? nextIds(channel) : (this.#hanging.get(localId) ?? NONE)
       return backupOf(entry, peers.address(peer) ?? dialable(graph.node(peer)?.addresses ?? []), below)
