@@ -62,4 +62,6 @@ export interface ApiContext {
   readonly tickets: Tickets
   readonly webhooks: Webhooks
   readonly alerts: Alerts
+  /** Aborted when the API is to stop: what is held is answered. */
+  readonly closing: AbortSignal
 }

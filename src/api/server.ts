@@ -107,6 +107,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     options.onInternalError?.(error, { method, route })
   const webhooks = new Webhooks(service, keys, { ...options.webhooks, onError: failed('deliver', 'webhooks') })
   const { surroundings = {} } = options
+  const closing = new AbortController()
   const look = () => lookAround({ service, keys, webhooks, surroundings, onError: failed('look', 'alerts') })
   const context: ApiContext = {
     service,
@@ -124,6 +125,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
       onError: failed('write', 'alerts'),
       log: service.logs.of('node'),
     }),
+    closing: closing.signal,
   }
   shape(app, options, routes)
   beginInSlices(app)
@@ -140,7 +142,10 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   app.server.maxConnections = MAX_CONNECTIONS
   shareConnections(app.server, MAX_CONNECTIONS / 2)
   const endUnused = watchUnused(app.server, options.tls !== undefined)
-  app.addHook('preClose', async () => endUnused())
+  app.addHook('preClose', async () => {
+    closing.abort()
+    endUnused()
+  })
   app.server.on('upgrade', (_request, socket) => (socket as Socket).setTimeout(DEAD_AFTER_MS, () => socket.destroy()))
   return app
 }

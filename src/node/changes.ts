@@ -13,7 +13,7 @@ export class Changes {
   }
 
   /**
-   * Resolves with the first view for which `done` is true, or with the last one when the time is up.
+   * Resolves with the first view for which `done` is true, or with the last one when the time is up, or the caller waits no more.
    * @param timeoutMs milliseconds
    */
   async waitFor<T>(
@@ -21,10 +21,11 @@ export class Changes {
     get: () => Promise<T>,
     done: (view: T) => boolean,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<T> {
     const until = performance.now() + timeoutMs
     for (;;) {
-      const change = this.#next(resource, Math.max(0, until - performance.now()))
+      const change = this.#next(resource, Math.max(0, until - performance.now()), signal)
       const view = await get()
       if (done(view)) {
         change.cancel()
@@ -34,7 +35,11 @@ export class Changes {
     }
   }
 
-  #next(resource: ResourceKey, timeoutMs: number): { happened: Promise<boolean>; cancel: () => void } {
+  #next(
+    resource: ResourceKey,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): { happened: Promise<boolean>; cancel: () => void } {
     let settle: (happened: boolean) => void = () => {}
     const waiting = this.#waiting.get(resource) ?? new Set()
     this.#waiting.set(resource, waiting)
@@ -43,13 +48,17 @@ export class Changes {
     })
     const finish = (changed: boolean): void => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', end)
       waiting.delete(wake)
       if (waiting.size === 0 && this.#waiting.get(resource) === waiting) this.#waiting.delete(resource)
       settle(changed)
     }
     const wake = (): void => finish(true)
-    const timer = setTimeout(() => finish(false), timeoutMs)
+    const end = (): void => finish(false)
+    const timer = setTimeout(end, timeoutMs)
     waiting.add(wake)
-    return { happened, cancel: () => finish(false) }
+    if (signal?.aborted) end()
+    else signal?.addEventListener('abort', end)
+    return { happened, cancel: end }
   }
 }

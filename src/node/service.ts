@@ -73,8 +73,14 @@ export interface NodeService extends OnchainService {
   eventsSince(since: number, limit: number): Promise<readonly NodeEvent[]>
   /** Calls back after each durable event; returns the unsubscribe function. */
   onEvent(listener: (event: NodeEvent) => void): () => void
-  /** Resolves when `done` first returns true for the resource's view, or with the last view at the time limit. */
-  waitFor<T>(resource: ResourceKey, get: () => Promise<T>, done: (view: T) => boolean, timeoutMs: number): Promise<T>
+  /** Resolves when `done` first returns true for the resource's view, or with the last view at the time limit, or when the caller waits no more. */
+  waitFor<T>(
+    resource: ResourceKey,
+    get: () => Promise<T>,
+    done: (view: T) => boolean,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<T>
 
   /** Small durable records of the API itself: keys, budgets, audit log, idempotency. */
   readonly apiStore: ApiStore

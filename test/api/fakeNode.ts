@@ -356,10 +356,11 @@ export class FakeNode implements NodeService {
     get: () => Promise<T>,
     done: (view: T) => boolean,
     _timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<T> {
     for (;;) {
       const view = await get()
-      if (done(view)) return view
+      if (done(view) || signal?.aborted) return view
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

@@ -168,4 +168,20 @@ describe('waiting for a change', () => {
     )
     expect(view).toBe('as it is')
   })
+
+  it('gives the last view to who waits no more', async () => {
+    const changes = new Changes()
+    const caller = new AbortController()
+    const wait = () =>
+      changes.waitFor(
+        'payment:x',
+        async () => 'as it is',
+        () => false,
+        60_000,
+        caller.signal,
+      )
+    const before = wait()
+    caller.abort()
+    expect([await before, await wait()]).toEqual(['as it is', 'as it is'])
+  })
 })

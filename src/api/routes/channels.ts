@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyReply } from 'fastify'
 import { nodeId } from '../../base/ids.ts'
 import { msat, sat } from '../../base/units.ts'
 import type { RelayPolicy } from '../../channel/types.ts'
@@ -6,6 +7,7 @@ import { ServiceError } from '../../node/errors.ts'
 import type { ChannelView, CloseChannelRequest, NodeService, OpenChannelRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf, needScope } from '../auth/guard.ts'
+import { held, type Waited } from '../held.ts'
 import { badField } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Channel, ChannelQuery, CloseChannel, OpenChannel, SetChannelPolicy } from '../schemas.ts'
@@ -76,7 +78,8 @@ export function channelRoutes(app: App, context: ApiContext): void {
   closeRoute(app, context)
 }
 
-function openRoute(app: App, { service, idempotency, spending }: ApiContext): void {
+function openRoute(app: App, context: ApiContext): void {
+  const { service, idempotency, spending } = context
   app.post(
     '/v1/channels',
     {
@@ -100,13 +103,14 @@ function openRoute(app: App, { service, idempotency, spending }: ApiContext): vo
         find: (id) => service.channel(id),
         idOf: (made) => made.id,
       })
-      const last = await held(service, view, request.query.wait, opened)
+      const last = await settled(context, reply, view, { seconds: request.query.wait, done: opened })
       return reply.code(opened(last) ? 200 : 202).send(channelJson(last))
     },
   )
 }
 
-function closeRoute(app: App, { service, idempotency, spending }: ApiContext): void {
+function closeRoute(app: App, context: ApiContext): void {
+  const { service, idempotency, spending } = context
   app.post(
     '/v1/channels/:channelId/close',
     {
@@ -137,7 +141,7 @@ function closeRoute(app: App, { service, idempotency, spending }: ApiContext): v
         find: async (_id, isDone) => findClosing(await service.channel(id), close, isDone),
         idOf: (made) => made.id,
       })
-      const last = await held(service, view, request.query.wait, closed)
+      const last = await settled(context, reply, view, { seconds: request.query.wait, done: closed })
       return reply.code(closed(last) ? 200 : 202).send(channelJson(last))
     },
   )
@@ -157,15 +161,17 @@ function findClosing(view: ChannelView, close: CloseChannelRequest, isDone: bool
   throw new ServiceError('NOT_FOUND', 'The channel is not closing.')
 }
 
-async function held(
-  service: NodeService,
+const settled = (
+  context: ApiContext,
+  reply: FastifyReply,
   view: ChannelView,
-  waitSeconds: number | undefined,
-  done: (view: ChannelView) => boolean,
-): Promise<ChannelView> {
-  if (!waitSeconds || done(view)) return view
-  return service.waitFor(`channel:${view.id}`, () => service.channel(view.id), done, waitSeconds * 1000)
-}
+  wait: Pick<Waited<ChannelView>, 'seconds' | 'done'>,
+): Promise<ChannelView> =>
+  held(context, reply, view, {
+    resource: `channel:${view.id}`,
+    get: () => context.service.channel(view.id),
+    ...wait,
+  })
 
 async function connectFirst(service: NodeService, peer: string): Promise<void> {
   if (peer.includes('@')) await service.connectPeer(parsePeerUri(peer, '/peer'))

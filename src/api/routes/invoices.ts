@@ -1,10 +1,12 @@
 import { Type } from '@sinclair/typebox'
+import type { FastifyReply } from 'fastify'
 import { fromHex } from '../../base/bytes.ts'
 import { paymentHash } from '../../base/ids.ts'
 import { msat } from '../../base/units.ts'
-import type { CreateInvoiceRequest, InvoiceView, NodeService } from '../../node/service.ts'
+import type { CreateInvoiceRequest, InvoiceView } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
+import { held } from '../held.ts'
 import { badField } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { CreateInvoice, Empty, Invoice, InvoiceQuery, SettleInvoice } from '../schemas.ts'
@@ -52,7 +54,8 @@ export function invoiceRoutes(app: App, context: ApiContext): void {
   invoiceItemRoutes(app, context)
 }
 
-function invoiceItemRoutes(app: App, { service }: ApiContext): void {
+function invoiceItemRoutes(app: App, context: ApiContext): void {
+  const { service } = context
   app.get(
     '/v1/invoices/:paymentHash',
     {
@@ -65,9 +68,9 @@ function invoiceItemRoutes(app: App, { service }: ApiContext): void {
         response: { 200: Invoice },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const view = await service.invoice(pathId(request.params.paymentHash))
-      return invoiceJson(await held(service, view, request.query.wait))
+      return invoiceJson(await changed(context, reply, view, request.query.wait))
     },
   )
 
@@ -105,15 +108,18 @@ function invoiceItemRoutes(app: App, { service }: ApiContext): void {
 }
 
 /** A hold invoice changes twice: what was accepted waits for its end. */
-async function held(service: NodeService, view: InvoiceView, waitSeconds: number | undefined): Promise<InvoiceView> {
-  if (!waitSeconds || !LIVE.has(view.status)) return view
-  return service.waitFor(
-    `invoice:${view.paymentHash}`,
-    () => service.invoice(view.paymentHash),
-    ({ status }) => status !== view.status,
-    waitSeconds * 1000,
-  )
-}
+const changed = (
+  context: ApiContext,
+  reply: FastifyReply,
+  view: InvoiceView,
+  seconds: number | undefined,
+): Promise<InvoiceView> =>
+  held(context, reply, view, {
+    resource: `invoice:${view.paymentHash}`,
+    get: () => context.service.invoice(view.paymentHash),
+    done: ({ status }) => status !== view.status || !LIVE.has(status),
+    seconds,
+  })
 const LIVE: ReadonlySet<InvoiceView['status']> = new Set(['open', 'accepted'])
 
 function createRequest(body: CreateInvoice): CreateInvoiceRequest {

@@ -1,10 +1,12 @@
 import { Type } from '@sinclair/typebox'
+import type { FastifyReply } from 'fastify'
 import { nodeId, type PaymentHash } from '../../base/ids.ts'
 import { msat } from '../../base/units.ts'
 import { decodeInvoice } from '../../invoice/bolt11.ts'
 import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
+import { held } from '../held.ts'
 import { badFields, type FieldError } from '../problems.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
@@ -39,7 +41,7 @@ export function paymentRoutes(app: App, context: ApiContext): void {
         find: (id) => findPayment(service, id, pay.bolt11),
         idOf: (made) => made.id,
       })
-      const last = await held(service, view, request.query.wait)
+      const last = await finished(context, reply, view, request.query.wait)
       return reply.code(final(last) ? 200 : 202).send(paymentJson(last))
     },
   )
@@ -62,7 +64,8 @@ export function paymentRoutes(app: App, context: ApiContext): void {
   paymentItemRoutes(app, context)
 }
 
-function paymentItemRoutes(app: App, { service }: ApiContext): void {
+function paymentItemRoutes(app: App, context: ApiContext): void {
+  const { service } = context
   app.get(
     '/v1/payments/:paymentHash',
     {
@@ -75,9 +78,9 @@ function paymentItemRoutes(app: App, { service }: ApiContext): void {
         response: { 200: Payment },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const view = await service.payment(pathId(request.params.paymentHash))
-      return paymentJson(await held(service, view, request.query.wait))
+      return paymentJson(await finished(context, reply, view, request.query.wait))
     },
   )
 
@@ -121,15 +124,18 @@ function hashOf(bolt11: string): PaymentHash | undefined {
   }
 }
 
-async function held(service: NodeService, view: PaymentView, waitSeconds: number | undefined): Promise<PaymentView> {
-  if (!waitSeconds || final(view)) return view
-  return service.waitFor(
-    `payment:${view.paymentHash}`,
-    () => service.payment(view.paymentHash),
-    final,
-    waitSeconds * 1000,
-  )
-}
+const finished = (
+  context: ApiContext,
+  reply: FastifyReply,
+  view: PaymentView,
+  seconds: number | undefined,
+): Promise<PaymentView> =>
+  held(context, reply, view, {
+    resource: `payment:${view.paymentHash}`,
+    get: () => context.service.payment(view.paymentHash),
+    done: final,
+    seconds,
+  })
 
 function payRequest(body: Pay): PayRequest {
   checkDestination(body)

@@ -89,7 +89,7 @@ export function nodeService(
     lastEventBefore: (time) => events.lastBefore(time),
     eventsSince: (since, limit) => events.since(since, limit),
     onEvent: (listener) => events.subscribe(listener),
-    waitFor: (resource, get, done, timeoutMs) => changes.waitFor(resource, get, done, timeoutMs),
+    waitFor: (...wait) => changes.waitFor(...wait),
     apiStore: apiStore(node),
   }
 }
