@@ -134,8 +134,9 @@ export class Spending {
   }
 
   /**
-   * A close to an address takes our whole side out of the node; any other costs what a closing transaction costs, which each side may
-   * pay. So does each raise of the fee, and each new address. Where a commitment may be revoked, our whole side is at stake.
+   * A close to an address takes our whole side out of the node, and what hangs in HTLCs, which may come to us before it ends; any other
+   * costs what a closing transaction costs, which each side may pay. So does each raise of the fee, and each new address. Where a
+   * commitment may be revoked, our whole side is at stake.
    */
   async closeChannel(caller: Caller, channelId: string, request: CloseChannelRequest): Promise<ChannelView> {
     const close = () => this.#service.closeChannel(channelId, request)
@@ -145,7 +146,7 @@ export class Spending {
     if (ENDING.has(view.state) && isRepeated && !request.force) return close()
     const feerate = request.feerateSatPerVbyte ?? (await this.#usualFeerate())
     const isAll = request.address !== undefined || request.acceptRisk !== undefined
-    const cost = isAll ? view.localMsat : satToMsat(sat(Math.ceil(feerate * BASE_VBYTES)))
+    const cost = isAll ? mostOf(view) : satToMsat(sat(Math.ceil(feerate * BASE_VBYTES)))
     const id = this.#service.newId()
     const reservation = { id, kind: 'close', refs: [view.id], msat: cost, fixedMsat: cost } as const
     return this.budgets.spend(caller.keyId, reservation, close)
@@ -214,6 +215,10 @@ export class Spending {
     return Math.max(1, usual?.feerateSatPerVbyte ?? 1)
   }
 }
+
+/** The most that a channel can come to pay us. */
+const mostOf = ({ localMsat, htlcs }: ChannelView): bigint =>
+  htlcs.reduce((sum, { amountMsat }) => sum + amountMsat, localMsat as bigint)
 
 function readInvoice(bolt11: string): Invoice {
   try {

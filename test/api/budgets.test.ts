@@ -4,6 +4,7 @@ import { createKey } from '../../src/api/auth/keyChanges.ts'
 import type { Budget } from '../../src/api/auth/keyRecord.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { Spending } from '../../src/api/spending.ts'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { ServiceError } from '../../src/node/errors.ts'
@@ -130,6 +131,22 @@ describe('spending budgets', () => {
     expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 5_150_000, reservedMsat: 0 })
     await spending.closeChannel(child, channel.id, { address: 'bcrt1q' })
     expect(spending.budgets.view(child.keyId)?.spentMsat).toBe(5_150_000 + 95_000_000)
+  })
+
+  it('a close to an address counts what may yet come to our side, too', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 50_000_000, periodSeconds: null } })
+    const view = await node.openChannel({ peer: PEER_ID, capacitySat: sat(100_000), pushMsat: msat(100_000_000) })
+    const htlc = { paymentHash: '11'.repeat(32) as PaymentHash, cltvExpiry: 200, state: 'pending' }
+    const htlcs = [
+      { ...htlc, id: 0, direction: 'in' as const, amountMsat: msat(20_000_000) },
+      { ...htlc, id: 0, direction: 'out' as const, amountMsat: msat(40_000_000) },
+    ]
+    node.channelViews.set(view.id, { ...view, htlcs })
+    const close = () => spending.closeChannel(child, view.id, { address: 'bcrt1q' })
+    await expect(close()).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+    node.channelViews.set(view.id, { ...view, htlcs: htlcs.slice(1) })
+    await close()
+    expect(spending.budgets.view(child.keyId)?.spentMsat).toBe(40_000_000)
   })
 
   it('each raise of a closing fee counts, a repeated request does not', async () => {
