@@ -78,7 +78,7 @@ export function rivalPlans(channel: Channel, { closing }: OnchainState, ctx: Anc
  */
 export function strangerPlan(ours: AnchorPlan, ourTx: Transaction, tx: Transaction): AnchorPlan | null {
   const scriptPubKey = p2wsh(ours.witnessScript)
-  const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, scriptPubKey))
+  const index = tx.outputs.findIndex((o) => o.amountSat === ANCHOR_SAT && equalBytes(o.scriptPubKey, scriptPubKey))
   if (index < 0) return null
   const txid = txidOf(tx)
   const feeSat = (ours.feeSat + totalSat(ourTx) - totalSat(tx)) as Sat

@@ -13,6 +13,7 @@ import type { HtlcOutput } from '../tx/commitment.ts'
 import { buildHtlcTx, htlcTx } from '../tx/htlc.ts'
 import type { CommitmentKeys } from '../tx/keys.ts'
 import { anchorScript, delayedScript, htlcScripts, toRemoteAnchorsScript, toRemoteScriptPubKey } from '../tx/scripts.ts'
+import { ANCHOR_SAT } from '../tx/weights.ts'
 import type { ChannelSigner, ChannelTypeName } from '../types.ts'
 import { type HtlcStage, isSignedFor, type Spend } from './claims.ts'
 import type { ClosedOutput, RevokedCommitment } from './types.ts'
@@ -316,14 +317,14 @@ function htlcOutputs(
   return result
 }
 
-/** A commitment's anchor outputs, of both sides. */
+/** A commitment's anchor outputs, of both sides. Of a cooperative close, a peer may have its own money paid to such a script. */
 export function anchorsIn(channel: Channel, { tx, txid }: Identified): readonly AnchorOutput[] {
   const { channelType, local, remote } = channel.params
   if (channelType !== 'anchors') return []
   const scripts = [local, remote].map((side) => p2wsh(anchorScript(side.basepoints.fundingPubkey)))
-  return tx.outputs.flatMap((o, index) =>
-    scripts.some((s) => equalBytes(s, o.scriptPubKey)) ? [{ ...o, outpoint: { txid, index } }] : [],
-  )
+  const isAnchor = (o: TxOutput): boolean =>
+    o.amountSat === ANCHOR_SAT && scripts.some((s) => equalBytes(s, o.scriptPubKey))
+  return tx.outputs.flatMap((o, index) => (isAnchor(o) ? [{ ...o, outpoint: { txid, index } }] : []))
 }
 
 /** The value of a commitment's anchor outputs. */

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { Sat } from '../../../src/base/units.ts'
+import { p2wsh } from '../../../src/bitcoin/script.ts'
 import { type Transaction, unsignedInput } from '../../../src/bitcoin/transaction.ts'
-import { fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import { strangerPlan } from '../../../src/channel/onchain/anchor.ts'
+import { beginLocal, fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
 import { isGivenUp, readyAt } from '../../../src/channel/onchain/plan.ts'
 import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import { buildClosing } from '../../../src/channel/tx/closing.ts'
 import { withFundingWitness } from '../../../src/channel/tx/funding.ts'
-import { fundingScript } from '../../../src/channel/tx/scripts.ts'
+import { anchorScript, fundingScript } from '../../../src/channel/tx/scripts.ts'
 import type { ChannelSigner } from '../../../src/channel/types.ts'
 import {
   CAPACITY,
@@ -31,7 +33,7 @@ const htlc = (from: 'alice' | 'bob', amountSat: number, n: number, knows: boolea
 })
 
 /** A cooperative close as both signed it. */
-function mutualClose(): Transaction {
+function mutualClose(bobsScript = walletScript('bob')): Transaction {
   const [a, b] = [signer('alice'), signer('bob')]
   const closing = buildClosing({
     funding: FUNDING,
@@ -39,7 +41,7 @@ function mutualClose(): Transaction {
     fundingScript: fundingScript(a.basepoints.fundingPubkey, b.basepoints.fundingPubkey),
     feeSat: 1000n as Sat,
     local: { amountMsat: (CAPACITY * 400n) as never, scriptPubKey: walletScript('alice') },
-    remote: { amountMsat: (CAPACITY * 600n) as never, scriptPubKey: walletScript('bob') },
+    remote: { amountMsat: (CAPACITY * 600n) as never, scriptPubKey: bobsScript },
     localIsOpener: true,
     dustLimitSat: 546n as Sat,
   })!
@@ -51,6 +53,18 @@ function mutualClose(): Transaction {
 }
 
 describe('BOLT 5 §mutual-close-handling', () => {
+  it('takes what the peer has paid to the script of our anchor for no anchor', () => {
+    const script = anchorScript(signer('alice').basepoints.fundingPubkey)
+    const tx = mutualClose(p2wsh(script))
+    const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [] })
+    const { effects } = beginLocal(w.alice.channel, w.alice.ctx)
+    const ours = effects.find((e) => e.tag === 'broadcast')!
+    expect(strangerPlan(ours.anchor!, ours.tx, tx)).toBeNull()
+    expect(w.chain.broadcast(tx)).toBeNull()
+    w.mine()
+    expect(describeOnchain(w.alice.channel, w.alice.onchain!, w.alice.ctx).unclaimedSat).toBe(0n)
+  })
+
   it('has nothing to claim, and is done once it is deep', () => {
     const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [] })
     expect(w.chain.broadcast(mutualClose())).toBeNull()
