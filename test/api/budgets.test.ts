@@ -103,6 +103,23 @@ describe('spending budgets', () => {
     await expect(pay(child, 1, 0)).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
   })
 
+  it('what a restart finds set aside counts in the period in which it began, though nothing was settled in that', async () => {
+    const world = await spender({ child: { maxMsat: 1_000, periodSeconds: 60 } })
+    const { node, keys, clock, child, pay, end } = world
+    await end(await pay(child, 700, 0), 'succeeded')
+    clock.now += 70_000
+    const slow = await pay(child, 900, 0)
+    world.spending.close()
+    const spending = new Spending(node, keys)
+    await spending.budgets.load()
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 0, reservedMsat: 900 })
+    const more = spending.pay(child, { nodeId: PEER_ID, amountMsat: msat(101), maxFeeMsat: msat(0) })
+    await expect(more).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
+    await end(slow, 'succeeded')
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 900, reservedMsat: 0 })
+    spending.close()
+  })
+
   it('wallet sends count with their fee, and the wallet is told the most that it may pay', async () => {
     const { spending, child, node } = await spender({ child: { maxMsat: 1_500_000, periodSeconds: null } })
     const outputs = [{ address: 'bcrt1q', amountSat: sat(1_000) }]

@@ -193,6 +193,8 @@ export class Budgets {
     return charges.flatMap(({ keyId, since }) => {
       const ledger = this.#ledgers.get(keyId) ?? { since, spentMsat: 0n, reservedMsat: 0n }
       if (!this.#ledgers.has(keyId)) this.#ledgers.set(keyId, ledger)
+      // After a start: nothing was settled in that period, so that the sums on disk are those of one before.
+      if (ledger.since < since) Object.assign(ledger, { since, spentMsat: 0n, reservedMsat: 0n })
       return ledger.since === since ? [ledger] : []
     })
   }
