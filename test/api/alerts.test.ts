@@ -66,6 +66,20 @@ describe('alerts', () => {
     expect(failures).toEqual([])
   })
 
+  it('that come while the checks look are not cleared by what those found before', async () => {
+    const { node, alerts, raised } = await kept()
+    const tell = () => node.emit('node.alert', { code: 'WEBHOOK_FAILED', webhookId: 'wh_1', message: 'given up' })
+    for (const count of [1, 2]) {
+      const looking = alerts.look()
+      tell()
+      await looking
+      expect(raised()).toMatchObject([{ code: 'WEBHOOK_FAILED', about: 'wh_1', count }])
+    }
+    await alerts.look()
+    expect(raised()).toEqual([])
+    expect(told(node).map(([type]) => type)).toEqual(['node.alert', 'node.alert', 'node.alert.cleared'])
+  })
+
   it('are as the checks say after any history of findings, events, acknowledgements and restarts', async () => {
     const codes = ['DISK_LOW', 'WEBHOOK_FAILED', 'KEY_EXPIRING', 'CHAIN_BEHIND', 'SOMETHING_ELSE'] as const
     const step = fc.oneof(

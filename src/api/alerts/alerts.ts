@@ -116,6 +116,7 @@ export class Alerts {
   }
 
   async #look(): Promise<void> {
+    const before = new Map(this.#raised)
     const { findings, unknown } = await this.#parts.look()
     if (this.#isClosed) return // the store closes, too
     const found = new Map<string, Raise>()
@@ -127,6 +128,9 @@ export class Alerts {
     for (const name of this.#patient.keys()) if (!found.has(name)) this.#patient.delete(name)
     for (const [name, one] of found) this.#foundNow(name, one)
     for (const [name, record] of this.#raised) {
+      const { seq, count } = before.get(name) ?? {}
+      // It was told of while the checks looked: they may have been there before.
+      if (seq !== record.seq || count !== record.count) continue
       const isOver = this.#isLookedFor(record) ? !found.has(name) && !unknown.has(record.code) : this.#isOld(record)
       if (isOver) this.#clear(record)
     }
