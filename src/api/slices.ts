@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { RouteOptions } from 'fastify'
 import type { App } from './app.ts'
 
@@ -27,7 +28,8 @@ export class Slices {
       this.#open()
       begin()
     } else if (this.#line.length === 0 && this.#now() < this.#until) begin()
-    else this.#line.push(begin)
+    // Whoever lets it begin is another call: what it does would hang below that one's span.
+    else this.#line.push(AsyncResource.bind(begin))
   }
 
   #open(): void {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Slices } from '../../src/api/slices.ts'
@@ -41,6 +42,22 @@ describe('calls that come together', () => {
       }),
       { numRuns: 100 },
     )
+  })
+
+  it('begin as what they are: what runs in one hangs below no other in a trace', async () => {
+    const context = new AsyncLocalStorage<number>()
+    let clock = 0
+    const slices = new Slices(() => clock)
+    const begun: (readonly [number, number | undefined])[] = []
+    for (const call of [1, 2, 3, 4])
+      context.run(call, () =>
+        slices.take(() => {
+          clock += call === 3 ? 0 : 2 // the fourth begins in the slice of the third
+          begun.push([call, context.getStore()])
+        }),
+      )
+    while (begun.length < 4) await iteration()
+    expect(begun).toEqual([1, 2, 3, 4].map((call) => [call, call]))
   })
 
   it('let one that is alone begin at once', () => {
