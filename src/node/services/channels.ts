@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toHex } from '../../base/bytes.ts'
-import { channelId, formatScid } from '../../base/ids.ts'
+import { type ChannelId, channelId, formatScid } from '../../base/ids.ts'
 import { satToMsat, ZERO_MSAT } from '../../base/units.ts'
 import { channelFeerates, perKw, walletFeerate } from '../../chain/fees.ts'
 import { type ChannelSummary, channelOf, identifiers, summary } from '../../channel/describe.ts'
@@ -100,7 +100,8 @@ export function channelService(node: Node): ChannelService {
   const { channels, reactor, effects } = node
 
   const find = (id: string): ChannelEntry => {
-    const entry = channels.get(id) ?? channels.all().find((c) => isNamed(c.state, id))
+    const entry =
+      channels.get(id) ?? channels.byChannelId(id as ChannelId) ?? channels.all().find((c) => isNamed(c.state, id))
     if (!entry) throw new ServiceError('NOT_FOUND', `there is no channel ${id}`)
     return entry
   }
