@@ -17,7 +17,7 @@ import type { ChannelEntry } from './channels.ts'
 import { channelOfLabel, childLabel, htlcLabel } from './claimLabels.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
-import { Refusals, type Retry } from './refusals.ts'
+import { isGone, Refusals, type Retry } from './refusals.ts'
 
 export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 type Commitment = Broadcast & { readonly anchor: AnchorPlan }
@@ -27,6 +27,13 @@ type Sign = (tx: Transaction) => Transaction
 export interface BumperOptions {
   readonly parts: () => NodeParts
   readonly log: Logger
+}
+
+interface Refused {
+  readonly reason?: string | undefined
+  readonly purpose: string
+  /** Of a child. */
+  readonly plan?: AnchorPlan | undefined
 }
 
 /** Blocks that a close which both sides signed has to confirm before our commitment is paid for in its place. */
@@ -208,8 +215,8 @@ export class Bumper {
     if (result.accepted) return
     const rival = await this.#inMempool(effect)
     if (rival === null) {
-      log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
-      if (child) this.#refusals.add(entry, child, { plan })
+      if (child) await this.#refused(entry, [effect.tx, child], { ...result, purpose: effect.purpose, plan })
+      else log.warn({ purpose: effect.purpose, reason: result.reason }, 'transaction refused')
       return
     }
     // What is to be paid may have changed meanwhile.
@@ -229,11 +236,32 @@ export class Bumper {
 
   /** @returns whether the mempool has it */
   async #hand(entry: ChannelEntry, tx: Transaction, purpose: string, plan?: AnchorPlan): Promise<boolean> {
+    const { accepted, reason } = await this.#options.parts().source.broadcast(tx)
+    return accepted || this.#refused(entry, [tx], { reason, purpose, plan })
+  }
+
+  /**
+   * The mempool may have thrown out, for its fee, what the last of these builds on: that comes in with it, or gives its coins back where it
+   * can be made again.
+   * @returns whether it is in the mempool after all
+   */
+  async #refused(
+    entry: ChannelEntry,
+    txs: readonly Transaction[],
+    { reason, purpose, plan }: Refused,
+  ): Promise<boolean> {
     const { parts, log } = this.#options
-    const { accepted, reason } = await parts().source.broadcast(tx)
-    if (accepted) return true
+    const { source, wallet } = parts()
+    const tx = txs.at(-1)!
+    // Of several the first that is refused is named.
+    const below = isGone(reason) || txs.length > 1 ? wallet.waitingParents(tx) : []
+    if (below.length > 0) {
+      const whole = await source.broadcastPackage([...below.map((t) => t.tx), ...txs])
+      if (whole.accepted) return true
+    }
     log.warn({ purpose, reason }, 'transaction refused')
-    this.#refusals.add(entry, tx, { reason, plan })
+    if (!this.#refusals.add(entry, tx, txs.length > 1 ? { plan } : { reason, plan })) return false
+    await this.#dropUnknown(below.filter((t) => channelOfLabel(t.label) !== null).map((t) => t.txid))
     return false
   }
 

@@ -25,7 +25,7 @@ interface Refusal {
 
 /** What is spent is spent by another, or is not there (yet). @param reason of a refusal, in the words of the Bitcoin node */
 export const isGone = (reason: string | undefined): boolean =>
-  reason?.startsWith('bad-txns-inputs-missingorspent') ?? false
+  reason?.includes('bad-txns-inputs-missingorspent') ?? false
 
 /** What the mempool has refused of what the wallet pays for, since the last block: it is paid for again with the next one. */
 export class Refusals {
@@ -52,11 +52,12 @@ export class Refusals {
    * What a transaction of the peer's keeps out of the mempool must not hold coins that others of ours can be paid for with: they go
    * first until the next block. So does what failed only because it spends the change of such a one. What a reorganisation took the
    * coins of is not made again with the same ones: no earlier version of it can confirm either.
+   * @returns false where the refusal says nothing
    */
-  add(entry: ChannelEntry, tx: Transaction, { reason, plan }: Refusal): void {
+  add(entry: ChannelEntry, tx: Transaction, { reason, plan }: Refusal): boolean {
     const { reactor, wallet, chain } = this.#options.parts()
     // A Bitcoin node that builds its chain anew, or is an older copy, refuses what spends outputs that it has yet to see.
-    if ((chain.status.tipHeight ?? chain.height) < chain.height) return
+    if ((chain.status.tipHeight ?? chain.height) < chain.height) return false
     const input = firstInput(tx)
     reactor.post(() => {
       const isOrphan = wallet.spenderOf(input) === undefined
@@ -66,6 +67,7 @@ export class Refusals {
       const hurried = plan ? this.#hurryParents(tx, plan.feeratePerKw) : []
       this.again([...this.#options.poor(), ...(isOrphan ? [entry] : []), ...hurried])
     })
+    return true
   }
 
   /** Has channels publish again what they have to, in a turn of its own. */
@@ -90,11 +92,10 @@ export class Refusals {
    */
   #hurryParents(child: Transaction, feeratePerKw: number): readonly ChannelEntry[] {
     const { wallet, channels } = this.#options.parts()
-    return child.inputs.flatMap(({ txid }) => {
-      const parent = wallet.state.txs.get(txid)
-      const localId = channelOfLabel(parent?.label ?? null)
-      if (!parent || parent.height !== null || localId === null) return []
-      this.#now().hurried.set(firstInput(parent.tx), feeratePerKw)
+    return wallet.waitingParents(child).flatMap(({ tx, label }) => {
+      const localId = channelOfLabel(label)
+      if (localId === null) return []
+      this.#now().hurried.set(firstInput(tx), feeratePerKw)
       return channels.get(localId) ?? []
     })
   }

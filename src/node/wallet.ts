@@ -219,6 +219,12 @@ export class WalletShell {
     const spender = this.spenderOf(outpoint)
     return spender ? descendants(this.#state, txidOf(spender)) : []
   }
+  /** What a transaction spends the outputs of, and waits for a block itself, as it can. */
+  waitingParents({ inputs }: Transaction): readonly WalletTx[] {
+    const parents = [...new Set(inputs.map((i) => i.txid))].flatMap((txid) => this.#state.txs.get(txid) ?? [])
+    const { isAlive } = judge(this.#state)
+    return parents.filter((t) => t.height === null && isAlive(t.txid))
+  }
   /** Transactions of this name that wait for a block. */
   waiting(label: string): readonly WalletTx[] {
     return [...this.#state.txs.values()].filter((t) => t.label === label && t.height === null && !t.abandoned)
