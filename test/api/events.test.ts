@@ -187,6 +187,28 @@ describe.each(KINDS)('events over %s', (kind) => {
 })
 
 describe('many streams of one key', () => {
+  it('are no more than that, though many ask at once for events from a time on, which has to be looked up', async () => {
+    const { node, keys, bearer, connectTo } = await listening()
+    const entry = keys.entry(bearer.split('_')[1]!)
+    for (let i = 0; i < 190; i++) open.push({ close: entry.addStream(1, () => {}) })
+    let go = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    let asked = 0
+    node.lastEventBefore = async () => {
+      asked++
+      await gate
+      return 0
+    }
+    const path = '/v1/events?from=2025-01-01T00:00:00Z'
+    const answers = Array.from({ length: 5 }, () => connectTo('Server-Sent Events', path))
+    await expect.poll(() => asked).toBe(5)
+    go()
+    const codes = (await Promise.all(answers)).map(({ status }) => status)
+    expect(codes.sort()).toEqual([200, 200, 429, 429, 429])
+  })
+
   it('leave some to others', async () => {
     const { keys, bearer, port, connectTo } = await listening()
     const entry = keys.entry(bearer.split('_')[1]!)

@@ -14,6 +14,7 @@ const MAX_OF_ONE = 192
 const DEAD_AFTER_MS = 60_000
 const WS_GOING_AWAY = 1001
 const WS_POLICY_VIOLATION = 1008
+const WS_TRY_AGAIN_LATER = 1013
 
 /** The part of a `ws` socket that is used here. */
 interface WebSocketLike {
@@ -51,6 +52,13 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
     }
   }
 
+  const isFull = (request: FastifyRequest): boolean =>
+    events.size >= MAX_STREAMS || keys.entry(callerOf(request).keyId).streams >= MAX_OF_ONE
+  const checkRoom = (request: FastifyRequest): void => {
+    if (isFull(request))
+      throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
+  }
+
   app.post(
     '/v1/events/tickets',
     {
@@ -80,8 +88,7 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       produces: ['text/event-stream'],
     },
     preHandler: async (request) => {
-      const isFull = events.size >= MAX_STREAMS || keys.entry(callerOf(request).keyId).streams >= MAX_OF_ONE
-      if (isFull) throw new ApiProblem('RATE_LIMITED', 'Too many event streams are open.', { retryAfterSeconds: 10 })
+      checkRoom(request)
       await timesAsIds(request.query as Query, service, keys.now())
       checkStart(wishesOf(request), service.lastEventId())
     },
@@ -92,9 +99,11 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       const { since, until } = wishesOf(request)
       // What an EventSource takes for the end, and does not come back after.
       if (since !== undefined && until !== undefined && since >= until) return reply.code(204).send()
+      checkRoom(request) // others may have come while a time was looked up
       reply.raw.on('close', stream(request, serverSentSink(reply, since ?? events.lastId)))
     },
     wsHandler: (socket: WebSocketLike, request) => {
+      if (isFull(request as FastifyRequest)) return socket.close(WS_TRY_AGAIN_LATER)
       socket.on('close', stream(request as FastifyRequest, webSocketSink(socket)))
     },
   })
