@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
@@ -108,6 +109,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
   const webhooks = new Webhooks(service, keys, { ...options.webhooks, onError: failed('deliver', 'webhooks') })
   const { surroundings = {} } = options
   const closing = new AbortController()
+  setMaxListeners(0, closing.signal)
   const look = () => lookAround({ service, keys, webhooks, surroundings, onError: failed('look', 'alerts') })
   const context: ApiContext = {
     service,

@@ -65,6 +65,24 @@ describe('an API that is stopping', () => {
     expect(answers).toMatchObject([{ status: 'pending' }, { status: 'open' }, { state: 'shutdown' }])
   }, 20_000)
 
+  it('breaks off a list as CSV that a client takes its time over', async () => {
+    const { app, node, headers } = await testApi()
+    node.analytics.forwards = async ({ limit }) => ({
+      items: Array(limit).fill({ at: 'x'.repeat(100) }),
+      nextCursor: '1',
+    })
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const answer = await fetch(`${url}/v1/forwards?format=csv`, { headers })
+    const reader = answer.body!.getReader()
+    expect((await reader.read()).done).toBe(false)
+    await app.close() // never otherwise
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow()
+  }, 20_000)
+
   it('holds nothing for a client that has gone', async () => {
     const { app, node, headers } = await testApi()
     node.paymentStatus = 'pending'

@@ -35,7 +35,7 @@ const days = ({ from, to }: { from?: string; to?: string }): DayRange => ({
 })
 
 /** What happened, summed up, for the operator's books. */
-export function analyticsRoutes(app: App, { service: { analytics }, keys }: ApiContext): void {
+export function analyticsRoutes(app: App, { service: { analytics }, keys, closing }: ApiContext): void {
   app.get(
     '/v1/forwards',
     {
@@ -52,6 +52,7 @@ export function analyticsRoutes(app: App, { service: { analytics }, keys }: ApiC
       const range = timeRange(request.query)
       return sendList(request, reply, {
         keys,
+        closing,
         name: 'forwards',
         item: Forward,
         list: (page) => analytics.forwards(page, range),
@@ -76,15 +77,15 @@ export function analyticsRoutes(app: App, { service: { analytics }, keys }: ApiC
       return { from, to, forwards: plain(forwards), payments: plain(payments) }
     },
   )
-  sumRoutes(app, { analytics, keys })
-  stateRoutes(app, { analytics, keys })
+  sumRoutes(app, { analytics, keys, closing })
+  stateRoutes(app, { analytics, keys, closing })
 }
 
-interface Parts extends Pick<ApiContext, 'keys'> {
+interface Parts extends Pick<ApiContext, 'keys' | 'closing'> {
   readonly analytics: ApiContext['service']['analytics']
 }
 
-function sumRoutes(app: App, { analytics, keys }: Parts): void {
+function sumRoutes(app: App, { analytics, keys, closing }: Parts): void {
   app.get(
     '/v1/analytics/forwards',
     {
@@ -107,6 +108,7 @@ function sumRoutes(app: App, { analytics, keys }: Parts): void {
       }
       return sendList(request, reply, {
         keys,
+        closing,
         name: `forwards-by-${period}`,
         item: ForwardSums,
         list: (page) => analytics.forwardSums(page, query),
@@ -131,6 +133,7 @@ function sumRoutes(app: App, { analytics, keys }: Parts): void {
       const { period = 'day' } = request.query
       return sendList(request, reply, {
         keys,
+        closing,
         name: `payments-by-${period}`,
         item: PaymentSums,
         list: (page) => analytics.paymentSums(page, { period, ...days(request.query) }),
@@ -140,7 +143,7 @@ function sumRoutes(app: App, { analytics, keys }: Parts): void {
   )
 }
 
-function stateRoutes(app: App, { analytics, keys }: Parts): void {
+function stateRoutes(app: App, { analytics, keys, closing }: Parts): void {
   app.get(
     '/v1/analytics/channels',
     {
@@ -156,6 +159,7 @@ function stateRoutes(app: App, { analytics, keys }: Parts): void {
     (request, reply) =>
       sendList(request, reply, {
         keys,
+        closing,
         name: 'channels',
         item: ChannelEarnings,
         list: (page) => analytics.channelEarnings(page),
@@ -179,6 +183,7 @@ function stateRoutes(app: App, { analytics, keys }: Parts): void {
       const { period = 'day' } = request.query
       return sendList(request, reply, {
         keys,
+        closing,
         name: `balances-by-${period}`,
         item: BalanceSample,
         list: (page) => analytics.balanceHistory(page, { period, ...days(request.query) }),

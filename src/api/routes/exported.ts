@@ -10,6 +10,8 @@ const CSV_PAGE = 500
 
 export interface ExportedList<V> {
   readonly keys: KeyRing
+  /** Aborted when the API is to stop. */
+  readonly closing: AbortSignal
   /** Of the file that a browser saves. */
   readonly name: string
   readonly item: TObject
@@ -30,7 +32,7 @@ interface ExportQuery {
 export async function sendList<V>(
   request: Pick<FastifyRequest, 'headers' | 'caller'> & { readonly query: ExportQuery },
   reply: FastifyReply,
-  { keys, name, item, list, json }: ExportedList<V>,
+  { keys, closing, name, item, list, json }: ExportedList<V>,
 ): Promise<never> {
   const { query, headers } = request
   const wantsCsv = query.format === 'csv' || (query.format === undefined && headers.accept?.startsWith('text/csv'))
@@ -41,12 +43,15 @@ export async function sendList<V>(
     limit: Math.min(CSV_PAGE, limit),
     ...(query.cursor !== undefined && { cursor: query.cursor }),
   })
-  // It may take hours: as any other stream it ends with the key.
+  // It may take hours: as any other stream it ends with the key, and when the node is to stop.
   const { keyId, version } = callerOf(request)
-  reply.raw.on(
-    'close',
-    keys.entry(keyId).addStream(version, () => reply.raw.destroy()),
-  )
+  const end = (): void => void reply.raw.destroy()
+  const forget = keys.entry(keyId).addStream(version, end)
+  closing.addEventListener('abort', end)
+  reply.raw.on('close', () => {
+    forget()
+    closing.removeEventListener('abort', end)
+  })
   reply
     .header('content-disposition', `attachment; filename="${name}.csv"`)
     .type('text/csv; charset=utf-8; header=present')
