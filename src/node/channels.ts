@@ -148,12 +148,17 @@ export class Channels {
   drain(scope: TurnScope): void {
     if (this.#draining) return
     this.#draining = true
-    for (let i = 0; i < this.#inbox.length; i++) {
-      const [entry, input] = this.#inbox[i]!
-      this.#step(entry, input, scope)
+    let handled = 0
+    try {
+      while (handled < this.#inbox.length) {
+        const [entry, input] = this.#inbox[handled++]!
+        this.#step(entry, input, scope)
+      }
+    } finally {
+      // A bug may end a call of the API here, and that alone: what waits is handled by the end of the turn.
+      this.#inbox = this.#inbox.slice(handled)
+      this.#draining = false
     }
-    this.#inbox = []
-    this.#draining = false
   }
 
   /** Signs what waits in every channel that this turn touched, then writes what changed. */

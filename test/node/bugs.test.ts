@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
+import { ChainShell } from '../../src/node/chain.ts'
 import { Channels } from '../../src/node/channels.ts'
 import { Effects } from '../../src/node/effects.ts'
 import { GossipShell } from '../../src/node/gossip.ts'
@@ -92,6 +93,19 @@ describe('a bug of ours, which somebody may know how to bring about', () => {
     world.connectAll()
     await world.settle()
     expect([world.of('bob').fatal, await (await payment(world))()]).toEqual([null, 'succeeded'])
+    world.close()
+  })
+
+  it('that a call comes upon ends that call, and leaves all channels to what comes after it', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const { api } = world.of('alice')
+    const [{ id }] = (await api.channels({ limit: 1 }, {})).items as unknown as [{ id: string }]
+    vi.spyOn(ChainShell.prototype, 'watch').mockImplementationOnce(bug)
+    await expect(api.closeChannel(id, { force: true })).rejects.toThrow('a bug')
+    await world.settle()
+    await world.mine(1) // with it the close is published again
+    await world.mine(1)
+    expect([world.of('alice').fatal, (await api.channel(id)).closing?.confirmations]).toEqual([null, 1])
     world.close()
   })
 
