@@ -166,9 +166,11 @@ export class PeerManager {
     if (!this.#stopped && nodeId !== this.nodeId) this.#keeper.keep(nodeId, host, port)
   }
 
-  /** Does not reconnect any more; the connection that stands is left alone. */
+  /** Does not dial it any more, nor go on with an attempt under way; the connection that stands is left alone. */
   drop(nodeId: NodeId): void {
     this.#keeper.drop(nodeId)
+    for (const { connection } of [...this.#dials.values()])
+      if (connection.nodeId === nodeId) connection.close(new PeerError('ABORTED', 'the peer is no longer wanted'))
   }
 
   /**

@@ -51,6 +51,18 @@ describe('PeerManager: connecting', () => {
     expect(alice.connected.length).toBe(1)
   })
 
+  it('is over with a peer that is no longer wanted, also where an attempt is under way', async () => {
+    const alice = await TestNode.start(1)
+    const { port, sockets } = await silentServer()
+    const wanted = alice.manager.connect(idOf(key(2)), HOST, port)
+    const other = alice.manager.connect(idOf(key(3)), HOST, port)
+    await expect.poll(() => sockets.length).toBe(2)
+    alice.manager.drop(idOf(key(2)))
+    expect(await codeOf(wanted)).toBe('ABORTED') // for want of an answer otherwise
+    alice.manager.drop(idOf(key(3)))
+    expect(await codeOf(other)).toBe('ABORTED')
+  })
+
   it('says UNREACHABLE where nobody listens', async () => {
     const alice = await TestNode.start(1)
     const { port, server } = await silentServer()
