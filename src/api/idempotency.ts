@@ -60,6 +60,8 @@ export class Idempotency {
   /** Of that, what is on its way to the disk, where the record of before still stands. */
   readonly #writing = new Map<string, StoredRequest>()
   #untilSweep = 0
+  /** While old records are being deleted: what was begun since. */
+  #begunMeanwhile: Set<string> | null = null
 
   /** @param now Unix milliseconds */
   constructor(store: ApiStore, newId: () => string, now: () => number) {
@@ -144,10 +146,15 @@ export class Idempotency {
 
   async #begin(name: string, record: StoredRequest): Promise<void> {
     const age = { key: `${AGE_PREFIX}${hourOf(record.at)}/${name}`, value: new Uint8Array(0) }
+    this.#begunMeanwhile?.add(name)
     await this.#commit([age, opOf(name, record)])
-    if (this.#untilSweep-- > 0) return
+    if (this.#untilSweep-- > 0 || this.#begunMeanwhile) return
     this.#untilSweep = SWEEP_EVERY
-    this.#sweep().catch(() => {}) // the next one takes it up again
+    this.#begunMeanwhile = new Set()
+    const over = (): void => {
+      this.#begunMeanwhile = null // what failed is taken up by the next one
+    }
+    this.#sweep().then(over, over)
   }
 
   /** Deletes the oldest records that are past their life, a page at a time and beside the requests. */
@@ -163,8 +170,8 @@ export class Idempotency {
 
   async #forget(ageKey: string): Promise<void> {
     const name = ageKey.slice(AGE_PREFIX.length + hourOf(0).length + 1)
-    // The name may have been used anew since.
-    if (!(await this.#load(name))) await this.#store.delete(PREFIX + name)
+    // The name may have been used anew since, also while its record was read.
+    if (!(await this.#load(name)) && !this.#begunMeanwhile?.has(name)) await this.#store.delete(PREFIX + name)
     await this.#store.delete(ageKey)
   }
 

@@ -291,6 +291,38 @@ describe('Idempotency-Key', () => {
     expect(node.calls.filter((act) => act === 'closeChannel')).toHaveLength(1)
   })
 
+  it('one that is used anew while its old record is being deleted is remembered', async () => {
+    const before = await testApi()
+    const body = { nodeId: PEER_ID, amountMsat: 5_000 }
+    await before.call('POST', '/v1/payments', body, key('k'))
+    const after = await restarted(before)
+    const { node, clock, call } = after
+    const pay = (name: string) => call('POST', '/v1/payments', body, key(name))
+    clock.nowMs += 8 * DAY_MS
+    let go = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const { records } = node.apiStore
+    const name = [...records.keys()].find((one) => one.startsWith('idempotency/'))
+    let looks = 0
+    node.apiStore.get = async (record) => {
+      const value = records.get(record)
+      if (record === name && looks++ === 0) await gate
+      return value
+    }
+    await pay('other') // looks for what is old
+    await expect.poll(() => looks).toBe(1)
+    await pay('k')
+    go()
+    await expect.poll(() => [...records.keys()].filter((one) => one.startsWith('idempotency-age/')).length).toBe(2)
+    expect(node.calls).toEqual(['pay', 'pay'])
+    // Before it is noted as done, too.
+    const last = await restarted({ ...before, node, clock })
+    expect((await last.call('POST', '/v1/payments', body, key('k'))).statusCode).toBe(200)
+    expect(last.node.calls).toEqual([])
+  })
+
   it('is kept for seven days, and deleted after', async () => {
     const { call, node, clock } = await testApi()
     const create = () => call('POST', '/v1/invoices', { amountMsat: 1 }, key('k'))
