@@ -190,12 +190,45 @@ describe('a given certificate', () => {
   })
 })
 
+const make = () => {
+  const { key, keys } = pair()
+  return { key, cert: selfSigned(keys, ['localhost'], Date.now()) }
+}
+
 describe('the certificate in force', () => {
-  it('is the one before while the next cannot be applied, which is tried again and told of once', async () => {
-    const make = () => {
-      const { key, keys } = pair()
-      return { key, cert: selfSigned(keys, ['localhost'], Date.now()) }
+  it('is the one that was there last, though an earlier look is slower to read', async () => {
+    const tick = () => new Promise((resolve) => setImmediate(resolve))
+    const [first, second, third] = [make(), make(), make()]
+    let there = first
+    let gate: Promise<void> | null = null
+    let go = (): void => {}
+    const load = async () => {
+      const found = there
+      await gate
+      return found
     }
+    const live = await LiveCertificate.open({ load, everyMs: DAY_MS })
+    open.push(() => live.close())
+    const fail = (error: unknown): never => {
+      throw error
+    }
+    const look = live.watch(async () => {}, fail)
+    there = second
+    gate = new Promise((resolve) => {
+      go = resolve
+    })
+    const slow = look()
+    await tick()
+    there = third
+    gate = null
+    const quick = look()
+    await tick()
+    go()
+    await Promise.all([slow, quick])
+    expect(live.current).toEqual(third)
+  })
+
+  it('is the one before while the next cannot be applied, which is tried again and told of once', async () => {
     const [first, second] = [make(), make()]
     let next = first
     const live = await LiveCertificate.open({ load: async () => next, everyMs: DAY_MS })

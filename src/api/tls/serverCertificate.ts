@@ -135,8 +135,14 @@ export class LiveCertificate {
         this.#failed = messageOf(error)
       }
     }
-    this.#timer = setInterval(() => void look(), this.#source.everyMs).unref()
-    return look
+    // One after another: what an earlier look has read would take the place of what a later one did.
+    let last = Promise.resolve()
+    const lookInTurn = (): Promise<void> => {
+      last = last.then(look)
+      return last
+    }
+    this.#timer = setInterval(() => void lookInTurn(), this.#source.everyMs).unref()
+    return lookInTurn
   }
 
   close(): void {
