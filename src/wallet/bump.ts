@@ -43,6 +43,10 @@ const INCREMENTAL = 1n
 const MOST_FAMILY = 23
 /** Families by size, shortest first: a replacement pays for all that builds on what it replaces, hence long ones are dear to raise. */
 const FAMILY_SIZES = [1, 2, 4, 8, 16, MOST_FAMILY]
+/** Where something dear builds on it, a small raise may cost no more than so many times what was asked for: the other is paid for again. */
+const MOST_FOR_LITTLE = 3n
+/** Up to so many times what is paid already a raise is small. Near a deadline it is not, and then no price within the budget is too high. */
+const LITTLE = 4
 /** Blocks of search for a fee that is affordable and within the budget. */
 const MAX_TRIES = 40
 
@@ -84,6 +88,7 @@ interface Earlier {
   readonly feeSat: bigint
   readonly familyFeeSat: bigint
   readonly weight: number
+  readonly familyWeight: number
   readonly changeScripts: readonly Uint8Array[]
 }
 
@@ -150,13 +155,15 @@ function replacedBy(
   const feeSat = paidSat + spent - added.reduce((s, o) => s + o.amountSat, 0n)
   const txid = txidOf(earlier)
   const change = added.filter((o) => keyOf(state.scripts, o.scriptPubKey)?.branch === CHANGE)
-  const familyFeeSat = descendants(state, txid).reduce((sum, t) => sum + (t.feeSat ?? 0n), feeSat as bigint)
+  const weight = weightOf(earlier)
+  const above = descendants(state, txid)
   return {
     txid,
     coins,
     feeSat,
-    familyFeeSat,
-    weight: weightOf(earlier),
+    familyFeeSat: above.reduce((sum, t) => sum + (t.feeSat ?? 0n), feeSat as bigint),
+    weight,
+    familyWeight: above.reduce((sum, t) => sum + weightOf(t.tx), weight),
     changeScripts: change.map((o) => o.scriptPubKey),
   }
 }
@@ -190,6 +197,7 @@ function affordable(work: Work): Selection<Coin> | null {
     if (found.feeSat < least) {
       // Not worth a replacement by what was asked for, or just short of what one has to pay.
       if (tries > 2 || tooClose(work, earlier!)) return null
+      if (least > MOST_FOR_LITTLE * found.feeSat && isCarried(work, earlier!)) return null
       feeratePerKw = Math.ceil((feeratePerKw * Number(least)) / Number(found.feeSat)) + 1
       continue
     }
@@ -282,9 +290,20 @@ function leastToReplace({ request, shape }: Work, earlier: Earlier, found: Selec
   return parent.feeSat + (byRelay > byRate ? byRelay : byRate)
 }
 
+/**
+ * The raise is a small one, and what builds on it pays so much that for miners it has what was asked for: as far as we know, since of the
+ * parents of that, as a commitment, we do not.
+ */
+const isCarried = ({ request }: Work, earlier: Earlier): boolean =>
+  request.feeratePerKw < LITTLE * rateOf(request, earlier) &&
+  earlier.familyFeeSat * 1000n >= BigInt(request.feeratePerKw) * BigInt(earlier.familyWeight)
+
 /** What was asked for is no more than a twentieth above what is paid already. */
-function tooClose({ request }: Work, earlier: Earlier): boolean {
+const tooClose = ({ request }: Work, earlier: Earlier): boolean =>
+  request.feeratePerKw < rateOf(request, earlier) * 1.05
+
+/** What is paid already, sat per 1,000 weight units. */
+function rateOf(request: AddFeesRequest, earlier: Earlier): number {
   const parent = request.parent ?? { weight: 0, feeSat: 0n }
-  const rate = (Number(earlier.feeSat + parent.feeSat) * 1000) / (earlier.weight + parent.weight)
-  return request.feeratePerKw < rate * 1.05
+  return (Number(earlier.feeSat + parent.feeSat) * 1000) / (earlier.weight + parent.weight)
 }

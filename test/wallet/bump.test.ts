@@ -158,6 +158,20 @@ describe('a transaction that others build on', () => {
   })
 })
 
+describe('a claim that something dear builds on', () => {
+  it('is not raised by a little at the price of all that, which brings it into a block by itself; near its deadline it is', () => {
+    const parent = { weight: 100_000, feeSat: sat(0) }
+    const claim = bump(walletWith([5_000_000]), { tx: htlc(1), feeratePerKw: 1_000 })!
+    const dear = bump(claim.state, { tx: child(2), feeratePerKw: 5_000, paidSat: sat(330), parent })!
+    expect(dear.feeSat).toBeGreaterThan(500_000n)
+    const at = (feeratePerKw: number) =>
+      bump(dear.state, { tx: htlc(1), feeratePerKw, budgetSat: sat(3_000_000), earlier: claim.tx })
+    expect(at(1_100)).toBeNull()
+    expect(at(3_800)).toBeNull()
+    for (const pressed of [10_000, 250_000]) expect(at(pressed)?.feeSat).toBeGreaterThan(dear.feeSat)
+  })
+})
+
 describe('a child that pays for its parent', () => {
   const parent = { weight: 1_800, feeSat: sat(456) }
 
