@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { deliveryKey } from '../../src/api/webhooks/record.ts'
 import { verifyWebhook } from '../../src/client/webhooks.ts'
 import type { Receiver } from './receiver.ts'
 import { apiOver, count, hookOf, receiving, until } from './webhookWorld.ts'
@@ -249,6 +250,24 @@ describe('the key behind a webhook', () => {
 })
 
 describe('the delivery log', () => {
+  it('goes on behind an entry that is damaged', async () => {
+    const api = await apiOver()
+    const { call, path, id, view } = await hookOf(api, await receiving())
+    for (let i = 0; i < 7; i++) api.node.emit('chain.block')
+    await until(async () => (await view()).lastEventId, 7)
+    await call('GET', `${path}/deliveries`) // all are on disk
+    for (const seq of [7, 3]) await api.node.apiStore.delete(deliveryKey(id, seq))
+    const seqs: number[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: { items: { seq: number }[]; nextCursor: string | null } = (
+        await call('GET', `${path}/deliveries?limit=2${cursor && `&cursor=${cursor}`}`)
+      ).json
+      seqs.push(...page.items.map(({ seq }) => seq))
+      cursor = page.nextCursor
+    }
+    expect(seqs).toEqual([6, 5, 4, 2, 1])
+  })
+
   it('comes in pages, newest first, and an event in it can be posted again', async () => {
     const api = await apiOver()
     const receiver = await receiving()

@@ -31,6 +31,11 @@ export interface AuditFilter extends TimeRange {
   readonly keyId?: string
 }
 
+export interface AuditList {
+  readonly items: readonly AuditEntry[]
+  readonly next: number | null
+}
+
 /**
  * The append-only log of changes and refused calls. A change of a key is one batch with its entry; refused calls, and calls that
  * changed the node, are gathered for a second and written beside the traffic, equal ones as one entry with a count.
@@ -108,17 +113,27 @@ export class AuditLog {
   }
 
   /** Entries before `before` (all when undefined) that fit, newest first. Reads little more than it returns. */
-  async page(limit: number, before?: number, { keyId, ...range }: AuditFilter = {}): Promise<readonly AuditEntry[]> {
+  async page(limit: number, before?: number, filter?: AuditFilter): Promise<readonly AuditEntry[]> {
+    return (await this.list(limit, before, filter)).items
+  }
+
+  /**
+   * The same, and where it goes on: before that entry; null: nowhere. Fewer than `limit` come where some are damaged, or on their way to
+   * the disk.
+   */
+  async list(limit: number, before?: number, { keyId, ...range }: AuditFilter = {}): Promise<AuditList> {
     const end = this.#head.seq + 1
     const places = await placesIn(range, end, async (seq) => this.#placed(await this.#read(Math.max(1, seq))))
     const first = Math.max(1, places.from ?? 1)
     const last = Math.min(end, before ?? end, places.before ?? end) - 1
     const numbers =
       keyId === undefined
-        ? Array.from({ length: Math.max(0, Math.min(limit, last - first + 1)) }, (_, i) => last - i)
-        : await this.#ofKey(keyId, { first, last }, limit)
-    const entries = await Promise.all(numbers.map((seq) => this.#read(seq)))
-    return entries.filter((entry) => entry !== undefined)
+        ? Array.from({ length: Math.max(0, Math.min(limit + 1, last - first + 1)) }, (_, i) => last - i)
+        : await this.#ofKey(keyId, { first, last }, limit + 1)
+    const shown = numbers.slice(0, limit)
+    const entries = await Promise.all(shown.map((seq) => this.#read(seq)))
+    const next = numbers.length > limit ? (shown.at(-1) ?? null) : null
+    return { items: entries.filter((entry) => entry !== undefined), next }
   }
 
   async #read(seq: number): Promise<AuditEntry | undefined> {

@@ -26,9 +26,8 @@ export function auditRoutes(app: App, { keys }: ApiContext): void {
       await keys.audit.flush()
       const { head } = keys.audit
       const before = cursor === undefined ? undefined : Number(cursor)
-      const found = await keys.audit.page(limit + 1, before, filter)
-      const items = found.slice(0, limit)
-      return { items, nextCursor: found.length > limit ? String(items.at(-1)?.seq) : null, head }
+      const { items, next } = await keys.audit.list(limit, before, filter)
+      return { items: [...items], nextCursor: next === null ? null : String(next), head }
     },
   )
 }

@@ -103,9 +103,8 @@ function deliveryRoutes(app: App, { webhooks }: ApiContext): void {
       const { limit = DEFAULT_LIMIT, cursor } = request.query
       if (cursor !== undefined && !/^[1-9]\d{0,11}$/.test(cursor)) throw badCursor()
       const before = cursor === undefined ? undefined : Number(cursor)
-      const found = await webhooks.get(callerOf(request), request.params.id).deliveries(limit + 1, before)
-      const items = found.slice(0, limit)
-      return { items, nextCursor: found.length > limit ? String(items.at(-1)?.seq) : null }
+      const { items, next } = await webhooks.get(callerOf(request), request.params.id).deliveries(limit, before)
+      return { items: [...items], nextCursor: next === null ? null : String(next) }
     },
   )
 

@@ -141,17 +141,25 @@ export class Hook {
     return readDelivery(value)
   }
 
-  /** Newest first; reads no more than it returns. */
-  async deliveries(limit: number, before?: number): Promise<readonly DeliveryRecord[]> {
+  /**
+   * Newest first; reads no more than it returns.
+   * @returns also before which the list goes on, null: nowhere; fewer than `limit` where some are damaged, or have come meanwhile
+   */
+  async deliveries(
+    limit: number,
+    before?: number,
+  ): Promise<{ readonly items: readonly DeliveryRecord[]; readonly next: number | null }> {
     await this.flush()
     const { id, attempts } = this.#record
     const newest = Math.min(attempts, before === undefined ? attempts : before - 1)
-    const oldest = Math.max(1, attempts - DELIVERIES_KEPT + 1, newest - limit + 1)
+    const first = Math.max(1, attempts - DELIVERIES_KEPT + 1)
+    const oldest = Math.max(first, newest - limit + 1)
     const numbers = Array.from({ length: Math.max(0, newest - oldest + 1) }, (_, i) => newest - i)
     const values = await Promise.all(
       numbers.map((seq) => this.#parts.store.get(deliveryKey(id, seq)).catch(ifDamaged(undefined))),
     )
-    return values.flatMap((value) => (value ? [readDelivery(value)] : []))
+    const items = values.flatMap((value) => (value ? [readDelivery(value)] : []))
+    return { items, next: oldest > first && numbers.length > 0 ? oldest : null }
   }
 
   async delete(): Promise<void> {
