@@ -11,7 +11,7 @@ import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
 import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
-import { budgetOf, deadlineOf, feerateFor, slowFeerate } from './urgency.ts'
+import { budgetOf, deadlineOf, estimateBy, feerateFor, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<
@@ -67,18 +67,15 @@ function isUneconomical(output: ClosedOutput, feeratePerKw: number, laterPerKw: 
 }
 
 /** No feerate that nodes relay, or none that came in a week, makes the output worth its claim. */
-export function isGivenUp(output: ClosedOutput, ready: number | null, ctx: ClaimContext): boolean {
+export function isGivenUp(channel: Channel, output: ClosedOutput, ready: number | null, ctx: ClaimContext): boolean {
   if (ready === null || ctx.blockHeight < ready) return false
   if (isUneconomical(output, FEERATE_FLOOR, FEERATE_FLOOR)) return true
-  return isTooDear(output, ctx) && ctx.blockHeight >= ready + GIVE_UP_AFTER
+  return isTooDear(channel, output, ctx) && ctx.blockHeight >= ready + GIVE_UP_AFTER
 }
 
-/** Whether an output is not worth its claim by the estimates of now: those of haste, where the peer may take it. */
-export function isTooDear(output: ClosedOutput, ctx: ClaimContext): boolean {
-  const { tag } = output.spend
-  const slow = slowFeerate(ctx)
-  return isUneconomical(output, tag === 'delayed' || tag === 'to-remote' ? slow : ctx.feerates.claim, slow)
-}
+/** Whether an output is not worth its claim by the estimates of now: those that its deadline asks for. */
+export const isTooDear = (channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean =>
+  isUneconomical(output, estimateBy(deadlineOf(channel, output), ctx), slowFeerate(ctx))
 
 export interface Plan {
   /** The record's own array when nothing changed. */
@@ -125,7 +122,7 @@ function claimable(
     if (isHtlcStage(spend)) {
       // Without anchors its fee is paid for: nothing is saved by holding it back.
       const free = spend.channelType !== 'anchors'
-      if (free || !isTooDear(output, ctx))
+      if (free || !isTooDear(channel, output, ctx))
         stages.push({ output, stage: spend, preimage, deadline: deadlineOf(channel, output)! })
     } else {
       const { outpoint, amountSat } = output

@@ -111,7 +111,7 @@ function isLost(
   // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
   // after all. Fees may fall before that channel's turn comes: until then only little is.
   const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= offerDeadline(channel, add)
-  return isDue && isTooDear(output, ctx)
+  return isDue && isTooDear(channel, output, ctx)
 }
 
 /** Nothing of the channel is left to claim, to watch or to report. */
@@ -133,7 +133,7 @@ export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimCo
 function isSettled(channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean {
   if (output.spent) return isDeep(output.spent.height, ctx)
   const preimage = preimageFor(channel, output)
-  if (isGivenUp(output, readyAt(output, preimage), ctx)) return true
+  if (isGivenUp(channel, output, readyAt(output, preimage), ctx)) return true
   const { spend } = output
   const theirs = spend.tag === 'claim-preimage' || (isHtlcStage(spend) && spend.tag === 'htlc-success')
   return theirs && preimage === null && ctx.blockHeight >= spend.cltvExpiry + RESOLVED_DEPTH

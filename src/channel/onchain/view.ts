@@ -75,7 +75,7 @@ export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: Cl
   const { closing, outputs, spenders } = onchain
   const confirmations = closing.height === null ? 0 : Math.max(0, ctx.blockHeight - closing.height + 1)
   const open = outputs.filter((o) => o.spent === null && isOurs(channel, o))
-  const [poor, rich] = [true, false].map((u) => open.filter((o) => isTooDear(o, ctx) === u))
+  const [poor, rich] = [true, false].map((u) => open.filter((o) => isTooDear(channel, o, ctx) === u))
   const taken = new Set(onchain.anchorsSpent?.map((a) => a.index))
   const resolved = isResolved(channel, onchain, ctx)
   return {
@@ -119,7 +119,7 @@ function waitsFor(channel: Channel, onchain: OnchainState, ctx: ClaimContext): s
       const what = delayName(o)
       if (ready === null) heights.push({ height: expiryOf(o), what: 'the expiry of an HTLC of the peer' })
       else if (ready > ctx.blockHeight) heights.push({ height: ready, what })
-      else if (!isTooDear(o, ctx)) claims++
+      else if (!isTooDear(channel, o, ctx)) claims++
     }
   }
   if (claims > 0)

@@ -1,9 +1,21 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
+import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import type { Channel } from '../../../src/channel/state.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
-import { CAPACITY, channelOf, FEERATE, type HtlcSpec, type Name, preimageOf, START, won, world } from './fixture.ts'
+import {
+  CAPACITY,
+  channelOf,
+  contextOf,
+  FEERATE,
+  type HtlcSpec,
+  type Name,
+  preimageOf,
+  START,
+  won,
+  world,
+} from './fixture.ts'
 
 /** 400 sat per vbyte. */
 const DEAR = 100_000
@@ -61,5 +73,19 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: an HTLC t
     expect(w.alice.events).toEqual([])
     w.mine()
     expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+  })
+})
+
+describe('BOLT 5 §htlc-output-handling-local-commitment-remote-offers: an HTLC that is too dear to claim in haste', () => {
+  it('is claimed at the pace that its deadline allows, for no more than half of it', () => {
+    const spec: HtlcSpec = { from: 'bob', amountSat: 25_000, cltvExpiry: START + 60, n: 1, knows: true }
+    const w = world({ type: 'anchors', opener: 'bob', number: 3, htlcs: [spec] })
+    w.alice.forceClose()
+    w.mine()
+    const { channel, onchain } = w.alice
+    const feerates = { commitment: FEERATE, closing: FEERATE, claim: DEAR, slow: FEERATE }
+    const ctx = { ...contextOf('alice', w.chain.height), feerates }
+    const [claim] = planClaims(channel, onchain!, ctx).publish
+    expect(claim).toMatchObject({ purpose: 'htlc', addFees: FEERATE, budgetSat: 12_500n })
   })
 })

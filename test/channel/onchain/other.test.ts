@@ -236,13 +236,14 @@ describe('uneconomical outputs', () => {
     w.mine()
     const [output] = w.alice.onchain!.outputs
     const ready = readyAt(output!, null)!
+    const { channel } = w.alice
     const ctx = (height: number) => contextOf('alice', height, 50_000)
     const poor = { ...output!, amountSat: 60n as Sat }
     const dear = { ...output!, amountSat: 10_000n as Sat }
-    expect(isGivenUp(poor, ready, ctx(ready - 1))).toBe(false)
-    expect(isGivenUp(poor, ready, ctx(ready))).toBe(true)
-    expect(isGivenUp(dear, ready, ctx(ready + 1007))).toBe(false)
-    expect(isGivenUp(dear, ready, ctx(ready + 1008))).toBe(true)
-    expect(isGivenUp(output!, ready, ctx(ready + 1008))).toBe(false)
+    expect(isGivenUp(channel, poor, ready, ctx(ready - 1))).toBe(false)
+    expect(isGivenUp(channel, poor, ready, ctx(ready))).toBe(true)
+    expect(isGivenUp(channel, dear, ready, ctx(ready + 1007))).toBe(false)
+    expect(isGivenUp(channel, dear, ready, ctx(ready + 1008))).toBe(true)
+    expect(isGivenUp(channel, output!, ready, ctx(ready + 1008))).toBe(false)
   })
 })
