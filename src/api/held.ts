@@ -18,7 +18,15 @@ export async function held<V>(
   { resource, get, done, seconds }: Waited<V>,
 ): Promise<V> {
   if (!seconds || done(view)) return view
-  const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort())
-  return service.waitFor(resource, get, done, seconds * 1000, AbortSignal.any([closing, gone.signal]))
+  const wait = new AbortController()
+  const end = (): void => wait.abort()
+  if (closing.aborted) end()
+  closing.addEventListener('abort', end)
+  reply.raw.on('close', end)
+  try {
+    return await service.waitFor(resource, get, done, seconds * 1000, wait.signal)
+  } finally {
+    closing.removeEventListener('abort', end)
+    reply.raw.off('close', end)
+  }
 }
