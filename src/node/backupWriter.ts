@@ -18,7 +18,8 @@ const NONE: HtlcIds = { out: 0n, in: 0n }
  * Writes the channel backup: with every change of the set of channels, before anything is said of that; and at leisure for HTLCs that
  * hang, which a restored node can claim (channel/backedUpHtlcs.ts). Most HTLCs are gone within seconds, so no payment ever waits for
  * this, or writes anything for it: once a minute the channels are looked at, what was there a look ago already hangs, and a backup that
- * lacks some of it is written anew, every five minutes at most.
+ * lacks some of it is written anew, every five minutes at most. So is one that lacks addresses which were given out since: a restore
+ * would give them out again, and not find what was paid far behind those that it knows.
  */
 export class BackupWriter {
   readonly #node: Node
@@ -26,6 +27,7 @@ export class BackupWriter {
   #seen: ReadonlyMap<string, HtlcIds> = new Map()
   #hanging: ReadonlyMap<string, HtlcIds> = new Map()
   #written: readonly ChannelBackup[] = []
+  #addresses: readonly [number, number] = [0, 0]
   #looks = LOOKS_BETWEEN
   /** false: that it fails has been told. */
   #isWritten = true
@@ -46,7 +48,8 @@ export class BackupWriter {
     this.#seen = idsOf(this.#node.channels.all())
     this.#looks++
     if (this.#looks < LOOKS_BETWEEN) return
-    if (isDeepStrictEqual(this.#channels().map(inFlight), this.#written.map(inFlight))) return
+    const isSame = isDeepStrictEqual(this.#channels().map(inFlight), this.#written.map(inFlight))
+    if (isSame && isDeepStrictEqual(this.#node.wallet.state.next, this.#addresses)) return
     this.#looks = 0
     await this.write()
   }
@@ -57,12 +60,14 @@ export class BackupWriter {
     const { journal, writeBackup } = resources
     const channels = this.#channels()
     const about = { nodeId: own.nodeId, journal: journal.durable, channels, nextKeyIndex: numbers.nextKeyIndex }
-    const backup = staticBackup({ ...about, addresses: wallet.state.next })
+    const addresses = wallet.state.next
+    const backup = staticBackup({ ...about, addresses })
     try {
       await noteBackup(this.#node, backup)
       await writeBackup(channels, backup)
       storage.backedUp(backup)
       this.#written = channels
+      this.#addresses = addresses
       this.#isWritten = true
     } catch (e) {
       const message = 'the static channel backup cannot be written: see that there is room on the disk'

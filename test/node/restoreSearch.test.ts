@@ -36,6 +36,35 @@ describe('what a restored node looks for in the chain', () => {
     world.close()
   })
 
+  it('knows of the addresses that were given out since the last change of a channel, but for those of the last minutes', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    const minutes = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i++) await world.attempt(alice.node!.backup.look())
+    }
+    const { writeBackup } = alice
+    let writes = 0
+    alice.writeBackup = (channels, whole) => {
+      writes++
+      return writeBackup(channels, whole)
+    }
+    await alice.node!.reactor.run(() => {
+      for (let i = 0; i < 300; i++) alice.node!.wallet.newAddress()
+    })
+    const { address } = (await world.attempt(alice.api.newAddress()))!
+    await minutes(20)
+    expect(writes).toBe(1)
+    const newer = alice.wholeBackup!
+    expect(newer.addresses).toEqual([...alice.node!.wallet.state.next])
+    await world.attempt(world.of('bob').api.sendOnChain({ outputs: [{ address, amountSat: sat(77_000) }] }))
+    await world.mine(1)
+    await restored(world, newer)
+    await world.settle()
+    expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
+    expect((await world.attempt(alice.api.newAddress()))!.address).not.toBe(address)
+    world.close()
+  })
+
   it('reads the chain once, however many channels it looks for', async () => {
     const world = await World.start(['alice', 'bob'], base)
     for (let n = 0; n < 3; n++) await world.open('alice', 'bob', 500_000)
