@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { pack, unpack, unpackIfWhole } from '../base/pack.ts'
+import { StoreError } from './errors.ts'
 import { keys, SEALED_SINCE } from './schema.ts'
 import type { Driver, Op, Range } from './types.ts'
 
@@ -106,8 +107,16 @@ export class CheckedDriver implements Driver {
   }
 }
 
-/** A database that may not have been migrated, as it is. */
+/**
+ * A database that may not have been migrated, as it is.
+ * @throws StoreError STORE_HALF_MIGRATED
+ */
 export async function checkedIfSealed(driver: Driver): Promise<Driver> {
+  if (await driver.get(keys.sealing)) {
+    const message =
+      'the database is on its way to a newer schema: start the node, which goes on from where that was cut short'
+    throw new StoreError('STORE_HALF_MIGRATED', message)
+  }
   const schema = await driver.get(keys.schema)
   return schema && (unpackIfWhole<number>(schema) ?? SEALED_SINCE) >= SEALED_SINCE ? new CheckedDriver(driver) : driver
 }
@@ -115,7 +124,10 @@ export async function checkedIfSealed(driver: Driver): Promise<Driver> {
 /** Values in one batch of the migration. */
 const PAGE = 1_000
 
-/** The migration to it: page by page, and after a crash from where it had come. */
+/**
+ * The migration to it: page by page, and after a crash from where it had come. The first page has the number of the new schema with it: to
+ * an older program the values that have their checksums would be damaged, channels among them.
+ */
 export async function sealAll(driver: Driver): Promise<readonly Op[]> {
   const place = await driver.get(keys.sealing)
   // What was read for the schema's number may itself have been damaged: nothing gets a second checksum.
@@ -130,6 +142,10 @@ export async function sealAll(driver: Driver): Promise<readonly Op[]> {
       if (!isBare(key)) ops.push({ key, value })
     }
     if (after === before) return [{ key: keys.sealing }]
-    await driver.batch([...sealed(ops), { key: keys.sealing, value: pack(after) }])
+    const marks = [
+      { key: keys.schema, value: pack(SEALED_SINCE) },
+      { key: keys.sealing, value: pack(after) },
+    ]
+    await driver.batch([...sealed(ops), ...marks])
   }
 }

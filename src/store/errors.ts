@@ -4,6 +4,7 @@ export type StoreErrorCode =
   | 'STORE_LOCKED'
   | 'STORE_UNREADABLE'
   | 'STORE_TOO_NEW'
+  | 'STORE_HALF_MIGRATED'
   | 'STORE_WRITE_FAILED'
   | 'SEED_LOCKED'
   | 'WRONG_PASSPHRASE'

@@ -1,7 +1,7 @@
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { sealAll } from './checked.ts'
 import { StoreError } from './errors.ts'
-import { keys, SCHEMA_VERSION } from './schema.ts'
+import { keys, SCHEMA_VERSION, SEALED_SINCE } from './schema.ts'
 import type { Driver, Op } from './types.ts'
 
 /** Each step brings a database from its version to the next, by the operations of one last batch; before them it may write what it can go on from. */
@@ -34,6 +34,8 @@ export async function migrate(driver: Driver, steps = migrations, target = SCHEM
       `the database has schema ${version}, this program knows up to ${target}: use the newer program again`,
     )
   }
+  // Cut short it has the number already, so that older programs keep away from it.
+  if (await driver.get(keys.sealing)) version = Math.min(version, SEALED_SINCE - 1)
   while (version < target) {
     const step = steps[version]
     if (!step) throw new StoreError('STORE_UNREADABLE', `no migration from schema ${version}`)

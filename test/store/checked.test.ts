@@ -125,6 +125,19 @@ describe('a database of before there were checksums', () => {
     }
   })
 
+  it('is for nobody but who goes on with it where that was cut short: an older program would take the half for damaged', async () => {
+    let left = 1
+    const disk = new MemoryDriver(old(1_100), (ops) => {
+      if (left-- === 0) throw new Error('the power is gone')
+      return ops
+    })
+    await expect(migrate(disk)).rejects.toThrow('the power is gone')
+    await expect(migrate(disk, {}, 2)).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
+    await expect(checkedIfSealed(disk)).rejects.toMatchObject({ code: 'STORE_HALF_MIGRATED' })
+    await migrate(disk)
+    expect((await checkedIfSealed(disk)).getNow('payment/1099')).toEqual(pack({ n: 1_099 }))
+  })
+
   it('is read as it is by what does not migrate it', async () => {
     const found = await contents(await checkedIfSealed(new MemoryDriver(old(3))))
     expect(found.get('payment/1')).toEqual(pack({ n: 1 }))

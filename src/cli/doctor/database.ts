@@ -89,13 +89,19 @@ async function openCopy(dataDir: string): Promise<OpenedCopy | { readonly findin
       await level.close()
       await clear()
     }
-    return { driver: await checkedIfSealed(level), close }
+    const driver = await checkedIfSealed(level).catch(async (e) => {
+      await level.close()
+      throw e
+    })
+    return { driver, close }
   } catch (error) {
     await clear()
     if (error instanceof StoreError && error.code === 'STORE_LOCKED') {
       const cure = `see which process that is (fuser ${from}/LOCK) and why its API does not answer (its log); end it with SIGTERM`
       return { finding: problem('lock', 'a process has the database open, and no node answers', cure) }
     }
+    if (error instanceof StoreError && error.code === 'STORE_HALF_MIGRATED')
+      return { finding: warning('database', error.message, 'start the node') }
     const why = error instanceof Error ? error.message.replace(to, from) : String(error)
     const cure = `keep a copy of ${from}, check the disk, and restore from the seed words and channels.backup in an empty directory; ${COPY_WARNING}`
     return { finding: problem('database', why, cure) }
