@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { toHex, utf8, utf8Decode } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
 import { crypto } from '../crypto/crypto.ts'
+import { ifDamaged } from '../node/apiStore.ts'
 import { type BadField, type ServiceCode, ServiceError } from '../node/errors.ts'
 import type { ApiOp, ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
@@ -161,18 +162,18 @@ export class Idempotency {
   async #sweep(): Promise<void> {
     const firstKept = hourOf(this.#now() - LIFE_MS)
     for (;;) {
-      const oldest = await this.#store.list(AGE_PREFIX, SWEEP_PAGE)
-      const old = oldest.map(([key]) => key).filter((key) => key.slice(AGE_PREFIX.length) < firstKept)
-      await Promise.all(old.map((key) => this.#forget(key)))
+      const old = await this.#store.newest(AGE_PREFIX, { before: firstKept }, SWEEP_PAGE)
+      await Promise.all(old.map((name) => this.#forget(name)))
       if (old.length < SWEEP_PAGE) return
     }
   }
 
-  async #forget(ageKey: string): Promise<void> {
-    const name = ageKey.slice(AGE_PREFIX.length + hourOf(0).length + 1)
-    // The name may have been used anew since, also while its record was read.
-    if (!(await this.#load(name)) && !this.#begunMeanwhile?.has(name)) await this.#store.delete(PREFIX + name)
-    await this.#store.delete(ageKey)
+  async #forget(age: string): Promise<void> {
+    const name = age.slice(hourOf(0).length + 1)
+    // The name may have been used anew since, also while its record was read; of a damaged one nobody knows.
+    const kept = await this.#load(name).catch(ifDamaged('damaged'))
+    if (!kept && !this.#begunMeanwhile?.has(name)) await this.#store.delete(PREFIX + name)
+    await this.#store.delete(AGE_PREFIX + age)
   }
 
   async #load(name: string): Promise<StoredRequest | undefined> {

@@ -145,15 +145,18 @@ export async function pageWhere<T>(
   }
 }
 
-/** Records that one look at the end of an index takes. */
+/** Records that one look at the end of an index takes; more where all of them are damaged. */
 const LAST = 8
 
 /** The last sequence number of such an index; 0 when it is empty. Of a damaged record the key may be what has changed: it counts where it follows another. */
 export async function lastSequence(driver: Driver, prefix: string): Promise<number> {
-  const found: { readonly n: number; readonly isSure: boolean }[] = []
-  for await (const [key, value] of driver.entries({ ...prefixRange(prefix), reverse: true, limit: LAST }))
-    found.push({ n: Number(key.slice(prefix.length)), isSure: !isDamaged(value) })
-  return found.reduceRight((last, { n, isSure }) => (isSure || n === last + 1 ? n : last), 0)
+  for (let limit = LAST; ; limit *= 8) {
+    const found: { readonly n: number; readonly isSure: boolean }[] = []
+    for await (const [key, value] of driver.entries({ ...prefixRange(prefix), reverse: true, limit }))
+      found.push({ n: Number(key.slice(prefix.length)), isSure: !isDamaged(value) })
+    if (found.length === limit && !found.some(({ isSure }) => isSure)) continue
+    return found.reduceRight((last, { n, isSure }) => (isSure || n === last + 1 ? n : last), 0)
+  }
 }
 
 const badCursor = (): ServiceError =>

@@ -1,14 +1,16 @@
+import type { FastifyRequest } from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { AuditLog } from '../../src/api/auth/audit.ts'
 import { Budgets } from '../../src/api/auth/budgets.ts'
 import { createKey } from '../../src/api/auth/keyChanges.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
+import { Idempotency } from '../../src/api/idempotency.ts'
 import { utf8 } from '../../src/base/bytes.ts'
 import { offlineApiStore } from '../../src/node/apiStore.ts'
 import type { ApiStore } from '../../src/node/service.ts'
 import { CheckedDriver } from '../../src/store/checked.ts'
 import { MemoryDriver } from '../../src/store/memory.ts'
-import { keys } from '../../src/store/schema.ts'
+import { keys, padded } from '../../src/store/schema.ts'
 
 const storeOn = (disk: MemoryDriver): ApiStore => {
   const driver = new CheckedDriver(disk)
@@ -53,6 +55,41 @@ describe('a record of the API whose bytes have changed on disk', () => {
     for (const action of ['keys.reset', 'key.created'] as const) await store.commit(log.append([{ ...fact, action }]))
     await rot(disk, 'audit-head')
     expect((await AuditLog.open(storeOn(disk), () => 1_000)).head).toEqual(log.head)
+  })
+
+  it('gives no entry of the audit log the number of another where the newest are damaged with the head', async () => {
+    const disk = new MemoryDriver()
+    const store = storeOn(disk)
+    const log = await AuditLog.open(store, () => 1_000)
+    const fact = { keyId: null, version: null, address: null, target: null, detail: {} }
+    for (let i = 0; i < 5; i++) await store.commit(log.append([{ ...fact, action: 'key.created' }]))
+    for (const name of ['audit-head', ...[4, 5].map((seq) => `audit/${padded(seq)}`)]) await rot(disk, name)
+    expect((await AuditLog.open(storeOn(disk), () => 1_000)).head.seq).toBe(5)
+  })
+
+  it('of an Idempotency-Key keeps no others from being deleted in their time', async () => {
+    const disk = new MemoryDriver()
+    const store = storeOn(disk)
+    let now = 1_000
+    const calls = new Idempotency(
+      store,
+      () => 'id',
+      () => now,
+    )
+    const once = (name: number) => {
+      const request = { method: 'POST', url: '/', headers: { 'idempotency-key': `k-${name}` }, caller: { keyId: 'c' } }
+      const making = { make: async () => 'made', find: async () => 'made', idOf: () => 'id' }
+      return calls.once(request as unknown as FastifyRequest, making)
+    }
+    const kept = async () => (await store.newest('idempotency-age/', {}, 10_000)).length
+    await once(0) // the first one looks for what is old
+    for (let name = 1; name <= 700; name++) await once(name)
+    await calls.flush()
+    for (const [name] of await store.list('idempotency/', 1)) await rot(disk, name)
+    for (const [name] of await store.list('idempotency-age/', 1)) await rot(disk, name)
+    now += 8 * 24 * 3_600_000
+    for (let name = 1_000; name <= 1_301; name++) await once(name)
+    await expect.poll(kept).toBe(302)
   })
 
   it('leaves a key nothing to spend where it said what was spent', async () => {

@@ -172,6 +172,18 @@ describe('a key that has changed on disk', () => {
   })
 })
 
+describe('a whole row of values that have changed on disk', () => {
+  it('gives no number of a list to another record: they still have theirs', async () => {
+    const disk = new MemoryDriver()
+    const all = Array.from({ length: 100 }, (_, i) => ({ key: `event/${padded(i + 1)}`, value: pack(i) }))
+    for (const damaged of [20, 100]) {
+      await new CheckedDriver(disk).batch(all)
+      await disk.batch(all.slice(-damaged).map(({ key }) => ({ key, value: flipped(disk.getNow(key)!, 3) })))
+      expect(await lastSequence(new CheckedDriver(disk), 'event/')).toBe(100)
+    }
+  })
+})
+
 describe('the number of the schema', () => {
   it('gives nothing a second checksum when it is the one that has changed, or says that a newer program is needed', async () => {
     const disk = new MemoryDriver()

@@ -21,6 +21,8 @@ const BY_KEY = 'audit-key/'
 /** All entries from before there was such a list are in it. */
 const SORTED = 'audit-keys-sorted'
 const SORT_PAGE = 1_000
+/** Newest entries among which one is looked for that can be read. */
+const LOOKED_AT = 1_000
 
 const keyOf = (seq: number): string => PREFIX + padded(seq)
 const ofKey = ({ keyId, seq }: AuditEntry): readonly ApiOp[] =>
@@ -66,11 +68,16 @@ export class AuditLog {
     return log
   }
 
-  /** The entries say what the head says. */
+  /** The entries say what the head says. No number comes twice, also where the newest are damaged with it: they may lie side by side. */
   async #goOnFromNewest(): Promise<void> {
-    const [newest] = await this.#store.newest(PREFIX, {}, 1)
-    const entry = newest === undefined ? undefined : await this.#read(Number(newest))
-    if (entry) this.#head = { seq: entry.seq, hash: entry.hash }
+    const names = await this.#store.newest(PREFIX, {}, LOOKED_AT)
+    for (const [i, name] of names.entries()) {
+      const entry = await this.#read(Number(name))
+      if (!entry) continue
+      const newest = Number(names[0])
+      this.#head = { seq: newest === entry.seq + i ? newest : entry.seq, hash: entry.hash }
+      return
+    }
   }
 
   get head(): AuditHead {
