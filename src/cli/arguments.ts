@@ -1,9 +1,12 @@
 import { InvalidArgumentError } from 'commander'
 
-/** A whole number from the command line; digits may be grouped with `_` or `,`. */
+/** Where a comma parts a fraction, as in much of the world, `0,5` is a half, and `1.000` a thousand: neither may pass for 5, or 1. */
+const WHOLE = /^(\d+(_\d+)*|\d{1,3}(,\d{3})+)$/
+
+/** A whole number from the command line, in digits alone; they may be grouped with `_`, or by threes with `,`. */
 export function integer(text: string): number {
   const value = Number(text.replace(/[_,]/g, ''))
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
+  if (!WHOLE.test(text) || !Number.isSafeInteger(value)) {
     throw new InvalidArgumentError('Expected a whole number from 0 upwards.')
   }
   return value

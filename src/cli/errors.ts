@@ -28,7 +28,11 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   if (distrust !== null) {
     return { text: `${distrust}: say whom to trust with --tls-pin or --tls-ca`, exitCode: EXIT.unreachable }
   }
-  if (name === 'ConnectionError') return { text: `${error.message} (--url, --data-dir)`, exitCode: EXIT.unreachable }
+  if (name === 'ConnectionError') {
+    const { idempotencyKey } = error as { idempotencyKey?: string }
+    const options = `${idempotencyKey === undefined ? '' : '--idempotency-key, '}--url, --data-dir`
+    return { text: `${error.message} (${options})`, exitCode: EXIT.unreachable }
+  }
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
   if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
   if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }

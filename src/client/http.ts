@@ -1,5 +1,5 @@
 import type { Problem } from '../api/problems.ts'
-import { ApiError, ConnectionError } from './errors.ts'
+import { ApiError, ConnectionError, maybeSent, unsure } from './errors.ts'
 import { KeyKeeper, type KeyOptions } from './keyKeeper.ts'
 
 export interface HttpOptions extends KeyOptions {
@@ -31,6 +31,8 @@ const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 5_000
 const SELF_ROTATE = '/v1/keys/self/rotate'
 const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
+/** What stands before the node got no answer from it. */
+const OF_A_PROXY: ReadonlySet<number> = new Set([502, 504])
 
 /** HTTP to one node: keys, JSON, problems, and retries of what may be repeated. */
 export class Http {
@@ -73,14 +75,20 @@ export class Http {
   }
 
   async #json<T>(method: string, path: string, call: Call): Promise<T> {
+    let isUnsure = false
     for (let attempt = 0; ; attempt++) {
       const last = !call.repeatable || attempt >= this.#retries
       try {
         const response = await this.#once(method, path, call, 'application/json')
         if (last || !BUSY.has(response.status)) return await this.#body(await this.#checked(response, path), path)
+        isUnsure ||= OF_A_PROXY.has(response.status)
         await response.body?.cancel()
         await pause(delayMs(attempt, response.headers.get('retry-after')), call.signal)
       } catch (error) {
+        if (error instanceof ConnectionError) isUnsure ||= maybeSent(error)
+        const { idempotencyKey } = call
+        if (last && isUnsure && idempotencyKey !== undefined && decidesNothing(error))
+          throw unsure(error, idempotencyKey)
         if (last || !(error instanceof ConnectionError)) throw error
         await pause(delayMs(attempt, null), call.signal)
       }
@@ -160,6 +168,10 @@ function queryText(query: Query = {}): string {
   for (const [name, value] of Object.entries(query)) if (value !== undefined) text.set(name, String(value))
   return text.size === 0 ? '' : `?${text}`
 }
+
+/** After a try that the node may have got: whether this one leaves open what became of it. */
+const decidesNothing = (error: unknown): error is Error =>
+  error instanceof ConnectionError || (error instanceof ApiError && BUSY.has(error.status))
 
 /** Doubles with each attempt, with jitter; a server that says how long is believed. */
 function delayMs(attempt: number, retryAfter: string | null): number {

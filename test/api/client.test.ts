@@ -164,6 +164,21 @@ describe('repetition', () => {
     expect(asked).toHaveLength(4)
   })
 
+  it('an act that may have been carried out tells its key when no answer comes at all', async () => {
+    for (const answers of [[{ status: 0 }], [{ status: 0 }, BUSY]]) {
+      const { client, asked } = await scripted(answers)
+      const error = await client.payments.send({ bolt11: 'a' }).catch((e: unknown) => e)
+      expect(error).toBeInstanceOf(ConnectionError)
+      expect(error).toMatchObject({ idempotencyKey: asked[0]?.key, message: expect.stringContaining(asked[0]!.key!) })
+    }
+    const { client: refused } = await scripted([BUSY])
+    await expect(refused.payments.send({ bolt11: 'a' })).rejects.toMatchObject({ code: 'SHUTTING_DOWN' })
+    const { client: nobody, app } = await clientOf()
+    await app.close()
+    const notSent = { name: 'ConnectionError', idempotencyKey: undefined }
+    await expect(nobody.payments.send({ bolt11: 'a' })).rejects.toMatchObject(notSent)
+  })
+
   it('an answer lost on the way back moves money once', async () => {
     let losses = 2
     const { client, node } = await clientOf({

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -314,6 +315,10 @@ describe('exit codes', () => {
     [['nonsense'], /unknown command/],
     [['channel', 'open', PEER_ID], /missing required argument/],
     [['channel', 'open', PEER_ID, 'many'], /whole number/],
+    // Half a bitcoin, a thousand, or who knows what: never 5, 1 or 15.
+    ...['0,5', '1.000', '1,5', '1,00,000', '1,0000', '1.0', '1e3', '0x10', '_1', '1_', '+5', ''].map(
+      (amount): [string[], RegExp] => [['wallet', 'send', ADDRESS, amount], /whole number/],
+    ),
     [['pay', 'x', '--max-fee-msat', '-1'], /whole number/],
     [['channel', 'list', '--colour', 'red'], /unknown option/],
     [['config', '--network', 'bitcoin'], /bitcoin is refused/],
@@ -332,6 +337,18 @@ describe('exit codes', () => {
       code: 3,
       err: expect.stringContaining('http://127.0.0.1:1 does not answer'),
     })
+  })
+
+  it('3 with the key to repeat it by, when the connection broke over a call that may have moved money', async () => {
+    const server = createServer((socket) => void socket.on('error', () => {}).once('data', () => socket.destroy()))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const args = ['--url', url, '--key', 'x', 'pay', PEER_ID, '--amount-msat', '7']
+    expect(await run(...args, '--idempotency-key', 'order-7')).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(/may have been carried out.*order-7.*--idempotency-key/),
+    })
+    server.close()
   })
 
   it('0 for help and version', async () => {

@@ -58,14 +58,15 @@ function registerCreate(invoice: Command): void {
       'that the payment must have left when it comes: the time to settle it in',
       integer,
     )
+    .option('--idempotency-key <key>', 'repeat the call with the same key to make one')
     .action(async (amountMsat: number | undefined, o, command: Command) => {
       const { client, show } = remote(command)
-      const { description, descriptionHash, expiry, paymentHash, finalDelta } = o
+      const { description, descriptionHash, expiry, paymentHash, finalDelta, idempotencyKey } = o
       const about =
         descriptionHash === undefined ? { description: description ?? '' } : { description, descriptionHash }
       const held = { paymentHash, minFinalCltvExpiryDelta: finalDelta }
       const request = given({ amountMsat, ...about, expirySeconds: expiry, ...held })
-      const created = await client.invoices.create(request)
+      const created = await client.invoices.create(request, given({ idempotencyKey }))
       show(created, () => created.bolt11)
     })
 }
