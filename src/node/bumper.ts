@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { outpointKey, type Txid } from '../base/ids.ts'
+import type { Txid } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import { FEERATE_FLOOR } from '../bitcoin/policy.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
@@ -13,11 +13,12 @@ import type { Effect } from '../channel/types.ts'
 import { anchorReserve } from '../wallet/build.ts'
 import type { AddFeesRequest } from '../wallet/bump.ts'
 import { WalletError } from '../wallet/errors.ts'
+import type { WalletTx } from '../wallet/state.ts'
 import type { ChannelEntry } from './channels.ts'
 import { channelOfLabel, childLabel, htlcLabel } from './claimLabels.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
-import { isGone, Refusals, type Retry } from './refusals.ts'
+import { firstInput, isGone, Refusals, type Retry } from './refusals.ts'
 
 export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 type Commitment = Broadcast & { readonly anchor: AnchorPlan }
@@ -73,6 +74,8 @@ export class Bumper {
   readonly #delayed = new Set<string>()
   /** What the HTLC transactions of channels need of the wallet by the estimate, but for the one that is paid for just now. */
   readonly #needs = new Map<string, Sat>()
+  /** First inputs of the HTLC transactions that a channel has asked for since the last block. */
+  readonly #asked = new Map<string, Set<string>>()
   readonly #refusals: Refusals
   readonly #retry: Retry
 
@@ -84,6 +87,8 @@ export class Bumper {
 
   /** Publishes a zero-fee HTLC transaction with the wallet's inputs. @returns it; null when the wallet cannot pay for it */
   htlc(entry: ChannelEntry, effect: Broadcast, wanted: number, scope: TurnScope): Transaction | null {
+    const { localId } = entry.meta
+    this.#asked.set(localId, (this.#asked.get(localId) ?? new Set()).add(firstInput(effect.tx)))
     const tx = this.#htlc(entry, effect, wanted)
     if (tx) this.#afterwards(scope, () => this.#hand(entry, tx, effect.purpose))
     return tx
@@ -135,7 +140,24 @@ export class Bumper {
     if (!state.onchain.outputs.some((o) => !o.spent && isHtlcStage(o.spend))) this.#needs.delete(entry.meta.localId)
     this.#freeOthers(entry, closing.txid)
     const left = this.#options.parts().wallet.waiting(childLabel(entry.meta.localId))
-    if (left.length > 0) this.#afterwards(scope, () => this.#dropUnknown(left.map((t) => t.txid)))
+    if (left.length > 0) this.#afterwards(scope, () => this.#dropUnknown(left))
+  }
+
+  /**
+   * After a block for which the channel has published what it wants: HTLC transactions that it does not want any more, being too dear for now
+   * or given up, give their coins back where the mempool has thrown them out, too. What something builds on may come in again with that.
+   */
+  free({ state, meta: { localId } }: ChannelEntry, scope: TurnScope): void {
+    if (state.tag !== 'closing' && state.tag !== 'closed') return
+    const { wallet, chain } = this.#options.parts()
+    const { height } = chain
+    const isIdle = ({ tx }: WalletTx): boolean =>
+      !this.#asked.get(localId)?.has(firstInput(tx)) && wallet.builtOn(firstInput(tx)).length === 0
+    const idle = wallet.waiting(htlcLabel(localId)).filter(isIdle)
+    this.#asked.delete(localId)
+    // One may be wanted again by the time of the answer.
+    const mayGo = (t: WalletTx): boolean => chain.height === height && isIdle(t)
+    if (idle.length > 0) this.#afterwards(scope, () => this.#dropUnknown(idle, mayGo))
   }
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
@@ -165,7 +187,7 @@ export class Bumper {
   #pay(entry: ChannelEntry, what: string, request: AddFeesRequest, sign: Sign): Transaction | null {
     const { localId: id, peer } = entry.meta
     const { wallet, channels } = this.#options.parts()
-    const first = outpointKey(request.tx.inputs[0]!)
+    const first = firstInput(request.tx)
     const before = wallet.builtOn(first)
     try {
       const tx = wallet.bump(request, sign)
@@ -261,7 +283,7 @@ export class Bumper {
     }
     log.warn({ purpose, reason }, 'transaction refused')
     if (!this.#refusals.add(entry, tx, txs.length > 1 ? { plan } : { reason, plan })) return false
-    await this.#dropUnknown(below.filter((t) => channelOfLabel(t.label) !== null).map((t) => t.txid))
+    await this.#dropUnknown(below.filter((t) => channelOfLabel(t.label) !== null))
     return false
   }
 
@@ -309,14 +331,14 @@ export class Bumper {
     for (const { txid } of wallet.waiting(htlcLabel(entry.meta.localId))) wallet.abandon(txid)
   }
 
-  /** A child that never came into the mempool has nothing to pay for once its parent is confirmed. */
-  async #dropUnknown(txids: readonly Txid[]): Promise<void> {
+  /** What the mempool does not have gives its coins back: a child that never came there has nothing to pay for once its parent is confirmed. */
+  async #dropUnknown(txs: readonly WalletTx[], mayGo: (t: WalletTx) => boolean = () => true): Promise<void> {
     const { source, reactor, wallet } = this.#options.parts()
-    const known = await Promise.all(txids.map((txid) => source.transaction(txid)))
-    const gone = txids.filter((_, i) => known[i] === null)
+    const known = await Promise.all(txs.map(({ txid }) => source.transaction(txid)))
+    const gone = txs.filter((_, i) => known[i] === null)
     if (gone.length > 0) {
       reactor.post(() => {
-        for (const txid of gone) wallet.abandon(txid)
+        for (const t of gone) if (mayGo(t)) wallet.abandon(t.txid)
       })
     }
   }

@@ -82,8 +82,9 @@ export class Effects {
    * block; only where there were no coins to pay for that, the block may have brought some, or set some free.
    */
   afterBlock(entry: ChannelEntry, scope: TurnScope): void {
-    if (entry.state.tag !== 'closing' || this.#bumper.isPoor(entry)) return this.republish(entry, scope)
-    this.#bumper.tidy(entry, scope)
+    if (entry.state.tag !== 'closing' || this.#bumper.isPoor(entry)) this.republish(entry, scope)
+    else this.#bumper.tidy(entry, scope)
+    this.#bumper.free(entry, scope)
   }
 
   /** What should be in the mempool as long as it is not confirmed. */

@@ -27,6 +27,9 @@ interface Refusal {
 export const isGone = (reason: string | undefined): boolean =>
   reason?.includes('bad-txns-inputs-missingorspent') ?? false
 
+/** Names what the wallet pays for, whatever versions there are of it. */
+export const firstInput = (tx: Transaction): string => outpointKey(tx.inputs[0]!)
+
 /** What the mempool has refused of what the wallet pays for, since the last block: it is paid for again with the next one. */
 export class Refusals {
   readonly #options: RefusalsOptions
@@ -106,5 +109,3 @@ export class Refusals {
     return this.#since
   }
 }
-
-const firstInput = (tx: Transaction): string => outpointKey(tx.inputs[0]!)
