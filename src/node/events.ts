@@ -135,15 +135,20 @@ export class EventLog {
     return Math.max(0, (before ?? 0) - 1)
   }
 
-  /** Events with id > since, oldest first. */
+  /** Events with id > since, oldest first; none only where there are no more, however many cannot be read. */
   async since(since: number, limit: number): Promise<readonly NodeEvent[]> {
-    const events: NodeEvent[] = []
     const { lt } = prefixRange('event/')
-    for await (const [, value] of this.#driver.entries({ gt: keys.event(Math.max(0, since)), lt, limit })) {
-      const event = unpackIfWhole<NodeEvent>(value)
-      if (event?.id) events.push(event)
+    for (let gt = keys.event(Math.max(0, since)); ; ) {
+      const events: NodeEvent[] = []
+      let read = 0
+      for await (const [key, value] of this.#driver.entries({ gt, lt, limit })) {
+        gt = key
+        read++
+        const event = unpackIfWhole<NodeEvent>(value)
+        if (event?.id) events.push(event)
+      }
+      if (events.length > 0 || read === 0) return events
     }
-    return events
   }
 
   subscribe(listener: (event: NodeEvent) => void): () => void {

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { Level } from 'level'
 import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
+import { EventLog } from '../../src/node/events.ts'
 import { lastSequence } from '../../src/node/paging.ts'
 import { CheckedDriver, checkedIfSealed, isDamaged, sealed } from '../../src/store/checked.ts'
 import { checkJournal, closeGaps } from '../../src/store/journal.ts'
@@ -181,6 +182,20 @@ describe('a whole row of values that have changed on disk', () => {
       await disk.batch(all.slice(-damaged).map(({ key }) => ({ key, value: flipped(disk.getNow(key)!, 3) })))
       expect(await lastSequence(new CheckedDriver(disk), 'event/')).toBe(100)
     }
+  })
+})
+
+describe('a whole page of events that have changed on disk', () => {
+  it('is passed over: who reads the log does not take it for its end', async () => {
+    const disk = new MemoryDriver()
+    const all = Array.from({ length: 30 }, (_, i) => ({ key: keys.event(i + 1), value: pack({ id: i + 1 }) }))
+    await new CheckedDriver(disk).batch(all)
+    await disk.batch(all.slice(2, 25).map(({ key }) => ({ key, value: flipped(disk.getNow(key)!, 3) })))
+    const log = await EventLog.open(new CheckedDriver(disk), () => 0)
+    const found: number[] = []
+    for (let events = await log.since(0, 5); events.length > 0; events = await log.since(found.at(-1)!, 5))
+      for (const { id } of events) found.push(id)
+    expect(found).toEqual([1, 2, 26, 27, 28, 29, 30])
   })
 })
 
