@@ -289,7 +289,10 @@ export class Honest {
       this.channels.drain(scope)
       for (const tx of this.wallet.unconfirmed((label) => channelOfLabel(label) === null))
         scope.after(() => this.#orphans.told(tx, this.chain.broadcast(tx)))
-      for (const entry of this.channels.all()) this.#republish(entry, scope)
+      for (const entry of this.channels.all()) {
+        this.#republish(entry, scope)
+        this.publisher.free(entry, scope)
+      }
       scope.after(() => this.#mempoolWatch.tick(true))
     })
   }

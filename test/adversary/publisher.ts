@@ -81,6 +81,9 @@ export class Publisher {
   tidy(entry: ChannelEntry, scope: TurnScope): void {
     this.#bumper.tidy(entry, scope)
   }
+  free(entry: ChannelEntry, scope: TurnScope): void {
+    this.#bumper.free(entry, scope)
+  }
   isPoor(entry: ChannelEntry): boolean {
     return this.#bumper.isPoor(entry)
   }
