@@ -52,15 +52,16 @@ export const recordsFrom =
   <V>(driver: Driver, prefix: string, timeOf: (value: V) => number | null | Promise<number | null>) =>
   async (place: number): Promise<Placed | null> => {
     const { lt } = prefixRange(prefix)
-    for (let from: number | null = place; from !== null; ) {
-      const range: Range = { gte: prefix + padded(from), lt, limit: 1 } // a driver reads ahead as far as it is let
-      from = null
-      for await (const [key, value] of driver.entries(range)) {
-        const found = Number(key.slice(prefix.length))
+    let range: Range | null = { gte: prefix + padded(place), lt, limit: 1 } // a driver reads ahead as far as it is let
+    while (range !== null) {
+      const one: Range = range
+      range = null
+      for await (const [key, value] of driver.entries(one)) {
         const record = unpackIfWhole<V>(value)
         const time = record === undefined ? null : await timeOf(record)
-        if (time !== null) return { place: found, time }
-        from = found + 1
+        if (time !== null) return { place: Number(key.slice(prefix.length)), time }
+        // By its key: one that has changed on disk may be no number.
+        range = { gt: key, lt, limit: 1 }
       }
     }
     return null

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { EventLog } from '../../src/node/events.ts'
 import { lastSequence } from '../../src/node/paging.ts'
+import { recordsFrom } from '../../src/node/timeRange.ts'
 import { CheckedDriver, checkedIfSealed, isDamaged, sealed } from '../../src/store/checked.ts'
 import { checkJournal, closeGaps } from '../../src/store/journal.ts'
 import { LevelDriver } from '../../src/store/level.ts'
@@ -166,6 +167,20 @@ describe('a key that has changed on disk', () => {
       expect(await checkJournal(driver)).toEqual({ last: 9, missing: [] })
     },
   )
+
+  it('holds up nobody who looks for a time, also behind the last that can be read', async () => {
+    const driver = await moved('event/', 9, 9, '00000000000x0009')
+    let looks = 0
+    const counted: Driver = {
+      ...driver,
+      entries: (range) => {
+        if (looks++ === 100) throw new Error('it looks for ever')
+        return driver.entries(range)
+      },
+    }
+    const at = recordsFrom<number>(counted, 'event/', (time) => time)
+    expect([await at(8), await at(9)]).toEqual([{ place: 8, time: 7 }, null])
+  })
 
   it('is no place of a list: the next record gets one behind all others', async () => {
     for (const to of ['8000000000000003', '000000000000000s', '0000000000000203'])
