@@ -13,6 +13,9 @@ export interface TlsTrust {
   readonly pin?: string
 }
 
+/** A connection that has brought nothing for so long is tried. */
+const PROBE_AFTER_MS = 15_000
+
 /** The other side is not who was pinned. Nothing was sent to it. */
 class PinError extends Error {
   readonly code = 'PIN_MISMATCH'
@@ -71,6 +74,8 @@ export function trustingFetch({ ca, pin }: TlsTrust): typeof fetch {
       sent.on('error', (error) =>
         reject(signal.aborted ? signal.reason : new TypeError('fetch failed', { cause: error })),
       )
+      // Without it, a call waits for ever when the other machine goes without a word, or the way to it.
+      sent.setSocketKeepAlive(true, PROBE_AFTER_MS)
       sent.end(body)
     })
     const isEmpty = response.statusCode === 204 || response.statusCode === 304

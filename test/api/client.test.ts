@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Event } from '../../src/api/schemas.ts'
 import { ApiError, ConnectionError } from '../../src/client/errors.ts'
 import { allOf, FulmenClient } from '../../src/client/index.ts'
@@ -8,6 +8,7 @@ import { testApi } from './harness.ts'
 
 const open: { close(): unknown }[] = []
 afterEach(async () => {
+  vi.useRealTimers()
   for (const thing of open.splice(0).reverse()) await thing.close()
 })
 
@@ -222,6 +223,31 @@ describe('the event stream of the client', () => {
     await expect.poll(() => seen.map((e) => e.id)).toEqual([1, 2, 3, 4, 5])
     stop.abort()
     await reading
+  })
+
+  it('goes on over another connection when one falls silent, as when the machine it led to is gone', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const asked: string[] = []
+    const cancelled: number[] = []
+    // Two events and a sign of life, of which none ends: no connection of one machine to itself breaks like that.
+    const silent = async (url: string | URL | Request): Promise<Response> => {
+      const id = asked.push(new URL(String(url)).search)
+      const text = `:\n\nid: ${id}\nevent: chain.block\ndata: {"id":${id}}\n\n:\n\n`
+      const start = (c: ReadableStreamDefaultController) => c.enqueue(new TextEncoder().encode(text))
+      return new Response(new ReadableStream({ start, cancel: () => void cancelled.push(id) }))
+    }
+    const events = new FulmenClient({ url: 'http://127.0.0.1:1', key: 'fulmen_a_b', fetch: silent }).events()
+    expect((await events.next()).value).toEqual({ id: 1 })
+    let next: Event | undefined
+    void events.next().then(({ value }) => {
+      next = value as Event
+    })
+    await vi.advanceTimersByTimeAsync(50_000)
+    expect([next, asked]).toEqual([undefined, ['']])
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect([next, asked, cancelled]).toEqual([{ id: 2 }, ['', '?since=1'], [1]])
+    await events.return(undefined)
+    expect([vi.getTimerCount(), cancelled]).toEqual([0, [1, 2]])
   })
 
   it('a refusal ends it with an ApiError', async () => {

@@ -1,11 +1,12 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
 import { newKey, pinOf, selfSigned } from '../../src/api/tls/certificate.ts'
 import { certificateSource, LiveCertificate } from '../../src/api/tls/serverCertificate.ts'
@@ -96,6 +97,14 @@ describe('a certificate of our own', () => {
     stop.abort()
     expect((await events.next()).done).toBe(true)
     expect((await stat(join(dataDir, 'tls/key.pem'))).mode & 0o777).toBe(0o600)
+  })
+
+  it('has its connections tried while nothing comes, so that a call ends when the machine it waits for is gone', async () => {
+    const { api, client } = await serving({ kind: 'own' })
+    const probes = vi.spyOn(Socket.prototype, 'setKeepAlive')
+    await client({ pin: api.pin! }).node()
+    expect(probes.mock.calls[0]).toEqual([true, 15_000])
+    probes.mockRestore()
   })
 
   it('a client that pins another key sends nothing, its API key least of all', async () => {
