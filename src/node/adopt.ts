@@ -17,11 +17,13 @@ import type { TurnScope } from './reactor.ts'
 export const KEY_INDEXES_LEFT_OUT = 100_000
 
 /**
- * Takes in the channels of a backup that the database does not know: their peers are asked to close them (channel/restored.ts).
+ * Takes in the channels of a backup that the database does not know: their peers are asked to close them (channel/restored.ts). Nor are
+ * addresses given out again that it does not know of.
  * @returns what was taken in
  */
 export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): readonly ChannelMeta[] {
-  const { channels, payments, peers } = node
+  const { channels, payments, peers, wallet } = node
+  if (backup.addresses) wallet.skipIssued(backup.addresses)
   const used = Math.max(backup.nextKeyIndex ?? 1, ...backup.channels.map((c) => c.keyIndex + 1))
   node.numbers.reserve({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
   const taken = unknownIn(node, backup).map((c) => {

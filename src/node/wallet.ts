@@ -14,7 +14,15 @@ import {
   sweepWallet,
 } from '../wallet/build.ts'
 import { type AddFeesRequest, addFees } from '../wallet/bump.ts'
-import { abandonTransaction, addTransaction, applyBlock, issueAddress, rollback, unlockCoins } from '../wallet/coins.ts'
+import {
+  abandonTransaction,
+  addTransaction,
+  applyBlock,
+  issueAddress,
+  rollback,
+  skipIssued,
+  unlockCoins,
+} from '../wallet/coins.ts'
 import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
 import { type SignedPsbt, signPsbt } from '../wallet/psbt.ts'
@@ -113,6 +121,11 @@ export class WalletShell {
   }
   rollback(height: number, hash: WalletState['hash']): void {
     this.#state = rollback(this.#state, height, hash)
+  }
+
+  /** A backup knows that so many addresses of each branch had been given out. */
+  skipIssued(issued: readonly [number, number]): void {
+    this.#state = skipIssued(this.#state, issued)
   }
 
   newAddress(): { address: string; path: string; scriptPubKey: Uint8Array } {

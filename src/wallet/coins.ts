@@ -168,6 +168,12 @@ export function issueAddress(state: WalletState, branch: Branch = RECEIVE): Issu
   }
 }
 
+/** At least so many addresses of each branch have been given out: none of them is again, and what is paid to them is seen. */
+export function skipIssued(state: WalletState, issued: readonly [number, number]): WalletState {
+  const next = [Math.max(state.next[0], issued[0]), Math.max(state.next[1], issued[1])] as const
+  return { ...state, next, scripts: scriptsFor({ ...state, next }) }
+}
+
 /** Takes in what a scan of the unspent set found at the wallet's own block or later. */
 export function importUnspent(state: WalletState, found: readonly UnspentOutput[]): WalletState {
   const draft = draftOf(state)

@@ -7,6 +7,7 @@ import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { StaticBackup } from '../../src/node/backup.ts'
 import { outputOf, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
+import { Disk } from './disk.ts'
 import { ground, only, restored, view } from './restoring.ts'
 import { NOBODY, type Snapshot, World } from './world.ts'
 
@@ -62,6 +63,27 @@ describe('what a restored node looks for in the chain', () => {
     await world.settle()
     expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
     expect((await world.attempt(alice.api.newAddress()))!.address).not.toBe(address)
+    world.close()
+  })
+
+  it('with an older database beside the backup, too', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    const old = alice.disk.snapshot()
+    await alice.node!.reactor.run(() => {
+      for (let i = 0; i < 100; i++) alice.node!.wallet.newAddress()
+    })
+    const { address } = (await world.attempt(alice.api.newAddress()))!
+    await alice.node!.backUp()
+    await world.attempt(world.of('bob').api.sendOnChain({ outputs: [{ address, amountSat: sat(77_000) }] }))
+    await world.mine(1)
+    world.crash('alice')
+    alice.disk = new Disk(old, () => {})
+    alice.restoreFrom = alice.wholeBackup
+    await world.boot('alice')
+    await world.settle()
+    expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
+    expect(alice.node!.wallet.state.next[0]).toBe(alice.restoreFrom!.addresses![0])
     world.close()
   })
 
