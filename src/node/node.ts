@@ -245,7 +245,7 @@ export class Node implements NodeParts {
     const damaged = await loadChannels(node)
     node.numbers.leap(isNewSeed, randomInt)
     await recover(node, damaged)
-    await reportUnreadable(node, { peers, payments, wallet: damagedCoins })
+    await reportUnreadable(node, { peers, payments, wallet: damagedCoins }, damaged)
     return node
   }
 

@@ -53,23 +53,13 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const count = metas.length + damaged.length
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     const records = await recordsOf(node, meta)
-    const changed = records.flatMap(([key, value]) => (isDamaged(value) ? [key] : []))
-    if (changed.length > 0) {
-      damaged.push({
-        localId: meta.localId,
-        meta,
-        why: `its bytes have changed on disk: ${changed.join(', ')}`,
-        isRot: true,
-      })
-      continue
-    }
     try {
       const state = loadChannel(records)
       channels.restore({ meta, signer: node.signerFor(meta), state, stored: state, quarantined: null })
       if (lost.includes(meta)) named.push({ localId: meta.localId, meta, why: 'whose it is', isNamed: true })
     } catch (e) {
       if (e instanceof ChannelRecordError && e.isNewer) throw e
-      damaged.push({ localId: meta.localId, meta, why: e instanceof Error ? e.message : String(e) })
+      damaged.push({ localId: meta.localId, meta, ...reasonOf(e, records) })
     }
   }
   const isAll = damaged.length > 0 && damaged.length === count
@@ -80,6 +70,13 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const next = reserved && (unpackIfWhole<number>(reserved) ?? node.numbers.nextKeyIndex + KEY_INDEXES_LEFT_OUT)
   if (next) node.numbers.reserve({ keyIndex: next - 1, seq: 0 })
   return [...damaged, ...named]
+}
+
+/** That bytes have changed on disk counts where the channel cannot be read: what lies under another key than its own since is not needed. */
+function reasonOf(e: unknown, records: readonly (readonly [string, Uint8Array])[]): Pick<Damaged, 'why' | 'isRot'> {
+  const changed = records.flatMap(([key, value]) => (isDamaged(value) ? [key] : []))
+  if (changed.length > 0) return { why: `its bytes have changed on disk: ${changed.join(', ')}`, isRot: true }
+  return { why: e instanceof Error ? e.message : String(e) }
 }
 
 /** All but what is read only to punish: that grows with every payment, and the time of a start must not. */
@@ -207,11 +204,15 @@ const NAMED = 10
 /**
  * Records of which one alone is lost when it is damaged: at the start, and what is found later on.
  * @param counts of those that cannot be read, by part
+ * @param channels that have alerts of their own
  */
-export async function reportUnreadable(node: Node, counts: Readonly<Record<string, number>>): Promise<void> {
+export async function reportUnreadable(
+  node: Node,
+  counts: Readonly<Record<string, number>>,
+  channels: readonly Damaged[] = [],
+): Promise<void> {
   const found = Object.entries(counts).filter(([, count]) => count > 0)
-  // Those of a channel have an alert of their own.
-  const changed = (node.resources.takeDamaged?.() ?? []).filter((key) => !isOfChannel(key))
+  const changed = (node.resources.takeDamaged?.() ?? []).filter((key) => !channels.some((one) => isOf(one, key)))
   if (found.length + changed.length === 0) return
   const named = changed.length > NAMED ? [...changed.slice(0, NAMED), `${changed.length - NAMED} more`] : changed
   const list = [...found.map(([part, count]) => `${count} of ${part}`), ...named].join(', ')
@@ -223,5 +224,6 @@ export async function reportUnreadable(node: Node, counts: Readonly<Record<strin
 }
 
 /** What is read only to punish is no loss to the channel itself. */
-const isOfChannel = (key: string): boolean =>
-  key.startsWith(keys.channelMeta('')) || (/^channel\//.test(key) && !key.includes(`/${REVOKED_PREFIX}`))
+const isOf = ({ localId }: Damaged, key: string): boolean =>
+  key === keys.channelMeta(localId) ||
+  (key.startsWith(keys.channel(localId, '')) && !key.startsWith(keys.channel(localId, REVOKED_PREFIX)))

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
 import { reportUnreadable } from '../../src/node/recovery.ts'
 import { CheckedDriver } from '../../src/store/checked.ts'
 import { keys } from '../../src/store/schema.ts'
@@ -139,6 +140,22 @@ describe('a record of which one bit has changed on disk', () => {
         ...['core', 'fixed', 'stages', 'secret/#'].map((k) => `channel/#/${k}`),
       ]),
     )
+  })
+
+  it('in its key, and not needed by its channel, leaves the channel open', async () => {
+    const key = kinds().get('channel/#/revoked/out/#') ?? kinds().get('channel/#/revoked/in/#')!
+    const bob = new Map(base.disks.bob!)
+    bob.set(key.replace('/revoked/', '/rewoked/'), bob.get(key)!)
+    bob.delete(key)
+    const world = await World.start(['bob'], { ...base, disks: { bob } }, checked)
+    expect((await told(world)).map(({ code }) => code)).toEqual(['RECORDS_DAMAGED'])
+    expect(
+      world
+        .of('bob')
+        .node!.channels.all()
+        .map(({ state }) => channelOf(state)?.restored),
+    ).toEqual([undefined, undefined])
+    world.close()
   })
 
   it('of the only channel there is keeps no node from starting either, since it is no fault of the program', async () => {
