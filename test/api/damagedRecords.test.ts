@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { describe, expect, it } from 'vitest'
+import { Alerts } from '../../src/api/alerts/alerts.ts'
 import { AuditLog } from '../../src/api/auth/audit.ts'
 import { Budgets } from '../../src/api/auth/budgets.ts'
 import { createKey } from '../../src/api/auth/keyChanges.ts'
@@ -65,6 +66,34 @@ describe('a record of the API whose bytes have changed on disk', () => {
     for (let i = 0; i < 5; i++) await store.commit(log.append([{ ...fact, action: 'key.created' }]))
     for (const name of ['audit-head', ...[4, 5].map((seq) => `audit/${padded(seq)}`)]) await rot(disk, name)
     expect((await AuditLog.open(storeOn(disk), () => 1_000)).head.seq).toBe(5)
+  })
+
+  it('lists the calls of a key where it said that there is such a list', async () => {
+    const disk = new MemoryDriver()
+    const log = await AuditLog.open(storeOn(disk), () => 1_000)
+    const fact = { action: 'key.created', keyId: 'k', version: 1, address: null, target: null, detail: {} } as const
+    await storeOn(disk).commit([...log.append([fact]), { key: 'audit-keys-sorted', value: utf8('1') }])
+    await rot(disk, 'audit-keys-sorted')
+    expect(await (await AuditLog.open(storeOn(disk), () => 1_000)).page(10, undefined, { keyId: 'k' })).toHaveLength(1)
+  })
+
+  it('keeps no node from starting where it said up to where events had raised alerts', async () => {
+    const disk = new MemoryDriver()
+    await storeOn(disk).put('alert-cursor', utf8('7'))
+    await rot(disk, 'alert-cursor')
+    const data = { code: 'BACKUP_NOT_WRITTEN', message: 'no room', byPeer: false }
+    const event = { id: 9, type: 'node.alert', at: '2026-01-01T00:00:00.000Z', data } as const
+    const service = {
+      apiStore: storeOn(disk),
+      eventsSince: async (since: number) => (since < 9 ? [event] : []),
+      lastEventId: () => 9,
+      onEvent: () => () => {},
+    }
+    const look = async () => ({ findings: [], unknown: new Set<string>() })
+    const alerts = new Alerts({ service, now: () => 1_000, look, onError: () => {} })
+    await alerts.load()
+    expect(alerts.list(() => true).map(({ code }) => code)).toEqual(['BACKUP_NOT_WRITTEN'])
+    await alerts.close()
   })
 
   it('of an Idempotency-Key keeps no others from being deleted in their time', async () => {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { utf8, utf8Decode } from '../../base/bytes.ts'
+import { ifDamaged } from '../../node/apiStore.ts'
 import { ServiceError } from '../../node/errors.ts'
 import type { ApiEvent, NodeEvent, NodeService } from '../../node/service.ts'
 import type { Looked } from './look.ts'
@@ -63,7 +64,8 @@ export class Alerts {
   async load(): Promise<void> {
     const { service } = this.#parts
     for (const [, value] of await service.apiStore.list(ALERT_PREFIX)) this.#keep(readAlert(value))
-    const stored = await service.apiStore.get(CURSOR)
+    // Where that cannot be read some are heard of twice.
+    const stored = await service.apiStore.get(CURSOR).catch(ifDamaged(undefined))
     this.#cursor = stored ? Number(utf8Decode(stored)) : Math.max(0, service.lastEventId() - FIRST_LOOK_BACK)
     this.#writtenCursor = this.#cursor
     let early: NodeEvent[] | null = []

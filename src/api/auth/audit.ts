@@ -163,7 +163,7 @@ export class AuditLog {
 
   /** Once: a log from before entries were found by their key. */
   async #sort(): Promise<void> {
-    if (await this.#store.get(SORTED)) return
+    if (await this.#store.get(SORTED).catch(ifDamaged(undefined))) return
     const { seq: newest } = this.#head
     for (let seq = 1; seq <= newest; seq += SORT_PAGE) {
       const numbers = Array.from({ length: Math.min(SORT_PAGE, newest - seq + 1) }, (_, i) => seq + i)
