@@ -22,12 +22,12 @@ const migrations: Readonly<Record<number, Migration>> = {
  */
 export async function migrate(driver: Driver, steps = migrations, target = SCHEMA_VERSION): Promise<boolean> {
   const stored = await driver.get(keys.schema)
-  if (!stored) {
+  if (!stored && !(await driver.get(keys.identity))) {
     await driver.batch([{ key: keys.schema, value: pack(target) }])
     return true
   }
-  // Where that cannot be read: every step leaves alone what it finds done.
-  let version = unpackIfWhole<number>(stored) ?? 1
+  // Where that is lost or cannot be read: every step leaves alone what it finds done.
+  let version = (stored && unpackIfWhole<number>(stored)) ?? 1
   if (version > target) {
     throw new StoreError(
       'STORE_TOO_NEW',

@@ -215,6 +215,16 @@ describe('a whole page of events that have changed on disk', () => {
 })
 
 describe('the number of the schema', () => {
+  it('that is lost makes no database a new one: values get their checksums where they have none', async () => {
+    const disk = new MemoryDriver()
+    await disk.batch([identity, { key: 'payment/1', value: pack({ n: 1 }) }])
+    for (let start = 0; start < 2; start++) {
+      expect(await migrate(disk)).toBe(false)
+      expect(unpack(new CheckedDriver(disk).getNow('payment/1')!)).toEqual({ n: 1 })
+      await disk.batch([{ key: keys.schema }])
+    }
+  })
+
   it('gives nothing a second checksum when it is the one that has changed, or says that a newer program is needed', async () => {
     const disk = new MemoryDriver()
     await migrate(disk)
