@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 
 /** Where a comma parts a fraction, as in much of the world, `0,5` is a half, and `1.000` a thousand: neither may pass for 5, or 1. */
-const WHOLE = /^(\d+(_\d+)*|\d{1,3}(,\d{3})+)$/
+const WHOLE = /^(\d+(_\d+)*|[1-9]\d{0,2}(,\d{3})+)$/
 
 /** A whole number from the command line, in digits alone; they may be grouped with `_`, or by threes with `,`. */
 export function integer(text: string): number {

@@ -20,12 +20,15 @@ export function parts(msat: number): { readonly sat: number; readonly rest: stri
   return { sat: Math.trunc(msat / 1000), rest: rest === '000' ? '' : rest.replace(/0+$/, '') }
 }
 
+const GROUPED = /^[1-9]\d{0,2}([\s\u2009\u202f_,’']\d{3})+$/
+
 /**
- * What somebody typed as satoshis.
+ * What somebody typed as satoshis: digits, or groups of three. `0,5` and `0,500` are half of something, in much of the world, not 5 or 500 sat.
  * @throws RangeError that says what is expected
  */
 export function parseSat(text: string): number {
-  const digits = text.replace(/[\s\u2009\u202f_,’']/g, '')
+  const typed = text.trim()
+  const digits = GROUPED.test(typed) ? typed.replace(/\D/g, '') : typed
   if (!/^\d{1,16}$/.test(digits) || Number(digits) > 2_100_000_000_000_000) {
     throw new RangeError('Enter whole satoshis, like 25 000.')
   }

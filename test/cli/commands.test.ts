@@ -316,7 +316,7 @@ describe('exit codes', () => {
     [['channel', 'open', PEER_ID], /missing required argument/],
     [['channel', 'open', PEER_ID, 'many'], /whole number/],
     // Half a bitcoin, a thousand, or who knows what: never 5, 1 or 15.
-    ...['0,5', '1.000', '1,5', '1,00,000', '1,0000', '1.0', '1e3', '0x10', '_1', '1_', '+5', ''].map(
+    ...['0,5', '0,500', '1.000', '1,5', '1,00,000', '1,0000', '1.0', '1e3', '0x10', '_1', '1_', '+5', ''].map(
       (amount): [string[], RegExp] => [['wallet', 'send', ADDRESS, amount], /whole number/],
     ),
     [['pay', 'x', '--max-fee-msat', '-1'], /whole number/],

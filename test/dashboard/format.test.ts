@@ -22,6 +22,9 @@ describe('amounts', () => {
     for (const text of ['', '-1', '1.5', '1e3', 'ten', '0x10', '2100000000000001', '9'.repeat(40)]) {
       expect(() => parseSat(text)).toThrow(RangeError)
     }
+    // Of a bitcoin, perhaps: never 5, 500 or 100,000 sat.
+    for (const text of ['0,5', '0,500', '0,00100000', '1,5', '1 0', '1,0000', '_1', '0 000'])
+      expect(() => parseSat(text)).toThrow(RangeError)
   })
 
   it('millisatoshis are neither lost nor made up', () => {

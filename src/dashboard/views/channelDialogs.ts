@@ -1,4 +1,5 @@
 import type { Channel } from '../../api/schemas.ts'
+import { onceKnown } from '../again.ts'
 import { announce } from '../announce.ts'
 import type { App } from '../app.ts'
 import { actionForm, checkbox, field, openDialog, satInput } from '../dialog.ts'
@@ -35,10 +36,11 @@ export function openOpen(app: App, peer = ''): void {
   const push = satInput({ placeholder: '0' })
   const feerate = feerateField(app)
   const announced = checkbox('Announce it, so that others can pay through it', true)
+  const open = onceKnown(live.client.channels.open)
   const run = async (): Promise<void> => {
     if (node.value.trim() === '') throw new RangeError('Enter the node to open a channel with.')
     const pushSat = push.value.trim() === '' ? 0 : parseSat(push.value)
-    const channel = await live.client.channels.open({
+    const channel = await open({
       peer: node.value.trim(),
       capacitySat: parseSat(capacity.value),
       announce: announced.input.checked,

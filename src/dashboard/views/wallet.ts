@@ -1,4 +1,5 @@
 import type { Wallet, WalletTransaction } from '../../api/onchainSchemas.ts'
+import { onceKnown } from '../again.ts'
 import { announce, attempt } from '../announce.ts'
 import type { App, Render } from '../app.ts'
 import { actionForm, checkbox, field, openDialog, satInput } from '../dialog.ts'
@@ -70,8 +71,9 @@ function openSend(app: App): void {
   }
   const confirmSend = (to: string, amountSat: number | 'all', rate: { feerateSatPerVbyte?: number }): void => {
     const { feerateSatPerVbyte } = rate
+    const send = onceKnown(live.client.wallet.send)
     const run = async (): Promise<void> => {
-      const tx = await live.client.wallet.send({ outputs: [{ address: to, amountSat }], ...rate })
+      const tx = await send({ outputs: [{ address: to, amountSat }], ...rate })
       for (const one of [live.of.wallet, live.of.transactions, live.of.utxos]) one.touch()
       const [feeSat, sentSat] = [tx.feeSat ?? 0, amountSat === 'all' ? -tx.netSat - (tx.feeSat ?? 0) : amountSat]
       announce(`Sent ${satText(sentSat * 1000)}, fee ${satText(feeSat * 1000)}`, {
