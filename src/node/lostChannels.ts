@@ -2,7 +2,7 @@ import { unpackIfWhole } from '../base/pack.ts'
 import type { ChannelParams } from '../channel/state.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver, Range } from '../store/types.ts'
-import type { ChannelBackup } from './backup.ts'
+import type { ChannelBackup, StaticBackup } from './backup.ts'
 import type { ChannelMeta } from './channels.ts'
 import type { Node } from './node.ts'
 
@@ -30,14 +30,18 @@ export async function lostChannels(node: Node, metas: readonly ChannelMeta[]): P
 }
 
 /** None where the database is in doubt, or new: then everything is taken from the backup anyway. */
-async function backedUp({ resources, log }: Node): Promise<readonly ChannelBackup[]> {
-  const { readBackup, doubt, journal } = resources
-  if (!readBackup || doubt !== null || journal.durable === 0) return []
+async function backedUp(node: Node): Promise<readonly ChannelBackup[]> {
+  const { doubt, journal } = node.resources
+  return doubt !== null || journal.durable === 0 ? [] : ((await backupBeside(node))?.channels ?? [])
+}
+
+/** The channel backup beside the database; null where there is none, or none that can be read, which is logged. */
+export async function backupBeside({ resources, log }: Node): Promise<StaticBackup | null> {
   try {
-    return (await readBackup())?.channels ?? []
+    return (await resources.readBackup?.()) ?? null
   } catch (e) {
     log.error({ err: e }, 'the channel backup cannot be read')
-    return []
+    return null
   }
 }
 

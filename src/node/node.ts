@@ -34,6 +34,7 @@ import { FeeRates } from './feeRates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
 import { anchorChannels, LocalChannels, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
+import { backupBeside } from './lostChannels.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
 import { MempoolWatch } from './mempoolWatch.ts'
 import { Metrics } from './metrics.ts'
@@ -229,9 +230,9 @@ export class Node implements NodeParts {
     const onError = (err: unknown): void => log.error({ err }, 'a bug: something that hears of events has failed')
     const node = new Node(resources, await EventLog.open(driver, Date.now, onError))
     const stored = await WalletShell.load(driver, master, Date.now)
-    const addresses = doubt?.backup?.addresses
     // A lost write may have been of a block that paid us, or that took what we had.
     const damagedCoins = stored?.damaged ?? 0
+    const addresses = (doubt?.backup ?? (damagedCoins > 0 ? await backupBeside(node) : null))?.addresses
     if (stored && (damagedCoins > 0 || doubt?.missing.length)) await stored.refresh(source, addresses)
     const scanned = stored || isNewSeed ? null : await WalletShell.restore(source, master, Date.now, addresses)
     const known = stored ?? scanned

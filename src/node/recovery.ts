@@ -10,7 +10,7 @@ import type { StaticBackup } from './backup.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
-import { lostChannels } from './lostChannels.ts'
+import { backupBeside, lostChannels } from './lostChannels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 import { rebroadcastAll } from './rebroadcast.ts'
@@ -174,17 +174,11 @@ function resume({ channels, chain, resources, lookingBack }: Node, entry: Channe
 
 /** No write was lost, but records are damaged: what the backup beside the database has of those channels. */
 async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise<StaticBackup | null> {
-  const { readBackup } = node.resources
-  if (damaged.every((each) => each.isNamed) || !readBackup) return null
+  if (damaged.every((each) => each.isNamed)) return null
   const lost = new Set(damaged.map(({ meta }) => meta?.keyIndex))
   const isLost = (keyIndex: number): boolean => lost.has(keyIndex) || lost.has(undefined)
-  try {
-    const backup = await readBackup()
-    return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }
-  } catch (e) {
-    node.log.error({ err: e }, 'the channel backup cannot be read')
-    return null
-  }
+  const backup = await backupBeside(node)
+  return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }
 }
 
 const RESTORED = 'what the backup has of it takes its place, and its peer is asked to close it'

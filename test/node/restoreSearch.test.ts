@@ -6,6 +6,7 @@ import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { StaticBackup } from '../../src/node/backup.ts'
+import { keys } from '../../src/store/schema.ts'
 import { outputOf, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
 import { Disk } from './disk.ts'
 import { ground, only, restored, view } from './restoring.ts'
@@ -84,6 +85,26 @@ describe('what a restored node looks for in the chain', () => {
     await world.settle()
     expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
     expect(alice.node!.wallet.state.next[0]).toBe(alice.restoreFrom!.addresses![0])
+    world.close()
+  })
+
+  it('with a damaged record of how many there were beside the backup, too', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    await alice.node!.reactor.run(() => {
+      for (let i = 0; i < 300; i++) alice.node!.wallet.newAddress()
+    })
+    const { address } = (await world.attempt(alice.api.newAddress()))!
+    await alice.node!.backUp()
+    await world.settle()
+    world.crash('alice')
+    alice.disk.harm(keys.wallet('numbers'), Uint8Array.of(0xc1))
+    await world.boot('alice')
+    await world.attempt(world.of('bob').api.sendOnChain({ outputs: [{ address, amountSat: sat(77_000) }] }))
+    await world.mine(1)
+    await world.settle()
+    expect((await alice.api.utxos()).map((u) => u.amountSat)).toContain(77_000n)
+    expect((await world.attempt(alice.api.newAddress()))!.address).not.toBe(address)
     world.close()
   })
 
