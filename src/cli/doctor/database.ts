@@ -101,7 +101,7 @@ async function openCopy(dataDir: string): Promise<OpenedCopy | { readonly findin
       return { finding: problem('lock', 'a process has the database open, and no node answers', cure) }
     }
     if (error instanceof StoreError && error.code === 'STORE_HALF_MIGRATED')
-      return { finding: warning('database', error.message, 'start the node') }
+      return { finding: problem('database', error.message, 'fulmen start: it goes on by itself') }
     const why = error instanceof Error ? error.message.replace(to, from) : String(error)
     const cure = `keep a copy of ${from}, check the disk, and restore from the seed words and channels.backup in an empty directory; ${COPY_WARNING}`
     return { finding: problem('database', why, cure) }

@@ -198,6 +198,12 @@ describe('a node that is down', () => {
       'database',
       /newer version/,
     ],
+    [
+      'a database that was about to get its checksums',
+      () => write([{ key: keys.sealing, value: pack('api/') }]),
+      'database',
+      /fulmen start/,
+    ],
     ['a database without CURRENT', () => rm(join(dataDir, 'db', 'CURRENT')), 'database', /seed words/],
     [
       'a damaged database',
