@@ -155,6 +155,10 @@ export class Bumper {
       !this.#asked.get(localId)?.has(firstInput(tx)) && wallet.builtOn(firstInput(tx)).length === 0
     const idle = wallet.waiting(htlcLabel(localId)).filter(isIdle)
     this.#asked.delete(localId)
+    if (state.tag === 'closed') {
+      this.#poor.delete(localId)
+      this.#delayed.delete(localId)
+    }
     // One may be wanted again by the time of the answer.
     const mayGo = (t: WalletTx): boolean => chain.height === height && isIdle(t)
     if (idle.length > 0) this.#afterwards(scope, () => this.#dropUnknown(idle, mayGo))

@@ -13,6 +13,7 @@ import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { anchorScript } from '../../src/channel/tx/scripts.ts'
 import type { Node } from '../../src/node/node.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
+import { believe } from './claims.ts'
 import { Life } from './life.ts'
 import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -26,15 +27,6 @@ beforeAll(async () => {
 })
 
 const begin = async (): Promise<Life> => new Life(await World.start(['alice', 'bob'], base))
-
-/** The feerates that this node believes in, sat per 1,000 weight units. */
-function believe(node: Node, rates: { claim?: number; closing?: number; slow?: number }): void {
-  const before = node.context.bind(node)
-  node.context = (entry) => {
-    const context = before(entry)
-    return { ...context, feerates: { ...context.feerates, ...rates } }
-  }
-}
 
 /** A mempool whose minimum is above what commitments pay by themselves: they get in by a package alone. */
 function refuseAlone({ source, channels }: Node): void {

@@ -269,6 +269,13 @@ describe('many HTLC transactions at once, which are paid for with the change of 
     expect(first.length + later.length).toBe(60)
   })
 
+  it('are spread over the coins, so that none has to pay for a long row of others when it is raised', () => {
+    const made = payAll(walletWith(Array(10).fill(300_000)), 1, 71)
+    expect(made.length).toBe(70)
+    const familyOf = families(made.at(-1)!.state)
+    for (const { tx } of made) expect(familyOf(txidOf(tx)).size).toBeLessThanOrEqual(9)
+  })
+
   it('have the only coin of a wallet come back in several, once, so that the next block has room for all of them', () => {
     const first = payAll(walletWith([2_000_000]), 1, 101, 5)
     expect(first.map((b) => b.tx.outputs.length - 1)).toEqual([5, ...Array(22).fill(1)])
