@@ -11,12 +11,12 @@ import { ChainError } from '../chain/errors.ts'
 import { httpTransport } from '../chain/rpc.ts'
 import type { ChainSource } from '../chain/source.ts'
 import { crypto } from '../crypto/crypto.ts'
-import { CheckedDriver, isDamaged } from '../store/checked.ts'
+import { CheckedDriver, isDamaged, type Sealing } from '../store/checked.ts'
 import { StoreError } from '../store/errors.ts'
 import { Ballast, writeFileAtomic } from '../store/files.ts'
 import { type BatchObserver, checkJournal, Journal } from '../store/journal.ts'
 import { LevelDriver } from '../store/level.ts'
-import { migrate } from '../store/migrate.ts'
+import { migrate, migrations } from '../store/migrate.ts'
 import { keys } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
@@ -91,7 +91,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const secret = nodeSecret(seed.master)
     const publicKey = crypto.publicKey(secret)
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
-    await migrate(level)
+    await migrate(level, migrations(sealingLog(log)))
     const driver = new CheckedDriver(level)
     await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
@@ -212,6 +212,28 @@ async function openChain(config: NodeConfig): Promise<OpenedChain> {
   if (chain.kind === 'embedded') return (await import('./localChain.ts')).openLocalChain(config)
   const source = new BitcoindSource({ transport: httpTransport({ url: chain.url }), network })
   return { source, stop: () => {} }
+}
+
+const SEALING_LOG_MS = 5_000
+
+/** Says that the database gets its checksums, every few seconds how far that is, and its end: with a long history nobody is answered for a minute or two. */
+export function sealingLog(log: Pick<Logger, 'info'>, now: () => number = Date.now): Sealing {
+  let begun: number | null = null
+  let said = 0
+  return (values, done) => {
+    const at = now()
+    if (begun === null) {
+      const what =
+        'the database gets a checksum for each value, once: with a long history the node answers nobody for a minute or two; it may be stopped, the next start goes on from there'
+      log.info(what)
+      begun = said = at
+    }
+    const seconds = Math.round((at - begun) / 1000)
+    if (done) return log.info({ values, seconds }, 'the database has its checksums')
+    if (at - said < SEALING_LOG_MS) return
+    said = at
+    log.info({ values, seconds }, 'the database is still getting its checksums')
+  }
 }
 
 const WARM_RETRY_MS = 1_000

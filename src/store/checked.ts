@@ -121,6 +121,9 @@ export async function checkedIfSealed(driver: Driver): Promise<Driver> {
   return schema && (unpackIfWhole<number>(schema) ?? SEALED_SINCE) >= SEALED_SINCE ? new CheckedDriver(driver) : driver
 }
 
+/** How far the migration to checksums has come: values since this start, and whether these were all. */
+export type Sealing = (values: number, done: boolean) => void
+
 /** Values in one batch of the migration. */
 const PAGE = 1_000
 
@@ -128,12 +131,14 @@ const PAGE = 1_000
  * The migration to it: page by page, and after a crash from where it had come. The first page has the number of the new schema with it: to
  * an older program the values that have their checksums would be damaged, channels among them.
  */
-export async function sealAll(driver: Driver): Promise<readonly Op[]> {
+export async function sealAll(driver: Driver, tell: Sealing = () => {}): Promise<readonly Op[]> {
   const place = await driver.get(keys.sealing)
   // What was read for the schema's number may itself have been damaged: nothing gets a second checksum.
   const identity = await driver.get(keys.identity)
   if (!place && identity && !isDamaged(opened(keys.identity, identity))) return []
+  let values = 0
   for (let after = place ? unpack<string>(place) : ''; ; ) {
+    tell(values, false)
     const ops: Op[] = []
     const range = { ...(after !== '' && { gt: after }), limit: PAGE }
     const before = after
@@ -141,11 +146,15 @@ export async function sealAll(driver: Driver): Promise<readonly Op[]> {
       after = key
       if (!isBare(key)) ops.push({ key, value })
     }
-    if (after === before) return [{ key: keys.sealing }]
+    if (after === before) {
+      tell(values, true)
+      return [{ key: keys.sealing }]
+    }
     const marks = [
       { key: keys.schema, value: pack(SEALED_SINCE) },
       { key: keys.sealing, value: pack(after) },
     ]
     await driver.batch([...sealed(ops), ...marks])
+    values += ops.length
   }
 }

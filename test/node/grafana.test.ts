@@ -121,6 +121,10 @@ describe('the compose file', () => {
     expect(jobs.map(([, name, at]) => [name, at])).toEqual(nodes)
   })
 
+  it('gives a node minutes to begin to answer: an older database with a long history needs them', () => {
+    expect(compose.match(/start_period: (\d+)m$/m)?.[1]).toBe('10')
+  })
+
   it('publishes ports on loopback alone', () => {
     const ports = [...compose.matchAll(/ports: \["([^"]+)"\]/g)].map(([, port]) => port!)
     expect(ports.length).toBe(5)

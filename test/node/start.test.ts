@@ -12,7 +12,7 @@ import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
 import { backupPath } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
 import { placesOf } from '../../src/node/services/node.ts'
-import { type RunningNode, startNode } from '../../src/node/start.ts'
+import { type RunningNode, sealingLog, startNode } from '../../src/node/start.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
 import type { Op } from '../../src/store/types.ts'
@@ -76,6 +76,43 @@ describe('a data directory', () => {
     expect(second.service.info()).toMatchObject({ nodeId: info.nodeId, blockHeight: 1 })
     expect(await second.service.wallet()).toEqual(wallet)
     expect((await second.service.newAddress()).address).not.toBe(address)
+  })
+})
+
+describe('a database of before there were checksums', () => {
+  it('says at the start that it gets them, and when it has them', async () => {
+    await start()
+    await stop()
+    const driver = await LevelDriver.open(join(dataDir, 'db'))
+    const bare: Op[] = []
+    for await (const [key, value] of driver.entries({})) bare.push({ key, value: value.subarray(0, -4) })
+    await driver.batch([...bare, { key: keys.schema, value: pack(2) }])
+    await driver.close()
+    const lines: { level: number; msg: string; values?: number }[] = []
+    const log = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    for (let starts = 0; starts < 2; starts++) {
+      running.push(await startNode(quietConfig(dataDir, { logLevel: 'info' }), { onFatal: () => {}, log }))
+      await stop()
+    }
+    const said = lines.filter(({ msg }) => msg.includes('checksum'))
+    const all = bare.filter(({ key }) => key !== keys.schema).length
+    expect(said).toMatchObject([
+      { level: 30, msg: expect.stringContaining('the node answers nobody') },
+      { level: 30, msg: 'the database has its checksums', values: all },
+    ])
+  })
+
+  it('says every few seconds how far it has come', () => {
+    const lines: object[] = []
+    let now = 0
+    const tell = sealingLog({ info: (...line: unknown[]) => void lines.push(line) }, () => now)
+    for (let values = 0; values <= 13_000; values += 1_000, now += 1_000) tell(values, values === 13_000)
+    expect(lines).toMatchObject([
+      [expect.stringContaining('gets a checksum')],
+      [{ values: 5_000, seconds: 5 }, expect.stringContaining('still')],
+      [{ values: 10_000, seconds: 10 }, expect.stringContaining('still')],
+      [{ values: 13_000, seconds: 13 }, 'the database has its checksums'],
+    ])
   })
 })
 
