@@ -1,6 +1,6 @@
 import { FulmenError } from '../base/errors.ts'
 
-/** How the program ends: 0 is success. */
+/** How the program ends: 0 is success. `EXIT_HELP` says it to people. */
 export const EXIT = {
   /** The node refused, or what was asked for failed. */
   failed: 1,
@@ -8,7 +8,17 @@ export const EXIT = {
   usage: 2,
   /** No node answers. */
   unreachable: 3,
+  /** What was begun goes on: it may still come to either end. */
+  pending: 4,
 } as const
+
+export const EXIT_HELP = `
+Exit codes:
+  0  done
+  1  the node refused, or what was asked for failed
+  2  the command line or the configuration is wrong
+  3  no node answers
+  4  a payment is still pending: it goes on, and may still succeed`
 
 /** A command that cannot go on; `message` is for the person who typed it. */
 export class CliError extends FulmenError {

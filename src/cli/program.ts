@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EXIT, explainFailure } from './errors.ts'
+import { EXIT, EXIT_HELP, explainFailure } from './errors.ts'
 
 interface CommandModule {
   /** Adds the command, with its options and subcommands, to the program. */
@@ -77,6 +77,7 @@ async function build(argv: readonly string[]): Promise<Command> {
     .option('--json', 'print JSON')
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(see --help)')
+    .addHelpText('after', EXIT_HELP)
     .exitOverride()
   const typed = commandOf(argv)
   for (const [name, [summary, load]] of Object.entries(COMMANDS)) {

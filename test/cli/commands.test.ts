@@ -204,6 +204,17 @@ describe('fulmen', () => {
     expect((await fulmen('payment', 'list')).out).toContain('succeeded')
   })
 
+  it('pays: 4 when the payment is still pending, with how to follow it', async () => {
+    node.paymentStatus = 'pending'
+    const said = { code: 4, err: expect.stringMatching(/goes on.*"fulmen payment show [0-9a-f]{64}"/) }
+    expect(await fulmen('pay', PEER_ID, '--amount-msat', '8', '--wait', '0')).toMatchObject(said)
+    const asJson = await fulmen('pay', PEER_ID, '--amount-msat', '8', '--wait', '0', '--json')
+    expect(asJson).toMatchObject(said)
+    expect(JSON.parse(asJson.out)).toMatchObject({ status: 'pending' })
+    node.paymentStatus = 'succeeded'
+    expect((await fulmen('--help')).out).toMatch(/Exit codes:\n {2}0 /)
+  })
+
   it('acts once for one --idempotency-key', async () => {
     const before = node.paymentViews.size
     const args = ['pay', PEER_ID, '--amount-msat', '9', '--idempotency-key', 'same']

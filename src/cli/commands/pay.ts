@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Payment } from '../../api/schemas.ts'
 import { given, integer } from '../arguments.ts'
 import { EXIT } from '../errors.ts'
+import { notice } from '../output.ts'
 import { remote } from '../remote.ts'
 
 const NODE_ID = /^0[23][0-9a-f]{64}$/i
@@ -10,7 +11,7 @@ const DEFAULT_WAIT = 60
 export function register(program: Command): void {
   program
     .command('pay')
-    .description('pay an invoice or a node, and wait for the outcome')
+    .description('pay an invoice or a node, and wait for the outcome; exit code 0: paid, 1: failed, 4: still pending')
     .argument('<destination>', 'a BOLT 11 invoice or a node id')
     .option('--amount-msat <msat>', 'for an invoice without an amount, or a node', integer)
     .option('--max-fee-msat <msat>', 'pay no more in fees', integer)
@@ -26,6 +27,12 @@ export function register(program: Command): void {
       const payment = await client.payments.send({ ...target, ...limits }, given({ wait, idempotencyKey }))
       show(payment, () => outcome(payment))
       if (payment.status === 'failed') process.exitCode = EXIT.failed
+      if (payment.status === 'pending') {
+        process.exitCode = EXIT.pending
+        notice(
+          `The payment goes on and may still succeed: follow it with "fulmen payment show ${payment.paymentHash}", or end further attempts with "fulmen payment cancel ${payment.paymentHash}".`,
+        )
+      }
     })
 }
 
@@ -34,5 +41,5 @@ function outcome(payment: Payment): string {
   if (payment.status === 'succeeded') return `paid ${of}, fee ${payment.feeMsat} msat\npreimage ${payment.preimage}`
   if (payment.status === 'failed')
     return `failed: ${payment.failure?.detail ?? 'no reason given'} [${payment.failure?.code}]`
-  return `pending: ${of}; see "fulmen payment show ${payment.paymentHash}"`
+  return `pending: ${of}`
 }
