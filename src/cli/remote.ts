@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { adminKeyPath } from '../api/auth/adminKey.ts'
-import type { HttpOptions } from '../client/http.ts'
+import { type HttpOptions, wrongAddress } from '../client/http.ts'
 import { FulmenClient } from '../client/index.ts'
 import { trustingFetch } from '../client/tls.ts'
 import { dataDirOf, resolveConfig } from '../node/config.ts'
@@ -87,11 +87,9 @@ export function keyFor(
 function urlOf(options: GlobalOptions, dataDir: string): string {
   const url = options.url ?? process.env.FULMEN_URL ?? readLine(apiUrlFile(dataDir))
   if (url !== undefined) {
-    if (/^https?:\/\//i.test(url) && URL.canParse(url)) return url
-    throw new CliError(
-      `the address of the API is to be http://host:port or https://host:port, got "${url}"`,
-      EXIT.usage,
-    )
+    const wrong = wrongAddress(url)
+    if (wrong === null) return url
+    throw new CliError(`the address of the API: ${wrong}`, EXIT.usage)
   }
   const flags = options.dataDir === undefined ? {} : { 'data-dir': options.dataDir }
   const { host, port } = resolveConfig({ flags, env: process.env }).config.api

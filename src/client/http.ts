@@ -151,10 +151,21 @@ export class Http {
   }
 }
 
+/**
+ * What an address of an API is to be, where this one is none; null when it is one. A password in it is not repeated.
+ */
+export function wrongAddress(url: string): string | null {
+  const isAddress = /^https?:\/\//i.test(url) && URL.canParse(url)
+  if (isAddress && !new URL(url).username && !new URL(url).password) return null
+  const got = url.replace(/^(\w+:\/\/)?.*@/s, '$1•••@')
+  return `expected http://host:port or https://host:port${isAddress ? ' without a user or password: the API takes a key' : ''}, got "${got}"`
+}
+
 /** @throws TypeError */
 function baseOf(url: string): string {
-  if (/^https?:\/\//i.test(url) && URL.canParse(url)) return url.replace(/\/+$/, '')
-  throw new TypeError(`url: expected http://host:port or https://host:port, got "${url}"`)
+  const wrong = wrongAddress(url)
+  if (wrong === null) return url.replace(/\/+$/, '')
+  throw new TypeError(`url: ${wrong}`)
 }
 
 /** randomUUID is not there for pages that came over plain HTTP. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
+import { FulmenClient } from '../../src/client/index.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { FakeNode, NODE_ID, PEER_ID } from '../api/fakeNode.ts'
 import { run, withoutVariables } from './run.ts'
@@ -251,6 +252,26 @@ describe('fulmen', () => {
         code: 2,
         err: expect.stringContaining('http://host:port'),
       })
+  })
+
+  it('takes no address with a password in it, which fetch refuses, and repeats none', async () => {
+    for (const url of [
+      'http://user:se/cret@127.0.0.1:9737',
+      'https://secret@node.example',
+      'user:secret@127.0.0.1:1',
+    ]) {
+      const refused = await run('--data-dir', dataDir, '--url', url, 'info')
+      expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('http://host:port') })
+      const error = (() => {
+        try {
+          return new FulmenClient({ url, key: 'x' })
+        } catch (e) {
+          return e
+        }
+      })()
+      expect(error).toBeInstanceOf(TypeError)
+      for (const text of [refused.err, String(error)]) expect(text).not.toMatch(/cret/)
+    }
   })
 
   it('shows wallet, chain, graph and peers, and sends and mines', async () => {
