@@ -49,6 +49,19 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     }
   })
 
+  it('is refused by what has become of the channel, with the transaction that ended it', () => {
+    const w = close(reachNormal()).settle()
+    const txid = txidOf(published(w)[0]![0]!)
+    w.mine()
+    const said = () => close(w).alice.replies.at(-1)!.result
+    expect(said()).toMatchObject({
+      code: 'CHANNEL_CLOSING',
+      detail: `the channel is closing on chain already, by ${txid}`,
+    })
+    w.mine(5)
+    expect(said()).toMatchObject({ code: 'CHANNEL_CLOSING', detail: `the channel is closed already, by ${txid}` })
+  })
+
   it('shows what its transaction pays us as ours, as long as that waits for a block', () => {
     const w = close(reachNormal({ pushMsat: msat(300_000_000) })).settle()
     expect(summary(w.bob.state!, w.bob.ctx).closing).toMatchObject({ pendingSat: 300_000n })

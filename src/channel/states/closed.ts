@@ -18,8 +18,11 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   const decided = channel !== null && input.tag === 'command' ? withDecision(channel, input.command) : null
   if (decided) return turn({ ...state, channel: decided })
   if (input.tag === 'chain') return fundedAfterAll(state, input.event, ctx)
-  return turn(state, input.tag === 'command' ? tooLate(input.command) : [])
+  return turn(state, input.tag === 'command' ? tooLate(input.command, isOver(state)) : [])
 }
+
+const isOver = ({ onchain, reason }: ClosedState): string =>
+  `the channel is closed already${onchain === null ? `: ${reason}` : `, by ${onchain.closing.txid}`}`
 
 function afterwards(state: ClosedState, step: OnchainStep, ctx: ChannelContext): Turn {
   const { channel, onchain, effects, done } = step

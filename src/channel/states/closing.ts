@@ -57,7 +57,8 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
   const decided = withDecision(state.channel, command)
-  if (decided === null) return turn(state, tooLate(command))
+  if (decided === null)
+    return turn(state, tooLate(command, `the channel is closing on chain already, by ${state.onchain.closing.txid}`))
   if (command.tag !== 'fulfillHtlc') return turn({ ...state, channel: decided })
   return carryOn(state, decided, { tag: 'preimage', htlcId: command.id }, ctx)
 }
@@ -80,9 +81,9 @@ export function withDecision(channel: Channel, command: ChannelCommand): Channel
   return isNews ? withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) }) : null
 }
 
-/** The answer to a command on a channel that is past taking any. */
-export function tooLate(command: ChannelCommand): readonly Effect[] {
-  const fault = closingFault('the channel is closing on chain already')
+/** The answer to a command on a channel that is past taking any. @param why in the words of the state that it is in */
+export function tooLate(command: ChannelCommand, why: string): readonly Effect[] {
+  const fault = closingFault(why)
   if (command.tag === 'addHtlc') return [rejected(command.origin, fault)]
   if (command.tag === 'forceClose') return [reply(command.requestId, 'done')]
   if (removalCommand(command) === null && 'requestId' in command) return [reply(command.requestId, fault)]

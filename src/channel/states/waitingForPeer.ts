@@ -59,7 +59,7 @@ const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): re
 function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: ChannelContext): Turn {
   const decided = withDecision(state.channel, command)
   if (decided) return turn({ ...state, channel: decided })
-  if (command.tag !== 'forceClose') return turn(state, tooLate(command))
+  if (command.tag !== 'forceClose') return turn(state, tooLate(command, 'the channel waits for its peer to close it'))
   if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
   const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
   const detail = `our state is old: publishing it would lose everything; wait for the peer${state.isOld === false ? `; ${WAY_OUT}` : ''}`
