@@ -1,3 +1,4 @@
+import { EMPTY } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { noiseKey } from '../noise/handshake.ts'
@@ -124,6 +125,7 @@ export function createPayments(node: Node): Payments {
     localChannels: () => node.localChannels(),
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),
+    publicUpdate: (next) => (next.tag === 'channel' ? node.gossip.publicUpdate(next.shortChannelId) : EMPTY),
     isWhole: (channelId) => {
       const state = node.channels.byChannelId(channelId)?.state
       return state !== undefined && (state.tag === 'closed' || channelOf(state)?.restored !== true)

@@ -8,6 +8,7 @@ import {
   type NextHop,
   type OutgoingChannel,
   type PaymentEffect,
+  type PublicUpdate,
 } from '../payment/types.ts'
 import { LettingGo } from './lettingGo.ts'
 
@@ -15,6 +16,7 @@ export interface ForwardsOptions {
   readonly nodeSecret: Uint8Array
   readonly blockHeight: () => number
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
+  readonly publicUpdate?: PublicUpdate
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
   /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
@@ -63,8 +65,9 @@ export class Forwards {
     const refusedBy = this.#refusedBy.get(key) ?? []
     const channelsTo = (next: NextHop) =>
       this.#options.channelsTo(next).filter(({ channelId }) => !refusedBy.includes(channelId))
-    const ctx = { blockHeight: this.#options.blockHeight(), channelsTo, limits: DEFAULT_FORWARD_LIMITS }
-    const { record, effects } = decideForward(htlc, onion, ctx)
+    const { blockHeight, publicUpdate } = this.#options
+    const about = { channelsTo, limits: DEFAULT_FORWARD_LIMITS, ...(publicUpdate && { publicUpdate }) }
+    const { record, effects } = decideForward(htlc, onion, { blockHeight: blockHeight(), ...about })
     if (record.outgoingChannelId !== null) this.#pending.set(key, record)
     return effects
   }
@@ -84,7 +87,7 @@ export class Forwards {
     const elsewhere = event.tag === 'rejected' && NO_ROOM.has(event.fault.code) ? this.#elsewhere(key, forward) : null
     if (elsewhere !== null) return elsewhere
     this.#refusedBy.delete(key)
-    return onForwardResult(forward, event)
+    return onForwardResult(forward, event, this.#options.publicUpdate)
   }
 
   /** Over another channel with the same node; null where none takes it. @source BOLT 4 §non-strict-forwarding */
@@ -114,11 +117,11 @@ export class Forwards {
   }
 
   #review(key: string, forward: ForwardRecord): readonly PaymentEffect[] {
-    const { incomingHtlc, staysOpen, blockHeight } = this.#options
+    const { incomingHtlc, staysOpen, blockHeight, publicUpdate } = this.#options
     const { outgoingChannelId, amountOutMsat } = forward
     if (outgoingChannelId === null || !staysOpen(outgoingChannelId)) return []
     const htlc = incomingHtlc(forward.incomingChannelId, forward.incomingHtlcId)
-    const effects = htlc ? failBack(forward, htlc, blockHeight()) : []
+    const effects = htlc ? failBack(forward, htlc, blockHeight(), publicUpdate) : []
     if (effects.length === 0 || !this.#lettingGo.take(outgoingChannelId, amountOutMsat, blockHeight())) return []
     this.#pending.delete(key)
     this.#refusedBy.delete(key)

@@ -1,4 +1,4 @@
-import { equalBytes } from '../base/bytes.ts'
+import { EMPTY, equalBytes } from '../base/bytes.ts'
 import { type NodeId, type Outpoint, outpointKey, type ShortChannelId } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
@@ -240,6 +240,15 @@ export class GossipShell {
     const key = `${peer} ${scid}`
     const { chosen, strangers } = this.#unknown
     return this.#private.get(key) ?? chosen.get(key) ?? strangers.get(key)
+  }
+
+  /** Our own update of an announced channel, encoded, as all the network has it; empty where there is none. */
+  publicUpdate(scid: ShortChannelId): Uint8Array {
+    const { nodeId } = this.#options.own
+    const channel = this.#records.table.channel(scid)
+    const { nodeId1, nodeId2 } = channel?.announcement ?? {}
+    const update = nodeId === nodeId1 ? channel?.updates[0] : nodeId === nodeId2 ? channel?.updates[1] : null
+    return update ? encodeMessage(update) : EMPTY
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {

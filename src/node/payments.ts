@@ -223,7 +223,7 @@ export class Payments {
     } else if (!this.#options.isSound(htlc.channelId) && !this.#isTaken(htlc, onion.tag)) {
       // It may have expired already, or have nothing behind it: passed on, or paid with a preimage, it would be lost.
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
-    } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion))
+    } else if (htlc.excessDust) this.#command(htlc.channelId, failDust(htlc, onion, this.#options.publicUpdate))
     else if (onion.tag === 'final') this.#incoming.received(htlc, onion, this.#scope!)
     else this.#effects(this.#forwards.begin(htlc, onion))
   }

@@ -1,10 +1,10 @@
-import { concatBytes, u16be } from '../base/bytes.ts'
+import { concatBytes, EMPTY, u16be } from '../base/bytes.ts'
 import { assertNever } from '../base/errors.ts'
 import type { Msat } from '../base/units.ts'
 import type { FaultCode, HtlcFailure, IncomingHtlc, RelayPolicy } from '../channel/types.ts'
 import { wrapErrorPacket } from '../onion/errorPacket.ts'
 import { BADONION, failureCode, failureName, type OnionFailure } from '../onion/failure.ts'
-import { type FailureRoute, type ForwardOnion, failCommand, failureRouteOf, peelIncoming } from './peel.ts'
+import { type FailureRoute, type ForwardOnion, failCommand, failureRouteOf, peelIncoming, withUpdate } from './peel.ts'
 import type {
   ForwardContext,
   ForwardRecord,
@@ -13,10 +13,12 @@ import type {
   OutgoingChannel,
   PaymentEffect,
   PaymentTurn,
+  PublicUpdate,
 } from './types.ts'
 
-/** The field that used to carry a channel_update; sending one gives the sender away. @source BOLT 4 §failure-messages (rationale) */
-const channelUpdate = new Uint8Array(0)
+const channelUpdate = EMPTY
+/** Says nothing of any channel. */
+const NO_UPDATE: PublicUpdate = () => EMPTY
 
 /** Rounded down. @source BOLT 7 §htlc-fees */
 export const forwardFee = (relay: RelayPolicy, amount: Msat): bigint =>
@@ -36,7 +38,9 @@ export function decideForward(
   const refusals = candidates.map((channel) => refusal({ htlc, onion, channel, ctx }))
   const chosen = candidates[refusals.indexOf(null)]
   const record = recordOf(htlc, onion, chosen ?? null)
-  if (chosen === undefined) return { record, effects: fail(record, refusals[0] ?? { name: 'unknown_next_peer' }) }
+  if (chosen === undefined) {
+    return { record, effects: fail(record, refusals[0] ?? { name: 'unknown_next_peer' }, ctx.publicUpdate) }
+  }
   const command: HtlcCommand = {
     tag: 'addHtlc',
     amountMsat: onion.amtToForward,
@@ -59,6 +63,7 @@ const recordOf = (htlc: IncomingHtlc, onion: ForwardOnion, outgoing: OutgoingCha
   sharedSecret: onion.sharedSecret,
   blinding: onion.blinding,
   sha256OfOnion: failureRouteOf(htlc, onion).sha256OfOnion,
+  next: onion.next,
 })
 
 /** The record of a forward that another run of the program made, from its incoming HTLC; null when that is no forward. */
@@ -120,16 +125,22 @@ export const failBack = (
   forward: ForwardRecord,
   incoming: IncomingHtlc,
   blockHeight: number,
+  publicUpdate?: PublicUpdate,
 ): readonly PaymentEffect[] =>
   incoming.cltvExpiry - blockHeight > FAIL_BACK_BLOCKS
     ? []
-    : fail(forward, { name: 'temporary_channel_failure', channelUpdate })
+    : fail(forward, { name: 'temporary_channel_failure', channelUpdate }, publicUpdate)
 
 const failureRoute = (f: ForwardRecord): FailureRoute => ({ ...f, id: f.incomingHtlcId })
 
-function fail(forward: ForwardRecord, failure: OnionFailure): readonly PaymentEffect[] {
+function fail(
+  forward: ForwardRecord,
+  failure: OnionFailure,
+  publicUpdate: PublicUpdate = NO_UPDATE,
+): readonly PaymentEffect[] {
+  const told = withUpdate(failure, publicUpdate(forward.next))
   return [
-    { tag: 'command', channelId: forward.incomingChannelId, command: failCommand(failureRoute(forward), failure) },
+    { tag: 'command', channelId: forward.incomingChannelId, command: failCommand(failureRoute(forward), told) },
     { tag: 'notify', event: { type: 'forward.failed', forward, detail: failure.name } },
   ]
 }
@@ -139,7 +150,11 @@ function fail(forward: ForwardRecord, failure: OnionFailure): readonly PaymentEf
  * Repeats give the same commands; the channel ignores those that it has done.
  * @source BOLT 4 §returning-errors (intermediate nodes), BOLT 2 §removing-an-htlc, §forwarding-htlcs
  */
-export function onForwardResult(forward: ForwardRecord, result: ForwardResult): readonly PaymentEffect[] {
+export function onForwardResult(
+  forward: ForwardRecord,
+  result: ForwardResult,
+  publicUpdate?: PublicUpdate,
+): readonly PaymentEffect[] {
   switch (result.tag) {
     case 'fulfilled': {
       const command = { tag: 'fulfillHtlc', id: forward.incomingHtlcId, preimage: result.preimage } as const
@@ -154,7 +169,7 @@ export function onForwardResult(forward: ForwardRecord, result: ForwardResult): 
         { tag: 'notify', event: { type: 'forward.failed', forward, detail: detailOf(result.failure) } },
       ]
     case 'rejected':
-      return fail(forward, failureOfFault(result.fault.code))
+      return fail(forward, failureOfFault(result.fault.code), publicUpdate)
     default:
       return assertNever(result)
   }

@@ -9,7 +9,7 @@ import { failureCode, type OnionFailure } from '../onion/failure.ts'
 import { decodePayload, type OnionPayload } from '../onion/payload.ts'
 import { type Peeled, peelOnion } from '../onion/sphinx.ts'
 import { featureBits } from '../wire/features.ts'
-import type { Blinding, HtlcCommand, NextHop } from './types.ts'
+import type { Blinding, HtlcCommand, NextHop, PublicUpdate } from './types.ts'
 
 /** An incoming HTLC whose onion says: pass it on. */
 export interface ForwardOnion {
@@ -79,6 +79,14 @@ export function failCommand(route: FailureRoute, failure: OnionFailure | Uint8Ar
   return { tag: 'failHtlc', id, reason: buildErrorPacket(sharedSecret, { name, sha256OfOnion }) }
 }
 
+/**
+ * A failure with what the network knows of the channel, where it is of a kind that says so: LND cannot read one without it, blames our
+ * node for that, and cannot try again with what the channel really asks. What everybody has shows nothing of who reads it.
+ * @source BOLT 4 §failure-messages
+ */
+export const withUpdate = (failure: OnionFailure, channelUpdate: Uint8Array): OnionFailure =>
+  'channelUpdate' in failure ? { ...failure, channelUpdate } : failure
+
 /** The command that fails an incoming HTLC whose onion was read. */
 export const failRead = (htlc: IncomingHtlc, onion: ForwardOnion | FinalOnion, failure: OnionFailure): HtlcCommand => {
   const blinding = onion.tag === 'forward' ? onion.blinding : 'none'
@@ -89,13 +97,17 @@ export const failRead = (htlc: IncomingHtlc, onion: ForwardOnion | FinalOnion, f
  * Fails an HTLC that would be too much dust. The last node has no channel to speak of.
  * @source BOLT 2 §bounding-exposure, BOLT 4 §failure-messages
  */
-export const failDust = (htlc: IncomingHtlc, onion: ForwardOnion | FinalOnion): HtlcCommand =>
+export const failDust = (
+  htlc: IncomingHtlc,
+  onion: ForwardOnion | FinalOnion,
+  publicUpdate: PublicUpdate = () => EMPTY,
+): HtlcCommand =>
   failRead(
     htlc,
     onion,
     onion.tag === 'final'
       ? { name: 'temporary_node_failure' }
-      : { name: 'temporary_channel_failure', channelUpdate: EMPTY },
+      : { name: 'temporary_channel_failure', channelUpdate: publicUpdate(onion.next) },
   )
 
 type Packet = Pick<IncomingHtlc, 'onion' | 'pathKey' | 'paymentHash'>

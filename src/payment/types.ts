@@ -187,6 +187,7 @@ export interface ForwardRecord {
   readonly blinding: Blinding
   /** 32 B, of the incoming onion; null unless blinded. */
   readonly sha256OfOnion: Uint8Array | null
+  readonly next: NextHop
 }
 
 /** What became of the HTLC that we offered onwards. */
@@ -209,8 +210,17 @@ export interface OutgoingChannel {
   readonly sendableMsat: Msat
 }
 
+/**
+ * Our channel_update of a channel, as all the network has it: what a failure may say about it. Empty where nobody else has one, or
+ * where the channel is called by another name there.
+ * @source BOLT 4 §failure-messages
+ */
+export type PublicUpdate = (next: NextHop) => Uint8Array
+
 export interface ForwardContext {
   readonly blockHeight: number
+  /** Nothing of any channel when left out. */
+  readonly publicUpdate?: PublicUpdate
   /** All channels with the node at the other end of this one (non-strict forwarding), the one meant first; empty when unknown. */
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
   readonly limits: ForwardLimits

@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
+import { localAlias } from '../../src/channel/alias.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { Forwards } from '../../src/node/forwards.ts'
-import { undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
+import { scidOf, undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
 import { payInvoice } from '../../src/payment/request.ts'
 import { add, preimageOf, reachNormal } from '../channel/harness.ts'
 import { Life } from './life.ts'
@@ -70,6 +71,47 @@ describe('BOLT 4 §non-strict-forwarding: forwards that come at once', () => {
     // Both were to go over the same channel.
     expect(new Set(paid.map((p) => p.parts[0]!.route[1]!.shortChannelId)).size).toBe(1)
     expect(bob.node!.payments.forwardsPending).toBe(0)
+    world.close()
+  })
+})
+
+describe('BOLT 4 §failure-messages: a forward that pays less than its channel asks', () => {
+  it.each([
+    ['has the next attempt pay that, by what the network knows of the channel', 'real', 'succeeded'],
+    ['says nothing of a channel by another name than the one that the network knows', 'alias', 'failed'],
+  ])('%s', async (_, name, status) => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(10_000_000) })
+    const request = payInvoice(
+      { invoice: decodeInvoice(bolt11), bolt11 },
+      {},
+      { now: alice.node!.now(), network: 'regtest' },
+    )
+    if (!request.ok) throw new Error(request.error.detail)
+    const { state } = bob.node!.channels.ofPeer(carol.nodeId)[0]!
+    const shortChannelId = name === 'real' ? scidOf(state)! : localAlias(channelOf(state)!)
+    const free = {
+      nodeId: bob.nodeId,
+      shortChannelId,
+      feeBaseMsat: 0,
+      feeProportionalMillionths: 0,
+      cltvExpiryDelta: 40,
+    }
+    const { reactor, payments, channels, graph } = alice.node!
+    await reactor.run((scope) => {
+      for (const { shortChannelId: other, nodeId1, nodeId2 } of [...graph.channels()])
+        if (name === 'alias' && [nodeId1, nodeId2].includes(carol.nodeId)) graph.removeChannel(other)
+      const { paymentHash, target } = request.value
+      payments.start({ paymentHash, target: { ...target, routeHints: [[free]] } }, scope)
+      channels.drain(scope)
+    })
+    await world.settle()
+    const { record } = payments.outgoing.get(request.value.paymentHash)!
+    expect(record.status).toBe(status)
+    expect(record.attempts[0]!.failure).toContain('fee_insufficient')
+    expect(record.learned?.length ?? 0).toBe(name === 'real' ? 1 : 0)
     world.close()
   })
 })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHex, toHex, u16be } from '../../src/base/bytes.ts'
@@ -174,6 +175,25 @@ describe('BOLT 4 §failure-messages: a forwarding node', () => {
     const got = decide([outgoing(channel)], more, { ...htlc, ...h })
     expect([got.on, got.failure, got.record.outgoingChannelId]).toEqual([channelId(1), failure, null])
     expect(got.effects[1]).toMatchObject({ tag: 'notify', event: { type: 'forward.failed', detail: failure.name } })
+  })
+
+  it('returns, with each failure that has room for it, our channel_update of the channel that the onion names', () => {
+    const asked: unknown[] = []
+    const publicUpdate = (next: unknown) => {
+      asked.push(next)
+      return Uint8Array.of(1, 2, 3)
+    }
+    let withOne = 0
+    for (const [, channel, more, failure, h = {}] of cases) {
+      const got = decide([outgoing(channel)], { ...more, publicUpdate }, { ...htlc, ...h })
+      const has = 'channelUpdate' in failure
+      expect(got.failure).toEqual(has ? { ...failure, channelUpdate: Uint8Array.of(1, 2, 3) } : failure)
+      if (has) withOne++
+    }
+    expect(withOne).toBeGreaterThan(5)
+    expect(asked.every((next) => isDeepStrictEqual(next, { tag: 'channel', shortChannelId: scid(77) }))).toBe(true)
+    const dust = readBack(sharedSecrets, failDust(htlc, forward, publicUpdate))
+    expect(dust?.received.failure).toMatchObject({ channelUpdate: Uint8Array.of(1, 2, 3) })
   })
 
   it('says that it does not know the next node', () => {
