@@ -60,6 +60,19 @@ describe('spending budgets', () => {
     expect(node.calls).not.toContain('bumpTransaction')
   })
 
+  it('say what of a refused call is its fee at most, and the fee with which a payment fits', async () => {
+    const { spending, pay, child } = await spender({ child: { maxMsat: 100_000, periodSeconds: null } })
+    const all =
+      'This may cost up to 100500 msat, 99000 msat and a fee of at most 1500 msat; the budget has 100000 msat left.'
+    const fits = `${all} With a maxFeeMsat of 1000 it fits.`
+    await expect(pay(child, 99_000, 1_500)).rejects.toMatchObject({ message: fits })
+    await pay(child, 99_000, 1_000)
+    const open = { peer: PEER_ID, capacitySat: sat(100_000), feerateSatPerVbyte: 1 }
+    await expect(spending.open(child, open)).rejects.toThrow(
+      /^This may cost up to \d+ msat; the budget has 0 msat left\.$/,
+    )
+  })
+
   it('reserve amount and greatest fee when a payment starts, and settle what it cost when it ends', async () => {
     const { spending, pay, end, child } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
     const view = () => spending.budgets.view(child.keyId)

@@ -144,7 +144,7 @@ export class Budgets {
     const chain = this.#chain(keyId)
     for (const { id, budget } of chain) {
       const left = this.#left(id, budget)
-      if (reservation.msat > left) throw exceeded(reservation.msat, left, this.view(id)?.resetsAt ?? null)
+      if (reservation.msat > left) throw exceeded(reservation, left, this.view(id)?.resetsAt ?? null)
     }
     const charges = chain.map(({ id, budget }) => ({ keyId: id, since: this.#ledger(id, budget).since }))
     const open = { ...reservation, at: this.#keys.now(), charges }
@@ -231,12 +231,19 @@ export class Budgets {
   }
 }
 
-function exceeded(wanted: bigint, left: bigint, resetsAt: string | null): ApiProblem {
+function exceeded(
+  { kind, msat, fixedMsat }: Pick<Reservation, 'kind' | 'msat' | 'fixedMsat'>,
+  left: bigint,
+  resetsAt: string | null,
+): ApiProblem {
   const rest = left > 0n ? left : 0n
+  const isMost = fixedMsat === 0n || fixedMsat === msat
+  const parts = isMost ? '' : `, ${fixedMsat} msat and a fee of at most ${msat - fixedMsat} msat`
+  const cure = kind === 'payment' && fixedMsat <= rest ? ` With a maxFeeMsat of ${rest - fixedMsat} it fits.` : ''
   const later = resetsAt === null ? '' : ` More comes at ${resetsAt}.`
   return new ApiProblem(
     'BUDGET_EXCEEDED',
-    `This may cost ${wanted} msat with fees; the budget has ${rest} msat left.${later}`,
+    `This may cost up to ${msat} msat${parts}; the budget has ${rest} msat left.${cure}${later}`,
   )
 }
 
