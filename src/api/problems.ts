@@ -27,6 +27,7 @@ type ApiCode =
   | 'SELF_ROTATION_FORBIDDEN'
   | 'ADDRESS_NOT_ALLOWED'
   | 'BUDGET_EXCEEDED'
+  | 'KEY_DAMAGED'
   | 'TICKET_INVALID'
   | 'RATE_LIMITED'
   | 'IDEMPOTENCY_CONFLICT'
@@ -71,6 +72,7 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
   PAYMENT_PENDING: { status: 409, title: 'A payment of this hash is under way' },
   CHANNEL_NOT_READY: { status: 409, title: 'The channel cannot be used yet' },
   CHANNEL_CLOSING: { status: 409, title: 'The channel is closing' },
+  KEY_DAMAGED: { status: 409, title: 'The record of the key that made this one cannot be read' },
   IDEMPOTENCY_CONFLICT: { status: 409, title: 'The idempotency key was used with another request' },
   RESULT_GONE: { status: 410, title: 'What this request made is gone' },
   BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },

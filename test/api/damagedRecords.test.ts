@@ -138,4 +138,33 @@ describe('a record of the API whose bytes have changed on disk', () => {
     await rot(disk, `budget/${record.id}`)
     expect(await available()).toBeLessThanOrEqual(0n)
   })
+
+  it('that says who a key came from is named when the key spends, and by what it makes: nobody knows its budget', async () => {
+    const disk = new MemoryDriver()
+    const ring = await KeyRing.open(storeOn(disk), () => 1_000)
+    const settings = { name: 'k', scopes: ['*'] as const, expiresAt: null, allowedCidrs: [], rateLimit: null }
+    const more = {
+      ...settings,
+      budget: { maxMsat: 1_000, periodSeconds: null },
+      rotateEverySeconds: null,
+      metadata: {},
+    }
+    const make = async (createdBy: string | null) => {
+      const { record } = createKey(more, { createdBy, activatesAt: 500, now: 500 })
+      await ring.change(() => ({ records: [record], facts: [] }))
+      return record.id
+    }
+    const parent = await make(null)
+    const child = await make(parent)
+    await rot(disk, `key/${parent}`)
+    const keys = await KeyRing.open(storeOn(disk), () => 1_000)
+    const budgets = new Budgets(storeOn(disk), keys, async () => null)
+    await budgets.load()
+    const damaged = { code: 'KEY_DAMAGED', message: expect.stringContaining(parent) }
+    const thrown = (call: () => unknown) => new Promise((resolve) => resolve(call())).catch((e) => e)
+    expect(await thrown(() => budgets.limits(child))).toMatchObject(damaged)
+    expect(await thrown(() => keys.lineage(child))).toMatchObject(damaged)
+    expect(budgets.view(child)).toMatchObject({ maxMsat: 1_000, spentMsat: 0 })
+    expect(await thrown(() => budgets.limits(parent))).toMatchObject({ code: 'NOT_FOUND' })
+  })
 })

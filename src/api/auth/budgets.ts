@@ -201,13 +201,7 @@ export class Budgets {
 
   /** The budgets that a key spends from: its own and those of the keys that made it. */
   #chain(keyId: string): { id: string; budget: Budget }[] {
-    const chain: { id: string; budget: Budget }[] = []
-    for (let id: string | null = keyId; id !== null; ) {
-      const { budget, createdBy }: { budget: Budget | null; createdBy: string | null } = this.#keys.entry(id).record
-      if (budget !== null) chain.push({ id, budget })
-      id = createdBy
-    }
-    return chain
+    return this.#keys.lineage(keyId).flatMap(({ id, budget }) => (budget === null ? [] : [{ id, budget }]))
   }
 
   #left(keyId: string, budget: Budget): bigint {

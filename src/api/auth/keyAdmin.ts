@@ -188,12 +188,7 @@ export class KeyAdmin {
 
   /** Its own, or that of a key that it comes from. */
   #hasBudget(id: string): boolean {
-    for (let at: string | null = id; at !== null; ) {
-      const { budget, createdBy }: KeyRecord = this.#keys.entry(at).record
-      if (budget !== null) return true
-      at = createdBy
-    }
-    return false
+    return this.#keys.lineage(id).some(({ budget }) => budget !== null)
   }
 
   /** Keys made by a key, by those, and so on. */

@@ -102,6 +102,17 @@ export class KeyRing {
     return entry
   }
 
+  /** A key, the key that made it, and so on: it spends from the budgets of all. @throws ApiProblem KEY_DAMAGED where one is lost */
+  lineage(id: string): readonly KeyRecord[] {
+    const records = [this.entry(id).record]
+    for (let { createdBy } = records[0]!; createdBy !== null; ) {
+      const { record } = (isGuest(createdBy) ? this.entry(createdBy) : this.find(createdBy)) ?? lost(id, createdBy)
+      records.push(record)
+      createdBy = record.createdBy
+    }
+    return records
+  }
+
   /** What bounds the keys that a caller makes or changes. */
   powersOf({ keyId, scopes }: Caller): KeyRecord {
     const { record } = this.entry(keyId)
@@ -249,6 +260,14 @@ function endOf(version: LiveVersion, now: number): ApiProblem {
   return version.stopped
     ? new ApiProblem('KEY_REVOKED', 'This version of the key was stopped: ask the operator for the present one.')
     : new ApiProblem('KEY_EXPIRED', 'Use the newer version of this key, or ask the operator for one.')
+}
+
+/** Keys are never deleted: it was damaged on disk. */
+function lost(id: string, parent: string): never {
+  throw new ApiProblem(
+    'KEY_DAMAGED',
+    `The record of key ${parent}, from which key ${id} has what it may spend, is damaged on disk, and its budget is not known with it. Nothing was done: make a new key with one that may (keys:admin), and revoke this one.`,
+  )
 }
 
 /** The event that tells of the coming end of the current version, and the record that remembers it; null when it is not due. */
