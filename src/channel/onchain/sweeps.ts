@@ -77,7 +77,8 @@ export function planSweeps(
   const alone = (groups.get('alone') ?? []).map((o) => [o])
   groups.delete('alone')
   const shared = [...groups.values()].flatMap((outputs) => chunks(outputs))
-  return [...kept, ...outbid(split, fresh(alone, ctx), ready), ...fresh(shared, ctx)]
+  const { parts, left } = outbid(split, fresh(alone, ctx), ready)
+  return [...kept, ...parts, ...fresh(shared, ctx), ...left.map((s) => bumped(s, ready, ctx))]
 }
 
 /** The transaction of a sweep; null when it would leave dust. */
@@ -142,13 +143,23 @@ function overdue({ feeratePerKw, at }: Sweep, deadline: number | null, ctx: Swee
 /**
  * The transactions that a sweep was split into, the one with the most to lose first: it pays for the removal of the old one from
  * the mempools if its budget allows, so that the others need not (BIP 125 rules 3 and 4).
+ * @returns `left`: those of which no part can pay that. They are raised as before, beside their parts, which come in where the peer keeps
+ * them out.
  */
-function outbid(split: readonly Sweep[], parts: readonly Sweep[], ready: ReadyOutputs): readonly Sweep[] {
+function outbid(
+  split: readonly Sweep[],
+  parts: readonly Sweep[],
+  ready: ReadyOutputs,
+): { readonly parts: readonly Sweep[]; readonly left: readonly Sweep[] } {
+  const left: Sweep[] = []
   const amount = (s: Sweep): bigint => ready.get(s.outpoints[0]!)!.amountSat
   const sorted = [...parts].sort((a, b) => (amount(a) < amount(b) ? 1 : amount(a) > amount(b) ? -1 : 0))
   for (const old of split) {
     const i = sorted.findIndex((s) => old.outpoints.includes(s.outpoints[0]!))
-    if (i < 0) continue
+    if (i < 0) {
+      left.push(old)
+      continue
+    }
     const script = new Uint8Array(22)
     const outputs = outputsOf(sorted[i]!, ready)
     const { weight, budgetSat } = billOf(outputs, { sweepScriptPubKey: script })
@@ -156,6 +167,7 @@ function outbid(split: readonly Sweep[], parts: readonly Sweep[], ready: ReadyOu
     const needed = Math.ceil((Number(replacedSat) * 1000) / weight) + REPLACEMENT_STEP
     const feeratePerKw = Math.max(sorted[i]!.feeratePerKw, needed)
     if (feeratePerKw <= ceilingOf({ weight, budgetSat })) sorted[i] = { ...sorted[i]!, feeratePerKw }
+    else left.push(old)
   }
-  return sorted
+  return { parts: sorted, left }
 }

@@ -6,7 +6,7 @@ import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { planSweeps, type ReadyOutput } from '../../../src/channel/onchain/sweeps.ts'
 import { ceilingOf, feerateFor, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
-import { channelOf, DELAY, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
+import { channelOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
 import { Market } from './market.ts'
 
 const htlc = (from: 'alice' | 'bob', amountSat: number, blocks: number, n: number, knows: boolean): HtlcSpec => ({
@@ -205,6 +205,21 @@ describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penaltie
     }
     for (const o of w.alice.onchain!.outputs.filter((o) => !o.spent)) expect(w.chain.spender(o.outpoint)).toBeDefined()
     expect(w.alice.refused).toEqual([])
+  })
+
+  it('of many small HTLCs are still raised together where none of them can pay for the removal of what they share', () => {
+    const small = Array.from({ length: 20 }, (_, i) => htlc('alice', 6_000, 90, i + 1, false))
+    const w = cheating(URGENT_BLOCKS + 4, small)
+    w.bob.forceClose()
+    w.mine()
+    const penalties = () => w.alice.onchain!.outputs.filter((o) => o.spend.tag === 'penalty' && o.htlc !== null)
+    expect(penalties().length).toBe(small.length)
+    w.mine(4, () => false)
+    // Blocks ask for twice of what they pay from here on, and a fee of half of what they hold would be enough.
+    w.chain.floor = 2 * FEERATE
+    w.alice.claim = w.chain.floor
+    w.mine(URGENT_BLOCKS)
+    expect(penalties().filter((o) => o.spent === null)).toEqual([])
   })
 
   it('that a reorganisation undoes are the same transactions again: what replaces them has to pay more than they do', () => {
