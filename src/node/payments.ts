@@ -44,6 +44,8 @@ export interface PaymentsOptions extends ForwardsOptions {
   readonly graph: Graph
   readonly nodeId: NodeId
   readonly margins: ExpiryMargins
+  /** Payments say nothing of how far their payees are. */
+  readonly hidesPayee: boolean
   readonly newId: () => string
   /** Unix milliseconds. */
   readonly now: () => number
@@ -273,7 +275,7 @@ export class Payments {
   }
 
   #paymentContext(): PaymentContext {
-    const { now, blockHeight, nodeId, graph, localChannels } = this.#options
+    const { now, blockHeight, nodeId, graph, localChannels, hidesPayee } = this.#options
     return {
       now: now(),
       blockHeight: blockHeight(),
@@ -282,6 +284,7 @@ export class Payments {
       localChannels: localChannels(),
       liquidity: this.#liquidity,
       entropy: new Uint8Array(randomBytes(32)),
+      hidesPayee,
     }
   }
 

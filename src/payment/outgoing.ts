@@ -5,6 +5,7 @@ import type { Msat } from '../base/units.ts'
 import type { Fault, HtlcFailure } from '../channel/types.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Liquidity } from '../routing/liquidity.ts'
+import { shadowDelta } from '../routing/shadow.ts'
 import { planRoutes, type RoutePlan, take } from '../routing/split.ts'
 import type { DirectedChannel, LocalChannel, Route, RouteFault } from '../routing/types.ts'
 import { buildAttempt, maxHopsFor } from './attempt.ts'
@@ -32,6 +33,8 @@ export interface PaymentContext {
   readonly liquidity?: Liquidity
   /** 32 fresh random bytes. */
   readonly entropy: Uint8Array
+  /** HTLCs of new payments expire later than they need to (routing/shadow.ts). */
+  readonly hidesPayee?: boolean
 }
 
 export type PaymentInput =
@@ -53,6 +56,8 @@ export interface PaymentStartFault {
 const EXPIRY_MARGIN = 3
 /** @source BOLT 4 §max_htlc_cltv-selection */
 const MAX_HTLC_CLTV = 2016
+/** A week: HTLCs are not made to expire later than this to hide the payee, so that one that hangs does not do so for a fortnight. */
+const MOST_WITH_SHADOW = 1008
 /** HTLCs that one try of a payment may use up. */
 export const MAX_ATTEMPTS = 100
 
@@ -88,6 +93,7 @@ export function startPayment(
   if (known?.status === 'pending') return err({ code: 'PAYMENT_PENDING', detail: 'this payment hash is being paid' })
   const attempts = known?.attempts ?? []
   const record: PaymentRecord = {
+    ...hiding(known, target, ctx),
     paymentHash,
     status: 'pending',
     target,
@@ -109,6 +115,17 @@ export function startPayment(
   if (routes === null) return ok({ record, effects: [begun], plan: plan.value })
   const turn = send(record, routes.value, ctx)
   return ok({ record: turn.record, effects: [begun, ...turn.effects] })
+}
+
+/** Whoever sees several tries of a payment could take the least for what the payee asks, if they differed. */
+function hiding(
+  known: PaymentRecord | undefined,
+  { payee, routeHints }: PaymentTarget,
+  { graph, entropy, hidesPayee }: PaymentContext,
+): Pick<PaymentRecord, 'shadowDelta'> {
+  if (known?.shadowDelta !== undefined) return { shadowDelta: known.shadowDelta }
+  const from = [payee, ...routeHints.map(([entry]) => entry?.nodeId)].filter((id) => id != null)
+  return hidesPayee === true ? { shadowDelta: shadowDelta(graph, from, entropy) } : {}
 }
 
 /** Takes in what became of an attempt, and tries again where that is of use. Repeats change nothing. */
@@ -271,10 +288,16 @@ function planFor(r: PaymentRecord, ctx: PaymentContext): Result<RoutePlan, Route
 function send(r: PaymentRecord, routes: readonly Route[], ctx: PaymentContext): PaymentTurn<PaymentRecord> {
   const { paymentHash, target } = r
   const built = routes.map((route, i) =>
-    buildAttempt({ paymentHash, target, index: r.attempts.length + i }, route, ctx.entropy),
+    buildAttempt({ paymentHash, target, index: r.attempts.length + i }, shadowed(route, r, ctx), ctx.entropy),
   )
   return {
     record: { ...r, attempts: [...r.attempts, ...built.map((b) => b.attempt)] },
     effects: built.map((b) => b.effect),
   }
+}
+
+/** As it is where there is no time left to hide anything behind. */
+function shadowed(route: Route, { shadowDelta: blocks = 0 }: PaymentRecord, { blockHeight }: PaymentContext): Route {
+  if (route.hops[0]!.cltvExpiry + blocks > blockHeight + MOST_WITH_SHADOW) return route
+  return { ...route, hops: route.hops.map((h) => ({ ...h, cltvExpiry: h.cltvExpiry + blocks })) }
 }

@@ -108,6 +108,8 @@ export interface PaymentRecord {
   readonly status: 'pending' | 'succeeded' | 'failed'
   readonly target: PaymentTarget
   readonly attempts: readonly PaymentAttempt[]
+  /** Blocks by which all HTLCs expire later than they need to; the same in all tries, none where left out. */
+  readonly shadowDelta?: number
   /** Index of the first attempt of the current try: a failed payment may be tried again under the same record. */
   readonly since: number
   readonly excludedChannels: readonly DirectedChannel[]
