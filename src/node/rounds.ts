@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { apart } from './apart.ts'
 import type { Node } from './node.ts'
 import { reportUnreadable } from './recovery.ts'
+import { Unanswered } from './unanswered.ts'
 
 /** How often payments and invoices that asked for it are looked at. */
 const TICK_MS = 1_000
@@ -11,11 +12,13 @@ const FOLD_EVERY = 10
 /** What a node looks at again and again, since nothing that happens asks for it. */
 export class Rounds {
   readonly #node: Node
+  readonly #unanswered: Unanswered
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
 
   constructor(node: Node) {
     this.#node = node
+    this.#unanswered = new Unanswered(() => node)
   }
 
   start(): void {
@@ -42,6 +45,7 @@ export class Rounds {
       apart(node, 'peer storage', scope, () => storage.tick(scope))
       apart(node, 'gossip', scope, () => gossip.tick(scope))
       apart(node, 'payments', scope, () => (review ? payments.review(scope) : payments.tick(scope)))
+      if (review) apart(node, 'unanswered messages', scope, () => this.#unanswered.look(scope))
       node.channels.drain(scope)
     })
   }
