@@ -1,10 +1,7 @@
-import { EMPTY, equalBytes } from '../base/bytes.ts'
-import { type NodeId, type Outpoint, outpointKey, type ShortChannelId } from '../base/ids.ts'
+import { EMPTY } from '../base/bytes.ts'
+import type { NodeId, ShortChannelId } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
-import type { RelayPolicy } from '../channel/types.ts'
-import { updateChecksum } from '../gossip/checksum.ts'
-import { type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../gossip/own.ts'
 import { BATCH, type Listed, wantedOf } from '../gossip/sync.ts'
 import {
   checkChannelAnnouncement,
@@ -14,16 +11,15 @@ import {
   heightOf,
   isPassedOn,
   isTooLong,
-  STALE_AFTER,
 } from '../gossip/validate.ts'
 import { warningOf } from '../peer/session.ts'
 import type { Graph } from '../routing/graph.ts'
 import type { Driver } from '../store/types.ts'
-import type { NetworkAddress } from '../wire/address.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
-import { encodeMessage, type GossipMessage, type Message } from '../wire/registry.ts'
+import { encodeMessage, type GossipMessage } from '../wire/registry.ts'
 import { FundingLookups } from './fundingLookups.ts'
 import { HeldGossip } from './gossipHeld.ts'
+import { type OwnChannel, OwnGossip, type OwnGossipOptions } from './gossipOwn.ts'
 import { GossipRecords } from './gossipRecords.ts'
 import { GossipServing } from './gossipServing.ts'
 import { GossipSync } from './gossipSync.ts'
@@ -38,8 +34,6 @@ const MIN_DEPTH = 3
 /** How often stale channels are looked for, and updates of ours that would soon be. */
 const MAINTAIN_MS = 3600 * 1000
 const FIRST_MAINTAIN_MS = 60 * 1000
-/** Seconds after which an update of ours is made anew, so that no one takes the channel for gone (BOLT 7 §recommendation-on-pruning-stale-entries). */
-const RENEW_AFTER = STALE_AFTER / 2
 /** Clocks of others may be this much ahead, in seconds. */
 const AHEAD = 24 * 3600
 
@@ -54,17 +48,14 @@ export const DEFAULT_PACE: GossipPace = { flushMs: 60_000, patienceMs: 30_000 }
 /** Nobody's traffic is to be spared there. */
 export const REGTEST_PACE: GossipPace = { flushMs: 1_000, patienceMs: 10_000 }
 
-export interface GossipShellOptions {
-  readonly own: OwnNode
+export interface GossipShellOptions extends OwnGossipOptions {
   readonly graph: Graph
   readonly source: ChainSource
   readonly driver: Driver
   readonly reactor: Reactor
-  readonly push: (link: Link, message: Message) => void
   /** Encoded messages that stand in no order to others. */
   readonly send: (link: Link, messages: readonly Uint8Array[]) => void
   readonly queuedBytes: (link: Link) => number
-  readonly links: () => readonly Link[]
   /** Whether this peer may call a channel of ours with it so. */
   readonly isOurs: (peer: NodeId, scid: ShortChannelId) => boolean
   /** A peer that the operator connected to, or has a channel with: strangers can be as many as they like. */
@@ -76,25 +67,7 @@ export interface GossipShellOptions {
   /** Calls announceOwn for all of our channels. */
   readonly renewOwn: (scope: TurnScope) => void
   readonly pace: GossipPace
-  /** Unix milliseconds. */
-  readonly now: () => number
   readonly blockHeight: () => number
-  readonly alias: string
-  readonly features: Uint8Array
-  readonly addresses: readonly NetworkAddress[]
-}
-
-/** One of our channels, as far as others may know. */
-export interface OwnChannel {
-  /** Of a private channel the alias that its peer gave it, if any. */
-  readonly shortChannelId: ShortChannelId
-  readonly remoteNodeId: NodeId
-  readonly funding: Outpoint
-  readonly capacitySat: Sat
-  readonly relay: RelayPolicy
-  readonly disabled: boolean
-  /** Complete once both sides' signatures are there; null for a private channel. */
-  readonly announcement: ChannelAnnouncement | null
 }
 
 /** Keeps the table of announcements, feeds the routing graph from it, asks and answers peers, and speaks for our own channels. */
@@ -108,14 +81,11 @@ export class GossipShell {
   readonly #held: HeldGossip
   /** Reorganisations so far: what was looked up before one may be wrong after it. */
   #reorgs = 0
-  /** Our last update per channel. */
-  readonly #own = new Map<string, ChannelUpdate>()
+  readonly #own: OwnGossip
   /** The peers' updates of our private channels: what an invoice's route hint says. */
   readonly #private = new Map<string, ChannelUpdate>()
   /** Updates of channels that nobody has announced: one may turn out to be ours. Strangers push out none of a chosen peer's. */
   readonly #unknown = { chosen: new Map<string, ChannelUpdate>(), strangers: new Map<string, ChannelUpdate>() }
-  /** Channels of ours that we have announced. */
-  readonly #announced = new Set<ShortChannelId>()
   /** Unix seconds of the newest update of others that was stored. */
   #knownUntil = 0
   #maintainAt: number
@@ -126,6 +96,7 @@ export class GossipShell {
     this.#options = options
     this.#maintainAt = now() + FIRST_MAINTAIN_MS
     this.#records = new GossipRecords({ ...options, chainHash, nodeId: own.nodeId })
+    this.#own = new OwnGossip(options, this.#records)
     this.#lookups = new FundingLookups(source, options.isChosen)
     this.#held = new HeldGossip(options.isChosen)
     this.#serving = new GossipServing({
@@ -153,8 +124,7 @@ export class GossipShell {
   async load(): Promise<number> {
     const records = this.#records
     const unreadable = await records.load()
-    for (const message of records.ours())
-      if (message.type === 'channel_update') this.#announced.add(message.shortChannelId)
+    this.#own.load()
     this.#knownUntil = Math.max(0, records.newest() - AHEAD)
     return unreadable
   }
@@ -210,29 +180,21 @@ export class GossipShell {
   /** Blocks above this height are undone. Channels of theirs, ours too, are announced anew when they are in the chain again. */
   onReorg(height: number, scope: TurnScope): void {
     this.#reorgs++
-    for (const scid of this.#records.onReorg(height, scope)) this.#announced.delete(scid)
-    for (const [key, { shortChannelId }] of this.#own) if (heightOf(shortChannelId) > height) this.#own.delete(key)
+    this.#own.onReorg(height, this.#records.onReorg(height, scope))
   }
 
-  /** Something about one of our channels changed: says what others should know, and nothing twice. */
+  /** Something about one of our channels changed: says what others should know. */
   announceOwn(channel: OwnChannel, peer: Link | null, scope: TurnScope): void {
-    const { announcement, shortChannelId } = channel
-    if (announcement && !this.#records.table.channel(shortChannelId)) {
-      this.#records.addChannel(announcement, { outpoint: channel.funding, capacitySat: channel.capacitySat }, scope)
-      this.#takeEarly(announcement, scope)
-    }
-    if (announcement && !this.#announced.has(shortChannelId)) {
-      this.#announced.add(shortChannelId)
-      this.#broadcast(announcement)
-    }
-    const update = this.#ownUpdate(channel)
-    if (update) {
-      if (announcement) {
-        this.#records.acceptUpdate(update, scope)
-        this.#broadcast(update)
-      } else if (peer) this.#options.push(peer, update)
-    }
-    if (announcement) this.#announceNode(scope)
+    const { announcement } = channel
+    const funding = { outpoint: channel.funding, capacitySat: channel.capacitySat }
+    if (announcement && this.#records.addChannel(announcement, funding, scope)) this.#takeEarly(announcement, scope)
+    this.#own.announce(channel, peer, scope)
+  }
+
+  /** Our own update of an announced channel, encoded, as all the network has it; empty where there is none. */
+  publicUpdate(scid: ShortChannelId): Uint8Array {
+    const update = this.#own.publicUpdate(scid)
+    return update ? encodeMessage(update) : EMPTY
   }
 
   /** What the peer asks for relaying over our private channel to us. */
@@ -240,15 +202,6 @@ export class GossipShell {
     const key = `${peer} ${scid}`
     const { chosen, strangers } = this.#unknown
     return this.#private.get(key) ?? chosen.get(key) ?? strangers.get(key)
-  }
-
-  /** Our own update of an announced channel, encoded, as all the network has it; empty where there is none. */
-  publicUpdate(scid: ShortChannelId): Uint8Array {
-    const { nodeId } = this.#options.own
-    const channel = this.#records.table.channel(scid)
-    const { nodeId1, nodeId2 } = channel?.announcement ?? {}
-    const update = nodeId === nodeId1 ? channel?.updates[0] : nodeId === nodeId2 ? channel?.updates[1] : null
-    return update ? encodeMessage(update) : EMPTY
   }
 
   channelOf(scid: ShortChannelId): { readonly capacitySat: Sat } | undefined {
@@ -282,6 +235,12 @@ export class GossipShell {
     this.#lookups.find(link.nodeId, m, isGenuine).then(done, () => done(null))
   }
 
+  /** A channel between us and this peer. */
+  #isOfBoth({ nodeId }: Link, { nodeId1, nodeId2 }: ChannelAnnouncement): boolean {
+    const us = this.#options.own.nodeId
+    return (us === nodeId1 && nodeId === nodeId2) || (us === nodeId2 && nodeId === nodeId1)
+  }
+
   #isDeep(scid: ShortChannelId): boolean {
     return heightOf(scid) + MIN_DEPTH - 1 <= this.#options.blockHeight()
   }
@@ -296,6 +255,9 @@ export class GossipShell {
     if (!this.#limit.allows(...limited)) return
     const checked = this.#records.acceptUpdate(m, scope)
     if (!checked.ok) return this.#refuse(link, checked.error)
+    if (!channel.updates[directionOf(m)] && this.#isOfBoth(link, channel.announcement)) {
+      this.#own.onPeersFirstUpdate(link, m.shortChannelId)
+    }
     this.#limit.count(...limited)
     this.#serving.relay(m, link.nodeId)
   }
@@ -345,53 +307,8 @@ export class GossipShell {
     for (const message of this.#records.ours()) yield encodeMessage(message)
   }
 
-  /** A new update of ours when something that it says changed, else null. */
-  #ownUpdate(channel: OwnChannel): ChannelUpdate | null {
-    const { own, now } = this.#options
-    const { shortChannelId, remoteNodeId, relay, disabled, announcement } = channel
-    const key = outpointKey(channel.funding)
-    const last =
-      this.#own.get(key) ??
-      this.#records.table.channel(shortChannelId)?.updates[own.nodeId < remoteNodeId ? 0 : 1] ??
-      null
-    const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
-    const dontForward = announcement === null
-    const next = ownChannelUpdate(own, {
-      shortChannelId,
-      remoteNodeId,
-      policy: relay,
-      disabled,
-      dontForward,
-      timestamp,
-    })
-    this.#own.set(key, next)
-    if (last && updateChecksum(last) === updateChecksum(next) && last.timestamp > timestamp - RENEW_AFTER) {
-      this.#own.set(key, last)
-      return dontForward ? last : null
-    }
-    return next
-  }
-
-  #announceNode(scope: TurnScope): void {
-    const { own, alias, features, addresses, now } = this.#options
-    const last = this.#records.table.node(own.nodeId)
-    const timestamp = Math.max(Math.floor(now() / 1000), (last?.timestamp ?? 0) + 1)
-    const m = ownNodeAnnouncement(own, { alias, features, addresses, timestamp })
-    if (last && saysTheSame(last, m)) return
-    if (this.#records.acceptNode(m, scope).ok) this.#broadcast(m)
-  }
-
-  /** Ours goes to everyone at once, whatever filters they sent. */
-  #broadcast(message: Message): void {
-    for (const link of this.#options.links()) this.#options.push(link, message)
-  }
-
   #want(listed: Listed): number {
     if (!this.#isDeep(listed.shortChannelId)) return 0
     return wantedOf(this.#records.table, listed, this.#records.nowSeconds())
   }
 }
-
-/** But for when it says it. */
-const saysTheSame = (a: NodeAnnouncement, b: NodeAnnouncement): boolean =>
-  equalBytes(encodeMessage({ ...a, timestamp: b.timestamp, signature: b.signature }), encodeMessage(b))

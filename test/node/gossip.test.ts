@@ -4,7 +4,9 @@ import { msat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { ownChannelUpdate } from '../../src/gossip/own.ts'
+import { isDontForward } from '../../src/gossip/validate.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
+import { decodeMessage } from '../../src/wire/registry.ts'
 import { Stranger } from './stranger.ts'
 import { DAVE, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -112,6 +114,32 @@ describe('BOLT 7 §the-gossip_timestamp_filter-message, §rebroadcasting', () =>
     expect(types(stranger).filter((t) => t === 'channel_update')).toHaveLength(2)
     world.close()
   }, 30_000)
+})
+
+describe('BOLT 7 §the-channel_announcement-message: a new channel', () => {
+  it('is announced to its own peer by the peer alone, and described once more when the peer has done it', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund(1)
+    const heard = new Map<string, string[]>()
+    const { send } = world.wire
+    world.wire.send = (from, what) => {
+      const told = what.messages.map(decodeMessage).filter((m) => !('messageFlags' in m) || !isDontForward(m))
+      const types = told.map((m) => m.type).filter((t) => /_announcement|channel_update/.test(t))
+      heard.set(from, [...(heard.get(from) ?? []), ...types])
+      return send.call(world.wire, from, what)
+    }
+    await world.open('alice', 'bob', 1_000_000, 500_000)
+    await until(world, async () => (await graphOf(world, 'alice')).length === 1)
+    await until(world, async () => (await graphOf(world, 'bob')).length === 1)
+    for (const name of ['alice', 'bob'] as const) {
+      const told = heard.get(nodeIdOf(name))!
+      expect(told.slice(0, 2)).toEqual(['channel_update', 'node_announcement'])
+      expect(told.slice(-2)).toEqual(['channel_update', 'node_announcement'])
+      expect(told).not.toContain('channel_announcement')
+      expect(told).toHaveLength(4)
+    }
+    world.close()
+  })
 })
 
 describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { scidParts } from '../../src/base/ids.ts'
-import type { OwnChannel } from '../../src/node/gossip.ts'
+import type { OwnChannel } from '../../src/node/gossipOwn.ts'
 import { type AnnouncingParts, announce } from '../../src/node/ownAnnouncements.ts'
 import { reachNormal } from '../channel/harness.ts'
 
