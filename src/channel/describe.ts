@@ -6,7 +6,7 @@ import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
 import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
-import { localBalance, openerBuffer, remoteBalance } from './limits.ts'
+import { localBalance, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
@@ -219,7 +219,8 @@ export function sendableMsat(channel: Channel): Msat {
   if (next.outCount >= params.remote.maxAcceptedHtlcs) return ZERO_MSAT
   const buffer = params.isOpener ? openerBuffer(channel) : 0n
   const funds = localBalance(channel, next) - satToMsat(params.remote.channelReserveSat) - buffer
-  return least(funds, params.remote.maxHtlcValueInFlightMsat - next.outMsat)
+  const most = least(funds, params.remote.maxHtlcValueInFlightMsat - next.outMsat)
+  return params.isOpener ? most : (payableByOpener(channel, 'out', most) as Msat)
 }
 
 /** The most that one more HTLC of the peer's may carry now; the peer keeps a buffer for fees as we do. */
@@ -229,7 +230,8 @@ export function receivableMsat(channel: Channel): Msat {
   if (next.inCount >= params.local.maxAcceptedHtlcs) return ZERO_MSAT
   const buffer = params.isOpener ? 0n : openerBuffer(channel)
   const funds = remoteBalance(channel, next) - satToMsat(params.local.channelReserveSat) - buffer
-  return least(funds, params.local.maxHtlcValueInFlightMsat - next.inMsat)
+  const most = least(funds, params.local.maxHtlcValueInFlightMsat - next.inMsat)
+  return params.isOpener ? (payableByOpener(channel, 'in', most) as Msat) : most
 }
 
 const least = (a: bigint, b: bigint): Msat => {

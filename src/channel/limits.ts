@@ -4,7 +4,7 @@ import { type Judged, refuse, warn } from './faults.ts'
 import { type Direction, stands } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
 import type { Channel, Totals } from './state.ts'
-import { localMsat, remoteMsat, trimmedIn } from './totals.ts'
+import { leastWithOutput, localMsat, remoteMsat, trimmedIn } from './totals.ts'
 import { anchorsCost, commitCost, commitFee, htlcSuccessFee } from './tx/weights.ts'
 import type { ChannelContext, ChannelTypeName } from './types.ts'
 
@@ -90,23 +90,48 @@ function judgeOfferFunds(channel: Channel, amountMsat: Msat): Judged<null> {
   return refuse('INSUFFICIENT_BALANCE', `${ADDING}: the opener can pay the fee with the HTLC added`, detail)
 }
 
+type NextView = 'nextLocal' | 'nextRemote'
+const totalsOf = ({ commitments }: Channel, view: NextView): Totals =>
+  view === 'nextLocal' ? commitments.next.local : commitments.next.remote
+
+/** msat that the opener lacks for the fee of a commitment with one more output, beside its reserve. */
+function openerLacks(channel: Channel, view: NextView): bigint {
+  const { isOpener, local: ours, remote: theirs } = channel.params
+  const { local, remote } = channel.commitments.next
+  const t = totalsOf(channel, view)
+  const untrimmed = Math.max(local.untrimmed, remote.untrimmed) + 1
+  const [reserveSat, has] = isOpener
+    ? [theirs.channelReserveSat, localBalance(channel, t)]
+    : [ours.channelReserveSat, remoteBalance(channel, t)]
+  return costMsat(channel, t.feeratePerKw, untrimmed) + satToMsat(reserveSat) - has
+}
+
 /**
  * msat that the peer, who opened the channel, lacks for the fee of either commitment with one more HTLC of ours. Each has a dust limit
  * and a feerate of its own: one in which the HTLC gets no output does not grow, whatever the other does.
  * @source BOLT 2 §adding-an-htlc
  */
 function lackingForFee(channel: Channel, amountMsat: Msat): bigint {
-  const { params, commitments } = channel
-  const { local, remote } = commitments.next
-  const untrimmed = Math.max(local.untrimmed, remote.untrimmed) + 1
-  const lackingIn = (view: 'nextLocal' | 'nextRemote', t: Totals): bigint =>
-    trimmedIn(params, view, { amountMsat, direction: 'out' }, t.feeratePerKw)
+  const lackingIn = (view: NextView): bigint =>
+    trimmedIn(channel.params, view, { amountMsat, direction: 'out' }, totalsOf(channel, view).feeratePerKw)
       ? 0n
-      : costMsat(channel, t.feeratePerKw, untrimmed) +
-        satToMsat(params.local.channelReserveSat) -
-        remoteBalance(channel, t)
-  const [ours, theirs] = [lackingIn('nextLocal', local), lackingIn('nextRemote', remote)]
+      : openerLacks(channel, view)
+  const [ours, theirs] = [lackingIn('nextLocal'), lackingIn('nextRemote')]
   return ours > theirs ? ours : theirs
+}
+
+/**
+ * How much one HTLC of the side that did not open the channel may be, in msat, so that the opener can pay for it: less than gets an output
+ * where that lacks the fee of one.
+ */
+export function payableByOpener(channel: Channel, direction: Direction, mostMsat: bigint): bigint {
+  const mostIn = (view: NextView, most: bigint): bigint => {
+    if (openerLacks(channel, view) <= 0n) return most
+    const trimmed =
+      satToMsat(leastWithOutput(channel.params, view, direction, totalsOf(channel, view).feeratePerKw)) - 1n
+    return trimmed < most ? trimmed : most
+  }
+  return mostIn('nextLocal', mostIn('nextRemote', mostMsat))
 }
 
 /** Without an output in one of the next commitments, at their feerates or at another. */

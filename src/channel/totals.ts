@@ -1,4 +1,4 @@
-import type { Msat } from '../base/units.ts'
+import type { Msat, Sat } from '../base/units.ts'
 import { type Direction, feeInNextLocal, feeInNextRemote, type Htlc, stands } from './htlc.ts'
 import type { HtlcTable } from './htlcTable.ts'
 import type { ChannelParams, Commitment, CommitmentNumbers, Commitments, Totals } from './state.ts'
@@ -30,6 +30,17 @@ export const trimmedIn = (
     (htlc.direction === 'out') === (view === 'nextLocal'),
     thresholds(params, view, feeratePerKw),
   )
+
+/** The least amount with an output in our next commitment, or in the peer's, at a feerate. */
+export function leastWithOutput(
+  params: ChannelParams,
+  view: NextView,
+  direction: Direction,
+  feeratePerKw: number,
+): Sat {
+  const { offeredSat, receivedSat } = thresholds(params, view, feeratePerKw)
+  return (direction === 'out') === (view === 'nextLocal') ? offeredSat : receivedSat
+}
 
 /** One HTLC more (sign 1) or less (sign -1); the money of one that left fulfilled moves across for good. */
 function shiftTotals(

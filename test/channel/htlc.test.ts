@@ -165,6 +165,27 @@ describe('sendable and receivable amounts', () => {
       }
     })
   }
+
+  for (const dust of [
+    [354, 354],
+    [354, 1000],
+    [1000, 354],
+  ] as const) {
+    it(`are less than gets an output where the opener cannot pay for one: dust limits of ${dust.join(' and ')} sat`, () => {
+      const [own, theirs] = dust
+      const limits = { policy: { dustLimitSat: sat(own) }, bobPolicy: { dustLimitSat: sat(theirs) } }
+      const opened = () => reachNormal({ ...limits, pushMsat: msat(988_100_000) })
+      const w = opened()
+      const most = sendableMsat(w.bob.channel)
+      expect([most, receivableMsat(w.alice.channel)]).toEqual([354_000n - 1n, most])
+      w.bob.command(add(1, Number(most)))
+      expect(faultsOf(w.settle().alice)).toEqual([])
+      expect(w.alice.events.map((e) => e.tag)).toEqual(['received'])
+      const again = opened()
+      again.bob.command(add(1, Number(most) + 1))
+      expect(rejection(again, 'bob')).toBe('INSUFFICIENT_BALANCE')
+    })
+  }
 })
 
 describe('BOLT 2 §adding-an-htlc: receiving node', () => {
