@@ -27,7 +27,7 @@ import type { MasterKey, WalletSigner } from '../wallet/keys.ts'
 import { walletAccount, walletSigner } from '../wallet/keys.ts'
 import { type SignedPsbt, signPsbt } from '../wallet/psbt.ts'
 import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
-import { isWhole, loadWallet, walletRecords } from '../wallet/records.ts'
+import { isWhole, loadWallet, miscounted, walletRecords } from '../wallet/records.ts'
 import { refreshed, restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
 import { descendants, judge, unconfirmed } from '../wallet/status.ts'
@@ -53,6 +53,7 @@ export class WalletShell {
   #stored: WalletState | null
   /** Keys of records that could not be read. */
   #damaged: readonly string[] = []
+  #miscounted = 0
 
   private constructor(signer: WalletSigner, state: WalletState, stored: WalletState | null, now: () => number) {
     this.#signer = signer
@@ -71,16 +72,21 @@ export class WalletShell {
       if (isWhole(name, record)) records.push([name, record])
       else damaged.push(key)
     }
+    const isNumbered = records.some(([name]) => name === 'numbers')
+    if (records.length > 0 && !isNumbered) damaged.push(keys.wallet('numbers'))
     if (damaged.includes(keys.wallet('numbers'))) records.push(['numbers', await newNumbers(driver)])
     const stored = loadWallet(walletAccount(master), records)
     const shell = stored && new WalletShell(walletSigner(master), stored, stored, now)
-    if (shell) shell.#damaged = damaged
+    if (shell) {
+      shell.#damaged = damaged
+      shell.#miscounted = miscounted(records, shell.#state)
+    }
     return shell
   }
 
-  /** How many records could not be read. */
+  /** How many records could not be read, or are gone without a trace. */
   get damaged(): number {
-    return this.#damaged.length
+    return Math.max(this.#damaged.length, this.#miscounted)
   }
 
   /**

@@ -17,6 +17,8 @@ interface WalletNumbers {
   readonly hash: BlockHash
   readonly next: readonly [number, number]
   readonly nextOrder: number
+  /** The other records, but for history: one that is lost without a trace is missed by it. */
+  readonly count?: number
   /** Of a wallet that was restored: addresses that it had given out before are still to be looked for. */
   readonly gapLimit?: number
 }
@@ -28,7 +30,8 @@ interface WalletNumbers {
 export function walletRecords(before: WalletState | null, after: WalletState): readonly WalletRecord[] {
   if (before === after) return []
   const { height, hash, next, nextOrder, gapLimit } = after
-  const numbers = { height, hash, next, nextOrder, ...(gapLimit !== GAP_LIMIT && { gapLimit }) }
+  const count = countOf(after)
+  const numbers = { height, hash, next, nextOrder, count, ...(gapLimit !== GAP_LIMIT && { gapLimit }) }
   const records: WalletRecord[] = [{ key: 'numbers', value: numbers }]
   difference('coin', before?.coins, after.coins, records)
   difference('lock', before?.locks, after.locks, records)
@@ -52,6 +55,17 @@ function difference<T extends Coin | string>(
   if (before === after) return
   for (const [key, value] of after) if (before?.get(key) !== value) records.push({ key: `${prefix}/${key}`, value })
   for (const key of before?.keys() ?? []) if (!after.has(key)) records.push({ key: `${prefix}/${key}` })
+}
+
+const countOf = ({ coins, txs, locks }: Pick<WalletState, 'coins' | 'txs' | 'locks'>): number =>
+  coins.size + txs.size + locks.size
+
+/** How many records there are fewer, or more, than when they were written; 0 where they were not counted then. */
+export function miscounted(records: Iterable<readonly [key: string, value: unknown]>, wallet: WalletState): number {
+  for (const [key, value] of records) {
+    if (key === 'numbers') return Math.abs(((value as WalletNumbers).count ?? countOf(wallet)) - countOf(wallet))
+  }
+  return 0
 }
 
 /** Whether a record can be what its key says. */

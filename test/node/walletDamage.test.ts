@@ -63,4 +63,13 @@ describe('a wallet that has lost records', () => {
       expect(await expectWhole(disk)).toEqual(['RECORDS_DAMAGED'])
     },
   )
+
+  it.each(['wallet/numbers', 'wallet/coin/', 'wallet/tx/'])(
+    'one alone and without a trace has the same, and says so: %s',
+    async (prefix) => {
+      const disk = new Map(late.disks.alice!)
+      disk.delete([...disk.keys()].findLast((key) => key.startsWith(prefix))!)
+      expect(await expectWhole(disk)).toEqual(['RECORDS_DAMAGED'])
+    },
+  )
 })
