@@ -71,6 +71,10 @@ export function judgeOffer(channel: Channel, offer: Offer, ctx: ChannelContext):
     const detail = `more than ${ctx.policy.maxDustExposureMsat} msat would have no output; try again when HTLCs are settled`
     return refuse('DUST_EXPOSURE', 'BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', detail)
   }
+  if (fallsBehind(channel, ctx)) {
+    const detail = `our estimate is ${ctx.feerates.commitment} sat per kw, that of the channel ${next.feeratePerKw}; try again when its opener has raised it`
+    return refuse('UNACCEPTABLE_FEERATE', 'BOLT 2 §updating-fees: a commitment can be processed in time', detail)
+  }
   return judgeOfferFunds(channel, amountMsat)
 }
 
@@ -225,9 +229,9 @@ export function judgeIncoming(channel: Channel, offer: Offer): Judged<null> {
   return ok(null)
 }
 
-/** Whether an incoming HTLC exceeds our limit on dust: accepted, but to be failed. @source BOLT 2 §bounding-exposure */
-export const exceedsDust = (channel: Channel, amountMsat: Msat, ctx: ChannelContext): boolean =>
-  overExposed(channel, 'in', amountMsat, ctx)
+/** Whether an incoming HTLC is taken, as it has to be, but to be failed. @source BOLT 2 §bounding-exposure */
+export const isTooRisky = (channel: Channel, amountMsat: Msat, ctx: ChannelContext): boolean =>
+  overExposed(channel, 'in', amountMsat, ctx) || fallsBehind(channel, ctx)
 
 const FEE = 'BOLT 2 §updating-fees'
 
@@ -282,17 +286,27 @@ const NEVER_TOO_HIGH = 2_500
  * and many nodes keep to a low rate. A disagreement about estimates is no reason to lose a channel.
  * @source BOLT 2 §updating-fees, §the-open_channel-message
  */
-export const acceptableFeerate = (feeratePerKw: number, type: ChannelTypeName, ctx: ChannelContext): boolean => {
-  const { low, high } = ctx.policy.feerateTolerancePercent
-  const ours = ctx.feerates.commitment
-  if (feeratePerKw < LEAST_FEERATE) return false
-  if (type !== 'anchors' && feeratePerKw * 100 < ours * low) return false
-  return feeratePerKw <= NEVER_TOO_HIGH || feeratePerKw * 100 <= ours * high
-}
+export const acceptableFeerate = (feeratePerKw: number, type: ChannelTypeName, ctx: ChannelContext): boolean =>
+  !isTooLow(feeratePerKw, type, ctx) &&
+  (feeratePerKw <= NEVER_TOO_HIGH ||
+    feeratePerKw * 100 <= ctx.feerates.commitment * ctx.policy.feerateTolerancePercent.high)
+
+const isTooLow = (feeratePerKw: number, type: ChannelTypeName, { feerates, policy }: ChannelContext): boolean =>
+  feeratePerKw < LEAST_FEERATE ||
+  (type !== 'anchors' && feeratePerKw * 100 < feerates.commitment * policy.feerateTolerancePercent.low)
 
 /** Comes down towards our estimate: to refuse that would keep what is worse, and the channel useless. */
 const comesDown = (feeratePerKw: number, before: number, { feerates }: ChannelContext): boolean =>
   feeratePerKw < before && feeratePerKw >= feerates.commitment
+
+/**
+ * Without anchors nothing helps a commitment into a block: one whose feerate estimates have left far behind could not be published in time
+ * for an HTLC in it. Until its opener has raised it, such a channel gets no more of them.
+ */
+function fallsBehind({ params, commitments }: Channel, ctx: ChannelContext): boolean {
+  const { local, remote } = commitments.next
+  return isTooLow(Math.min(local.feeratePerKw, remote.feeratePerKw), params.channelType, ctx)
+}
 
 /**
  * Whether the peer may set another feerate.

@@ -11,7 +11,7 @@ import {
   removalOf,
 } from './htlc.ts'
 import { appendHtlc, getHtlc, replaceHtlc } from './htlcTable.ts'
-import { exceedsDust, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer } from './limits.ts'
+import { isTooRisky, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer } from './limits.ts'
 import type { Channel, Commitments } from './state.ts'
 import { recount, restage } from './totals.ts'
 import type { ChannelCommand, ChannelContext, Effect, Removal } from './types.ts'
@@ -98,7 +98,7 @@ export function receiveAdd(channel: Channel, m: MessageNamed<'update_add_htlc'>,
       onion: m.onionRoutingPacket,
       pathKey: m.pathKey ?? null,
       origin: null,
-      excessDust: exceedsDust(channel, m.amountMsat, ctx),
+      excessDust: isTooRisky(channel, m.amountMsat, ctx),
     },
     stage: 'proposed',
     remoteFrom: 0,

@@ -138,6 +138,29 @@ describe('BOLT 2 §updating-fees: what is found reasonable', () => {
       expect(faultsOf(w.bob)).toMatchObject([{ code: 'UNACCEPTABLE_FEERATE', response: 'warn-peer' }])
     }
   })
+  it('without anchors, a channel whose feerate estimates have left far behind carries nothing new until that is raised', () => {
+    const w = reachNormal({ channelType: 'static_remotekey', pushMsat: msat(400_000_000) })
+    const taken = (n: number) => {
+      for (const side of w.sides) side.events.length = 0
+      w.alice.command(add(2 * n, 10_000_000))
+      w.settle()
+      w.bob.command(add(2 * n + 1, 10_000_000))
+      w.settle()
+      const [mark] = w.bob.events.filter((e) => e.tag === 'received')
+      return [mark?.tag === 'received' && !mark.htlc.excessDust, !w.bob.events.some((e) => e.tag === 'rejected')]
+    }
+    const believe = (side: World['bob'], commitment: number) => {
+      side.ctx = { ...side.ctx, feerates: { ...side.ctx.feerates, commitment } }
+    }
+    believe(w.bob, 4_000)
+    expect(taken(0)).toEqual([true, true])
+    believe(w.bob, 4_001)
+    expect(taken(1)).toEqual([false, false])
+    w.alice.command({ tag: 'updateFee', feeratePerKw: 4_000 })
+    w.settle()
+    expect(taken(2)).toEqual([true, true])
+    expect(w.sides.map((s) => s.state!.tag)).toEqual(['normal', 'normal'])
+  })
   it('no disagreement about a feerate closes a channel', () => {
     fc.assert(
       fc.property(fc.integer({ min: 253, max: 250_000 }), fc.nat(0xffffffff), (estimate, rate) => {
