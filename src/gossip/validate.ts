@@ -87,6 +87,9 @@ export function fundingOutputOf(
   return ok({ outpoint: { txid: found.txid, index: outputIndex }, capacitySat: output.amountSat })
 }
 
+/** Queries call an update that is not there so, and it would never grow stale. @source BOLT 7 §the-channel_update-message */
+const TIMELESS = 'has a timestamp of 0'
+
 /** The direction bit: 0 for node_id_1's update, 1 for node_id_2's. */
 export const directionOf = (m: ChannelUpdate): 0 | 1 => (m.channelFlags & 1) as 0 | 1
 /** message_flags, bit 1: meant for us, as a private channel's. @source BOLT 7 §the-channel_update-message */
@@ -103,6 +106,7 @@ export function checkChannelUpdate(
   { chainHash, previous, nowSeconds }: { chainHash: Uint8Array; previous: ChannelUpdate | null; nowSeconds: number },
 ): Result<null, GossipFault> {
   if (!equalBytes(m.chainHash, chainHash)) return ignore('channel_update of another chain')
+  if (m.timestamp === 0) return ignore(`channel_update ${TIMELESS}`)
   if (previous && m.timestamp <= previous.timestamp) return ignore('channel_update is not newer than the one we have')
   if (isFromFuture(m.timestamp, nowSeconds)) return ignore('channel_update is from the future')
   if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(origin))) {
@@ -116,6 +120,7 @@ export function checkNodeAnnouncement(
   m: NodeAnnouncement,
   previous: NodeAnnouncement | null,
 ): Result<null, GossipFault> {
+  if (m.timestamp === 0) return ignore(`node_announcement ${TIMELESS}`)
   if (previous && m.timestamp <= previous.timestamp)
     return ignore('node_announcement is not newer than the one we have')
   if (!crypto.ecdsaVerify(m.signature, gossipDigest(m), fromHex(m.nodeId))) {

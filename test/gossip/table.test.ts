@@ -161,6 +161,19 @@ describe('BOLT 7 §the-channel_update-message: receiving node', () => {
     expect(table.channel(SCID)?.updates.map((u) => u?.timestamp)).toEqual([NOW + 1, NOW])
   })
 
+  it('ignores a timestamp of 0, which never grows stale, and for which LND bans those who pass it on', () => {
+    const table = withChannel()
+    const node = ownNodeAnnouncement(own(first), {
+      alias: 'a',
+      features: new Uint8Array(0),
+      addresses: [],
+      timestamp: 0,
+    })
+    for (const taken of [table.acceptUpdate(update(first, 0), NOW), table.acceptNode(node)])
+      expect(taken).toMatchObject({ ok: false, error: { blame: false } })
+    expect(table.channel(SCID)?.updates).toEqual([null, null])
+  })
+
   it('ignores updates from far in the future, for the peer alone, or of unknown channels', () => {
     expect(withChannel().acceptUpdate(update(first, NOW + 90_000), NOW).ok).toBe(false)
     expect(withChannel().acceptUpdate(update(first, NOW, { dontForward: true }), NOW).ok).toBe(false)
