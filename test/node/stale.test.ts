@@ -49,6 +49,29 @@ describe('a node that does not know the height of now', () => {
   })
 })
 
+describe('a payment of a node that is catching up with the chain', () => {
+  it('is refused as that, and told by nobody as refused by its payee, by whose height it would have expired', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const { bolt11, paymentHash } = await bob.api.createInvoice({ amountMsat: msat(50_000_000) })
+    const { chain } = alice.node!
+    const here = chain.height
+    // Alice has not been given the last thirty blocks yet.
+    Object.defineProperty(chain, 'height', { configurable: true, get: () => here - 30 })
+    Object.assign(chain.status, { synced: false, tipHeight: here })
+    await expect(world.attempt(alice.api.pay({ bolt11 }))).rejects.toMatchObject({ code: 'CHAIN_UNAVAILABLE' })
+    await expect(alice.api.payment(paymentHash)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    Reflect.deleteProperty(chain, 'height')
+    Object.assign(chain.status, { synced: true, tipHeight: here })
+    await alice.api.pay({ bolt11 })
+    await world.settle()
+    expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'succeeded' })
+    world.close()
+  })
+})
+
 describe('a hold invoice', () => {
   it('is not settled while its HTLC may have expired in blocks that the node does not know of', async () => {
     const world = await World.start(['alice', 'bob'])

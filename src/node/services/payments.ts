@@ -57,6 +57,7 @@ export function paymentService(parts: NodeParts): PaymentService {
     async pay(request) {
       if (parts.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before paying')
       const { paymentHash: hash, target } = targetOf(request, parts)
+      checkInStep(parts)
       await book.recall(hash)
       return reactor.run((scope) => {
         const { id, keyId } = request
@@ -81,6 +82,15 @@ export function paymentService(parts: NodeParts): PaymentService {
       return said(paymentView(await need(id)))
     },
   }
+}
+
+/** By a height of long ago an HTLC expires too soon for its payee, who would be told to have refused it. */
+function checkInStep({ chain }: NodeParts): void {
+  if (!chain.isBehind) return
+  throw new ServiceError(
+    'CHAIN_UNAVAILABLE',
+    `the chain is being caught up with (block ${chain.height} of ${chain.status.tipHeight}), and payments would expire too soon: try again when it is in step`,
+  )
 }
 
 function targetOf(request: PayRequest, parts: NodeParts): PaymentRequest {
