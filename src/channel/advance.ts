@@ -66,7 +66,7 @@ function connected(state: FundedState, input: ChannelInput, ctx: ChannelContext)
 /** The funding may get deep enough while the peer is away: channel_ready goes out after the reestablishing then. */
 function promoteOffline(before: Turn, ctx: ChannelContext): Turn {
   const { state, effects } = before
-  if (state.tag !== 'offline' || state.from.tag !== 'await-ready') return before
+  if (state.tag !== 'offline') return before
   const { state: from, effects: more } = promote(turn(state.from), ctx)
   if (from === state.from || !isFunded(from)) return before
   return turn({ ...state, from }, [...effects, ...more.filter((e) => e.tag !== 'send')])

@@ -1,5 +1,5 @@
 import { usesSimpleClose } from './simpleClose.ts'
-import type { ChannelState } from './state.ts'
+import type { ChannelState, NormalState } from './state.ts'
 
 /**
  * The message that an honest peer sends at once in this state, for people; the same text for as long as it is due. A channel in which
@@ -18,7 +18,8 @@ export function awaitedAnswer(state: ChannelState): string | null {
     case 'normal':
     case 'shutdown': {
       const { remoteSigned } = state.channel.commitments
-      return remoteSigned && `revoke_and_ack for commitment ${remoteSigned.number - 1}`
+      if (remoteSigned !== null) return `revoke_and_ack for commitment ${remoteSigned.number - 1}`
+      return state.tag === 'normal' && owesShutdown(state) ? 'shutdown' : null
     }
     // With option_simple_close blocks are counted (states/simpleClosing.ts).
     case 'negotiating':
@@ -30,3 +31,10 @@ export function awaitedAnswer(state: ChannelState): string | null {
 }
 
 const isPublished = (state: ChannelState): boolean => state.tag === 'negotiating' && state.published.length > 0
+
+/** Ours is there, and nothing hangs for which the peer may wait. */
+function owesShutdown({ channel, localShutdown, remoteShutdown }: NormalState): boolean {
+  const { outgoing, incoming, feeUpdates } = channel.commitments
+  const isIdle = outgoing.size + incoming.size + feeUpdates.length === 0 && channel.localReady && channel.remoteReady
+  return localShutdown !== null && remoteShutdown === null && isIdle
+}

@@ -66,20 +66,24 @@ export function receiveReady<S extends FundedState>(
   return turn(withChannel<FundedState>(state, channel))
 }
 
-/** Sends our channel_ready when the funding is deep enough, and opens the channel once both are there. */
+/**
+ * Sends our channel_ready when the funding is deep enough, and opens the channel once both are there. One that is to be closed before
+ * that sends it, too: LND and eclair do not hear a shutdown earlier.
+ */
 export function promote(before: Turn, ctx: ChannelContext): Turn {
   let { state, effects } = before
-  if (state.tag !== 'await-ready') return before
+  if (state.tag !== 'await-ready' && state.tag !== 'normal') return before
   if (!state.channel.localReady && isDeepEnough(state, ctx)) {
     const ready: Effect = readyMessage(state.channel, ctx.signer)
     state = { ...state, channel: { ...state.channel, localReady: true } }
     effects = [...effects, ready]
   }
   const { channel } = state
-  if (!channel.localReady || !channel.remoteReady) return state === before.state ? before : turn(state, effects)
+  const opens = state.tag === 'await-ready' && channel.localReady && channel.remoteReady
+  if (!opens) return state === before.state ? before : turn(state, effects)
   const event: Effect = { tag: 'notify', event: { tag: 'ready', shortChannelId: realScid(channel) } }
-  return turn(asNormal(state), [...effects, event, { tag: 'gossip' }])
+  return turn(asNormal({ tag: 'await-ready', channel }), [...effects, event, { tag: 'gossip' }])
 }
 
-const isDeepEnough = ({ channel }: AwaitReadyState, ctx: ChannelContext): boolean =>
+const isDeepEnough = ({ channel }: FundedState, ctx: ChannelContext): boolean =>
   channel.funding.confirmed !== null && fundingDepth(channel, ctx.blockHeight) >= depthNeeded(channel)
