@@ -1,5 +1,4 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -10,6 +9,7 @@ import { until } from '../../src/cli/demo/wait.ts'
 import { readAdminKey, type Spawned, spawnFulmen } from '../../src/cli/processes.ts'
 import { ApiError, ConnectionError } from '../../src/client/errors.ts'
 import { FulmenClient } from '../../src/client/index.ts'
+import { freePorts } from '../freePorts.ts'
 import { buildProgram } from './program.ts'
 
 /** FULMEN_KILLS=200 FULMEN_SEED=7 npx vitest run test/e2e/kill.test.ts is the whole drill. */
@@ -33,14 +33,6 @@ function random(seed: number): () => number {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** A node that is killed and started again: the same directory and ports. */
@@ -114,7 +106,8 @@ beforeAll(async () => {
   for (const name of NAMES) {
     const dataDir = join(directory, name)
     await mkdir(dataDir)
-    nodes[name] = new Victim(name, { main, dataDir, chain, api: await freePort(), listen: await freePort() })
+    const [api, listen] = (await freePorts(2)) as [number, number]
+    nodes[name] = new Victim(name, { main, dataDir, chain, api, listen })
   }
   await Promise.all(all().map((n) => n.start()))
   await openChannels()

@@ -1,27 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { httpTransport, type RpcTransport } from '../../src/chain/rpc.ts'
+import { freePorts } from '../freePorts.ts'
 
 /** Path of a bitcoind (Core 29 or Knots); undefined: tests that need one are left out, and say so. */
 export const BITCOIND = process.env.FULMEN_BITCOIND
-
-export async function freePorts(n: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: n },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const s = createServer().listen(0, '127.0.0.1', () => resolve(s))
-        }),
-    ),
-  )
-  const ports = servers.map((s) => (s.address() as { port: number }).port)
-  await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))))
-  return ports
-}
 
 /** A bitcoind of its own on regtest, with an empty chain. */
 export interface RealNode {

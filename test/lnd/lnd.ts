@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe } from 'vitest'
 import { type NodeId, nodeId } from '../../src/base/ids.ts'
-import { BITCOIND, freePorts, type RealNode } from '../e2e/realNode.ts'
+import { BITCOIND, type RealNode } from '../e2e/realNode.ts'
+import { freePorts } from '../freePorts.ts'
 import { Rest } from './rest.ts'
 
 /** Path of an lnd, 0.20 or later, with the tag invoicesrpc. */

@@ -1,6 +1,7 @@
 import type { Txid } from '../../../src/base/ids.ts'
 import type { ChannelView } from '../../../src/node/service.ts'
-import { freePorts, type RealNode, startBitcoind } from '../../e2e/realNode.ts'
+import { type RealNode, startBitcoind } from '../../e2e/realNode.ts'
+import { freePorts } from '../../freePorts.ts'
 import { type RpcFront, startRpcFront } from './rpcFront.ts'
 
 /** What spends a channel's funding output in the mempool. */

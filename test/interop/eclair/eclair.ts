@@ -3,7 +3,7 @@ import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type NodeId, nodeId } from '../../../src/base/ids.ts'
-import { freePorts } from '../../e2e/realNode.ts'
+import { freePorts } from '../../freePorts.ts'
 
 /** An unpacked eclair-node distribution, the folder with `lib`; undefined: the test that needs it is left out, and says so. */
 export const ECLAIR = process.env.FULMEN_ECLAIR
