@@ -4,7 +4,7 @@ import { pack, unpack } from '../base/pack.ts'
 import type { Sat } from '../base/units.ts'
 import type { ChainBlock } from '../chain/source.ts'
 import { GossipTable } from '../gossip/table.ts'
-import { directionOf, type FundingOutput, isFromFuture, isStale } from '../gossip/validate.ts'
+import { directionOf, type FundingOutput, heightOf, isFromFuture, isStale } from '../gossip/validate.ts'
 import type { Graph } from '../routing/graph.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
@@ -14,6 +14,9 @@ import type { TurnScope } from './reactor.ts'
 
 /** Of short channel ids. */
 const NO_END = 1n << 64n
+
+/** What was spent may have been spliced, and then carries payments on until its new announcement has come. @source BOLT 7 §the-channel_announcement-message */
+const SPLICE_BLOCKS = 72
 
 interface StoredChannel {
   readonly announcement: Uint8Array
@@ -30,10 +33,15 @@ export interface GossipRecordsOptions {
   readonly now: () => number
 }
 
-/** The announcements that we keep: in the table, in the routing graph and on disk, always the same in all three. */
+/**
+ * The announcements that we keep: in the table, in the routing graph and on disk, the same in all three. The graph alone, and until
+ * a start, has others' channels whose funding was spent lately: they are not announced any more, and may have been spliced.
+ */
 export class GossipRecords {
   readonly table: GossipTable
   readonly #options: GossipRecordsOptions
+  /** By short channel id: the height at which the funding of a channel that is in the graph alone was spent. */
+  readonly #spent = new Map<ShortChannelId, number>()
 
   constructor(options: GossipRecordsOptions) {
     this.#options = options
@@ -82,6 +90,8 @@ export class GossipRecords {
   /** @returns false when it was known */
   addChannel(m: ChannelAnnouncement, funding: FundingOutput, scope: TurnScope): boolean {
     if (!this.table.addChannel(m, funding)) return false
+    this.#spent.delete(m.shortChannelId)
+    this.#takeOver(m)
     this.#options.graph.addChannel({ ...m, capacitySat: funding.capacitySat })
     const stored: StoredChannel = { announcement: encodeMessage(m), ...funding }
     scope.write({ key: keys.gossip(`1-channel/${formatScid(m.shortChannelId)}`), value: pack(stored) })
@@ -109,13 +119,26 @@ export class GossipRecords {
     return checked
   }
 
-  /** A funding output of an announced channel is spent: the channel is gone. */
+  /** A funding output of an announced channel is spent: it is announced no more, and routed over for a while yet if it is others'. */
   onBlock(block: ChainBlock, scope: TurnScope): void {
+    for (const [scid, height] of this.#spent) if (block.height >= height + SPLICE_BLOCKS) this.#unroute(scid)
     for (const tx of block.transactions) {
       for (const input of tx.inputs) {
         const scid = this.table.scidOfFunding({ txid: input.txid, index: input.index })
-        if (scid !== undefined) this.#forget(scid, scope)
+        if (scid === undefined) continue
+        const isOwn = this.#isOwn(this.table.channel(scid)!.announcement)
+        this.#unannounce(scid, scope)
+        if (isOwn) this.#unroute(scid)
+        else this.#spent.set(scid, block.height)
       }
+    }
+  }
+
+  /** A channel between the ends of one that was spent is what became of it. */
+  #takeOver({ nodeId1, nodeId2 }: ChannelAnnouncement): void {
+    for (const scid of this.#spent.keys()) {
+      const former = this.#options.graph.channel(scid)
+      if (former?.nodeId1 === nodeId1 && former.nodeId2 === nodeId2) this.#unroute(scid)
     }
   }
 
@@ -123,6 +146,7 @@ export class GossipRecords {
   onReorg(height: number, scope: TurnScope): readonly ShortChannelId[] {
     const undone = this.table.scids(shortChannelId(height + 1, 0, 0), NO_END, Number.POSITIVE_INFINITY)
     for (const scid of undone) this.#forget(scid, scope)
+    for (const scid of this.#spent.keys()) if (heightOf(scid) > height) this.#unroute(scid)
     return undone
   }
 
@@ -168,8 +192,17 @@ export class GossipRecords {
   }
 
   #forget(scid: ShortChannelId, scope: TurnScope): void {
-    this.table.removeChannel(scid)
+    this.#unannounce(scid, scope)
+    this.#unroute(scid)
+  }
+
+  #unroute(scid: ShortChannelId): void {
+    this.#spent.delete(scid)
     this.#options.graph.removeChannel(scid)
+  }
+
+  #unannounce(scid: ShortChannelId, scope: TurnScope): void {
+    this.table.removeChannel(scid)
     const name = formatScid(scid)
     for (const key of [`1-channel/${name}`, `2-update/${name}/0`, `2-update/${name}/1`]) {
       scope.write({ key: keys.gossip(key) })

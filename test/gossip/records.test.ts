@@ -75,6 +75,56 @@ describe('BOLT 7 §recommendation-on-pruning-stale-entries', () => {
   })
 })
 
+describe('BOLT 7 §the-channel_announcement-message: a channel whose funding is spent', () => {
+  const spend = (place: Place, height: number) =>
+    ({ height, transactions: [{ inputs: [{ txid: funding(place).outpoint.txid, index: 0 }] }] }) as never
+  const empty = (height: number) => ({ height, transactions: [] }) as never
+  const [first, second] = others.map((o) => scidOf(o)) as [ReturnType<typeof scidOf>, ReturnType<typeof scidOf>]
+
+  it('is announced no more, and carries payments for 72 blocks, since it may have been spliced; one of ours does not', async () => {
+    const graph = new Graph()
+    const records = await open(graph)
+    await turn((scope) => {
+      for (const place of [own, others[0]!]) records.onBlock(spend(place, 500), scope)
+    })
+    const announced = async () =>
+      [records, await open()].map((r) => r.table.channels().map((c) => c.announcement.shortChannelId))
+    expect(await announced()).toEqual([[second], [second]])
+    const routed = () => [...graph.channels()].map((c) => c.shortChannelId)
+    expect(routed()).toEqual([first, second])
+    expect(graph.edgesTo(announcementOf(others[0]!).nodeId2).map((e) => e.shortChannelId)).toEqual([first])
+    await turn((scope) => records.onBlock(empty(571), scope))
+    expect(routed()).toEqual([first, second])
+    await turn((scope) => records.onBlock(empty(572), scope))
+    expect(routed()).toEqual([second])
+  })
+
+  it('is gone as soon as another between its ends is announced, or a reorganisation undoes its own funding', async () => {
+    for (const [after, left] of [
+      [
+        (r: GossipRecords, scope: TurnScope) =>
+          r.addChannel(announcementOf({ block: 505, n: 13 }), funding({ block: 505, n: 13 }), scope),
+        3,
+      ],
+      [
+        (r: GossipRecords, scope: TurnScope) =>
+          r.addChannel(announcementOf({ block: 505, n: 2 }), funding({ block: 505, n: 2 }), scope),
+        4,
+      ],
+      [(r: GossipRecords, scope: TurnScope) => r.onReorg(101, scope), 2],
+      [(r: GossipRecords, scope: TurnScope) => r.onReorg(100, scope), 1],
+    ] as const) {
+      const graph = new Graph()
+      const records = await open(graph)
+      const unwritten = { write: () => {} } as unknown as TurnScope
+      records.onBlock(spend(others[0]!, 500), unwritten)
+      expect(graph.channelCount).toBe(3)
+      after(records, unwritten)
+      expect([graph.channelCount, graph.channel(first) !== undefined]).toEqual([left, left === 4 || left === 2])
+    }
+  })
+})
+
 describe('a reorganisation', () => {
   it('takes channels out that were funded in the blocks that it undoes, ours too, and leaves the others', async () => {
     const graph = new Graph()
