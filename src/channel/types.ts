@@ -197,8 +197,12 @@ export type Effect =
       readonly addFees?: number
       /** With addFees: the most that the wallet may pay. */
       readonly budgetSat?: Sat
+      /** With addFees, near its deadline: the most that it may pay with what it builds on, where that waits at a lower feerate. */
+      readonly urgentSat?: Sat
       /** With addFees: what it keeps back meanwhile, for the other HTLC transactions of the channel. */
       readonly leaveSat?: Sat
+      /** With addFees: it is too dear by the estimates, so that it is not begun; what is under way is raised. */
+      readonly onlyRaise?: true
       /** With addFees: what `signHtlcTx` (onchain/claims.ts) signs the transaction with once the wallet's inputs are in it. */
       readonly signAgain?: { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }
       /** A commitment with anchors: how a child pays for it. */

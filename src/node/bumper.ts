@@ -88,9 +88,11 @@ export class Bumper {
   /** Publishes a zero-fee HTLC transaction with the wallet's inputs. @returns it; null when the wallet cannot pay for it */
   htlc(entry: ChannelEntry, effect: Broadcast, wanted: number, scope: TurnScope): Transaction | null {
     const { localId } = entry.meta
+    const { wallet } = this.#options.parts()
+    if (effect.onlyRaise && wallet.spenderOf(firstInput(effect.tx)) === undefined) return null
     this.#asked.set(localId, (this.#asked.get(localId) ?? new Set()).add(firstInput(effect.tx)))
     const tx = this.#htlc(entry, effect, wanted)
-    if (tx) this.#afterwards(scope, () => this.#hand(entry, tx, effect.purpose))
+    if (tx) this.#afterwards(scope, () => this.#handHtlc(entry, tx, effect))
     return tx
   }
 
@@ -103,6 +105,7 @@ export class Bumper {
       feeratePerKw,
       owner: htlcLabel(entry.meta.localId),
       ...(effect.budgetSat !== undefined && { budgetSat: effect.budgetSat }),
+      ...(effect.urgentSat !== undefined && { urgentSat: effect.urgentSat }),
       leaveSat: this.#leave(entry, effect.leaveSat),
       coinsWanted: coinsFor(entry),
     }
@@ -165,7 +168,7 @@ export class Bumper {
   }
 
   #child(entry: ChannelEntry, plan: AnchorPlan): Transaction | null {
-    const { budgetSat, leaveSat, weight, feeSat } = plan
+    const { budgetSat, urgentSat, leaveSat, weight, feeSat } = plan
     const tx = anchorChild(plan)
     const feeratePerKw = Math.max(plan.feeratePerKw, this.#refusals.hurry(tx))
     if (feeratePerKw < FEERATE_FLOOR || this.#refusals.has(tx)) return null
@@ -175,6 +178,7 @@ export class Bumper {
       owner: childLabel(entry.meta.localId),
       paidSat: ANCHOR_SAT,
       budgetSat,
+      urgentSat,
       leaveSat: this.#leave(entry, leaveSat),
       parent: { weight, feeSat },
     }
@@ -258,6 +262,13 @@ export class Bumper {
       if (!(err instanceof ChainError)) this.#options.log.error({ err }, 'a bug: what was to be published was not')
     }
     scope.after(() => void ask().catch(tell))
+  }
+
+  /** What is too dear by now, and not even in the mempool at what may be paid for it, gives its coin back. */
+  async #handHtlc(entry: ChannelEntry, tx: Transaction, { purpose, onlyRaise }: Broadcast): Promise<void> {
+    if ((await this.#hand(entry, tx, purpose)) || !onlyRaise) return
+    const versions = this.#options.parts().wallet.waiting(htlcLabel(entry.meta.localId))
+    await this.#dropUnknown(versions.filter((t) => firstInput(t.tx) === firstInput(tx)))
   }
 
   /** @returns whether the mempool has it */

@@ -8,7 +8,7 @@ import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
 import { type Selection, selectCoins } from './select.ts'
 import { type Coin, keyOf, type WalletState } from './state.ts'
-import { type CoinView, descendants, families, unspentCoins } from './status.ts'
+import { ancestors, type CoinView, descendants, families, unspentCoins } from './status.ts'
 import { feeOf, outputWeight, P2WPKH_OUTPUT_WEIGHT, shapeWeight } from './weights.ts'
 
 export interface AddFeesRequest {
@@ -21,6 +21,8 @@ export interface AddFeesRequest {
   readonly paidSat?: Sat
   /** The most of the wallet's money that may go to the fee; paid by a lower feerate if need be. */
   readonly budgetSat?: Sat
+  /** The most that may go to its fee together with what it pays for transactions that it builds on and that wait at a lower feerate. */
+  readonly urgentSat?: Sat
   /** What other transactions will need the wallet for: kept back by a lower feerate, up to half of what the wallet has. */
   readonly leaveSat?: Sat
   /** An unconfirmed parent that it pays for, with the fee that this one pays by itself. */
@@ -211,11 +213,43 @@ function affordable(work: Work): Selection<Coin> | null {
 }
 
 function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletError {
-  const { request, shape, roomy, familySize, paid, earlier } = work
-  const required = earlier?.coins ?? []
+  const { request, shape, paid, earlier } = work
   const { tx, leaveSat = 0n as Sat } = request
   const mustChange = tx.outputs.length === 0
+  const required = earlier?.coins ?? []
   const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange, reserveSat: leaveSat }
+  const found = choose(work, select)
+  if (found instanceof WalletError) return found
+  const room = (request.urgentSat ?? 0n) - (found.feeSat - paid)
+  if (room <= 0n) return found
+  const lag = lagOf(work, found.coins, feeratePerKw)
+  const lagSat = lag < room ? lag : room
+  if (lagSat <= 0n) return found
+  const more = choose(work, { ...select, targetSat: select.targetSat + lagSat })
+  return more instanceof WalletError ? found : { ...more, feeSat: (more.feeSat + lagSat) as Sat }
+}
+
+/**
+ * What the transactions that wait for a block, and that these coins come from, pay less than a feerate asks for: they would hold up what
+ * builds on them. What others that build on them pay beyond it counts.
+ */
+function lagOf({ free }: Work, coins: readonly Coin[], feeratePerKw: number): bigint {
+  const below = new Set(coins.flatMap((c) => ancestors(free, c.outpoint.txid)))
+  const familyOf = families(free)
+  const family = new Set(coins.flatMap((c) => [...familyOf(c.outpoint.txid)]))
+  let lag = 0n
+  for (const txid of family) {
+    const entry = free.txs.get(txid)!
+    if (entry.feeSat === null) continue
+    const short = feeOf(weightOf(entry.tx), feeratePerKw) - entry.feeSat
+    if (below.has(entry) || short < 0n) lag += short
+  }
+  return lag
+}
+
+function choose(work: Work, select: SelectBy): Selection<Coin> | WalletError {
+  const { roomy, familySize, earlier } = work
+  const { required = [], reserveSat: leaveSat = 0n } = select
   const reused = new Set(required.map((c) => outpointKey(c.outpoint)))
   const others = roomy.filter((v) => v.status === 'spendable' && !reused.has(outpointKey(v.coin.outpoint)))
   try {

@@ -8,7 +8,7 @@ import { WalletError } from './errors.ts'
 import { CHANGE, type WalletSigner } from './keys.ts'
 import { selectCoins } from './select.ts'
 import { type Coin, keyOf, type WalletState, type WalletTx } from './state.ts'
-import { judge, unspentCoins } from './status.ts'
+import { ancestors, judge, unspentCoins } from './status.ts'
 import { feeOf, outputWeight } from './weights.ts'
 
 export interface RaiseRequest {
@@ -53,7 +53,7 @@ export function raiseFee(state: WalletState, request: RaiseRequest, signer: Wall
     )
   return !isBuiltUpon && request.isReplaceable(entry) && coinsOf(state, entry) !== null
     ? { ...replacement(state, entry, request, signer), how: 'replace' }
-    : { ...child(state, entry, request, signer), how: 'child' }
+    : { ...child(state, request, signer), how: 'child' }
 }
 
 const cannot = (why: string): WalletError => new WalletError('CANNOT_BUMP', why)
@@ -126,7 +126,6 @@ function leastFee(built: BuiltTransaction, { tx, feeSat }: WalletTx): bigint {
 /** Spends all that the transaction pays us, and pays for it and for what it waits for. */
 function child(
   state: WalletState,
-  entry: WalletTx,
   { txid, feeratePerKw, owner }: RaiseRequest,
   signer: WalletSigner,
 ): BuiltTransaction {
@@ -134,7 +133,7 @@ function child(
   if (coins.length === 0) {
     throw cannot(`${txid} pays this wallet nothing that is free, so that no transaction of ours can pay for it`)
   }
-  const family = ancestors(state, entry)
+  const family = ancestors(state, txid)
   const weight = family.reduce((s, t) => s + weightOf(t.tx), 0)
   const paidSat = family.reduce((s, t) => s + (t.feeSat ?? 0n), 0n)
   if (paidSat >= feeOf(weight, feeratePerKw)) throw cannot(`${txid} pays that feerate already`)
@@ -151,19 +150,4 @@ function child(
   })
   const built = finish(state, { selection, outputs: [], owner, signer, paidSat })
   return { ...built, feeSat: (built.feeSat - paidSat) as Sat }
-}
-
-/** It and the unconfirmed transactions that it builds on, as far as we know them. */
-function ancestors(state: WalletState, entry: WalletTx): readonly WalletTx[] {
-  const found = new Map<Txid, WalletTx>()
-  const visit = (t: WalletTx): void => {
-    if (t.height !== null || found.has(t.txid)) return
-    found.set(t.txid, t)
-    for (const { txid } of t.tx.inputs) {
-      const parent = state.txs.get(txid)
-      if (parent) visit(parent)
-    }
-  }
-  visit(entry)
-  return [...found.values()]
 }

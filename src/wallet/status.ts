@@ -92,6 +92,19 @@ export function descendants(state: Transactions, ancestor: Txid): readonly Walle
   return [...found.values()]
 }
 
+/** One that waits for a block, and those that it builds on and that do, as far as we know them. */
+export function ancestors({ txs }: Pick<WalletState, 'txs'>, txid: Txid): readonly WalletTx[] {
+  const found = new Map<Txid, WalletTx>()
+  const visit = (id: Txid): void => {
+    const entry = txs.get(id)
+    if (!entry || entry.height !== null || found.has(id)) return
+    found.set(id, entry)
+    for (const input of entry.tx.inputs) visit(input.txid)
+  }
+  visit(txid)
+  return [...found.values()]
+}
+
 /**
  * The transactions of ours that wait for a block in the family of one: it, and all that they build on or that builds on them. One family is
  * one set.

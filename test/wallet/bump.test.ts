@@ -7,7 +7,7 @@ import { p2wsh } from '../../src/bitcoin/script.ts'
 import { type Transaction, txidOf, unsignedInput, weightOf, withWitness } from '../../src/bitcoin/transaction.ts'
 import { fundTransaction } from '../../src/wallet/build.ts'
 import { addFees } from '../../src/wallet/bump.ts'
-import { addTransaction, unlockCoins } from '../../src/wallet/coins.ts'
+import { addTransaction, lockCoins, unlockCoins } from '../../src/wallet/coins.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import type { WalletState } from '../../src/wallet/state.ts'
 import { families, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
@@ -319,5 +319,42 @@ describe('many HTLC transactions at once, which are paid for with the change of 
   it('leave a small coin whole', () => {
     const { tx } = bump(walletWith([99_000]), { tx: htlc(), feeratePerKw: 1_000, coinsWanted: 4 })!
     expect(tx.outputs.length).toBe(2)
+  })
+})
+
+describe('a transaction that builds on what waits for a block at a lower feerate', () => {
+  /** Of all of them together, as miners see the last. */
+  const together = (...bumps: readonly Bump[]): number =>
+    (Number(bumps.reduce((sum, b) => sum + b.feeSat, 0n)) * 1000) / bumps.reduce((sum, b) => sum + weightOf(b.tx), 0)
+
+  it('pays for that as well where it is urgent, up to a limit, and no more when it is asked for the same again', () => {
+    const slow = bump(walletWith([500_000]), { tx: htlc(1), feeratePerKw: 500 })!
+    const request = { tx: htlc(2), feeratePerKw: 10_000, urgentSat: sat(100_000) }
+    const urgent = bump(slow.state, request)!
+    expect(urgent.tx.inputs[1]!.txid).toBe(txidOf(slow.tx))
+    expect(together(slow, urgent)).toBeGreaterThanOrEqual(9_950)
+    expect(together(slow, urgent)).toBeLessThan(10_100)
+    expect(bump(urgent.state, { ...request, earlier: urgent.tx })).toBeNull()
+    const raised = bump(urgent.state, { ...request, feeratePerKw: 20_000, earlier: urgent.tx })!
+    expect(together(slow, raised)).toBeGreaterThanOrEqual(19_950)
+    expect(bump(slow.state, { ...request, urgentSat: sat(15_000) })!.feeSat).toBe(15_000n)
+    expect(rate(bump(slow.state, { ...request, urgentSat: sat(0) })!)).toBeLessThan(10_100)
+  })
+
+  it('pays for itself where there is too little for both', () => {
+    const slow = bump(walletWith([16_000]), { tx: htlc(1), feeratePerKw: 500 })!
+    const urgent = bump(slow.state, { tx: htlc(2), feeratePerKw: 10_000, urgentSat: sat(100_000) })!
+    expect(rate(urgent)).toBeGreaterThanOrEqual(10_000)
+  })
+
+  it('pays nothing for what others pay for already', () => {
+    const slow = bump(walletWith([2_000_000]), { tx: htlc(1), feeratePerKw: 500, coinsWanted: 4 })!
+    const urgent = { feeratePerKw: 10_000, urgentSat: sat(100_000) }
+    const first = bump(slow.state, { tx: htlc(2), ...urgent })!
+    expect(together(slow, first)).toBeGreaterThanOrEqual(9_950)
+    const change = { txid: txidOf(first.tx), index: 1 }
+    const second = bump(lockCoins(first.state, [change], 'y'), { tx: htlc(3), ...urgent })!
+    expect(second.tx.inputs[1]!.txid).toBe(txidOf(slow.tx))
+    expect(rate(second)).toBeLessThan(10_100)
   })
 })

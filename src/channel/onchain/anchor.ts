@@ -12,7 +12,7 @@ import type { ChannelContext, ChannelSigner } from '../types.ts'
 import { remoteOutputs } from './outputs.ts'
 import { isAtStake, stagesFee } from './stages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
-import { type Bill, budgetOf, deadlineOf, feerateFor, type Stake } from './urgency.ts'
+import { type Bill, budgetOf, deadlineOf, feerateFor, isUrgent, type Stake } from './urgency.ts'
 
 /** How a child of a commitment pays for its parent, through our anchor. Plain data, for a wallet to fill in. */
 export interface AnchorPlan {
@@ -28,6 +28,8 @@ export interface AnchorPlan {
   readonly feeratePerKw: number
   /** The most that the wallet may add. */
   readonly budgetSat: Sat
+  /** The most that it may pay with what it builds on, where that waits at a lower feerate: for what is due soon alone. */
+  readonly urgentSat: Sat
   /** What it keeps back meanwhile, for the HTLC transactions that follow. */
   readonly leaveSat: Sat
 }
@@ -100,15 +102,17 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
   const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, scriptPubKey))
   if (index < 0) return null
   // Whatever asks for most: a small HTLC must not keep the balance beside it from being paid for, either.
-  let [feeratePerKw, budgetSat] = [0, 0n as Sat]
+  let [feeratePerKw, budgetSat, urgentSat] = [0, 0n as Sat, 0n as Sat]
   for (const { valueSat, deadline } of stakesIn(channel, commitment.outputs)) {
     const most = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
     const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat: most, paidSat: feeSat }
     feeratePerKw = Math.max(feeratePerKw, feerateFor(deadline, bill, ctx))
     if (most > budgetSat) budgetSat = most
+    if (deadline !== null && isUrgent(deadline, ctx) && most > urgentSat) urgentSat = most
   }
   const leaveSat = stagesFee(channel, commitment.outputs, ctx)
-  return { txid, weight, feeSat, outpoint: { txid, index }, witnessScript, feeratePerKw, budgetSat, leaveSat }
+  const outpoint = { txid, index }
+  return { txid, weight, feeSat, outpoint, witnessScript, feeratePerKw, budgetSat, urgentSat, leaveSat }
 }
 
 /**

@@ -11,7 +11,7 @@ import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
 import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
-import { budgetOf, deadlineOf, estimateBy, feerateFor, slowFeerate } from './urgency.ts'
+import { budgetOf, ceilingOf, deadlineOf, estimateBy, feerateFor, isUrgent, slowFeerate } from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<
@@ -122,8 +122,10 @@ function claimable(
     if (isHtlcStage(spend)) {
       // Without anchors its fee is paid for: nothing is saved by holding it back.
       const free = spend.channelType !== 'anchors'
-      if (free || !isTooDear(channel, output, ctx))
-        stages.push({ output, stage: spend, preimage, deadline: deadlineOf(channel, output)! })
+      const deadline = deadlineOf(channel, output)!
+      const onlyRaise = !free && isTooDear(channel, output, ctx)
+      if (!onlyRaise || isWorthRaising(output, spend, deadline, ctx))
+        stages.push({ output, stage: spend, preimage, deadline, onlyRaise })
     } else {
       const { outpoint, amountSat } = output
       ready.set(outpointKey(outpoint), { outpoint, amountSat, spend, preimage, deadline: deadlineOf(channel, output) })
@@ -133,6 +135,12 @@ function claimable(
   stages.sort((a, b) => a.deadline - b.deadline)
   const neededSat = stages.length === 0 ? 0n : stagesFee(channel, onchain.outputs, ctx)
   return { stages: stages.map((s) => stageEffect(s, neededSat as Sat, ctx)), ready }
+}
+
+/** Near its deadline an HTLC transaction is given all of its budget, whatever the estimates say, where that leaves something. */
+function isWorthRaising(output: ClosedOutput, stage: HtlcStage, deadline: number, ctx: ClaimContext): boolean {
+  const most = ceilingOf({ weight: stageWeight(stage), budgetSat: budgetOf(output.amountSat) })
+  return isUrgent(deadline, ctx) && !isUneconomical(output, most, slowFeerate(ctx))
 }
 
 function publishSweeps(onchain: OnchainState, sweeps: readonly Sweep[], ready: ReadyOutputs, ctx: ClaimContext): Plan {
@@ -159,11 +167,12 @@ interface StageOutput {
   readonly stage: HtlcStage
   readonly preimage: Uint8Array | null
   readonly deadline: number
+  readonly onlyRaise: boolean
 }
 
 /** @param neededSat by all HTLC transactions of the channel, from the wallet */
 function stageEffect(
-  { output, stage, preimage, deadline }: StageOutput,
+  { output, stage, preimage, deadline, onlyRaise }: StageOutput,
   neededSat: Sat,
   ctx: ClaimContext,
 ): Plan['publish'][number] {
@@ -175,7 +184,17 @@ function stageEffect(
   const addFees = feerateFor(deadline, { weight, budgetSat }, ctx)
   const others = neededSat - feeOf(weight, ctx.feerates.claim)
   const leaveSat = (others > 0n ? others : 0n) as Sat
-  return { tag: 'broadcast', tx, purpose: 'htlc', addFees, budgetSat, leaveSat, signAgain: { stage, preimage: used } }
+  return {
+    tag: 'broadcast',
+    tx,
+    purpose: 'htlc',
+    addFees,
+    budgetSat,
+    ...(isUrgent(deadline, ctx) && { urgentSat: budgetSat }),
+    leaveSat,
+    ...(onlyRaise && { onlyRaise }),
+    signAgain: { stage, preimage: used },
+  }
 }
 
 const sweepEffect = (tx: Transaction, spend: SweepSpend): Effect & { tag: 'broadcast' } => ({

@@ -12,10 +12,10 @@ import {
   ceilingOf,
   estimateBy,
   feerateFor,
+  isUrgent,
   REPLACEMENT_STEP,
   raised,
   slowFeerate,
-  URGENT_BLOCKS,
 } from './urgency.ts'
 
 type SweepContext = Pick<ChannelContext, 'blockHeight' | 'isBehind' | 'feerates' | 'signer' | 'sweepScriptPubKey'>
@@ -48,7 +48,7 @@ type Group = 'patient' | 'penalty' | 'penalty-htlc' | 'alone'
 
 function groupOf({ spend, deadline }: ReadyOutput, ctx: SweepContext): Group {
   if (isPatient(spend)) return 'patient'
-  if (spend.tag !== 'penalty' || deadline === null || deadline - ctx.blockHeight <= URGENT_BLOCKS) return 'alone'
+  if (spend.tag !== 'penalty' || deadline === null || isUrgent(deadline, ctx)) return 'alone'
   return spend.revocationKey ? 'penalty-htlc' : 'penalty'
 }
 

@@ -19,6 +19,8 @@ type FeeContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
 const BUDGET_PERCENT = 50n
 /** Blocks before a deadline from which the feerate leaves the estimates behind and climbs towards what the budget allows. */
 export const URGENT_BLOCKS = 18
+export const isUrgent = (deadline: number, { blockHeight }: Pick<FeeContext, 'blockHeight'>): boolean =>
+  deadline - blockHeight <= URGENT_BLOCKS
 /** Up to here the deadline asks for the estimate of the soonest confirmation, up to there for that of the same day. */
 const SOON_BLOCKS = 12
 const PATIENT_BLOCKS = 72
