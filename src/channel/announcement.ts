@@ -2,6 +2,7 @@ import { EMPTY, fromHex } from '../base/bytes.ts'
 import type { NodeId, ShortChannelId } from '../base/ids.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { type ChannelAnnouncement, signedBytes } from '../wire/messages/gossip.ts'
+import type { MessageNamed } from '../wire/registry.ts'
 import type { AnnouncementSignatures, Channel } from './state.ts'
 import type { ChannelContext, ChannelSigner } from './types.ts'
 
@@ -48,6 +49,24 @@ export function ourSignatures(channel: Channel, scid: ShortChannelId, ctx: Chann
     shortChannelId: scid,
     nodeSignature: ctx.signer.signAnnouncement(hash),
     bitcoinSignature: ctx.signer.signFunding(hash),
+  }
+}
+
+/**
+ * The peer's half as it is in the whole announcement: LND answers ours with that once it has both. Null where nothing is lacking.
+ */
+export function halfIn(
+  announcement: ChannelAnnouncement,
+  { params, announcement: known }: Channel,
+): MessageNamed<'announcement_signatures'> | null {
+  if (!params.announce || known.remote !== null) return null
+  const isFirst = announcement.nodeId1 === params.remoteNodeId
+  return {
+    type: 'announcement_signatures',
+    channelId: params.channelId,
+    shortChannelId: announcement.shortChannelId,
+    nodeSignature: isFirst ? announcement.nodeSignature1 : announcement.nodeSignature2,
+    bitcoinSignature: isFirst ? announcement.bitcoinSignature1 : announcement.bitcoinSignature2,
   }
 }
 

@@ -2,6 +2,8 @@ import type { Logger } from 'pino'
 import { ascii } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
 import { satToMsat } from '../base/units.ts'
+import { halfIn } from '../channel/announcement.ts'
+import { channelOf } from '../channel/describe.ts'
 import type { ChannelSigner } from '../channel/types.ts'
 import type { PeerSession } from '../peer/manager.ts'
 import {
@@ -84,6 +86,7 @@ export class Dispatch {
   message(link: Link, message: Message, scope: TurnScope): void {
     const { channels, gossip, storage } = this.#options.parts()
     if (FILLS_DISK.has(message.type) && this.#options.parts().storageLow()) return
+    if (message.type === 'channel_announcement') this.#ownAnnounced(link, message, scope)
     if (isSessionMessage(message)) this.#apart(link, message, scope, () => storage.message(link, message, scope))
     else if (isGossipMessage(message)) this.#apart(link, message, scope, () => gossip.onMessage(link, message, scope))
     else if (isChannelMessage(message)) {
@@ -120,6 +123,17 @@ export class Dispatch {
       if (isTold) this.#options.log.error({ err: e, peer, type }, 'a bug: this could not be handled')
       return false
     }
+  }
+
+  /** What the peer of a channel of ours lacked to say of it may be in its announcement. */
+  #ownAnnounced({ nodeId }: Link, m: MessageNamed<'channel_announcement'>, scope: TurnScope): void {
+    const { channels } = this.#options
+    const entry = channels.byScid(m.shortChannelId)
+    const channel = entry?.meta.peer === nodeId ? channelOf(entry.state) : null
+    const message = channel && halfIn(m, channel)
+    if (!message) return
+    channels.deliver(entry!, { tag: 'message', message })
+    channels.drain(scope)
   }
 
   #channelMessage(link: Link, message: ChannelMessage, scope: TurnScope): void {

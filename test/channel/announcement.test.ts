@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
-import { formatScid } from '../../src/base/ids.ts'
-import { channelAnnouncement } from '../../src/channel/announcement.ts'
+import { formatScid, parseScid as scidOf } from '../../src/base/ids.ts'
+import { channelAnnouncement, ourSignatures } from '../../src/channel/announcement.ts'
 import { summary } from '../../src/channel/describe.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { signedBytes } from '../../src/wire/messages/gossip.ts'
@@ -54,6 +54,21 @@ describe('BOLT 7 §the-announcement_signatures-message', () => {
     expect(w.sides.map((s) => channelAnnouncement(s.channel, s.ctx) !== null)).toEqual([true, true])
   })
 
+  it('a half that comes ahead of channel_reestablish, as LND may send it, is kept, and answered when the channel goes on', () => {
+    for (const sentBefore of [false, true]) {
+      const w = announced()
+      if (sentBefore) w.mine(3)
+      w.disconnect()
+      if (!sentBefore) w.mine(3)
+      w.connect()
+      const half = { type: 'announcement_signatures', channelId: w.bob.channel.params.channelId } as const
+      w.receive('alice', { ...half, ...ourSignatures(w.bob.channel, scidOf('101x1x1'), w.bob.ctx) })
+      expect(sentBy(w.alice)).toEqual(['channel_reestablish'])
+      while (w.deliver('alice') || (w.bob.outbox[0]?.type === half.type ? w.take('bob') : w.deliver('bob')));
+      expect(w.sides.map((s) => channelAnnouncement(s.channel, s.ctx) !== null)).toEqual([true, true])
+      expect(faultsOf(w.alice)).toEqual([])
+    }
+  })
   it('a half that comes before we count 6 confirmations is kept', () => {
     const w = announced()
     w.alice.ctx = { ...w.alice.ctx, blockHeight: w.alice.ctx.blockHeight + 3 }

@@ -6,14 +6,11 @@ import type { ChannelContext, Effect, Turn } from '../types.ts'
 import { fundingDepth, realScid, respond, turn, withChannel } from './shared.ts'
 
 /**
- * The peer's half of a channel announcement. Before the funding is confirmed for us too it cannot be judged: it comes again.
+ * The peer's half of a channel announcement, noted. Before the funding is confirmed for us too it cannot be judged: it comes again.
+ * @returns the same state where it is not taken
  * @source BOLT 7 §the-announcement_signatures-message
  */
-export function receiveAnnouncement(
-  state: FundedState,
-  m: MessageNamed<'announcement_signatures'>,
-  ctx: ChannelContext,
-): Turn {
+function noted<S extends FundedState>(state: S, m: MessageNamed<'announcement_signatures'>, ctx: ChannelContext): Turn {
   const { channel } = state
   const scid = realScid(channel)
   if (!channel.params.announce || scid === null) return turn(state)
@@ -34,11 +31,37 @@ export function receiveAnnouncement(
   if (!verifySignatures(channel, remote, ctx)) {
     return respond(state, warn('BAD_SIGNATURE', `${rule}: both signatures are correct`, 'one is not').error, ctx)
   }
-  const again = channel.announcement.remote !== null
-  const announced = withChannel(state, { ...channel, announcement: { ...channel.announcement, remote } })
-  const answered = announced.tag === 'normal' ? announce(turn(announced), ctx, again) : turn(announced)
+  return turn(withChannel<FundedState>(state, { ...channel, announcement: { ...channel.announcement, remote } }))
+}
+
+/** The peer's half in a channel that goes on. */
+export function receiveAnnouncement(
+  state: FundedState,
+  m: MessageNamed<'announcement_signatures'>,
+  ctx: ChannelContext,
+): Turn {
+  const heard = noted(state, m, ctx)
+  if (heard.state === state) return heard
+  const again = state.channel.announcement.remote !== null
+  const answered = announce(heard, ctx, again)
   const complete = !again && answered.state.tag === 'normal' && answered.state.channel.announcement.sent !== 'never'
   return complete ? turn(answered.state, [...answered.effects, { tag: 'gossip' }]) : answered
+}
+
+/**
+ * LND may send its half ahead of its channel_reestablish, and not again once it has ours, which goes out when the channel goes on.
+ * @returns the turn of the phase beneath
+ */
+export function receiveEarlyAnnouncement(
+  from: FundedState,
+  m: MessageNamed<'announcement_signatures'>,
+  ctx: ChannelContext,
+): Turn {
+  const { announcement } = from.channel
+  if (announcement.remote !== null) return turn(from)
+  const unsent = withChannel<FundedState>(from, { ...from.channel, announcement: { ...announcement, sent: 'never' } })
+  const heard = noted(unsent, m, ctx)
+  return heard.state === unsent ? turn(from, heard.effects) : heard
 }
 
 /**

@@ -5,10 +5,11 @@ import { warningMessage } from '../faults.ts'
 import { reestablished, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import type { FundedState, SyncingState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { receiveEarlyAnnouncement } from './announce.ts'
 import { funded } from './funded.ts'
 import { openTalks } from './negotiating.ts'
 import { shutdownMessage } from './normal.ts'
-import { goOffline, withoutPeer } from './offline.ts'
+import { goOffline, isFunded, withoutPeer } from './offline.ts'
 import { endConnection, isAgreed, respond, turn } from './shared.ts'
 
 /** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
@@ -26,6 +27,10 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
         return turn(next, [...saidSecond(state.from, ctx), ...effects])
       }
       if (message.type === 'channel_ready' && !state.from.channel.remoteReady) return turn(state, tooEarly(state.from))
+      if (message.type === 'announcement_signatures') {
+        const { state: from, effects } = receiveEarlyAnnouncement(state.from, message, ctx)
+        return turn(isFunded(from) && from !== state.from ? { ...state, from } : state, effects)
+      }
       if (message.type !== 'error' && message.type !== 'warning') return turn(state)
       const { state: next, effects } = funded(state.from, input, ctx)
       return turn(next === state.from ? state : next, effects)
