@@ -47,7 +47,7 @@ export function htlcsToBackUp(
   const select = (table: HtlcTable, direction: Direction): readonly BackedUpHtlc[] =>
     [...eachHtlc(table)].flatMap((h): readonly BackedUpHtlc[] => {
       const stage = stages.get(stageKey(direction, h.add.id))
-      if (h.add.id >= below[direction] || !(stage || isTheirs(h, direction))) return []
+      if (h.add.id >= below[direction] || !(stage || h.stage === 'presumed' || isTheirs(h, direction))) return []
       const { id, amountMsat, paymentHash, cltvExpiry, origin } = h.add
       const base = {
         direction,

@@ -36,8 +36,17 @@ export interface Htlc {
  * proposed: update_add_htlc is sent · signed: and so is a commitment_signed with it · acked: the peer revoked its older commitment ·
  * committed: the peer signed ours with it and we revoked · removing: the peer sent its removal · removed: and signed our commitment
  * without it, we revoked · removalSigned: we signed theirs without it; when the peer revokes, it is gone.
+ * Beside these, presumed: it stands in no commitment that we know, and may in one that we have forgotten (presumed.ts).
  */
-export type OutgoingStage = 'proposed' | 'signed' | 'acked' | 'committed' | 'removing' | 'removed' | 'removalSigned'
+export type OutgoingStage =
+  | 'proposed'
+  | 'signed'
+  | 'acked'
+  | 'committed'
+  | 'removing'
+  | 'removed'
+  | 'removalSigned'
+  | 'presumed'
 
 /**
  * The life of an HTLC that the peer offered, in order:
@@ -102,6 +111,7 @@ const OUTGOING: Readonly<Record<OutgoingStage, readonly View[]>> = {
   removing: ['local', 'remote', 'remoteSigned', 'nextRemote'],
   removed: ['remote', 'remoteSigned'],
   removalSigned: ['remote'],
+  presumed: [],
 }
 const INCOMING: Readonly<Record<IncomingStage, readonly View[]>> = {
   proposed: ['nextLocal'],

@@ -59,6 +59,7 @@ const OUT_STAGES: readonly OutgoingStage[] = [
   'removing',
   'removed',
   'removalSigned',
+  'presumed',
 ]
 const IN_STAGES: readonly IncomingStage[] = [
   'proposed',

@@ -6,7 +6,7 @@ import { closing, withDecision } from './states/closing.ts'
 import { isFunded } from './states/offline.ts'
 import { applied, common, reply, turn, withChannel } from './states/shared.ts'
 import { waitingForPeer } from './states/waitingForPeer.ts'
-import type { ChannelContext, ChannelInput, Effect, Turn } from './types.ts'
+import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from './types.ts'
 
 /**
  * What goes on for a channel that was set aside after an unexpected exception: the chain is watched, preimages are noted,
@@ -26,12 +26,13 @@ export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelCon
   return silent(isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner)
 }
 
+const COMMANDS: readonly ChannelCommand['tag'][] = ['fulfillHtlc', 'forceClose', 'presumeHtlc']
 const isHeard = (input: ChannelInput): boolean =>
   input.tag === 'chain' ||
   input.tag === 'disconnected' ||
   input.tag === 'searched' ||
   input.tag === 'revokedHtlcs' ||
-  (input.tag === 'command' && (input.command.tag === 'fulfillHtlc' || input.command.tag === 'forceClose'))
+  (input.tag === 'command' && COMMANDS.includes(input.command.tag))
 
 function rescueFunded(state: FundedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'command' && input.command.tag === 'fulfillHtlc') {

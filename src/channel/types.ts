@@ -156,6 +156,14 @@ export type ChannelCommand =
       readonly origin: HtlcOrigin
       readonly pathKey?: Uint8Array
     }
+  /** Of a channel that we lost writes of: an HTLC that we may have offered in what was lost (presumed.ts). */
+  | {
+      readonly tag: 'presumeHtlc'
+      readonly amountMsat: Msat
+      readonly paymentHash: PaymentHash
+      readonly cltvExpiry: number
+      readonly origin: HtlcOrigin
+    }
   | { readonly tag: 'fulfillHtlc'; readonly id: bigint; readonly preimage: Uint8Array }
   /** reason: the encrypted failure packet. */
   | { readonly tag: 'failHtlc'; readonly id: bigint; readonly reason: Uint8Array }
@@ -262,8 +270,8 @@ export type Removal =
 export type HtlcFailure =
   | { readonly tag: 'onion'; readonly reason: Uint8Array }
   | { readonly tag: 'malformed'; readonly failureCode: number; readonly sha256OfOnion: Uint8Array }
-  /** Timed out on chain, or dropped by a closing channel. */
-  | { readonly tag: 'onchain' }
+  /** Timed out on chain, or dropped by a closing channel. `presumed`: it may never have been offered there (presumed.ts). */
+  | { readonly tag: 'onchain'; readonly presumed?: true }
 
 /** What people and programs are told; becomes a REST event. */
 export type ChannelEvent =

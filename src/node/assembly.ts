@@ -20,6 +20,7 @@ import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
+import { standingOf, standingsOf } from './standings.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -145,6 +146,11 @@ export function createPayments(node: Node): Payments {
       const state = node.channels.byChannelId(channelId)?.state
       return state !== undefined && wantsPreimage(state, id)
     },
+    standings: ({ channelId }, next, origin) => {
+      const entry = node.channels.byChannelId(channelId)
+      const isSound = node.chain.isCurrent && isInChain(node, channelId)
+      return { isSound, incoming: entry ? standingOf(entry, null) : 'over', outgoing: standingsOf(node, next, origin) }
+    },
     staysOpen: (channelId) => {
       const state = node.channels.byChannelId(channelId)?.state
       return state !== undefined && keepsDeadlines(state)
@@ -190,6 +196,8 @@ export function chainOptions(node: Node): ChainShellOptions {
       rebroadcastWallet(node, scope)
     },
     onStatus: (status) => {
+      // What waited for the height of now.
+      if (status.synced) reactor.post((scope) => apart(node, 'payments', scope, () => node.payments.goOn(scope)))
       if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
     },
     onUnread: (err) => {

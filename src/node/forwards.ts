@@ -1,6 +1,7 @@
 import type { ChannelId } from '../base/ids.ts'
 import type { FaultCode, HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
+import { type HeldContext, type HeldForward, reviewHeld } from '../payment/held.ts'
 import { type ForwardOnion, peelIncoming } from '../payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
@@ -21,6 +22,12 @@ export interface ForwardsOptions {
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
   /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
   readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
+  /** Where the channels of a forward stand that may have been offered before this start. */
+  readonly standings: (
+    htlc: IncomingHtlc,
+    next: NextHop,
+    origin: ForwardOrigin,
+  ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing'>
   /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
   readonly staysOpen: (channelId: ChannelId) => boolean
 }
@@ -45,17 +52,68 @@ export class Forwards {
   /** By incoming HTLC: channels that had no room after all, as what came in the same turn was offered first. */
   readonly #refusedBy = new Map<string, readonly ChannelId[]>()
   readonly #lettingGo = new LettingGo()
+  /** Incoming HTLCs from before this start, of which no channel has shown yet whether they were offered. */
+  readonly #earlier = new Set<string>()
+  /** Of those, the forwards that wait for that (payment/held.ts). */
+  readonly #held = new Map<string, HeldForward>()
+  #isRecovering = false
 
   constructor(options: ForwardsOptions) {
     this.#options = options
   }
 
   get size(): number {
-    return this.#pending.size
+    return this.#pending.size + this.#held.size
   }
 
   has(htlc: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean {
     return this.#pending.has(incomingKey(htlc.channelId, htlc.id))
+  }
+
+  /** At a start: what was offered of these may be lost. */
+  remember(htlcs: readonly Pick<IncomingHtlc, 'channelId' | 'id'>[]): void {
+    this.#isRecovering ||= htlcs.length > 0
+    for (const { channelId, id } of htlcs) this.#earlier.add(incomingKey(channelId, id))
+  }
+  /** All channels count as away from their peers by now, whatever was stored. */
+  recovered(): readonly PaymentEffect[] {
+    this.#isRecovering = false
+    return this.goOn()
+  }
+  /** It may have been offered before this start, though no channel knows of it. */
+  mayBeOut(htlc: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean {
+    return this.#earlier.has(incomingKey(htlc.channelId, htlc.id)) && !this.has(htlc)
+  }
+
+  /** Neither offers an HTLC nor fails it before that is known. */
+  hold(htlc: IncomingHtlc, onion: ForwardOnion): readonly PaymentEffect[] {
+    const key = incomingKey(htlc.channelId, htlc.id)
+    this.#held.set(key, { htlc, onion })
+    return this.#goOn(key, { htlc, onion })
+  }
+
+  /** A channel may have shown where it stands. */
+  goOn(): readonly PaymentEffect[] {
+    return this.#held.size === 0 ? [] : [...this.#held].flatMap(([key, held]) => this.#goOn(key, held))
+  }
+
+  #goOn(key: string, held: HeldForward): readonly PaymentEffect[] {
+    const { incomingHtlc, standings, blockHeight, publicUpdate } = this.#options
+    const { htlc, onion } = held
+    if (this.#isRecovering) return []
+    if (incomingHtlc(htlc.channelId, htlc.id) === null) return this.#letGo(key)
+    const origin = { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id } as const
+    const about = { blockHeight: blockHeight(), ...(publicUpdate && { publicUpdate }) }
+    const verdict = reviewHeld(held, { ...standings(htlc, onion.next, origin), ...about })
+    if (verdict.tag === 'wait') return verdict.effects
+    this.#letGo(key)
+    return verdict.tag === 'failed' ? verdict.effects : this.begin(htlc, onion)
+  }
+
+  #letGo(key: string): readonly [] {
+    this.#earlier.delete(key)
+    this.#held.delete(key)
+    return []
   }
 
   /** An HTLC that is to be passed on; nothing when it is already. */
@@ -74,6 +132,7 @@ export class Forwards {
 
   /** After a start: the channel `outgoing` holds the HTLC that was offered onwards. */
   resume({ channelId, htlcId }: ForwardOrigin, outgoing: ChannelId): void {
+    this.#letGo(incomingKey(channelId, htlcId))
     const forward = this.#of(channelId, htlcId)
     if (forward) this.#pending.set(incomingKey(channelId, htlcId), { ...forward, outgoingChannelId: outgoing })
   }
@@ -84,10 +143,24 @@ export class Forwards {
     if (!forward) return this.#bare(event, { channelId, htlcId })
     const key = incomingKey(channelId, htlcId)
     this.#pending.delete(key)
+    if (this.#isUndecided(event, key)) return this.#holdAgain(channelId, htlcId)
+    this.#letGo(key)
     const elsewhere = event.tag === 'rejected' && NO_ROOM.has(event.fault.code) ? this.#elsewhere(key, forward) : null
     if (elsewhere !== null) return elsewhere
     this.#refusedBy.delete(key)
     return onForwardResult(forward, event, this.#options.publicUpdate)
+  }
+
+  /** The one channel never had the HTLC: another one may, or what it knows of its offer may be old. */
+  #isUndecided(event: Exclude<HtlcEvent, { tag: 'received' }>, key: string): boolean {
+    if (event.tag === 'rejected') return this.#earlier.has(key)
+    return event.tag === 'failed' && event.failure.tag === 'onchain' && event.failure.presumed === true
+  }
+
+  #holdAgain(channelId: ChannelId, id: bigint): readonly PaymentEffect[] {
+    const htlc = this.#options.incomingHtlc(channelId, id)
+    const onion = htlc && peelIncoming(htlc, this.#options.nodeSecret)
+    return onion?.tag === 'forward' ? this.hold(htlc!, onion) : []
   }
 
   /** Over another channel with the same node; null where none takes it. @source BOLT 4 §non-strict-forwarding */
@@ -113,7 +186,7 @@ export class Forwards {
 
   /** With every block: what is failed back because the next node sits on it. */
   review(): readonly PaymentEffect[] {
-    return [...this.#pending].flatMap(([key, forward]) => this.#review(key, forward))
+    return [...this.goOn(), ...[...this.#pending].flatMap(([key, forward]) => this.#review(key, forward))]
   }
 
   #review(key: string, forward: ForwardRecord): readonly PaymentEffect[] {

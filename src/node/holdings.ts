@@ -23,8 +23,9 @@ export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
     const channel = state.tag === 'closed' ? null : channelOf(state)
     if (channel === null) continue
     const { channelId } = channel.params
-    for (const { add } of eachHtlc(channel.commitments.outgoing)) {
-      if (add.origin) outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
+    for (const { add, stage } of eachHtlc(channel.commitments.outgoing)) {
+      if (add.origin && stage !== 'presumed')
+        outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
     }
     for (const htlc of eachHtlc(channel.commitments.incoming)) {
       if (htlc.removal === null) undecided.push(incomingHtlc(channelId, htlc))

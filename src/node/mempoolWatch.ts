@@ -2,6 +2,7 @@ import { type Outpoint, outpointKey } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChainSource } from '../chain/source.ts'
 import { learnPreimages } from '../channel/onchain/settle.ts'
+import { openOffers } from '../channel/onchain/view.ts'
 import type { HtlcEvent } from '../channel/types.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
@@ -18,12 +19,8 @@ export interface MempoolWatchOptions {
   readonly now: () => number
 }
 
-/** Outputs of HTLCs that we offered, in a commitment that is in the chain, which nobody has spent yet. */
-function openOffers({ state }: ChannelEntry): readonly Outpoint[] {
-  if (state.tag !== 'closing' || state.onchain.closing.height === null) return []
-  const { outputs } = state.onchain
-  return outputs.flatMap((o) => (o.htlc?.direction === 'out' && o.spent === null ? [o.outpoint] : []))
-}
+const offersOf = ({ state }: ChannelEntry): readonly Outpoint[] =>
+  state.tag === 'closing' ? openOffers(state.channel, state.onchain) : []
 
 /**
  * Looks for preimages in the mempool. A peer that claims an HTLC of ours with the preimage and then has its claim replaced before a
@@ -45,7 +42,7 @@ export class MempoolWatch {
     if (this.#isAsking || (!isUrgent && now() - this.#askedAt < INTERVAL_MS)) return
     this.#askedAt = now()
     const offers = new Map(
-      channels.all().flatMap((entry) => openOffers(entry).map((o) => [outpointKey(o), { entry, o }])),
+      channels.all().flatMap((entry) => offersOf(entry).map((o) => [outpointKey(o), { entry, o }])),
     )
     if (offers.size === 0) return
     this.#isAsking = true

@@ -19,7 +19,7 @@ import type { Message } from '../wire/registry.ts'
 import type { KnownBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
-import { unhandled } from './apart.ts'
+import { apart, unhandled } from './apart.ts'
 import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
 import { type ChannelBackup, isBackedUp, type StaticBackup } from './backup.ts'
 import { BackupWriter } from './backupWriter.ts'
@@ -51,6 +51,7 @@ import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover, reportUnreadable } from './recovery.ts'
 import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
 import { aside, Rounds } from './rounds.ts'
+import { holdForwards } from './standings.ts'
 import { WalletShell } from './wallet.ts'
 import { workAhead } from './workAhead.ts'
 
@@ -351,6 +352,7 @@ export class Node implements NodeParts {
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
       this.channels.apart(entry, scope, () => announce(this, entry, scope))
     if (before?.tag !== 'normal') this.#feeRates.consider(entry)
+    apart(this, 'payments', scope, () => holdForwards(this, entry, scope))
     if (isBeyondPunishing(entry.state)) scope.after(() => aside(this.log, dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }

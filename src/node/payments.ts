@@ -114,6 +114,7 @@ export class Payments {
 
   /** Records that a restart repeats and that are final: must be in memory before `recover`. */
   async recall({ outgoing, released, undecided }: ChannelHoldings): Promise<void> {
+    this.#forwards.remember(undecided)
     const leaveOut = (): void => {} // a damaged record is none: the channels know what is in flight
     for (const { origin } of outgoing)
       if (origin.tag === 'payment') await this.outgoing.recall(origin.paymentHash).catch(leaveOut)
@@ -139,6 +140,7 @@ export class Payments {
         this.#applyPayment(record ? recoverPayment(record, htlcs, ctx, isWhole) : interruptedPayment(hash, htlcs, ctx))
       }
       this.#incoming.recover(released, undecided)
+      this.#effects(this.#forwards.recovered())
     })
   }
 
@@ -209,6 +211,24 @@ export class Payments {
     this.#onions.review(this.#options.blockHeight(), scope)
   }
 
+  /** A channel has changed: its peer may have shown where it stands. */
+  goOn(scope: TurnScope): void {
+    this.#within(scope, () => this.#effects(this.#forwards.goOn()))
+  }
+
+  /**
+   * A channel is behind what its peer knows: HTLCs of before the start that it has not seen committed may have been, and been passed on.
+   * Of those that are for us, nothing is given out.
+   */
+  holdForwards(htlcs: readonly IncomingHtlc[], scope: TurnScope): void {
+    this.#within(scope, () => {
+      for (const htlc of htlcs) {
+        const onion = this.#forwards.mayBeOut(htlc) ? peelIncoming(htlc, this.#options.nodeSecret) : null
+        if (onion?.tag === 'forward') this.#effects(this.#forwards.hold(htlc, onion))
+      }
+    })
+  }
+
   endOfTurn(scope: TurnScope): void {
     this.invoices.endOfTurn(scope)
     this.outgoing.endOfTurn(scope)
@@ -222,6 +242,8 @@ export class Payments {
     if (onion.tag === 'refused') this.#command(htlc.channelId, onion.command)
     else if (this.#onions.isReplay(htlc, this.#options.blockHeight())) {
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))
+    } else if (onion.tag === 'forward' && !htlc.excessDust && this.#forwards.mayBeOut(htlc)) {
+      this.#effects(this.#forwards.hold(htlc, onion))
     } else if (!this.#options.isSound(htlc.channelId) && !this.#isTaken(htlc, onion.tag)) {
       // It may have expired already, or have nothing behind it: passed on, or paid with a preimage, it would be lost.
       this.#command(htlc.channelId, failRead(htlc, onion, { name: 'temporary_node_failure' }))

@@ -53,7 +53,7 @@ export function decideForward(
   return { record, effects: [{ tag: 'command', channelId: chosen.channelId, command }] }
 }
 
-const recordOf = (htlc: IncomingHtlc, onion: ForwardOnion, outgoing: OutgoingChannel | null): ForwardRecord => ({
+export const recordOf = (htlc: IncomingHtlc, onion: ForwardOnion, outgoing: OutgoingChannel | null): ForwardRecord => ({
   paymentHash: htlc.paymentHash,
   incomingChannelId: htlc.channelId,
   incomingHtlcId: htlc.id,
@@ -127,9 +127,11 @@ export const failBack = (
   blockHeight: number,
   publicUpdate?: PublicUpdate,
 ): readonly PaymentEffect[] =>
-  incoming.cltvExpiry - blockHeight > FAIL_BACK_BLOCKS
-    ? []
-    : fail(forward, { name: 'temporary_channel_failure', channelUpdate }, publicUpdate)
+  incoming.cltvExpiry - blockHeight > FAIL_BACK_BLOCKS ? [] : giveUp(forward, publicUpdate)
+
+/** Fails an HTLC for which the next node is out of reach. */
+export const giveUp = (forward: ForwardRecord, publicUpdate?: PublicUpdate): readonly PaymentEffect[] =>
+  fail(forward, { name: 'temporary_channel_failure', channelUpdate }, publicUpdate)
 
 const failureRoute = (f: ForwardRecord): FailureRoute => ({ ...f, id: f.incomingHtlcId })
 

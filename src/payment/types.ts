@@ -13,7 +13,7 @@ import type { Lesson } from './lessons.ts'
 
 export type HtlcCommand = Extract<
   ChannelCommand,
-  { readonly tag: 'addHtlc' | 'fulfillHtlc' | 'failHtlc' | 'failMalformedHtlc' }
+  { readonly tag: 'addHtlc' | 'presumeHtlc' | 'fulfillHtlc' | 'failHtlc' | 'failMalformedHtlc' }
 >
 
 /** What a payment wants done, once its record is stored. All may be repeated after a restart. */

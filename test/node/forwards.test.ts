@@ -181,6 +181,7 @@ describe('a forward whose incoming channel is closing on chain', () => {
       channelsTo: () => [],
       incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
       wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
+      standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
       staysOpen: () => true,
     })
     const learn = (): boolean => {

@@ -213,7 +213,7 @@ export class World {
 
   #command(node: number, id: ChannelId, command: HtlcCommand): void {
     if (command.tag === 'addHtlc') this.#offer(node, id, command)
-    else this.#resolve(node, id, command)
+    else if (command.tag !== 'presumeHtlc') this.#resolve(node, id, command)
   }
 
   #offer(node: number, id: ChannelId, command: HtlcCommand & { tag: 'addHtlc' }): void {
@@ -232,7 +232,7 @@ export class World {
     }
   }
 
-  #resolve(node: number, id: ChannelId, command: Exclude<HtlcCommand, { tag: 'addHtlc' }>): void {
+  #resolve(node: number, id: ChannelId, command: Exclude<HtlcCommand, { tag: 'addHtlc' | 'presumeHtlc' }>): void {
     const flight = this.#flights.get(`${command.id}`)
     if (!flight || flight.htlc.channelId !== id || flight.to !== node) return
     if (command.tag === 'fulfillHtlc') this.#end(flight, node, { tag: 'fulfilled', preimage: command.preimage })

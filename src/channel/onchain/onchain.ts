@@ -1,4 +1,5 @@
 import { InvariantError } from '../../base/errors.ts'
+import { outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import { buildLocal, signedLocal } from '../commitments.ts'
@@ -187,6 +188,8 @@ export function onchainEvent(
       }
       return carryOn(channel, after, ctx, [])
     }
+    case 'presumed':
+      return carryOn(channel, withPresumed(channel, onchain), ctx, [])
     case 'revokedHtlcs': {
       const { revoked, closing } = onchain
       if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx, [])
@@ -196,6 +199,17 @@ export function onchainEvent(
     default:
       return carryOn(channel, onchain, ctx, [])
   }
+}
+
+/** The outputs of HTLCs that were noted after the commitment was gone through. */
+function withPresumed(channel: Channel, onchain: OnchainState): OnchainState {
+  const { closing, outputs } = onchain
+  if (closing.kind !== 'future') return onchain
+  const known = new Set(outputs.map((o) => outpointKey(o.outpoint)))
+  const found = futureOutputs(channel, closing).filter((o) => !known.has(outpointKey(o.outpoint)))
+  return found.length === 0
+    ? onchain
+    : { ...onchain, outputs: [...outputs, ...found.map((o) => ({ ...o, since: closing.height }))] }
 }
 
 /** After every input: settles HTLCs, plans claims, and says whether anything is left. */

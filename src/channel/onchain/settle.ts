@@ -3,7 +3,7 @@ import type { Transaction } from '../../bitcoin/transaction.ts'
 import { type Htlc, resultOf } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
-import type { Effect, HtlcEvent } from '../types.ts'
+import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { hashedIn, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
@@ -93,7 +93,8 @@ function failedEvent(htlc: Htlc): HtlcEvent | null {
   const told = resultOf(htlc)
   if (told) return told
   const { id, origin } = htlc.add
-  return origin && { tag: 'failed', id, origin, failure: { tag: 'onchain' } }
+  const failure: HtlcFailure = htlc.stage === 'presumed' ? { tag: 'onchain', presumed: true } : { tag: 'onchain' }
+  return origin && { tag: 'failed', id, origin, failure }
 }
 
 /** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */

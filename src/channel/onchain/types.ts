@@ -124,6 +124,8 @@ export type OnchainInput =
   | ChainEvent
   /** A preimage for an incoming HTLC arrived: the HTLC's record in `channel` has it as `removal` already. */
   | { readonly tag: 'preimage'; readonly htlcId: bigint }
+  /** An HTLC was noted that may be in a commitment of the peer's that we do not know. */
+  | { readonly tag: 'presumed' }
   /** The answer to effect `loadRevokedHtlcs`. */
   | { readonly tag: 'revokedHtlcs'; readonly commitmentNumber: number; readonly htlcs: readonly RevokedHtlc[] }
 

@@ -1,4 +1,4 @@
-import type { Txid } from '../../base/ids.ts'
+import type { Outpoint, Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { fundingScriptOf } from '../commitments.ts'
 import { getHtlc } from '../htlcTable.ts'
@@ -33,12 +33,26 @@ export function onchainWatches(channel: Channel, onchain: OnchainState): readonl
 
 /** Every output of a revoked commitment may be an HTLC's whose record has not been read yet; of one that we do not know, too. */
 function notKnownYet(channel: Channel, onchain: OnchainState): readonly Watch[] {
-  const { revoked, closing, outputs } = onchain
+  const { revoked } = onchain
   if ((!revoked || revoked.loaded) && unseenOffers(channel, onchain).length === 0) return []
+  return strangeOutputs(onchain)
+}
+
+/** Outputs of the closing transaction of which nothing is known. */
+const strangeOutputs = ({ closing, outputs }: OnchainState): readonly Extract<Watch, { tag: 'spend' }>[] => {
   const known = new Set(outputs.filter((o) => o.outpoint.txid === closing.txid).map((o) => o.outpoint.index))
-  return closing.tx.outputs.flatMap(({ scriptPubKey }, index): readonly Watch[] =>
-    known.has(index) ? [] : [{ tag: 'spend', outpoint: { txid: closing.txid, index }, scriptPubKey }],
+  return closing.tx.outputs.flatMap(({ scriptPubKey }, index) =>
+    known.has(index) ? [] : [{ tag: 'spend' as const, outpoint: { txid: closing.txid, index }, scriptPubKey }],
   )
+}
+
+/** Outputs in the chain by whose spends the peer shows preimages of HTLCs that we offered. */
+export function openOffers(channel: Channel, onchain: OnchainState): readonly Outpoint[] {
+  if (onchain.closing.height === null) return []
+  const known = onchain.outputs.flatMap((o) => (o.htlc?.direction === 'out' && o.spent === null ? [o.outpoint] : []))
+  return unseenOffers(channel, onchain).length === 0
+    ? known
+    : [...known, ...strangeOutputs(onchain).map((w) => w.outpoint)]
 }
 
 /** What should be in the mempool now, and what is still to be asked for: for a restart. */

@@ -3,6 +3,7 @@ import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
+import { presume } from '../presumed.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -56,6 +57,10 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
+  if (command.tag === 'presumeHtlc') {
+    const channel = presume(state.channel, command)
+    return channel === null ? turn(state) : carryOn(state, channel, { tag: 'presumed' }, ctx)
+  }
   const decided = withDecision(state.channel, command)
   if (decided === null)
     return turn(state, tooLate(command, `the channel is closing on chain already, by ${state.onchain.closing.txid}`))

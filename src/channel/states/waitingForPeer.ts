@@ -6,6 +6,7 @@ import { PLEASE_CLOSE, WAY_OUT } from '../doubt.ts'
 import { errorMessage, refuse } from '../faults.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
+import { presume } from '../presumed.ts'
 import { reestablished, withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
@@ -57,7 +58,7 @@ const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): re
 ]
 
 function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: ChannelContext): Turn {
-  const decided = withDecision(state.channel, command)
+  const decided = command.tag === 'presumeHtlc' ? presume(state.channel, command) : withDecision(state.channel, command)
   if (decided) return turn({ ...state, channel: decided })
   if (command.tag !== 'forceClose') return turn(state, tooLate(command, 'the channel waits for its peer to close it'))
   if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)

@@ -1,0 +1,70 @@
+import { channelOf } from '../channel/describe.ts'
+import { incomingHtlc } from '../channel/htlc.ts'
+import { eachHtlc } from '../channel/htlcTable.ts'
+import { offerFor } from '../channel/presumed.ts'
+import type { ChannelState } from '../channel/state.ts'
+import { isFunded } from '../channel/states/offline.ts'
+import type { HtlcOrigin } from '../channel/types.ts'
+import type { HeldContext, Standing } from '../payment/held.ts'
+import type { NextHop } from '../payment/types.ts'
+import type { ChannelEntry } from './channels.ts'
+import type { NodeParts } from './parts.ts'
+import type { TurnScope } from './reactor.ts'
+
+/**
+ * Where a channel stands, as to the offer of an HTLC that may have been in lost writes.
+ * @param origin null: of an incoming HTLC, nothing is looked for
+ */
+export function standingOf({ state, quarantined }: ChannelEntry, origin: HtlcOrigin | null): Standing {
+  const channel = channelOf(state)
+  if (channel === null || state.tag === 'closed') return 'over'
+  if (state.tag === 'waiting-for-peer') return origin && offerFor(channel, origin) ? 'noted' : 'lost'
+  if (state.tag === 'closing') return onItsWay(state, origin)
+  return isFunded(state) && quarantined === null && !channel.unproven ? 'current' : 'unheard'
+}
+
+function onItsWay(
+  { channel, onchain }: Extract<ChannelState, { tag: 'closing' }>,
+  origin: HtlcOrigin | null,
+): Standing {
+  const offer = origin && offerFor(channel, origin)
+  if (!offer) return 'lost'
+  if (onchain.failed.includes(offer.add.id)) return 'over'
+  return onchain.closing.height === null ? 'noted' : 'onchain'
+}
+
+/** All channels with the node at the other end of a hop, and where they stand. */
+export function standingsOf(
+  { channels }: Pick<NodeParts, 'channels'>,
+  next: NextHop,
+  origin: HtlcOrigin,
+): HeldContext['outgoing'] {
+  const peer = next.tag === 'node' ? next.nodeId : channels.byScid(next.shortChannelId)?.meta.peer
+  const entries = peer === undefined ? channels.all().filter(isNameless) : channels.ofPeer(peer)
+  return entries.flatMap((entry) => {
+    const channelId = channelOf(entry.state)?.params.channelId
+    if (channelId === undefined) return []
+    return [{ channelId, standing: peer === undefined ? ('unheard' as const) : standingOf(entry, origin) }]
+  })
+}
+
+/** It came from a backup, and the block that tells its name is still looked for. */
+function isNameless({ state }: ChannelEntry): boolean {
+  const channel = channelOf(state)
+  return state.tag === 'waiting-for-peer' && channel?.restored === true && channel.funding.confirmed === null
+}
+
+/** A channel has changed: forwards of before the start may have waited for that, or have to wait now. */
+export function holdForwards(
+  { payments }: Pick<NodeParts, 'payments'>,
+  { state }: ChannelEntry,
+  scope: TurnScope,
+): void {
+  if (state.tag === 'waiting-for-peer' && !state.channel.restored) {
+    const { params, commitments } = state.channel
+    const undecided = [...eachHtlc(commitments.incoming)].filter((h) => h.removal === null)
+    const htlcs = undecided.map((h) => incomingHtlc(params.channelId, h))
+    payments.holdForwards(htlcs, scope)
+  }
+  payments.goOn(scope)
+}
