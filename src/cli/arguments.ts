@@ -7,7 +7,7 @@ const WHOLE = /^(\d+(_\d+)*|[1-9]\d{0,2}(,\d{3})+)$/
 export function integer(text: string): number {
   const value = Number(text.replace(/[_,]/g, ''))
   if (!WHOLE.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError('Expected a whole number from 0 upwards.')
+    throw new InvalidArgumentError(`Expected a whole number from 0 upwards, ${Number.MAX_SAFE_INTEGER} at most.`)
   }
   return value
 }

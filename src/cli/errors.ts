@@ -46,6 +46,8 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
   if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
   if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }
+  // Of the system, which names the file or the address: no bug of ours.
+  if ('syscall' in error) return { text: error.message, exitCode: EXIT.failed }
   return { text: error.stack ?? error.message, exitCode: EXIT.failed }
 }
 

@@ -4,12 +4,18 @@ import type { Network } from '../bitcoin/networks.ts'
 import { StoreError } from '../store/errors.ts'
 import { readSeedFile, writeSeedFile } from '../store/seal.ts'
 import { createMnemonic, type MasterKey, masterKey } from '../wallet/keys.ts'
+import { ConfigError } from './errors.ts'
 
 export const seedPath = (dataDir: string): string => join(dataDir, 'seed')
 
-/** The passphrase that seals the seed, from its file: without the line end that editors add. */
-export const readPassphrase = async (file: string | null): Promise<string | null> =>
-  file === null ? null : (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+/** The passphrase that seals the seed, from its file: without the line end that editors add. @throws ConfigError */
+export async function readPassphrase(file: string | null): Promise<string | null> {
+  if (file === null) return null
+  const text = await readFile(file, 'utf8').catch((e: Error) => {
+    throw new ConfigError(`passphrase-file: ${file} cannot be read (${e.message})`)
+  })
+  return text.replace(/\r?\n$/, '')
+}
 
 export interface LoadedSeed {
   readonly master: MasterKey

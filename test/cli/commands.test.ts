@@ -359,6 +359,36 @@ describe('exit codes', () => {
     expect(await fulmen(...args)).toMatchObject({ code: 2, err: expect.stringMatching(message) })
   })
 
+  it('with what the system says, and no stack, where a file or an address cannot be used', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'fulmen-system-'))
+    const start = [
+      '--data-dir',
+      dir,
+      'start',
+      '--listen',
+      '127.0.0.1:0',
+      '--api',
+      '192.0.2.1:1',
+      '--api-without-tls',
+      '--log-level',
+      'silent',
+    ]
+    for (const [code, message, args] of [
+      [1, `${dataDir} cannot be written`, ['--data-dir', dataDir, 'backup', '--out', dataDir]],
+      [
+        2,
+        'passphrase-file: /nowhere cannot be read',
+        ['--data-dir', dir, 'seed', 'show', '--passphrase-file', '/nowhere'],
+      ],
+      [1, 'api: 192.0.2.1:1 cannot be listened on', start],
+    ] as const) {
+      const ran = await run(...args)
+      expect(ran).toMatchObject({ code, err: expect.stringContaining(message) })
+      expect(ran.err).not.toMatch(/\n +at /)
+    }
+    await rm(dir, { recursive: true })
+  })
+
   it('2 without a key, 3 when nothing answers', async () => {
     vi.stubEnv('FULMEN_KEY', undefined)
     expect(await run('--data-dir', '/nowhere', 'info')).toMatchObject({

@@ -22,7 +22,9 @@ export function register(program: Command): void {
 async function write({ client, show }: Remote, out: string): Promise<void> {
   const { data } = await client.backup()
   const file = new Uint8Array(Buffer.from(data, 'base64'))
-  await writeFileAtomic(out, file)
+  await writeFileAtomic(out, file).catch((e: Error) => {
+    throw new CliError(`${out} cannot be written: ${e.message}`)
+  })
   show({ file: out, bytes: file.length }, () => `${file.length} bytes in ${out}`)
 }
 

@@ -62,8 +62,10 @@ async function serve(service: NodeService, config: NodeConfig, access: ApiAccess
         service.logs.of('api').error({ err: error, method, route }, 'this call failed'),
     })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    throw new CliError(`api: ${api.host}:${api.port} is taken by another program; choose another with --api`)
+    const { code, syscall, message } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    const why = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${message})`
+    throw new CliError(`api: ${api.host}:${api.port} ${why}; choose another with --api`)
   }
 }
 
