@@ -19,7 +19,8 @@ export class FeeUpdates {
   /** @param estimate for commitments, sat per 1,000 weight units */
   consider(entry: ChannelEntry, estimate: number): void {
     const { state } = entry
-    if (state.tag !== 'normal' || !state.channel.params.isOpener) return
+    // In one that shuts down HTLCs may hang for days yet.
+    if ((state.tag !== 'normal' && state.tag !== 'shutdown') || !state.channel.params.isOpener) return
     const { params, commitments } = state.channel
     const feeratePerKw = wantedFeerate(params.channelType, estimate)
     if (!isWorthUpdating(commitments.next.remote.feeratePerKw, feeratePerKw)) return

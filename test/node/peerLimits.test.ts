@@ -15,7 +15,7 @@ import { NotBefore } from '../../src/node/notBefore.ts'
 import { MAX_PENDING, MAX_PENDING_PER_PEER } from '../../src/node/openings.ts'
 import type { Reactor, TurnScope } from '../../src/node/reactor.ts'
 import type { PeerManagerOptions } from '../../src/peer/manager.ts'
-import { reachNormal } from '../channel/harness.ts'
+import { add, preimageOf, reachNormal } from '../channel/harness.ts'
 import { Stranger } from './stranger.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -300,6 +300,24 @@ describe('the feerate of a channel that we opened', () => {
     }
     expect(sent.length).toBeGreaterThan(100)
     expect(sent.length).toBeLessThanOrEqual(24 * 6)
+  })
+
+  it('follows them also while HTLCs hang in a channel that shuts down', () => {
+    const w = reachNormal({ channelType: 'static_remotekey' })
+    w.alice.command(add(1, 50_000_000))
+    w.settle()
+    w.bob.command({ tag: 'close', requestId: 7 })
+    w.settle()
+    expect(w.alice.state!.tag).toBe('shutdown')
+    const { sent, consider } = run(w.alice.state!)
+    consider(4_000)
+    expect(sent).toEqual([4_000])
+    w.alice.command({ tag: 'updateFee', feeratePerKw: sent[0]! })
+    w.settle()
+    expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual([4_000, 4_000])
+    w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+    w.settle()
+    expect(w.sides.map((s) => s.state!.tag)).toEqual(['negotiating', 'negotiating'])
   })
 
   it('is left alone until there is an estimate: a Bitcoin node that has just started has none, and a peer would close over a guess', async () => {
