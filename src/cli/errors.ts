@@ -43,6 +43,7 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
     const options = `${idempotencyKey === undefined ? '' : '--idempotency-key, '}--url, --data-dir`
     return { text: `${error.message} (${options})`, exitCode: EXIT.unreachable }
   }
+  if (name === 'ArgumentError') return { text: error.message, exitCode: EXIT.usage }
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
   if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
   if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }

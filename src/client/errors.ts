@@ -14,6 +14,14 @@ export class ApiError extends Error {
   }
 }
 
+/** The program gave something that cannot be sent: nothing was. `message` says what, and repeats no secret. */
+export class ArgumentError extends TypeError {
+  constructor(message: string) {
+    super(message)
+    this.name = 'ArgumentError'
+  }
+}
+
 /** No answer came: nothing listens there, the connection broke, or what answered is not a Fulmen node. */
 export class ConnectionError extends Error {
   /** Of a call that acts, and may have been carried out: repeated with this key, it is done once. */

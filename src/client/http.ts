@@ -1,5 +1,5 @@
 import type { Problem } from '../api/problems.ts'
-import { ApiError, ConnectionError, maybeSent, unsure } from './errors.ts'
+import { ApiError, ArgumentError, ConnectionError, maybeSent, unsure } from './errors.ts'
 import { KeyKeeper, type KeyOptions } from './keyKeeper.ts'
 
 export interface HttpOptions extends KeyOptions {
@@ -116,9 +116,9 @@ export class Http {
     call: Call & { readonly accept: string },
   ): Promise<Response> {
     const headers: Record<string, string> = { accept: call.accept }
-    if (key !== undefined) headers.authorization = `Bearer ${key}`
+    if (key !== undefined) headers.authorization = `Bearer ${sendable('key', key.trim())}`
     if (call.body !== undefined) headers['content-type'] = 'application/json'
-    if (call.idempotencyKey !== undefined) headers['idempotency-key'] = call.idempotencyKey
+    if (call.idempotencyKey !== undefined) headers['idempotency-key'] = sendable('idempotencyKey', call.idempotencyKey)
     try {
       return await this.#fetch(this.#base + path + queryText(call.query), {
         method,
@@ -156,16 +156,22 @@ export class Http {
  */
 export function wrongAddress(url: string): string | null {
   const isAddress = /^https?:\/\//i.test(url) && URL.canParse(url)
-  if (isAddress && !new URL(url).username && !new URL(url).password) return null
-  const got = url.replace(/^(\w+:\/\/)?.*@/s, '$1•••@')
-  return `expected http://host:port or https://host:port${isAddress ? ' without a user or password: the API takes a key' : ''}, got "${got}"`
+  if (isAddress && !/[?#]/.test(url) && !new URL(url).username && !new URL(url).password) return null
+  const got = url.replace(/^(\w+:\/\/)?.*@/s, '$1•••@').replace(/[?#].*/s, '?•••')
+  return `expected http://host:port or https://host:port${isAddress ? ' without user, password or query: the API takes a key' : ''}, got "${got}"`
 }
 
-/** @throws TypeError */
+/** @throws ArgumentError */
 function baseOf(url: string): string {
   const wrong = wrongAddress(url)
   if (wrong === null) return url.replace(/\/+$/, '')
-  throw new TypeError(`url: ${wrong}`)
+  throw new ArgumentError(`url: ${wrong}`)
+}
+
+/** A value of a header. `fetch` refuses others with an error that has them in it, and looks like a node that does not answer. */
+function sendable(name: string, value: string): string {
+  if (/^[\x20-\x7e]*$/.test(value)) return value
+  throw new ArgumentError(`${name}: expected visible ASCII characters alone, in one line; nothing was sent`)
 }
 
 /** randomUUID is not there for pages that came over plain HTTP. */

@@ -413,6 +413,26 @@ describe('exit codes', () => {
     server.close()
   })
 
+  it('2 for a key that no header can have: nothing was sent, and nothing may have been carried out', async () => {
+    const before = node.paymentViews.size
+    const pay = ['pay', PEER_ID, '--amount-msat', '7']
+    for (const args of [
+      ['--key', 'secrét⚡', ...pay],
+      ['--key', 'fulmen_secr\net', ...pay],
+      [...pay, '--idempotency-key', '⚡'],
+    ]) {
+      const ran = await fulmen(...args)
+      expect(ran).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/[kK]ey: expected visible ASCII.*nothing was sent/),
+      })
+      expect(ran.err).not.toMatch(/secr|may have/)
+    }
+    expect(node.paymentViews.size).toBe(before)
+    const key = await readFile(join(dataDir, 'admin.key'), 'utf8')
+    expect(await new FulmenClient({ url: api.url, key }).node()).toMatchObject({ nodeId: NODE_ID })
+  })
+
   it('0 for help and version', async () => {
     expect(await fulmen('--help')).toMatchObject({ code: 0, out: expect.stringContaining('channel') })
     expect(await fulmen('help', 'pay')).toMatchObject({ code: 0, out: expect.stringContaining('--max-fee-msat') })
