@@ -3,16 +3,19 @@ import { EMPTY, equalBytes } from '../../src/base/bytes.ts'
 import type { Txid } from '../../src/base/ids.ts'
 import { outpointKey } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
+import { encodePsbt, finalWitnessValue, PSBT_IN, witnessUtxoValue } from '../../src/bitcoin/psbt.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
 import { type Transaction, txidOf, unsignedInput, withWitness } from '../../src/bitcoin/transaction.ts'
 import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { Spend } from '../../src/channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { anchorScript } from '../../src/channel/tx/scripts.ts'
 import type { Node } from '../../src/node/node.ts'
-import { walletBalance } from '../../src/wallet/status.ts'
+import { walletScript } from '../../src/wallet/keys.ts'
+import { type CoinView, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
 import { believe } from './claims.ts'
 import { Life } from './life.ts'
 import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -133,6 +136,48 @@ describe('a commitment with anchors', () => {
     const late = api.psbt.broadcast(Buffer.from(signed.psbt, 'base64'))
     await expect(world.attempt(late)).rejects.toMatchObject({ code: 'CONFLICT' })
     expect(world.chain.mempool.get(child.txid)).toBeDefined()
+    world.close()
+  })
+
+  it('has no child that a PSBT makes up, wrongly signed, before the Bitcoin node has looked at that', async () => {
+    const { world } = await begin()
+    const { node, api } = world.of('alice')
+    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
+    refuseAlone(node!)
+    const entry = entryOf(world, 'alice')
+    const channel = channelOf(entry.state)!
+    const commitment = signedLocal(channel, channel.commitments.active[0]!, node!.context(entry))
+    const anchor = p2wsh(anchorScript(entry.signer.basepoints.fundingPubkey))
+    const index = commitment.outputs.findIndex((o) => equalBytes(o.scriptPubKey, anchor))
+    const [{ coin }] = unspentCoins(node!.wallet.state) as [CoinView]
+    const inputs = [{ txid: txidOf(commitment), index }, coin.outpoint].map((o) => unsignedInput(o, 0xfffffffd))
+    const scriptPubKey = walletScript(node!.wallet.state.account, coin.branch, coin.keyIndex)
+    const outputs = [{ amountSat: sat(coin.amountSat - 1_000_000n), scriptPubKey }]
+    const tx: Transaction = { version: 2, inputs, outputs, lockTime: 0 }
+    const maps = [
+      new Map([[PSBT_IN.finalScriptWitness, finalWitnessValue([EMPTY])]]),
+      new Map([[PSBT_IN.witnessUtxo, witnessUtxoValue({ amountSat: coin.amountSat, scriptPubKey })]]),
+    ]
+    const psbt = encodePsbt({ tx, global: new Map(), inputs: maps, outputs: [new Map()] })
+    const signed = Buffer.from((await world.attempt(api.psbt.sign(psbt)))!.psbt, 'base64')
+    const broadcast = node!.source.broadcast.bind(node!.source)
+    node!.source.broadcast = (t) =>
+      t.outputs[0]?.amountSat === outputs[0]!.amountSat ? new Promise(() => {}) : broadcast(t)
+
+    const said: string[] = []
+    const attempt = async (): Promise<void> => {
+      void api.psbt.broadcast(signed).catch((e) => said.push(e.message))
+      await world.settle()
+    }
+    await attempt()
+    await force(world, 'alice')
+    expect(childOf(world, txidOf(commitment))).toBeDefined()
+    node!.wallet.abandon(childOf(world, txidOf(commitment))!.txid)
+    await attempt()
+    expect(said).toEqual([
+      expect.stringContaining('neither in the chain'),
+      expect.stringContaining('not rightly signed'),
+    ])
     world.close()
   })
 

@@ -3,6 +3,8 @@ import { outpointKey, type Txid } from '../../base/ids.ts'
 import { BitcoinFormatError } from '../../bitcoin/errors.ts'
 import { decodePsbt, extractTransaction, type Psbt } from '../../bitcoin/psbt.ts'
 import { encodeTransaction, type Transaction, txidOf } from '../../bitcoin/transaction.ts'
+import { verifyInput } from '../../bitcoin/verify.ts'
+import { WalletError } from '../../wallet/errors.ts'
 import { checkWitnesses, finalisePsbt, psbtFee, psbtText, unsignedPsbt } from '../../wallet/psbt.ts'
 import { channelOfLabel } from '../claimLabels.ts'
 import { badBody, ServiceError } from '../errors.ts'
@@ -56,6 +58,7 @@ export function psbtService(parts: NodeParts): PsbtService {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
       if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
       told(() => checkWitnesses(wallet.state, tx), '/psbt')
+      await checkOthers(parts, tx)
       const txid = txidOf(tx)
       await reactor.run(() => {
         checkUnclaimed(tx, wallet)
@@ -73,6 +76,24 @@ export function psbtService(parts: NodeParts): PsbtService {
         }
       })
     },
+  }
+}
+
+/**
+ * The wallet takes it for what spends its inputs before the chain has seen it: one that never can, being wrongly signed, would be in the
+ * way of what a channel has to pay for with the same.
+ */
+async function checkOthers({ source, wallet }: NodeParts, tx: Transaction): Promise<void> {
+  for (const [i, input] of tx.inputs.entries()) {
+    if (wallet.state.coins.has(outpointKey(input))) continue
+    const { txid, index } = input
+    const spent = (await source.utxo({ txid, index }))?.output ?? (await source.transaction(txid))?.outputs[index]
+    const result = spent && verifyInput(tx, i, spent)
+    if (result?.ok) continue
+    const why = result
+      ? `is not rightly signed: ${result.detail}`
+      : 'spends what is neither in the chain nor in the mempool'
+    throw walletProblem(new WalletError('PSBT_REFUSED', `input ${i} ${why}`), '/psbt')
   }
 }
 
