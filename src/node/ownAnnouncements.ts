@@ -10,6 +10,8 @@ import type { TurnScope } from './reactor.ts'
 /** What the gossip about our own channels is made of. */
 export type AnnouncingParts = Pick<NodeParts, 'channels' | 'gossip' | 'peers'> & {
   context(entry: ChannelEntry): ChannelContext
+  /** Unix ms. */
+  now(): number
 }
 
 /**
@@ -21,8 +23,11 @@ export function isOpenForRelay(state: ChannelState): boolean {
   return phase.tag === 'normal' && phase.localShutdown === null && phase.remoteShutdown === null
 }
 
-/** Tells others, or the peer alone, how payments are forwarded over the channel. */
-export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: TurnScope): void {
+/**
+ * Tells others, or the peer alone, how payments are forwarded over the channel.
+ * @param isAway the peer has been for long: the channel carries nothing until it is back
+ */
+export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: TurnScope, isAway = false): void {
   const channel = channelOf(entry.state)
   const scid = scidOf(entry.state)
   if (channel === null || scid === null || !channel.localReady || !channel.remoteReady) return
@@ -35,15 +40,30 @@ export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: Tur
     capacitySat,
     relay: relayOf(channel),
     announcement: isAnnounced(channel) ? channelAnnouncement(channel, parts.context(entry)) : null,
-    disabled: !isOpenForRelay(entry.state),
+    disabled: isAway || !isOpenForRelay(entry.state),
   }
   parts.gossip.announceOwn(own, parts.peers.link(entry.meta.peer), scope)
 }
 
-/** Makes those of our announcements anew that have grown old. */
+/** Of channels whose peers are away: when a look first found that, Unix ms. */
+const absences = new WeakMap<ChannelEntry, number>()
+/** Longer than from one look to the next, shorter than to the one after it. */
+const NEXT_LOOK_MS = 90 * 60_000
+
+/**
+ * Once an hour: makes those of our announcements anew that have grown old, and tells payers which channels had no peer at the look before
+ * either: each would try them, and be failed. They are not spoken of again until the peers are back, so that others forget them in time.
+ * @source BOLT 7 §the-channel_update-message
+ */
 export function announceAll(parts: AnnouncingParts, scope: TurnScope): void {
   for (const entry of parts.channels.all()) {
-    const channel = entry.state.tag === 'normal' && channelOf(entry.state)
-    if (channel && isAnnounced(channel)) announce(parts, entry, scope)
+    const { state } = entry
+    const channel = channelOf(state)
+    if (channel === null || !isAnnounced(channel) || !(state.tag === 'normal' || isOpenForRelay(state))) continue
+    const isAway = state.tag !== 'normal'
+    const since = isAway ? absences.get(entry) : undefined
+    if (!isAway || (since !== undefined && parts.now() - since < NEXT_LOOK_MS)) announce(parts, entry, scope, isAway)
+    if (!isAway) absences.delete(entry)
+    else if (since === undefined) absences.set(entry, parts.now())
   }
 }
