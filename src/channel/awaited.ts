@@ -1,5 +1,6 @@
+import { someHtlc } from './htlcTable.ts'
 import { usesSimpleClose } from './simpleClose.ts'
-import type { ChannelState, NormalState } from './state.ts'
+import type { Channel, ChannelState, NormalState } from './state.ts'
 
 /**
  * The message that an honest peer sends at once in this state, for people; the same text for as long as it is due. A channel in which
@@ -17,8 +18,9 @@ export function awaitedAnswer(state: ChannelState): string | null {
     }
     case 'normal':
     case 'shutdown': {
-      const { remoteSigned } = state.channel.commitments
+      const { remoteSigned, local } = state.channel.commitments
       if (remoteSigned !== null) return `revoke_and_ack for commitment ${remoteSigned.number - 1}`
+      if (owesSignature(state.channel)) return `commitment_signed for commitment ${local.number + 1}`
       return state.tag === 'normal' && owesShutdown(state) ? 'shutdown' : null
     }
     // With option_simple_close blocks are counted (states/simpleClosing.ts).
@@ -31,6 +33,12 @@ export function awaitedAnswer(state: ChannelState): string | null {
 }
 
 const isPublished = (state: ChannelState): boolean => state.tag === 'negotiating' && state.published.length > 0
+
+/** The peer has revoked for what is not in our commitment yet. */
+const owesSignature = ({ commitments }: Channel): boolean =>
+  someHtlc(commitments.outgoing, (h) => h.stage === 'acked') ||
+  someHtlc(commitments.incoming, (h) => h.stage === 'removalAcked') ||
+  commitments.feeUpdates.some((f) => f.stage === 'acked')
 
 /** Ours is there, and nothing hangs for which the peer may wait. */
 function owesShutdown({ channel, localShutdown, remoteShutdown }: NormalState): boolean {
