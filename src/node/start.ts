@@ -18,7 +18,7 @@ import { type BatchObserver, checkJournal, Journal } from '../store/journal.ts'
 import { LevelDriver } from '../store/level.ts'
 import { migrate, migrations } from '../store/migrate.ts'
 import { keys } from '../store/schema.ts'
-import type { Driver } from '../store/types.ts'
+import type { Driver, Op } from '../store/types.ts'
 import { backupKey, nodeSecret } from '../wallet/keys.ts'
 import { backupPath, checkBackup, readBackup, type StaticBackup, sealBackup, writeBackup } from './backup.ts'
 import type { NodeConfig } from './config.ts'
@@ -93,12 +93,14 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
     await migrate(level, migrations(sealingLog(log)))
     const driver = new CheckedDriver(level)
-    await checkIdentity(driver, { network, nodeId: own.nodeId })
+    const identity = await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
     const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
     const { source, stop: stopChain } = await openChain(config)
     closing.push(() => source.close(), stopChain)
     await whenWarm(source, log)
+    // Once it is known that the chain is that of the network: a slip in its name binds the directory to none.
+    if (identity.length > 0) await driver.batch(identity)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))
     const tracer = tracerIfWanted()
     const traces = tracer && new Traces(tracer)
@@ -194,11 +196,11 @@ function backupFiles(
   }
 }
 
-/** A directory belongs to one seed on one network for ever. */
-async function checkIdentity(driver: Driver, identity: { network: string; nodeId: string }): Promise<void> {
+/** A directory belongs to one seed on one network for ever. @returns what is to be written where that does not stand there yet */
+async function checkIdentity(driver: Driver, identity: { network: string; nodeId: string }): Promise<readonly Op[]> {
   const stored = await driver.get(keys.identity)
-  if (!stored || isDamaged(stored)) return driver.batch([{ key: keys.identity, value: pack(identity) }])
-  if (equalBytes(stored, pack(identity))) return
+  if (!stored || isDamaged(stored)) return [{ key: keys.identity, value: pack(identity) }]
+  if (equalBytes(stored, pack(identity))) return []
   const was = unpack<typeof identity>(stored)
   throw new StoreError(
     'STORE_UNREADABLE',

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pack } from '../../src/base/pack.ts'
-import { createEmbeddedChain } from '../../src/chain/embedded/chain.ts'
+import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
 import { backupPath } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
@@ -41,6 +41,21 @@ const write = async (ops: readonly Op[]): Promise<void> => {
   const driver = await LevelDriver.open(join(dataDir, 'db'))
   await driver.batch(ops)
   await driver.close()
+}
+
+/** A chain behind the JSON-RPC of a Bitcoin node, on a port of its own. */
+async function serve(chain: EmbeddedChain): Promise<HttpServer> {
+  const handler = rpcHandler(chain)
+  const server = createHttpServer((request, response) => {
+    const answer = async (): Promise<string> => {
+      const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] }
+      return JSON.stringify({ result: await handler(method, params), error: null, id })
+    }
+    void answer().then((text) => response.end(text))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server
 }
 
 describe('a data directory', () => {
@@ -148,19 +163,26 @@ describe('a Bitcoin node that is starting itself', () => {
   })
 })
 
+describe('a Bitcoin node of another network', () => {
+  it('binds the directory to none: it starts with the network that was meant', async () => {
+    const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
+    const server = await serve(chain)
+    const url = `http://u:p@127.0.0.1:${(server.address() as AddressInfo).port}`
+    const bitcoind = { kind: 'bitcoind', url } as const
+    await expect(start({ network: 'signet', chain: bitcoind })).rejects.toMatchObject({ code: 'WRONG_NETWORK' })
+    const node = await start({ chain: bitcoind })
+    expect((await node.service.newAddress()).address).toMatch(/^bcrt1/)
+    await stop()
+    server.closeAllConnections()
+    server.close()
+    chain.close()
+  })
+})
+
 describe('a Bitcoin node that goes away', () => {
   it('is told of to anybody, and where it is to the operator alone', async () => {
     const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
-    const handler = rpcHandler(chain)
-    const server = createHttpServer((request, response) => {
-      const answer = async (): Promise<string> => {
-        const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] }
-        return JSON.stringify({ result: await handler(method, params), error: null, id })
-      }
-      void answer().then((text) => response.end(text))
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    const server = await serve(chain)
     const { port } = server.address() as AddressInfo
     const { service } = await start({ chain: { kind: 'bitcoind', url: `http://u:p@127.0.0.1:${port}` } })
     await vi.waitFor(() => expect(service.ready()).toEqual({ ready: true, reasons: [] }))
