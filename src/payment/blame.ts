@@ -57,7 +57,7 @@ export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOT
         hops.map((h) => fromHex(h.nodeId)),
       )
       const opened = openErrorPacket(secrets, failure.reason)
-      return opened === null ? blameAll(hops) : { ...blameHop(hops, opened, known), shown: shownBy(hops, opened) }
+      return opened === null ? blameAll(hops) : { ...blameHop(attempt, opened, known), shown: shownBy(hops, opened) }
     }
     default:
       return assertNever(failure)
@@ -86,14 +86,17 @@ const blameNode = (hops: readonly RouteHop[], hop: number, detail: string): Blam
   return { ...NOBODY, detail, final: isPayee, nodes: isPayee ? [] : [hops[hop]!.nodeId] }
 }
 
-function blameHop(hops: readonly RouteHop[], { hop, received }: AttributedFailure, known: Known): Blame {
+function blameHop({ hops, channelId }: PaymentAttempt, { hop, received }: AttributedFailure, known: Known): Blame {
   const detail = `${describeFailure(received)} at ${hops[hop]!.nodeId}`
   const name = received.failure?.name
   if (hop === hops.length - 1) {
     // There is nothing to wait for where one HTLC brings it all.
     if (name === 'mpp_timeout' && hops[hop]!.amountMsat !== known.amountMsat) return { ...NOBODY, detail }
     const tampered = name === 'final_incorrect_cltv_expiry' || name === 'final_incorrect_htlc_amount'
-    if (tampered && hop > 0) return { ...NOBODY, detail, channels: [channelAfter(hops, hop - 1)] }
+    // LDK and eclair say this of the channel by which it came, as where that has too much dust: another one may do.
+    const isFull = name === 'temporary_channel_failure'
+    if ((tampered || isFull) && hop > 0) return { ...NOBODY, detail, channels: [channelAfter(hops, hop - 1)] }
+    if (isFull) return { ...NOBODY, detail, local: [channelId] }
     return blameNode(hops, hop, detail)
   }
   switch (name) {

@@ -233,6 +233,24 @@ describe('BOLT 4 §receiving-failure-codes: the origin', () => {
     const b = blameOf(last, { name: 'final_incorrect_htlc_amount', incomingHtlcAmt: msat(1n) })
     expect(b).toMatchObject({ final: false, channels: [key] })
   })
+  it('tries another way when the payee says that the channel by which it came could not carry it, as LDK and eclair do', () => {
+    const failure: OnionFailure = { name: 'temporary_channel_failure', channelUpdate: noUpdate }
+    expect(blameOf(last, failure)).toMatchObject({ final: false, channels: [key], local: [] })
+    const direct = target({ payee: IDS[1]!, amountMsat: msat(10_000n) })
+    let { record: r } = start(direct, context({ localChannels: [local(1, 1, M), local(2, 1, M)] }))
+    const ctx = context({ localChannels: [local(1, 1, M), local(2, 1, M)] })
+    for (const at of [0, 1]) {
+      expect(r.attempts.map((a) => a.hops.length)).toEqual([1, 1].slice(0, at + 1))
+      r = onPaymentInput(
+        r,
+        { tag: 'failed', attempt: at, failure: failureFrom(r.attempts[at]!, 0, failure) },
+        ctx,
+      ).record
+    }
+    expect(new Set(r.attempts.map((a) => a.channelId)).size).toBe(2)
+    expect(r.failure?.code).not.toBe('REJECTED_BY_PAYEE')
+    expect(r).toMatchObject({ status: 'failed', failure: { detail: expect.stringContaining(`at ${IDS[1]}`) } })
+  })
   it('uses none of a route again whose failure nobody signed', () => {
     expect(blame(attempt, { tag: 'onion', reason: new Uint8Array(100) }).channels).toEqual([key])
   })
