@@ -119,7 +119,10 @@ function firstCommitment(p: Funds, sides: readonly SideParams[], bad: Bad): Judg
   const capacityMsat = satToMsat(p.capacitySat)
   if (p.pushMsat > capacityMsat) return bad('push_msat is at most funding_satoshis', `${p.pushMsat} msat`)
   const opener = msatToSatFloor((capacityMsat - p.pushMsat) as Msat) - commitCost(p.feeratePerKw, 0, p.channelType)
-  if (opener < 0n) return bad('the opener can pay the fee of the first commitment', `${-opener} sat are missing`)
+  if (opener < 0n) {
+    const cure = p.isOpener ? ': push less, or open a larger channel' : ''
+    return bad('the opener can pay the fee of the first commitment', `${-opener} sat are missing${cure}`)
+  }
   const accepter = msatToSatFloor(p.pushMsat)
   for (const { channelReserveSat } of sides) {
     if (opener <= channelReserveSat && accepter <= channelReserveSat) {

@@ -56,6 +56,20 @@ describe('the funding transaction of a channel', () => {
   )
 })
 
+describe('an opening that we refuse ourselves', () => {
+  it('is not told as refused by the peer, who was not asked', async () => {
+    const { world } = await Life.begin(base)
+    const request = { peer: nodeIdOf('bob'), capacitySat: CAPACITY as never, pushMsat: 999_999_999n as never }
+    const opening = world
+      .of('alice')
+      .api.openChannel(request)
+      .catch((e: unknown) => e)
+    expect(await opening).toMatchObject({ code: 'LIMIT_EXCEEDED', message: expect.stringContaining('push less') })
+    expect(world.of('bob').node!.channels.all()).toEqual([])
+    world.close()
+  })
+})
+
 describe('an opening that takes too long', () => {
   afterEach(() => void vi.useRealTimers())
 

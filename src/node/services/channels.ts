@@ -176,7 +176,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
     throw badBody('/capacitySat', `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`)
   }
   if (pushMsat > satToMsat(capacitySat)) throw badBody('/pushMsat', 'pushMsat is more than the capacity')
-  const { entry, answer } = await reactor.run((scope) => {
+  const { entry, answer, isOurs } = await reactor.run((scope) => {
     const session = peers.session(request.peer)
     if (!session) {
       const way = 'give its address, too, as nodeId@host:port, or connect it first (POST /v1/peers)'
@@ -205,14 +205,15 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
       scope,
     )
     channels.drain(scope)
-    return { entry, answer }
+    // Then the peer was not even asked.
+    return { entry, answer, isOurs: entry.state.tag === 'closed' }
   })
   const first = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
   if (first === 'timeout' && (await giveUp(node, entry))) {
     throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
   }
   const result = first === 'timeout' ? await answer : first
-  if (result !== 'done') throw faultProblem(result, 'PEER_REFUSED')
+  if (result !== 'done') throw faultProblem(result, isOurs ? 'LIMIT_EXCEEDED' : 'PEER_REFUSED')
   // Whoever mines the next block expects the transaction in it.
   await effects.fundingPublished(entry, PUBLISH_TIMEOUT_MS)
   return channelView(node, entry)
