@@ -72,7 +72,7 @@ const TimeOrDay = (what: string) =>
   Type.String({
     maxLength: 40,
     pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d))?$',
-    description: `${what}: a time (RFC 3339) or a day in UTC, 2026-11-27`,
+    description: `a time (RFC 3339) or a day in UTC, 2026-11-27: ${what}`,
   })
 /** Filters of a list by time. */
 export const timeFields = {
