@@ -28,7 +28,7 @@ export interface ForwardsOptions {
     next: NextHop,
     origin: ForwardOrigin,
   ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing'>
-  /** The channel is not on its way to the chain, though it would be if a late HTLC in it were worth that. */
+  /** The channel is not in the chain, though it would be on its way there if a late HTLC in it were worth that. */
   readonly staysOpen: (channelId: ChannelId) => boolean
 }
 

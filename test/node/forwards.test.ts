@@ -8,7 +8,7 @@ import { scidOf, undecidedIncoming, wantsPreimage } from '../../src/node/holding
 import { payInvoice } from '../../src/payment/request.ts'
 import { add, preimageOf, reachNormal } from '../channel/harness.ts'
 import { Life } from './life.ts'
-import { nodeIdOf, type Snapshot, World } from './world.ts'
+import { NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
@@ -137,6 +137,26 @@ describe('a forward that the next node sits on', () => {
         .sort(),
     ).toEqual(['normal', 'offline'])
     expect(alice.node!.channels.all().map((c) => c.state.tag)).toEqual(['normal'])
+    expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'failed' })
+    world.close()
+  })
+
+  it('is failed back as well when the channel was closed, and no block takes the commitment', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const paymentHash = '11'.repeat(32) as never
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
+    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
+    await world.settle()
+    const toCarol = bob.node!.channels.all().find((c) => c.meta.peer === nodeIdOf('carol'))!
+    await world.attempt(bob.api.closeChannel(toCarol.meta.localId, { force: true }))
+    world.crash('carol')
+    for (let n = 0; n < 150; n++) {
+      world.chain.mineExactly([], NOBODY)
+      await world.settle()
+    }
+    expect(toCarol.state).toMatchObject({ tag: 'closing', onchain: { closing: { height: null } } })
     expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'failed' })
     world.close()
   })
