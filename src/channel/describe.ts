@@ -5,7 +5,7 @@ import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
 import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
-import { eachHtlc } from './htlcTable.ts'
+import { eachHtlc, getHtlc } from './htlcTable.ts'
 import { localBalance, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults } from './onchain/settle.ts'
@@ -91,6 +91,12 @@ export function committedIncoming(state: ChannelState): readonly IncomingHtlc[] 
   return select(channel.commitments.incoming.chunks, (h) => h.stage === 'committed' && h.removal === null).map((h) =>
     incomingHtlc(channelId, h),
   )
+}
+
+/** Height at which an incoming HTLC expires; null where it is gone. */
+export function expiryOf(state: ChannelState, id: bigint): number | null {
+  const channel = channelOf(state)
+  return (channel && getHtlc(channel.commitments.incoming, id)?.add.cltvExpiry) ?? null
 }
 
 /** What is known for good of HTLCs that we offered and that the channel has not forgotten. */

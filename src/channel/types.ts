@@ -37,6 +37,8 @@ export interface ChannelContext {
   readonly sweepScriptPubKey: Uint8Array
   /** Whether a channel of ours, with whichever peer, has this id. Left out where there is only one channel. */
   readonly isTaken?: (channelId: ChannelId) => boolean
+  /** Height at which the HTLC expires that a forward came by; null where it is gone. Left out where there is only one channel. */
+  readonly incomingExpiry?: (channelId: ChannelId, htlcId: bigint) => number | null
 }
 
 /** Our own limits and preferences for channels. */

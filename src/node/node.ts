@@ -5,7 +5,7 @@ import type { ChannelId } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { watches } from '../channel/describe.ts'
+import { expiryOf, watches } from '../channel/describe.ts'
 import { secpSigner } from '../channel/signer.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelContext, ChannelPolicy } from '../channel/types.ts'
@@ -148,6 +148,10 @@ export class Node implements NodeParts {
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
   readonly #isTaken = (id: ChannelId): boolean => this.channels.byChannelId(id) !== undefined
+  readonly #incomingExpiry: NonNullable<ChannelContext['incomingExpiry']> = (id, htlcId) => {
+    const entry = this.channels.byChannelId(id)
+    return entry ? expiryOf(entry.state, htlcId) : null
+  }
   readonly #feeRates: FeeRates
   readonly #rounds = new Rounds(this)
   readonly #localChannels = new LocalChannels()
@@ -319,8 +323,9 @@ export class Node implements NodeParts {
     const { signer, meta } = entry
     const { sweepScriptPubKey } = meta
     const { policy } = this
-    const isTaken = this.#isTaken
-    const context = { blockHeight, isBehind, chainHash, nodeId, feerates, signer, policy, sweepScriptPubKey, isTaken }
+    const [isTaken, incomingExpiry] = [this.#isTaken, this.#incomingExpiry]
+    const own = { chainHash, nodeId, signer, policy, sweepScriptPubKey }
+    const context = { blockHeight, isBehind, feerates, ...own, isTaken, incomingExpiry }
     this.#contexts.set(entry, context)
     return context
   }

@@ -51,7 +51,7 @@ interface Unconfirmed {
   readonly outputs: readonly ClosedOutput[]
 }
 
-type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
+type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'incomingExpiry'>
 
 /** How to help the unconfirmed closing transaction along; null when it is none with an anchor of ours. */
 export function anchorPlan(
@@ -103,7 +103,7 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
   if (index < 0) return null
   // Whatever asks for most: a small HTLC must not keep the balance beside it from being paid for, either.
   let [feeratePerKw, budgetSat, urgentSat] = [0, 0n as Sat, 0n as Sat]
-  for (const { valueSat, deadline } of stakesIn(channel, commitment.outputs)) {
+  for (const { valueSat, deadline } of stakesIn(channel, commitment.outputs, ctx)) {
     const most = deadline === null ? budgetOf(valueSat, PATIENT_PERCENT) : budgetOf(valueSat)
     const bill: Bill = { weight: weight + CHILD_WEIGHT, budgetSat: most, paidSat: feeSat }
     feeratePerKw = Math.max(feeratePerKw, feerateFor(deadline, bill, ctx))
@@ -119,12 +119,12 @@ function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext):
  * What is lost when the commitment comes too late, and the first height of that: each HTLC with those that are due before it, since one
  * that is worth little must not have what many others may cost; and our balance, whenever.
  */
-function stakesIn(channel: Channel, outputs: readonly ClosedOutput[]): readonly Stake[] {
+function stakesIn(channel: Channel, outputs: readonly ClosedOutput[], ctx: AnchorContext): readonly Stake[] {
   let patientSat = 0n
   const due: { readonly amountSat: Sat; readonly deadline: number }[] = []
   for (const output of outputs) {
     const { amountSat } = output
-    const deadline = deadlineOf(channel, output)
+    const deadline = deadlineOf(channel, output, ctx)
     if (deadline === null) patientSat += amountSat
     else if (isAtStake(channel, output)) due.push({ amountSat, deadline: deadline - SECOND_STAGE_BLOCKS })
   }

@@ -16,7 +16,7 @@ import { budgetOf, ceilingOf, deadlineOf, estimateBy, feerateFor, isUrgent, slow
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<
   ChannelContext,
-  'blockHeight' | 'isBehind' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey'
+  'blockHeight' | 'isBehind' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey' | 'incomingExpiry'
 >
 
 /** Confirmations after which a transaction is counted on: nothing is left to do, though a reorganisation may still change that. */
@@ -75,7 +75,7 @@ export function isGivenUp(channel: Channel, output: ClosedOutput, ready: number 
 
 /** Whether an output is not worth its claim by the estimates of now: those that its deadline asks for. */
 export const isTooDear = (channel: Channel, output: ClosedOutput, ctx: ClaimContext): boolean =>
-  isUneconomical(output, estimateBy(deadlineOf(channel, output), ctx), slowFeerate(ctx))
+  isUneconomical(output, estimateBy(deadlineOf(channel, output, ctx), ctx), slowFeerate(ctx))
 
 export interface Plan {
   /** The record's own array when nothing changed. */
@@ -122,13 +122,19 @@ function claimable(
     if (isHtlcStage(spend)) {
       // Without anchors its fee is paid for: nothing is saved by holding it back.
       const free = spend.channelType !== 'anchors'
-      const deadline = deadlineOf(channel, output)!
+      const deadline = deadlineOf(channel, output, ctx)!
       const onlyRaise = !free && isTooDear(channel, output, ctx)
       if (!onlyRaise || isWorthRaising(output, spend, deadline, ctx))
         stages.push({ output, stage: spend, preimage, deadline, onlyRaise })
     } else {
       const { outpoint, amountSat } = output
-      ready.set(outpointKey(outpoint), { outpoint, amountSat, spend, preimage, deadline: deadlineOf(channel, output) })
+      ready.set(outpointKey(outpoint), {
+        outpoint,
+        amountSat,
+        spend,
+        preimage,
+        deadline: deadlineOf(channel, output, ctx),
+      })
     }
   }
   // Coins of a wallet that has few go to what is due first.

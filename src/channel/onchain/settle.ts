@@ -111,7 +111,7 @@ function isLost(
   if (!output) return !isBlind(onchain) || expired
   // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
   // after all. Fees may fall before that channel's turn comes: until then only little is.
-  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= offerDeadline(channel, add)
+  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= offerDeadline(channel, add, ctx)
   return isDue && isTooDear(channel, output, ctx)
 }
 

@@ -14,6 +14,7 @@ export interface Stake {
 }
 
 type FeeContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
+type ExpiryContext = Pick<ChannelContext, 'incomingExpiry'>
 
 /** Of what is at stake, this much may go to fees. */
 const BUDGET_PERCENT = 50n
@@ -97,7 +98,7 @@ const OWN_PAYMENT_BLOCKS = 144
  * The height at which the peer may take an output, or at which its delay costs us money elsewhere; null when neither will ever be.
  * @source BOLT 2 §cltv_expiry_delta-selection, BOLT 5
  */
-export function deadlineOf(channel: Channel, output: ClosedOutput): number | null {
+export function deadlineOf(channel: Channel, output: ClosedOutput, ctx: ExpiryContext): number | null {
   const { spend, htlc, since } = output
   switch (spend.tag) {
     case 'delayed':
@@ -108,7 +109,7 @@ export function deadlineOf(channel: Channel, output: ClosedOutput): number | nul
       return spend.cltvExpiry
     case 'claim-timeout':
     case 'htlc-timeout':
-      return offerDeadline(channel, { cltvExpiry: spend.cltvExpiry, origin: originOf(channel, htlc) })
+      return offerDeadline(channel, { cltvExpiry: spend.cltvExpiry, origin: originOf(channel, htlc) }, ctx)
     case 'penalty':
       // HTLC outputs too: what the peer's HTLC transaction makes of one can be punished for as long again.
       return since === null ? null : since + channel.params.local.toSelfDelay
@@ -122,7 +123,11 @@ const originOf = ({ commitments }: Channel, htlc: ClosedOutput['htlc']): HtlcAdd
 export function offerDeadline(
   { relay }: Channel,
   { cltvExpiry, origin }: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,
+  { incomingExpiry }: ExpiryContext,
 ): number {
   if (origin?.tag === 'payment') return cltvExpiry + OWN_PAYMENT_BLOCKS
-  return cltvExpiry + Math.max(FORWARD_MARGIN, Math.min(relay.cltvExpiryDelta, FORWARD_DELTA) - FORWARD_MARGIN)
+  // What the channel asks for may have been less when the HTLC was forwarded.
+  const cameBy = origin && incomingExpiry ? incomingExpiry(origin.channelId, origin.htlcId) : null
+  const delta = cameBy === null ? relay.cltvExpiryDelta : cameBy - cltvExpiry
+  return cltvExpiry + Math.max(FORWARD_MARGIN, Math.min(delta, FORWARD_DELTA) - FORWARD_MARGIN)
 }

@@ -5,7 +5,7 @@ import { txidOf } from '../../../src/bitcoin/transaction.ts'
 import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { planSweeps, type ReadyOutput } from '../../../src/channel/onchain/sweeps.ts'
-import { ceilingOf, feerateFor, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
+import { ceilingOf, feerateFor, offerDeadline, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
 import { channelOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
 import { Market } from './market.ts'
 
@@ -15,6 +15,19 @@ const htlc = (from: 'alice' | 'bob', amountSat: number, blocks: number, n: numbe
   cltvExpiry: START + blocks,
   n,
   knows,
+})
+
+it('an HTLC that was forwarded is due before the one that it came by expires, whatever our channel asks for by now', () => {
+  const channel = channelOf('alice', { type: 'anchors', opener: 'bob', number: 3, htlcs: [] })
+  const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
+  const due = (cltvExpiryDelta: number, cameBy: number | null): number => {
+    const asking = { ...channel, relay: { ...channel.relay, cltvExpiryDelta } }
+    return offerDeadline(asking, { cltvExpiry: 1_000, origin }, { incomingExpiry: () => cameBy })
+  }
+  // Six blocks are left for what comes after; a long delta is no reason to take one's time.
+  for (const asked of [26, 80]) expect([due(asked, 1_026), due(asked, 1_090)]).toEqual([1_020, 1_034])
+  // Of one that is gone the channel tells.
+  expect([due(26, null), due(80, null)]).toEqual([1_020, 1_034])
 })
 
 describe('the feerate of what has a deadline', () => {
