@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -386,6 +387,20 @@ describe('exit codes', () => {
       expect(ran).toMatchObject({ code, err: expect.stringContaining(message) })
       expect(ran.err).not.toMatch(/\n +at /)
     }
+    await rm(dir, { recursive: true })
+  })
+
+  it('1 with nothing left listening, when a node cannot write where its API is', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'fulmen-url-'))
+    await mkdir(join(dir, 'api.url'))
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const at = `127.0.0.1:${(probe.address() as AddressInfo).port}`
+    probe.close()
+    await once(probe, 'close')
+    const args = ['--data-dir', dir, 'start', '--listen', '127.0.0.1:0', '--api', at, '--log-level', 'silent']
+    expect(await run(...args)).toMatchObject({ code: 1, err: expect.stringContaining('api.url') })
+    await expect(fetch(`http://${at}/health/live`)).rejects.toThrow('fetch failed')
     await rm(dir, { recursive: true })
   })
 

@@ -31,14 +31,13 @@ async function run(config: NodeConfig, access: ApiAccess, json: boolean): Promis
     const api = await serve(node.service, config, access)
     const reload = () => void api.reload()
     if (access.tls) process.on('SIGHUP', reload)
-    await writeFileAtomic(apiUrlFile(config.dataDir), `${api.url}\n`)
     try {
+      await writeFileAtomic(apiUrlFile(config.dataDir), `${api.url}\n`)
       announce(api, node, config, json)
       await stopped
     } finally {
       process.off('SIGHUP', reload)
-      await rm(apiUrlFile(config.dataDir), { force: true })
-      await rm(apiPinFile(config.dataDir), { force: true })
+      for (const file of [apiUrlFile, apiPinFile]) await rm(file(config.dataDir), { force: true }).catch(() => {})
       await api.stop()
     }
   } finally {
