@@ -91,7 +91,6 @@ export class GossipRecords {
   addChannel(m: ChannelAnnouncement, funding: FundingOutput, scope: TurnScope): boolean {
     if (!this.table.addChannel(m, funding)) return false
     this.#spent.delete(m.shortChannelId)
-    this.#takeOver(m)
     this.#options.graph.addChannel({ ...m, capacitySat: funding.capacitySat })
     const stored: StoredChannel = { announcement: encodeMessage(m), ...funding }
     scope.write({ key: keys.gossip(`1-channel/${formatScid(m.shortChannelId)}`), value: pack(stored) })
@@ -105,6 +104,7 @@ export class GossipRecords {
       this.#options.graph.applyUpdate(m)
       const key = keys.gossip(`2-update/${formatScid(m.shortChannelId)}/${directionOf(m)}`)
       scope.write({ key, value: encodeMessage(m) })
+      this.#takeOver(m.shortChannelId)
     }
     return checked
   }
@@ -134,11 +134,13 @@ export class GossipRecords {
     }
   }
 
-  /** A channel between the ends of one that was spent is what became of it. */
-  #takeOver({ nodeId1, nodeId2 }: ChannelAnnouncement): void {
-    for (const scid of this.#spent.keys()) {
-      const former = this.#options.graph.channel(scid)
-      if (former?.nodeId1 === nodeId1 && former.nodeId2 === nodeId2) this.#unroute(scid)
+  /** A channel that can be used, between the ends of one that was spent and funded in that block, is what became of it. */
+  #takeOver(later: ShortChannelId): void {
+    const { graph } = this.#options
+    for (const [scid, height] of this.#spent) {
+      if (height !== heightOf(later)) continue
+      const [former, channel] = [graph.channel(scid), graph.channel(later)]
+      if (former?.nodeId1 === channel?.nodeId1 && former?.nodeId2 === channel?.nodeId2) this.#unroute(scid)
     }
   }
 

@@ -99,28 +99,27 @@ describe('BOLT 7 §the-channel_announcement-message: a channel whose funding is 
     expect(routed()).toEqual([second])
   })
 
-  it('is gone as soon as another between its ends is announced, or a reorganisation undoes its own funding', async () => {
-    for (const [after, left] of [
-      [
-        (r: GossipRecords, scope: TurnScope) =>
-          r.addChannel(announcementOf({ block: 505, n: 13 }), funding({ block: 505, n: 13 }), scope),
-        3,
-      ],
-      [
-        (r: GossipRecords, scope: TurnScope) =>
-          r.addChannel(announcementOf({ block: 505, n: 2 }), funding({ block: 505, n: 2 }), scope),
-        4,
-      ],
-      [(r: GossipRecords, scope: TurnScope) => r.onReorg(101, scope), 2],
-      [(r: GossipRecords, scope: TurnScope) => r.onReorg(100, scope), 1],
+  it('is gone as soon as what it was spliced to can be used, or a reorganisation undoes its own funding', async () => {
+    const adds =
+      (place: Place) =>
+      (r: GossipRecords, scope: TurnScope): void => {
+        r.addChannel(announcementOf(place), funding(place), scope)
+        expect([r.table.channels().length, r.acceptUpdate(updateOf(place, 0, NOW), scope).ok]).toEqual([3, true])
+      }
+    for (const [what, left, isLeft] of [
+      [adds({ block: 500, n: 13 }), 3, false], // between its ends
+      [adds({ block: 500, n: 2 }), 4, true],
+      [adds({ block: 501, n: 13 }), 4, true],
+      [(r: GossipRecords, scope: TurnScope) => r.onReorg(101, scope), 2, true],
+      [(r: GossipRecords, scope: TurnScope) => r.onReorg(100, scope), 1, false],
     ] as const) {
       const graph = new Graph()
       const records = await open(graph)
       const unwritten = { write: () => {} } as unknown as TurnScope
       records.onBlock(spend(others[0]!, 500), unwritten)
       expect(graph.channelCount).toBe(3)
-      after(records, unwritten)
-      expect([graph.channelCount, graph.channel(first) !== undefined]).toEqual([left, left === 4 || left === 2])
+      what(records, unwritten)
+      expect([graph.channelCount, graph.channel(first) !== undefined]).toEqual([left, isLeft])
     }
   })
 })
