@@ -64,7 +64,9 @@ export function addFees(state: WalletState, request: AddFeesRequest, signer: Wal
   const { tx, owner, parent, paidSat = 0n } = request
   const earlier = request.earlier ? replacedBy(state, request, request.earlier) : null
   const paid = paidSat + (parent?.feeSat ?? 0n)
-  if (paid >= feeOf(weightOf(tx) + (parent?.weight ?? 0), request.feeratePerKw)) {
+  // What a child's own inputs bring, as an anchor, nobody pays without it.
+  const [paidAlone, weight] = parent ? [parent.feeSat, parent.weight] : [paidSat, weightOf(tx)]
+  if (paidAlone >= feeOf(weight, request.feeratePerKw)) {
     const none = { outputIndexes: [], changeSat: null, coins: [] }
     return earlier ? null : { state, tx, txid: txidOf(tx), feeSat: paidSat as Sat, ...none }
   }

@@ -200,6 +200,12 @@ describe('a child that pays for its parent', () => {
     )
   })
 
+  it('is made where the anchor that it brings would do for the fee, which nobody pays without it', () => {
+    const built = bump(walletWith([50_000]), { tx: child(), feeratePerKw: 350, paidSat: sat(330), parent })!
+    expect(built.tx.outputs.length).toBe(1)
+    expect((Number(built.feeSat + parent.feeSat) * 1000) / (weightOf(built.tx) + parent.weight)).toBeGreaterThan(350)
+  })
+
   it('is not made when the parent pays enough', () => {
     const wallet = walletWith([50_000])
     const rich = { weight: 1_800, feeSat: sat(20_000) }
