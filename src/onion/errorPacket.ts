@@ -39,6 +39,18 @@ export function plainErrorPacket(
 export const wrapErrorPacket = (sharedSecret: Uint8Array, reason: Uint8Array): Uint8Array =>
   xorStream(deriveKey('ammag', sharedSecret), reason)
 
+/** HMAC, both lengths, failure and padding. */
+const LEAST_PACKET = MAC + 2 + MESSAGE_AND_PAD + 2
+
+/**
+ * What came back from the next hop, with our layer. What is too short to be a failure no payer can read: it goes on as long as one, since
+ * older LND fails the channel over less, and whoever made it may be far away.
+ */
+export function relayErrorPacket(sharedSecret: Uint8Array, reason: Uint8Array): Uint8Array {
+  const missing = new Uint8Array(Math.max(0, LEAST_PACKET - reason.length))
+  return wrapErrorPacket(sharedSecret, missing.length === 0 ? reason : concatBytes(reason, missing))
+}
+
 export interface AttributedFailure {
   /** Index of the hop that failed, 0 for our peer. */
   readonly hop: number

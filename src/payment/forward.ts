@@ -2,7 +2,7 @@ import { concatBytes, EMPTY, u16be } from '../base/bytes.ts'
 import { assertNever } from '../base/errors.ts'
 import type { Msat } from '../base/units.ts'
 import type { FaultCode, HtlcFailure, IncomingHtlc, RelayPolicy } from '../channel/types.ts'
-import { wrapErrorPacket } from '../onion/errorPacket.ts'
+import { relayErrorPacket } from '../onion/errorPacket.ts'
 import { BADONION, failureCode, failureName, type OnionFailure } from '../onion/failure.ts'
 import { type FailureRoute, type ForwardOnion, failCommand, failureRouteOf, peelIncoming, withUpdate } from './peel.ts'
 import type {
@@ -182,7 +182,7 @@ function passBack(forward: ForwardRecord, failure: HtlcFailure): HtlcCommand {
   switch (failure.tag) {
     case 'onion':
       if (forward.blinding !== 'none') return failCommand(route, { name: 'temporary_node_failure' })
-      return { tag: 'failHtlc', id: route.id, reason: wrapErrorPacket(forward.sharedSecret, failure.reason) }
+      return { tag: 'failHtlc', id: route.id, reason: relayErrorPacket(forward.sharedSecret, failure.reason) }
     case 'malformed':
       return failCommand(route, concatBytes(u16be(aboutOnion(failure.failureCode)), failure.sha256OfOnion))
     case 'onchain':

@@ -231,6 +231,20 @@ describe('BOLT 4 §returning-errors: an intermediate node', () => {
       received: { failure: { name: 'mpp_timeout' } },
     })
   })
+  it('passes on no failure that is shorter than any is: nodes fail channels over that', () => {
+    for (const [length, passedOn] of [
+      [0, 292],
+      [260, 292],
+      [291, 292],
+      [292, 292],
+      [1_000, 1_000],
+    ] as const) {
+      const result = { tag: 'failed', failure: { tag: 'onion', reason: new Uint8Array(length).fill(7) } } as const
+      const { command } = commandOf(onForwardResult(record, result))
+      expect([length, command.tag === 'failHtlc' && command.reason.length]).toEqual([length, passedOn])
+      expect(readBack(sharedSecrets, command)).toBeNull()
+    }
+  })
   it('makes a failure of its own where the next node could not read the onion', () => {
     const sha256OfOnion = new Uint8Array(32).fill(8)
     const effects = onForwardResult(record, {
