@@ -38,15 +38,16 @@ withLnd('gossip and forwards with real LNDs', () => {
   afterAll(() => w?.stop())
   afterEach(() => expect(w.alerts()).toEqual([]))
 
+  /** Channels in the graph of an LND of which it knows both ends. */
+  const wholeIn = ({ edges }: { edges: readonly { node1_policy: unknown; node2_policy: unknown }[] }): number =>
+    edges.filter((e) => e.node1_policy && e.node2_policy).length
+
   it('each learns of the others’ channels and nodes', async () => {
     for (const lnd of [dave, erin]) {
       await w.until('LND’s graph', async () => {
-        const { nodes, edges } = await lnd.rest.get('/v1/graph')
-        const whole = edges.filter(
-          (e: { node1_policy: unknown; node2_policy: unknown }) => e.node1_policy && e.node2_policy,
-        )
-        const names = nodes.map((n: { alias: string }) => n.alias)
-        return whole.length === 2 && ['dave', 'erin', 'fulmen'].every((name) => names.includes(name))
+        const graph = await lnd.rest.get('/v1/graph')
+        const names = graph.nodes.map((n: { alias: string }) => n.alias)
+        return wholeIn(graph) === 2 && ['dave', 'erin', 'fulmen'].every((name) => names.includes(name))
       })
     }
     await w.until('our graph', async () => {
@@ -180,7 +181,7 @@ withLnd('gossip and forwards with real LNDs', () => {
   it('the payee is gone for good: what we take back on chain, the payer has back', async () => {
     await w.connect(erin)
     toErin = await w.openTo(erin, { capacity: 2_000_000, push: 1_000_000, announce: true })
-    await w.until('dave’s graph', async () => (await dave.rest.get('/v1/graph')).edges.length === 2)
+    await w.until('dave’s graph', async () => wholeIn(await dave.rest.get('/v1/graph')) === 2)
     const { payment } = await heldByErin(30_000_000)
     await erin.halt('SIGKILL')
     await w.mineUntil(2 * FINAL_BLOCKS, isClosedBy('local-force'))
