@@ -48,11 +48,11 @@ export async function startApi(service: NodeService, options: StartApiOptions): 
   })
   try {
     await app.listen({ host, port: options.port })
+    if (tls) await onPin(tls.pin)
   } catch (error) {
     await app.close() // it has begun to post webhooks
     throw error
   }
-  if (tls) await onPin(tls.pin)
   // Connections that are open go on with the certificate that they began with.
   const apply = async (next: LiveCertificate['current'], pin: string): Promise<void> => {
     ;(app.server as unknown as TlsServer).setSecureContext({ ...next })

@@ -120,7 +120,8 @@ function checkPin(pin: string, url: string): void {
 
 function adminKey(path: string): string {
   const key = readLine(path)
-  if (key !== undefined) return key
+  if (key) return key
+  if (key === '') throw new CliError(`${path} is empty: "fulmen key reset", with the node stopped, makes another key`)
   throw new CliError(
     `there is no key at ${path}: start a node there, or say where with --data-dir, --key or FULMEN_KEY`,
     EXIT.usage,

@@ -41,7 +41,10 @@ export class LevelDriver implements Driver {
         )
       }
       const why = e instanceof Error ? (e.cause instanceof Error ? e.cause : e).message : String(e)
-      throw new StoreError('STORE_UNREADABLE', `the database in ${directory} cannot be opened: ${why}`, { cause: e })
+      const cure = why.includes('No space left') ? '; free some space: it is not damaged' : ''
+      throw new StoreError('STORE_UNREADABLE', `the database in ${directory} cannot be opened: ${why}${cure}`, {
+        cause: e,
+      })
     }
     return new LevelDriver(db, directory)
   }

@@ -360,6 +360,14 @@ describe('exit codes', () => {
     expect(await fulmen(...args)).toMatchObject({ code: 2, err: expect.stringMatching(message) })
   })
 
+  it('1 for an empty key file, with the way to another key', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'fulmen-key-'))
+    await writeFile(join(dir, 'admin.key'), '\n')
+    const said = { code: 1, err: expect.stringMatching(/admin\.key is empty: "fulmen key reset"/) }
+    expect(await run('--data-dir', dir, 'info')).toMatchObject(said)
+    await rm(dir, { recursive: true })
+  })
+
   it('with what the system says, and no stack, where a file or an address cannot be used', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'fulmen-system-'))
     const start = [

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -27,6 +29,26 @@ const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 describe('fulmen over TLS', () => {
   it('knows the node of its data directory by its pin', async () => {
     expect(await fulmen('info')).toMatchObject({ code: 0, out: expect.stringContaining(NODE_ID) })
+  })
+
+  it('serves nothing when its pin cannot be written: whoever starts it would not know', async () => {
+    const access = { tls: { kind: 'own' }, origins: [], issuer: null, webhookTargets: [] } as const
+    const own = await mkdtemp(join(tmpdir(), 'fulmen-cli-pin-'))
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const { port } = probe.address() as AddressInfo
+    probe.close()
+    await once(probe, 'close')
+    const onPin = async () => {
+      throw new Error('no space left')
+    }
+    await expect(startApi(new FakeNode(), { host: '127.0.0.1', port, dataDir: own, access, onPin })).rejects.toThrow(
+      'no space',
+    )
+    const again = createServer().listen(port, '127.0.0.1')
+    await once(again, 'listening')
+    again.close()
+    await rm(own, { recursive: true })
   })
 
   it('says of a pin that can fit nothing what is wrong with it, not that the node does not answer', async () => {

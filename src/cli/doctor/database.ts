@@ -102,11 +102,19 @@ async function openCopy(dataDir: string): Promise<OpenedCopy | { readonly findin
     }
     if (error instanceof StoreError && error.code === 'STORE_HALF_MIGRATED')
       return { finding: problem('database', error.message, 'fulmen start: it goes on by itself') }
-    const why = error instanceof Error ? error.message.replace(to, from) : String(error)
+    const why = error instanceof Error ? error.message.replaceAll(to, from) : String(error)
+    if (isOfSystem(error)) return { finding: problem('database', `could not be looked at: ${why}`, NOT_DAMAGED) }
     const cure = `keep a copy of ${from}, check the disk, and restore from the seed words and channels.backup in an empty directory; ${COPY_WARNING}`
     return { finding: problem('database', why, cure) }
   }
 }
+
+/** A full disk, or a directory of another user, is no damage: LevelDB has texts alone for it. */
+const isOfSystem = (error: unknown): boolean =>
+  error instanceof Error &&
+  ('syscall' in error || /No space left|Permission denied|Read-only file|Too many open files/.test(error.message))
+const NOT_DAMAGED =
+  'free some space, or let this user read and write there, and run the doctor again; nothing says that the database is damaged'
 
 async function inside(driver: Driver, config: NodeConfig, master: MasterKey | null): Promise<readonly Finding[]> {
   const schema = await driver.get(keys.schema)

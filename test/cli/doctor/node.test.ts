@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -250,6 +250,17 @@ describe('a node that is down', () => {
     expect(found, JSON.stringify(problems)).toBeDefined()
     expect(found!.cure).toMatch(cure)
     expect(await everything(dataDir)).toEqual(before)
+  })
+
+  it('a database that the system does not let it look at, which is not damaged for that', async () => {
+    await symlink(join(dataDir, 'nowhere'), join(dataDir, 'db', 'lost'))
+    const { findings } = await doctor()
+    const found = findings.find((f) => f.check === 'database')
+    expect(found).toMatchObject({
+      level: 'problem',
+      message: expect.stringContaining('could not be looked at: ENOENT'),
+    })
+    expect(found!.cure).not.toMatch(/restore/)
   })
 
   it('a backup that is fine', async () => {
