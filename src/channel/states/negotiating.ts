@@ -5,7 +5,7 @@ import type { FeeProposal } from '../closeTerms.ts'
 import { answerFee, type FeePreference } from '../closingFee.ts'
 import { fail, warn } from '../faults.ts'
 import { closingDustSat } from '../scripts.ts'
-import { noteClosings, usesSimpleClose } from '../simpleClose.ts'
+import { mayClose, noteClosings, usesSimpleClose } from '../simpleClose.ts'
 import type { NegotiatingState, ShutdownState } from '../state.ts'
 import { localMsat, remoteMsat } from '../totals.ts'
 import { type BuiltClosing, buildClosing, closingFee } from '../tx/closing.ts'
@@ -179,6 +179,8 @@ function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, 
   if (built.tx.outputs.some((o) => o.amountSat < closingDustSat(o.scriptPubKey))) {
     return respond(state, notRelayed(received.feeSat), ctx)
   }
+  const { closings } = state.channel
+  if (!mayClose(state.channel, state.published) && !closings?.includes(built.txid)) return respond(state, TOO_MANY, ctx)
   const { isOpener } = state.channel.params
   const talk = { isOpener, preference: preference(state, ctx), sent: state.sent, before: state.received, received }
   const answer = answerFee(talk)
@@ -196,6 +198,13 @@ function receiveFee(state: NegotiatingState, m: MessageNamed<'closing_signed'>, 
     }
   }
 }
+
+/** Each fee that is agreed on makes one more that may confirm, and is remembered. */
+const TOO_MANY = warn(
+  'PROTOCOL_VIOLATION',
+  'BOLT 2 §legacy-closing-negotiation: both sides come to a fee',
+  'far too many transactions are signed already',
+).error
 
 /** Only of a script that is no witness program: for those dust_limit_satoshis is high enough. */
 const notRelayed = (feeSat: Sat): Fault =>
