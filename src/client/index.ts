@@ -231,10 +231,10 @@ export class FulmenClient {
     create: (request: CreateKey): Promise<IssuedKey> => this.#http.send('POST', '/v1/keys', request),
     update: (keyId: string, request: UpdateKey): Promise<Key> =>
       this.#http.send('PATCH', `/v1/keys/${id(keyId)}`, request),
-    /** When it is this client's own key, the client goes on with the new version. */
+    /** When it is this client's own key, by its id or as `self`, the client goes on with the new version. */
     rotate: (keyId: string, request: RotateKey = {}): Promise<IssuedKey> => {
       const path = `/v1/keys/${id(keyId)}/rotate`
-      const isOwn = keyId === this.#http.keys.id && request.activatesAt === undefined
+      const isOwn = ['self', this.#http.keys.id].includes(keyId) && request.activatesAt === undefined
       return isOwn ? this.#http.issue(path, request) : this.#http.send('POST', path, request)
     },
     rollback: (keyId: string): Promise<Key> => this.#http.send('POST', `/v1/keys/${id(keyId)}/rollback`),
