@@ -4,6 +4,9 @@
 // npm run fuzz -- --suite adversary [--schedules N] [--seed S] [--json]: a hostile peer that owns miner and network, over N schedules,
 // on all cores. With --json, exactly one object on stdout: { schedules, failures, lostSat, seed }. Progress, and what failed with the
 // number that plays it again, go to stderr.
+//
+// npm run fuzz -- --suite adversary --shrink NUMBER: a schedule that failed, in as few steps as it takes: its JSON on stdout, as
+// test/adversary/regressions.json keeps them.
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -33,6 +36,7 @@ function options() {
         times: { type: 'string' },
         schedules: { type: 'string', default: '200000' },
         seed: { type: 'string', default: '1' },
+        shrink: { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     })
@@ -124,6 +128,25 @@ async function adversary({ schedules, seed, json }) {
   return failed.length > 0 || broken.length > 0 || done < schedules ? 1 : 0
 }
 
+/** Tells one schedule in as few steps as it takes to go wrong. @returns the exit code: 1 when nothing is wrong with it */
+async function shrink(number) {
+  await buildCore()
+  const dir = mkdtempSync(join(tmpdir(), 'fulmen-fuzz-'))
+  const file = join(dir, 'least.json')
+  const env = { FULMEN_SHRINK: `${number}`, FULMEN_REPORT: file }
+  const code = await run(['test/property/adversary.test.ts', '-t', 'as short as it can be'], env, ['ignore', 2, 2])
+  const [found] = readLines(file)
+  rmSync(dir, { recursive: true, force: true })
+  if (code !== 0 || !found) return 1
+  if (found.problems.length === 0) {
+    console.error(`nothing is wrong with schedule ${number}`)
+    return 1
+  }
+  for (const p of found.problems) console.error(`  ${p}`)
+  console.log(JSON.stringify(found.schedule, null, 2))
+  return 0
+}
+
 // ---------------------------------------------------------------- which
 
 const { values, positionals } = options()
@@ -132,6 +155,7 @@ if (values.suite === 'crypto') {
   process.exit(await run(['test/crypto'], { FUZZ: `${times}` }, 'inherit'))
 } else if (values.suite === 'adversary') {
   if (positionals.length > 0) usage(`"${positionals[0]}" is not an option of this suite`)
+  if (values.shrink !== undefined) process.exit(await shrink(whole(values.shrink, '--shrink', 0)))
   const schedules = whole(values.schedules, '--schedules', 1)
   process.exit(await adversary({ schedules, seed: whole(values.seed, '--seed', 0), json: values.json }))
 } else usage(`there is no suite "${values.suite}": crypto or adversary`)

@@ -1,21 +1,22 @@
-import { type ChannelId, outpointKey, type Txid } from '../../src/base/ids.ts'
-import { msat, type Sat, sat } from '../../src/base/units.ts'
+import { toHex } from '../../src/base/bytes.ts'
+import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import type { MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
-import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
-import { fundingScriptOf } from '../../src/channel/commitments.ts'
+import type { ChainBlock } from '../../src/chain/source.ts'
+import { acceptChannel } from '../../src/channel/advance.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { Channel, ChannelState } from '../../src/channel/state.ts'
-import type { ChainEvent, ChannelTypeName, OpenParams } from '../../src/channel/types.ts'
-import { relayPolicy } from '../../src/node/policy.ts'
-import { ourInitFeatures } from '../../src/wire/features.ts'
+import type { ChannelTypeName } from '../../src/channel/types.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import { Book } from './book.ts'
+import { type Borrowed, signerOfHostile } from './borrowed.ts'
 import { Chain, type GenesisCoin } from './chain.ts'
 import { type Declared, policyOf } from './declared.ts'
 import { Honest } from './honest.ts'
-import { Hostile, hostileCoins, Purse } from './hostile.ts'
+import { Hostile } from './hostile.ts'
 import { nodeIdOf, POLICY, START } from './keys.ts'
+import { hostileCoins, Purse } from './loot.ts'
+import { ACCEPTS, CAPACITY, openLane, PUSH, temptHal } from './opening.ts'
 import { COINS, honestCoins } from './purse.ts'
 import { loadNode, type SavedNode, saveNode } from './saved.ts'
 import { heldUp } from './verdict.ts'
@@ -32,10 +33,10 @@ export interface Setting {
   readonly coins: number
   /** What hal declares, and what the hostile do; left out, both what una does. */
   readonly declared?: { readonly ours: Declared; readonly theirs: Declared }
+  /** Whose keys the hostile have; left out, each has its own for each channel. */
+  readonly borrowed?: Borrowed
 }
 
-const CAPACITY: Sat = sat(3_000_000)
-const PUSH: Sat = sat(1_500_000)
 export type Lane = 'up' | 'down'
 
 interface Saved {
@@ -75,6 +76,10 @@ export class Arena {
   /** Transactions of others fill the blocks: what pays less than they do waits. sat per 1,000 weight units. */
   crowd = 0
   attempts = 0
+  /** What transactions of the attacker's pay to hal's wallet, sat. */
+  readonly gifts = new Map<Txid, bigint>()
+  /** Blocks that hal has not seen; null while it is there. */
+  #missed: ChainBlock[] | null = null
   #coins: readonly GenesisCoin[]
 
   constructor(setting: Setting, saved: Saved | null) {
@@ -98,10 +103,11 @@ export class Arena {
       if (lane === 'up' && this.una) continue
       const owner = `mal-${lane}`
       const node = setting.company === 'twice' ? 'mal' : owner
-      this.hostiles.set(lane, new Hostile({ owner, node, policy: policyOf(declared?.theirs) }))
+      const signer = signerOfHostile(lane, setting.company, setting.borrowed)
+      this.hostiles.set(lane, new Hostile({ owner, node, policy: policyOf(declared?.theirs), signer }))
     }
     if (!saved) {
-      for (const lane of this.lanes) this.#open(lane)
+      for (const lane of this.lanes) this.#coins = [...this.#coins, openLane(this, lane)]
       return
     }
     this.attempts = saved.attempts
@@ -136,73 +142,6 @@ export class Arena {
     return this.una ? [this.hal, this.una] : [this.hal]
   }
 
-  // -------------------------------------------------------------- opening
-
-  #open(lane: Lane): void {
-    const { channelType, opens, feeratePerKw } = this.setting
-    const mal = this.hostiles.get(lane)
-    const peerId = mal?.nodeId ?? nodeIdOf('una')
-    const params: OpenParams = {
-      temporaryChannelId: (lane === 'up' ? 'aa' : 'bb').repeat(32) as ChannelId,
-      remoteNodeId: opens ? peerId : nodeIdOf('hal'),
-      capacitySat: CAPACITY,
-      pushMsat: msat(PUSH * 1000n),
-      announce: false,
-      channelType,
-      feeratePerKw,
-      fundingFeeratePerKw: 1000,
-      theirFeatures: ourInitFeatures(),
-      relay: relayPolicy(CAPACITY * 1000n),
-      keyIndex: 0,
-      requestId: 1,
-    }
-    if (mal) mal.height = START
-    if (opens) this.hal.open(lane, params, `hal-${lane}`)
-    else if (mal) mal.begin(openChannel(params, mal.ctx))
-    else this.una!.open(lane, params, `una-${lane}`)
-    for (let i = 0; i < 40; i++) {
-      this.#fund(lane)
-      if (!this.deliver(lane, true) && !this.deliver(lane, false)) break
-    }
-    const tx = this.#funding.get(lane)!
-    const confirmed: ChainEvent = {
-      tag: 'confirmed',
-      txid: txidOf(tx),
-      tx,
-      height: START - 10,
-      txIndex: lane === 'up' ? 1 : 2,
-    }
-    for (const event of [confirmed, { tag: 'block', height: START } as const]) {
-      for (const node of this.honest) {
-        const entry = node.channels.get(lane)
-        if (entry) node.turn(() => node.channels.deliver(entry, { tag: 'chain', event }))
-      }
-      mal?.step({ tag: 'chain', event })
-    }
-    this.pump(lane)
-    if (this.hal.entry(lane).state.tag !== 'normal') throw new Error(`not open: ${this.hal.entry(lane).state.tag}`)
-  }
-  readonly #funding = new Map<Lane, Transaction>()
-
-  #fund(lane: Lane): void {
-    const wanted = this.honest.find((n) => n.funding)
-    const mal = this.hostiles.get(lane)
-    const state = mal?.state
-    const script = wanted?.funding?.scriptPubKey ?? (state?.tag === 'await-funding' ? fundingScript(state) : null)
-    if (!script) return
-    const output = { amountSat: CAPACITY, scriptPubKey: script }
-    const tx: Transaction = { version: 2, inputs: [], outputs: [output], lockTime: lane === 'up' ? 77 : 78 }
-    this.#funding.set(lane, tx)
-    const outpoint = { txid: txidOf(tx), index: 0 }
-    this.#coins = [...this.#coins, { outpoint, output }]
-    this.chain.coins().set(outpointKey(outpoint), { output, height: START - 10, coinbase: false })
-    if (wanted) {
-      wanted.funding = null
-      const entry = wanted.channels.get(lane)!
-      wanted.turn(() => wanted.channels.deliver(entry, { tag: 'funded', tx, outputIndex: 0 }))
-    } else mal!.step({ tag: 'funded', tx, outputIndex: 0 })
-  }
-
   // -------------------------------------------------------------- wires
 
   /** Takes the oldest message of a lane across; false when there is none. */
@@ -219,16 +158,11 @@ export class Arena {
   give(lane: Lane, toHal: boolean, message: ChannelMessage): void {
     const mal = this.hostiles.get(lane)
     const target = toHal ? this.hal : this.una
+    if (mal && toHal && this.setting.borrowed) temptHal(this, lane, message)
     if (message.type === 'open_channel' && target && (toHal || !mal)) {
       target.accept(lane, message, toHal ? (mal?.nodeId ?? nodeIdOf('una')) : nodeIdOf('hal'), `${target.name}-${lane}`)
     } else if (message.type === 'open_channel') {
-      const params = {
-        remoteNodeId: nodeIdOf('hal'),
-        theirFeatures: ourInitFeatures(),
-        relay: relayPolicy(1n),
-        keyIndex: 0,
-      }
-      mal!.begin(acceptChannel(message, params, mal!.ctx))
+      mal!.begin(acceptChannel(message, ACCEPTS, mal!.ctx))
     } else if (toHal) {
       if (mal) this.heard.push({ lane, message })
       this.hal.receive(lane, message)
@@ -286,9 +220,37 @@ export class Arena {
     this.queued = []
     const block = this.chain.mine(first, (e) => this.#lets(e, censor), this.crowd)
     for (const h of this.hostiles.values()) h.height = block.height
-    for (const node of this.honest) node.block(block)
-    for (const node of this.honest) await node.settle()
-    for (const node of this.honest) for (const p of heldUp(this, node)) node.heldUp.add(p)
+    this.#missed?.push(block)
+    const there = this.honest.filter((n) => n !== this.hal || !this.#missed)
+    for (const node of there) node.block(block)
+    for (const node of there) await node.settle()
+    for (const node of there) for (const p of heldUp(this, node)) node.heldUp.add(p)
+  }
+
+  /** Hal's process is not there for some blocks, and catches up with all of them at once. `before` each one, what the attacker prepares. */
+  async absent(blocks: number, greed: number, before: (n: number) => void = () => {}): Promise<void> {
+    for (const lane of this.lanes) this.cut(lane)
+    const missed: ChainBlock[] = []
+    this.#missed = missed
+    for (let n = 0; n < blocks; n++) {
+      before(n)
+      await this.block({ greed, censor: false })
+    }
+    this.#missed = null
+    this.hal.restart()
+    for (const block of missed) this.hal.block(block)
+    await this.hal.settle()
+  }
+
+  /** Notes what a transaction of the attacker's pays to hal: that is not what hal is owed. */
+  noteGift(tx: Transaction): Transaction {
+    const { scripts } = this.hal.wallet.state
+    const amounts = tx.outputs.filter((o) => scripts.has(toHex(o.scriptPubKey))).map((o) => o.amountSat)
+    this.gifts.set(
+      txidOf(tx),
+      amounts.reduce((a, b) => a + b, 0n),
+    )
+    return tx
   }
 
   #lets(entry: MempoolEntry, censor: boolean): boolean {
@@ -345,8 +307,4 @@ export class Arena {
     const lanes = node === this.una ? 1 : this.lanes.length
     return BigInt(lanes) * mine * 1000n
   }
-}
-
-function fundingScript(state: Extract<ChannelState, { tag: 'await-funding' }>): Uint8Array {
-  return fundingScriptOf(state.proposal.local, state.remote)
 }

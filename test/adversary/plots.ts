@@ -11,18 +11,18 @@ import type { Run } from './run.ts'
 /** Attacks of several moves, each aimed at the moment at which the honest have to act. The numbers choose among the ways to go about it. */
 type Plot = (run: Run, lane: Lane, b: number, c: number) => Promise<void>
 
-const TALLIES: readonly Msat[] = [70_000_000n as Msat, 110_000_000n as Msat, 160_000_000n as Msat]
+export const TALLIES: readonly Msat[] = [70_000_000n as Msat, 110_000_000n as Msat, 160_000_000n as Msat]
 /** What is worth an attack. */
 const LEAST_TALLY = 50_000_000n
 
-const open = ({ arena }: Run, lane: Lane): Channel | null => {
+export const open = ({ arena }: Run, lane: Lane): Channel | null => {
   const { state } = arena.hal.entry(lane)
   return state.tag === 'closing' || state.tag === 'closed' ? null : channelOf(state)
 }
 const released = (channel: Channel | null): readonly Htlc[] =>
   channel ? [...eachHtlc(channel.commitments.incoming)].filter((h) => h.removal?.tag === 'fulfilled') : []
 
-async function idle({ arena }: Run, blocks: number, greed = 0): Promise<void> {
+export async function idle({ arena }: Run, blocks: number, greed = 0): Promise<void> {
   for (let i = 0; i < blocks; i++) await arena.block({ greed, censor: false })
 }
 
@@ -46,7 +46,7 @@ const ambush: Plot = async (run, lane, b, c) => {
 }
 
 /** Talks until everything is said. */
-function agree({ arena }: Run, lanes: readonly Lane[]): void {
+export function agree({ arena }: Run, lanes: readonly Lane[]): void {
   for (const lane of lanes) arena.connect(lane)
   for (const lane of [...lanes, ...lanes]) arena.pump(lane)
 }
@@ -154,7 +154,7 @@ const holdOut: Plot = async (run, _lane, b, c) => {
 }
 
 /** Has hal pay it a few times: alike, by one hash, or not. */
-function enrich(run: Run, lane: Lane, b: number): void {
+export function enrich(run: Run, lane: Lane, b: number): void {
   const { arena } = run
   agree(run, [lane])
   const again = b % 2 === 0 ? arena.book.add('to-peer').hash : null

@@ -10,8 +10,10 @@ import { forget } from './forget.ts'
 import type { Hostile } from './hostile.ts'
 import { START } from './keys.ts'
 import { REORG, STEAL } from './limits.ts'
+import { pinOf } from './loot.ts'
 import { PLOTS } from './plots.ts'
 import type { Step } from './schedule.ts'
+import { TRICKS } from './tricks.ts'
 
 /** An HTLC as it is offered. */
 export interface Terms {
@@ -110,11 +112,16 @@ export class Run {
       case 'twin':
         return this.#twin(lane, b, c)
       case 'spend':
-        // Attacks under way may cost what it was promised to have.
-        if (arena.held.size === 0 && arena.crowd === 0 && this.#allOpen()) arena.hal.spendAll()
-        return
+        return this.spend()
       case 'forget':
         return forget(this, arena.hostiles.has(lane) ? lane : 'down', b, c)
+      case 'mirror':
+      case 'gift':
+      case 'litter':
+      case 'shut':
+      case 'doze':
+      case 'mangle':
+        return TRICKS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
       default:
         return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
     }
@@ -134,6 +141,11 @@ export class Run {
     if (isCrowded) this.spare(cost)
     const [closing, slow] = [Math.max(253, claim >> 1), Math.max(253, claim >> 2)]
     for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
+  }
+  /** Hal's people send all that they may: attacks under way may cost what it was promised to have. */
+  spend(): void {
+    const { hal, held, crowd } = this.arena
+    if (held.size === 0 && crowd === 0 && this.#allOpen()) hal.spendAll()
   }
   #allOpen(): boolean {
     return this.arena.hal.channels.all().every((e) => e.state.tag !== 'closing' && e.state.tag !== 'closed')
@@ -257,7 +269,8 @@ export class Run {
     const blocks = how % 4 === 2 ? 6 : 45
     const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.spare(blocks))
     arena.held.set(txidOf(tx), until)
-    const pins = how % 8 > 3 ? from.pin(tx, arena.purse, [0, 4, 12, 30][(how >> 3) % 4]!) : []
+    const pins =
+      how % 8 > 3 ? pinOf(tx, from.signer, { coins: arena.purse, times: [0, 4, 12, 30][(how >> 3) % 4]! }) : []
     for (const child of pins) if (arena.chain.broadcast(child).accepted) arena.held.set(txidOf(child), until)
   }
 

@@ -1,10 +1,12 @@
 import { Arena, type Company, type Setting } from './arena.ts'
+import { type Borrowed, borrowedBy } from './borrowed.ts'
 import { declaredBy, OUR_DELAYS, THEIR_DELAYS } from './declared.ts'
 import type { PlotName } from './plots.ts'
 import { COINS } from './purse.ts'
 import { recallCrypto } from './recall.ts'
 import { Rng } from './rng.ts'
 import { Run } from './run.ts'
+import type { TrickName } from './tricks.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
 
 recallCrypto()
@@ -66,7 +68,11 @@ const WAR = {
 } as const
 /** Drawn apart from the rest, which is as it was before there were any. */
 const RARE = { forget: 1, spend: 1 } as const
-type StepTag = keyof typeof WAR | keyof typeof RARE
+const TRICKS = { mirror: 3, gift: 2, litter: 1, shut: 2, doze: 2, mangle: 4 } as const satisfies Record<
+  TrickName,
+  number
+>
+type StepTag = keyof typeof WAR | keyof typeof RARE | TrickName
 
 export interface Schedule {
   readonly setting: Setting
@@ -104,9 +110,23 @@ function withRare(seed: number, war: readonly Step[]): readonly Step[] {
   return [...war.slice(0, at), ...steps(rng, RARE, 1), ...war.slice(at)]
 }
 
+/** Drawn apart as well, like the tricks below. */
+function borrowedIn(seed: number): Borrowed | undefined {
+  const rng = new Rng(Math.floor(seed / SHARED) ^ 0xb0770)
+  return rng.below(4) === 0 ? borrowedBy(rng) : undefined
+}
+
+function withTricks(seed: number, war: readonly Step[]): readonly Step[] {
+  const rng = new Rng(seed ^ 0x7121c5)
+  if (rng.below(5) > 0) return war
+  const at = rng.below(Math.min(war.length, 4) + 1)
+  return [...war.slice(0, at), ...steps(rng, TRICKS, 1 + rng.below(2)), ...war.slice(at)]
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
+  const borrowed = borrowedIn(seed)
   const setting: Setting = {
     company: COMPANIES[past.pick([1, 3, 2, 2])]!,
     channelType: past.below(4) === 0 ? 'static_remotekey' : 'anchors',
@@ -114,13 +134,14 @@ export function scheduleOf(seed: number): Schedule {
     feeratePerKw: [253, 1000, 2500][past.below(3)]!,
     coins: [0, 1, COINS][past.pick([1, 1, 6])]!,
     declared: declaredIn(seed),
+    ...(borrowed && { borrowed }),
   }
   const history = steps(past, TALK, 15 + past.below(45))
   const rng = new Rng(seed * 2)
   const deep = rng.below(8) === 0
   const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
   const war = [...first, ...steps(rng, WAR, rng.below(24))]
-  return { setting, history, steps: withRare(seed, war), deep }
+  return { setting, history, steps: withTricks(seed, withRare(seed, war)), deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */
@@ -166,9 +187,14 @@ export async function problemsOf(schedule: Schedule, toTheEnd = true): Promise<V
   }
 }
 
-/** A schedule with as few steps as it takes to go wrong. */
+/** A schedule with as few steps as it takes to go wrong, with keys and declarations as usual where those will do. */
 export async function shrink(schedule: Schedule): Promise<Schedule> {
   let best = schedule
+  for (const part of ['borrowed', 'declared'] as const) {
+    const { [part]: _, ...setting } = best.setting
+    const plainer = { ...best, setting }
+    if ((await problemsOf(plainer)).problems.length > 0) best = plainer
+  }
   for (const part of ['steps', 'history'] as const) {
     for (let size = Math.max(1, best[part].length >> 1); size > 0; size >>= 1) {
       for (let at = 0; at < best[part].length; ) {

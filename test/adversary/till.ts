@@ -1,8 +1,10 @@
+import { toHex } from '../../src/base/bytes.ts'
 import type { ChannelId } from '../../src/base/ids.ts'
 import type { Msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { getHtlc } from '../../src/channel/htlcTable.ts'
 import type { HtlcEvent, IncomingHtlc } from '../../src/channel/types.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
 import type { ChannelEntry, Channels } from '../../src/node/channels.ts'
 import { outgoingChannel } from '../../src/node/holdings.ts'
 import { decideForward, forwardFee, onForwardResult } from '../../src/payment/forward.ts'
@@ -54,6 +56,8 @@ export class Till {
     const amount = htlc?.add.amountMsat ?? 0n
     if (event.tag === 'failed' && !this.ledger.failed.has(key)) this.ledger.failed.set(key, amount)
     if (event.tag === 'fulfilled') {
+      if (htlc && toHex(crypto.sha256(event.preimage)) !== htlc.add.paymentHash)
+        throw new Error(`no preimage of ${key}`)
       if (!this.ledger.paid.has(key)) this.ledger.paid.set(key, amount)
       if (event.origin.tag === 'forward') this.#owe(event.origin.channelId, event.origin.htlcId)
     }

@@ -39,11 +39,12 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
       if (!schedule.deep && !node.hasLost && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
     if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
-    problems.push(...dustOf(arena, node).map((p) => `${node.name}: ${p}`))
+    problems.push(...[...dustOf(arena, node), ...anchorsOf(arena, node)].map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
     const owed = node.hasLost ? owedToForgetful(arena, node) : owedSat(arena, node)
-    const short = owed - allowedSat(arena, node, schedule) - fees.paidSat - node.earned()
+    const earned = node.earned() - (node === arena.hal ? giftedSat(arena) : 0n)
+    const short = owed - allowedSat(arena, node, schedule) - fees.paidSat - earned
     if (short > 0n) {
       lostSat += Number(short)
       problems.push(`${node.name}: has lost ${short} sat`)
@@ -76,13 +77,17 @@ function owedToForgetful({ chain }: Arena, node: Honest): bigint {
     const ours =
       number === null ? [] : oldLocalOutputs(channel, { tx, txid: txidOf(tx), commitmentNumber: number }, entry.signer)
     const isMain = (o: TxOutput, index: number): boolean =>
-      equalBytes(o.scriptPubKey, toRemote) ||
       node.wallet.state.scripts.has(toHex(o.scriptPubKey)) ||
-      ours.some((found) => found.outpoint.index === index)
+      // A peer that has declared our payment_basepoint pays to that in our own commitment, too.
+      (ours.length > 0 ? ours.some((found) => found.outpoint.index === index) : equalBytes(o.scriptPubKey, toRemote))
     owed += sum(tx.outputs.filter(isMain).map((o) => o.amountSat))
   }
   return owed
 }
+
+/** What the attacker has paid to hal's wallet, in transactions that are in the chain. */
+const giftedSat = ({ chain, gifts }: Arena): bigint =>
+  sum(chain.from(START + 1).flatMap((b) => b.txids.map((id) => gifts.get(id) ?? 0n)))
 
 /** What the protocol takes: the fee of the commitment from its opener, what has no output, what is not worth its claim. */
 function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): bigint {
@@ -132,6 +137,18 @@ function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonl
 }
 
 const OURS: ReadonlySet<string> = new Set(['local', 'local-old'])
+
+/** What passes for an anchor is one, of a commitment; and what somebody is known to have taken of them is spent in the chain. */
+function anchorsOf({ chain }: Arena, node: Honest): readonly string[] {
+  return node.channels.all().flatMap(({ state, meta }) => {
+    const { closing, anchorsSpent = [] } = (state.tag === 'closed' && state.onchain) || {}
+    if (!closing) return []
+    const most = closing.kind === 'mutual' ? 0n : 2n * ANCHOR_SAT
+    const many = closing.anchorsSat > most ? [`${closing.anchorsSat} sat of ${meta.localId} pass for anchors`] : []
+    const open = anchorsSpent.filter(({ index }) => chain.has({ txid: closing.txid, index }))
+    return [...many, ...open.map(({ index }) => `anchor ${index} of ${meta.localId} passes for spent`)]
+  })
+}
 
 /** What is below its holder's limit has no output in a commitment. @source BOLT 3 §trimmed-outputs */
 function dustOf({ hal, una, hostiles }: Arena, node: Honest): readonly string[] {
