@@ -156,6 +156,9 @@ const RESTORED_ALERTS: Partial<Record<ClosingKind, string>> = {
     'a commitment of ours was published before the data was lost: our balance in it is claimed after its delay, and the HTLCs that the backup has signatures of',
 }
 
+/** What nobody publishes again once a reorganisation has undone it, unless it is the cheat or the thief. */
+const MISPLACED: ReadonlySet<ClosingKind> = new Set(['revoked', 'local-old', 'unknown'])
+
 /** Carries the end of a channel on by whatever happened on chain. */
 export function onchainEvent(
   channel: Channel,
@@ -181,8 +184,9 @@ export function onchainEvent(
     }
     case 'reorg': {
       const after = undone(onchain, input.height)
-      // A revoked commitment that is undone may never come back: then ours is to be published.
-      if (after.closing.kind === 'revoked' && after.closing.height === null && !channel.unproven) {
+      // What should never have been published may never come back: then our newest commitment is to be.
+      const isLost = MISPLACED.has(after.closing.kind) && after.closing.height === null
+      if (isLost && !channel.unproven && !channel.restored) {
         const step = beginLocal(channel, ctx)
         return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
       }

@@ -184,6 +184,27 @@ describe('BOLT 5 §general-requirements: what is not expected', () => {
   })
 })
 
+describe('BOLT 5 §general-requirements: a reorganisation that undoes what should not have been published', () => {
+  it('has our newest commitment take its place, as it may never come back', () => {
+    const setup = { type: 'anchors', opener: 'alice', number: 5, htlcs: [] } as const
+    const w = world(setup)
+    const outputs = [{ amountSat: (CAPACITY - 5000n) as Sat, scriptPubKey: walletScript('bob') }]
+    const strange: Transaction = { version: 2, inputs: [unsignedInput(FUNDING)], outputs, lockTime: 0 }
+    const height = START + 1
+    const spends = { unknown: strange, 'local-old': commitmentTx('alice', { ...setup, number: 2 }) }
+    for (const [kind, tx] of Object.entries(spends)) {
+      const step = fundingSpent(w.alice.channel, { tx, height, mutual: false }, contextOf('alice', height))
+      expect(step.onchain.closing.kind).toBe(kind)
+      const undone = (channel = w.alice.channel) =>
+        onchainEvent(channel, step.onchain, { tag: 'reorg', height: START }, contextOf('alice', START)).effects
+      expect(undone()).toContainEqual(
+        expect.objectContaining({ tag: 'broadcast', tx: commitmentTx('alice', setup), purpose: 'commitment' }),
+      )
+      expect(undone({ ...w.alice.channel, unproven: true })).toEqual([])
+    }
+  })
+})
+
 describe('uneconomical outputs', () => {
   it('are left alone while the feerate is high, claimed when it falls, and listed meanwhile', () => {
     const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [htlc('bob', 2_000, 80, true)] })
