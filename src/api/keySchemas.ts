@@ -7,7 +7,7 @@ import { answer, Count, KeyIdText, nullable, oneOf, pageQueryWith, request, Time
 const MAX_SECONDS = 10 * 365 * 24 * 3_600
 const MAX_GRACE_SECONDS = 90 * 24 * 3_600
 const PositiveMsat = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'millisatoshis' })
-const Seconds = Type.Integer({ minimum: 1, maximum: MAX_SECONDS, description: 'seconds' })
+const Seconds = Type.Integer({ minimum: 1, maximum: MAX_SECONDS, description: 'seconds, 1 at least' })
 const GraceSeconds = Type.Integer({
   minimum: 0,
   maximum: MAX_GRACE_SECONDS,
@@ -36,11 +36,11 @@ const rateFields = {
 }
 const GivenRate = Type.Object(rateFields, {
   additionalProperties: false,
-  description: '{ maxRequests, periodSeconds }',
+  description: '{ maxRequests, periodSeconds }, whole numbers from 1 on',
 })
 const GivenBudget = Type.Object(
   { maxMsat: PositiveMsat, periodSeconds: Type.Optional(orNull(Seconds)) },
-  { additionalProperties: false, description: '{ maxMsat, periodSeconds }' },
+  { additionalProperties: false, description: '{ maxMsat, periodSeconds }, whole numbers from 1 on' },
 )
 const Metadata = Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 500 }), { maxProperties: 50 })
 

@@ -60,6 +60,18 @@ describe('fulmen key', () => {
     })
   })
 
+  it('makes none without a budget where a period for one is given, and says what a limit is', async () => {
+    const create = ['key', 'create', 'payroll', '--preset', 'spend']
+    for (const [code, message, ...args] of [
+      [2, '--budget-msat', ...create, '--budget-period', '86400'],
+      [2, '--budget-msat', 'key', 'update', 'x', '--budget-period', '86400'],
+      [1, 'seconds, 1 at least', ...create, '--rotate-every', '0'],
+      [1, 'whole numbers from 1 on', ...create, '--budget-msat', '0'],
+    ] as const)
+      expect(await fulmen(...args)).toMatchObject({ code, err: expect.stringContaining(message) })
+    expect((await fulmen('key', 'list')).out).not.toContain('payroll')
+  })
+
   it('rotates, rolls back, shows the usage and revokes', async () => {
     const { id } = await json('key', 'create', 'app', '--preset', 'readonly')
     expect(await json('key', 'rotate', id, '--grace', '60')).toMatchObject({ id, version: 2 })

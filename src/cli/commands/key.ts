@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { CreateKey, IssuedKey, Key, UpdateKey } from '../../api/keySchemas.ts'
 import { dataDirOf } from '../../node/config.ts'
 import { collect, given, integer } from '../arguments.ts'
-import { CliError } from '../errors.ts'
+import { CliError, EXIT } from '../errors.ts'
 import { fields, notice, show, table } from '../output.ts'
 import { type GlobalOptions, remote } from '../remote.ts'
 import { listCommand, oneCommand } from '../resources.ts'
@@ -153,6 +153,12 @@ function settings(command: Command): Command {
 }
 
 function settingsOf(o: SettingOptions): Omit<UpdateKey, 'name'> {
+  if (o.budgetPeriod !== undefined && o.budgetMsat === undefined) {
+    throw new CliError(
+      '--budget-period alone limits nothing: say what may be spent in it, with --budget-msat',
+      EXIT.usage,
+    )
+  }
   const budget =
     o.budgetMsat === undefined ? undefined : { maxMsat: o.budgetMsat, ...given({ periodSeconds: o.budgetPeriod }) }
   const [maxRequests, periodSeconds] = o.rate ?? []
