@@ -118,10 +118,19 @@ function spender(onchain: OnchainState, { tx, txid, height }: Confirmed, isStage
   return { txid, kind, height, feeSat: feeFrom(tx, onchain.outputs) }
 }
 
-/** An HTLC output that we claim by its expiry and the peer by the preimage, or the other way round. */
+/**
+ * An HTLC output that we claim by its expiry and the peer by the preimage, or the other way round; or what it takes, after its delay, of a
+ * revoked commitment: its witness has an empty item where ours has a 1.
+ * @source BOLT 3 §to_local-output
+ */
 function takenByPeer(tx: Transaction, spent: readonly ClosedOutput[]): boolean {
   return spent.some((o) => {
-    if (!o.htlc || o.spend.tag === 'penalty') return false
+    const { spend } = o
+    if (spend.tag === 'penalty') {
+      const input = tx.inputs.find((i) => sameOutpoint(o.outpoint, i))
+      return spend.revocationKey === null && input?.witness[1]?.length === 0
+    }
+    if (!o.htlc) return false
     const byPreimage = preimageIn(tx, o.outpoint, o.htlc.paymentHash) !== null
     return byPreimage === (o.htlc.direction === 'out')
   })

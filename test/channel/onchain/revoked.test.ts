@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { txidOf } from '../../../src/bitcoin/transaction.ts'
 import { onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import type { OnchainState } from '../../../src/channel/onchain/types.ts'
+import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
 import {
   CAPACITY,
@@ -138,6 +140,17 @@ for (const type of types) {
       )
       const wrong = onchainEvent(channel, open, { tag: 'revokedHtlcs', commitmentNumber: n + 1, htlcs: [] }, later)
       expect(wrong.done).toBe(false)
+    })
+
+    it('tells what the peer has taken after its delay all the same as the peer’s', () => {
+      const w = cheating(type)
+      w.bob.forceClose()
+      w.mine(DELAY.bob, (tx) => !w.alice.paid.has(txidOf(tx)))
+      const { publish } = planClaims(w.bob.channel, w.bob.onchain!, w.bob.ctx)
+      const { tx } = publish.find((p) => p.purpose === 'sweep')!
+      w.alice.block(w.chain.connect([tx]))
+      const { transactions } = describeOnchain(w.alice.channel, w.alice.onchain!, w.alice.ctx)
+      expect(transactions.find((t) => t.txid === txidOf(tx))).toMatchObject({ kind: 'theirs', confirmed: true })
     })
 
     it('publishes our own commitment when a reorg takes the revoked one away', () => {
