@@ -53,6 +53,7 @@ export type OutgoingStage =
  * proposed: update_add_htlc is received · received: the peer signed our commitment with it and we revoked · signed: we signed theirs
  * with it · committed: the peer revoked · removing: we sent its removal · removalSigned: and a commitment_signed without it ·
  * removalAcked: the peer revoked; when it signs ours without the HTLC and we revoke, it is gone.
+ * Beside these, presumed: it may stand in a commitment that we have forgotten (presumed.ts).
  */
 export type IncomingStage =
   | 'proposed'
@@ -62,6 +63,7 @@ export type IncomingStage =
   | 'removing'
   | 'removalSigned'
   | 'removalAcked'
+  | 'presumed'
 
 /** A change of the feerate by the opener, on its way into both commitments with the same stages as an HTLC's first half. */
 export interface FeeUpdate {
@@ -121,6 +123,7 @@ const INCOMING: Readonly<Record<IncomingStage, readonly View[]>> = {
   removing: ['local', 'remote', 'remoteSigned', 'nextLocal'],
   removalSigned: ['local', 'remote', 'nextLocal'],
   removalAcked: ['local'],
+  presumed: [],
 }
 const STANDS = { out: table(OUTGOING), in: table(INCOMING) }
 

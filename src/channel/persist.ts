@@ -69,6 +69,7 @@ const IN_STAGES: readonly IncomingStage[] = [
   'removing',
   'removalSigned',
   'removalAcked',
+  'presumed',
 ]
 const STAGES = { out: OUT_STAGES, in: IN_STAGES } as const
 type Direction = 'out' | 'in'

@@ -1,6 +1,9 @@
-import { EMPTY } from '../base/bytes.ts'
+import { EMPTY, toHex } from '../base/bytes.ts'
+import type { PaymentHash } from '../base/ids.ts'
+import { ZERO_MSAT } from '../base/units.ts'
+import { crypto } from '../crypto/crypto.ts'
 import type { Htlc } from './htlc.ts'
-import { appendHtlc, eachHtlc } from './htlcTable.ts'
+import { appendHtlc, eachHtlc, replaceHtlc } from './htlcTable.ts'
 import type { Channel } from './state.ts'
 import type { ChannelCommand, HtlcOrigin } from './types.ts'
 import { withCommitments } from './updates.ts'
@@ -35,4 +38,34 @@ export function presume(channel: Channel, command: PresumeCommand): Channel | nu
     removal: null,
   }
   return withCommitments(channel, { outgoing: appendHtlc(outgoing, htlc), nextOutgoingId: id + 1n })
+}
+
+/** Blocks until the expiry of what was forwarded in time, at least: the next node's was due sooner by the delta between the two. */
+const LEAST_EXPIRY = 24
+
+/**
+ * The channel with the HTLCs that what was shown may be the preimages of: those that it knows have theirs, and for each of the others one is
+ * noted, of whatever amount: the script of its output has nothing but the hash.
+ * @param isOpen a commitment that we do not know may be its end
+ * @returns null when nothing of it is news
+ */
+export function presumeReceived(
+  channel: Channel,
+  shown: readonly Uint8Array[],
+  { isOpen, blockHeight }: { readonly isOpen: boolean; readonly blockHeight: number },
+): Channel | null {
+  let { incoming, nextIncomingId: id } = channel.commitments
+  for (const preimage of shown) {
+    const paymentHash = toHex(crypto.sha256(preimage)) as PaymentHash
+    const removal = { tag: 'fulfilled', preimage } as const
+    const known = [...eachHtlc(incoming)].filter((h) => h.add.paymentHash === paymentHash)
+    for (const htlc of known)
+      if (htlc.removal?.tag !== 'fulfilled') incoming = replaceHtlc(incoming, { ...htlc, removal })
+    if (known.length > 0 || !isOpen) continue
+    const about = { onion: EMPTY, pathKey: null, origin: null, excessDust: false }
+    const add = { id: id++, amountMsat: ZERO_MSAT, paymentHash, cltvExpiry: blockHeight + LEAST_EXPIRY, ...about }
+    incoming = appendHtlc(incoming, { add, stage: 'presumed', remoteFrom: 0, remoteTo: 0, removal })
+  }
+  if (incoming === channel.commitments.incoming) return null
+  return withCommitments(channel, { incoming, nextIncomingId: id })
 }

@@ -26,7 +26,7 @@ export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelCon
   return silent(isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner)
 }
 
-const COMMANDS: readonly ChannelCommand['tag'][] = ['fulfillHtlc', 'forceClose', 'presumeHtlc']
+const COMMANDS: readonly ChannelCommand['tag'][] = ['fulfillHtlc', 'forceClose', 'presumeHtlc', 'presumeReceived']
 const isHeard = (input: ChannelInput): boolean =>
   input.tag === 'chain' ||
   input.tag === 'disconnected' ||

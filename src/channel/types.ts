@@ -166,6 +166,8 @@ export type ChannelCommand =
       readonly cltvExpiry: number
       readonly origin: HtlcOrigin
     }
+  /** The same for HTLCs that the peer may have offered: what spends of other channels' commitments have shown, 32 B each. */
+  | { readonly tag: 'presumeReceived'; readonly shown: readonly Uint8Array[] }
   | { readonly tag: 'fulfillHtlc'; readonly id: bigint; readonly preimage: Uint8Array }
   /** reason: the encrypted failure packet. */
   | { readonly tag: 'failHtlc'; readonly id: bigint; readonly reason: Uint8Array }

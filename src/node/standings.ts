@@ -1,6 +1,7 @@
 import { channelOf } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc } from '../channel/htlcTable.ts'
+import { shownBy } from '../channel/onchain/events.ts'
 import { offerFor } from '../channel/presumed.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { isFunded } from '../channel/states/offline.ts'
@@ -54,12 +55,13 @@ function isNameless({ state }: ChannelEntry): boolean {
   return state.tag === 'waiting-for-peer' && channel?.restored === true && channel.funding.confirmed === null
 }
 
-/** A channel has changed: forwards of before the start may have waited for that, or have to wait now. */
+/** A channel has changed: forwards of before the start may have waited for that, or have to wait now, or be found by what it shows. */
 export function holdForwards(
-  { payments }: Pick<NodeParts, 'payments'>,
+  { channels, payments }: Pick<NodeParts, 'channels' | 'payments'>,
   { state }: ChannelEntry,
   scope: TurnScope,
 ): void {
+  if (isLost(state) || state.tag === 'closed') presumeShown(channels)
   if (state.tag === 'waiting-for-peer' && !state.channel.restored) {
     const { params, commitments } = state.channel
     const undecided = [...eachHtlc(commitments.incoming)].filter((h) => h.removal === null)
@@ -68,3 +70,15 @@ export function holdForwards(
   }
   payments.goOn(scope)
 }
+
+/**
+ * What spends of a commitment that we do not know have shown is tried on every channel that has lost writes, too: the HTLC that was passed
+ * on may have come by it, and be as unknown. Asked when either of the two has changed.
+ */
+function presumeShown(channels: NodeParts['channels']): void {
+  const entries = channels.all()
+  const shown = entries.flatMap((e) => ('onchain' in e.state && e.state.onchain ? shownBy(e.state.onchain) : []))
+  if (shown.length === 0) return
+  for (const entry of entries) if (isLost(entry.state)) channels.command(entry, { tag: 'presumeReceived', shown })
+}
+const isLost = ({ tag }: ChannelState): boolean => tag === 'waiting-for-peer' || tag === 'closing'

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
+import type { BackedUpHtlc } from '../../src/channel/backedUpHtlcs.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { localBalance } from '../../src/channel/limits.ts'
 import { onchainSat } from './accounts.ts'
@@ -250,6 +251,59 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
     expect([await statusOf(world), stateOf(world, 'alice').tag]).toEqual(['failed', 'normal'])
     await world.mine(20)
     expect(stateOf(world, 'alice').tag).toBe('normal')
+    world.close()
+  })
+})
+
+describe('a forward of which all is lost, how it came and how it went on', () => {
+  it.each([
+    ['an older copy of the database is there', 'copy'],
+    ['a backup is there', 'backup'],
+    ['a backup is there that has it without its forward', 'half'],
+    ['that is shown before the one before is heard of', 'early'],
+  ])('is claimed with what the next node shows, from the commitment by which it came: %s', async (_, how) => {
+    const world = await World.start(undefined, base)
+    const wealthBefore = onchainSat(world).bob + 1_000_000n
+    const bob = world.of('bob')
+    const older = bob.disk.snapshot()
+    const { id } = await forwarded(world)
+    const isEarly = how === 'early'
+    if (isEarly) {
+      await closeAlone(world)
+      await world.attempt(world.of('carol').api.settleInvoice(id, PREIMAGE))
+      await world.mine(2)
+    }
+    if (how === 'half') for (const _ of [1, 2]) await world.attempt(bob.node!.backup.look())
+    if (how === 'half' || how === 'backup') {
+      world.wipe('bob')
+      const { channels, ...about } = bob.wholeBackup!
+      const incoming = (htlcs: readonly BackedUpHtlc[] = []) => htlcs.filter((h) => h.direction === 'in')
+      bob.restoreFrom = { ...about, channels: channels.map((c) => ({ ...c, htlcs: incoming(c.htlcs) })) }
+      await world.boot('bob')
+      bob.restoreFrom = null
+    } else await putBack(world, older)
+    const known = how === 'half' ? [{ stage: 'committed', removal: null }] : []
+    for (const peer of ['alice', 'carol'] as const)
+      expect(htlcsOf(world, peer)).toMatchObject({ incoming: peer === 'alice' ? known : [], outgoing: [] })
+    await world.settle()
+    if (isEarly) {
+      expect(stateOf(world, 'carol')).toMatchObject({ tag: 'closing', onchain: { outputs: [{ htlc: null }] } })
+      await world.restart('bob')
+    }
+    await reconnect(world)
+    await world.mine(1)
+    if (!isEarly) await world.attempt(world.of('carol').api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    await world.mine(1)
+    const stage = how === 'half' ? 'committed' : 'presumed'
+    expect(htlcsOf(world, 'alice').incoming).toMatchObject([{ stage, removal: { preimage: PREIMAGE } }])
+    await world.restart('bob')
+    await world.mine(3)
+    expect(await statusOf(world)).toBe('succeeded')
+    for (let n = 0; n < 20; n++) await world.mine(1)
+    const gained = onchainSat(world).bob - wealthBefore
+    expect(gained).toBeLessThanOrEqual(11n)
+    expect(gained).toBeGreaterThan(-FEES)
     world.close()
   })
 })

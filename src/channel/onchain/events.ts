@@ -56,9 +56,13 @@ export function anchorSpent(channel: Channel, onchain: OnchainState, { outpoint,
   return { ...onchain, anchorsSpent: [...others, { index: outpoint.index, height }] }
 }
 
-/** In a revoked commitment, the output of an HTLC whose record has not been read yet. */
+/** In a revoked commitment, the output of an HTLC whose record has not been read yet; in one that we do not know, any. */
 function notKnownYet(onchain: OnchainState, spend: OutputSpend): OnchainState {
   const { revoked, closing } = onchain
+  if (isBlind(onchain) && spend.outpoint.txid === closing.txid) {
+    const others = onchain.strange?.filter((s) => !sameOutpoint(s.outpoint, spend.outpoint)) ?? []
+    return { ...onchain, strange: [...others, spend] }
+  }
   if (!revoked || revoked.loaded || spend.outpoint.txid !== closing.txid) return onchain
   const early = revoked.early.filter((e) => !sameOutpoint(e.outpoint, spend.outpoint))
   return { ...onchain, revoked: { ...revoked, early: [...early, spend] } }
@@ -75,6 +79,19 @@ export function revokedHtlcsFound(onchain: OnchainState, found: readonly ClosedO
     revoked: { ...revoked, loaded: true, early: [] },
   }
   return revoked.early.reduce(outputSpent, all)
+}
+
+/** Of these commitments we do not know the HTLC outputs, or not all. */
+export const isBlind = ({ closing }: OnchainState): boolean =>
+  closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
+
+/** Outputs of HTLCs that were noted after the commitment was gone through, and what spent them meanwhile. */
+export function presumedFound(onchain: OnchainState, found: readonly ClosedOutput[]): OnchainState {
+  const { closing, outputs, strange = [] } = onchain
+  const known = new Set(outputs.map((o) => outpointKey(o.outpoint)))
+  const more = found.filter((o) => !known.has(outpointKey(o.outpoint))).map((o) => ({ ...o, since: closing.height }))
+  if (more.length === 0) return onchain
+  return strange.reduce(outputSpent, { ...onchain, outputs: [...outputs, ...more] })
 }
 
 interface Confirmed {
@@ -145,6 +162,10 @@ export function preimageIn(tx: Transaction, outpoint: Outpoint, hash: PaymentHas
   return input?.witness.find((item) => item.length === 32 && toHex(crypto.sha256(item)) === hash) ?? null
 }
 
+/** Everything of 32 B that spends of a commitment which we do not know have shown: preimages, perhaps, of HTLCs that we have forgotten. */
+export const shownBy = ({ closing, strange = [] }: OnchainState): readonly Uint8Array[] =>
+  strange.flatMap(({ tx }) => [...hashedIn(tx, closing.txid).values()])
+
 /** Everything of 32 B that a transaction shows where it spends the outputs of another, by its hash: some may be preimages. */
 export function hashedIn(tx: Transaction, of: Txid): ReadonlyMap<PaymentHash, Uint8Array> {
   const items = tx.inputs.filter((i) => i.txid === of).flatMap((i) => i.witness.filter((item) => item.length === 32))
@@ -174,8 +195,8 @@ const P2WPKH = new Uint8Array(22)
 /** Blocks above the height are undone: what they confirmed is open again. A preimage once seen stays known. */
 export function undone(onchain: OnchainState, height: number): OnchainState {
   const above = (h: number | null): boolean => h !== null && h > height
-  const { closing, anchorsSpent } = onchain
-  const ofAnchors = anchorsSpent?.map((a) => a.height) ?? []
+  const { closing, anchorsSpent, strange } = onchain
+  const ofAnchors = [...(anchorsSpent ?? []), ...(strange ?? [])].map((a) => a.height)
   const heights = [closing.height, ...onchain.outputs.flatMap((o) => [o.since, o.spent?.height ?? null]), ...ofAnchors]
   if (!heights.some(above) && !onchain.revoked?.early.some((e) => above(e.height))) return onchain
   const outputs: ClosedOutput[] = []
@@ -193,6 +214,7 @@ export function undone(onchain: OnchainState, height: number): OnchainState {
     sweeps: [...onchain.sweeps, ...sweepsAgain(onchain, height)],
     spenders: onchain.spenders.filter((s) => !above(s.height)),
     ...(anchorsSpent && { anchorsSpent: anchorsSpent.filter((a) => !above(a.height)) }),
+    ...(strange && { strange: strange.filter((s) => !above(s.height)) }),
     revoked: onchain.revoked && { ...onchain.revoked, early: onchain.revoked.early.filter((e) => !above(e.height)) },
   }
 }

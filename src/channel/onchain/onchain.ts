@@ -1,5 +1,4 @@
 import { InvariantError } from '../../base/errors.ts'
-import { outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import { buildLocal, signedLocal } from '../commitments.ts'
@@ -8,7 +7,7 @@ import type { Channel } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChannelContext, CloseKind, Effect } from '../types.ts'
 import { type Classified, classifySpend, spends, spentCommitment } from './classify.ts'
-import { anchorSpent, closingConfirmed, outputSpent, revokedHtlcsFound, undone } from './events.ts'
+import { anchorSpent, closingConfirmed, outputSpent, presumedFound, revokedHtlcsFound, undone } from './events.ts'
 import {
   anchorsSat,
   futureOutputs,
@@ -192,8 +191,16 @@ export function onchainEvent(
       }
       return carryOn(channel, after, ctx, [])
     }
-    case 'presumed':
-      return carryOn(channel, withPresumed(channel, onchain), ctx, [])
+    case 'presumed': {
+      const { closing, strange = [] } = onchain
+      const after = closing.kind === 'future' ? presumedFound(onchain, futureOutputs(channel, closing)) : onchain
+      let learned: ReturnType<typeof learnPreimages> = { channel, effects: [] }
+      for (const { tx } of strange) {
+        const more = learnPreimages(learned.channel, onchain, tx)
+        learned = { channel: more.channel, effects: [...learned.effects, ...more.effects] }
+      }
+      return carryOn(learned.channel, after, ctx, learned.effects)
+    }
     case 'revokedHtlcs': {
       const { revoked, closing } = onchain
       if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx, [])
@@ -203,17 +210,6 @@ export function onchainEvent(
     default:
       return carryOn(channel, onchain, ctx, [])
   }
-}
-
-/** The outputs of HTLCs that were noted after the commitment was gone through. */
-function withPresumed(channel: Channel, onchain: OnchainState): OnchainState {
-  const { closing, outputs } = onchain
-  if (closing.kind !== 'future') return onchain
-  const known = new Set(outputs.map((o) => outpointKey(o.outpoint)))
-  const found = futureOutputs(channel, closing).filter((o) => !known.has(outpointKey(o.outpoint)))
-  return found.length === 0
-    ? onchain
-    : { ...onchain, outputs: [...outputs, ...found.map((o) => ({ ...o, since: closing.height }))] }
 }
 
 /** After every input: settles HTLCs, plans claims, and says whether anything is left. */

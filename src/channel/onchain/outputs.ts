@@ -305,14 +305,17 @@ function htlcOutputs(
       h.direction === 'in' ? scripts.offered(h.paymentHash) : scripts.received(h.paymentHash, h.cltvExpiry)
     const script = p2wsh(witnessScript)
     const amountSat = msatToSatFloor(h.amountMsat)
-    const index = tx.outputs.findIndex(
-      (o, i) => !taken.has(i) && o.amountSat === amountSat && equalBytes(o.scriptPubKey, script),
+    // Of one that is only presumed the amount is not known: there may be several parts of it.
+    const isAnyAmount = h.amountMsat === 0n
+    const indexes = tx.outputs.flatMap((o, i) =>
+      !taken.has(i) && (isAnyAmount || o.amountSat === amountSat) && equalBytes(o.scriptPubKey, script) ? [i] : [],
     )
-    if (index < 0) continue
-    taken.add(index)
     const id = 'id' in h ? (h.id ?? null) : null
     const about = { direction: h.direction, id, paymentHash: h.paymentHash }
-    result.push(outputAt({ tx, txid }, index, spendOf(h, witnessScript), about))
+    for (const index of isAnyAmount ? indexes : indexes.slice(0, 1)) {
+      taken.add(index)
+      result.push(outputAt({ tx, txid }, index, spendOf(h, witnessScript), about))
+    }
   }
   return result
 }

@@ -5,7 +5,7 @@ import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
-import { hashedIn, preimageIn } from './events.ts'
+import { hashedIn, isBlind, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
@@ -47,10 +47,6 @@ export function learnPreimages(
   if (outgoing === channel.commitments.outgoing) return { channel, effects }
   return { channel: { ...channel, commitments: { ...channel.commitments, outgoing } }, effects }
 }
-
-/** Of these commitments we do not know the HTLC outputs, or not all. */
-const isBlind = ({ closing }: OnchainState): boolean =>
-  closing.kind === 'future' || closing.kind === 'unknown' || closing.kind === 'local-old'
 
 /** HTLCs that we offered, of which no output is known though there may be one: the peer may claim it unseen until it has expired. */
 export function unseenOffers(channel: Channel, onchain: OnchainState): readonly Htlc[] {

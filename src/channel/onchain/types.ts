@@ -25,6 +25,8 @@ export interface OnchainState {
   readonly revoked: RevokedCommitment | null
   /** Anchor outputs of the closing transaction that somebody took, with the heights of that. */
   readonly anchorsSpent?: readonly { readonly index: number; readonly height: number }[]
+  /** Of a commitment that we do not know: spends of outputs of which nothing is known either, for when that changes (presumed.ts). */
+  readonly strange?: readonly OutputSpend[]
 }
 
 /** What a transaction that spends the funding output is. */

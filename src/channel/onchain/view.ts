@@ -5,6 +5,7 @@ import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
+import { isBlind } from './events.ts'
 import { anchorsIn } from './outputs.ts'
 import { type ClaimContext, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
@@ -27,14 +28,14 @@ export function onchainWatches(channel: Channel, onchain: OnchainState): readonl
     ...[...onchain.outputs, ...anchorsIn(channel, onchain.closing)].map(
       (o): Watch => ({ tag: 'spend', outpoint: o.outpoint, scriptPubKey: o.scriptPubKey }),
     ),
-    ...notKnownYet(channel, onchain),
+    ...notKnownYet(onchain),
   ]
 }
 
 /** Every output of a revoked commitment may be an HTLC's whose record has not been read yet; of one that we do not know, too. */
-function notKnownYet(channel: Channel, onchain: OnchainState): readonly Watch[] {
+function notKnownYet(onchain: OnchainState): readonly Watch[] {
   const { revoked } = onchain
-  if ((!revoked || revoked.loaded) && unseenOffers(channel, onchain).length === 0) return []
+  if ((!revoked || revoked.loaded) && !isBlind(onchain)) return []
   return strangeOutputs(onchain)
 }
 

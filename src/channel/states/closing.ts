@@ -3,7 +3,7 @@ import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
-import { presume } from '../presumed.ts'
+import { presume, presumeReceived } from '../presumed.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -28,7 +28,7 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
     case 'connected':
       return turn(state, sayWhy(state))
     case 'message':
-      return turn(state, input.message.type === 'channel_reestablish' ? sayWhy(state) : [])
+      return turn(state, input.message.type === 'channel_reestablish' ? sayWhere(state) : [])
     case 'command':
       return onCommand(state, input.command, ctx)
     default:
@@ -56,9 +56,19 @@ function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx
 const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
 
+/** A peer that was away may not have seen it yet, and would wait for our channel_reestablish. */
+const sayWhere = ({ channel, error, onchain }: ClosingState): readonly Effect[] => [
+  errorMessage(channel.params.channelId, error ?? `the channel is closing on chain, by ${onchain.closing.txid}`),
+]
+
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
-  if (command.tag === 'presumeHtlc') {
-    const channel = presume(state.channel, command)
+  if (command.tag === 'presumeHtlc' || command.tag === 'presumeReceived') {
+    const { blockHeight } = ctx
+    const isOpen = state.onchain.closing.kind === 'future'
+    const channel =
+      command.tag === 'presumeHtlc'
+        ? presume(state.channel, command)
+        : presumeReceived(state.channel, command.shown, { isOpen, blockHeight })
     return channel === null ? turn(state) : carryOn(state, channel, { tag: 'presumed' }, ctx)
   }
   const decided = withDecision(state.channel, command)

@@ -6,7 +6,7 @@ import { PLEASE_CLOSE, WAY_OUT } from '../doubt.ts'
 import { errorMessage, refuse } from '../faults.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
-import { presume } from '../presumed.ts'
+import { presume, presumeReceived } from '../presumed.ts'
 import { reestablished, withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
@@ -58,7 +58,13 @@ const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): re
 ]
 
 function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: ChannelContext): Turn {
-  const decided = command.tag === 'presumeHtlc' ? presume(state.channel, command) : withDecision(state.channel, command)
+  const { channel } = state
+  const decided =
+    command.tag === 'presumeHtlc'
+      ? presume(channel, command)
+      : command.tag === 'presumeReceived'
+        ? presumeReceived(channel, command.shown, { isOpen: true, blockHeight: ctx.blockHeight })
+        : withDecision(channel, command)
   if (decided) return turn({ ...state, channel: decided })
   if (command.tag !== 'forceClose') return turn(state, tooLate(command, 'the channel waits for its peer to close it'))
   if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
