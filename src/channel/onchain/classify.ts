@@ -2,6 +2,7 @@ import { equalBytes } from '../../base/bytes.ts'
 import type { Outpoint, Txid } from '../../base/ids.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
+import { crypto } from '../../crypto/crypto.ts'
 import { storedSecret } from '../../crypto/shachain.ts'
 import {
   buildLocal,
@@ -82,14 +83,27 @@ const ourOldScripts = (channel: Channel, n: number, signer: ChannelSigner): read
   n >= channel.commitments.local.number ? [] : ourScripts(channel, n, signer)
 
 /**
- * What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. Where the peer has declared our
- * payment_basepoint as its own, the latter is our to_remote in its commitments, and shows nothing.
+ * What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. What the peer's pays to as well, since
+ * it has declared basepoints of ours as its own, shows nothing.
  */
-function ourScripts({ params }: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
+function ourScripts(channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] {
+  const { params } = channel
   const keys = keysFor(params, 'local', signer.commitmentPoint(n))
-  const toLocal = p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed))
-  if (equalBytes(keys.counterpartyPayment, params.local.basepoints.paymentBasepoint)) return [toLocal]
-  return [toLocal, toRemoteScriptPubKey(keys.counterpartyPayment, params.channelType)]
+  const ours = [
+    p2wsh(delayedScript(keys.revocation, params.remote.toSelfDelay, keys.holderDelayed)),
+    toRemoteScriptPubKey(keys.counterpartyPayment, params.channelType),
+  ]
+  const theirs = theirScripts(channel, n)
+  return ours.filter((script) => !theirs.some((s) => equalBytes(s, script)))
+}
+
+/** Of the peer's commitment with this number, as far as it is known: our to_remote, and its to_local once that is revoked. */
+function theirScripts({ params, commitments }: Channel, n: number): readonly Uint8Array[] {
+  const toRemote = toRemoteScriptPubKey(params.local.basepoints.paymentBasepoint, params.channelType)
+  const secret = storedSecret(commitments.secrets, n)
+  if (!secret) return [toRemote]
+  const keys = keysFor(params, 'remote', crypto.publicKey(secret))
+  return [toRemote, p2wsh(delayedScript(keys.revocation, params.local.toSelfDelay, keys.holderDelayed))]
 }
 
 const paysTo = (tx: Transaction, scripts: readonly Uint8Array[]): boolean =>
