@@ -1,3 +1,4 @@
+import { errorMessage } from '../faults.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import { isIrrevocable } from '../onchain/settle.ts'
 import type { OnchainStep } from '../onchain/types.ts'
@@ -15,6 +16,8 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
     if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
     if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
   }
+  if (channel !== null && input.tag === 'message' && input.message.type === 'channel_reestablish')
+    return turn(state, [errorMessage(channel.params.channelId, isOver(state))])
   const decided = channel !== null && input.tag === 'command' ? withDecision(channel, input.command) : null
   if (decided) return turn({ ...state, channel: decided })
   if (input.tag === 'chain') return fundedAfterAll(state, input.event, ctx)
