@@ -3,7 +3,7 @@ import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
-import { presume } from '../presumed.ts'
+import { presume, presumeReceived } from '../presumed.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -62,8 +62,13 @@ const sayWhere = ({ channel, error, onchain }: ClosingState): readonly Effect[] 
 ]
 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
-  if (command.tag === 'presumeHtlc') {
-    const channel = presume(state.channel, command)
+  if (command.tag === 'presumeHtlc' || command.tag === 'presumeReceived') {
+    const { blockHeight } = ctx
+    const isOpen = state.onchain.closing.kind === 'future'
+    const channel =
+      command.tag === 'presumeHtlc'
+        ? presume(state.channel, command)
+        : presumeReceived(state.channel, command.shown, { isOpen, blockHeight })
     return channel === null ? turn(state) : carryOn(state, channel, { tag: 'presumed' }, ctx)
   }
   const decided = withDecision(state.channel, command)
