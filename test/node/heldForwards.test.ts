@@ -138,6 +138,36 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
     world.close()
   })
 
+  it('is not taken back with an offer that was not signed yet by what is left of them', async () => {
+    const world = await World.start(undefined, base)
+    const [alice, carol] = [world.of('alice'), world.of('carol')]
+    const preimage = new Uint8Array(32).fill(8)
+    const paymentHash = createHash('sha256').update(preimage).digest('hex') as PaymentHash
+    const later = await carol.api.createInvoice({ amountMsat: msat(AMOUNT * 1000n), description: '', paymentHash })
+    // Carol is not heard: what is offered second waits for her revocation.
+    for (const { bolt11 } of [await invoice(world), later]) {
+      await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+      for (let n = 0; n < 60; n++) {
+        for (const name of ['alice', 'bob'] as const) world.wire.deliver(nodeIdOf(name))
+        await world.turn()
+      }
+    }
+    expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'signed' }, { stage: 'proposed' }])
+    const data = world.of('bob').disk.snapshot()
+    await world.settle()
+    expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'committed' }, { stage: 'committed' }])
+    await putBack(world, data)
+    await reconnect(world)
+    expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'signed' }, { stage: 'presumed' }])
+    await world.mine(1)
+    await world.attempt(carol.api.settleInvoice(later.id, preimage))
+    await world.settle()
+    await world.mine(1)
+    const statuses = [HASH, paymentHash].map(async (hash) => (await alice.api.payment(hash)).status)
+    expect(await Promise.all(statuses)).toEqual(['pending', 'succeeded'])
+    world.close()
+  })
+
   it('is known where the offer itself was not lost', async () => {
     const world = await World.start(undefined, base)
     const wealthBefore = wealth(world)
