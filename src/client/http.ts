@@ -4,7 +4,7 @@ import { KeyKeeper, type KeyOptions } from './keyKeeper.ts'
 
 export interface HttpOptions extends KeyOptions {
   /** `http://127.0.0.1:9737` */
-  readonly url: string
+  readonly url: string | URL
   /** Tries after the first, for what may be repeated without harm. Default 3. */
   readonly retries?: number
   readonly fetch?: typeof fetch
@@ -42,7 +42,7 @@ export class Http {
   readonly #fetch: typeof fetch
 
   constructor(options: HttpOptions) {
-    this.#base = baseOf(options.url)
+    this.#base = baseOf(String(options.url))
     this.keys = new KeyKeeper(options)
     this.#retries = options.retries ?? 3
     this.#fetch = options.fetch ?? ((...call) => fetch(...call)) // a browser's own is no method of another object
@@ -119,11 +119,12 @@ export class Http {
     if (key !== undefined) headers.authorization = `Bearer ${sendable('key', key.trim())}`
     if (call.body !== undefined) headers['content-type'] = 'application/json'
     if (call.idempotencyKey !== undefined) headers['idempotency-key'] = sendable('idempotencyKey', call.idempotencyKey)
+    const body = call.body === undefined ? {} : { body: bodyText(call.body) }
     try {
       return await this.#fetch(this.#base + path + queryText(call.query), {
         method,
         headers,
-        ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
+        ...body,
         ...(call.signal && { signal: call.signal }),
       })
     } catch (error) {
@@ -172,6 +173,15 @@ function baseOf(url: string): string {
 function sendable(name: string, value: string): string {
   if (/^[\x20-\x7e]*$/.test(value)) return value
   throw new ArgumentError(`${name}: expected visible ASCII characters alone, in one line; nothing was sent`)
+}
+
+function bodyText(body: unknown): string {
+  try {
+    return JSON.stringify(body)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ArgumentError(`the body is no JSON (${why}): amounts are numbers, not BigInts; nothing was sent`)
+  }
 }
 
 /** randomUUID is not there for pages that came over plain HTTP. */

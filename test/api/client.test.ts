@@ -111,6 +111,19 @@ describe('the client', () => {
     await expect(client.payments.get('x')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
+  it('refuses what cannot be sent before it sends anything, and takes an address as a URL', async () => {
+    const { client, url, bearer, node } = await clientOf()
+    const before = node.paymentViews.size
+    const pay = client.payments.send({ nodeId: PEER_ID, amountMsat: 5n as never })
+    await expect(pay).rejects.toMatchObject({
+      name: 'ArgumentError',
+      message: expect.stringMatching(/BigInt.*nothing was sent/),
+    })
+    expect(node.paymentViews.size).toBe(before)
+    expect((await new FulmenClient({ url: new URL(url), key: bearer }).node()).alias).toBe('fake')
+    expect(() => new FulmenClient({ key: bearer } as never)).toThrow(/expected http:\/\/host:port.*"undefined"/)
+  })
+
   it('readiness is an answer, not an error, while the node is not ready', async () => {
     const { client, node } = await clientOf()
     node.readiness = { ready: false, reasons: ['syncing'] }
