@@ -129,7 +129,7 @@ export class Http {
       })
     } catch (error) {
       call.signal?.throwIfAborted()
-      throw new ConnectionError(`${this.#base} does not answer: is the node running?`, { cause: error })
+      throw new ConnectionError(`${this.#base} does not answer: ${guess(this.#base, error)}`, { cause: error })
     }
   }
 
@@ -173,6 +173,15 @@ function baseOf(url: string): string {
 function sendable(name: string, value: string): string {
   if (/^[\x20-\x7e]*$/.test(value)) return value
   throw new ArgumentError(`${name}: expected visible ASCII characters alone, in one line; nothing was sent`)
+}
+
+/** What may be wrong where no answer came. Whoever takes the one protocol for the other sees a connection that is closed. */
+function guess(base: string, error: unknown): string {
+  const { code } = ((error as Error).cause ?? error) as { code?: unknown }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO')
+    return 'it does not speak TLS; perhaps it is http://'
+  const hint = code === 'UND_ERR_SOCKET' && base.startsWith('http:') ? ' With TLS, it is https://' : ''
+  return `is the node running?${hint}`
 }
 
 function bodyText(body: unknown): string {

@@ -60,6 +60,19 @@ describe('fulmen over TLS', () => {
     expect([plain.code, plain.err]).toEqual([2, expect.stringContaining('a pin is for https://')])
   })
 
+  it('says which of http:// and https:// it may be, where the other was meant', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'fulmen-cli-plain-'))
+    const plain = await startApi(new FakeNode(), { host: '127.0.0.1', port: 0, dataDir: own })
+    const pay = ['--key', 'fulmen_a_b', 'pay', NODE_ID, '--amount-msat', '5']
+    const toPlain = await run('--url', plain.url.replace('http:', 'https:'), ...pay)
+    expect(toPlain).toMatchObject({ code: 3, err: expect.stringMatching(/does not speak TLS; perhaps it is http:/) })
+    expect(toPlain.err).not.toContain('carried out')
+    const toTls = await run('--url', api.url.replace('https:', 'http:'), ...pay)
+    expect(toTls).toMatchObject({ code: 3, err: expect.stringContaining('With TLS, it is https://') })
+    await plain.stop()
+    await rm(own, { recursive: true })
+  })
+
   it('calls another node only with a pin or a certificate that fits', async () => {
     const elsewhere = ['--url', api.url]
     const unknown = await fulmen(...elsewhere, 'info')
