@@ -220,8 +220,12 @@ function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletEr
   const mustChange = tx.outputs.length === 0
   const required = earlier?.coins ?? []
   const select = { shape, targetSat: -paid, feeratePerKw, required, mustChange, reserveSat: leaveSat }
-  const found = choose(work, select)
-  if (found instanceof WalletError) return found
+  const first = choose(work, select)
+  if (first instanceof WalletError) return first
+  // A coin too small for change goes to the fee whole: where that is more than the budget, one with change may not be.
+  const isDear = first.changeSat === null && request.budgetSat !== undefined && first.feeSat - paid > request.budgetSat
+  const other = isDear ? choose(work, { ...select, mustChange: true }) : first
+  const found = other instanceof WalletError ? first : other
   const room = (request.urgentSat ?? 0n) - (found.feeSat - paid)
   if (room <= 0n) return found
   const lag = lagOf(work, found.coins, feeratePerKw)

@@ -364,3 +364,17 @@ describe('a transaction that builds on what waits for a block at a lower feerate
     expect(rate(second)).toBeLessThan(10_100)
   })
 })
+
+describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions (option_anchors): a coin too small for change', () => {
+  it('does not keep a small HTLC from being paid for with another coin', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 300, max: 560 }), fc.integer({ min: 300, max: 600 }), (small, budget) => {
+        const request = { tx: htlc(), feeratePerKw: 253, budgetSat: sat(budget) }
+        const alone = bump(walletWith([150_000]), request)
+        expect(alone).not.toBeNull()
+        expect(bump(walletWith([150_000, small]), request)?.feeSat).toBeLessThanOrEqual(budget)
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
