@@ -25,7 +25,15 @@ export function register(program: Command): void {
 async function run(config: NodeConfig, access: ApiAccess, json: boolean): Promise<void> {
   const stopped = stopSignal()
   const { startNode } = await import('../../node/start.ts')
+  // That may take minutes (a Bitcoin node that loads its blocks, an older database), and may be cut short at any moment, as by a crash.
+  let isUp = false
+  void stopped.then(() => {
+    if (isUp) return
+    notice('stopped before the node was up')
+    process.exit(0)
+  })
   const node = await startNode(config, logForPeople(process.stderr))
+  isUp = true
   try {
     await rm(apiPinFile(config.dataDir), { force: true }) // of a run that was killed
     const api = await serve(node.service, config, access)
