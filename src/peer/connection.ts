@@ -228,7 +228,12 @@ export class PeerConnection {
   /** Sends what an act gave and waits for the next, or starts the transport. */
   #advance(result: Result<ActDone, HandshakeFault>): void {
     if (!result.ok) {
-      this.close(new PeerError('HANDSHAKE_FAILED', `no Lightning handshake with ${this.address}: ${result.error}`))
+      this.close(
+        new PeerError(
+          'HANDSHAKE_FAILED',
+          `no Lightning handshake with ${this.address}: what it sent is none, or for another node id (${result.error})`,
+        ),
+      )
       return
     }
     const { send, next } = result.value

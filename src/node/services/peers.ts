@@ -1,4 +1,6 @@
+import { fromHex } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/ids.ts'
+import { crypto } from '../../crypto/crypto.ts'
 import { PeerError } from '../../peer/errors.ts'
 import { hostPort } from '../../peer/sockets.ts'
 import { badBody, ServiceError } from '../errors.ts'
@@ -38,6 +40,8 @@ export function peerService(parts: NodeParts): PeerService {
     },
     async connectPeer(address) {
       if (address.nodeId === own.nodeId) throw badBody('/uri', 'that is this node itself')
+      if (!crypto.isValidPublicKey(fromHex(address.nodeId)))
+        throw badBody('/uri', `${address.nodeId} is no public key: see whether it was typed right`)
       try {
         await peers.connect(address)
         if (channels.ofPeer(address.nodeId).length > 0) await parts.backUp()
