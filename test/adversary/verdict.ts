@@ -76,10 +76,11 @@ function owedToForgetful({ chain }: Arena, node: Honest): bigint {
     const number = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
     const ours =
       number === null ? [] : oldLocalOutputs(channel, { tx, txid: txidOf(tx), commitmentNumber: number }, entry.signer)
+    // A peer may pay to our to_remote in our own commitment, by our payment_basepoint for its own, and in an agreed close.
+    const isTheirs = number !== null && ours.length === 0
     const isMain = (o: TxOutput, index: number): boolean =>
       node.wallet.state.scripts.has(toHex(o.scriptPubKey)) ||
-      // A peer that has declared our payment_basepoint pays to that in our own commitment, too.
-      (ours.length > 0 ? ours.some((found) => found.outpoint.index === index) : equalBytes(o.scriptPubKey, toRemote))
+      (isTheirs ? equalBytes(o.scriptPubKey, toRemote) : ours.some((found) => found.outpoint.index === index))
     owed += sum(tx.outputs.filter(isMain).map((o) => o.amountSat))
   }
   return owed
