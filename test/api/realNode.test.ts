@@ -70,6 +70,7 @@ describe('what a real node refuses', () => {
       ['POST', '/v1/payments', { nodeId: nodeIdOf('alice'), amountMsat: 1 }, 'body /nodeId'],
       ['POST', '/v1/peers', { uri: `${nodeIdOf('alice')}@127.0.0.1:9` }, 'body /uri'],
       ['POST', '/v1/peers', { uri: `02${'ff'.repeat(32)}@127.0.0.1:9` }, 'body /uri'],
+      ['POST', '/v1/channels', { peer: `${nodeIdOf('alice')}@127.0.0.1:9`, capacitySat: 100_000 }, 'body /peer'],
       ['POST', '/v1/wallet/transactions', { outputs: outputs(1_000, 1) }, 'body /outputs/1/amountSat'],
       ['POST', '/v1/wallet/transactions', { outputs: outputs(1_000), utxos: [mine, other] }, 'body /utxos/1'],
       ['POST', '/v1/wallet/psbt/create', { outputs: outputs(1_000), utxos: [other] }, 'body /utxos/0'],

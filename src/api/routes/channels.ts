@@ -174,7 +174,12 @@ const settled = (
   })
 
 async function connectFirst(service: NodeService, peer: string): Promise<void> {
-  if (peer.includes('@')) await service.connectPeer(parsePeerUri(peer, '/peer'))
+  if (!peer.includes('@')) return
+  await service.connectPeer(parsePeerUri(peer, '/peer')).catch((e: unknown) => {
+    // The service knows it as the `uri` of POST /v1/peers.
+    if (e instanceof ServiceError && e.code === 'VALIDATION_FAILED') throw badField('body', '/peer', e.message)
+    throw e
+  })
 }
 
 function openRequest(body: OpenChannel): OpenChannelRequest {
