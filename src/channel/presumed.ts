@@ -16,14 +16,16 @@ import { withCommitments } from './updates.ts'
 
 type PresumeCommand = Extract<ChannelCommand, { readonly tag: 'presumeHtlc' }>
 
-/** The HTLC that we offered, or may have, for another; undefined where the channel knows of none. */
+/** The HTLC that we offered, or may have, for another or for a payment of ours; undefined where the channel knows of none. */
 export function offerFor({ commitments }: Channel, origin: HtlcOrigin): Htlc | undefined {
   for (const htlc of eachHtlc(commitments.outgoing)) if (isSame(htlc.add.origin, origin)) return htlc
   return undefined
 }
 
-const isSame = (a: HtlcOrigin | null, b: HtlcOrigin): boolean =>
-  a?.tag === 'forward' && b.tag === 'forward' && a.htlcId === b.htlcId && a.channelId === b.channelId
+function isSame(a: HtlcOrigin | null, b: HtlcOrigin): boolean {
+  if (a?.tag === 'forward') return b.tag === 'forward' && a.htlcId === b.htlcId && a.channelId === b.channelId
+  return a?.tag === 'payment' && b.tag === 'payment' && a.paymentHash === b.paymentHash && a.attempt === b.attempt
+}
 
 /** The channel with the HTLC noted; null when it knows of one for this origin. Only for a channel that offers nothing any more. */
 export function presume(channel: Channel, command: PresumeCommand): Channel | null {

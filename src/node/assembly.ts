@@ -13,7 +13,15 @@ import { apart } from './apart.ts'
 import type { ChainShellOptions } from './chain.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
-import { isInChain, keepsDeadlines, namesOf, outgoingChannel, undecidedIncoming, wantsPreimage } from './holdings.ts'
+import {
+  holdingsOf,
+  isInChain,
+  keepsDeadlines,
+  namesOf,
+  outgoingChannel,
+  undecidedIncoming,
+  wantsPreimage,
+} from './holdings.ts'
 import type { Node } from './node.ts'
 import { announceAll } from './ownAnnouncements.ts'
 import { Payments } from './payments.ts'
@@ -128,10 +136,11 @@ export function createPayments(node: Node): Payments {
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),
     publicUpdate: (next) => (next.tag === 'channel' ? node.gossip.publicUpdate(next.shortChannelId) : EMPTY),
-    isWhole: (channelId) => {
-      const state = node.channels.byChannelId(channelId)?.state
-      return state !== undefined && (state.tag === 'closed' || channelOf(state)?.restored !== true)
+    standingOf: (channelId) => {
+      const entry = node.channels.byChannelId(channelId)
+      return entry ? standingOf(entry, null) : 'unheard'
     },
+    offered: () => holdingsOf(node.channels.all()).outgoing,
     post: (task) => node.reactor.post((scope) => apart(node, 'payments', scope, () => task(scope))),
     command: (channelId, command) => {
       const entry = node.channels.byChannelId(channelId)

@@ -11,7 +11,7 @@ import {
   startPayment,
 } from '../payment/outgoing.ts'
 import { failDust, failRead, peelIncoming } from '../payment/peel.ts'
-import { interruptedPayment, type LiveHtlc, recoverPayment, reopenPayment } from '../payment/recovery.ts'
+import type { LiveHtlc } from '../payment/recovery.ts'
 import type {
   HtlcCommand,
   InvoiceRecord,
@@ -34,10 +34,11 @@ import { Incoming } from './incoming.ts'
 import type { ExpiryMargins } from './margins.ts'
 import { OnionsSeen } from './onionsSeen.ts'
 import { aboutInvoice, aboutPayment } from './paymentEvents.ts'
+import { PaymentRecovery, type RecoveryOptions } from './paymentRecovery.ts'
 import type { TurnScope } from './reactor.ts'
 import { type Beginning, RecordBook } from './recordBook.ts'
 
-export interface PaymentsOptions extends ForwardsOptions {
+export interface PaymentsOptions extends ForwardsOptions, RecoveryOptions {
   readonly driver: Driver
   readonly changes: Changes
   readonly events: EventLog
@@ -52,8 +53,6 @@ export interface PaymentsOptions extends ForwardsOptions {
   readonly localChannels: () => readonly LocalChannel[]
   /** Whether an HTLC of the channel is what it seems: `blockHeight` is that of now, and the funding is in the chain. */
   readonly isSound: (channelId: ChannelId) => boolean
-  /** All that the channel holds is known: no record of it was lost. */
-  readonly isWhole: (channelId: ChannelId) => boolean
   /** Runs it in a turn that comes. */
   readonly post: (task: (scope: TurnScope) => void) => void
   /** Puts the command into the channel's inbox; false when there is no such channel. */
@@ -81,6 +80,7 @@ export class Payments {
   readonly #forwards: Forwards
   readonly #forwardEvents: ForwardEvents
   readonly #onions: OnionsSeen
+  readonly #recovery: PaymentRecovery
   readonly #liquidity = new Liquidity()
   /** By payment: the routes that are being looked for. */
   readonly #plans = new Map<PaymentHash, RoutePlan>()
@@ -91,6 +91,12 @@ export class Payments {
     this.#forwards = new Forwards(options)
     this.#forwardEvents = new ForwardEvents(options)
     this.#onions = new OnionsSeen(options.driver)
+    this.#recovery = new PaymentRecovery(options, {
+      record: (hash) => this.outgoing.get(hash)?.record,
+      context: () => this.#paymentContext(),
+      apply: (turn) => this.#applyPayment(turn),
+      effects: (effects) => this.#effects(effects),
+    })
     const { driver, changes, newId } = options
     const later = (task: () => void): void => options.post((scope) => this.#within(scope, task))
     this.#incoming = new Incoming({ ...options, later, effects: (effects, hash) => this.#effects(effects, hash) })
@@ -128,17 +134,9 @@ export class Payments {
    */
   recover({ outgoing, released, undecided }: ChannelHoldings, scope: TurnScope): void {
     this.#within(scope, () => {
-      const live = liveByHash(outgoing)
       this.#resumeForwards(outgoing)
-      for (const { record } of this.outgoing.live()) {
-        if (!live.has(record.paymentHash)) live.set(record.paymentHash, [])
-      }
-      const { isWhole } = this.#options
-      for (const [hash, htlcs] of live) {
-        const record = this.outgoing.get(hash)?.record
-        const ctx = this.#paymentContext()
-        this.#applyPayment(record ? recoverPayment(record, htlcs, ctx, isWhole) : interruptedPayment(hash, htlcs, ctx))
-      }
+      const pending = [...this.outgoing.live()].map(({ record }) => record.paymentHash)
+      this.#recovery.begin(outgoing, pending)
       this.#incoming.recover(released, undecided)
       this.#effects(this.#forwards.recovered())
     })
@@ -148,11 +146,7 @@ export class Payments {
   takeIn(outgoing: ChannelHoldings['outgoing'], scope: TurnScope): void {
     this.#within(scope, () => {
       this.#resumeForwards(outgoing)
-      for (const [hash, htlcs] of liveByHash(outgoing)) {
-        const record = this.outgoing.get(hash)?.record
-        const ctx = this.#paymentContext()
-        this.#applyPayment(record ? reopenPayment(record, htlcs) : interruptedPayment(hash, htlcs, ctx))
-      }
+      this.#recovery.takeIn(outgoing)
     })
   }
 
@@ -206,6 +200,7 @@ export class Payments {
   review(scope: TurnScope): void {
     this.#within(scope, () => {
       this.#effects(this.#forwards.review())
+      this.#recovery.review()
       this.#incoming.review()
     })
     this.#onions.review(this.#options.blockHeight(), scope)
@@ -213,7 +208,10 @@ export class Payments {
 
   /** A channel has changed: its peer may have shown where it stands. */
   goOn(scope: TurnScope): void {
-    this.#within(scope, () => this.#effects(this.#forwards.goOn()))
+    this.#within(scope, () => {
+      this.#effects(this.#forwards.goOn())
+      this.#recovery.goOn()
+    })
   }
 
   /**
@@ -267,6 +265,8 @@ export class Payments {
       case 'failed':
         return this.#paymentInput(paymentHash, { tag: 'failed', attempt, failure: event.failure })
       default:
+        // What a start takes back may be signed in writes that were lost: it is looked at with all that no channel knows.
+        if (!this.#recovery.hasBegun) return
         return this.#paymentInput(paymentHash, { tag: 'rejected', attempt, fault: event.fault })
     }
   }
@@ -358,14 +358,4 @@ export class Payments {
       : aboutInvoice(this.invoices.get(paymentHash))
     events.emit(scope, event.type, { paymentHash, ...about })
   }
-}
-
-function liveByHash(outgoing: ChannelHoldings['outgoing']): Map<PaymentHash, readonly LiveHtlc[]> {
-  const live = new Map<PaymentHash, readonly LiveHtlc[]>()
-  for (const { channelId, origin, amountMsat } of outgoing) {
-    if (origin.tag !== 'payment') continue
-    const others = live.get(origin.paymentHash) ?? []
-    live.set(origin.paymentHash, [...others, { attempt: origin.attempt, channelId, amountMsat }])
-  }
-  return live
 }

@@ -1,8 +1,9 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { ChannelId, PaymentHash } from '../base/ids.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
+import type { Standing } from './held.ts'
 import { inFlight, type PaymentContext, proceed } from './outgoing.ts'
-import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from './types.ts'
+import type { PaymentAttempt, PaymentEffect, PaymentRecord, PaymentTarget, PaymentTurn } from './types.ts'
 
 /*
  * What a start makes of payments. The channels are the truth about what is in flight: records are brought in line with them, whatever a
@@ -43,6 +44,31 @@ export function recoverPayment(
       isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
   )
   return proceed(pendingAgain({ ...r, attempts: recovered }), ctx)
+}
+
+/**
+ * Attempts that no channel knows of and that may be out all the same, as what was offered can be in writes that the disk has lost: each is
+ * noted in its channel where that is lost or ends, as forwards are (held.ts).
+ * @param earlier how many attempts there were at the start: later ones are under way
+ * @returns null when there are none
+ */
+export function presumeOut(
+  { paymentHash, attempts }: PaymentRecord,
+  earlier: number,
+  live: readonly LiveHtlc[],
+  standingOf: (channelId: ChannelId) => Standing,
+): readonly PaymentEffect[] | null {
+  const held = new Set(live.map((h) => h.attempt))
+  const isMissing = (i: number): boolean => attempts[i]!.status === 'pending' && !held.has(i)
+  const missing = [...attempts.slice(0, earlier).keys()].filter(isMissing)
+  if (missing.length === 0) return null
+  return missing.flatMap((attempt): readonly PaymentEffect[] => {
+    const { channelId, hops } = attempts[attempt]!
+    if (hops.length === 0 || standingOf(channelId) !== 'lost') return []
+    const { amountMsat, cltvExpiry } = hops[0]!
+    const origin = { tag: 'payment', paymentHash, attempt } as const
+    return [{ tag: 'command', channelId, command: { tag: 'presumeHtlc', amountMsat, paymentHash, cltvExpiry, origin } }]
+  })
 }
 
 function withUnrecorded(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentAttempt[] {
