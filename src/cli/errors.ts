@@ -41,7 +41,7 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   if (name === 'ConnectionError') {
     const { idempotencyKey } = error as { idempotencyKey?: string }
     const options = `${idempotencyKey === undefined ? '' : '--idempotency-key, '}--url, --data-dir`
-    return { text: `${error.message} (${options})`, exitCode: EXIT.unreachable }
+    return { text: `${error.message}${hintOn(error)} (${options})`, exitCode: EXIT.unreachable }
   }
   if (name === 'ArgumentError') return { text: error.message, exitCode: EXIT.usage }
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
@@ -52,12 +52,22 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   return { text: error.stack ?? error.message, exitCode: EXIT.failed }
 }
 
+/** Whoever takes the one protocol for the other sees a connection that is closed. */
+function hintOn(error: Error): string {
+  const codes = causesOf(error).map((cause) => cause.code)
+  if (codes.some((code) => code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO'))
+    return ' It does not speak TLS; perhaps it is http://'
+  return codes.includes('UND_ERR_SOCKET') && error.message.startsWith('http:') ? ' With TLS, it is https://' : ''
+}
+
 const DISTRUST = /^(PIN_MISMATCH|CERT_|ERR_TLS_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_)/
 
 /** Something answers, and it is not shown to be the node: what was wrong with it, out of the causes of an error. */
-function distrustIn(error: Error): string | null {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (DISTRUST.test(String((cause as NodeJS.ErrnoException).code))) return cause.message
-  }
-  return null
+const distrustIn = (error: Error): string | null =>
+  causesOf(error).find((cause) => DISTRUST.test(String(cause.code)))?.message ?? null
+
+function causesOf(error: Error): readonly NodeJS.ErrnoException[] {
+  const causes: Error[] = []
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) causes.push(cause)
+  return causes
 }

@@ -129,7 +129,7 @@ export class Http {
       })
     } catch (error) {
       call.signal?.throwIfAborted()
-      throw new ConnectionError(`${this.#base} does not answer: ${guess(this.#base, error)}`, { cause: error })
+      throw new ConnectionError(`${this.#base} does not answer: is the node running?`, { cause: error })
     }
   }
 
@@ -152,14 +152,11 @@ export class Http {
   }
 }
 
-/**
- * What an address of an API is to be, where this one is none; null when it is one. A password in it is not repeated.
- */
+/** What an address of an API is to be, where this one is none; null when it is one. A password in it is not repeated. */
 export function wrongAddress(url: string): string | null {
-  const isAddress = /^https?:\/\//i.test(url) && URL.canParse(url)
-  if (isAddress && !/[?#]/.test(url) && !new URL(url).username && !new URL(url).password) return null
+  if (/^https?:\/\/[^@?#]+$/i.test(url) && URL.canParse(url)) return null
   const got = url.replace(/^(\w+:\/\/)?.*@/s, '$1•••@').replace(/[?#].*/s, '?•••')
-  return `expected http://host:port or https://host:port${isAddress ? ' without user, password or query: the API takes a key' : ''}, got "${got}"`
+  return `expected http://host:port or https://host:port, without user, password and query, got "${got}"`
 }
 
 /** @throws ArgumentError */
@@ -172,24 +169,14 @@ function baseOf(url: string): string {
 /** A value of a header. `fetch` refuses others with an error that has them in it, and looks like a node that does not answer. */
 function sendable(name: string, value: string): string {
   if (/^[\x20-\x7e]*$/.test(value)) return value
-  throw new ArgumentError(`${name}: expected visible ASCII characters alone, in one line; nothing was sent`)
-}
-
-/** What may be wrong where no answer came. Whoever takes the one protocol for the other sees a connection that is closed. */
-function guess(base: string, error: unknown): string {
-  const { code } = ((error as Error).cause ?? error) as { code?: unknown }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO')
-    return 'it does not speak TLS; perhaps it is http://'
-  const hint = code === 'UND_ERR_SOCKET' && base.startsWith('http:') ? ' With TLS, it is https://' : ''
-  return `is the node running?${hint}`
+  throw new ArgumentError(`${name}: expected visible ASCII alone, in one line; nothing was sent`)
 }
 
 function bodyText(body: unknown): string {
   try {
     return JSON.stringify(body)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new ArgumentError(`the body is no JSON (${why}): amounts are numbers, not BigInts; nothing was sent`)
+    throw new ArgumentError(`the body is no JSON (${(error as Error).message}); nothing was sent`)
   }
 }
 
