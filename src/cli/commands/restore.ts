@@ -13,7 +13,7 @@ import { CliError, EXIT } from '../errors.ts'
 import { logForPeople } from '../logText.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { counted, notice, show } from '../output.ts'
-import { stopSignal } from '../signals.ts'
+import { stopSignal, upBefore } from '../signals.ts'
 
 interface RestoreOptions {
   readonly wordsFile?: string
@@ -60,7 +60,7 @@ async function restore(config: NodeConfig, options: RestoreOptions): Promise<voi
   announce(prepared, config, json)
   if (options.prepare) return
   const { startNode } = await import('../../node/start.ts')
-  const node = await startNode(config, logForPeople(process.stderr))
+  const node = await upBefore(stopped, () => startNode(config, logForPeople(process.stderr)))
   try {
     await follow(node, stopped, json)
   } finally {

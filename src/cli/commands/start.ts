@@ -10,7 +10,7 @@ import { logForPeople } from '../logText.ts'
 import { addNodeOptions, nodeConfig } from '../nodeOptions.ts'
 import { notice, show } from '../output.ts'
 import { apiPinFile, apiUrlFile } from '../remote.ts'
-import { stopSignal } from '../signals.ts'
+import { stopSignal, upBefore } from '../signals.ts'
 
 export function register(program: Command): void {
   addNodeOptions(program.command('start').description('run a node until SIGTERM or Ctrl-C')).action(
@@ -25,15 +25,7 @@ export function register(program: Command): void {
 async function run(config: NodeConfig, access: ApiAccess, json: boolean): Promise<void> {
   const stopped = stopSignal()
   const { startNode } = await import('../../node/start.ts')
-  // That may take minutes (a Bitcoin node that loads its blocks, an older database), and may be cut short at any moment, as by a crash.
-  let isUp = false
-  void stopped.then(() => {
-    if (isUp) return
-    notice('stopped before the node was up')
-    process.exit(0)
-  })
-  const node = await startNode(config, logForPeople(process.stderr))
-  isUp = true
+  const node = await upBefore(stopped, () => startNode(config, logForPeople(process.stderr)))
   try {
     await rm(apiPinFile(config.dataDir), { force: true }) // of a run that was killed
     const api = await serve(node.service, config, access)
