@@ -41,7 +41,9 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
   if (name === 'ConnectionError') {
     const { idempotencyKey } = error as { idempotencyKey?: string }
     const options = `${idempotencyKey === undefined ? '' : '--idempotency-key, '}--url, --data-dir`
-    return { text: `${error.message}${hintOn(error)} (${options})`, exitCode: EXIT.unreachable }
+    const hint = hintOn(error)
+    const said = hint === null ? error.message : `${error.message.replace(/[^.?!]$/, '$&.')} ${hint}`
+    return { text: `${said} (${options})`, exitCode: EXIT.unreachable }
   }
   if (name === 'ArgumentError') return { text: error.message, exitCode: EXIT.usage }
   if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
@@ -53,11 +55,11 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
 }
 
 /** Whoever takes the one protocol for the other sees a connection that is closed. */
-function hintOn(error: Error): string {
+function hintOn(error: Error): string | null {
   const codes = causesOf(error).map((cause) => cause.code)
   if (codes.some((code) => code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO'))
-    return ' It does not speak TLS; perhaps it is http://'
-  return codes.includes('UND_ERR_SOCKET') && error.message.startsWith('http:') ? ' With TLS, it is https://' : ''
+    return 'It does not speak TLS; perhaps it is http://'
+  return codes.includes('UND_ERR_SOCKET') && error.message.startsWith('http:') ? 'With TLS, it is https://' : null
 }
 
 const DISTRUST = /^(PIN_MISMATCH|CERT_|ERR_TLS_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_)/

@@ -119,13 +119,18 @@ function checkPin(pin: string, url: string): void {
 }
 
 function adminKey(path: string): string {
-  const key = readLine(path)
-  if (key) return key
-  if (key === '') throw new CliError(`${path} is empty: "fulmen key reset", with the node stopped, makes another key`)
-  throw new CliError(
-    `there is no key at ${path}: start a node there, or say where with --data-dir, --key or FULMEN_KEY`,
-    EXIT.usage,
-  )
+  try {
+    const key = readFileSync(path, 'utf8').trim()
+    if (key !== '') return key
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why =
+      code === 'ENOENT'
+        ? `there is no key at ${path}: start a node there`
+        : `the key cannot be read (${message}): let this user read it`
+    throw new CliError(`${why}, or say where with --data-dir, --key or FULMEN_KEY`, EXIT.usage)
+  }
+  throw new CliError(`${path} is empty: "fulmen key reset", with the node stopped, makes another key`)
 }
 
 function readLine(path: string): string | undefined {

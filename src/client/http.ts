@@ -42,7 +42,7 @@ export class Http {
   readonly #fetch: typeof fetch
 
   constructor(options: HttpOptions) {
-    this.#base = baseOf(String(options.url))
+    this.#base = baseOf(String(options.url).trim())
     this.keys = new KeyKeeper(options)
     this.#retries = options.retries ?? 3
     this.#fetch = options.fetch ?? ((...call) => fetch(...call)) // a browser's own is no method of another object

@@ -126,6 +126,15 @@ describe('exit codes', () => {
     })
   })
 
+  it('2 where the key is there and cannot be read, which is not told as none', async () => {
+    vi.stubEnv('FULMEN_KEY', undefined)
+    const dir = await mkdtemp(join(tmpdir(), 'fulmen-no-key-'))
+    await mkdir(join(dir, 'admin.key'))
+    const { code, err } = await run('--data-dir', dir, 'info')
+    expect([code, err]).toEqual([2, expect.stringMatching(/key cannot be read \(EISDIR.*FULMEN_KEY/)])
+    await rm(dir, { recursive: true })
+  })
+
   it('3 with the key to repeat it by, when the connection broke over a call that may have moved money', async () => {
     const server = createServer((socket) => void socket.on('error', () => {}).once('data', () => socket.destroy()))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -155,7 +164,8 @@ describe('exit codes', () => {
     }
     expect(node.paymentViews.size).toBe(before)
     const key = await readFile(join(dataDir, 'admin.key'), 'utf8')
-    expect(await new FulmenClient({ url: api.url, key }).node()).toMatchObject({ nodeId: NODE_ID })
+    for (const url of [api.url, `${api.url} `])
+      expect(await new FulmenClient({ url, key }).node()).toMatchObject({ nodeId: NODE_ID })
   })
 
   it('0 for help and version', async () => {

@@ -69,6 +69,7 @@ describe('fulmen over TLS', () => {
     expect(toPlain.err).not.toContain('carried out')
     const toTls = await run('--url', api.url.replace('https:', 'http:'), ...pay)
     expect(toTls).toMatchObject({ code: 3, err: expect.stringContaining('With TLS, it is https://') })
+    expect(toTls.err).toMatch(/ is done once\. With TLS, it is https:\/\/ \(/)
     await plain.stop()
     await rm(own, { recursive: true })
   })

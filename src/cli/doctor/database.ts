@@ -17,6 +17,16 @@ import type { Driver } from '../../store/types.ts'
 import { backupKey, type MasterKey, masterKey, nodeSecret } from '../../wallet/keys.ts'
 
 const RESTORE = 'fulmen seed restore, with the 24 words'
+const NAME_PASSPHRASE = 'name the file that holds its passphrase with --passphrase-file'
+/** By the code of the error. */
+const SEED_CURES: Readonly<Record<string, string>> = {
+  SEED_LOCKED: NAME_PASSPHRASE,
+  WRONG_PASSPHRASE: NAME_PASSPHRASE,
+  CONFIG_INVALID: NAME_PASSPHRASE,
+  STORE_UNREADABLE:
+    'let the user that runs the node read it, and run the doctor again; nothing says that it is damaged',
+  STORE_TOO_NEW: 'go back to the newer version of fulmen',
+}
 const COPY_WARNING = 'never put an old copy of it back: that can lose the coins of its channels'
 
 /** What lies in the data directory of a node that is not running: seed, database and backup, and that they belong together. */
@@ -55,12 +65,8 @@ async function seed(
     const findings = found.encrypted ? [ok('seed', 'encrypted')] : [warning('seed', bare, cure)]
     return { findings, master: masterKey(found.secret, network) }
   } catch (error) {
-    const why = (error as Error).message
-    const cure =
-      error instanceof StoreError && error.code !== 'SEED_FILE_INVALID'
-        ? 'name the file that holds its passphrase with --passphrase-file'
-        : RESTORE
-    return { findings: [problem('seed', why, cure)], master: null }
+    const { message, code } = error as Error & { code?: string }
+    return { findings: [problem('seed', message, SEED_CURES[code ?? ''] ?? RESTORE)], master: null }
   }
 }
 

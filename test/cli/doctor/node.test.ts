@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -185,6 +185,16 @@ describe('a node that is down', () => {
       'seed',
       /--passphrase-file/,
     ],
+    [
+      'a seed that this user cannot read',
+      async () => {
+        await rm(join(dataDir, 'seed'))
+        await mkdir(join(dataDir, 'seed'), { mode: 0o700 })
+      },
+      'seed',
+      /^let the user/,
+    ],
+    ['a passphrase file that is not there', async () => {}, 'seed', /^name the file/, ['--passphrase-file', '/no/p']],
     ['a lost write', () => write([{ key: keys.journal(2) }]), 'database', /peers reachable/],
     [
       'a record that has changed on disk',
