@@ -73,6 +73,13 @@ describe('spending budgets', () => {
     )
   })
 
+  it('say it of the key with the least left: with less for the fee the payment does fit', async () => {
+    const [parent, child] = [60_000, 100_000].map((maxMsat) => ({ maxMsat, periodSeconds: null })) as [Budget, Budget]
+    const { pay, child: key } = await spender({ parent, child })
+    await expect(pay(key, 50_000, 55_000)).rejects.toThrow('60000 msat left. With a maxFeeMsat of 10000 it fits.')
+    await pay(key, 50_000, 10_000)
+  })
+
   it('reserve amount and greatest fee when a payment starts, and settle what it cost when it ends', async () => {
     const { spending, pay, end, child } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
     const view = () => spending.budgets.view(child.keyId)

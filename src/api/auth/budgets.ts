@@ -142,10 +142,10 @@ export class Budgets {
 
   #reserve(keyId: string, reservation: Omit<Reservation, 'at'>): Open {
     const chain = this.#chain(keyId)
-    for (const { id, budget } of chain) {
-      const left = this.#left(id, budget)
-      if (reservation.msat > left) throw exceeded(reservation, left, this.view(id)?.resetsAt ?? null)
-    }
+    const lefts = chain.map(({ id, budget }) => ({ id, left: this.#left(id, budget) }))
+    const [least] = lefts.toSorted((a, b) => Number(a.left - b.left))
+    if (least && reservation.msat > least.left)
+      throw exceeded(reservation, least.left, this.view(least.id)?.resetsAt ?? null)
     const charges = chain.map(({ id, budget }) => ({ keyId: id, since: this.#ledger(id, budget).since }))
     const open = { ...reservation, at: this.#keys.now(), charges }
     this.#add(open)
