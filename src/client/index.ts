@@ -106,7 +106,7 @@ const RECONNECT_MS = 500
 const MAX_PAGE = 500
 
 /**
- * One node over its REST API. Methods reject with ApiError (the node refused: `code`, `message`) or ConnectionError (no answer).
+ * One node over its REST API. Methods reject with ApiError (the node refused: `code`, `message`), ConnectionError (no answer) or ArgumentError (nothing was sent).
  * Reads, and calls that act, are repeated by themselves when the connection fails; what acts does so once.
  */
 export class FulmenClient {
