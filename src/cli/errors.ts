@@ -57,8 +57,7 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
 /** Whoever takes the one protocol for the other sees a connection that is closed. */
 function hintOn(error: Error): string | null {
   const codes = causesOf(error).map((cause) => cause.code)
-  if (codes.some((code) => code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO'))
-    return 'It does not speak TLS; perhaps it is http://'
+  if (codes.includes('ERR_SSL_WRONG_VERSION_NUMBER')) return 'It does not speak TLS; perhaps it is http://'
   return codes.includes('UND_ERR_SOCKET') && error.message.startsWith('http:') ? 'With TLS, it is https://' : null
 }
 

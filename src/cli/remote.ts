@@ -92,19 +92,26 @@ function urlOf(options: GlobalOptions, dataDir: string): string {
     throw new CliError(`the address of the API: ${wrong}`, EXIT.usage)
   }
   const flags = options.dataDir === undefined ? {} : { 'data-dir': options.dataDir }
-  const { host, port } = resolveConfig({ flags, env: process.env }).config.api
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const { config, access } = resolveConfig({ flags, env: process.env })
+  const { host, port } = config.api
+  // It does not run, or does not say where. Whoever says how to trust it knows that it speaks TLS.
+  const isTls = access.tls !== null || pinOf(options) !== undefined || caOf(options) !== undefined
+  return `http${isTls ? 's' : ''}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
+
+const pinOf = ({ tlsPin }: GlobalOptions): string | undefined => tlsPin ?? process.env.FULMEN_TLS_PIN
+const caOf = ({ tlsCa }: GlobalOptions): string | undefined => tlsCa ?? process.env.FULMEN_TLS_CA
 
 /** The node of the data directory is known by its pin; of any other, what is said here or what Node.js trusts. */
 function trust(options: GlobalOptions, { dataDir, url, isLocal }: Omit<Target, 'fetch'>): { fetch?: typeof fetch } {
-  const ca = options.tlsCa ?? process.env.FULMEN_TLS_CA
+  const ca = caOf(options)
   const local = isLocal && ca === undefined ? readLine(apiPinFile(dataDir)) : undefined
-  const given = options.tlsPin ?? process.env.FULMEN_TLS_PIN
+  const given = pinOf(options)
   if (given !== undefined) checkPin(given, url)
   const pin = given ?? local
   if (pin !== undefined) return { fetch: trustingFetch({ pin }) }
   if (ca === undefined) return {}
+  checkHttps('a certificate', url)
   const text = readLine(ca)
   if (text === undefined) throw new CliError(`${ca} cannot be read: --tls-ca takes a PEM file`, EXIT.usage)
   return { fetch: trustingFetch({ ca: text }) }
@@ -115,7 +122,11 @@ function checkPin(pin: string, url: string): void {
   if (!/^sha256\/\/[A-Za-z0-9+/]{43}=$/.test(pin)) {
     throw new CliError(`a pin is sha256//… as "fulmen start" prints it, got "${pin}"`, EXIT.usage)
   }
-  if (!/^https:/i.test(url)) throw new CliError(`a pin is for https://, and the node is at ${url}`, EXIT.usage)
+  checkHttps('a pin', url)
+}
+
+function checkHttps(what: string, url: string): void {
+  if (!/^https:/i.test(url)) throw new CliError(`${what} is for https://, and the node is at ${url}`, EXIT.usage)
 }
 
 function adminKey(path: string): string {

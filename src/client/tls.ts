@@ -57,6 +57,12 @@ class PinAgent extends Agent {
   }
 }
 
+/** The other side speaks no TLS: so named where that was read, and EPROTO where it was about to write. Nothing was sent to it. */
+const named = (error: Error): Error =>
+  error.message.includes('wrong version number')
+    ? Object.assign(error, { code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
+    : error
+
 /**
  * A `fetch` for `new FulmenClient({ url, key, fetch: trustingFetch({ pin }) })` when the node has a certificate of its own. Node.js's own
  * fetch cannot be told whom to trust.
@@ -72,7 +78,7 @@ export function trustingFetch({ ca, pin }: TlsTrust): typeof fetch {
       const headers = Object.fromEntries(asked.headers)
       const sent = request(asked.url, { method, headers, agent, signal }, resolve)
       sent.on('error', (error) =>
-        reject(signal.aborted ? signal.reason : new TypeError('fetch failed', { cause: error })),
+        reject(signal.aborted ? signal.reason : new TypeError('fetch failed', { cause: named(error) })),
       )
       // Without it, a call waits for ever when the other machine goes without a word, or the way to it.
       sent.setSocketKeepAlive(true, PROBE_AFTER_MS)

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { startApi } from '../../src/api/start.ts'
 import { apiPinFile } from '../../src/cli/remote.ts'
 import { FakeNode, NODE_ID } from '../api/fakeNode.ts'
@@ -64,13 +64,33 @@ describe('fulmen over TLS', () => {
     const own = await mkdtemp(join(tmpdir(), 'fulmen-cli-plain-'))
     const plain = await startApi(new FakeNode(), { host: '127.0.0.1', port: 0, dataDir: own })
     const pay = ['--key', 'fulmen_a_b', 'pay', NODE_ID, '--amount-msat', '5']
-    const toPlain = await run('--url', plain.url.replace('http:', 'https:'), ...pay)
-    expect(toPlain).toMatchObject({ code: 3, err: expect.stringMatching(/does not speak TLS; perhaps it is http:/) })
-    expect(toPlain.err).not.toContain('carried out')
+    const ca = join(dataDir, 'tls/cert.pem')
+    for (const trust of [[], ['--tls-ca', ca], ['--tls-pin', api.pin!]]) {
+      const toPlain = await run('--url', plain.url.replace('http:', 'https:'), ...trust, ...pay)
+      expect(toPlain).toMatchObject({ code: 3, err: expect.stringMatching(/does not speak TLS; perhaps it is http:/) })
+      expect(toPlain.err).not.toContain('carried out')
+    }
+    const trusted = await run('--url', plain.url, '--tls-ca', ca, ...pay)
+    expect(trusted).toMatchObject({ code: 2, err: expect.stringContaining('a certificate is for https://') })
     const toTls = await run('--url', api.url.replace('https:', 'http:'), ...pay)
     expect(toTls).toMatchObject({ code: 3, err: expect.stringContaining('With TLS, it is https://') })
     expect(toTls.err).toMatch(/ is done once\. With TLS, it is https:\/\/ \(/)
     await plain.stop()
+    await rm(own, { recursive: true })
+  })
+
+  it('takes a node that is not running, and that it is told how to trust, for one with TLS; the doctor, too', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'fulmen-cli-down-'))
+    vi.stubEnv('FULMEN_API', '127.0.0.1:1')
+    for (const trust of [
+      ['--tls-pin', api.pin!],
+      ['--tls-ca', join(dataDir, 'tls/cert.pem')],
+    ]) {
+      const at = ['--data-dir', own, '--key', 'x', ...trust]
+      expect(await run(...at, 'info')).toMatchObject({ code: 3, err: expect.stringContaining('https://127.0.0.1:1 ') })
+      expect((await run(...at, 'doctor')).out).toContain('the node is not running')
+    }
+    vi.stubEnv('FULMEN_API', undefined)
     await rm(own, { recursive: true })
   })
 
