@@ -73,8 +73,9 @@ export class WalletShell {
       else damaged.push(key)
     }
     const isNumbered = records.some(([name]) => name === 'numbers')
-    if (records.length > 0 && !isNumbered) damaged.push(keys.wallet('numbers'))
-    if (damaged.includes(keys.wallet('numbers'))) records.push(['numbers', await newNumbers(driver)])
+    const numbers = keys.wallet('numbers')
+    if (records.length > 0 && !isNumbered && !damaged.includes(numbers)) damaged.push(numbers)
+    if (damaged.includes(numbers)) records.push(['numbers', await newNumbers(driver)])
     const stored = loadWallet(walletAccount(master), records)
     const shell = stored && new WalletShell(walletSigner(master), stored, stored, now)
     if (shell) {

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { EMPTY, equalBytes } from '../../src/base/bytes.ts'
 import type { Txid } from '../../src/base/ids.ts'
 import { outpointKey } from '../../src/base/ids.ts'
@@ -8,6 +8,7 @@ import { p2wsh } from '../../src/bitcoin/script.ts'
 import { type Transaction, txidOf, unsignedInput, withWitness } from '../../src/bitcoin/transaction.ts'
 import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
+import { ChainError } from '../../src/chain/errors.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { Spend } from '../../src/channel/onchain/claims.ts'
@@ -170,6 +171,9 @@ describe('a commitment with anchors', () => {
       await world.settle()
     }
     await attempt()
+    const utxo = vi.spyOn(node!.source, 'utxo').mockRejectedValue(new ChainError('UNAVAILABLE', 'it is away'))
+    await expect(api.psbt.broadcast(signed)).rejects.toMatchObject({ code: 'CHAIN_UNAVAILABLE' })
+    utxo.mockRestore()
     await force(world, 'alice')
     expect(childOf(world, txidOf(commitment))).toBeDefined()
     node!.wallet.abandon(childOf(world, txidOf(commitment))!.txid)

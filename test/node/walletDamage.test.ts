@@ -24,6 +24,7 @@ beforeAll(async () => {
   world.close()
 })
 
+const RECORDS_DAMAGED = (count: number) => expect.stringMatching(`^RECORDS_DAMAGED: .* ${count} of wallet;`)
 const isOfWallet = (key: string): boolean => key.startsWith('wallet/')
 /** Alice's wallet has what the unspent set has for it, and nothing else, after a restart too; and it can spend it. */
 async function expectWhole(disk: Map<string, Uint8Array>): Promise<readonly unknown[]> {
@@ -40,10 +41,10 @@ async function expectWhole(disk: Map<string, Uint8Array>): Promise<readonly unkn
   const { onchainConfirmedSat } = await alice.api.balance()
   await world.attempt(alice.api.sendOnChain({ outputs: [{ address, amountSat: sat(onchainConfirmedSat - 100_000n) }] }))
   await world.mine(1)
-  const codes = (await alice.api.eventsSince(0, 5_000)).map((e) => e.data.code).filter((code) => code !== undefined)
+  const alerts = (await alice.api.eventsSince(0, 5_000)).filter((e) => e.data.code !== undefined)
   expect((await alice.api.balance()).onchainConfirmedSat).toBeLessThan(100_001n)
   world.close()
-  return codes
+  return alerts.map((e) => `${e.data.code}: ${e.data.message}`)
 }
 
 describe('a wallet that has lost records', () => {
@@ -59,8 +60,9 @@ describe('a wallet that has lost records', () => {
     'as they are damaged has the same, and says so: %s',
     async (prefix) => {
       const disk = new Map(late.disks.alice!)
-      for (const key of disk.keys()) if (key.startsWith(prefix)) disk.set(key, Uint8Array.of(0x93, 1))
-      expect(await expectWhole(disk)).toEqual(['RECORDS_DAMAGED'])
+      const damaged = [...disk.keys()].filter((key) => key.startsWith(prefix))
+      for (const key of damaged) disk.set(key, Uint8Array.of(0x93, 1))
+      expect(await expectWhole(disk)).toEqual([RECORDS_DAMAGED(damaged.length)])
     },
   )
 
@@ -69,7 +71,7 @@ describe('a wallet that has lost records', () => {
     async (prefix) => {
       const disk = new Map(late.disks.alice!)
       disk.delete([...disk.keys()].findLast((key) => key.startsWith(prefix))!)
-      expect(await expectWhole(disk)).toEqual(['RECORDS_DAMAGED'])
+      expect(await expectWhole(disk)).toEqual([RECORDS_DAMAGED(1)])
     },
   )
 })

@@ -16,7 +16,8 @@ function chainProblem(e: unknown): unknown {
   return new ServiceError(e.code === 'NOT_FOUND' ? 'NOT_FOUND' : 'CHAIN_UNAVAILABLE', e.message, { cause: e })
 }
 
-const viaChain = async <T>(call: () => Promise<T>): Promise<T> => {
+/** Asks the backend for somebody. @throws ServiceError */
+export const viaChain = async <T>(call: () => Promise<T>): Promise<T> => {
   try {
     return await call()
   } catch (e) {

@@ -11,6 +11,7 @@ import { badBody, ServiceError } from '../errors.ts'
 import type { PsbtService, PsbtView, SendRequest } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
 import { PSBT_OWNER } from '../wallet.ts'
+import { viaChain } from './chain.ts'
 import { fundSend } from './fundSend.ts'
 import { publish } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
@@ -58,7 +59,7 @@ export function psbtService(parts: NodeParts): PsbtService {
       const tx = extractTransaction(finalisePsbt(read(bytes)))
       if (!tx) throw badBody('/psbt', 'the PSBT lacks signatures: sign it first, here and elsewhere')
       told(() => checkWitnesses(wallet.state, tx), '/psbt')
-      await checkOthers(parts, tx)
+      await viaChain(() => checkOthers(parts, tx))
       const txid = txidOf(tx)
       await reactor.run(() => {
         checkUnclaimed(tx, wallet)
