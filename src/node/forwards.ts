@@ -38,12 +38,16 @@ const NO_ROOM: ReadonlySet<FaultCode> = new Set([
   'TOO_MANY_HTLCS',
   'HTLC_LIMIT',
   'DUST_EXPOSURE',
+  'UNACCEPTABLE_FEERATE',
 ])
 
 type ForwardOrigin = Extract<HtlcOrigin, { tag: 'forward' }>
 
 /** Names an incoming HTLC among all channels'. */
 export const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
+
+const wasPresumed = (event: Exclude<HtlcEvent, { tag: 'received' }>): boolean =>
+  event.tag === 'failed' && event.failure.tag === 'onchain' && event.failure.presumed === true
 
 /** The forwards under way, by incoming HTLC. They are not stored: the channels have all that they are made again from. */
 export class Forwards {
@@ -139,11 +143,16 @@ export class Forwards {
 
   /** What became of the HTLC that was offered onwards. */
   end(event: Exclude<HtlcEvent, { tag: 'received' }>, { channelId, htlcId }: ForwardOrigin): readonly PaymentEffect[] {
+    const key = incomingKey(channelId, htlcId)
+    if (wasPresumed(event)) {
+      // It was never in that channel: one that waits may go on, and of one that went on already this says nothing.
+      const held = this.#held.get(key)
+      return held ? this.#goOn(key, held) : []
+    }
     const forward = this.#of(channelId, htlcId)
     if (!forward) return this.#bare(event, { channelId, htlcId })
-    const key = incomingKey(channelId, htlcId)
     this.#pending.delete(key)
-    if (this.#isUndecided(event, key)) return this.#holdAgain(channelId, htlcId)
+    if (event.tag === 'rejected' && this.#earlier.has(key)) return this.#holdAgain(channelId, htlcId)
     this.#letGo(key)
     const elsewhere = event.tag === 'rejected' && NO_ROOM.has(event.fault.code) ? this.#elsewhere(key, forward) : null
     if (elsewhere !== null) return elsewhere
@@ -151,12 +160,7 @@ export class Forwards {
     return onForwardResult(forward, event, this.#options.publicUpdate)
   }
 
-  /** The one channel never had the HTLC: another one may, or what it knows of its offer may be old. */
-  #isUndecided(event: Exclude<HtlcEvent, { tag: 'received' }>, key: string): boolean {
-    if (event.tag === 'rejected') return this.#earlier.has(key)
-    return event.tag === 'failed' && event.failure.tag === 'onchain' && event.failure.presumed === true
-  }
-
+  /** It was taken back unsigned: what the channel knows of its offer may be old, and another one may have it. */
   #holdAgain(channelId: ChannelId, id: bigint): readonly PaymentEffect[] {
     const htlc = this.#options.incomingHtlc(channelId, id)
     const onion = htlc && peelIncoming(htlc, this.#options.nodeSecret)

@@ -6,7 +6,7 @@ import type { BackedUpHtlc } from '../../src/channel/backedUpHtlcs.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { localBalance } from '../../src/channel/limits.ts'
 import { onchainSat } from './accounts.ts'
-import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
+import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /** More than all fees of the close. */
 const FEES = 40_000n
@@ -373,6 +373,90 @@ describe('a forward that was never offered', () => {
       expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'committed' }])
       world.close()
     }
+  })
+
+  it('is offered once, over another channel with the next node, when the first has ended without it', async () => {
+    const world = await World.start(undefined, base)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const carols = () => world.of('bob').node!.channels.ofPeer(nodeIdOf('carol'))
+    const about = { amountMsat: msat(AMOUNT * 1000n), description: '', paymentHash: HASH, minFinalCltvExpiryDelta: 100 }
+    const { bolt11 } = await world.of('carol').api.createInvoice(about)
+    const chosen: string[] = []
+    world.of('bob').disk.judge = (ops) => {
+      const offer = ops.map(({ key }) => /^channel\/([^/]+)\/add\/out\//.exec(key)?.[1]).find((l) => l !== undefined)
+      if (offer === undefined) return null
+      chosen.push(offer)
+      return { tag: 'die', kept: ops.filter(({ key }) => !key.startsWith(`channel/${offer}/`)) }
+    }
+    await world.attempt(world.of('alice').api.pay({ bolt11, timeoutSeconds: 1 }))
+    await world.settle()
+    expect(world.of('bob').node).toBe(null)
+    world.of('bob').disk.judge = () => null
+    // Carol closes the channel that was chosen, and no other.
+    await world.boot('bob')
+    const funding = channelOf(world.of('bob').node!.channels.get(chosen[0]!)!.state)!.params.channelId
+    world.crash('bob')
+    const carol = world.of('carol')
+    await world.attempt(
+      carol.api.closeChannel(carol.node!.channels.byChannelId(funding)!.meta.localId, { force: true }),
+    )
+    await world.mine(1)
+    await world.boot('bob')
+    await reconnect(world)
+    const offered = () =>
+      carols().flatMap(({ state }) => (state.tag === 'closed' ? [] : [channelOf(state)!.commitments.nextOutgoingId]))
+    await world.mine(5)
+    // Carol does not answer before Bob starts again, and is told of the same end by the first channel.
+    world.chain.mine(1, NOBODY)
+    for (let n = 0; n < 60; n++) {
+      for (const name of ['alice', 'bob'] as const) world.wire.deliver(nodeIdOf(name))
+      await world.turn()
+    }
+    expect(offered()).toEqual([1n])
+    await world.restart('bob')
+    await reconnect(world)
+    expect(offered()).toEqual([1n])
+    world.close()
+  })
+
+  it('is offered once also where nothing was lost: the next node let it wait for a signature, and closed that channel', async () => {
+    const world = await World.start(undefined, base)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const [alice, carol] = [world.of('alice'), world.of('carol')]
+    const carols = () => world.of('bob').node!.channels.ofPeer(nodeIdOf('carol'))
+    const stages = () =>
+      carols().map(({ state }) =>
+        channelOf(state)!
+          .commitments.outgoing.chunks.flat()
+          .map((h) => h.stage)
+          .join(),
+      )
+    const two = [1, 2].map((n) => new Uint8Array(32).fill(n))
+    for (const preimage of two) {
+      const paymentHash = createHash('sha256').update(preimage).digest('hex') as PaymentHash
+      const about = { amountMsat: msat(AMOUNT * 1000n), description: '', paymentHash, minFinalCltvExpiryDelta: 100 }
+      const { bolt11 } = await carol.api.createInvoice(about)
+      await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+      for (let n = 0; n < 60; n++) {
+        for (const name of ['alice', 'bob'] as const) world.wire.deliver(nodeIdOf(name))
+        await world.turn()
+      }
+    }
+    expect(stages().toSorted()).toEqual(['', 'signed,proposed'])
+    const channelId = channelOf(carols()[stages().indexOf('signed,proposed')]!.state)!.params.channelId
+    world.crash('bob')
+    await world.attempt(
+      carol.api.closeChannel(carol.node!.channels.byChannelId(channelId)!.meta.localId, { force: true }),
+    )
+    await world.mine(1)
+    await world.boot('bob')
+    await reconnect(world)
+    await world.mine(8)
+    const offered = carols()
+      .filter(({ state }) => state.tag === 'normal')
+      .map(({ state }) => channelOf(state)!.commitments.nextOutgoingId)
+    expect(offered).toEqual([1n])
+    world.close()
   })
 
   it('goes back in time where the next node’s channel has lost other writes, and its own stays open', async () => {
