@@ -60,8 +60,10 @@ export function anchorSpent(channel: Channel, onchain: OnchainState, { outpoint,
 function notKnownYet(onchain: OnchainState, spend: OutputSpend): OnchainState {
   const { revoked, closing } = onchain
   if (isBlind(onchain) && spend.outpoint.txid === closing.txid) {
-    const others = onchain.strange?.filter((s) => !sameOutpoint(s.outpoint, spend.outpoint)) ?? []
-    return { ...onchain, strange: [...others, spend] }
+    const { strange = [] } = onchain
+    // Once for all outputs that it spends: there may be hundreds, and it is stored whole.
+    const isKnown = strange.some((s) => s.tx.inputs.some((i) => sameOutpoint(spend.outpoint, i)))
+    return isKnown ? onchain : { ...onchain, strange: [...strange, spend] }
   }
   if (!revoked || revoked.loaded || spend.outpoint.txid !== closing.txid) return onchain
   const early = revoked.early.filter((e) => !sameOutpoint(e.outpoint, spend.outpoint))
@@ -91,7 +93,11 @@ export function presumedFound(onchain: OnchainState, found: readonly ClosedOutpu
   const known = new Set(outputs.map((o) => outpointKey(o.outpoint)))
   const more = found.filter((o) => !known.has(outpointKey(o.outpoint))).map((o) => ({ ...o, since: closing.height }))
   if (more.length === 0) return onchain
-  return strange.reduce(outputSpent, { ...onchain, outputs: [...outputs, ...more] })
+  const spends = more.flatMap(({ outpoint }): readonly OutputSpend[] => {
+    const by = strange.find(({ tx }) => tx.inputs.some((i) => sameOutpoint(outpoint, i)))
+    return by ? [{ ...by, outpoint }] : []
+  })
+  return spends.reduce(outputSpent, { ...onchain, outputs: [...outputs, ...more] })
 }
 
 interface Confirmed {
