@@ -232,7 +232,11 @@ function trySelect(work: Work, feeratePerKw: number): Selection<Coin> | WalletEr
   const lagSat = lag < room ? lag : room
   if (lagSat <= 0n) return found
   const more = choose(work, { ...select, targetSat: select.targetSat + lagSat })
-  return more instanceof WalletError ? found : { ...more, feeSat: (more.feeSat + lagSat) as Sat }
+  if (more instanceof WalletError) return found
+  // Here, too, what is too little for change may be more than the budget: then it pays for itself alone.
+  const feeSat = (more.feeSat + lagSat) as Sat
+  const isOver = request.budgetSat !== undefined && feeSat - paid > request.budgetSat
+  return isOver ? found : { ...more, feeSat }
 }
 
 /**

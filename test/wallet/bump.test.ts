@@ -363,6 +363,18 @@ describe('a transaction that builds on what waits for a block at a lower feerate
     expect(second.tx.inputs[1]!.txid).toBe(txidOf(slow.tx))
     expect(rate(second)).toBeLessThan(10_100)
   })
+
+  it('is made wherever one would be that pays for itself alone', () => {
+    const budgetSat = sat(50_000)
+    // With the only coin, which is little more than the budget.
+    for (let more = -2_000; more <= 2_000; more += 50) {
+      const slow = bump(walletWith([50_269 + more]), { tx: htlc(1), feeratePerKw: 253 })!
+      const request = { tx: htlc(2), feeratePerKw: 50_000, budgetSat }
+      const calm = bump(slow.state, request)
+      const urgent = bump(slow.state, { ...request, urgentSat: budgetSat })
+      expect([more, urgent !== null]).toEqual([more, calm !== null])
+    }
+  })
 })
 
 describe('BOLT 3 §htlc-timeout-and-htlc-success-transactions (option_anchors): a coin too small for change', () => {
