@@ -13,7 +13,9 @@ export function awaitedAnswer(state: ChannelState): string | null {
       const { from, peerBehind } = state
       // LND says nothing of a channel that waits for its funding, two in doubt wait for each other, who lost data thinks it over, and a
       // channel whose end is signed may be forgotten.
-      const maySayNothing = peerBehind || from.channel.unproven || from.tag === 'await-ready' || isPublished(from)
+      const { unproven, remoteReady } = from.channel
+      const isYoung = from.tag === 'await-ready' || !remoteReady
+      const maySayNothing = peerBehind || unproven || isYoung || isPublished(from)
       return maySayNothing ? null : 'channel_reestablish'
     }
     case 'normal':

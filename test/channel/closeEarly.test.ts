@@ -54,6 +54,13 @@ describe('a close before the channel is ready, with a peer that hears no shutdow
     [true, true],
     [true, true],
   ]
+  it('waits for no channel_reestablish of one that says nothing before it has seen the funding, as LND does', () => {
+    const w = closing()
+    w.disconnect()
+    w.connect()
+    expect([w.alice.state!.tag, w.alice.phase.tag, awaitedAnswer(w.alice.state!)]).toEqual(['syncing', 'normal', null])
+  })
+
   it('goes on in a new connection once the channel is ready', () => {
     const w = run(closing().mine(3))
     expect([ready(w), w.bob.phase.tag, awaitedAnswer(w.alice.state!)]).toEqual([BOTH_READY, 'normal', 'shutdown'])
