@@ -28,7 +28,7 @@ import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
-import { standingOf, standingsOf } from './standings.ts'
+import { mayBeUnread, standingOf, standingsOf } from './standings.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -138,7 +138,7 @@ export function createPayments(node: Node): Payments {
     publicUpdate: (next) => (next.tag === 'channel' ? node.gossip.publicUpdate(next.shortChannelId) : EMPTY),
     standingOf: (channelId) => {
       const entry = node.channels.byChannelId(channelId)
-      return entry ? standingOf(entry, null) : 'unheard'
+      return entry ? standingOf(entry, null) : null
     },
     offered: () => holdingsOf(node.channels.all()).outgoing,
     post: (task) => node.reactor.post((scope) => apart(node, 'payments', scope, () => task(scope))),
@@ -157,7 +157,7 @@ export function createPayments(node: Node): Payments {
     },
     standings: ({ channelId }, next, origin) => {
       const entry = node.channels.byChannelId(channelId)
-      const isSound = node.chain.isCurrent && isInChain(node, channelId)
+      const isSound = node.chain.isCurrent && isInChain(node, channelId) && !mayBeUnread(node, next)
       return { isSound, incoming: entry ? standingOf(entry, null) : 'over', outgoing: standingsOf(node, next, origin) }
     },
     staysOpen: (channelId) => {

@@ -65,6 +65,8 @@ export interface ChannelsOptions {
   readonly onRelay: (entry: ChannelEntry, event: HtlcEvent, scope: TurnScope) => void
   /** The set of things to watch, the ids or the usability may have changed. */
   readonly onChanged: (entry: ChannelEntry, before: ChannelState | null, scope: TurnScope) => void
+  /** The same, once its results have been told: what is concluded from where a channel stands must not come before what it says. */
+  readonly onSettled?: (entry: ChannelEntry, scope: TurnScope) => void
   readonly onQuarantine: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
   /** A bug in what an event or effect called for; thrown on when left out. */
   readonly onUnhandled?: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
@@ -209,6 +211,7 @@ export class Channels {
     this.#dirty.add(entry)
     this.#options.onChanged(entry, null, scope)
     this.#effects(entry, turn.effects, scope)
+    this.#options.onSettled?.(entry, scope)
     return entry
   }
 
@@ -216,16 +219,16 @@ export class Channels {
     const before = entry.state
     const turn = this.#advance(entry, input, scope)
     if (turn === null) return
-    if (turn.state !== before) {
-      entry.state = turn.state
-      this.#dirty.add(entry)
-      if (changedPhase(before, turn.state)) {
-        this.#index(entry)
-        this.#rememberRelay(entry, before)
-        this.#options.onChanged(entry, before, scope)
-      }
+    entry.state = turn.state
+    const isNew = turn.state !== before && changedPhase(before, turn.state)
+    if (turn.state !== before) this.#dirty.add(entry)
+    if (isNew) {
+      this.#index(entry)
+      this.#rememberRelay(entry, before)
+      this.#options.onChanged(entry, before, scope)
     }
     this.#effects(entry, turn.effects, scope)
+    if (isNew) this.#options.onSettled?.(entry, scope)
   }
 
   #rememberRelay(entry: ChannelEntry, before: ChannelState): void {

@@ -1,7 +1,7 @@
 import type { ChannelId } from '../base/ids.ts'
 import type { FaultCode, HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
-import { type HeldContext, type HeldForward, reviewHeld } from '../payment/held.ts'
+import { type HeldContext, type HeldForward, notesOf, reviewHeld } from '../payment/held.ts'
 import { type ForwardOnion, peelIncoming } from '../payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
@@ -43,6 +43,10 @@ const NO_ROOM: ReadonlySet<FaultCode> = new Set([
 
 type ForwardOrigin = Extract<HtlcOrigin, { tag: 'forward' }>
 
+const originOf = ({ channelId, id }: IncomingHtlc): ForwardOrigin => ({ tag: 'forward', channelId, htlcId: id })
+/** It may show yet that it had an offer. */
+const isOpen = ({ standing }: HeldContext['outgoing'][number]): boolean => standing === 'unheard' || standing === 'lost'
+
 /** Names an incoming HTLC among all channels'. */
 export const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
 
@@ -60,6 +64,8 @@ export class Forwards {
   readonly #earlier = new Set<string>()
   /** Of those, the forwards that wait for that (payment/held.ts). */
   readonly #held = new Map<string, HeldForward>()
+  /** Those that went back before that was known: where a channel shows that it had the offer after all, its output is claimed. */
+  readonly #returned = new Map<string, HeldForward>()
   #isRecovering = false
 
   constructor(options: ForwardsOptions) {
@@ -98,7 +104,9 @@ export class Forwards {
 
   /** A channel may have shown where it stands. */
   goOn(): readonly PaymentEffect[] {
-    return this.#held.size === 0 ? [] : [...this.#held].flatMap(([key, held]) => this.#goOn(key, held))
+    if (this.#held.size + this.#returned.size === 0) return []
+    const late = [...this.#returned].flatMap(([key, held]) => this.#note(key, held))
+    return [...late, ...[...this.#held].flatMap(([key, held]) => this.#goOn(key, held))]
   }
 
   #goOn(key: string, held: HeldForward): readonly PaymentEffect[] {
@@ -106,12 +114,21 @@ export class Forwards {
     const { htlc, onion } = held
     if (this.#isRecovering) return []
     if (incomingHtlc(htlc.channelId, htlc.id) === null) return this.#letGo(key)
-    const origin = { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id } as const
     const about = { blockHeight: blockHeight(), ...(publicUpdate && { publicUpdate }) }
-    const verdict = reviewHeld(held, { ...standings(htlc, onion.next, origin), ...about })
+    const where = standings(htlc, onion.next, originOf(htlc))
+    const verdict = reviewHeld(held, { ...where, ...about })
     if (verdict.tag === 'wait') return verdict.effects
     this.#letGo(key)
-    return verdict.tag === 'failed' ? verdict.effects : this.begin(htlc, onion)
+    if (verdict.tag === 'go-on') return this.begin(htlc, onion)
+    if (where.outgoing.some(isOpen)) this.#returned.set(key, held)
+    return verdict.effects
+  }
+
+  #note(key: string, held: HeldForward): readonly PaymentEffect[] {
+    const { htlc, onion } = held
+    const { outgoing } = this.#options.standings(htlc, onion.next, originOf(htlc))
+    if (!outgoing.some(isOpen)) this.#returned.delete(key)
+    return notesOf(held, outgoing)
   }
 
   #letGo(key: string): readonly [] {

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
-import type { ChannelId } from '../base/ids.ts'
+import type { ChannelId, NodeId } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
@@ -137,8 +137,8 @@ export class Node implements NodeParts {
     now: () => this.now(),
     newScript: () => this.wallet.newAddress().scriptPubKey,
   })
-  /** Key indexes of channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
-  readonly damaged = new Set<number>()
+  /** By key index, the peers of channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
+  readonly damaged = new Map<number, NodeId | null>()
   /** Local ids of channels for which all blocks since their opening are looked through, since a write was lost. */
   readonly lookingBack = new Set<string>()
   /** Of which a bug has been told in this run. */
@@ -190,6 +190,7 @@ export class Node implements NodeParts {
       onEffect: (entry, effect, scope) => this.effects.apply(entry, effect, scope),
       onRelay: (_entry, event, scope) => this.payments.onRelay(event, scope),
       onChanged: (entry, before, scope) => this.#channelChanged(entry, before, scope),
+      onSettled: (entry, scope) => apart(this, 'payments', scope, () => holdForwards(this, entry, scope)),
       onQuarantine: (entry, error, scope) => this.#quarantine(entry, error, scope),
       onUnhandled: (entry, error, scope) => unhandled(this, entry, error, scope),
       onForgotten: ({ meta }, records, scope) => {
@@ -357,7 +358,6 @@ export class Node implements NodeParts {
     if (isBack || (before !== null && isOpenForRelay(before) !== isOpenForRelay(entry.state)))
       this.channels.apart(entry, scope, () => announce(this, entry, scope))
     if (before?.tag !== 'normal') this.#feeRates.consider(entry)
-    apart(this, 'payments', scope, () => holdForwards(this, entry, scope))
     if (isBeyondPunishing(entry.state)) scope.after(() => aside(this.log, dropRevoked(this, localId)))
     if (isBackedUp(before) !== isBackedUp(entry.state)) scope.hold(() => this.backUp())
   }

@@ -6,8 +6,8 @@ import type { PaymentEffect, PaymentRecord, PaymentTurn } from '../payment/types
 import type { ChannelHoldings } from './payments.ts'
 
 export interface RecoveryOptions {
-  /** Where a channel stands, as to an offer that it does not know. */
-  readonly standingOf: (channelId: ChannelId) => Standing
+  /** Where a channel stands, as to an offer that it does not know; null where there is no such channel. */
+  readonly standingOf: (channelId: ChannelId) => Standing | null
   /** HTLCs that the channels have offered, as they are now. */
   readonly offered: () => ChannelHoldings['outgoing']
 }
@@ -85,10 +85,11 @@ export class PaymentRecovery {
     const { record, context, apply, effects } = this.#payments
     const known = record(hash)
     if (!known) return apply(interruptedPayment(hash, htlcs, context()))
-    const isWhole = (channelId: ChannelId): boolean => ['current', 'over'].includes(standingOf(channelId))
+    const isWhole = (channelId: ChannelId): boolean => ['current', 'over'].includes(standingOf(channelId) ?? '')
+    const isThere = (channelId: ChannelId): boolean => standingOf(channelId) !== null
     const earlier = since ?? known.attempts.length
     const later = known.attempts.flatMap((a, attempt) => (attempt < earlier ? [] : [{ ...a, attempt }]))
-    const turn = recoverPayment(known, [...htlcs, ...later], context(), isWhole)
+    const turn = recoverPayment(known, [...htlcs, ...later], context(), isWhole, isThere)
     apply(turn)
     const presumed = presumeOut(turn.record, earlier, htlcs, standingOf)
     if (presumed === null) this.#waiting.delete(hash)

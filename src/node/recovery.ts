@@ -145,7 +145,7 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
       const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
       // Its place is taken by what the backup knows.
       if (isRestored) scope.write({ key: keys.channelMeta(localId) })
-      else if (meta) node.damaged.add(meta.keyIndex)
+      else node.damaged.set(meta?.keyIndex ?? NO_INDEX, meta?.peer ?? null)
       reportDamage(node, each, isRestored ? RESTORED : NOT_RESTORED, scope)
     }
     // A crash may have come between a channel and its backup.
@@ -180,6 +180,9 @@ async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise
   const backup = await backupBeside(node)
   return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }
 }
+
+/** Whose record is lost with the channel: stands for any. */
+const NO_INDEX = -1
 
 const RESTORED = 'what the backup has of it takes its place, and its peer is asked to close it'
 const NOT_RESTORED = 'have the peer close it, and restore what it pays from the backup'

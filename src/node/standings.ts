@@ -9,6 +9,7 @@ import type { HtlcOrigin } from '../channel/types.ts'
 import type { HeldContext, Standing } from '../payment/held.ts'
 import type { NextHop } from '../payment/types.ts'
 import type { ChannelEntry } from './channels.ts'
+import type { Node } from './node.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -47,6 +48,12 @@ export function standingsOf(
     if (channelId === undefined) return []
     return [{ channelId, standing: peer === undefined ? ('unheard' as const) : standingOf(entry, origin) }]
   })
+}
+
+/** A channel that cannot be read, and that no backup has, may be with the node at the other end of a hop, and hold the offer. */
+export function mayBeUnread({ channels, damaged }: Pick<Node, 'channels' | 'damaged'>, next: NextHop): boolean {
+  const peer = next.tag === 'node' ? next.nodeId : channels.byScid(next.shortChannelId)?.meta.peer
+  return [...damaged.values()].some((of) => of === null || peer === undefined || of === peer)
 }
 
 /** It came from a backup, and the block that tells its name is still looked for. */

@@ -63,15 +63,17 @@ export function reviewHeld({ htlc, onion }: HeldForward, ctx: HeldContext): Held
   if (mayBeOut || incoming === 'unheard' || !isSound) {
     const back = isHere('onchain') ? [] : failBack(record, htlc, blockHeight, publicUpdate)
     if (back.length > 0) return { tag: 'failed', effects: back }
-    const lost = outgoing.filter((c) => c.standing === 'lost')
-    return {
-      tag: 'wait',
-      effects: lost.map(({ channelId }) => ({ tag: 'command', channelId, command: noteOf({ htlc, onion }) })),
-    }
+    return { tag: 'wait', effects: notesOf({ htlc, onion }, outgoing) }
   }
   // Its own channel is at its end, or what it says of the HTLC is old.
   return incoming === 'current' ? { tag: 'go-on' } : { tag: 'failed', effects: giveUp(record, publicUpdate) }
 }
+
+/** Has it noted in every channel that ends: also of one that has gone back, since what it was offered with is ours once that has expired. */
+export const notesOf = (held: HeldForward, outgoing: HeldContext['outgoing']): readonly PaymentEffect[] =>
+  outgoing
+    .filter((c) => c.standing === 'lost')
+    .map(({ channelId }) => ({ tag: 'command', channelId, command: noteOf(held) }))
 
 const noteOf = ({ htlc, onion }: HeldForward): HtlcCommand => ({
   tag: 'presumeHtlc',

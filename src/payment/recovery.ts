@@ -23,18 +23,20 @@ const SETTLED_BLOCKS = 144
 /**
  * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
  * failed, and HTLCs that the record does not know are taken into it, so that the hash is not paid twice.
- * @param isWhole nothing that the channel held was lost; of another an HTLC may be out until it has long expired
+ * @param isWhole nothing that the channel held was lost; of another an HTLC may be out
+ * @param isThere it is known, and tells what becomes of that; of one that is not, until the HTLC has long expired
  */
 export function recoverPayment(
   r: PaymentRecord,
   live: readonly LiveHtlc[],
   ctx: PaymentContext,
   isWhole: (channelId: ChannelId) => boolean = () => true,
+  isThere: (channelId: ChannelId) => boolean = () => false,
 ): PaymentTurn<PaymentRecord> {
   const attempts = withUnrecorded(r, live)
   const held = new Set(live.map((h) => h.attempt))
   const mayBeOut = ({ channelId, hops }: PaymentAttempt): boolean =>
-    ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS && !isWhole(channelId)
+    !isWhole(channelId) && (isThere(channelId) || ctx.blockHeight <= (hops[0]?.cltvExpiry ?? 0) + SETTLED_BLOCKS)
   const isLost = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i) && !mayBeOut(a)
   const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
   // The routes of what is missing were being looked for.
@@ -56,7 +58,7 @@ export function presumeOut(
   { paymentHash, attempts }: PaymentRecord,
   earlier: number,
   live: readonly LiveHtlc[],
-  standingOf: (channelId: ChannelId) => Standing,
+  standingOf: (channelId: ChannelId) => Standing | null,
 ): readonly PaymentEffect[] | null {
   const held = new Set(live.map((h) => h.attempt))
   const isMissing = (i: number): boolean => attempts[i]!.status === 'pending' && !held.has(i)

@@ -207,6 +207,51 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
     expect(stateOf(world, 'alice').tag).toBe('normal')
     world.close()
   })
+
+  it('is claimed from what that publishes when it is back, though it went back upstream before', async () => {
+    const world = await World.start(undefined, base)
+    const wealthBefore = wealth(world)
+    const { before } = await forwarded(world)
+    world.crash('carol')
+    await putBack(world, before)
+    await reconnect(world)
+    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
+    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    expect([await statusOf(world), stateOf(world, 'alice').tag]).toEqual(['failed', 'normal'])
+    await world.boot('carol')
+    await reconnect(world)
+    await world.mine(2)
+    await endOfCarols(world)
+    expectNothingLost(world, wealthBefore)
+    world.close()
+  })
+
+  it('is settled upstream with what the next node takes of a commitment in which nothing is recognised, though that ends its channel', async () => {
+    const world = await World.start(undefined, base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    const carols = () => bob.node!.channels.ofPeer(nodeIdOf('carol'))[0]!
+    const { id, before } = await forwarded(world)
+    // So many commitments later that their points are not known.
+    for (const _ of [1, 2]) {
+      const more = await carol.api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
+      await world.attempt(bob.api.pay({ bolt11: more.bolt11 }))
+      await world.settle()
+    }
+    await closeAlone(world)
+    await putBack(world, before)
+    await world.settle()
+    world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
+    await world.settle()
+    await world.mine(10)
+    expect([carols().state.tag, (await alice.api.payment(HASH)).status]).toEqual(['closing', 'pending'])
+    // The claim comes in a block, as to a node that catches up.
+    bob.node!.mempoolWatch.tick = () => {}
+    await world.attempt(carol.api.settleInvoice(id, PREIMAGE))
+    await world.mine(1)
+    await world.settle()
+    expect((await alice.api.payment(HASH)).status).toBe('succeeded')
+    world.close()
+  })
 })
 
 describe('a forward of which all is lost, how it came and how it went on', () => {

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { onchainSat } from './accounts.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 const AMOUNT = msat(100_000_000n)
@@ -100,6 +101,99 @@ describe('a payment whose offer a start takes back', () => {
       ['succeeded', 1],
       ['succeeded', 2],
     ])
+    world.close()
+  })
+})
+
+describe('a payment whose offer was in lost writes', () => {
+  it('is not sent again in the turn in which a channel ends by showing its preimage', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000)
+    await world.open('alice', 'bob', 160_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const channels = () => alice.node!.channels.all()
+    const localId = channels()[0]!.meta.localId
+    const isFirsts = (key: string): boolean => key.startsWith(`channel/${localId}/`)
+    const before = alice.disk.snapshot()
+    const { bolt11, id } = await bob.api.createInvoice({
+      amountMsat: msat(100_000_000n),
+      description: '',
+      paymentHash: HASHES[0]!,
+      minFinalCltvExpiryDelta: 80,
+    })
+    await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 3000 }))
+    await world.settle()
+    const offers = () =>
+      channels().map(({ state }) =>
+        channelOf(state)!
+          .commitments.outgoing.chunks.flat()
+          .map((h) => h.stage),
+      )
+    expect(offers()).toEqual([['committed'], []])
+    const after = alice.disk.snapshot()
+    for (const _ of [1, 2]) {
+      const more = await bob.api.createInvoice({ amountMsat: msat(200_000_000), description: '' })
+      await world.attempt(alice.api.pay({ bolt11: more.bolt11 }))
+      await world.settle()
+    }
+    world.crash('alice')
+    await world.attempt(bob.api.closeChannel(bob.node!.channels.all()[0]!.meta.localId, { force: true }))
+    await world.mine(1)
+    // Of the first channel's writes those since the payment are lost.
+    await alice.disk.wipe([...alice.disk.snapshot().keys()])
+    for (const [key, value] of after) if (!isFirsts(key)) await alice.disk.harm(key, value)
+    for (const [key, value] of before) if (isFirsts(key)) await alice.disk.harm(key, value)
+    await world.boot('alice')
+    await world.settle()
+    world.connectAll()
+    await world.settle()
+    await world.mine(12)
+    expect((await alice.api.payment(HASHES[0]!)).parts).toHaveLength(1)
+    alice.node!.mempoolWatch.tick = () => {}
+    await world.attempt(bob.api.settleInvoice(id, PREIMAGES[0]!))
+    await world.mine(1)
+    await world.settle()
+    const paid = await alice.api.payment(HASHES[0]!)
+    expect([paid.status, paid.parts.length]).toEqual(['succeeded', 1])
+    world.close()
+  })
+
+  it('is claimed from what the peer publishes, though it comes back long after its expiry', async () => {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund()
+    await world.open('alice', 'bob', 1_000_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const first = () => alice.node!.channels.all()[0]!
+    const isFirsts = (key: string): boolean => key.startsWith(`channel/${first().meta.localId}/`)
+    const before = alice.disk.snapshot()
+    const { bolt11 } = await bob.api.createInvoice({
+      amountMsat: msat(100_000_000n),
+      description: '',
+      paymentHash: HASHES[0]!,
+    })
+    const wealthBefore = onchainSat(world).alice + 1_000_000n
+    await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 60 }))
+    await world.settle()
+    const { cltvExpiry } = channelOf(first().state)!.commitments.outgoing.chunks.flat()[0]!.add
+    const after = alice.disk.snapshot()
+    const mixed = new Map([
+      ...[...after].filter(([key]) => !isFirsts(key)),
+      ...[...before].filter(([key]) => isFirsts(key)),
+    ])
+    world.crash('bob')
+    world.crash('alice')
+    await alice.disk.wipe([...alice.disk.snapshot().keys()])
+    for (const [key, value] of mixed) await alice.disk.harm(key, value)
+    await world.boot('alice')
+    await world.settle()
+    await world.mine(cltvExpiry + 146 - world.chain.state.height)
+    await world.boot('bob')
+    world.connectAll()
+    await world.settle()
+    await world.mine(2)
+    for (let n = 0; n < 150 && first().state.tag !== 'closed'; n++) await world.mine(1)
+    expect(onchainSat(world).alice - wealthBefore).toBeGreaterThan(-60_000n) // half of it goes to the fee: its own deadline is over
     world.close()
   })
 })

@@ -13,6 +13,7 @@ import {
   invoice,
   isOffer,
   kindOf,
+  PREIMAGE,
   putBack,
   reconnect,
   stateOf,
@@ -173,6 +174,108 @@ describe('a forward that was never offered', () => {
     await world.mine(30)
     expect(stateOf(world, 'alice').tag).toBe('normal')
     expectNothingLost(world, wealthBefore)
+    world.close()
+  })
+
+  it.each([
+    ['', false],
+    [', also when another start comes', true],
+  ])('is offered once where a channel with the next node was at its end already%s', async (_, again) => {
+    const world = await World.start(undefined, base)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    const carols = () => bob.node!.channels.ofPeer(nodeIdOf('carol'))
+    const [first, second] = carols()
+    await world.attempt(bob.api.closeChannel(first!.meta.localId, { force: true }))
+    await world.mine(5)
+    expect(carols().map((e) => e.state.tag)).toEqual(['closing', 'normal'])
+    const { bolt11, id } = await carol.api.createInvoice({
+      amountMsat: msat(100_000_000n),
+      description: '',
+      paymentHash: HASH,
+    })
+    // The power goes when Bob writes the offer: of that batch, all but his channel with Carol is on disk.
+    const { localId } = second!.meta
+    bob.disk.judge = (ops) =>
+      ops.some(({ key }) => key.startsWith(`channel/${localId}/add/out/`))
+        ? { tag: 'die', kept: ops.filter(({ key }) => !key.startsWith(`channel/${localId}/`)) }
+        : null
+    await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+    await world.settle()
+    expect(bob.node).toBe(null)
+    await world.boot('bob')
+    world.connectAll()
+    await world.settle()
+    await world.mine(2)
+    const offered = () => channelOf(carols()[1]!.state)!.commitments
+    expect(offered().outgoing.chunks.flat()).toMatchObject([{ stage: 'committed' }])
+    if (again) {
+      await world.restart('bob')
+      world.connectAll()
+      await world.settle()
+    }
+    expect([offered().nextOutgoingId, (await alice.api.payment(HASH)).status]).toEqual([1n, 'pending'])
+    await world.attempt(carol.api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    expect((await alice.api.payment(HASH)).status).toBe('succeeded')
+    world.close()
+  })
+
+  it('is offered once where a start finds it half committed, though another channel with the next node closes', async () => {
+    const world = await World.start(undefined, base)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    const carols = () => bob.node!.channels.ofPeer(nodeIdOf('carol'))
+    await world.attempt(bob.api.closeChannel(carols()[0]!.meta.localId, { force: true }))
+    await world.mine(5)
+    const { bolt11, id } = await carol.api.createInvoice({
+      amountMsat: msat(100_000_000n),
+      description: '',
+      paymentHash: HASH,
+    })
+    await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+    const incoming = () =>
+      channelOf(bob.node!.channels.ofPeer(nodeIdOf('alice'))[0]!.state)!.commitments.incoming.chunks.flat()[0]
+    for (let n = 0; n < 60 && incoming()?.stage !== 'signed'; n++) {
+      world.wire.deliver(nodeIdOf('alice'))
+      await world.turn()
+    }
+    expect(incoming()?.stage).toBe('signed')
+    await world.restart('bob')
+    world.connectAll()
+    await world.settle()
+    await world.mine(2)
+    const offered = () => channelOf(carols()[1]!.state)!.commitments
+    expect([offered().nextOutgoingId, (await alice.api.payment(HASH)).status]).toEqual([1n, 'pending'])
+    await world.attempt(carol.api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    expect((await alice.api.payment(HASH)).status).toBe('succeeded')
+    world.close()
+  })
+
+  it('is not told from one of a channel that cannot be read, and that no backup has, at the start', async () => {
+    const world = await World.start(undefined, base)
+    await world.open('bob', 'carol', 1_000_000, 500_000)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    const carols = () => bob.node!.channels.ofPeer(nodeIdOf('carol'))
+    const { bolt11 } = await carol.api.createInvoice({
+      amountMsat: msat(100_000_000n),
+      description: '',
+      paymentHash: HASH,
+    })
+    await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+    await world.settle()
+    const used = carols().find((e) => (channelOf(e.state)?.commitments.outgoing.size ?? 0) > 0)!.meta.localId
+    const { disk } = bob
+    world.crash('bob')
+    bob.wholeBackup = null
+    const core = [...disk.snapshot().keys()].find((k) => k === `channel/${used}/core`)!
+    await disk.harm(core, Uint8Array.of(1, 2, 3))
+    await world.boot('bob')
+    world.connectAll()
+    await world.settle()
+    expect(carols()).toHaveLength(1)
+    expect((await alice.api.payment(HASH)).status).toBe('pending')
     world.close()
   })
 })
