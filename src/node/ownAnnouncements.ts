@@ -30,6 +30,8 @@ export function isOpenForRelay(state: ChannelState): boolean {
 export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: TurnScope, isAway = false): void {
   const channel = channelOf(entry.state)
   const scid = scidOf(entry.state)
+  // Told as one that can be used, it has its time again.
+  if (!isAway) absences.delete(entry)
   if (channel === null || scid === null || !channel.localReady || !channel.remoteReady) return
   const { funding, capacitySat } = channel.commitments.active[0]!
   const own = {
@@ -63,7 +65,6 @@ export function announceAll(parts: AnnouncingParts, scope: TurnScope): void {
     const isAway = state.tag !== 'normal'
     const since = isAway ? absences.get(entry) : undefined
     if (!isAway || (since !== undefined && parts.now() - since < NEXT_LOOK_MS)) announce(parts, entry, scope, isAway)
-    if (!isAway) absences.delete(entry)
-    else if (since === undefined) absences.set(entry, parts.now())
+    if (isAway && since === undefined) absences.set(entry, parts.now())
   }
 }
