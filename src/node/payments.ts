@@ -137,8 +137,8 @@ export class Payments {
       this.#resumeForwards(outgoing)
       const pending = [...this.outgoing.live()].map(({ record }) => record.paymentHash)
       this.#recovery.begin(outgoing, pending)
-      this.#incoming.recover(released, undecided)
       this.#effects(this.#forwards.recovered())
+      this.#incoming.recover(released, undecided)
     })
   }
 

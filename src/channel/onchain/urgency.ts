@@ -109,7 +109,7 @@ export function deadlineOf(channel: Channel, output: ClosedOutput, ctx: ExpiryCo
       return spend.cltvExpiry
     case 'claim-timeout':
     case 'htlc-timeout':
-      return offerDeadline(channel, { cltvExpiry: spend.cltvExpiry, origin: originOf(channel, htlc) }, ctx)
+      return timeoutDeadline(channel, { cltvExpiry: spend.cltvExpiry, since, origin: originOf(channel, htlc) }, ctx)
     case 'penalty':
       // HTLC outputs too: what the peer's HTLC transaction makes of one can be punished for as long again.
       return since === null ? null : since + channel.params.local.toSelfDelay
@@ -118,6 +118,16 @@ export function deadlineOf(channel: Channel, output: ClosedOutput, ctx: ExpiryCo
 
 const originOf = ({ commitments }: Channel, htlc: ClosedOutput['htlc']): HtlcAdd['origin'] =>
   htlc === null || htlc.id === null ? null : (getHtlc(commitments.outgoing, htlc.id)?.add.origin ?? null)
+
+/** A node that was away past the expiry of its own payment has no more haste with it than one that was there. */
+function timeoutDeadline(
+  channel: Channel,
+  offer: Pick<HtlcAdd, 'cltvExpiry' | 'origin'> & Pick<ClosedOutput, 'since'>,
+  ctx: ExpiryContext,
+): number {
+  const due = offerDeadline(channel, offer, ctx)
+  return offer.origin?.tag === 'payment' ? Math.max(due, (offer.since ?? 0) + OWN_PAYMENT_BLOCKS) : due
+}
 
 /** The height at which an HTLC that we offered should be over: of a forward, lest the one that it came by expires. */
 export function offerDeadline(
