@@ -1,6 +1,7 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
+import { getHtlc } from '../channel/htlcTable.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import type { NextHop, OutgoingChannel } from '../payment/types.ts'
 import { warningOf } from '../peer/session.ts'
@@ -28,7 +29,7 @@ import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
-import { mayBeUnread, standingOf, standingsOf } from './standings.ts'
+import { mayBeUnread, mayTake, standingOf, standingsOf } from './standings.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -154,6 +155,16 @@ export function createPayments(node: Node): Payments {
     wantsPreimage: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state
       return state !== undefined && wantsPreimage(state, id)
+    },
+    hasLost: (channelId, id) => {
+      const state = node.channels.byChannelId(channelId)?.state
+      const commitments = state && channelOf(state)?.commitments
+      if (!commitments) return false
+      return id >= commitments.nextIncomingId || getHtlc(commitments.incoming, id)?.stage === 'presumed'
+    },
+    tryPreimage: (channelId, preimage) => {
+      const entry = node.channels.byChannelId(channelId)
+      if (entry && mayTake(entry.state)) node.channels.command(entry, { tag: 'presumeReceived', shown: [preimage] })
     },
     standings: ({ channelId }, next, origin) => {
       const entry = node.channels.byChannelId(channelId)

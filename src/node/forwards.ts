@@ -22,6 +22,10 @@ export interface ForwardsOptions {
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
   /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
   readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
+  /** That channel has never had an HTLC of this id, as far as it knows: it has lost writes. */
+  readonly hasLost?: (channelId: ChannelId, id: bigint) => boolean
+  /** Has a preimage tried on the commitment by which that channel ends, where that may be one that we do not know. */
+  readonly tryPreimage?: (channelId: ChannelId, preimage: Uint8Array) => void
   /** Where the channels of a forward stand that may have been offered before this start. */
   readonly standings: (
     htlc: IncomingHtlc,
@@ -66,6 +70,8 @@ export class Forwards {
   readonly #held = new Map<string, HeldForward>()
   /** Those that went back before that was known: where a channel shows that it had the offer after all, its output is claimed. */
   readonly #returned = new Map<string, HeldForward>()
+  /** Preimages of forwards whose incoming channel has lost the HTLC: until it shows that, and when it ends. */
+  readonly #unclaimed: { readonly channelId: ChannelId; readonly preimage: Uint8Array }[] = []
   #isRecovering = false
 
   constructor(options: ForwardsOptions) {
@@ -104,6 +110,7 @@ export class Forwards {
 
   /** A channel may have shown where it stands. */
   goOn(): readonly PaymentEffect[] {
+    this.#show()
     if (this.#held.size + this.#returned.size === 0) return []
     const late = [...this.#returned].flatMap(([key, held]) => this.#note(key, held))
     return [...late, ...[...this.#held].flatMap(([key, held]) => this.#goOn(key, held))]
@@ -201,8 +208,19 @@ export class Forwards {
    */
   #bare(event: Exclude<HtlcEvent, { tag: 'received' }>, from: Omit<ForwardOrigin, 'tag'>): readonly PaymentEffect[] {
     const { channelId, htlcId: id } = from
-    if (event.tag !== 'fulfilled' || !this.#options.wantsPreimage(channelId, id)) return []
-    return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage: event.preimage } }]
+    if (event.tag !== 'fulfilled') return []
+    const { preimage } = event
+    if (this.#options.hasLost?.(channelId, id)) {
+      this.#unclaimed.push({ channelId, preimage })
+      this.#show()
+      return []
+    }
+    if (!this.#options.wantsPreimage(channelId, id)) return []
+    return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }]
+  }
+
+  #show(): void {
+    for (const { channelId, preimage } of this.#unclaimed) this.#options.tryPreimage?.(channelId, preimage)
   }
 
   /** With every block: what is failed back because the next node sits on it. */

@@ -86,6 +86,8 @@ function presumeShown(channels: NodeParts['channels']): void {
   const entries = channels.all()
   const shown = entries.flatMap((e) => ('onchain' in e.state && e.state.onchain ? shownBy(e.state.onchain) : []))
   if (shown.length === 0) return
-  for (const entry of entries) if (isLost(entry.state)) channels.command(entry, { tag: 'presumeReceived', shown })
+  for (const entry of entries) if (mayTake(entry.state)) channels.command(entry, { tag: 'presumeReceived', shown })
 }
+/** Also of one that is over as far as we know: HTLCs that we do not know may be on its commitment yet. */
+export const mayTake = (state: ChannelState): boolean => isLost(state) || (state.tag === 'closed' && !state.irrevocable)
 const isLost = ({ tag }: ChannelState): boolean => tag === 'waiting-for-peer' || tag === 'closing'

@@ -2,6 +2,7 @@ import { errorMessage } from '../faults.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import { isIrrevocable } from '../onchain/settle.ts'
 import type { OnchainStep } from '../onchain/types.ts'
+import { presumeReceived } from '../presumed.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
 import { tooLate, withDecision } from './closing.ts'
@@ -15,6 +16,11 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   if (channel !== null && onchain !== null && !irrevocable) {
     if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
     if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
+    if (input.tag === 'command' && input.command.tag === 'presumeReceived') {
+      const about = { isOpen: onchain.closing.kind === 'future', blockHeight: ctx.blockHeight }
+      const known = presumeReceived(channel, input.command.shown, about)
+      return known ? afterwards(state, onchainEvent(known, onchain, { tag: 'presumed' }, ctx), ctx) : turn(state)
+    }
   }
   if (channel !== null && input.tag === 'message' && input.message.type === 'channel_reestablish')
     return turn(state, [errorMessage(channel.params.channelId, isOver(state))])

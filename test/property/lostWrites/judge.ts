@@ -35,12 +35,9 @@ function wealthMsat(world: World): Balances {
 
 const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
 
-/**
- * Payments of which the two ends may not say the same, and why. The first two cannot be helped (docs/security.md); the third is open: a
- * preimage that is learned off chain, or after the channel with Alice is over, is not tried on the HTLC that this has lost.
- */
+/** Payments of which the two ends may not say the same: it cannot be helped (docs/security.md). */
 const excusedOf = (play: Play): ReadonlySet<PaymentHash> =>
-  new Set([...play.nameless().map((h) => h.hash), ...play.taken, ...play.unreceived])
+  new Set([...play.nameless().map((h) => h.hash), ...play.taken])
 
 /** What each gains by the payments that came through, in msat; each payer knows of his. */
 async function expectPaymentsOver(play: Play): Promise<Balances> {

@@ -40,8 +40,6 @@ export class Play {
   readonly lost = new Set<string>()
   /** Payments under way of which the older disk has nothing at all: no record, and no HTLC on either side. */
   readonly forgotten = new Set<PaymentHash>()
-  /** Alice has offered them, and Bob's channel with her has lost them. */
-  readonly unreceived = new Set<PaymentHash>()
   /** Carol had been paid, and her channel was done with it: that Bob had the preimage is lost. */
   readonly taken = new Set<PaymentHash>()
   /** Blocks came while these were not connected. */
@@ -171,9 +169,8 @@ export class Play {
   }
 
   /** Of what hangs in channels. */
-  #hashes(name: Name, peer?: Name): readonly PaymentHash[] {
-    const { node } = this.world.of(name)
-    const all = (peer === undefined ? node?.channels.all() : node?.channels.ofPeer(nodeIdOf(peer))) ?? []
+  #hashes(name: Name): readonly PaymentHash[] {
+    const all = this.world.of(name).node?.channels.all() ?? []
     const tables = all.flatMap(({ state }) => {
       const { incoming, outgoing } = channelOf(state)?.commitments ?? {}
       return [incoming, outgoing]
@@ -218,8 +215,6 @@ export class Play {
     bob.restoreFrom = null
     const known = await this.#known()
     for (const hash of this.#settled) if (!this.#there.get('carol')?.has(hash)) this.taken.add(hash)
-    const received = new Set(this.#hashes('bob', 'alice'))
-    for (const hash of this.#there.get('alice') ?? []) if (!received.has(hash)) this.unreceived.add(hash)
     const others = [...(this.#there.get('alice') ?? []), ...(this.#there.get('carol') ?? [])]
     for (const hash of others) if (!known.has(hash)) this.forgotten.add(hash)
     world.connectAll()
