@@ -9,7 +9,7 @@ import type { Payment, Purpose } from './book.ts'
 import { forget } from './forget.ts'
 import type { Hostile } from './hostile.ts'
 import { START } from './keys.ts'
-import { REORG, STEAL } from './limits.ts'
+import { DEEP, DEEPEST, REORG, STEAL } from './limits.ts'
 import { pinOf } from './loot.ts'
 import { PLOTS } from './plots.ts'
 import type { Step } from './schedule.ts'
@@ -310,12 +310,12 @@ export class Run {
 
   async reorg(a: number, b: number, c: number): Promise<void> {
     const { arena } = this
-    const most = Math.min(this.#deep ? 30 : REORG, arena.chain.height - START)
+    const most = Math.min(this.#deep ? DEEP : REORG, arena.chain.height - START)
     if (most < 1) return
     const mal = [...arena.hostiles.values()][b % arena.hostiles.size]!
     const all = mal.commitments()
     const other = all[all.length - 1 - ((b >> 4) % Math.min(6, all.length))]!
-    await this.undo(1 + (a % most), {
+    await this.undo(Math.min(1 + (a % most), DEEPEST), {
       other: b % 3 === 0 ? mal.signed(other) : null,
       greed: c % 8,
       censor: c % 3 === 0,
