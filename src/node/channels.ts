@@ -66,7 +66,7 @@ export interface ChannelsOptions {
   /** The set of things to watch, the ids or the usability may have changed. */
   readonly onChanged: (entry: ChannelEntry, before: ChannelState | null, scope: TurnScope) => void
   /** The same, once its results have been told: what is concluded from where a channel stands must not come before what it says. */
-  readonly onSettled?: (entry: ChannelEntry, scope: TurnScope) => void
+  readonly onSettled: (entry: ChannelEntry, scope: TurnScope) => void
   readonly onQuarantine: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
   /** A bug in what an event or effect called for; thrown on when left out. */
   readonly onUnhandled?: (entry: ChannelEntry, error: unknown, scope: TurnScope) => void
@@ -211,7 +211,7 @@ export class Channels {
     this.#dirty.add(entry)
     this.#options.onChanged(entry, null, scope)
     this.#effects(entry, turn.effects, scope)
-    this.#options.onSettled?.(entry, scope)
+    this.#options.onSettled(entry, scope)
     return entry
   }
 
@@ -228,7 +228,7 @@ export class Channels {
       this.#options.onChanged(entry, before, scope)
     }
     this.#effects(entry, turn.effects, scope)
-    if (isNew) this.#options.onSettled?.(entry, scope)
+    if (isNew) this.#options.onSettled(entry, scope)
   }
 
   #rememberRelay(entry: ChannelEntry, before: ChannelState): void {

@@ -23,9 +23,9 @@ export interface ForwardsOptions {
   /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
   readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
   /** That channel has never had an HTLC of this id, as far as it knows: it has lost writes. */
-  readonly hasLost?: (channelId: ChannelId, id: bigint) => boolean
+  readonly hasLost: (channelId: ChannelId, id: bigint) => boolean
   /** Has a preimage tried on the commitment by which that channel ends, where that may be one that we do not know. */
-  readonly tryPreimage?: (channelId: ChannelId, preimage: Uint8Array) => void
+  readonly tryPreimage: (channelId: ChannelId, preimage: Uint8Array) => void
   /** Where the channels of a forward stand that may have been offered before this start. */
   readonly standings: (
     htlc: IncomingHtlc,
@@ -210,7 +210,7 @@ export class Forwards {
     const { channelId, htlcId: id } = from
     if (event.tag !== 'fulfilled') return []
     const { preimage } = event
-    if (this.#options.hasLost?.(channelId, id)) {
+    if (this.#options.hasLost(channelId, id)) {
       this.#unclaimed.push({ channelId, preimage })
       this.#show()
       return []
@@ -220,7 +220,7 @@ export class Forwards {
   }
 
   #show(): void {
-    for (const { channelId, preimage } of this.#unclaimed) this.#options.tryPreimage?.(channelId, preimage)
+    for (const { channelId, preimage } of this.#unclaimed) this.#options.tryPreimage(channelId, preimage)
   }
 
   /** With every block: what is failed back because the next node sits on it. */

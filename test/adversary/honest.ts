@@ -107,6 +107,7 @@ export class Honest {
       onEffect: (entry, effect, scope) => this.#effect(entry, effect, scope),
       onRelay: (entry, event) => this.till.relay(entry, event),
       onChanged: (entry, _before, scope) => this.#watch(entry, scope),
+      onSettled: () => {},
       onForgotten: () => {},
       onQuarantine: (entry, error) =>
         this.complaints.add(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),

@@ -1,26 +1,21 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startApi } from '../../src/api/start.ts'
 import { FulmenClient } from '../../src/client/index.ts'
-import { FakeNode, NODE_ID, PEER_ID } from '../api/fakeNode.ts'
+import { NODE_ID, PEER_ID } from '../api/fakeNode.ts'
+import { type CliNode, startCliNode } from './fakeNode.ts'
 import { run, withoutVariables } from './run.ts'
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
 let dataDir: string
-let node: FakeNode
-let api: Awaited<ReturnType<typeof startApi>>
+let node: CliNode['node']
+let api: CliNode['api']
+let fulmen: CliNode['fulmen']
+let stop: CliNode['stop']
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'fulmen-cli-'))
-  node = new FakeNode()
-  api = await startApi(node, { host: '127.0.0.1', port: 0, dataDir })
-  await writeFile(join(dataDir, 'api.url'), `${api.url}\n`)
+  ;({ dataDir, node, api, fulmen, stop } = await startCliNode())
 })
-afterAll(async () => {
-  await api.stop()
-  await rm(dataDir, { recursive: true })
-})
+afterAll(() => stop())
 
 beforeEach(withoutVariables)
 afterEach(() => {
@@ -28,8 +23,6 @@ afterEach(() => {
   node.beforeAct = async () => {}
 })
 
-/** Runs a command line against the node. */
-const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 
 describe('fulmen', () => {

@@ -1,36 +1,29 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ensureAdminKey } from '../../src/api/auth/adminKey.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
-import { startApi } from '../../src/api/start.ts'
 import { utf8, utf8Decode } from '../../src/base/bytes.ts'
 import { offlineApiStore } from '../../src/node/apiStore.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { prefixRange } from '../../src/store/schema.ts'
-import { FakeNode } from '../api/fakeNode.ts'
-import { run, withoutVariables } from './run.ts'
+import { type CliNode, startCliNode } from './fakeNode.ts'
+import { withoutVariables } from './run.ts'
 
 let dataDir: string
-let node: FakeNode
-let api: Awaited<ReturnType<typeof startApi>>
+let node: CliNode['node']
+let fulmen: CliNode['fulmen']
+let stop: CliNode['stop']
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'fulmen-cli-keys-'))
-  node = new FakeNode()
-  api = await startApi(node, { host: '127.0.0.1', port: 0, dataDir })
-  await writeFile(join(dataDir, 'api.url'), `${api.url}\n`)
+  ;({ dataDir, node, fulmen, stop } = await startCliNode())
 })
-afterAll(async () => {
-  await api.stop()
-  await rm(dataDir, { recursive: true })
-})
+afterAll(() => stop())
 
 beforeEach(withoutVariables)
 afterEach(() => vi.unstubAllEnvs())
 
-const fulmen = (...args: string[]) => run('--data-dir', dataDir, ...args)
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 const keyFile = async () => (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
 

@@ -201,6 +201,8 @@ describe('a forward whose incoming channel is closing on chain', () => {
       channelsTo: () => [],
       incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
       wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
+      hasLost: () => false,
+      tryPreimage: () => {},
       standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
       staysOpen: () => true,
     })
