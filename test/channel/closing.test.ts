@@ -62,6 +62,29 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     expect(said()).toMatchObject({ code: 'CHANNEL_CLOSING', detail: `the channel is closed already, by ${txid}` })
   })
 
+  it('is refused by a rule about closes, not about HTLCs, wherever it comes', () => {
+    const w = reachNormal({ pushMsat: msat(300_000_000) })
+    w.alice.command(add(1, 5_000_000))
+    close(w.settle()).settle()
+    const told = [w.alice.state!.tag, close(w).alice.replies.at(-1)!.result]
+    w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+    w.settle()
+    told.push(w.alice.state!.tag, close(w).alice.replies.at(-1)!.result)
+    w.mine()
+    told.push(w.alice.state!.tag, close(w).alice.replies.at(-1)!.result)
+    const once = {
+      code: 'CHANNEL_CLOSING',
+      requirement: 'BOLT 2 §closing-initiation-shutdown: a channel is closed once',
+    }
+    expect(told).toMatchObject(['shutdown', once, 'negotiating', once, 'closing', once])
+    const away = reachNormal()
+    away.disconnect()
+    expect(close(away).alice.replies.at(-1)!.result).toMatchObject({
+      code: 'PEER_OFFLINE',
+      requirement: 'BOLT 2 §channel-close: both agree on the closing transaction',
+    })
+  })
+
   it('shows what its transaction pays us as ours, as long as that waits for a block', () => {
     const w = close(reachNormal({ pushMsat: msat(300_000_000) })).settle()
     expect(summary(w.bob.state!, w.bob.ctx).closing).toMatchObject({ pendingSat: 300_000n })

@@ -7,7 +7,7 @@ import { presume, presumeReceived } from '../presumed.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
-import { closingFault, removalCommand } from './operate.ts'
+import { closesOnce, closingFault, removalCommand } from './operate.ts'
 import {
   closing as closingTurn,
   followFunding,
@@ -101,6 +101,7 @@ export function tooLate(command: ChannelCommand, why: string): readonly Effect[]
   const fault = closingFault(why)
   if (command.tag === 'addHtlc') return [rejected(command.origin, fault)]
   if (command.tag === 'forceClose') return [reply(command.requestId, 'done')]
+  if (command.tag === 'close') return [reply(command.requestId, closesOnce(why))]
   if (removalCommand(command) === null && 'requestId' in command) return [reply(command.requestId, fault)]
   return []
 }

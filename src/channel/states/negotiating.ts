@@ -3,7 +3,7 @@ import { msatToSatFloor } from '../../base/units.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
 import type { FeeProposal } from '../closeTerms.ts'
 import { answerFee, type FeePreference } from '../closingFee.ts'
-import { fail, warn } from '../faults.ts'
+import { fail, rejected, warn } from '../faults.ts'
 import { closingDustSat } from '../scripts.ts'
 import { mayClose, noteClosings, usesSimpleClose } from '../simpleClose.ts'
 import type { NegotiatingState, ShutdownState } from '../state.ts'
@@ -12,7 +12,7 @@ import { type BuiltClosing, buildClosing, closingFee } from '../tx/closing.ts'
 import { fundingScript } from '../tx/scripts.ts'
 import type { ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
 import { agree } from './agreed.ts'
-import { closingFault } from './operate.ts'
+import { closesOnce, closingFault } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
 import { afterChain, beginSimple, simpleClosing } from './simpleClosing.ts'
 
@@ -65,12 +65,9 @@ export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: C
     return late ? respond(state, lateUpdate(message.type), ctx) : turn(state)
   }
   if (input.tag === 'command') {
-    const closed = closingFault('the channel is closing already')
-    if (input.command.tag === 'close') return turn(state, [reply(input.command.requestId, closed)])
-    if (input.command.tag === 'addHtlc') {
-      const event = { tag: 'rejected', origin: input.command.origin, fault: closed } as const
-      return turn(state, [{ tag: 'relay', event }])
-    }
+    const why = 'the channel is closing already'
+    if (input.command.tag === 'close') return turn(state, [reply(input.command.requestId, closesOnce(why))])
+    if (input.command.tag === 'addHtlc') return turn(state, [rejected(input.command.origin, closingFault(why))])
   }
   return turn(state)
 }

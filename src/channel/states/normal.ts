@@ -6,7 +6,7 @@ import { someHtlc } from '../htlcTable.ts'
 import { isShutdownScript, wrongScript } from '../scripts.ts'
 import type { NormalState } from '../state.ts'
 import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
-import { type Closed, closingFault, operate } from './operate.ts'
+import { type Closed, closesOnce, closingFault, operate } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
 import { enterShutdown } from './shutdown.ts'
 
@@ -47,7 +47,7 @@ export function startShutdown(state: NormalState, command: CloseCommand, ctx: Ch
   const request = closeRequest(command, state.channel.theirFeatures, ctx)
   if ('code' in request) return turn(state, [reply(command.requestId, request)])
   if (state.localShutdown !== null || state.closeRequest !== null) {
-    return turn(state, [reply(command.requestId, closingFault('the channel is closing already'))])
+    return turn(state, [reply(command.requestId, closesOnce('the channel is closing already'))])
   }
   return withShutdown(turn({ ...state, closeRequest: request }, [reply(command.requestId, 'done')]), ctx)
 }

@@ -57,13 +57,14 @@ export const isFunded = (state: ChannelState): state is FundedState => FUNDED.in
 
 /** The answer to a command that cannot wait for the peer; null when it can be done or noted. */
 function needsPeer(command: Extract<ChannelInput, { tag: 'command' }>['command']): readonly Effect[] | null {
-  const offline = (detail: string) => refuse('PEER_OFFLINE', 'BOLT 2 §message-retransmission', detail).error
+  const offline = (rule: string, cure: string) =>
+    refuse('PEER_OFFLINE', rule, `the peer is not connected; ${cure}`).error
   switch (command.tag) {
     case 'addHtlc':
-      return [rejected(command.origin, offline('the peer is not connected; try another way'))]
+      return [rejected(command.origin, offline('BOLT 2 §message-retransmission', 'try another way'))]
     case 'close': {
-      const fault = offline('the peer is not connected; wait until it is, or close by force')
-      return [reply(command.requestId, fault)]
+      const rule = 'BOLT 2 §channel-close: both agree on the closing transaction'
+      return [reply(command.requestId, offline(rule, 'wait until it is, or close by force'))]
     }
     case 'updateFee':
       return []

@@ -112,12 +112,12 @@ export function removalCommand(c: ChannelCommand): { readonly id: bigint; readon
   }
 }
 
+const ENDING = 'BOLT 2 §closing-initiation-shutdown'
+
 /** Why a channel that is closing takes no more HTLCs from us. */
-export const closingFault = (detail: string): Fault => {
-  const refused = refuse(
-    'CHANNEL_CLOSING',
-    'BOLT 2 §closing-initiation-shutdown: no HTLC is added after a shutdown',
-    detail,
-  )
-  return refused.error
-}
+export const closingFault = (detail: string): Fault =>
+  refuse('CHANNEL_CLOSING', `${ENDING}: no HTLC is added after a shutdown`, detail).error
+
+/** Why a channel that is closing, or closed, is not closed once more. */
+export const closesOnce = (detail: string): Fault =>
+  refuse('CHANNEL_CLOSING', `${ENDING}: a channel is closed once`, detail).error

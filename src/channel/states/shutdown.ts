@@ -6,7 +6,7 @@ import { usesSimpleClose } from '../simpleClose.ts'
 import type { Channel, ShutdownState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
 import { beginNegotiation } from './negotiating.ts'
-import { closingFault, operate } from './operate.ts'
+import { closesOnce, closingFault, operate } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
 
 /** No HTLC and no fee update is left anywhere, and nobody owes a revocation. */
@@ -30,7 +30,7 @@ export function shutdown(state: ShutdownState, input: ChannelInput, ctx: Channel
   if (handled) return handled
   if (input.tag === 'message' && input.message.type === 'shutdown') return shutdownAgain(state, input.message, ctx)
   if (input.tag === 'command' && input.command.tag === 'close') {
-    return turn(state, [reply(input.command.requestId, closingFault('the channel is closing already'))])
+    return turn(state, [reply(input.command.requestId, closesOnce('the channel is closing already'))])
   }
   const operated = operate(state, input, CLOSED, ctx)
   if (operated?.state.tag !== 'shutdown') return operated ?? turn(state)

@@ -27,7 +27,7 @@ import type { NegotiatingState } from '../state.ts'
 import { type ClosingForm, closingFee, closingWeight } from '../tx/closing.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Fault, Turn } from '../types.ts'
 import { agree } from './agreed.ts'
-import { closingFault } from './operate.ts'
+import { closesOnce } from './operate.ts'
 import { reply, respond, send, turn } from './shared.ts'
 
 /**
@@ -290,7 +290,7 @@ function changeRequest(state: NegotiatingState, command: CloseCommand, ctx: Chan
     return refused(refuse('INVALID_SCRIPT', requirement, 'give a segwit address that the peer accepts').error)
   }
   if (command.feeratePerKw === undefined && equalBytes(scriptPubKey, ourScript(state))) {
-    return refused(closingFault('the channel is closing already: give a higher feerate to raise the fee'))
+    return refused(closesOnce('the channel is closing already: give a higher feerate to raise the fee'))
   }
   const feeratePerKw = command.feeratePerKw ?? state.closeRequest?.feeratePerKw ?? null
   const wanted: NegotiatingState = { ...state, closeRequest: { scriptPubKey, feeratePerKw } }
