@@ -25,6 +25,8 @@ export const RESOLVED_DEPTH = 6
 export const IRREVOCABLE_DEPTH = 100
 /** How long an output that costs more than it holds is waited for, in the hope of lower fees. */
 const GIVE_UP_AFTER = 1008
+/** Of those, the last ones, in which what nobody races for is tried for its budget. */
+const LAST_TRY_BLOCKS = 144
 
 /**
  * The height of the chain at which an output's spend is accepted for the next block; null while that is unknown: the output is
@@ -134,6 +136,7 @@ function claimable(
         spend,
         preimage,
         deadline: deadlineOf(channel, output, ctx),
+        waitsUntil: at + GIVE_UP_AFTER - LAST_TRY_BLOCKS,
       })
     }
   }

@@ -24,6 +24,8 @@ type SweepContext = Pick<ChannelContext, 'blockHeight' | 'isBehind' | 'feerates'
 export interface ReadyOutput extends SweepInput {
   /** When the peer may take it; null: never. */
   readonly deadline: number | null
+  /** Without a deadline: up to which height lower fees are waited for where it is too dear by the estimate. */
+  readonly waitsUntil?: number
 }
 /** By outpoint. */
 export type ReadyOutputs = ReadonlyMap<string, ReadyOutput>
@@ -41,10 +43,23 @@ const isPatient = (spend: SweepSpend): boolean => spend.tag === 'delayed' || spe
 /**
  * Outputs of one group share a transaction. Those that the peer can take now are never with those that it cannot, so that its spend
  * holds up nothing else; an HTLC that we race for has a transaction to itself, and near its deadline so has every penalty: the peer
- * could have pinned one that takes several outputs by spending a single one of them.
+ * could have pinned one that takes several outputs by spending a single one of them. So has what costs more than it holds by
+ * the estimate: it would make others poorer.
  * @source BOLT 5 §revoked-transaction-close-handling (option_anchors)
  */
 type Group = 'patient' | 'penalty' | 'penalty-htlc' | 'alone'
+
+/**
+ * What is too dear by the estimate waits for lower fees as long as there is time. Then it is tried for its budget, whatever the estimate
+ * says: fees may fall for a block, or never have been that high, and no coin of ours is bound by it.
+ * @returns null for what is to wait
+ */
+function groupFor(output: ReadyOutput, ctx: SweepContext): Group | null {
+  const { amountSat, spend, deadline, waitsUntil = 0 } = output
+  if (isWorthSweeping(amountSat, spend, rateOf(output, ctx))) return groupOf(output, ctx)
+  const isDue = deadline === null ? ctx.blockHeight >= waitsUntil : isUrgent(deadline, ctx)
+  return isDue ? 'alone' : null
+}
 
 function groupOf({ spend, deadline }: ReadyOutput, ctx: SweepContext): Group {
   if (isPatient(spend)) return 'patient'
@@ -70,8 +85,8 @@ export function planSweeps(
   const covered = new Set(kept.flatMap((s) => s.outpoints))
   const groups = new Map<Group, ReadyOutput[]>()
   for (const [key, output] of ready) {
-    if (covered.has(key) || !isWorthSweeping(output.amountSat, output.spend, rateOf(output, ctx))) continue
-    const group = groupOf(output, ctx)
+    const group = covered.has(key) ? null : groupFor(output, ctx)
+    if (group === null) continue
     groups.set(group, [...(groups.get(group) ?? []), output])
   }
   const alone = (groups.get('alone') ?? []).map((o) => [o])

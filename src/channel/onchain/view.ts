@@ -7,7 +7,7 @@ import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { isBlind } from './events.ts'
 import { anchorsIn } from './outputs.ts'
-import { type ClaimContext, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
+import { type ClaimContext, isGivenUp, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import { isResolved, unseenOffers } from './settle.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
@@ -126,7 +126,7 @@ function waitsFor(channel: Channel, onchain: OnchainState, ctx: ClaimContext): s
     height: add.cltvExpiry + RESOLVED_DEPTH,
     what: 'the end of an HTLC of which no output is known',
   }))
-  let claims = 0
+  let [claims, dear] = [0, 0]
   for (const o of outputs) {
     if (o.spent) depths.push(o.spent.height)
     else {
@@ -135,12 +135,14 @@ function waitsFor(channel: Channel, onchain: OnchainState, ctx: ClaimContext): s
       if (ready === null) heights.push({ height: expiryOf(o), what: 'the expiry of an HTLC of the peer' })
       else if (ready > ctx.blockHeight) heights.push({ height: ready, what })
       else if (!isTooDear(channel, o, ctx)) claims++
+      else if (!isGivenUp(channel, o, ready, ctx)) dear++
     }
   }
   if (claims > 0)
     return claims === 1 ? 'the confirmation of a claim' : `the confirmation of claims on ${claims} outputs`
   const next = heights.sort((a, b) => a.height - b.height)[0]
   if (next) return `${next.what} at height ${next.height}`
+  if (dear > 0) return 'lower fees: what is left costs more to claim than it holds'
   const least = Math.min(...depths.map((h) => ctx.blockHeight - h + 1))
   return `${Math.max(0, least)} of ${RESOLVED_DEPTH} confirmations`
 }

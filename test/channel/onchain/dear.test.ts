@@ -2,20 +2,24 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
+import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import type { Channel } from '../../../src/channel/state.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
 import {
   CAPACITY,
   channelOf,
   contextOf,
+  DELAY,
   FEERATE,
   type HtlcSpec,
   type Name,
   preimageOf,
   START,
+  settled,
   won,
   world,
 } from './fixture.ts'
+import { Market } from './market.ts'
 
 /** 400 sat per vbyte. */
 const DEAR = 100_000
@@ -87,5 +91,64 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-remote-offers: an HTLC 
     const ctx = { ...contextOf('alice', w.chain.height), feerates }
     const [claim] = planClaims(channel, onchain!, ctx).publish
     expect(claim).toMatchObject({ purpose: 'htlc', addFees: FEERATE, budgetSat: 12_500n })
+  })
+})
+
+describe('BOLT 5: what needs no coin of ours to be claimed, and costs more than it holds by the estimate', () => {
+  /** Blocks take what pays 4 sat per vbyte, whatever the estimate says. */
+  const CHEAP = 1_000
+
+  it('is claimed for its budget, in a transaction of its own: the estimate may be wrong, or fees fall', () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          type: fc.constantFrom<ChannelTypeName>('static_remotekey', 'anchors'),
+          amounts: fc.array(fc.integer({ min: 3_000, max: 15_000 }), { minLength: 2, maxLength: 4 }),
+          revoked: fc.boolean(),
+        }),
+        ({ type, amounts, revoked }) => {
+          const htlcs = amounts.map((amountSat, i): HtlcSpec => {
+            const from = i % 2 === 0 ? 'alice' : 'bob'
+            return { from, amountSat, cltvExpiry: EXPIRY + 8, n: i + 1, knows: !revoked && from === 'bob' }
+          })
+          const setup = { type, opener: 'bob' as const, number: 3, htlcs }
+          const w = world(revoked ? { ...setup, number: 6, htlcs: [] } : setup, Market)
+          if (revoked) {
+            w.alice.revokedHtlcs = settled('alice', setup, 5)
+            w.bob.channel = channelOf('bob', setup)
+          }
+          w.alice.claim = DEAR
+          w.chain.floor = CHEAP
+          w.bob.forceClose()
+          w.mine(160)
+          const claims = w.alice.onchain!.outputs.filter((o) => o.htlc !== null)
+          expect(claims.map((o) => o.spent !== null && w.alice.paid.has(o.spent.txid))).toEqual(htlcs.map(() => true))
+          for (const o of claims) {
+            const fee = w.chain.fees.get(o.spent!.txid)!
+            expect(fee).toBeLessThanOrEqual(o.amountSat / 2n)
+            expect(claims.filter((c) => c.spent!.txid === o.spent!.txid)).toEqual([o])
+          }
+          expect(w.alice.refused).toEqual([])
+        },
+      ),
+      { numRuns: 8 },
+    )
+  })
+
+  it('is waited for where nobody races for it, and claimed for its budget before it is given up', () => {
+    const spec: HtlcSpec = { from: 'alice', amountSat: 20_000, cltvExpiry: EXPIRY, n: 1, knows: false }
+    const w = world({ type: 'static_remotekey', opener: 'bob', number: 3, htlcs: [spec] })
+    w.alice.claim = DEAR
+    w.alice.forceClose()
+    const second = () => w.alice.onchain!.outputs.find((o) => o.spend.tag === 'delayed' && o.amountSat < 20_000n)
+    w.mine(40)
+    const ready = second()!.since! + DELAY.alice - 1
+    w.mine(ready + 1008 - 144 - w.chain.height - 1)
+    expect(w.alice.onchain!.sweeps).toEqual([])
+    expect(describeOnchain(w.alice.channel, w.alice.onchain!, w.alice.ctx).waitsFor).toMatch(/fees/)
+    w.mine(2)
+    expect(second()!.spent).not.toBeNull()
+    const budget = Number(second()!.amountSat / 2n)
+    expect(budget - Number(w.chain.fees.get(second()!.spent!.txid))).toBeOneOf([0, 1])
   })
 })

@@ -166,7 +166,8 @@ describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: an H
       const ctx = { ...w.alice.ctx, blockHeight: START + blocks, feerates }
       return planClaims(w.alice.channel, w.alice.onchain!, ctx).publish.filter((p) => p.purpose === 'htlc').length
     }
-    expect([at(1), at(200), at(390)]).toEqual([1, 1, 0])
+    // In the last blocks before it, its budget may do where the estimate does not.
+    expect([at(1), at(200), at(380), at(390)]).toEqual([1, 1, 0, 1])
   })
 })
 
