@@ -1,82 +1,25 @@
-import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { EMPTY, equalBytes } from '../../src/base/bytes.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { Txid } from '../../src/base/ids.ts'
 import { outpointKey } from '../../src/base/ids.ts'
-import { sat } from '../../src/base/units.ts'
-import { encodePsbt, finalWitnessValue, PSBT_IN, witnessUtxoValue } from '../../src/bitcoin/psbt.ts'
-import { p2wsh } from '../../src/bitcoin/script.ts'
-import { type Transaction, txidOf, unsignedInput, withWitness } from '../../src/bitcoin/transaction.ts'
 import { type MempoolEntry, withDescendants } from '../../src/chain/embedded/mempoolEntry.ts'
-import { selectTransactions } from '../../src/chain/embedded/miner.ts'
-import { ChainError } from '../../src/chain/errors.ts'
-import { signedLocal } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import type { Spend } from '../../src/channel/onchain/claims.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
-import { anchorScript } from '../../src/channel/tx/scripts.ts'
-import type { Node } from '../../src/node/node.ts'
-import { walletScript } from '../../src/wallet/keys.ts'
-import { type CoinView, unspentCoins, walletBalance } from '../../src/wallet/status.ts'
+import { walletBalance } from '../../src/wallet/status.ts'
 import { believe } from './claims.ts'
+import { childOf, entryOf, force, mineAt, onchainOf, oneChannel, refuseAlone } from './forcedClose.ts'
 import { Life } from './life.ts'
-import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
+import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start(['alice', 'bob'])
-  await world.fund(1)
-  await world.open('alice', 'bob', 1_000_000, 400_000)
-  base = world.snapshot()
-  world.close()
+  base = await oneChannel()
 })
 
 const begin = async (): Promise<Life> => new Life(await World.start(['alice', 'bob'], base))
-
-/** A mempool whose minimum is above what commitments pay by themselves: they get in by a package alone. */
-function refuseAlone({ source, channels }: Node): void {
-  const broadcast = source.broadcast.bind(source)
-  const fundings = channels.all().map((e) => outpointKey(channelOf(e.state)!.commitments.active[0]!.funding))
-  source.broadcast = async (tx) =>
-    tx.inputs.some((i) => fundings.includes(outpointKey(i)))
-      ? { accepted: false, reason: 'mempool min fee not met' }
-      : broadcast(tx)
-}
-
-/** A block for which only transactions count that pay this much, in sat per 1,000 weight units, with what they build on. */
-async function mineAt(world: World, floor: number): Promise<void> {
-  const { mempool } = world.chain
-  const chosen = new Set<MempoolEntry>()
-  for (const entry of mempool.entries()) {
-    const parents = [...entry.parents].filter((p) => !chosen.has(p))
-    const family = [...parents, entry]
-    const [fee, weight] = [family.reduce((s, e) => s + Number(e.fee), 0), family.reduce((s, e) => s + e.weight, 0)]
-    if ((fee * 1000) / weight >= floor) for (const e of family) chosen.add(e)
-  }
-  world.chain.mineExactly(
-    selectTransactions(chosen).map((e) => e.txid),
-    NOBODY,
-  )
-  await world.settle()
-}
-
-const entryOf = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
-const onchainOf = (world: World, name: Name) => {
-  const { state } = entryOf(world, name)
-  return state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
-}
 const balance = (world: World, name: Name): bigint => {
   const b = walletBalance(world.of(name).node!.wallet.state)
   return b.confirmedSat + b.unconfirmedSat + b.immatureSat
 }
-const force = async (world: World, name: Name): Promise<void> => {
-  void world
-    .of(name)
-    .api.closeChannel(entryOf(world, name).meta.localId, { force: true })
-    .catch(() => {})
-  await world.settle()
-}
-const childOf = (world: World, parent: Txid): MempoolEntry | undefined =>
-  [...(world.chain.mempool.get(parent)?.children ?? [])][0]
 
 describe('a commitment with anchors', () => {
   it('goes out alone and at its own pace when it pays enough and nothing is at stake', async () => {
@@ -118,140 +61,6 @@ describe('a commitment with anchors', () => {
     await mineAt(world, 5_000)
     expect(onchainOf(world, 'alice')!.closing.height).toBe(world.chain.state.height)
     expect(balance(world, 'alice')).toBe(before - second.fee + 330n)
-    world.close()
-  })
-
-  it('takes the only coin for its child from a PSBT that nobody has broadcast, which then does not replace it', async () => {
-    const { world } = await begin()
-    const { node, api } = world.of('alice')
-    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
-    refuseAlone(node!)
-    const address = (await world.attempt(api.newAddress()))!.address
-    const outputs = [{ address, amountSat: sat(20_000) }]
-    const made = (await world.attempt(api.psbt.create({ outputs, feerateSatPerVbyte: 50 })))!
-    const signed = (await world.attempt(api.psbt.sign(Buffer.from(made.psbt, 'base64'))))!
-    expect(walletBalance(node!.wallet.state).spendableSat).toBe(0n)
-    await force(world, 'alice')
-    const child = childOf(world, onchainOf(world, 'alice')!.closing.txid)!
-    expect(child).toBeDefined()
-    const late = api.psbt.broadcast(Buffer.from(signed.psbt, 'base64'))
-    await expect(world.attempt(late)).rejects.toMatchObject({ code: 'CONFLICT' })
-    expect(world.chain.mempool.get(child.txid)).toBeDefined()
-    world.close()
-  })
-
-  it('has no child that a PSBT makes up, wrongly signed, before the Bitcoin node has looked at that', async () => {
-    const { world } = await begin()
-    const { node, api } = world.of('alice')
-    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
-    refuseAlone(node!)
-    const entry = entryOf(world, 'alice')
-    const channel = channelOf(entry.state)!
-    const commitment = signedLocal(channel, channel.commitments.active[0]!, node!.context(entry))
-    const anchor = p2wsh(anchorScript(entry.signer.basepoints.fundingPubkey))
-    const index = commitment.outputs.findIndex((o) => equalBytes(o.scriptPubKey, anchor))
-    const [{ coin }] = unspentCoins(node!.wallet.state) as [CoinView]
-    const inputs = [{ txid: txidOf(commitment), index }, coin.outpoint].map((o) => unsignedInput(o, 0xfffffffd))
-    const scriptPubKey = walletScript(node!.wallet.state.account, coin.branch, coin.keyIndex)
-    const outputs = [{ amountSat: sat(coin.amountSat - 1_000_000n), scriptPubKey }]
-    const tx: Transaction = { version: 2, inputs, outputs, lockTime: 0 }
-    const maps = [
-      new Map([[PSBT_IN.finalScriptWitness, finalWitnessValue([EMPTY])]]),
-      new Map([[PSBT_IN.witnessUtxo, witnessUtxoValue({ amountSat: coin.amountSat, scriptPubKey })]]),
-    ]
-    const psbt = encodePsbt({ tx, global: new Map(), inputs: maps, outputs: [new Map()] })
-    const signed = Buffer.from((await world.attempt(api.psbt.sign(psbt)))!.psbt, 'base64')
-    const broadcast = node!.source.broadcast.bind(node!.source)
-    node!.source.broadcast = (t) =>
-      t.outputs[0]?.amountSat === outputs[0]!.amountSat ? new Promise(() => {}) : broadcast(t)
-
-    const said: string[] = []
-    const attempt = async (): Promise<void> => {
-      void api.psbt.broadcast(signed).catch((e) => said.push(e.message))
-      await world.settle()
-    }
-    await attempt()
-    const utxo = vi.spyOn(node!.source, 'utxo').mockRejectedValue(new ChainError('UNAVAILABLE', 'it is away'))
-    await expect(api.psbt.broadcast(signed)).rejects.toMatchObject({ code: 'CHAIN_UNAVAILABLE' })
-    utxo.mockRestore()
-    await force(world, 'alice')
-    expect(childOf(world, txidOf(commitment))).toBeDefined()
-    node!.wallet.abandon(childOf(world, txidOf(commitment))!.txid)
-    await attempt()
-    expect(said).toEqual([
-      expect.stringContaining('neither in the chain'),
-      expect.stringContaining('not rightly signed'),
-    ])
-    world.close()
-  })
-
-  it('keeps its child, whose coins nothing else takes, while a Bitcoin node that is behind ours refuses both', async () => {
-    const { world } = await begin()
-    const { node } = world.of('alice')
-    believe(node!, { slow: 6_000, claim: 6_000, closing: 6_000 })
-    const { wallet, source, chain } = node!
-    const submit = source.broadcastPackage.bind(source)
-    let refused = 0
-    source.broadcastPackage = async () => {
-      refused++
-      return { accepted: false, reason: 'bad-txns-inputs-missingorspent' }
-    }
-    Object.assign(chain.status, { tipHeight: chain.height - 50 })
-    const free = walletBalance(wallet.state).spendableSat
-    void world.of('alice').api.closeChannel(entryOf(world, 'alice').meta.localId, { force: true })
-    for (let i = 0; i < 20 || refused === 0; i++) await world.turn()
-    expect(walletBalance(wallet.state).spendableSat).toBeLessThan(free)
-    const [child] = wallet.unconfirmed()
-    source.broadcastPackage = submit
-    Object.assign(chain.status, { tipHeight: chain.height })
-    await world.mine(1)
-    expect(childOf(world, onchainOf(world, 'alice')!.closing.txid)?.txid).toBe(txidOf(child!))
-    world.close()
-  })
-
-  it('has an anchor left unclaimed that no child has taken, in the chain as it stands', async () => {
-    const { world } = await begin()
-    const { node, api } = world.of('alice')
-    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
-    await force(world, 'alice')
-    const { txid } = onchainOf(world, 'alice')!.closing
-    const unclaimed = async () => (await api.channel(entryOf(world, 'alice').meta.localId)).closing!.unclaimedSat
-    const child = childOf(world, txid)!
-    expect(await unclaimed()).toBe(660n)
-    world.chain.mineExactly([txid], NOBODY)
-    await world.settle()
-    expect(await unclaimed()).toBe(660n)
-    world.chain.mineExactly([child.txid], NOBODY)
-    await world.settle()
-    expect(await unclaimed()).toBe(330n)
-    const { state } = world.chain
-    world.chain.invalidate(state.tip)
-    for (let n = 0; n < 2; n++) world.chain.mineExactly([], NOBODY)
-    await world.settle()
-    expect(await unclaimed()).toBe(660n)
-    await world.restart('alice')
-    await world.mine(1)
-    const after = await world.of('alice').api.channel(entryOf(world, 'alice').meta.localId)
-    expect(after.closing!.unclaimedSat).toBe(330n)
-    // The peer's is for anybody after 16 blocks.
-    await world.mine(15)
-    const script = anchorScript(channelOf(entryOf(world, 'alice').state)!.params.remote.basepoints.fundingPubkey)
-    const { tx } = onchainOf(world, 'alice')!.closing
-    const index = tx.outputs.findIndex((o) => equalBytes(o.scriptPubKey, p2wsh(script)))
-    const sweep = withWitness(
-      {
-        version: 2,
-        inputs: [unsignedInput({ txid, index }, 16)],
-        outputs: [{ amountSat: sat(330n), scriptPubKey: NOBODY }],
-        lockTime: 0,
-      },
-      0,
-      [EMPTY, script],
-    )
-    world.chain.mineExactly([sweep], NOBODY)
-    await world.settle()
-    const end = await world.of('alice').api.channel(entryOf(world, 'alice').meta.localId)
-    expect(end.closing!.unclaimedSat).toBe(0n)
     world.close()
   })
 
@@ -397,87 +206,6 @@ describe('a close that both sides signed, published by the peer before we had it
     for (let i = 0; i < 7; i++) await mineAt(world, 1_000_000)
     expect(world.chain.mempool.get(agreed)).toBeUndefined()
     expect(onchainOf(world, 'alice')).toMatchObject({ how: 'local-force' })
-    world.close()
-  })
-})
-
-describe('what waits for a block', () => {
-  /** How often a node hands each transaction to the chain. */
-  function counted({ source }: Node): Map<Txid, number> {
-    const times = new Map<Txid, number>()
-    const note = (txs: readonly Transaction[]): void => {
-      for (const tx of txs) times.set(txidOf(tx), (times.get(txidOf(tx)) ?? 0) + 1)
-    }
-    const { broadcast, broadcastPackage } = source
-    source.broadcast = (tx) => {
-      note([tx])
-      return broadcast.call(source, tx)
-    }
-    source.broadcastPackage = (txs) => {
-      note(txs)
-      return broadcastPackage.call(source, txs)
-    }
-    return times
-  }
-  const emptyBlock = async (world: World): Promise<void> => {
-    world.chain.mineExactly([], NOBODY)
-    await world.settle()
-  }
-
-  it('is planned and handed over once with each block: commitment and child, HTLC transactions, sweeps', async () => {
-    const life = await begin()
-    const { world } = life
-    await life.step({ tag: 'pay', from: 'alice', to: 'bob', amountMsat: 200_000_000, kind: 'hold' })
-    await world.settle()
-    const { node } = world.of('alice')
-    believe(node!, { slow: 3_000, claim: 3_000, closing: 3_000 })
-    await force(world, 'alice')
-    const { closing, outputs } = onchainOf(world, 'alice')!
-    const times = counted(node!)
-    await emptyBlock(world)
-    expect([...times]).toEqual([closing.txid, childOf(world, closing.txid)!.txid].map((id) => [id, 1]))
-
-    const { cltvExpiry } = outputs.find((o) => o.htlc)!.spend as Extract<Spend, { readonly cltvExpiry: number }>
-    world.crash('bob')
-    await world.mine(1)
-    while (world.chain.state.height < cltvExpiry) await emptyBlock(world)
-    times.clear()
-    await emptyBlock(world)
-    const waiting = [...world.chain.mempool.entries()].map((e) => e.txid)
-    expect(waiting.length).toBe(2)
-    expect(new Map(times)).toEqual(new Map(waiting.map((id) => [id, 1])))
-    world.close()
-  })
-
-  it('is paid for with a coin of the same block', async () => {
-    const life = await begin()
-    const { world } = life
-    await life.step({ tag: 'pay', from: 'alice', to: 'bob', amountMsat: 200_000_000, kind: 'hold' })
-    await world.settle()
-    const { node, api } = world.of('alice')
-    const { address } = await api.newAddress()
-    const coin = await world.of('bob').api.sendOnChain({ outputs: [{ address, amountSat: sat(50_000n) }] })
-    await world.settle()
-    world.crash('bob')
-    await force(world, 'alice')
-    const { closing, outputs } = onchainOf(world, 'alice')!
-    world.chain.mineExactly([closing.txid], NOBODY)
-    await world.settle()
-    const { cltvExpiry } = outputs.find((o) => o.htlc)!.spend as Extract<Spend, { readonly cltvExpiry: number }>
-    while (world.chain.state.height < cltvExpiry - 1) await emptyBlock(world)
-    const claim = () => [...world.chain.mempool.entries()].find((e) => e.tx.lockTime === cltvExpiry)
-
-    // All coins are set aside for something else; one more comes with the block after which the HTLC can be claimed.
-    await node!.reactor.run(() => {
-      const most = walletBalance(node!.wallet.state).spendableSat - 1_000n
-      const output = { amountSat: sat(most), scriptPubKey: NOBODY }
-      node!.wallet.fund({ outputs: [output], feeratePerKw: 253, owner: 'channel:none', anchorChannels: 0 })
-    })
-    expect(walletBalance(node!.wallet.state).spendableSat).toBe(0n)
-    expect(claim()).toBeUndefined()
-    world.chain.mineExactly([coin.txid], NOBODY)
-    await world.settle()
-    expect(claim()?.tx.inputs[1]?.txid).toBe(coin.txid)
     world.close()
   })
 })

@@ -5,8 +5,10 @@ import type { Node } from '../../src/node/node.ts'
 import type { ChannelView, CloseChannelRequest } from '../../src/node/service.ts'
 import { FEATURES, featureBits, featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import { onchainSat } from './accounts.ts'
+import { mineEmpty } from './claims.ts'
+import { entryOf } from './forcedClose.ts'
 import { Life } from './life.ts'
-import { type Name, NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
+import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 const BOTH: readonly Name[] = ['alice', 'bob']
 const CAPACITY = 1_000_000n
@@ -20,7 +22,6 @@ beforeAll(async () => {
   world.close()
 })
 
-const entryOf = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
 const view = (world: World, name: Name): Promise<ChannelView> =>
   world.of(name).api.channel(entryOf(world, name).meta.localId)
 const ask = async (world: World, name: Name, request: CloseChannelRequest = {}): Promise<ChannelView | undefined> => {
@@ -32,13 +33,6 @@ const ask = async (world: World, name: Name, request: CloseChannelRequest = {}):
 const waiting = (world: World) => {
   const { funding } = channelOf(entryOf(world, 'alice').state)!.commitments.active[0]!
   return world.chain.mempool.spender(outpointKey(funding))
-}
-/** Blocks that leave everything in the mempool. */
-async function mineNothing(world: World, blocks: number): Promise<void> {
-  for (let i = 0; i < blocks; i++) {
-    world.chain.mineExactly([], NOBODY)
-    await world.settle()
-  }
 }
 function believe(node: Node, closing: number, claim: number): void {
   const before = node.context.bind(node)
@@ -95,20 +89,20 @@ describe('a cooperative close with option_simple_close', () => {
     world.connectAll()
     await world.settle()
     believe(world.of('bob').node!, 5_000, 8_000)
-    await mineNothing(world, 1)
+    await mineEmpty(world, 1)
     const third = waiting(world)!
     expect(third.txid).not.toBe(second.txid)
     expect(Number(third.fee) / third.weight).toBeGreaterThan(4.9)
 
     // And once more when six blocks do not take it, though processes die in between.
     for (let n = 0; n < 6; n++) {
-      await mineNothing(world, 1)
+      await mineEmpty(world, 1)
       await world.restart(n % 2 === 0 ? 'bob' : 'alice')
       world.connectAll()
       await world.settle()
       believe(world.of('bob').node!, 5_000, 8_000)
     }
-    await mineNothing(world, 1)
+    await mineEmpty(world, 1)
     const fourth = waiting(world)!
     expect(fourth.fee).toBeGreaterThan(third.fee)
     expect(await confirmed(world, before, 'bob')).toBe(fourth.fee)
