@@ -29,7 +29,7 @@ import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
-import { mayBeUnread, mayTake, standingOf, standingsOf } from './standings.ts'
+import { mayBeUnread, mayTake, needsNoPreimage, standingOf, standingsOf } from './standings.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -158,15 +158,21 @@ export function createPayments(node: Node): Payments {
     },
     hasLost: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state
-      const commitments = state && channelOf(state)?.commitments
+      // One that cannot be read may be brought back by a backup.
+      if (state === undefined) return true
+      const commitments = channelOf(state)?.commitments
       if (!commitments) return false
       return id >= commitments.nextIncomingId || getHtlc(commitments.incoming, id)?.stage === 'presumed'
     },
     tryPreimage: (channelId, preimage) => {
       const entry = node.channels.byChannelId(channelId)
-      if (entry && mayTake(entry.state)) node.channels.command(entry, { tag: 'presumeReceived', shown: [preimage] })
+      if (entry === undefined) return false
+      const isDone = needsNoPreimage(entry.state, preimage)
+      if (!isDone && mayTake(entry.state)) node.channels.command(entry, { tag: 'presumeReceived', shown: [preimage] })
+      return isDone
     },
-    standings: ({ channelId }, next, origin) => {
+    standings: (origin, next) => {
+      const { channelId } = origin
       const entry = node.channels.byChannelId(channelId)
       const isSound = node.chain.isCurrent && isInChain(node, channelId) && !mayBeUnread(node, next)
       return { isSound, incoming: entry ? standingOf(entry, null) : 'over', outgoing: standingsOf(node, next, origin) }

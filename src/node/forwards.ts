@@ -1,7 +1,7 @@
 import type { ChannelId } from '../base/ids.ts'
 import type { FaultCode, HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
-import { type HeldContext, type HeldForward, notesOf, reviewHeld } from '../payment/held.ts'
+import { type HeldForward, isOpen, offerOf, reviewHeld } from '../payment/held.ts'
 import { type ForwardOnion, peelIncoming } from '../payment/peel.ts'
 import {
   DEFAULT_FORWARD_LIMITS,
@@ -11,9 +11,12 @@ import {
   type PaymentEffect,
   type PublicUpdate,
 } from '../payment/types.ts'
+import type { Driver } from '../store/types.ts'
 import { LettingGo } from './lettingGo.ts'
+import { LostHtlcs, type LostHtlcsOptions } from './lostHtlcs.ts'
+import type { TurnScope } from './reactor.ts'
 
-export interface ForwardsOptions {
+export interface ForwardsOptions extends LostHtlcsOptions {
   readonly nodeSecret: Uint8Array
   readonly blockHeight: () => number
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
@@ -24,14 +27,6 @@ export interface ForwardsOptions {
   readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
   /** That channel has never had an HTLC of this id, as far as it knows: it has lost writes. */
   readonly hasLost: (channelId: ChannelId, id: bigint) => boolean
-  /** Has a preimage tried on the commitment by which that channel ends, where that may be one that we do not know. */
-  readonly tryPreimage: (channelId: ChannelId, preimage: Uint8Array) => void
-  /** Where the channels of a forward stand that may have been offered before this start. */
-  readonly standings: (
-    htlc: IncomingHtlc,
-    next: NextHop,
-    origin: ForwardOrigin,
-  ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing'>
   /** The channel is not in the chain, though it would be on its way there if a late HTLC in it were worth that. */
   readonly staysOpen: (channelId: ChannelId) => boolean
 }
@@ -47,17 +42,16 @@ const NO_ROOM: ReadonlySet<FaultCode> = new Set([
 
 type ForwardOrigin = Extract<HtlcOrigin, { tag: 'forward' }>
 
-const originOf = ({ channelId, id }: IncomingHtlc): ForwardOrigin => ({ tag: 'forward', channelId, htlcId: id })
-/** It may show yet that it had an offer. */
-const isOpen = ({ standing }: HeldContext['outgoing'][number]): boolean => standing === 'unheard' || standing === 'lost'
-
 /** Names an incoming HTLC among all channels'. */
 export const incomingKey = (channelId: ChannelId, id: bigint): string => `${channelId}:${id}`
 
 const wasPresumed = (event: Exclude<HtlcEvent, { tag: 'received' }>): boolean =>
   event.tag === 'failed' && event.failure.tag === 'onchain' && event.failure.presumed === true
 
-/** The forwards under way, by incoming HTLC. They are not stored: the channels have all that they are made again from. */
+/**
+ * The forwards under way, by incoming HTLC. They are not stored: the channels have all that they are made again from, but for what
+ * was lost (lostHtlcs.ts).
+ */
 export class Forwards {
   readonly #options: ForwardsOptions
   readonly #pending = new Map<string, ForwardRecord>()
@@ -68,14 +62,17 @@ export class Forwards {
   readonly #earlier = new Set<string>()
   /** Of those, the forwards that wait for that (payment/held.ts). */
   readonly #held = new Map<string, HeldForward>()
-  /** Those that went back before that was known: where a channel shows that it had the offer after all, its output is claimed. */
-  readonly #returned = new Map<string, HeldForward>()
-  /** Preimages of forwards whose incoming channel has lost the HTLC: until it shows that, and when it ends. */
-  readonly #unclaimed: { readonly channelId: ChannelId; readonly preimage: Uint8Array }[] = []
+  readonly #lost: LostHtlcs
   #isRecovering = false
 
   constructor(options: ForwardsOptions) {
     this.#options = options
+    this.#lost = new LostHtlcs(options)
+  }
+
+  /** @returns how many records could not be read */
+  load(driver: Driver): Promise<number> {
+    return this.#lost.load(driver)
   }
 
   get size(): number {
@@ -88,7 +85,7 @@ export class Forwards {
 
   /** At a start: what was offered of these may be lost. */
   remember(htlcs: readonly Pick<IncomingHtlc, 'channelId' | 'id'>[]): void {
-    this.#isRecovering ||= htlcs.length > 0
+    this.#isRecovering ||= htlcs.length + this.#lost.size > 0
     for (const { channelId, id } of htlcs) this.#earlier.add(incomingKey(channelId, id))
   }
   /** All channels count as away from their peers by now, whatever was stored. */
@@ -110,10 +107,8 @@ export class Forwards {
 
   /** A channel may have shown where it stands. */
   goOn(): readonly PaymentEffect[] {
-    this.#show()
-    if (this.#held.size + this.#returned.size === 0) return []
-    const late = [...this.#returned].flatMap(([key, held]) => this.#note(key, held))
-    return [...late, ...[...this.#held].flatMap(([key, held]) => this.#goOn(key, held))]
+    if (this.#isRecovering) return []
+    return [...this.#lost.tell(), ...[...this.#held].flatMap(([key, held]) => this.#goOn(key, held))]
   }
 
   #goOn(key: string, held: HeldForward): readonly PaymentEffect[] {
@@ -122,20 +117,14 @@ export class Forwards {
     if (this.#isRecovering) return []
     if (incomingHtlc(htlc.channelId, htlc.id) === null) return this.#letGo(key)
     const about = { blockHeight: blockHeight(), ...(publicUpdate && { publicUpdate }) }
-    const where = standings(htlc, onion.next, originOf(htlc))
+    const offer = offerOf(held)
+    const where = standings(offer.origin, offer.next)
     const verdict = reviewHeld(held, { ...where, ...about })
     if (verdict.tag === 'wait') return verdict.effects
     this.#letGo(key)
     if (verdict.tag === 'go-on') return this.begin(htlc, onion)
-    if (where.outgoing.some(isOpen)) this.#returned.set(key, held)
+    if (where.outgoing.some(isOpen)) this.#lost.offered(offer)
     return verdict.effects
-  }
-
-  #note(key: string, held: HeldForward): readonly PaymentEffect[] {
-    const { htlc, onion } = held
-    const { outgoing } = this.#options.standings(htlc, onion.next, originOf(htlc))
-    if (!outgoing.some(isOpen)) this.#returned.delete(key)
-    return notesOf(held, outgoing)
   }
 
   #letGo(key: string): readonly [] {
@@ -211,21 +200,21 @@ export class Forwards {
     if (event.tag !== 'fulfilled') return []
     const { preimage } = event
     if (this.#options.hasLost(channelId, id)) {
-      this.#unclaimed.push({ channelId, preimage })
-      this.#show()
+      this.#lost.paid(channelId, preimage)
       return []
     }
     if (!this.#options.wantsPreimage(channelId, id)) return []
     return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }]
   }
 
-  #show(): void {
-    for (const { channelId, preimage } of this.#unclaimed) this.#options.tryPreimage(channelId, preimage)
-  }
-
   /** With every block: what is failed back because the next node sits on it. */
   review(): readonly PaymentEffect[] {
+    this.#lost.review()
     return [...this.goOn(), ...[...this.#pending].flatMap(([key, forward]) => this.#review(key, forward))]
+  }
+
+  endOfTurn(scope: TurnScope): void {
+    this.#lost.endOfTurn(scope)
   }
 
   #review(key: string, forward: ForwardRecord): readonly PaymentEffect[] {

@@ -109,7 +109,8 @@ export class Payments {
 
   /** @returns how many records could not be read */
   async load(): Promise<number> {
-    const unreadable = await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load()])
+    const forwards = this.#forwards.load(this.#options.driver)
+    const unreadable = await Promise.all([this.invoices.load(), this.outgoing.load(), this.#onions.load(), forwards])
     await this.#forwardEvents.load()
     return unreadable.reduce((a, b) => a + b)
   }
@@ -231,6 +232,7 @@ export class Payments {
     this.invoices.endOfTurn(scope)
     this.outgoing.endOfTurn(scope)
     this.#onions.endOfTurn(scope)
+    this.#forwards.endOfTurn(scope)
   }
 
   // -------------------------------------------------------------- results from channels

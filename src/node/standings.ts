@@ -1,3 +1,4 @@
+import { toHex } from '../base/bytes.ts'
 import { channelOf } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc } from '../channel/htlcTable.ts'
@@ -6,6 +7,7 @@ import { offerFor } from '../channel/presumed.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { isFunded } from '../channel/states/offline.ts'
 import type { HtlcOrigin } from '../channel/types.ts'
+import { crypto } from '../crypto/crypto.ts'
 import type { HeldContext, Standing } from '../payment/held.ts'
 import type { NextHop } from '../payment/types.ts'
 import type { ChannelEntry } from './channels.ts'
@@ -91,3 +93,12 @@ function presumeShown(channels: NodeParts['channels']): void {
 /** Also of one that is over as far as we know: HTLCs that we do not know may be on its commitment yet. */
 export const mayTake = (state: ChannelState): boolean => isLost(state) || (state.tag === 'closed' && !state.irrevocable)
 const isLost = ({ tag }: ChannelState): boolean => tag === 'waiting-for-peer' || tag === 'closing'
+
+/** The channel has the preimage for every HTLC of its that it may be for, or nothing of it is open any more. */
+export function needsNoPreimage(state: ChannelState, preimage: Uint8Array): boolean {
+  if (state.tag === 'closed' && state.irrevocable) return true
+  const incoming = channelOf(state)?.commitments.incoming
+  const hash = toHex(crypto.sha256(preimage))
+  const fitting = incoming ? [...eachHtlc(incoming)].filter((h) => h.add.paymentHash === hash) : []
+  return fitting.length > 0 && fitting.every((h) => h.removal?.tag === 'fulfilled')
+}

@@ -1,8 +1,9 @@
-import type { ChannelId } from '../base/ids.ts'
-import type { IncomingHtlc } from '../channel/types.ts'
+import type { ChannelId, PaymentHash } from '../base/ids.ts'
+import type { Msat } from '../base/units.ts'
+import type { HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
 import { failBack, giveUp, recordOf } from './forward.ts'
 import type { ForwardOnion } from './peel.ts'
-import type { HtlcCommand, PaymentEffect, PublicUpdate } from './types.ts'
+import type { NextHop, PaymentEffect, PublicUpdate } from './types.ts'
 
 /*
  * A start finds an incoming HTLC that is to be passed on, and no channel that knows of its offer. That may have been in writes which the
@@ -63,22 +64,36 @@ export function reviewHeld({ htlc, onion }: HeldForward, ctx: HeldContext): Held
   if (mayBeOut || incoming === 'unheard' || !isSound) {
     const back = isHere('onchain') ? [] : failBack(record, htlc, blockHeight, publicUpdate)
     if (back.length > 0) return { tag: 'failed', effects: back }
-    return { tag: 'wait', effects: notesOf({ htlc, onion }, outgoing) }
+    return { tag: 'wait', effects: noteOf(offerOf({ htlc, onion }), outgoing) }
   }
   // Its own channel is at its end, or what it says of the HTLC is old.
   return incoming === 'current' ? { tag: 'go-on' } : { tag: 'failed', effects: giveUp(record, publicUpdate) }
 }
 
-/** Has it noted in every channel that ends: also of one that has gone back, since what it was offered with is ours once that has expired. */
-export const notesOf = (held: HeldForward, outgoing: HeldContext['outgoing']): readonly PaymentEffect[] =>
-  outgoing
-    .filter((c) => c.standing === 'lost')
-    .map(({ channelId }) => ({ tag: 'command', channelId, command: noteOf(held) }))
+/** What is left of a forward that may have been offered. */
+export interface LostOffer {
+  /** The HTLC that it came from. */
+  readonly origin: Extract<HtlcOrigin, { tag: 'forward' }>
+  readonly next: NextHop
+  readonly amountMsat: Msat
+  readonly paymentHash: PaymentHash
+  readonly cltvExpiry: number
+}
 
-const noteOf = ({ htlc, onion }: HeldForward): HtlcCommand => ({
-  tag: 'presumeHtlc',
+export const offerOf = ({ htlc, onion }: HeldForward): LostOffer => ({
+  origin: { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id },
+  next: onion.next,
   amountMsat: onion.amtToForward,
   paymentHash: htlc.paymentHash,
   cltvExpiry: onion.outgoingCltvValue,
-  origin: { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id },
 })
+
+/** It may show yet that it had an offer. */
+export const isOpen = ({ standing }: HeldContext['outgoing'][number]): boolean =>
+  standing === 'unheard' || standing === 'lost'
+
+/** Has it noted in every channel that ends: also of one that has gone back, since what it was offered with is ours once that has expired. */
+export const noteOf = ({ next: _, ...offer }: LostOffer, outgoing: HeldContext['outgoing']): readonly PaymentEffect[] =>
+  outgoing
+    .filter((c) => c.standing === 'lost')
+    .map(({ channelId }) => ({ tag: 'command', channelId, command: { tag: 'presumeHtlc', ...offer } }))

@@ -44,6 +44,8 @@ export const keys = {
   /** Onions that HTLCs brought, by turns (node/onionsSeen.ts). */
   onions: 'onions/',
   onionsAt: (seq: number): string => `onions/${padded(seq)}`,
+  /** What is known of an HTLC that lost writes may have had, until its channel is told (node/lostHtlcs.ts). */
+  lostHtlc: (kind: 'offer' | 'preimage', name: string): string => `lost-htlc/${kind}/${name}`,
   event: (id: number): string => `event/${padded(id)}`,
   /** Sums of what events tell (node/analytics/), by the day or month that follows the prefix. */
   sums: (kind: string, subject: string, span: string): string => `sums/${kind}/${subject}/${span}/`,

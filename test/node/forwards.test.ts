@@ -202,7 +202,7 @@ describe('a forward whose incoming channel is closing on chain', () => {
       incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
       wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
       hasLost: () => false,
-      tryPreimage: () => {},
+      tryPreimage: () => false,
       standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
       staysOpen: () => true,
     })

@@ -1,0 +1,120 @@
+import { toHex } from '../base/bytes.ts'
+import type { ChannelId } from '../base/ids.ts'
+import { pack, unpackIfWhole } from '../base/pack.ts'
+import { crypto } from '../crypto/crypto.ts'
+import { type HeldContext, isOpen, type LostOffer, noteOf } from '../payment/held.ts'
+import type { PaymentEffect } from '../payment/types.ts'
+import { keys, prefixRange } from '../store/schema.ts'
+import type { Driver, Op } from '../store/types.ts'
+import type { TurnScope } from './reactor.ts'
+
+export interface LostHtlcsOptions {
+  /** Where the channels of a forward stand that may have been offered before this start. */
+  readonly standings: (
+    origin: LostOffer['origin'],
+    next: LostOffer['next'],
+  ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing'>
+  /**
+   * Has a preimage tried on the commitment by which a channel ends, where that may be one that we do not know.
+   * @returns true when it need not be any more: the channel has it, or is over for good. False also where the channel cannot be read.
+   */
+  readonly tryPreimage: (channelId: ChannelId, preimage: Uint8Array) => boolean
+}
+
+interface LostPreimage {
+  readonly channelId: ChannelId
+  /** 32 B. */
+  readonly preimage: Uint8Array
+}
+
+/**
+ * What is known of HTLCs that writes which were lost may have had, until their channels are told: nothing else remembers it. It is written
+ * with the turn that makes it. No more of it comes than hung in the channels at a start.
+ */
+export class LostHtlcs {
+  readonly #options: LostHtlcsOptions
+  /** Forwards that went back before the next node was heard of: where a channel shows that it had the offer after all, its output is claimed. */
+  readonly #offers = new Map<string, LostOffer>()
+  /** Of forwards whose incoming channel has lost the HTLC: until it shows that, and when it ends. */
+  readonly #preimages = new Map<string, LostPreimage>()
+  /** Keys of what had served at the last block. */
+  readonly #served = new Set<string>()
+  #ops: Op[] = []
+
+  constructor(options: LostHtlcsOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#offers.size + this.#preimages.size
+  }
+
+  /** @returns how many records could not be read, and are left out */
+  async load(driver: Driver): Promise<number> {
+    const offers = await read(driver, 'offer', this.#offers, ({ origin, next }) => !!origin?.channelId && !!next)
+    return offers + (await read(driver, 'preimage', this.#preimages, ({ preimage }) => preimage instanceof Uint8Array))
+  }
+
+  offered(offer: LostOffer): void {
+    const { channelId, htlcId } = offer.origin
+    this.#put(this.#offers, keys.lostHtlc('offer', `${channelId}:${htlcId}`), offer)
+  }
+
+  paid(channelId: ChannelId, preimage: Uint8Array): void {
+    if (this.#options.tryPreimage(channelId, preimage)) return
+    const name = `${channelId}:${toHex(crypto.sha256(preimage))}`
+    this.#put(this.#preimages, keys.lostHtlc('preimage', name), { channelId, preimage })
+  }
+
+  /** A channel may have shown where it stands: all that have yet to be told are. */
+  tell(): readonly PaymentEffect[] {
+    for (const { channelId, preimage } of this.#preimages.values()) this.#options.tryPreimage(channelId, preimage)
+    return [...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#outgoing(offer)))
+  }
+
+  /** With every block: forgets what has served, which channels have on disk by the next one. */
+  review(): void {
+    for (const [key, offer] of this.#offers) this.#look(this.#offers, key, !this.#outgoing(offer).some(isOpen))
+    for (const [key, { channelId, preimage }] of this.#preimages)
+      this.#look(this.#preimages, key, this.#options.tryPreimage(channelId, preimage))
+  }
+
+  endOfTurn(scope: TurnScope): void {
+    for (const op of this.#ops) scope.write(op)
+    this.#ops = []
+  }
+
+  #outgoing({ origin, next }: LostOffer): HeldContext['outgoing'] {
+    return this.#options.standings(origin, next).outgoing
+  }
+
+  #put<R>(records: Map<string, R>, key: string, record: R): void {
+    if (records.has(key)) return
+    records.set(key, record)
+    this.#ops.push({ key, value: pack(record) })
+  }
+
+  #look(records: Map<string, unknown>, key: string, isServed: boolean): void {
+    if (!isServed) this.#served.delete(key)
+    else if (!this.#served.delete(key)) this.#served.add(key)
+    else {
+      records.delete(key)
+      this.#ops.push({ key })
+    }
+  }
+}
+
+async function read<R>(
+  driver: Driver,
+  kind: 'offer' | 'preimage',
+  into: Map<string, R>,
+  isWhole: (record: R) => boolean,
+): Promise<number> {
+  let unreadable = 0
+  for await (const [key, value] of driver.entries(prefixRange(keys.lostHtlc(kind, '')))) {
+    const record = unpackIfWhole<R>(value)
+    if (record && isWhole(record)) into.set(key, record)
+    else unreadable++
+  }
+  return unreadable
+}
