@@ -94,11 +94,12 @@ function presumeShown(channels: NodeParts['channels']): void {
 export const mayTake = (state: ChannelState): boolean => isLost(state) || (state.tag === 'closed' && !state.irrevocable)
 const isLost = ({ tag }: ChannelState): boolean => tag === 'waiting-for-peer' || tag === 'closing'
 
-/** The channel has the preimage for every HTLC of its that it may be for, or nothing of it is open any more. */
+/** The channel has noted an HTLC for this preimage, beside those that it knows of; or nothing of it is open any more. */
 export function needsNoPreimage(state: ChannelState, preimage: Uint8Array): boolean {
   if (state.tag === 'closed' && state.irrevocable) return true
   const incoming = channelOf(state)?.commitments.incoming
   const hash = toHex(crypto.sha256(preimage))
-  const fitting = incoming ? [...eachHtlc(incoming)].filter((h) => h.add.paymentHash === hash) : []
-  return fitting.length > 0 && fitting.every((h) => h.removal?.tag === 'fulfilled')
+  return (
+    incoming !== undefined && [...eachHtlc(incoming)].some((h) => h.stage === 'presumed' && h.add.paymentHash === hash)
+  )
 }
