@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
 import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
 
 describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
@@ -103,89 +102,6 @@ describe('the fee of HTLC transactions without anchors, which the HTLCs pay', ()
     const claims = (htlcs: number): number => (703 * htlcs * 37_500) / 1000
     expect([claims(7) <= 200_000, claims(8) <= 200_000]).toEqual([true, false])
     expect(isTaken).toEqual([...Array(7).fill(true), ...Array(5).fill(false)])
-  })
-})
-
-describe('BOLT 2 §updating-fees: what is found reasonable', () => {
-  const afterFee = (channelType: 'anchors' | 'static_remotekey', estimate: number, feeratePerKw: number): World => {
-    const w = reachNormal({ channelType })
-    w.bob.ctx = { ...w.bob.ctx, feerates: { ...w.bob.ctx.feerates, commitment: estimate } }
-    w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw })
-    return w
-  }
-  it('with anchors, a low rate beside any estimate: a child pays for the rest', () => {
-    for (const estimate of [253, 5_000, 50_000, 250_000]) {
-      for (const rate of [253, 1_000, 2_500]) expect(faultsOf(afterFee('anchors', estimate, rate).bob)).toEqual([])
-    }
-  })
-  it('without anchors, none far below the estimate: nothing could help the commitment', () => {
-    expect(faultsOf(afterFee('static_remotekey', 10_000, 2_500).bob)).toEqual([])
-    expect(faultsOf(afterFee('static_remotekey', 10_000, 2_499).bob)).toMatchObject([{ response: 'warn-peer' }])
-  })
-  it('what comes down towards our estimate is taken, though it be far above: the channel would only keep what is worse', () => {
-    for (const channelType of ['anchors', 'static_remotekey'] as const) {
-      const w = reachNormal({
-        channelType,
-        feeratePerKw: 8_000,
-        policy: { feerateTolerancePercent: { low: 25, high: 800 } },
-      })
-      w.bob.ctx = { ...w.bob.ctx, feerates: { ...w.bob.ctx.feerates, commitment: 253 } }
-      const say = (feeratePerKw: number) =>
-        w.receive('bob', { type: 'update_fee', channelId: w.bob.channel.params.channelId, feeratePerKw })
-      say(6_000)
-      expect([faultsOf(w.bob), w.bob.channel.commitments.next.local.feeratePerKw]).toEqual([[], 6_000])
-      say(6_001)
-      expect(faultsOf(w.bob)).toMatchObject([{ code: 'UNACCEPTABLE_FEERATE', response: 'warn-peer' }])
-    }
-  })
-  it('without anchors, a channel whose feerate estimates have left far behind carries nothing new until that is raised', () => {
-    const w = reachNormal({ channelType: 'static_remotekey', pushMsat: msat(400_000_000) })
-    const taken = (n: number) => {
-      for (const side of w.sides) side.events.length = 0
-      w.alice.command(add(2 * n, 10_000_000))
-      w.settle()
-      w.bob.command(add(2 * n + 1, 10_000_000))
-      w.settle()
-      const [mark] = w.bob.events.filter((e) => e.tag === 'received')
-      return [mark?.tag === 'received' && !mark.htlc.excessDust, !w.bob.events.some((e) => e.tag === 'rejected')]
-    }
-    const believe = (side: World['bob'], commitment: number) => {
-      side.ctx = { ...side.ctx, feerates: { ...side.ctx.feerates, commitment } }
-    }
-    believe(w.bob, 4_000)
-    expect(taken(0)).toEqual([true, true])
-    believe(w.bob, 4_001)
-    expect(taken(1)).toEqual([false, false])
-    w.alice.command({ tag: 'updateFee', feeratePerKw: 4_000 })
-    w.settle()
-    expect(taken(2)).toEqual([true, true])
-    expect(w.sides.map((s) => s.state!.tag)).toEqual(['normal', 'normal'])
-  })
-  it('no disagreement about a feerate closes a channel', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 253, max: 250_000 }), fc.nat(0xffffffff), (estimate, rate) => {
-        const w = afterFee('static_remotekey', estimate, rate)
-        expect(['normal', 'offline']).toContain(w.bob.state!.tag)
-        expect(w.bob.broadcasts.length).toBe(0)
-      }),
-      { numRuns: 20 },
-    )
-  })
-})
-
-describe('the feerate that we set', () => {
-  it('keeps to a low rate with anchors, and to the estimate without', () => {
-    expect([400, 5_000, 90_000].map((e) => wantedFeerate('anchors', e))).toEqual([400, 5_000, 5_000])
-    expect([400, 90_000].map((e) => wantedFeerate('static_remotekey', e))).toEqual([400, 90_000])
-  })
-  it('is never set for a change of a fifth or less, and settles: what was set is not changed again by what set it', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 253, max: 250_000 }), fc.integer({ min: 253, max: 250_000 }), (now, wanted) => {
-        const near = wanted * 10 >= now * 8 && wanted * 10 <= now * 12
-        expect(isWorthUpdating(now, wanted)).toBe(!near)
-        expect(isWorthUpdating(wanted, wanted)).toBe(false)
-      }),
-    )
   })
 })
 

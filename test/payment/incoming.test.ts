@@ -1,17 +1,12 @@
-import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { pack, unpack } from '../../src/base/pack.ts'
-import { type Msat, msat } from '../../src/base/units.ts'
+import { msat } from '../../src/base/units.ts'
 import type { IncomingHtlc } from '../../src/channel/types.ts'
 import { openErrorPacket } from '../../src/onion/errorPacket.ts'
 import {
   cancelInvoice,
   HOLD_RELEASE_BLOCKS,
-  type IncomingContext,
   keysendInvoice,
   MPP_TIMEOUT_MS,
-  newInvoice,
   receiveHtlc,
   recoverInvoice,
   recoverSet,
@@ -19,72 +14,22 @@ import {
   tickInvoice,
 } from '../../src/payment/incoming.ts'
 import type { FinalOnion } from '../../src/payment/peel.ts'
-import type { InvoiceRecord, PaymentEffect, PaymentTurn } from '../../src/payment/types.ts'
-import { channelId } from '../routing/network.ts'
+import type { InvoiceRecord } from '../../src/payment/types.ts'
+import {
+  AMOUNT,
+  ctx,
+  hold,
+  htlc,
+  invoice,
+  NOW,
+  onion,
+  PREIMAGE,
+  REFUSED,
+  receive,
+  say,
+  sharedSecret,
+} from './invoices.ts'
 import { FINAL_DELTA, HEIGHT, hashOf, preimageOf } from './world.ts'
-
-const PREIMAGE = preimageOf(3)
-const SECRET = new Uint8Array(32).fill(0x55)
-const NOW = 1_000_000
-const AMOUNT = 10_000n
-const ctx = (more: Partial<IncomingContext> = {}): IncomingContext => ({
-  now: NOW,
-  blockHeight: HEIGHT,
-  acceptKeysend: true,
-  minFinalCltvExpiryDelta: FINAL_DELTA,
-  ...more,
-})
-const invoice = (more: Partial<InvoiceRecord> = {}): InvoiceRecord => ({
-  ...newInvoice({
-    paymentHash: hashOf(PREIMAGE),
-    preimage: PREIMAGE,
-    paymentSecret: SECRET,
-    amountMsat: msat(AMOUNT),
-    minFinalCltvExpiryDelta: FINAL_DELTA,
-    bolt11: null,
-    description: null,
-    createdAt: NOW,
-    expiresAt: NOW + 3_600_000,
-  }),
-  ...more,
-})
-const hold = (): InvoiceRecord => invoice({ preimage: null, kind: 'hold' })
-const sharedSecret = (id: bigint): Uint8Array => new Uint8Array(32).fill(Number(id) + 1)
-const htlc = (id: bigint, amount: bigint, more: Partial<IncomingHtlc> = {}): IncomingHtlc => ({
-  channelId: channelId(1),
-  id,
-  amountMsat: amount as Msat,
-  paymentHash: hashOf(PREIMAGE),
-  cltvExpiry: HEIGHT + FINAL_DELTA,
-  onion: new Uint8Array(0),
-  ...more,
-})
-const onion = (id: bigint, amount: bigint, total = AMOUNT, more: Partial<FinalOnion> = {}): FinalOnion => ({
-  tag: 'final',
-  sharedSecret: sharedSecret(id),
-  amtToForward: amount as Msat,
-  outgoingCltvValue: HEIGHT + FINAL_DELTA,
-  paymentSecret: SECRET,
-  totalMsat: total as Msat,
-  paymentMetadata: null,
-  keysendPreimage: null,
-  ...more,
-})
-/** `fulfil 0`, `incorrect_or_unknown_payment_details 1`, `invoice.settled`, `wake`. */
-const say = (effects: readonly PaymentEffect[]): string[] =>
-  effects.map((e) => {
-    if (e.tag === 'notify') return e.event.type
-    if (e.tag === 'wake') return 'wake'
-    const { command } = e
-    if (command.tag === 'fulfillHtlc') return `fulfil ${command.id}`
-    if (command.tag !== 'failHtlc') return command.tag
-    return `${openErrorPacket([sharedSecret(command.id)], command.reason)?.received.failure?.name} ${command.id}`
-  })
-const receive = (r: InvoiceRecord | undefined, h: IncomingHtlc, o: FinalOnion, c = ctx()) => {
-  const turn = receiveHtlc(r, h, o, c)
-  return { ...turn, says: say(turn.effects) }
-}
-const REFUSED = 'incorrect_or_unknown_payment_details 0'
 
 describe('BOLT 4 §failure-messages: the final node', () => {
   const cases: readonly [string, Partial<IncomingHtlc>, Partial<FinalOnion>, string, Partial<InvoiceRecord>?][] = [
@@ -324,104 +269,5 @@ describe('an invoice that nobody pays', () => {
     const turn = tickInvoice(r, ctx({ now: r.expiresAt }))
     expect([turn.record.status, say(turn.effects)]).toEqual(['expired', ['invoice.expired']])
     expect(tickInvoice(turn.record, ctx({ now: r.expiresAt })).effects).toEqual([])
-  })
-})
-
-// ---------------------------------------------------------------- any order of events
-
-type Event =
-  | {
-      readonly tag: 'htlc'
-      readonly amount: bigint
-      readonly total: bigint
-      readonly secret: boolean
-      readonly near: boolean
-    }
-  | { readonly tag: 'replay'; readonly n: number }
-  | { readonly tag: 'wait'; readonly ms: number; readonly blocks: number }
-  | { readonly tag: 'settle' | 'cancel' }
-const event: fc.Arbitrary<Event> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      tag: fc.constant('htlc' as const),
-      amount: fc.constantFrom(1n, 2_500n, 5_000n, 10_000n, 20_000n),
-      total: fc.constantFrom(AMOUNT, AMOUNT, AMOUNT, 9_999n, 12_000n, 20_001n),
-      secret: fc.integer({ min: 0, max: 9 }).map((n) => n > 0),
-      near: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ tag: fc.constant('replay' as const), n: fc.nat(20) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      tag: fc.constant('wait' as const),
-      ms: fc.constantFrom(1000, 30_000, 61_000),
-      blocks: fc.nat(3),
-    }),
-  },
-  { weight: 1, arbitrary: fc.constantFrom<Event>({ tag: 'settle' }, { tag: 'settle' }, { tag: 'cancel' }) },
-)
-
-describe('an HTLC set, whatever comes in whatever order', () => {
-  it('is fulfilled whole or failed whole, never for less than was asked, and no HTLC gets two answers', () => {
-    const ends = new Set<string>()
-    fc.assert(
-      fc.property(fc.boolean(), fc.array(event, { maxLength: 25 }), (isHold, events) => {
-        let record = isHold ? hold() : invoice()
-        const seen: { htlc: IncomingHtlc; onion: FinalOnion }[] = []
-        const answers = new Map<bigint, 'fulfillHtlc' | 'failHtlc'>()
-        let [now, blockHeight] = [NOW, HEIGHT]
-        const apply = (turn: PaymentTurn<InvoiceRecord | undefined>): void => {
-          for (const e of turn.effects) {
-            if (e.tag !== 'command' || (e.command.tag !== 'fulfillHtlc' && e.command.tag !== 'failHtlc')) continue
-            const { id, tag } = e.command
-            expect(answers.get(id) ?? tag).toBe(tag)
-            answers.set(id, tag)
-          }
-          record = turn.record!
-          expect(isDeepStrictEqual(unpack(pack(record)), record)).toBe(true)
-          for (const h of record.htlcs)
-            if (record.status === 'open' || record.status === 'accepted') expect(answers.has(h.id)).toBe(false)
-        }
-        const arrive = (one: { htlc: IncomingHtlc; onion: FinalOnion }): void =>
-          apply(receiveHtlc(record, one.htlc, one.onion, ctx({ now, blockHeight })))
-        const act = (e: Event): void => {
-          if (e.tag === 'htlc') {
-            const id = BigInt(seen.length)
-            const cltvExpiry = blockHeight + FINAL_DELTA - (e.near ? 1 : 0)
-            const more = { outgoingCltvValue: cltvExpiry, ...(!e.secret && { paymentSecret: null }) }
-            seen.push({ htlc: htlc(id, e.amount, { cltvExpiry }), onion: onion(id, e.amount, e.total, more) })
-            arrive(seen.at(-1)!)
-          } else if (e.tag === 'replay') {
-            // Channels replay what has no answer yet, or a fulfilment that they have not carried out; what failed is gone.
-            const one = seen[e.n % (seen.length || 1)]
-            if (one && answers.get(one.htlc.id) !== 'failHtlc') arrive(one)
-          } else if (e.tag === 'wait') {
-            now += e.ms
-            blockHeight += e.blocks
-            apply(tickInvoice(record, ctx({ now, blockHeight })))
-          } else {
-            const done = e.tag === 'settle' ? settleInvoice(record, PREIMAGE, now) : cancelInvoice(record, blockHeight)
-            if (done.ok) apply(done.value)
-          }
-        }
-        for (const e of events) act(e)
-        const fulfilled = seen.filter((x) => answers.get(x.htlc.id) === 'fulfillHtlc')
-        expect(fulfilled.length > 0).toBe(record.status === 'settled')
-        if (record.status === 'settled') {
-          expect(fulfilled.map((x) => x.htlc.id)).toEqual(record.htlcs.map((h) => h.id))
-          const got = fulfilled.reduce((s, x) => s + x.htlc.amountMsat, 0n)
-          expect(got).toBeGreaterThanOrEqual(AMOUNT)
-          for (const x of fulfilled) expect([x.onion.totalMsat <= got, x.onion.paymentSecret]).toEqual([true, SECRET])
-        }
-        now += 4_000_000
-        for (let i = 0; i < 3; i++) act({ tag: 'wait', ms: 61_000, blocks: 30 })
-        for (const x of seen) expect(answers.has(x.htlc.id)).toBe(true)
-        ends.add(record.status)
-      }),
-      { numRuns: 500 },
-    )
-    expect([...ends].sort()).toEqual(['cancelled', 'expired', 'settled'])
   })
 })
