@@ -46,8 +46,8 @@ export function presume(channel: Channel, command: PresumeCommand): Channel | nu
 const LEAST_EXPIRY = 24
 
 /**
- * The channel with the HTLCs that what was shown may be the preimages of: those that it knows have theirs, and beside them one is noted, of
- * whatever amount: the script of its output has nothing but the hash, and of several parts with one hash some may be lost alone.
+ * The channel with the HTLCs that what was shown may be the preimages of: those that it knows have theirs, and for each of the others one is
+ * noted, of whatever amount: the script of its output has nothing but the hash.
  * @param isOpen a commitment that we do not know may be its end
  * @returns null when nothing of it is news
  */
@@ -63,7 +63,7 @@ export function presumeReceived(
     const known = [...eachHtlc(incoming)].filter((h) => h.add.paymentHash === paymentHash)
     for (const htlc of known)
       if (htlc.removal?.tag !== 'fulfilled') incoming = replaceHtlc(incoming, { ...htlc, removal })
-    if (!isOpen || known.some((h) => h.add.amountMsat === ZERO_MSAT)) continue
+    if (known.length > 0 || !isOpen) continue
     const about = { onion: EMPTY, pathKey: null, origin: null, excessDust: false }
     const add = { id: id++, amountMsat: ZERO_MSAT, paymentHash, cltvExpiry: blockHeight + LEAST_EXPIRY, ...about }
     incoming = appendHtlc(incoming, { add, stage: 'presumed', remoteFrom: 0, remoteTo: 0, removal })

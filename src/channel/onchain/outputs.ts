@@ -1,6 +1,6 @@
 import { equalBytes } from '../../base/bytes.ts'
 import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
-import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
+import { type Msat, msatToSatFloor, type Sat, ZERO_MSAT } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
@@ -278,8 +278,12 @@ export function futureOutputs(channel: Channel, spender: Identified): readonly C
       const tag = h.direction === 'out' ? 'claim-timeout' : 'claim-preimage'
       return { tag, witnessScript, commitmentPoint, channelType, cltvExpiry: h.cltvExpiry }
     }
-    const ours = htlcOutputs({ ...spender, found, keys, channelType, spendOf }, htlcs)
-    if (ours.length > 0) return [...found, ...ours]
+    const search = { ...spender, keys, channelType, spendOf }
+    const ours = [...found, ...htlcOutputs({ ...search, found }, htlcs)]
+    // Of several parts with one hash some may be lost alone: their scripts have nothing else.
+    const parts = htlcs.filter((h) => h.direction === 'in').map((h) => ({ ...h, amountMsat: ZERO_MSAT }))
+    const all = [...ours, ...htlcOutputs({ ...search, found: ours }, parts)]
+    if (all.length > found.length) return all
   }
   return found
 }
