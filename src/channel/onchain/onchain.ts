@@ -99,7 +99,10 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
   }
   const told = spend.toldAs === onchain.how ? [] : [notifyClosing(onchain)]
   const effects: Effect[] = [...told, ...alerts(channel, found)]
-  return carryOn(channel, closingConfirmed(onchain, spend.height), ctx, effects)
+  // Ours is revoked then: not even a reorganisation, and another end after it, has it published any more.
+  const isBehind = found.kind === 'future' && !channel.restored
+  const known: Channel = isBehind ? { ...channel, unproven: true } : channel
+  return carryOn(known, closingConfirmed(onchain, spend.height), ctx, effects)
 }
 
 function claimable(

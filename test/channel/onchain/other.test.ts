@@ -203,6 +203,25 @@ describe('BOLT 5 §general-requirements: a reorganisation that undoes what shoul
       expect(undone({ ...w.alice.channel, unproven: true })).toEqual([])
     }
   })
+
+  it('publishes nothing of ours once the peer has shown a commitment that is newer than our state, whatever it shows next', () => {
+    const setup = { type: 'anchors', opener: 'bob', number: 9, htlcs: [] } as const
+    const spends = {
+      future: commitmentTx('bob', setup),
+      revoked: commitmentTx('bob', { ...setup, number: 2 }),
+      'local-old': commitmentTx('alice', { ...setup, number: 2 }),
+    }
+    const height = START + 1
+    const ctx = contextOf('alice', height)
+    const older = channelOf('alice', { ...setup, number: 4 })
+    let step = fundingSpent(older, { tx: spends.future, height, mutual: false }, ctx)
+    for (const [kind, tx] of Object.entries(spends)) {
+      step = onchainEvent(step.channel, step.onchain, { tag: 'spent', outpoint: FUNDING, tx, height }, ctx)
+      expect(step.onchain.closing.kind).toBe(kind)
+      step = onchainEvent(step.channel, step.onchain, { tag: 'reorg', height: START }, contextOf('alice', START))
+      expect(step.effects.filter((e) => e.tag === 'broadcast')).toEqual([])
+    }
+  })
 })
 
 describe('uneconomical outputs', () => {
