@@ -1,15 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Alerts } from '../../src/api/alerts/alerts.ts'
-import { type Looked, lookAround, type Surroundings } from '../../src/api/alerts/look.ts'
+import type { Looked } from '../../src/api/alerts/look.ts'
 import { type AlertRecord, nameOf, PATIENCE_MS } from '../../src/api/alerts/record.ts'
-import { KeyAdmin } from '../../src/api/auth/keyAdmin.ts'
-import { KeyRing } from '../../src/api/auth/keys.ts'
 import type { Finding } from '../../src/api/checks/finding.ts'
-import { newKey, selfSigned } from '../../src/api/tls/certificate.ts'
-import { Webhooks } from '../../src/api/webhooks/webhooks.ts'
-import { sat } from '../../src/base/units.ts'
-import { FakeNode, PEER_ID } from './fakeNode.ts'
+import { FakeNode } from './fakeNode.ts'
 import { testApi } from './harness.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -216,116 +211,6 @@ describe('alerts', () => {
     expect(all().map(({ code }) => code)).toContain('DISK_LOW')
     await alerts.close()
     expect((await node.apiStore.list('alert/')).length).toBe(500)
-  })
-})
-
-/** The checks of a running API, over a node of records. */
-async function checked(surroundings: Surroundings = {}) {
-  const node = new FakeNode()
-  const clock = { nowMs: Date.UTC(2026, 0, 1) }
-  const failures: unknown[] = []
-  const onError = (error: unknown) => failures.push(error)
-  const keys = await KeyRing.open(node.apiStore, () => clock.nowMs)
-  const bearer = await keys.create('operator', ['*'])
-  const webhooks = new Webhooks(node, keys, { targets: ['127.0.0.0/8'], onError })
-  await webhooks.load()
-  const look = () => lookAround({ service: node, keys, webhooks, surroundings, onError })
-  const codes = async () =>
-    (await look()).findings.flatMap(({ alert, level }) => (alert && level !== 'ok' ? [alert.code] : []))
-  const caller = keys.verify(`Bearer ${bearer}`)
-  return { node, clock, keys, webhooks, look, codes, caller, failures }
-}
-
-describe('what a node looks at', () => {
-  it('is well when nothing is wrong', async () => {
-    const { codes, failures } = await checked()
-    expect([await codes(), failures]).toEqual([[], []])
-  })
-
-  it('a key that is about to end, until it is rotated or revoked, and a day after its end', async () => {
-    const { codes, clock, keys, caller } = await checked()
-    const admin = new KeyAdmin(keys)
-    const actor = { ...caller, address: '127.0.0.1' }
-    const make = async (name: string) => {
-      const expiresAt = new Date(clock.nowMs + 30 * DAY_MS).toISOString()
-      const settings = { name, scopes: ['node:read'] as const, expiresAt }
-      return (await admin.create(actor, settings as never)).record.id
-    }
-    const [one, other] = [await make('one'), await make('other')]
-    await keys.tick()
-    expect(await codes()).toEqual([])
-    clock.nowMs += 25 * DAY_MS
-    await keys.tick()
-    expect(await codes()).toEqual(['KEY_EXPIRING', 'KEY_EXPIRING'])
-    await admin.revoke(actor, one)
-    expect(await codes()).toEqual(['KEY_EXPIRING'])
-    clock.nowMs += 5.5 * DAY_MS
-    expect(await codes()).toEqual(['KEY_EXPIRING'])
-    await admin.update(actor, other, { expiresAt: new Date(clock.nowMs + 300 * DAY_MS).toISOString() } as never)
-    expect(await codes()).toEqual([])
-  })
-
-  it('a certificate near its end, of one that lives for days its last third', async () => {
-    let certificate = ''
-    const { codes, clock } = await checked({ certificate: () => certificate })
-    const { createPrivateKey, createPublicKey } = await import('node:crypto')
-    const pem = newKey()
-    const pair = { privateKey: createPrivateKey(pem), publicKey: createPublicKey(pem) }
-    certificate = selfSigned(pair, ['localhost'], clock.nowMs)
-    expect(await codes()).toEqual([])
-    clock.nowMs += 812 * DAY_MS
-    expect(await codes()).toEqual(['CERTIFICATE_EXPIRING'])
-    clock.nowMs += 14 * DAY_MS
-    expect(await codes()).toEqual(['CERTIFICATE_EXPIRING'])
-  })
-
-  it('a webhook whose receiver fails for minutes, and one that was given up', async () => {
-    const { codes, clock, webhooks, caller } = await checked()
-    const { hook } = await webhooks.create(caller, { url: 'http://127.0.0.1:9/' })
-    const failing = { since: new Date(clock.nowMs).toISOString(), attempts: 3, nextAttemptAt: '2099-01-01T00:00:00Z' }
-    await hook.change((record) => ({ ...record, failing }))
-    expect(await codes()).toEqual([])
-    clock.nowMs += 10 * 60_000
-    expect(await codes()).toEqual(['WEBHOOK_FAILING'])
-    await hook.change((record) => ({ ...record, gaveUp: 'HTTP 410' }))
-    expect(await codes()).toEqual(['WEBHOOK_FAILED'])
-    await webhooks.update(caller, hook.record.id, { enabled: true })
-    expect(await codes()).toEqual([])
-    await webhooks.close()
-  })
-
-  it('the chain, the disk, the wallet and the channels', async () => {
-    const { node, codes } = await checked()
-    const calm = { confirmedSat: sat(1n), unconfirmedSat: sat(0n), lockedSat: sat(0n), immatureSat: sat(0n) }
-    node.readiness = { ready: false, reasons: ['the chain is being caught up with', 'disk space is low: refused'] }
-    node.wallet = async () => ({ ...calm, reservedSat: sat(10_000n) })
-    const channel = await node.openChannel({ peer: PEER_ID, capacitySat: sat(100_000n) })
-    const states = {
-      doubt: { waitsFor: 'its peer: the database lost writes' },
-      bug: { usable: false, peerConnected: true, state: 'normal', waitsFor: 'its operator: a bug in this channel' },
-      restored: { state: 'waiting-for-peer', waitsFor: 'its peer to close it' },
-    }
-    for (const [id, more] of Object.entries(states)) node.channelViews.set(id, { ...channel, id, ...more })
-    expect((await codes()).toSorted()).toEqual([
-      'CHAIN_BEHIND',
-      'CHANNEL_IN_DOUBT',
-      'CHANNEL_QUARANTINED',
-      'CHANNEL_WAITS_FOR_PEER',
-      'DISK_LOW',
-      'WALLET_RESERVE_SHORT',
-    ])
-  })
-
-  it('a check that fails leaves what it would find as it was, and all others are made', async () => {
-    const { node, look, failures } = await checked()
-    node.readiness = { ready: false, reasons: ['disk space is low: refused'] }
-    node.wallet = async () => {
-      throw new Error('not now')
-    }
-    const { findings, unknown } = await look()
-    expect(findings.flatMap(({ alert }) => alert?.code ?? [])).toContain('DISK_LOW')
-    expect([...unknown]).toEqual(['WALLET_RESERVE_SHORT'])
-    expect(failures).toHaveLength(1)
   })
 })
 

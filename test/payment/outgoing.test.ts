@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { pack, unpack } from '../../src/base/pack.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
-import type { Fault, HtlcFailure } from '../../src/channel/types.ts'
+import type { HtlcFailure } from '../../src/channel/types.ts'
 import type { OnionFailure } from '../../src/onion/failure.ts'
 import { blame } from '../../src/payment/blame.ts'
 import {
@@ -14,59 +14,13 @@ import {
   paymentFee,
   startPayment,
 } from '../../src/payment/outgoing.ts'
-import { interruptedPayment, recoverPayment, reopenPayment } from '../../src/payment/recovery.ts'
-import type { PaymentAttempt, PaymentRecord, PaymentTarget, PaymentTurn } from '../../src/payment/types.ts'
+import { recoverPayment } from '../../src/payment/recovery.ts'
+import type { PaymentAttempt, PaymentRecord, PaymentTurn } from '../../src/payment/types.ts'
 import { Graph } from '../../src/routing/graph.ts'
-import { directedChannel, type LocalChannel } from '../../src/routing/types.ts'
-import { channelId, type Policy, scid, update } from '../routing/network.ts'
-import { failureFrom, HEIGHT, hashOf, IDS, NOW, paymentTarget, preimageOf } from './world.ts'
-
-const policy: Policy = { base: 1000, rate: 100, delta: 40, min: 1, max: 10 ** 12 }
-const PREIMAGE = preimageOf(3)
-const HASH = hashOf(PREIMAGE)
-const M = 1_000_000n
-
-/** Node 0 pays; every pair of the other nodes has a channel, so that a payment has many ways to go. */
-function meshGraph(nodes: number): Graph {
-  const graph = new Graph()
-  let id = 100
-  for (let a = 1; a < nodes; a++) {
-    for (let b = a + 1; b < nodes; b++) {
-      const [nodeId1, nodeId2] = [IDS[a]!, IDS[b]!].sort() as [
-        PaymentAttempt['hops'][0]['nodeId'],
-        PaymentAttempt['hops'][0]['nodeId'],
-      ]
-      graph.addChannel({ shortChannelId: scid(++id), nodeId1, nodeId2, capacitySat: null, features: new Uint8Array(0) })
-      for (const direction of [0, 1] as const)
-        graph.applyUpdate(update(id, direction, { ...policy, base: 1000 * a + b }))
-    }
-  }
-  return graph
-}
-const GRAPH = meshGraph(6)
-const local = (n: number, peer: number, sendable: bigint): LocalChannel => ({
-  channelId: channelId(n),
-  shortChannelId: scid(n),
-  remoteNodeId: IDS[peer]!,
-  sendableMsat: sendable as Msat,
-  htlcMinimumMsat: 1n as Msat,
-})
-const context = (more: Partial<PaymentContext> = {}): PaymentContext => ({
-  now: NOW,
-  blockHeight: HEIGHT,
-  nodeId: IDS[0]!,
-  graph: GRAPH,
-  localChannels: [local(1, 1, 2n * M), local(2, 2, 2n * M), local(3, 3, M)],
-  entropy: new Uint8Array(32).fill(0xab),
-  ...more,
-})
-const target = (more: Partial<PaymentTarget> = {}): PaymentTarget => paymentTarget(IDS[5]!, more)
-const start = (t = target(), ctx = context()): PaymentTurn<PaymentRecord> => {
-  const started = startPayment(undefined, { paymentHash: HASH, target: t }, ctx)
-  if (!started.ok) throw new Error(started.error.detail)
-  return started.value
-}
-const fault: Fault = { code: 'TOO_MANY_HTLCS', response: 'reject-command', requirement: '', detail: 'no slot is free' }
+import { directedChannel } from '../../src/routing/types.ts'
+import { channelId } from '../routing/network.ts'
+import { context, fault, HASH, local, M, PREIMAGE, start, target } from './mesh.ts'
+import { failureFrom, IDS, NOW } from './world.ts'
 
 // ---------------------------------------------------------------- model
 
@@ -301,76 +255,5 @@ describe('an outgoing payment', () => {
     const keys = new Set(record.attempts.map((a) => a.sessionKey.join()))
     expect(record.attempts.length).toBeGreaterThan(1)
     expect(keys.size).toBe(record.attempts.length)
-  })
-})
-
-describe('an outgoing payment after a restart', () => {
-  it('sends again what no channel holds and none has told about', () => {
-    const { record } = start()
-    const turn = recoverPayment(record, [], context())
-    expect(turn.record.attempts.map((a) => a.status)).toEqual(['failed', 'pending'])
-    expect(turn.effects.map((e) => e.tag)).toEqual(['command'])
-  })
-
-  it('waits for what a channel holds', () => {
-    const { record } = start()
-    const live = [{ attempt: 0, channelId: channelId(1), amountMsat: msat(M) }]
-    expect(recoverPayment(record, live, context())).toEqual({ record, effects: [] })
-  })
-
-  it('takes in HTLCs that its record does not know, and does not send their amount again', () => {
-    const { record } = start()
-    const live = [2, 0].map((attempt) => ({ attempt, channelId: channelId(1), amountMsat: msat(M) }))
-    const { record: r, effects } = recoverPayment(record, live, context())
-    expect(effects).toEqual([])
-    expect(r.attempts.map((a) => a.status)).toEqual(['pending', 'failed', 'pending'])
-    const paid = onPaymentInput(r, { tag: 'fulfilled', attempt: 2, preimage: PREIMAGE }, context())
-    expect(paid.record.status).toBe('succeeded')
-  })
-
-  it('is not sent again where its channel has lost records, until the HTLC has long expired', () => {
-    const { record } = start()
-    const { cltvExpiry } = record.attempts[0]!.hops[0]!
-    const recovered = (blockHeight: number) => recoverPayment(record, [], context({ blockHeight }), () => false)
-    expect(recovered(cltvExpiry + 144)).toEqual({ record, effects: [] })
-    expect(recovered(cltvExpiry + 145).record.attempts[0]!.status).toBe('failed')
-  })
-
-  it('that had failed is pending again where a backup knows of an HTLC of it, and ends with that', () => {
-    const late = context({ now: NOW + 60_000 })
-    const failed = onPaymentInput(start().record, { tag: 'rejected', attempt: 0, fault }, late).record
-    const live = [{ attempt: 0, channelId: channelId(9), amountMsat: msat(M) }]
-    const { record } = reopenPayment(failed, live)
-    expect(startPayment(record, { paymentHash: HASH, target: target() }, context())).toMatchObject({ ok: false })
-    const { record: ended, effects } = onPaymentInput(
-      record,
-      { tag: 'failed', attempt: 0, failure: { tag: 'onchain' } },
-      context(),
-    )
-    expect([ended.status, effects]).toEqual([
-      'failed',
-      [{ tag: 'notify', event: { type: 'payment.failed', paymentHash: HASH } }],
-    ])
-    const paid = onPaymentInput(record, { tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }, context())
-    expect(paid.record).toMatchObject({ status: 'succeeded', preimage: PREIMAGE })
-  })
-
-  it('without any record is neither forgotten nor begun again', () => {
-    const live = [{ attempt: 0, channelId: channelId(1), amountMsat: msat(M) }]
-    const { record } = interruptedPayment(HASH, live, context())
-    expect(record).toMatchObject({ status: 'pending', failure: { code: 'INTERRUPTED' } })
-    const begun = startPayment(record, { paymentHash: HASH, target: target() }, context())
-    expect(begun).toMatchObject({ ok: false, error: { code: 'PAYMENT_PENDING' } })
-    const failed = onPaymentInput(record, { tag: 'failed', attempt: 0, failure: { tag: 'onchain' } }, context())
-    expect(failed.record.status).toBe('failed')
-    expect(startPayment(failed.record, { paymentHash: HASH, target: target() }, context()).ok).toBe(true)
-  })
-
-  it('that was taken for failed is succeeded when the preimage comes after all', () => {
-    const { record } = start()
-    const failed = onPaymentInput(record, { tag: 'rejected', attempt: 0, fault }, context({ now: NOW + 60_000 })).record
-    expect(failed.status).toBe('failed')
-    const paid = onPaymentInput(failed, { tag: 'fulfilled', attempt: 0, preimage: PREIMAGE }, context())
-    expect(paid.record).toMatchObject({ status: 'succeeded', preimage: PREIMAGE, failure: null })
   })
 })
