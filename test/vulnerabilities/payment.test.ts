@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { msat } from '../../src/base/units.ts'
+import { crypto } from '../../src/crypto/crypto.ts'
+import { buildErrorPacket, openErrorPacket, relayErrorPacket } from '../../src/onion/errorPacket.ts'
 import { newInvoice, receiveHtlc, tickInvoice } from '../../src/payment/incoming.ts'
 import type { FinalOnion } from '../../src/payment/peel.ts'
 import type { InvoiceRecord, PaymentEffect } from '../../src/payment/types.ts'
@@ -86,5 +88,44 @@ describe('payment probing without the secret (before BOLT 11 required payment_se
     const none = receive(invoice(1), 0n, AMOUNT, { paymentSecret: null })
     expect(gives(known.effects) || gives(none.effects)).toBe(false)
     expect(known.effects).toEqual(none.effects)
+  })
+})
+
+// BOLT 4 §payload-format
+describe('LDK before 0.0.115 (2023-04): a hop asks whether the next one is the payee, by more than it was told to send', () => {
+  it('an HTLC that is larger or later than its onion says is taken, as any node on the way would pass it on', () => {
+    for (const [amount, outgoingCltvValue] of [
+      [AMOUNT + 1n, HEIGHT + FINAL_DELTA],
+      [2n * AMOUNT, HEIGHT + FINAL_DELTA],
+      [AMOUNT, HEIGHT + FINAL_DELTA - 1],
+      [2n * AMOUNT, HEIGHT],
+    ] as const) {
+      const { record, effects } = receive(invoice(1), 0n, amount, { amtToForward: msat(AMOUNT), outgoingCltvValue })
+      expect([record.status, gives(effects)]).toEqual(['settled', true])
+    }
+  })
+})
+
+// BOLT 4 §returning-errors
+describe('CLN before 26.06: the time in which a failure is opened tells how far away it was made', () => {
+  it('as much is computed wherever it was, and where it was nobody’s', () => {
+    const secrets = Array.from({ length: 20 }, (_, n) => secretOf(n))
+    const packetOf = (hop: number): Uint8Array =>
+      secrets.slice(0, hop).reduceRight((packet, secret) => relayErrorPacket(secret, packet), madeBy(hop))
+    const madeBy = (hop: number): Uint8Array => buildErrorPacket(secrets[hop]!, { name: 'mpp_timeout' })
+    const hashed = vi.spyOn(crypto, 'hmacSha256')
+    const cost = (route: readonly Uint8Array[], packet: Uint8Array): number => {
+      hashed.mockClear()
+      openErrorPacket(route, packet)
+      return hashed.mock.calls.length
+    }
+    const packets = [0, 1, 10, 19].map(packetOf)
+    expect(packets.map((p) => openErrorPacket(secrets, p)?.hop)).toEqual([0, 1, 10, 19])
+    const costs = [...packets, new Uint8Array(292)].map((p) => cost(secrets, p))
+    // Short routes as well.
+    costs.push(cost(secrets.slice(0, 1), packets[0]!), cost(secrets.slice(0, 2), packets[1]!))
+    hashed.mockRestore()
+    expect(new Set(costs).size).toBe(1)
+    expect(costs[0]).toBeGreaterThan(secrets.length)
   })
 })
