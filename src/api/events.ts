@@ -216,14 +216,16 @@ export function eventFilter(types: string | undefined, scopes: readonly Scope[])
 export const seenBy = (scopes: readonly Scope[], type: string): boolean =>
   grants(scopes, EVENT_SCOPES[type] ?? 'node:read')
 
-/** The event types that names like `payment.*` and `chain.block` stand for. @param onUnknown hears why one stands for none */
+/** The event types that names like `payment.*` and `chain.block` stand for. @param onUnknown hears which stand for none */
 export function typesNamed(names: readonly string[], onUnknown: (why: string) => void): ReadonlySet<string> {
   const wanted = new Set<string>()
   const all = Object.keys(EVENT_SCOPES)
+  const unknown: string[] = []
   for (const name of names) {
     const matches = all.filter((type) => (name.endsWith('.*') ? type.startsWith(name.slice(0, -1)) : type === name))
-    if (matches.length === 0) onUnknown(`no such event type; there are ${all.join(', ')}`)
+    if (matches.length === 0) unknown.push(JSON.stringify(name.slice(0, 50)))
     for (const type of matches) wanted.add(type)
   }
+  if (unknown.length > 0) onUnknown(`no such event type: ${unknown.join(', ')}; there are ${all.join(', ')}`)
   return wanted
 }

@@ -46,13 +46,19 @@ export function explainFailure(error: unknown): { text: string; exitCode: number
     return { text: `${said} (${options})`, exitCode: EXIT.unreachable }
   }
   if (name === 'ArgumentError') return { text: error.message, exitCode: EXIT.usage }
-  if (name === 'ApiError') return { text: `${error.message} [${String(code)}]`, exitCode: EXIT.failed }
+  if (name === 'ApiError') {
+    const wayBack = DEAD_KEY.has(code) ? ' (no key is left? "fulmen key reset" on the machine of the node)' : ''
+    return { text: `${error.message} [${String(code)}]${wayBack}`, exitCode: EXIT.failed }
+  }
   if (code === 'CONFIG_INVALID') return { text: error.message, exitCode: EXIT.usage }
   if (error instanceof FulmenError) return { text: `${error.message} [${error.code}]`, exitCode: EXIT.failed }
   // Of the system, which names the file or the address: no bug of ours.
   if ('syscall' in error) return { text: error.message, exitCode: EXIT.failed }
   return { text: error.stack ?? error.message, exitCode: EXIT.failed }
 }
+
+/** Of keys that nobody can call with any more. */
+const DEAD_KEY: ReadonlySet<unknown> = new Set(['KEY_INVALID', 'KEY_EXPIRED', 'KEY_REVOKED'])
 
 /** Whoever takes the one protocol for the other sees a connection that is closed. */
 function hintOn(error: Error): string | null {

@@ -48,6 +48,12 @@ export class ServiceError extends FulmenError {
 export const badBody = (pointer: string, message: string, options?: ErrorOptions): ServiceError =>
   new ServiceError('VALIDATION_FAILED', message, { ...options, fields: [{ in: 'body', pointer }] })
 
+/** Every field of the body that does not do, each with what is wrong with it. */
+export function badBodies(wrong: readonly { readonly pointer: string; readonly detail: string }[]): ServiceError {
+  const fields = wrong.map((field) => ({ in: 'body', ...field }) as const)
+  return new ServiceError('VALIDATION_FAILED', fields.map(({ detail }) => detail).join('; '), { fields })
+}
+
 /** The configuration cannot be used; `message` names the option, where it came from and what is wrong. */
 export class ConfigError extends FulmenError {
   constructor(message: string) {

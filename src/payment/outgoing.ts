@@ -89,8 +89,13 @@ export function startPayment(
   { paymentHash, target }: { readonly paymentHash: PaymentHash; readonly target: PaymentTarget },
   ctx: PaymentContext,
 ): Result<PaymentTurn<PaymentRecord>, PaymentStartFault> {
-  if (known?.status === 'succeeded') return err({ code: 'ALREADY_PAID', detail: 'this payment hash has been paid' })
-  if (known?.status === 'pending') return err({ code: 'PAYMENT_PENDING', detail: 'this payment hash is being paid' })
+  if (known?.status === 'succeeded')
+    return err({ code: 'ALREADY_PAID', detail: 'this payment hash has been paid: see its payment' })
+  if (known?.status === 'pending')
+    return err({
+      code: 'PAYMENT_PENDING',
+      detail: 'this payment hash is being paid: wait for its payment, or cancel it',
+    })
   const attempts = known?.attempts ?? []
   const record: PaymentRecord = {
     ...hiding(known, target, ctx),
@@ -201,6 +206,7 @@ function withBlame(r: PaymentRecord, index: number, b: Blame): PaymentRecord {
     excludedLocal: union(r.excludedLocal, b.local),
     ...(b.learned !== null && { learned: [...(r.learned ?? []), b.learned] }),
   }
+  if (b.undecided) return undecided(record, b.detail)
   return b.final ? giveUp(record, { code: 'REJECTED_BY_PAYEE', detail: b.detail }) : record
 }
 
@@ -209,6 +215,10 @@ function narrowOf({ hops }: PaymentAttempt, { shown, channels: [key] }: Blame): 
   if (key === undefined || shown === null || !shown.isShort) return null
   return { key, mostMsat: (hops[shown.hop + 1]!.amountMsat / 2n) as Msat }
 }
+
+/** Whatever it ended for: who reads that it failed pays again. */
+export const undecided = (r: PaymentRecord, detail: string): PaymentRecord =>
+  r.status === 'pending' ? { ...r, failure: { code: 'OUTCOME_UNKNOWN', detail } } : r
 
 /** The first reason stands. */
 const giveUp = (r: PaymentRecord, failure: PaymentFailure): PaymentRecord =>

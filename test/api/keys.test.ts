@@ -168,6 +168,8 @@ describe('versions of a key', () => {
     const path = `/v1/keys/${one.id}/rotate`
     expect((await call('POST', path, { compromised: true, graceSeconds: 5 })).statusCode).toBe(400)
     expect((await call('POST', path, { compromised: true, activatesAt: iso(5) })).statusCode).toBe(400)
+    const { errors } = (await call('POST', path, { compromised: true, graceSeconds: 5, activatesAt: iso(5) })).json()
+    expect(errors.map((e: { pointer: string }) => e.pointer)).toEqual(['/graceSeconds', '/activatesAt'])
     expect((await as(one.secret, 'POST', '/v1/keys/self/rotate', { compromised: true })).statusCode).toBe(400)
     const followed = (await as(one.secret, 'POST', '/v1/keys/self/rotate', {})).json()
     const safe = await rotate(one.id, { compromised: true })

@@ -247,6 +247,15 @@ describe('the key behind a webhook', () => {
     expect((await make(['payment.sideways'])).errors[0].pointer).toBe('/types')
     expect((await make(['payment.*'])).state).toBe('active')
   })
+
+  it('says every field that is wrong, and which names are of no event', async () => {
+    const { call } = await (await apiOver()).keyWith('webhooks:write')
+    const { errors } = (await call('POST', '/v1/webhooks', { url: 'ftp://x', types: ['foo', 'chain.*', 'b.*'] })).json
+    expect(errors).toMatchObject([
+      { pointer: '/url' },
+      { pointer: '/types', detail: expect.stringMatching(/^no such event type: "foo", "b\.\*"; there are channel/) },
+    ])
+  })
 })
 
 describe('the delivery log', () => {

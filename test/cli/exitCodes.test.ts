@@ -39,6 +39,12 @@ describe('exit codes', () => {
     })
   })
 
+  it('1 for a key that works no more, with the way to another one', async () => {
+    const key = `fulmen_000000000000_${'00'.repeat(32)}`
+    const err = expect.stringMatching(/\[KEY_INVALID\] .*"fulmen key reset"/)
+    expect(await fulmen('info', '--key', key)).toMatchObject({ code: 1, err })
+  })
+
   it.each([
     [['nonsense'], /unknown command/],
     [['channel', 'open', PEER_ID], /missing required argument/],

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { msat, sat } from '../../src/base/units.ts'
 import { DEFAULT_MARGINS, leastDelta, unsafeMargins } from '../../src/node/margins.ts'
 import { channelPolicy, relayPolicy } from '../../src/node/policy.ts'
 import { World } from './world.ts'
@@ -44,6 +45,11 @@ describe('BOLT 2 §cltv_expiry_delta-selection: margins between deadlines', () =
     const set = (cltvExpiryDelta: number) => world.attempt(api.setChannelPolicy(id, { cltvExpiryDelta }))
     await expect(set(least - 1)).rejects.toMatchObject({ code: 'VALIDATION_FAILED', message: /at least 26$/ })
     expect((await set(least))?.policy.cltvExpiryDelta).toBe(least)
+    const both = api.setChannelPolicy(id, { cltvExpiryDelta: 1, htlcMaximumMsat: msat(0n) })
+    const fields = [{ pointer: '/cltvExpiryDelta' }, { pointer: '/htlcMaximumMsat' }]
+    await expect(world.attempt(both)).rejects.toMatchObject({ code: 'VALIDATION_FAILED', fields })
+    const toItself = api.openChannel({ peer: world.of('alice').nodeId, capacitySat: sat(1_000_000n) })
+    await expect(world.attempt(toItself)).rejects.toMatchObject({ fields: [{ pointer: '/peer' }], message: /itself/ })
     world.close()
   })
 })

@@ -146,12 +146,15 @@ function furtherRoutes(app: App, { keys, keyAdmin, views }: Parts): void {
 }
 
 function rotationOf({ graceSeconds, activatesAt, compromised = false }: RotateKey) {
+  const errors: FieldError[] = []
+  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
   if (compromised && (graceSeconds ?? 0) > 0) {
-    throw badField('body', '/graceSeconds', 'expected none: a compromised version stops at once')
+    bad('/graceSeconds', 'expected none: a compromised version stops at once')
   }
   if (compromised && activatesAt !== undefined) {
-    throw badField('body', '/activatesAt', 'expected none: after a compromise the new version works at once')
+    bad('/activatesAt', 'expected none: after a compromise the new version works at once')
   }
+  if (errors.length > 0) throw badFields(errors)
   return {
     compromised,
     ...(graceSeconds !== undefined && { graceSeconds }),

@@ -1,6 +1,6 @@
 import { decodeAddress } from '../../bitcoin/address.ts'
 import type { TxOutput } from '../../bitcoin/transaction.ts'
-import { type BadField, badBody, ServiceError } from '../errors.ts'
+import { badBodies, badBody, ServiceError } from '../errors.ts'
 import type { SendOutput } from '../onchainService.ts'
 import type { NodeParts } from '../parts.ts'
 
@@ -23,16 +23,16 @@ export function scriptOfAddress(
 
 /** What a send pays to. @throws ServiceError VALIDATION_FAILED that names every address which is none */
 export function outputsOf(wanted: readonly SendOutput[], parts: Pick<NodeParts, 'network'>): readonly TxOutput[] {
-  const fields: BadField[] = []
+  const wrong: { pointer: string; detail: string }[] = []
   const outputs = wanted.flatMap(({ address, amountSat }, i) => {
     try {
       return [{ amountSat, scriptPubKey: scriptOfAddress(address, parts, `/outputs/${i}/address`) }]
     } catch (e) {
       if (!(e instanceof ServiceError)) throw e
-      fields.push(...e.fields.map((field) => ({ ...field, detail: e.message })))
+      wrong.push(...e.fields.map(({ pointer }) => ({ pointer, detail: e.message })))
       return []
     }
   })
-  if (fields.length === 0) return outputs
-  throw new ServiceError('VALIDATION_FAILED', fields.map(({ detail }) => detail).join('; '), { fields })
+  if (wrong.length === 0) return outputs
+  throw badBodies(wrong)
 }

@@ -8,7 +8,7 @@ import { wantedFeerate } from '../../channel/feerate.ts'
 import type { ChannelState } from '../../channel/state.ts'
 import type { ChannelCommand, Fault, RelayPolicy } from '../../channel/types.ts'
 import type { ChannelEntry } from '../channels.ts'
-import { badBody, type ServiceCode, ServiceError } from '../errors.ts'
+import { badBodies, badBody, type ServiceCode, ServiceError } from '../errors.ts'
 import { leastDelta } from '../margins.ts'
 import type { Node } from '../node.ts'
 import { pageOfViews } from '../paging.ts'
@@ -156,15 +156,18 @@ function changedRelay(node: Node, { state }: ChannelEntry, change: Partial<Relay
   if (!channel) throw new ServiceError('CHANNEL_NOT_READY', 'the channel is not open yet')
   const relay = { ...channel.relay, ...change }
   const least = leastDelta(node.policy)
+  const wrong: { pointer: string; detail: string }[] = []
   if (change.cltvExpiryDelta !== undefined && relay.cltvExpiryDelta < least) {
-    throw badBody(
-      '/cltvExpiryDelta',
-      `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`,
-    )
+    const detail = `cltvExpiryDelta ${relay.cltvExpiryDelta} leaves no time to enforce a forward on chain: at least ${least}`
+    wrong.push({ pointer: '/cltvExpiryDelta', detail })
   }
   if (relay.htlcMinimumMsat > relay.htlcMaximumMsat) {
-    throw badBody('/htlcMinimumMsat', 'htlcMinimumMsat is more than htlcMaximumMsat')
+    const { htlcMinimumMsat, htlcMaximumMsat } = relay
+    const pointer = change.htlcMinimumMsat === undefined ? '/htlcMaximumMsat' : '/htlcMinimumMsat'
+    const detail = `htlcMinimumMsat would be ${htlcMinimumMsat}, more than htlcMaximumMsat, ${htlcMaximumMsat}`
+    wrong.push({ pointer, detail })
   }
+  if (wrong.length > 0) throw badBodies(wrong)
   return relay
 }
 
@@ -172,6 +175,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   const { peers, channels, reactor, effects, policy } = node
   if (node.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before opening channels')
   const { capacitySat, pushMsat = ZERO_MSAT } = request
+  if (request.peer === node.own.nodeId) throw badBody('/peer', 'that is this node itself')
   if (capacitySat < policy.minFundingSat || capacitySat > policy.maxFundingSat) {
     throw badBody('/capacitySat', `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`)
   }
