@@ -4,11 +4,12 @@ import { type Msat, type Sat, satToMsat, ZERO_MSAT } from '../base/units.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
+import { rivalWatches, waitsForRival } from './fundingRival.ts'
 import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
 import { eachHtlc, getHtlc } from './htlcTable.ts'
 import { localBalance, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import type { ClaimContext } from './onchain/plan.ts'
-import { onchainResults } from './onchain/settle.ts'
+import { onchainResults, resultsWithoutChain } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, NegotiatingState, Proposal, SideParams } from './state.ts'
@@ -58,13 +59,14 @@ export function watches(state: ChannelState): readonly Watch[] {
   if (channel === null || state.tag === 'await-funding-signed') return []
   if (state.tag === 'closed' && (state.irrevocable || (state.onchain === null && !channel.restored))) return []
   if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
-    return onchainWatches(channel, state.onchain)
+    return [...rivalWatches(channel), ...onchainWatches(channel, state.onchain)]
   const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
   const ofFunding = channel.commitments.active.flatMap(({ funding }): readonly Watch[] => [
     { tag: 'confirmation', txid: funding.txid, scriptPubKey, minDepth: 1 },
     { tag: 'spend', outpoint: funding, scriptPubKey },
   ])
-  return state.tag === 'waiting-for-peer' ? [...ofFunding, ...searchWatches(state)] : ofFunding
+  const ofInputs = state.tag === 'waiting-for-peer' ? searchWatches(state) : []
+  return [...ofFunding, ...rivalWatches(channel), ...ofInputs]
 }
 
 /** What belongs into the mempool as long as it is not confirmed: after a restart, and now and then. */
@@ -105,6 +107,7 @@ export function knownResults(state: ChannelState): readonly HtlcEvent[] {
   if (channel === null) return []
   if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
     return onchainResults(channel, state.onchain)
+  if (state.tag === 'closed' && state.forGood) return resultsWithoutChain(channel)
   const fulfilled = select(channel.commitments.outgoing.chunks, (h) => h.removal?.tag === 'fulfilled')
   return fulfilled.flatMap((h) => resultOf(h) ?? [])
 }
@@ -295,6 +298,9 @@ function closingMessage({ channel, simple }: NegotiatingState): string {
 }
 
 function waitsFor(state: ChannelState, ctx: ClaimContext): string | null {
+  const channel = channelOf(state)
+  const rival = channel && state.tag !== 'closed' ? waitsForRival(channel) : null
+  if (rival !== null) return rival
   switch (state.tag) {
     case 'await-accept':
       return "the peer's answer"

@@ -117,6 +117,7 @@ function coreOf(state: StoredState) {
     peerBehind: state.tag === 'syncing' && state.peerBehind,
     phase: phaseOf(state),
     confirmed: funding.confirmed,
+    ...(funding.rival !== undefined && { rival: funding.rival }),
     localReady,
     remoteReady,
     announced: announcement.sent,
@@ -332,7 +333,11 @@ function loadChannelRecord(
   return {
     params: fixed.params,
     commitments: { ...commitments, next: recount(fixed.params, commitments) },
-    funding: { tx: fixed.fundingTx, confirmed: core.confirmed },
+    funding: {
+      tx: fixed.fundingTx,
+      confirmed: core.confirmed,
+      ...(core.rival !== undefined && { rival: core.rival }),
+    },
     relay: fixed.relay,
     announcement: { sent: core.announced, remote: fixed.announcement },
     localReady: core.localReady,

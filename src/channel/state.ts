@@ -172,7 +172,7 @@ export interface ClosedState {
   readonly reason: string
   /** All is so deep in the chain that it is not watched any more. */
   readonly irrevocable?: true
-  /** It can never be funded: what was to fund it is in the chain, and pays to something else. */
+  /** It can never be funded: what was to fund it is in the chain, and pays to something else, or has lost its coins to another. */
   readonly forGood?: boolean
 }
 
@@ -250,6 +250,8 @@ export interface FundingStatus {
   readonly tx: Transaction | null
   /** Null while unconfirmed. */
   readonly confirmed: { readonly height: number; readonly txIndex: number } | null
+  /** Height at which another transaction has spent what it would have to; absent where none has. */
+  readonly rival?: number
 }
 
 /** BOLT 7 §announcement_signatures. */

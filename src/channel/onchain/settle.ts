@@ -111,6 +111,10 @@ function isLost(
   return isDue && isTooDear(channel, output, ctx)
 }
 
+/** What is known of the HTLCs that we offered in a channel that can never be in the chain: nobody claims one there. */
+export const resultsWithoutChain = ({ commitments }: Channel): readonly HtlcEvent[] =>
+  [...eachHtlc(commitments.outgoing)].flatMap((htlc) => failedEvent(htlc) ?? [])
+
 /** Nothing of the channel is left to claim, to watch or to report. */
 export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimContext): boolean {
   if (!isDeep(onchain.closing.height, ctx)) return false

@@ -9,6 +9,7 @@ import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, 
 import { withCommitments } from '../updates.ts'
 import { closesOnce, closingFault, removalCommand } from './operate.ts'
 import {
+  cannotBeFunded,
   closing as closingTurn,
   followFunding,
   fundingTimeout,
@@ -42,6 +43,8 @@ function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): T
   if (wrong !== null) return notFunded(state, wrong, true)
   const channel = followFunding(state.channel, event)
   const unpublished = event.tag === 'block' && state.onchain.closing.height === null
+  const never = unpublished ? cannotBeFunded(channel, event.height) : null
+  if (never !== null) return never
   const reason = unpublished ? fundingTimeout(channel, event.height) : null
   return reason === null ? carryOn(state, channel, event, ctx) : notFunded({ channel }, reason)
 }

@@ -8,7 +8,9 @@ import { forgetUnsigned } from '../dance.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { lostData, unprovenFault, unpublishable } from '../doubt.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
+import { followRival, ruledOut } from '../fundingRival.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
+import { resultsWithoutChain } from '../onchain/settle.ts'
 import type { OnchainStep } from '../onchain/types.ts'
 import { bestClosing, knowsClosing } from '../simpleClose.ts'
 import type { Channel, ChannelState, FundedState, WaitingForPeerState } from '../state.ts'
@@ -200,7 +202,8 @@ function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelCont
 }
 
 /** The channel with what a chain event says of its funding transaction; the same one when that is nothing. */
-export function followFunding(channel: Channel, event: ChainEvent): Channel {
+export function followFunding(from: Channel, event: ChainEvent): Channel {
+  const channel = followRival(from, event)
   const { funding, commitments } = channel
   const { confirmed } = funding
   if (event.tag === 'reorg' && confirmed !== null && confirmed.height > event.height) {
@@ -219,7 +222,8 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
   const commitment = channel.commitments.active[0]!
   switch (event.tag) {
     case 'spent': {
-      if (outpointKey(event.outpoint) !== outpointKey(commitment.funding)) return turn(state)
+      if (outpointKey(event.outpoint) !== outpointKey(commitment.funding))
+        return turn(withChannel(state, followFunding(channel, event)))
       const mutual = !isCommitment(event.tx) && knowsClosing(channel, event.tx)
       const toldAs = state.tag === 'negotiating' && state.published.length > 0 ? 'cooperative' : null
       const { channel: bound, effects } = forgetUnsigned(channel)
@@ -234,7 +238,7 @@ function onChain(state: FundedState, event: ChainEvent, ctx: ChannelContext): Tu
     case 'block': {
       const late = channel.unproven ? null : missedDeadline(channel, event.height, ctx)
       if (late !== null) return respond(state, late, ctx)
-      return neverFunded(state, event.height) ?? turn(state)
+      return cannotBeFunded(channel, event.height) ?? neverFunded(state, event.height) ?? turn(state)
     }
   }
 }
@@ -266,6 +270,12 @@ export function fundingTimeout(channel: Channel, height: number): string | null 
   return `the funding transaction did not confirm within ${FUNDING_TIMEOUT} blocks`
 }
 
+/** The end of a channel whose funding transaction is ruled out for good; null for others. */
+export function cannotBeFunded(channel: Channel, height: number): Turn | null {
+  const reason = ruledOut(channel, height)
+  return reason === null ? null : notFunded({ channel }, reason, true)
+}
+
 function neverFunded(state: FundedState, height: number): Turn | null {
   const reason = isYoung(state) ? fundingTimeout(state.channel, height) : null
   return reason === null ? null : notFunded(state, reason)
@@ -292,9 +302,17 @@ export function whyNoFunding(channel: Channel, event: ChainEvent): string | null
 
 /** The channel came to nothing, now or for good: the peer and the operator are told why. */
 export function notFunded(state: Pick<FundedState, 'channel'>, reason: string, forGood = false): Turn {
-  const { channel } = state
+  const { channel, effects } = forGood ? withoutOffers(state.channel) : { channel: state.channel, effects: [] }
   return turn({ tag: 'closed', channel, onchain: null, reason, ...(forGood && { forGood }) }, [
+    ...effects,
     errorMessage(state.channel.params.channelId, reason),
     { tag: 'notify', event: { tag: 'closed', how: 'never-funded', txid: null, reason } },
   ])
+}
+
+/** HTLCs that we offered over a channel that can never be are over. */
+function withoutOffers(from: Channel): { readonly channel: Channel; readonly effects: readonly Effect[] } {
+  const { channel, effects } = forgetUnsigned(from)
+  const over = resultsWithoutChain(channel).map((event): Effect => ({ tag: 'relay', event }))
+  return { channel, effects: [...effects, ...over] }
 }

@@ -14,6 +14,7 @@ import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn, Watch } from '../types.ts'
 import { tooLate, withDecision } from './closing.ts'
 import {
+  cannotBeFunded,
   closeAtRisk,
   closing as closingTurn,
   FUNDING_TIMEOUT,
@@ -80,7 +81,8 @@ function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelCont
     return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
   }
   const next = followed(state, event)
-  return event.tag === 'block' ? orGivenUp(next, ctx) : turn(next)
+  if (event.tag !== 'block') return turn(next)
+  return cannotBeFunded(next.channel, event.height) ?? orGivenUp(next, ctx)
 }
 
 const spendsFunding = ({ commitments }: Channel, event: ChainEvent): event is ChainEvent & { tag: 'spent' } =>

@@ -1,0 +1,123 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { outpointKey } from '../../src/base/ids.ts'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import { knownResults, rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
+import { add, reachNormal, World } from './harness.ts'
+import type { Side } from './side.ts'
+
+/** What spends the same coin as the funding transaction, to somebody else. */
+const rivalOf = (tx: Transaction): Transaction => ({ ...tx, outputs: tx.outputs.slice(0, 1) })
+
+const fundingOf = (side: Side): Transaction => side.channel.funding.tx!
+
+function isWatched(side: Side, tx: Transaction): boolean {
+  const spends = watches(side.state!).flatMap((w) => (w.tag === 'spend' ? [outpointKey(w.outpoint)] : []))
+  return tx.inputs.every((i) => spends.includes(outpointKey(i)))
+}
+
+function spent(side: Side, tx: Transaction, height: number): void {
+  const [{ txid, index }] = tx.inputs as [Transaction['inputs'][number]]
+  side.step({ tag: 'chain', event: { tag: 'spent', outpoint: { txid, index }, tx, height } })
+}
+function block(side: Side, height: number): void {
+  side.ctx = { ...side.ctx, blockHeight: height }
+  side.step({ tag: 'chain', event: { tag: 'block', height } })
+}
+function reorg(side: Side, height: number): void {
+  side.ctx = { ...side.ctx, blockHeight: height }
+  side.step({ tag: 'chain', event: { tag: 'reorg', height } })
+}
+
+describe('BOLT 5 §general-nomenclature: a funding transaction of ours whose coins another transaction has spent', () => {
+  it('is given up once that is as deep as nothing is undone, and its peer and the operator are told', () => {
+    const { alice } = new World().open()
+    const rival = rivalOf(fundingOf(alice))
+    expect(isWatched(alice, rival)).toBe(true)
+    spent(alice, rival, 101)
+    for (let height = 101; height < 200; height++) block(alice, height)
+    expect(alice.state!.tag).toBe('await-ready')
+    expect(summary(alice.state!, alice.ctx).waitsFor).toContain('at height 200')
+    block(alice, 200)
+    expect(alice.state).toMatchObject({ tag: 'closed', onchain: null, forGood: true })
+    expect(alice.outbox.at(-1)?.type).toBe('error')
+    expect(alice.notices.at(-1)).toMatchObject({ tag: 'closed', how: 'never-funded' })
+    expect(watches(alice.state!)).toEqual([])
+    expect(rebroadcasts(alice.state!, alice.ctx)).toEqual([])
+  })
+
+  it('is never given up otherwise, whatever is undone and done again', () => {
+    const step = fc.oneof(
+      fc.record({ tag: fc.constant('block' as const), blocks: fc.integer({ min: 1, max: 60 }) }),
+      fc.record({ tag: fc.constant('reorg' as const), depth: fc.integer({ min: 1, max: 60 }) }),
+      fc.record({ tag: fc.constantFrom('rival' as const, 'funding' as const, 'close' as const) }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const { alice } = new World().open()
+        const tx = fundingOf(alice)
+        const { txid } = alice.channel.commitments.active[0]!.funding
+        // What the chain has of the two.
+        let taken: { readonly isRival: boolean; readonly height: number } | null = null
+        let height = 100
+        let isOver = false
+        for (const s of steps) {
+          if (s.tag === 'block') {
+            for (let i = 0; i < s.blocks && !isOver; i++) {
+              block(alice, ++height)
+              isOver = taken?.isRival === true && height - taken.height + 1 >= 100
+              expect(alice.state!.tag === 'closed').toBe(isOver)
+            }
+          } else if (s.tag === 'reorg') {
+            height = Math.max(50, height - s.depth)
+            reorg(alice, height)
+            if (taken && taken.height > height) taken = null
+          } else if (s.tag === 'close') {
+            alice.command({ tag: 'forceClose', requestId: 1 })
+          } else if (taken === null) {
+            block(alice, ++height)
+            taken = { isRival: s.tag === 'rival', height }
+            spent(alice, taken.isRival ? rivalOf(tx) : tx, height)
+            if (!taken.isRival) alice.step({ tag: 'chain', event: { tag: 'confirmed', txid, tx, height, txIndex: 1 } })
+          }
+          if (isOver) break
+          expect(alice.state!.tag).not.toBe('closed')
+        }
+      }),
+      { numRuns: 25 },
+    )
+  })
+
+  it.each([
+    ['open', 600],
+    ['closed by force', 150],
+  ])(
+    'ends a channel that was in use before its block was undone, and is %s, with the HTLCs that it offered',
+    (_, cltvExpiry) => {
+      const w = reachNormal()
+      w.alice.command(add(1, 50_000_000, { cltvExpiry }))
+      w.settle()
+      expect(w.alice.channel.commitments.outgoing.size).toBe(1)
+      const rival = rivalOf(fundingOf(w.alice))
+      reorg(w.alice, 100)
+      spent(w.alice, rival, 101)
+      for (let height = 101; height <= 200; height++) block(w.alice, height)
+      expect(w.alice.state!.tag).toBe('closed')
+      const failed = { tag: 'failed', id: 0n, failure: { tag: 'onchain' } }
+      expect(w.alice.events).toMatchObject([failed])
+      expect(knownResults(w.alice.state!)).toMatchObject([failed])
+    },
+  )
+})
+
+it('a funding transaction that is in the chain is not given up for what spends its coins in a chain that is gone', () => {
+  const { alice } = new World().open()
+  const tx = fundingOf(alice)
+  spent(alice, rivalOf(tx), 101)
+  for (let height = 101; height < 190; height++) block(alice, height)
+  reorg(alice, 100)
+  spent(alice, tx, 101)
+  alice.step({ tag: 'chain', event: { tag: 'confirmed', txid: txidOf(tx), tx, height: 101, txIndex: 1 } })
+  for (let height = 101; height < 300; height++) block(alice, height)
+  expect(alice.channel.localReady).toBe(true)
+})
