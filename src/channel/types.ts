@@ -274,8 +274,11 @@ export type Removal =
 export type HtlcFailure =
   | { readonly tag: 'onion'; readonly reason: Uint8Array }
   | { readonly tag: 'malformed'; readonly failureCode: number; readonly sha256OfOnion: Uint8Array }
-  /** Timed out on chain, or dropped by a closing channel. `presumed`: it may never have been offered there (presumed.ts). */
-  | { readonly tag: 'onchain'; readonly presumed?: true }
+  /**
+   * Timed out on chain, or dropped by a closing channel. `presumed`: it may never have been offered there (presumed.ts). `undecided`: it is
+   * not known whether it was settled, since its channel has lost data.
+   */
+  | { readonly tag: 'onchain'; readonly presumed?: true; readonly undecided?: true }
 
 /** What people and programs are told; becomes a REST event. */
 export type ChannelEvent =

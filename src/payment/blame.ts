@@ -18,6 +18,8 @@ export interface Blame {
   readonly detail: string
   /** The payee has spoken: no other route will change it. */
   readonly final: boolean
+  /** It may have come through: no other is made before somebody has asked the payee. */
+  readonly undecided?: true
   readonly channels: readonly DirectedChannel[]
   readonly nodes: readonly NodeId[]
   readonly local: readonly ChannelId[]
@@ -43,6 +45,8 @@ const NOTHING: Known = { graph: { channel: () => undefined }, learned: [] }
 export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOTHING): Blame {
   const { hops } = attempt
   const peer = hops[0]?.nodeId
+  if (failure.tag === 'onchain' && failure.undecided)
+    return { ...NOBODY, undecided: true, detail: mayBePaid('has lost data and ended') }
   if (peer === undefined) return { ...NOBODY, detail: 'failed; its route was lost in a crash' }
   switch (failure.tag) {
     case 'onchain':
@@ -63,6 +67,10 @@ export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOT
       return assertNever(failure)
   }
 }
+
+/** For people. @param why what has become of its channel */
+export const mayBePaid = (why: string): string =>
+  `its channel ${why}: whether this has been paid is not known; ask the payee before you pay again`
 
 const shownBy = (hops: readonly RouteHop[], { hop, received }: AttributedFailure): Shown => ({
   hop,

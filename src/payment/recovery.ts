@@ -1,8 +1,9 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { ChannelId, PaymentHash } from '../base/ids.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
+import { mayBePaid } from './blame.ts'
 import type { Standing } from './held.ts'
-import { inFlight, type PaymentContext, proceed } from './outgoing.ts'
+import { inFlight, type PaymentContext, proceed, undecided } from './outgoing.ts'
 import type { PaymentAttempt, PaymentEffect, PaymentRecord, PaymentTarget, PaymentTurn } from './types.ts'
 
 /*
@@ -19,6 +20,9 @@ export interface LiveHtlc {
 
 /** Blocks after the expiry of an HTLC in which it may still be settled. @source BOLT 5 §general-nomenclature: 100 are irrevocable */
 const SETTLED_BLOCKS = 144
+
+const NOT_OFFERED = 'not offered before the node stopped'
+const UNREAD = mayBePaid('cannot be read any more')
 
 /**
  * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
@@ -41,11 +45,13 @@ export function recoverPayment(
   const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
   // The routes of what is missing were being looked for.
   if (isSame) return proceed(r, ctx)
-  const recovered = attempts.map(
-    (a, i): PaymentAttempt =>
-      isLost(a, i) ? { ...a, status: 'failed', failure: 'not offered before the node stopped' } : a,
-  )
-  return proceed(pendingAgain({ ...r, attempts: recovered }), ctx)
+  const recovered = attempts.map((a, i): PaymentAttempt => {
+    if (!isLost(a, i)) return a
+    return { ...a, status: 'failed', failure: isWhole(a.channelId) ? NOT_OFFERED : UNREAD }
+  })
+  const record = pendingAgain({ ...r, attempts: recovered })
+  const isUnread = attempts.some((a, i) => isLost(a, i) && !isWhole(a.channelId))
+  return proceed(isUnread ? undecided(record, UNREAD) : record, ctx)
 }
 
 /**

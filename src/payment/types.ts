@@ -55,6 +55,8 @@ export type PaymentFailureCode =
   | 'TOO_MANY_ATTEMPTS'
   /** Found in the channels after a crash, without a record of what was meant. */
   | 'INTERRUPTED'
+  /** An HTLC of it may have been settled in a channel that has lost data. */
+  | 'OUTCOME_UNKNOWN'
 
 export interface PaymentFailure {
   readonly code: PaymentFailureCode

@@ -56,9 +56,9 @@ export async function forwarded(world: World) {
 }
 
 /** Bob's process dies, and starts again on another content of his disk. @param gap the loss shows: a number of the journal is missing */
-export async function putBack(world: World, data: Disk, gap = false): Promise<void> {
-  const { disk } = world.of('bob')
-  world.crash('bob')
+export async function putBack(world: World, data: Disk, gap = false, name: Name = 'bob'): Promise<void> {
+  const { disk } = world.of(name)
+  world.crash(name)
   await disk.wipe([...disk.snapshot().keys()])
   for (const [key, value] of data) await disk.harm(key, value)
   if (gap)
@@ -68,7 +68,7 @@ export async function putBack(world: World, data: Disk, gap = false): Promise<vo
         .sort()
         .at(-3)!,
     ])
-  await world.boot('bob')
+  await world.boot(name)
 }
 export async function reconnect(world: World): Promise<void> {
   world.connectAll()

@@ -41,7 +41,8 @@ export function learnPreimages(
     const htlc = getHtlc(outgoing, about.id)
     if (htlc) learn(htlc, preimageIn(tx, outpoint, about.paymentHash))
   }
-  const unseen = unseenOffers(channel, onchain)
+  // Also of those that have been given up: a preimage is proof of payment however late it comes.
+  const unseen = unseenOffers(channel, { ...onchain, failed: [] })
   const shown = unseen.length > 0 ? hashedIn(tx, onchain.closing.txid) : null
   for (const htlc of unseen) learn(htlc, shown?.get(htlc.add.paymentHash) ?? null)
   if (outgoing === channel.commitments.outgoing) return { channel, effects }
@@ -78,20 +79,33 @@ export function failHtlcs(
     if (done.has(id) || htlc.removal?.tag === 'fulfilled') continue
     if (!isLost(htlc, outputs.get(id), { channel, onchain, ctx })) continue
     done.add(id)
-    const event = failedEvent(htlc)
+    const event = failedEvent(htlc, mayBeSettled(htlc, onchain))
     if (event) effects.push({ tag: 'relay', event })
   }
   return { failed: effects.length > 0 || done.size > onchain.failed.length ? [...done] : onchain.failed, effects }
 }
 
 /** The peer's own words when it failed the HTLC before the close, else that it ended on chain. */
-function failedEvent(htlc: Htlc): HtlcEvent | null {
+function failedEvent(htlc: Htlc, undecided = false): HtlcEvent | null {
   const told = resultOf(htlc)
   if (told) return told
   const { id, origin } = htlc.add
-  const failure: HtlcFailure = htlc.stage === 'presumed' ? { tag: 'onchain', presumed: true } : { tag: 'onchain' }
+  const presumed = htlc.stage === 'presumed'
+  const failure: HtlcFailure = {
+    tag: 'onchain',
+    ...(presumed && { presumed }),
+    ...(undecided && { undecided }),
+  }
   return origin && { tag: 'failed', id, origin, failure }
 }
+
+/**
+ * What ends the channel is newer than what we know, as no close is agreed over an HTLC: one of which it has no output was settled before, or
+ * failed, or never offered; or its output is not recognised.
+ */
+const mayBeSettled = ({ add }: Htlc, onchain: OnchainState): boolean =>
+  (isBlind(onchain) || onchain.closing.kind === 'mutual') &&
+  !onchain.outputs.some((o) => o.htlc?.direction === 'out' && o.htlc.id === add.id)
 
 /** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */
 const LITTLE_SAT = 1_000n
@@ -150,7 +164,11 @@ export function onchainResults(channel: Channel, onchain: OnchainState): readonl
   const events: HtlcEvent[] = []
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
     const event =
-      htlc.removal?.tag === 'fulfilled' ? resultOf(htlc) : failed.has(htlc.add.id) ? failedEvent(htlc) : null
+      htlc.removal?.tag === 'fulfilled'
+        ? resultOf(htlc)
+        : failed.has(htlc.add.id)
+          ? failedEvent(htlc, mayBeSettled(htlc, onchain))
+          : null
     if (event) events.push(event)
   }
   return events

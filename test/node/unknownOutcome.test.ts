@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { PaymentHash } from '../../src/base/ids.ts'
+import { msat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
+import { putBack } from './lostOffers.ts'
+import { type Snapshot, World } from './world.ts'
+
+const PREIMAGE = new Uint8Array(32).fill(5)
+const HASH = createHash('sha256').update(PREIMAGE).digest('hex') as PaymentHash
+
+/** Alice and Bob, with one channel. */
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  await world.open('alice', 'bob', 1_000_000)
+  base = world.snapshot()
+  world.close()
+})
+
+/** Alice pays Bob, who keeps it. @returns the invoice’s id, and her disk with the payment under way */
+async function paying(world: World, timeoutSeconds = 60) {
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { bolt11, id } = await bob.api.createInvoice({
+    amountMsat: msat(100_000_000n),
+    description: '',
+    paymentHash: HASH,
+  })
+  await world.attempt(alice.api.pay({ bolt11, timeoutSeconds }))
+  await world.settle()
+  return { id, data: alice.disk.snapshot() }
+}
+const outcome = async (world: World) => {
+  const { status, failure, parts } = await world.of('alice').api.payment(HASH)
+  return [status, failure?.code ?? null, parts.length]
+}
+const channelOfAlice = (world: World) => world.of('alice').node!.channels.all()[0]!
+async function mineUntilOver(world: World): Promise<void> {
+  for (let n = 0; n < 250 && channelOfAlice(world).state.tag !== 'closed'; n++) await world.mine(1)
+  expect(channelOfAlice(world).state.tag).toBe('closed')
+}
+
+describe('a payment whose HTLC is in none of the commitments that are left of it', () => {
+  it.each([
+    ['published alone', true],
+    ['closed together', false],
+  ])(
+    'is not told as failed when it may have come through in lost writes, and the channel was %s since',
+    async (_, alone) => {
+      const world = await World.start(['alice', 'bob'], base)
+      const [alice, bob] = [world.of('alice'), world.of('bob')]
+      const { id, data } = await paying(world, 3_600)
+      await world.attempt(bob.api.settleInvoice(id, PREIMAGE))
+      await world.settle()
+      expect(await outcome(world)).toEqual(['succeeded', null, 1])
+      const { localId } = bob.node!.channels.all()[0]!.meta
+      if (alone) world.crash('alice')
+      await world.attempt(bob.api.closeChannel(localId, { force: alone }))
+      await world.mine(1)
+      await putBack(world, data, false, 'alice')
+      expect((await outcome(world))[0]).toBe('pending')
+      world.connectAll()
+      await world.settle()
+      await mineUntilOver(world)
+      expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 1])
+      expect((await alice.api.payment(HASH)).failure?.detail).toContain('ask the payee')
+      await world.restart('alice')
+      expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 1])
+      world.close()
+    },
+  )
+})
+
+describe('a payment over a channel that cannot be read, and that no backup has', () => {
+  it('is not tried another way when its HTLC has expired, and not told as failed', async () => {
+    const world = await World.start(['alice', 'bob'], base)
+    await world.open('alice', 'bob', 1_000_000)
+    const alice = world.of('alice')
+    await paying(world, 3_600)
+    const used = alice.node!.channels.all().find((e) => (channelOf(e.state)?.commitments.outgoing.size ?? 0) > 0)!
+    const { cltvExpiry } = channelOf(used.state)!.commitments.outgoing.chunks.flat()[0]!.add
+    world.crash('alice')
+    alice.wholeBackup = null
+    await alice.disk.harm(`channel/${used.meta.localId}/core`, Uint8Array.of(1, 2, 3))
+    await world.boot('alice')
+    world.crash('bob')
+    await world.mine(cltvExpiry + 144 - world.chain.state.height)
+    expect(await outcome(world)).toEqual(['pending', null, 1])
+    await world.mine(1)
+    expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 1])
+    world.close()
+  })
+})
