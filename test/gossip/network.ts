@@ -93,3 +93,7 @@ export function tableOf(...messages: readonly GossipMessage[]): GossipTable {
   for (const m of messages) take(table, m)
   return table
 }
+
+/** Ids of so many channels, one after the other. */
+export const scids = (count: number, from = 1): ShortChannelId[] =>
+  Array.from({ length: count }, (_, n) => BigInt(from + n) as ShortChannelId)

@@ -1,84 +1,36 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EMPTY } from '../../../src/base/bytes.ts'
 import type { Sat } from '../../../src/base/units.ts'
 import { derSignature, SIGHASH_ALL, sighashV0 } from '../../../src/bitcoin/sighash.ts'
-import {
-  type Transaction,
-  type TxOutput,
-  txidOf,
-  unsignedInput,
-  weightOf,
-  withWitness,
-} from '../../../src/bitcoin/transaction.ts'
-import { buildSweep, inputWeight, type SweepSpend, signHtlcTx } from '../../../src/channel/onchain/claims.ts'
-import type { HtlcOutput } from '../../../src/channel/tx/commitment.ts'
-import { htlcSighashes } from '../../../src/channel/tx/htlc.ts'
+import { type Transaction, unsignedInput, weightOf, withWitness } from '../../../src/bitcoin/transaction.ts'
+import { inputWeight, type SweepSpend, signHtlcTx } from '../../../src/channel/onchain/claims.ts'
 import { anchorScript, toRemoteAnchorsScript } from '../../../src/channel/tx/scripts.ts'
 import { commitmentWeight } from '../../../src/channel/tx/weights.ts'
-import type { ChannelSigner, ChannelTypeName } from '../../../src/channel/types.ts'
+import type { ChannelSigner } from '../../../src/channel/types.ts'
 import {
   alice,
   bob,
-  CAPACITY,
   DELAY,
   delayedSpend,
   fundingOutput,
   htlc,
   NUMBER,
   outpoint,
-  type Scene,
   SWEEP_SCRIPT,
   scene,
   signStage,
   stageOf,
-  type TestHtlc,
   verdict,
 } from './fixture.ts'
+import { claim, find, penalty, prevout, sweep, types } from './sweeps.ts'
 
 const EXPIRY = 700
-const types: readonly ChannelTypeName[] = ['static_remotekey', 'anchors']
 const holders: readonly (readonly [string, ChannelSigner])[] = [
   ['the opener', alice],
   ['the accepter', bob],
 ]
 const htlcs = { offered: [htlc(11, 20_000, EXPIRY)], received: [htlc(12, 30_000, EXPIRY + 1)] }
 const other = new Uint8Array(32).fill(77)
-
-/** A sweep of one output of the scene's commitment (or of a transaction spending it), with changes before it is signed. */
-function sweep(
-  tx: Transaction,
-  index: number,
-  spend: SweepSpend,
-  signer: ChannelSigner,
-  preimage: Uint8Array | null = null,
-): Transaction {
-  const input = { outpoint: outpoint(txidOf(tx), index), amountSat: tx.outputs[index]!.amountSat, spend, preimage }
-  return buildSweep([input], { scriptPubKey: SWEEP_SCRIPT, feeratePerKw: 1000 }, signer)!.tx
-}
-const penalty = (
-  s: Scene,
-  witnessScript: Uint8Array,
-  htlcOutput: boolean,
-  secret = s.holder.commitmentSecret(NUMBER),
-) =>
-  ({
-    tag: 'penalty',
-    witnessScript,
-    commitmentSecret: secret,
-    revocationKey: htlcOutput ? s.commitment.params.keys.revocation : null,
-  }) as const
-const claim = (s: Scene, o: HtlcOutput<TestHtlc>, tag: 'claim-timeout' | 'claim-preimage') =>
-  ({
-    tag,
-    witnessScript: o.witnessScript,
-    commitmentPoint: s.point,
-    channelType: s.type,
-    cltvExpiry: o.htlc.cltvExpiry,
-  }) as const
-const find = (s: Scene, offered: boolean): HtlcOutput<TestHtlc> =>
-  s.commitment.htlcs.find((o) => o.offered === offered)!
-const prevout = (s: Scene, index: number): TxOutput => s.commitment.tx.outputs[index]!
 
 for (const type of types) {
   for (const [who, holder] of holders) {
@@ -275,88 +227,5 @@ describe('BOLT 5 §generation-of-htlc-transactions', () => {
       )
       expect(verdict(again, prevout(plain, o.index))).not.toBe('ok')
     }
-  })
-})
-
-describe('BOLT 3, with random HTLC sets', () => {
-  const some = fc.array(
-    fc.record({
-      n: fc.integer({ min: 1, max: 250 }),
-      amount: fc.integer({ min: 1, max: 6000 }),
-      expiry: fc.integer({ min: 100, max: 103 }),
-    }),
-    { maxLength: 12 },
-  )
-  const arbitrary = fc.record({
-    type: fc.constantFrom(...types),
-    holder: fc.constantFrom(alice, bob),
-    offered: some,
-    received: some,
-    feeratePerKw: fc.integer({ min: 253, max: 3000 }),
-  })
-  const make = (r: typeof arbitrary extends fc.Arbitrary<infer T> ? T : never): Scene => {
-    const list = (hs: typeof r.offered) => hs.map((h) => htlc(h.n, h.amount, h.expiry))
-    return scene(r.type, r.holder, {
-      offered: list(r.offered),
-      received: list(r.received),
-      feeratePerKw: r.feeratePerKw,
-    })
-  }
-
-  it('loses no satoshi and no HTLC, and orders its outputs', () => {
-    fc.assert(
-      fc.property(arbitrary, (r) => {
-        const { commitment: c } = make(r)
-        const paid = c.tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)
-        expect(paid + c.feeSat).toBe(CAPACITY)
-        expect(c.htlcs.length + c.trimmed.length).toBe(r.offered.length + r.received.length)
-        for (let i = 1; i < c.tx.outputs.length; i++) {
-          expect(c.tx.outputs[i]!.amountSat >= c.tx.outputs[i - 1]!.amountSat).toBe(true)
-        }
-        c.htlcs.forEach((o, i) => {
-          if (i > 0) expect(o.index).toBeGreaterThan(c.htlcs[i - 1]!.index)
-          expect(o.amountSat).toBe(o.htlc.amountMsat / 1000n)
-        })
-      }),
-      { numRuns: 60 },
-    )
-  })
-
-  it('validates with both signatures, every second stage with the peer’s signature in the order of htlc_signature', () => {
-    fc.assert(
-      fc.property(arbitrary, (r) => {
-        const s = make(r)
-        expect(verdict(s.signed, fundingOutput)).toBe('ok')
-        expect(htlcSighashes(s.commitment).length).toBe(s.commitment.htlcs.length)
-        for (const o of s.commitment.htlcs) {
-          const tx = signStage(s, o)
-          expect(verdict(tx, prevout(s, o.index))).toBe('ok')
-          expect(tx.outputs[0]!.amountSat).toBeGreaterThanOrEqual(546n)
-        }
-      }),
-      { numRuns: 25 },
-    )
-  })
-
-  it('swept as a whole by the counterparty once revoked, in one transaction', () => {
-    fc.assert(
-      fc.property(arbitrary, (r) => {
-        const s = make(r)
-        const { commitment: c } = s
-        const inputs = [
-          ...(c.toHolder === null ? [] : [{ index: c.toHolder, spend: penalty(s, c.delayedScript!, false) }]),
-          ...c.htlcs.map((o) => ({ index: o.index, spend: penalty(s, o.witnessScript, true) })),
-        ].map(({ index, spend }) => ({
-          outpoint: outpoint(c.txid, index),
-          amountSat: c.tx.outputs[index]!.amountSat,
-          spend,
-          preimage: null,
-        }))
-        const built = buildSweep(inputs, { scriptPubKey: SWEEP_SCRIPT, feeratePerKw: 253 }, s.counterparty)!
-        for (const [i, { outpoint: o }] of inputs.entries())
-          expect(verdict(built.tx, prevout(s, o.index), i)).toBe('ok')
-      }),
-      { numRuns: 15 },
-    )
   })
 })
