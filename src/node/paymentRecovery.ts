@@ -1,13 +1,22 @@
 import type { ChannelId, PaymentHash } from '../base/ids.ts'
 import type { Standing } from '../payment/held.ts'
 import { inFlight, type PaymentContext } from '../payment/outgoing.ts'
-import { interruptedPayment, type LiveHtlc, presumeOut, recoverPayment, reopenPayment } from '../payment/recovery.ts'
+import {
+  doubtMissing,
+  interruptedPayment,
+  type LiveHtlc,
+  presumeOut,
+  recoverPayment,
+  reopenPayment,
+} from '../payment/recovery.ts'
 import type { PaymentEffect, PaymentRecord, PaymentTurn } from '../payment/types.ts'
 import type { ChannelHoldings } from './payments.ts'
 
 export interface RecoveryOptions {
   /** Where a channel stands, as to an offer that it does not know; null where there is no such channel. */
   readonly standingOf: (channelId: ChannelId) => Standing | null
+  /** This start has found a write missing. */
+  readonly hasGap: boolean
   /** HTLCs that the channels have offered, as they are now. */
   readonly offered: () => ChannelHoldings['outgoing']
 }
@@ -81,9 +90,10 @@ export class PaymentRecovery {
   }
 
   #recover(hash: PaymentHash, htlcs: readonly LiveHtlc[], since?: number): void {
-    const { standingOf } = this.#options
+    const { standingOf, hasGap } = this.#options
     const { record, context, apply, effects } = this.#payments
-    const known = record(hash)
+    const stored = record(hash)
+    const known = stored && hasGap && since === undefined ? doubtMissing(stored, htlcs) : stored
     if (!known) return apply(interruptedPayment(hash, htlcs, context()))
     const isWhole = (channelId: ChannelId): boolean => ['current', 'over'].includes(standingOf(channelId) ?? '')
     const isThere = (channelId: ChannelId): boolean => standingOf(channelId) !== null

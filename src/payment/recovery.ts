@@ -23,6 +23,7 @@ const SETTLED_BLOCKS = 144
 
 const NOT_OFFERED = 'not offered before the node stopped'
 const UNREAD = mayBePaid('cannot be read any more')
+const MISSING = mayBePaid('has it no more, and a write is missing')
 
 /**
  * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
@@ -45,13 +46,25 @@ export function recoverPayment(
   const isSame = attempts.length === r.attempts.length && !attempts.some(isLost)
   // The routes of what is missing were being looked for.
   if (isSame) return proceed(r, ctx)
-  const recovered = attempts.map((a, i): PaymentAttempt => {
-    if (!isLost(a, i)) return a
-    return { ...a, status: 'failed', failure: isWhole(a.channelId) ? NOT_OFFERED : UNREAD }
-  })
+  const whyLost = ({ channelId, isDoubted }: PaymentAttempt): string =>
+    isDoubted ? MISSING : isWhole(channelId) ? NOT_OFFERED : UNREAD
+  const recovered = attempts.map(
+    (a, i): PaymentAttempt => (isLost(a, i) ? { ...a, status: 'failed', failure: whyLost(a) } : a),
+  )
   const record = pendingAgain({ ...r, attempts: recovered })
-  const isUnread = attempts.some((a, i) => isLost(a, i) && !isWhole(a.channelId))
-  return proceed(isUnread ? undecided(record, UNREAD) : record, ctx)
+  const unknown = attempts
+    .filter(isLost)
+    .map(whyLost)
+    .find((why) => why !== NOT_OFFERED)
+  return proceed(unknown === undefined ? record : undecided(record, unknown), ctx)
+}
+
+/** A write is missing, which may have had the end of what no channel has any more: the preimage, too. */
+export function doubtMissing(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentRecord {
+  const held = new Set(live.map((h) => h.attempt))
+  const isMissing = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i)
+  if (!r.attempts.some(isMissing)) return r
+  return { ...r, attempts: r.attempts.map((a, i) => (isMissing(a, i) ? { ...a, isDoubted: true } : a)) }
 }
 
 /**

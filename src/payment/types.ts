@@ -76,6 +76,8 @@ export interface PaymentAttempt {
   readonly feeMsat: Msat
   /** What went wrong, for people: `fee_insufficient at 02ab…`. */
   readonly failure: string | null
+  /** Its end may have been in a write that a start found missing. */
+  readonly isDoubted?: true
 }
 
 /** What is to be paid, unchanged over all attempts. */

@@ -37,7 +37,7 @@ it('what is sent after a start is under way, though no channel has taken it in y
   // At the start the channels know of neither part, and their peer has not been heard.
   const standings = new Map<ChannelId, Standing>([FIRST, SECOND].map((id) => [id, 'unheard']))
   const recovery = new PaymentRecovery(
-    { standingOf: (id) => standings.get(id)!, offered: () => [] },
+    { standingOf: (id) => standings.get(id)!, hasGap: false, offered: () => [] },
     {
       record: () => record,
       context,

@@ -92,3 +92,28 @@ describe('a payment over a channel that cannot be read, and that no backup has',
     world.close()
   })
 })
+
+describe('a payment whose end was in a write that is missing among others', () => {
+  it.each([
+    ['', false],
+    [', nor at a start after that', true],
+  ])('is not told as never offered, though its channel lacks nothing%s', async (_, again) => {
+    const world = await World.start(['alice', 'bob'], base)
+    await world.open('alice', 'bob', 1_000_000)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const { id, data } = await paying(world, 3_600)
+    await world.attempt(bob.api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    const isPayment = (key: string): boolean => key.startsWith('payment')
+    const later = [...alice.disk.snapshot()].filter(([key]) => !isPayment(key))
+    await putBack(world, new Map([...later, ...[...data].filter(([key]) => isPayment(key))]), true, 'alice')
+    await world.settle()
+    if (again) await world.restart('alice')
+    expect(await outcome(world)).toEqual(['pending', null, 1])
+    world.connectAll()
+    await world.settle()
+    expect(channelOfAlice(world).state.tag).toBe('normal')
+    expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 1])
+    world.close()
+  })
+})
