@@ -57,16 +57,24 @@ export function presumeReceived(
   { isOpen, blockHeight }: { readonly isOpen: boolean; readonly blockHeight: number },
 ): Channel | null {
   let { incoming, nextIncomingId: id } = channel.commitments
+  const byHash = new Map<PaymentHash, Htlc[]>()
+  for (const htlc of eachHtlc(incoming)) {
+    const same = byHash.get(htlc.add.paymentHash)
+    if (same) same.push(htlc)
+    else byHash.set(htlc.add.paymentHash, [htlc])
+  }
   for (const preimage of shown) {
     const paymentHash = toHex(crypto.sha256(preimage)) as PaymentHash
     const removal = { tag: 'fulfilled', preimage } as const
-    const known = [...eachHtlc(incoming)].filter((h) => h.add.paymentHash === paymentHash)
+    const known = byHash.get(paymentHash) ?? []
     for (const htlc of known)
       if (htlc.removal?.tag !== 'fulfilled') incoming = replaceHtlc(incoming, { ...htlc, removal })
     if (known.length > 0 || !isOpen) continue
     const about = { onion: EMPTY, pathKey: null, origin: null, excessDust: false }
     const add = { id: id++, amountMsat: ZERO_MSAT, paymentHash, cltvExpiry: blockHeight + LEAST_EXPIRY, ...about }
-    incoming = appendHtlc(incoming, { add, stage: 'presumed', remoteFrom: 0, remoteTo: 0, removal })
+    const htlc: Htlc = { add, stage: 'presumed', remoteFrom: 0, remoteTo: 0, removal }
+    byHash.set(paymentHash, [htlc])
+    incoming = appendHtlc(incoming, htlc)
   }
   if (incoming === channel.commitments.incoming) return null
   return withCommitments(channel, { incoming, nextIncomingId: id })

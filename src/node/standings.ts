@@ -67,9 +67,11 @@ function isNameless({ state }: ChannelEntry): boolean {
 /** A channel has changed: forwards of before the start may have waited for that, or have to wait now, or be found by what it shows. */
 export function holdForwards(
   { channels, payments }: Pick<NodeParts, 'channels' | 'payments'>,
-  { state }: ChannelEntry,
+  entry: ChannelEntry,
   scope: TurnScope,
 ): void {
+  const { state } = entry
+  if (!isNews(entry)) return
   if (isLost(state) || state.tag === 'closed') presumeShown(channels)
   if (state.tag === 'waiting-for-peer' && !state.channel.restored) {
     const { params, commitments } = state.channel
@@ -78,6 +80,23 @@ export function holdForwards(
     payments.holdForwards(htlcs, scope)
   }
   payments.goOn(scope)
+}
+
+/** What was last seen of channels that end. */
+const ends = new WeakMap<ChannelEntry, readonly unknown[]>()
+
+/**
+ * Not so where the end of a channel has gone on without a change in what others conclude from it: each of its HTLCs makes one, as does each
+ * that is noted in it, and everything would be looked at again for all of them.
+ */
+function isNews(entry: ChannelEntry): boolean {
+  const { state } = entry
+  if (state.tag !== 'closing' && state.tag !== 'closed') return true
+  const { closing, failed, strange } = state.onchain ?? {}
+  const is = [state.tag, closing?.txid, closing?.height === null, failed, strange]
+  const was = ends.get(entry)
+  ends.set(entry, is)
+  return !was?.every((part, i) => part === is[i])
 }
 
 /**

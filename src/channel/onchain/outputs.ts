@@ -1,6 +1,6 @@
 import { equalBytes } from '../../base/bytes.ts'
 import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
-import { type Msat, msatToSatFloor, type Sat, ZERO_MSAT } from '../../base/units.ts'
+import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
 import type { Transaction, TxOutput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
@@ -278,12 +278,8 @@ export function futureOutputs(channel: Channel, spender: Identified): readonly C
       const tag = h.direction === 'out' ? 'claim-timeout' : 'claim-preimage'
       return { tag, witnessScript, commitmentPoint, channelType, cltvExpiry: h.cltvExpiry }
     }
-    const search = { ...spender, keys, channelType, spendOf }
-    const ours = [...found, ...htlcOutputs({ ...search, found }, htlcs)]
-    // Of several parts with one hash some may be lost alone: their scripts have nothing else.
-    const parts = htlcs.filter((h) => h.direction === 'in').map((h) => ({ ...h, amountMsat: ZERO_MSAT }))
-    const all = [...ours, ...htlcOutputs({ ...search, found: ours }, parts)]
-    if (all.length > found.length) return all
+    const ours = htlcOutputs({ ...spender, found, keys, channelType, spendOf, lacksParts: true }, htlcs)
+    if (ours.length > 0) return [...found, ...ours]
   }
   return found
 }
@@ -294,33 +290,37 @@ interface HtlcSearch extends Identified {
   readonly keys: CommitmentKeys
   readonly channelType: ChannelTypeName
   readonly spendOf: (htlc: PastHtlc | RevokedHtlc, witnessScript: Uint8Array) => Spend
+  /** Of several parts of the peer's with one hash some may be lost alone. */
+  readonly lacksParts?: true
 }
 
 /** Finds the outputs of HTLCs in a commitment of the peer by their scripts and amounts. HTLCs that were trimmed there match nothing. */
 function htlcOutputs(
-  { tx, txid, found, keys, channelType, spendOf }: HtlcSearch,
+  { tx, txid, found, keys, channelType, spendOf, lacksParts }: HtlcSearch,
   htlcs: readonly (PastHtlc | RevokedHtlc)[],
 ): readonly ClosedOutput[] {
   const scripts = htlcScripts(keys, channelType)
   const taken = new Set(found.filter((o) => o.outpoint.txid === txid).map((o) => o.outpoint.index))
   const result: ClosedOutput[] = []
-  for (const h of htlcs) {
+  const wanted = htlcs.map((h) => {
     const witnessScript =
       h.direction === 'in' ? scripts.offered(h.paymentHash) : scripts.received(h.paymentHash, h.cltvExpiry)
-    const script = p2wsh(witnessScript)
-    const amountSat = msatToSatFloor(h.amountMsat)
-    // Of one that is only presumed the amount is not known: there may be several parts of it.
-    const isAnyAmount = h.amountMsat === 0n
+    return { h, witnessScript, script: p2wsh(witnessScript), amountSat: msatToSatFloor(h.amountMsat) }
+  })
+  const take = ({ h, witnessScript, script }: (typeof wanted)[number], amountSat: Sat | null): void => {
     const indexes = tx.outputs.flatMap((o, i) =>
-      !taken.has(i) && (isAnyAmount || o.amountSat === amountSat) && equalBytes(o.scriptPubKey, script) ? [i] : [],
+      !taken.has(i) && (amountSat ?? o.amountSat) === o.amountSat && equalBytes(o.scriptPubKey, script) ? [i] : [],
     )
     const id = 'id' in h ? (h.id ?? null) : null
     const about = { direction: h.direction, id, paymentHash: h.paymentHash }
-    for (const index of isAnyAmount ? indexes : indexes.slice(0, 1)) {
+    for (const index of amountSat === null ? indexes : indexes.slice(0, 1)) {
       taken.add(index)
       result.push(outputAt({ tx, txid }, index, spendOf(h, witnessScript), about))
     }
   }
+  // Of one that is only presumed the amount is not known: there may be several parts of it.
+  for (const w of wanted) take(w, w.h.amountMsat === 0n ? null : w.amountSat)
+  if (lacksParts) for (const w of wanted) if (w.h.direction === 'in') take(w, null)
   return result
 }
 
