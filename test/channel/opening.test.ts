@@ -197,7 +197,13 @@ describe('BOLT 2 §the-channel_ready-message', () => {
     expect(w.alice.state!.tag).toBe('await-ready')
     const again = rebroadcasts(w.alice.state!, w.alice.ctx)
     expect(again).toMatchObject([{ tag: 'broadcast', purpose: 'funding' }])
-    expect(watches(w.alice.state!).map((x) => x.tag)).toEqual(['confirmation', 'spend'])
+    // The funding output, and the coin that pays for it: another transaction may take that.
+    const [coin] = w.alice.channel.funding.tx!.inputs
+    expect(watches(w.alice.state!)).toMatchObject([
+      { tag: 'confirmation' },
+      { tag: 'spend', outpoint: w.alice.channel.commitments.active[0]!.funding },
+      { tag: 'spend', outpoint: { txid: coin!.txid, index: coin!.index } },
+    ])
     expect(watches(w.bob.state!)).toEqual([])
     const { tx } = w.alice.channel.funding
     expect(w.alice.channel.commitments.active[0]!.funding.txid).toBe(txidOf(tx!))
