@@ -2,7 +2,7 @@ import { EMPTY, utf8 } from '../base/bytes.ts'
 import type { NodeId, ShortChannelId } from '../base/ids.ts'
 import type { RelayPolicy } from '../channel/types.ts'
 import { crypto } from '../crypto/crypto.ts'
-import type { NetworkAddress } from '../wire/address.ts'
+import { inOrder, type NetworkAddress } from '../wire/address.ts'
 import type { ChannelUpdate, NodeAnnouncement } from '../wire/messages/gossip.ts'
 import { gossipDigest } from './validate.ts'
 
@@ -81,7 +81,7 @@ export function ownNodeAnnouncement(
       nodeId: node.nodeId,
       rgbColor: Uint8Array.of(0xff, 0xc8, 0x32),
       alias: aliasBytes(about.alias),
-      addresses: [...about.addresses],
+      addresses: inOrder(about.addresses),
       extension: EMPTY,
     },
     node.nodeSecret,

@@ -1,6 +1,7 @@
 import { utf8 } from '../base/bytes.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
 import { MOST_DEPTH } from '../channel/parameters.ts'
+import { networkAddress } from '../wire/address.ts'
 import { parseCidr } from './cidr.ts'
 import { ConfigError } from './errors.ts'
 import { LOG_LEVELS, LOG_PARTS, logLevelsText, readLogLevels } from './logLevels.ts'
@@ -45,6 +46,22 @@ export function readEndpoint(text: string): Endpoint {
   const port = Number(match?.[3])
   if (!match || port > 65_535) return wrong(`expected host:port (IPv6 in brackets), got "${text}"`)
   return { host: match[1] ?? match[2] ?? '', port }
+}
+
+/** What other nodes take of an announcement. @source BOLT 7 §the-node_announcement-message */
+function readAnnounced(text: string): readonly Endpoint[] {
+  const endpoints = text.split(',').flatMap((part) => (part.trim() ? [readEndpoint(part.trim())] : []))
+  const kinds = endpoints.map(({ host, port }) => {
+    if (port === 0) return wrong(`nobody can connect to port 0 of ${host}`)
+    try {
+      return networkAddress(host, port).tag
+    } catch {
+      return wrong(`"${host}" is no address that can be announced: IP addresses, onions and plain ASCII names are`)
+    }
+  })
+  if (kinds.filter((kind) => kind === 'dns').length > 1)
+    return wrong('one host name at most: nodes do not pass on an announcement with several')
+  return endpoints
 }
 
 const readNetwork = (text: string): Network => {
@@ -265,7 +282,7 @@ export const CONFIG_OPTIONS = {
     placeholder: 'HOST:PORT,…',
     describe: 'addresses to announce to the network, separated by commas',
     fallback: '',
-    read: (text: string) => text.split(',').flatMap((part) => (part.trim() ? [readEndpoint(part.trim())] : [])),
+    read: readAnnounced,
   }),
   alias: option({
     placeholder: 'NAME',

@@ -1,4 +1,5 @@
 import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
+import type { Msat } from '../base/units.ts'
 import { localAlias } from '../channel/alias.ts'
 import { channelOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
@@ -118,11 +119,16 @@ export function scidOf(state: ChannelState): ShortChannelId | null {
   return channel && (realScid(channel) ?? channel.remoteAlias)
 }
 
-/** What we ask for forwarding over a channel, within what its peer takes. @source BOLT 7 §the-channel_update-message */
-export function relayOf({ relay, params }: Pick<Channel, 'relay' | 'params'>): RelayPolicy {
+/**
+ * What we ask for forwarding over a channel, within what its peer takes.
+ * @param capacityMsat no HTLC is larger: what is announced may not say so, or others refuse it
+ * @source BOLT 7 §the-channel_update-message
+ */
+export function relayOf({ relay, params }: Pick<Channel, 'relay' | 'params'>, capacityMsat?: Msat): RelayPolicy {
   const { htlcMinimumMsat, maxHtlcValueInFlightMsat: inFlight } = params.remote
   const least = relay.htlcMinimumMsat > htlcMinimumMsat ? relay.htlcMinimumMsat : htlcMinimumMsat
-  const most = relay.htlcMaximumMsat < inFlight ? relay.htlcMaximumMsat : inFlight
+  const taken = relay.htlcMaximumMsat < inFlight ? relay.htlcMaximumMsat : inFlight
+  const most = capacityMsat !== undefined && capacityMsat < taken ? capacityMsat : taken
   return { ...relay, htlcMinimumMsat: least < most ? least : most, htlcMaximumMsat: most }
 }
 

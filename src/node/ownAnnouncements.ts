@@ -1,3 +1,4 @@
+import { satToMsat } from '../base/units.ts'
 import { channelAnnouncement } from '../channel/announcement.ts'
 import { channelOf } from '../channel/describe.ts'
 import type { ChannelState } from '../channel/state.ts'
@@ -40,7 +41,7 @@ export function announce(parts: AnnouncingParts, entry: ChannelEntry, scope: Tur
     remoteNodeId: entry.meta.peer,
     funding,
     capacitySat,
-    relay: relayOf(channel),
+    relay: relayOf(channel, satToMsat(capacitySat)),
     announcement: isAnnounced(channel) ? channelAnnouncement(channel, parts.context(entry)) : null,
     disabled: isAway || !isOpenForRelay(entry.state),
   }

@@ -84,6 +84,12 @@ const opaque = (r: WireReader, ...start: readonly number[]): Uint8Array =>
 /** A u16 byte count, then descriptors; one of a known type that is cut short is a WireError. */
 export const addresses: Codec<readonly NetworkAddress[]> = prefixedU16(listRest(address))
 
+/** In ascending order of their types, as announced addresses are. @source BOLT 7 §the-node_announcement-message */
+export const inOrder = (list: readonly NetworkAddress[]): readonly NetworkAddress[] => {
+  const typeOf = (a: NetworkAddress): number => (a.tag === 'opaque' ? 0xff : DESCRIPTORS[a.tag].type)
+  return list.toSorted((a, b) => typeOf(a) - typeOf(b))
+}
+
 /** As a person writes it, `[v6]:port` for IPv6; null for one that we do not know. */
 export function formatAddress(a: NetworkAddress): string | null {
   if (a.tag === 'opaque') return null

@@ -9,7 +9,9 @@ import { nobleProvider as noble } from '../../src/crypto/noble.ts'
 import { aliasBytes, type OwnNode, ownChannelUpdate, ownNodeAnnouncement } from '../../src/gossip/own.ts'
 import { GossipTable } from '../../src/gossip/table.ts'
 import { checkChannelAnnouncement, fundingOutputOf, gossipDigest, isTooLong } from '../../src/gossip/validate.ts'
+import { networkAddress } from '../../src/wire/address.ts'
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from '../../src/wire/messages/gossip.ts'
+import { decodeMessage, encodeMessage } from '../../src/wire/registry.ts'
 
 const CHAIN = new Uint8Array(32).fill(6)
 const secret = (n: number): Uint8Array => new Uint8Array(32).fill(n)
@@ -213,6 +215,23 @@ describe('BOLT 7 §the-node_announcement-message', () => {
     expect(table.acceptNode(node(first, NOW)).ok).toBe(true)
     expect(table.acceptNode(node(first, NOW)).ok).toBe(false)
     expect(table.acceptNode({ ...node(second, NOW), alias: aliasBytes('x') })).toMatchObject({ error: { blame: true } })
+  })
+
+  it('has our addresses in ascending order of their types, however they were given', () => {
+    const about = { alias: 'a', features: new Uint8Array(0), timestamp: NOW }
+    const onion = `${'a'.repeat(56)}.onion`
+    const given = [
+      ['b.example', 1],
+      [onion, 2],
+      ['::1', 3],
+      ['1.2.3.4', 4],
+      ['1.2.3.4', 2],
+    ] as const
+    const addresses = given.map(([host, port]) => networkAddress(host, port))
+    const m = decodeMessage(encodeMessage(ownNodeAnnouncement(own(first), { ...about, addresses })))
+    if (m.type !== 'node_announcement') throw new Error(m.type)
+    expect(m.addresses.map((a) => a.tag)).toEqual(['ipv4', 'ipv4', 'ipv6', 'torV3', 'dns'])
+    expect(withChannel().acceptNode(m).ok).toBe(true)
   })
 
   it('is forgotten with the last channel of the node', () => {

@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Msat, msat, sat } from '../../src/base/units.ts'
+import { realScid } from '../../src/channel/states/shared.ts'
 import { relayOf } from '../../src/node/holdings.ts'
+import { decodeMessage } from '../../src/wire/registry.ts'
 import { nodeIdOf, type Snapshot, World } from './world.ts'
 
 const PAID = 400_000n
@@ -32,6 +34,19 @@ describe('BOLT 7 §the-channel_update-message: the origin node', () => {
     expect(of([10n, 500n], [1n, 1000n])).toEqual([10n, 500n])
     expect(of([1n, 1000n], [0n, 2n ** 64n - 1n])).toEqual([1n, 1000n])
     expect(of([600n, 1000n], [1n, 500n])).toEqual([500n, 500n])
+  })
+
+  it('announces no more than the channel has, whatever its operator sets: others refuse what says so', async () => {
+    const world = await World.start(undefined, await World.line())
+    await world.settle()
+    const { api, node } = world.of('alice')
+    const [channel] = world.channelsOf('alice')
+    const { localId } = node!.channels.all()[0]!.meta
+    await world.attempt(api.setChannelPolicy(localId, { htlcMaximumMsat: msat(2_000_000_000n), feeBaseMsat: 7 }))
+    await world.settle()
+    const update = decodeMessage(node!.gossip.publicUpdate(realScid(channel!)!))
+    expect(update).toMatchObject({ htlcMaximumMsat: 1_000_000_000n, feeBaseMsat: 7 })
+    world.close()
   })
 
   it('says so in its channel_update', async () => {
