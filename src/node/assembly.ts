@@ -1,5 +1,6 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
+import { ChainError } from '../chain/errors.ts'
 import { channelOf } from '../channel/describe.ts'
 import { getHtlc } from '../channel/htlcTable.ts'
 import { noiseKey } from '../noise/handshake.ts'
@@ -30,6 +31,7 @@ import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
 import { mayBeUnread, mayTake, needsNoPreimage, standingOf, standingsOf } from './standings.ts'
+import { findUnseenCloses } from './unseenCloses.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -188,6 +190,16 @@ export function createPayments(node: Node): Payments {
 /** What each block and reorganisation does to the parts, in this order. */
 export function chainOptions(node: Node): ChainShellOptions {
   const { driver, reactor, source } = node
+  let isLookedFor = false
+  const lookForCloses = (): void => {
+    if (isLookedFor) return
+    isLookedFor = true
+    findUnseenCloses(node).catch((err: unknown) => {
+      // Asked again once the backend can be followed again.
+      isLookedFor = false
+      if (!(err instanceof ChainError)) node.log.error({ err }, 'a bug: closes were not looked for')
+    })
+  }
   return {
     source,
     driver,
@@ -225,6 +237,7 @@ export function chainOptions(node: Node): ChainShellOptions {
     onStatus: (status) => {
       // What waited for the height of now.
       if (status.synced) reactor.post((scope) => apart(node, 'payments', scope, () => node.payments.goOn(scope)))
+      if (status.synced) lookForCloses()
       if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
     },
     onUnread: (err) => {

@@ -187,6 +187,11 @@ export class ChainShell {
     else if (isNew && fromHeight !== undefined) this.#options.onSearched(owner, fromHeight, scope)
   }
 
+  /** Blocks that were gone through before are looked through again for what an owner watches. */
+  lookBack(owner: string, watches: readonly Watch[], scope: TurnScope, fromHeight: number): void {
+    scope.after(() => this.#rescan({ owner, watches, fromHeight, toHeight: this.height }))
+  }
+
   unwatch(owner: string): void {
     removeOwner(this.#watcher, owner)
   }

@@ -1,0 +1,44 @@
+import type { Outpoint } from '../base/ids.ts'
+import { channelOf, watches } from '../channel/describe.ts'
+import type { ChannelState } from '../channel/state.ts'
+import type { ChannelEntry } from './channels.ts'
+import type { Node } from './node.ts'
+
+/** How long the blocks that the backend has are waited for; they come within seconds once all before them are here. */
+const REACH_MS = 60_000
+
+/** The funding output of a channel by whose records nothing in the chain spends it, and the height that it has there; null for others. */
+function unspentFunding(state: ChannelState): { readonly outpoint: Outpoint; readonly height: number } | null {
+  const channel = channelOf(state)
+  const confirmed = channel?.funding.confirmed
+  if (!channel || !confirmed || state.tag === 'closed') return null
+  if (state.tag === 'closing' && state.onchain.closing.height !== null) return null
+  return { outpoint: channel.commitments.active[0]!.funding, height: confirmed.height }
+}
+
+/**
+ * The records of one channel may be older than the place in the chain, as a damaged disk leaves them, and no block tells of its close again:
+ * where the chain has spent what the records take for unspent, older blocks are looked through for that. Asked for once all blocks are here.
+ * @throws ChainError when the backend does not answer
+ */
+export async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node): Promise<void> {
+  const suspects: ChannelEntry[] = []
+  for (const entry of channels.all()) {
+    const funding = unspentFunding(entry.state)
+    if (funding !== null && (await source.utxo(funding.outpoint)) === null) suspects.push(entry)
+  }
+  if (suspects.length === 0) return
+  // A block that came just now may tell of it.
+  const { height } = await source.tip()
+  await chain.reach(height, REACH_MS)
+  if (chain.height < height) return
+  await reactor.run((scope) => {
+    for (const { state, meta } of suspects.flatMap((e) => channels.get(e.meta.localId) ?? [])) {
+      const funding = unspentFunding(state)
+      if (funding === null) continue
+      const message = 'its funding output is spent in a block that its records do not know of: it is looked for'
+      logs.of('chain').warn({ channel: meta.localId, fromHeight: funding.height }, message)
+      chain.lookBack(meta.localId, watches(state), scope, funding.height)
+    }
+  })
+}
