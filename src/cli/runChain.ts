@@ -4,6 +4,7 @@ import { type RpcServer, type RpcServerOptions, startRpcServer } from '../chain/
 import { dataDirOf } from '../node/config.ts'
 import { isLoopback, readEndpoint } from '../node/configOptions.ts'
 import { mineEvery } from '../node/localChain.ts'
+import { makeDataDirectory } from '../store/files.ts'
 import { CliError, EXIT } from './errors.ts'
 import { notice, show } from './output.ts'
 import type { GlobalOptions } from './remote.ts'
@@ -20,8 +21,9 @@ export interface ChainOptions extends GlobalOptions {
 /** Runs the embedded chain alone until SIGTERM or Ctrl-C, with its blocks in the data directory. */
 export async function runChain(options: ChainOptions): Promise<void> {
   const stopped = stopSignal()
-  const dir = join(dataDirOf(options.dataDir, process.env), 'chain')
-  const chain = createEmbeddedChain({ dir, clock: () => Math.floor(Date.now() / 1000) })
+  const dataDir = dataDirOf(options.dataDir, process.env)
+  await makeDataDirectory(dataDir)
+  const chain = createEmbeddedChain({ dir: join(dataDir, 'chain'), clock: () => Math.floor(Date.now() / 1000) })
   const timer = mineEvery(chain, options.mineEvery)
   try {
     let onStop = (): void => {}

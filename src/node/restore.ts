@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex } from '../base/bytes.ts'
 import { FulmenError } from '../base/errors.ts'
@@ -7,7 +7,7 @@ import { chainHash, type Network } from '../bitcoin/networks.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { noiseKey } from '../noise/handshake.ts'
 import { PeerManager } from '../peer/manager.ts'
-import { writeFileAtomic } from '../store/files.ts'
+import { makeDataDirectory, writeFileAtomic } from '../store/files.ts'
 import { writeSeedFile } from '../store/seal.ts'
 import { backupKey, type MasterKey, masterKey, nodeSecret } from '../wallet/keys.ts'
 import { ourInitFeatures } from '../wire/features.ts'
@@ -68,7 +68,7 @@ export async function prepareRestore(request: RestoreRequest): Promise<Prepared>
     if (peers.length > 0) throw new RestoreError('PEER_HAS_NO_BACKUP', `no peer gave back a channel backup (${why})`)
     throw new RestoreError('NOTHING_TO_RESTORE_FROM', 'give a channel backup, or a peer that kept one')
   }
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await makeDataDirectory(dataDir)
   // The seed comes last: without it there is no node that could start, and forget its channels.
   await writeFileAtomic(backupPath(dataDir), sealBackup(reachable(backup, peers), key))
   await writeSeedFile(seedPath(dataDir), words, passphrase)

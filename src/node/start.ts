@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { equalBytes, toHex } from '../base/bytes.ts'
@@ -13,7 +13,7 @@ import type { ChainSource } from '../chain/source.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { CheckedDriver, isDamaged, type Sealing } from '../store/checked.ts'
 import { StoreError } from '../store/errors.ts'
-import { Ballast, writeFileAtomic } from '../store/files.ts'
+import { Ballast, makeDataDirectory, writeFileAtomic } from '../store/files.ts'
 import { type BatchObserver, checkJournal, Journal } from '../store/journal.ts'
 import { LevelDriver } from '../store/level.ts'
 import { migrate, migrations } from '../store/migrate.ts'
@@ -67,7 +67,7 @@ const BACKUP_WORDS = {
  */
 export async function startNode(config: NodeConfig, options: StartOptions = {}): Promise<RunningNode> {
   const { dataDir, network } = config
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await makeDataDirectory(dataDir)
   const recent = new LogRing()
   const out = options.log ?? pino.destination({ dest: 2, sync: true })
   const base = pino({ level: 'trace', base: null }, heardBy(recent, out))
@@ -83,7 +83,16 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
   }
   try {
     const passphrase = await readPassphrase(config.passphraseFile)
-    const seed = await loadOrCreateSeed(dataDir, network, passphrase, await isNew(level, dataDir))
+    const reach = async (): Promise<ChainSource> => {
+      const { source, stop } = await openChain(config)
+      closing.push(() => source.close(), stop)
+      await whenWarm(source, log)
+      return source
+    }
+    const isFirst = await isNew(level, dataDir)
+    // Before a seed is made: the next start would take it for an old one, and look for its coins in the whole chain.
+    const reached = isFirst ? await reach() : null
+    const seed = await loadOrCreateSeed(dataDir, network, passphrase, isFirst)
     if (!seed.encrypted) {
       const cure = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
       log.warn({ cure }, 'the seed is not encrypted: whoever reads the data directory has the coins')
@@ -96,9 +105,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     const identity = await checkIdentity(driver, { network, nodeId: own.nodeId })
     const key = backupKey(seed.master)
     const { lastBatch, doubt } = await judgeDatabase(driver, { dataDir, key, log })
-    const { source, stop: stopChain } = await openChain(config)
-    closing.push(() => source.close(), stopChain)
-    await whenWarm(source, log)
+    const source = reached ?? (await reach())
     // Once it is known that the chain is that of the network: a slip in its name binds the directory to none.
     if (identity.length > 0) await driver.batch(identity)
     const onFatal = options.onFatal ?? ((error: unknown) => die(log, error))

@@ -2,13 +2,43 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { StoreError } from './errors.ts'
 
 /** Two may write the same file at once. */
 let written = 0
 
+/**
+ * Makes a directory for its owner alone, with those around it. Node's own `recursive` never comes back below /proc and the like, where
+ * the one around it is there and none can be made in it.
+ * @throws the error of the system
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  const make = async (): Promise<NodeJS.ErrnoException | null> => {
+    const refused = await mkdir(path, { mode: 0o700 }).then(
+      () => null,
+      (e: unknown) => e as Error,
+    )
+    return (await stat(path).catch(() => null))?.isDirectory() ? null : refused
+  }
+  let refused = await make()
+  if (refused?.code === 'ENOENT' && dirname(path) !== path) {
+    await makeDirectory(dirname(path))
+    refused = await make()
+  }
+  if (refused) throw refused
+}
+
+/** Of a node. @throws StoreError STORE_UNREADABLE */
+export async function makeDataDirectory(path: string): Promise<void> {
+  await makeDirectory(path).catch((e: Error) => {
+    const message = `the data directory ${path} cannot be made (${e.message}): choose another with --data-dir`
+    throw new StoreError('STORE_UNREADABLE', message, { cause: e })
+  })
+}
+
 /** Replaces a file so that a crash at any moment leaves the old or the new content, never a mix; 0600. */
 export async function writeFileAtomic(path: string, content: Uint8Array | string, mode = 0o600): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeDirectory(dirname(path))
   const temporary = `${path}.${process.pid}.${++written}.tmp`
   try {
     const file = await open(temporary, 'w', mode)

@@ -1,6 +1,7 @@
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 import { Level } from 'level'
 import { StoreError } from './errors.ts'
+import { makeDirectory } from './files.ts'
 import type { Driver, Op, Range } from './types.ts'
 
 type Db = Level<string, Uint8Array>
@@ -27,10 +28,11 @@ export class LevelDriver implements Driver {
    * @throws StoreError STORE_LOCKED, STORE_UNREADABLE
    */
   static async open(directory: string): Promise<LevelDriver> {
-    const db: Db = new Level(directory, { keyEncoding: 'utf8', valueEncoding: 'view', compression: false })
+    let db: Db
     try {
-      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await makeDirectory(directory)
       await chmod(directory, 0o700).catch(() => {}) // another user's, or a file system without modes
+      db = new Level(directory, { keyEncoding: 'utf8', valueEncoding: 'view', compression: false })
       await db.open()
     } catch (e) {
       if (codeOf(e) === 'LEVEL_LOCKED') {

@@ -44,11 +44,12 @@ const write = async (ops: readonly Op[]): Promise<void> => {
 }
 
 /** A chain behind the JSON-RPC of a Bitcoin node, on a port of its own. */
-async function serve(chain: EmbeddedChain): Promise<HttpServer> {
+async function serve(chain: EmbeddedChain, onCall: (method: string) => void = () => {}): Promise<HttpServer> {
   const handler = rpcHandler(chain)
   const server = createHttpServer((request, response) => {
     const answer = async (): Promise<string> => {
       const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] }
+      onCall(method)
       return JSON.stringify({ result: await handler(method, params), error: null, id })
     }
     void answer().then((text) => response.end(text))
@@ -213,6 +214,30 @@ describe('a start that cannot be', () => {
     vi.useRealTimers()
     other.close()
     await start()
+  })
+
+  it('leaves no seed that the next one would take for an old one, and look for in the whole chain', async () => {
+    const chain = createEmbeddedChain({ clock: () => Math.floor(Date.now() / 1000) })
+    const asked: string[] = []
+    const server = await serve(chain, (method) => asked.push(method))
+    const { port } = server.address() as AddressInfo
+    const bitcoind = { kind: 'bitcoind', url: `http://u:p@127.0.0.1:${port}` } as const
+    await expect(start({ network: 'signet', chain: bitcoind })).rejects.toMatchObject({ code: 'WRONG_NETWORK' })
+    expect(await isThere('seed')).toBe(false)
+    const taken = { host: '127.0.0.1', port }
+    await expect(start({ chain: bitcoind, listen: taken })).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    await start({ chain: bitcoind })
+    expect(asked).toContain('getblockhash')
+    expect(asked).not.toContain('scantxoutset')
+    await stop()
+    server.closeAllConnections()
+    server.close()
+    chain.close()
+  })
+
+  it.skipIf(process.platform !== 'linux')('says where no data directory can be made', async () => {
+    const within = startNode(quietConfig('/proc/fulmen/node'), { onFatal: () => {} })
+    await expect(within).rejects.toMatchObject({ code: 'STORE_UNREADABLE', message: /cannot be made .*--data-dir/ })
   })
 
   it('has given back the room that was kept for it before the database is opened', async () => {
