@@ -4,6 +4,7 @@ import { fromHex, toHex } from '../../src/base/bytes.ts'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { type Msat, msat } from '../../src/base/units.ts'
 import { payKeysend } from '../../src/payment/request.ts'
+import { featuresFromBits } from '../../src/wire/features.ts'
 import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /** Alice – Bob – Carol. */
@@ -64,6 +65,26 @@ describe('bLIP 3: a payment that brings the preimage of an invoice', () => {
     expect(await keysend(world, 'alice', 'bob', preimage, msat(9_000))).toMatchObject({ status: 'failed' })
     const { items } = await world.of('bob').api.invoices({ limit: 10 }, {})
     expect(items.map((i) => [i.status, i.receivedMsat])).toEqual([['settled', 2_000n]])
+    world.close()
+  })
+})
+
+describe('BOLT 7 §the-node_announcement-message: a payee that asks for features which we do not have', () => {
+  it('is paid by an invoice, which says what it needs, and not without one', async () => {
+    const world = await World.start(undefined, base)
+    await world.settle()
+    const { api, node } = world.of('alice')
+    const carol = node!.graph.node(nodeIdOf('carol'))!
+    const features = featuresFromBits([9, 200])
+    const alias = new Uint8Array(32)
+    node!.graph.applyNode({ ...carol, alias, features, timestamp: carol.timestamp + 1 } as never)
+    const direct = { nodeId: nodeIdOf('carol'), amountMsat: msat(2_000) }
+    await expect(world.attempt(api.pay(direct))).rejects.toMatchObject({ code: 'NO_ROUTE' })
+    expect((await api.payments({ limit: 1 }, {})).items).toEqual([])
+    const { bolt11 } = await world.of('carol').api.createInvoice({ amountMsat: msat(2_000) })
+    const { id } = await api.pay({ bolt11 })
+    await world.settle()
+    expect((await api.payment(id)).status).toBe('succeeded')
     world.close()
   })
 })

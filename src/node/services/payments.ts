@@ -113,6 +113,12 @@ function targetOf(request: PayRequest, parts: NodeParts): PaymentRequest {
   if (found.value.target.payee === parts.own.nodeId) {
     throw badBody(bolt11 === undefined ? '/nodeId' : '/bolt11', 'the payee is this node itself')
   }
+  // BOLT 7 §the-node_announcement-message. An invoice says itself what it needs.
+  if (nodeId !== undefined && !parts.graph.mayRelay(nodeId)) {
+    const detail =
+      'the payee asks for features that this node does not have: ask it for an invoice, which says what it needs'
+    throw new ServiceError('NO_ROUTE', detail)
+  }
   return found.value
 }
 
