@@ -202,7 +202,7 @@ export function onchainEvent(
         const more = learnPreimages(learned.channel, onchain, tx)
         learned = { channel: more.channel, effects: [...learned.effects, ...more.effects] }
       }
-      return carryOn(learned.channel, after, ctx, learned.effects)
+      return carryOn(learned.channel, after, ctx, learned.effects, planAmidBlock)
     }
     case 'revokedHtlcs': {
       const { revoked, closing } = onchain

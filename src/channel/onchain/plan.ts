@@ -94,18 +94,32 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
     return { sweeps: onchain.sweeps, publish: republish(channel, onchain, ctx) }
   }
   const { stages, ready } = claimable(channel, onchain, ctx)
-  const { sweeps, publish } = publishSweeps(onchain, planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
-  return { sweeps, publish: [...stages, ...publish] }
+  const neededSat = stages.length === 0 ? 0n : stagesFee(channel, onchain.outputs, ctx)
+  const all = built(planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
+  const isSame = all.length === onchain.sweeps.length && all.every((b, i) => b.sweep === onchain.sweeps[i])
+  const sweeps = isSame ? onchain.sweeps : all.map((b) => b.sweep)
+  const publish = stages.map((s) => stageEffect(s, neededSat as Sat, ctx))
+  return { sweeps, publish: [...publish, ...all.map((b) => sweepEffect(b, ready))] }
 }
 
 /**
  * The same while a block is gone through: what the rest of it confirms is not known yet, so no fee is raised. What a spend leaves
- * over of a sweep is claimed anew.
+ * over of a sweep is claimed anew; what is under way is not handed out again for each of hundreds of spends.
  */
 export function planAmidBlock(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan {
   if (onchain.closing.height === null) return { sweeps: onchain.sweeps, publish: [] }
   const { ready } = claimable(channel, onchain, ctx)
-  return publishSweeps(onchain, planSweeps(onchain.sweeps, ready, ctx, { raise: false }), ready, ctx)
+  const known = new Set(onchain.sweeps)
+  const planned = planSweeps(onchain.sweeps, ready, ctx, { raise: false })
+  const kept = planned.filter((s) => known.has(s))
+  const fresh = built(
+    planned.filter((s) => !known.has(s)),
+    ready,
+    ctx,
+  )
+  const isSame = kept.length === known.size && fresh.length === 0
+  const sweeps = isSame ? onchain.sweeps : [...kept, ...fresh.map((b) => b.sweep)]
+  return { sweeps, publish: fresh.map((b) => sweepEffect(b, ready)) }
 }
 
 /** What can be in the next block: HTLC transactions, and outputs to sweep. */
@@ -113,7 +127,7 @@ function claimable(
   channel: Channel,
   onchain: OnchainState,
   ctx: ClaimContext,
-): { readonly stages: Plan['publish']; readonly ready: ReadyOutputs } {
+): { readonly stages: readonly StageOutput[]; readonly ready: ReadyOutputs } {
   const stages: StageOutput[] = []
   const ready = new Map<string, ReadyOutput>()
   for (const output of onchain.outputs) {
@@ -142,8 +156,7 @@ function claimable(
   }
   // Coins of a wallet that has few go to what is due first.
   stages.sort((a, b) => a.deadline - b.deadline)
-  const neededSat = stages.length === 0 ? 0n : stagesFee(channel, onchain.outputs, ctx)
-  return { stages: stages.map((s) => stageEffect(s, neededSat as Sat, ctx)), ready }
+  return { stages, ready }
 }
 
 /** Near its deadline an HTLC transaction is given all of its budget, whatever the estimates say, where that leaves something. */
@@ -152,14 +165,17 @@ function isWorthRaising(output: ClosedOutput, stage: HtlcStage, deadline: number
   return isUrgent(deadline, ctx) && !isUneconomical(output, most, slowFeerate(ctx))
 }
 
-function publishSweeps(onchain: OnchainState, sweeps: readonly Sweep[], ready: ReadyOutputs, ctx: ClaimContext): Plan {
-  const built = sweeps.map((sweep) => ({ sweep, tx: sweepTx(sweep, ready, ctx) })).filter((b) => b.tx !== null)
-  const same = built.length === onchain.sweeps.length && built.every((b, i) => b.sweep === onchain.sweeps[i])
-  return {
-    sweeps: same ? onchain.sweeps : built.map((b) => b.sweep),
-    publish: built.map((b) => sweepEffect(b.tx!, ready.get(b.sweep.outpoints[0]!)!.spend)),
-  }
+interface BuiltSweep {
+  readonly sweep: Sweep
+  readonly tx: Transaction
 }
+
+/** Without those that would leave dust. */
+const built = (sweeps: readonly Sweep[], ready: ReadyOutputs, ctx: ClaimContext): readonly BuiltSweep[] =>
+  sweeps.flatMap((sweep) => {
+    const tx = sweepTx(sweep, ready, ctx)
+    return tx ? [{ sweep, tx }] : []
+  })
 
 /** An unconfirmed closing transaction is ours, or was undone by a reorg; a revoked one is not helped along. */
 function republish(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan['publish'] {
@@ -206,11 +222,14 @@ function stageEffect(
   }
 }
 
-const sweepEffect = (tx: Transaction, spend: SweepSpend): Effect & { tag: 'broadcast' } => ({
-  tag: 'broadcast',
-  tx,
-  purpose: spend.tag === 'penalty' ? 'penalty' : isContested(spend) ? 'htlc' : 'sweep',
-})
+function sweepEffect({ sweep, tx }: BuiltSweep, ready: ReadyOutputs): Effect & { tag: 'broadcast' } {
+  const { spend } = ready.get(sweep.outpoints[0]!)!
+  return {
+    tag: 'broadcast',
+    tx,
+    purpose: spend.tag === 'penalty' ? 'penalty' : isContested(spend) ? 'htlc' : 'sweep',
+  }
+}
 
 const isContested = (spend: SweepSpend): boolean => spend.tag !== 'delayed' && spend.tag !== 'to-remote'
 
