@@ -155,7 +155,7 @@ export const Channel = answer('Channel', {
   peerConnected: Type.Boolean(),
   state: Type.String({
     description:
-      'opening, waiting-confirmations, normal, shutdown, negotiating, waiting-for-peer (the peer alone can close it: we lost data, or the channel was restored from a backup and what it holds is not known), closing or closed',
+      'opening, waiting-confirmations, normal, shutdown, negotiating, waiting-for-peer (the peer is to close it: we lost data, or may have, or the channel was restored from a backup and what it holds is not known; `waitsFor` says whether our own commitment follows, and when), closing or closed',
   }),
   usable: Type.Boolean(),
   type: ChannelType,

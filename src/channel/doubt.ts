@@ -1,6 +1,7 @@
 import { buildLocal, wrongSignature } from './commitments.ts'
 import { forgetUnsigned } from './dance.ts'
 import { errorMessage, refuse } from './faults.ts'
+import { neverPublished } from './heldBack.ts'
 import type { Channel, ChannelState, FundedState, WaitingForPeerState } from './state.ts'
 import type { ChannelContext, ChannelSigner, Effect, Fault, Turn } from './types.ts'
 
@@ -25,6 +26,9 @@ export function doubt(state: ChannelState, isLate: boolean, ctx: ChannelContext)
       const { state: next, effects } = doubtFunded(state.from, isLate, ctx.signer, (from) => ({ tag: 'offline', from }))
       return { state: next, effects: [...effects, { tag: 'disconnect', reason: 'a channel is in doubt' }] }
     }
+    case 'waiting-for-peer':
+      if (state.publishAfter === undefined) return { state, effects: [] }
+      return { state: { ...neverPublished(state), channel: doubted(state.channel) }, effects: [] }
     default:
       return { state, effects: [] }
   }
@@ -41,10 +45,11 @@ function doubtFunded(
     const { channel, effects } = forgetUnsigned(from.channel)
     return lostData(channel, hopeless, effects)
   }
-  // What was lost may be the note of a closing transaction that we signed: none is taken for a stranger's from here on.
-  const { closings: _, ...channel } = from.channel
-  return { state: wrap({ ...from, channel: { ...channel, unproven: true } }), effects: [] }
+  return { state: wrap({ ...from, channel: doubted(from.channel) }), effects: [] }
 }
+
+/** What was lost may be the note of a closing transaction that we signed: none is taken for a stranger's from here on. */
+const doubted = ({ closings: _, ...channel }: Channel): Channel => ({ ...channel, unproven: true })
 
 /** Why nothing that the peer may say will prove that our commitment is not revoked, or null. */
 function whyHopeless({ tag, channel }: FundedState, isLate: boolean, signer: ChannelSigner): string | null {
@@ -93,8 +98,8 @@ export function lostData(
     { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } },
     ...more,
   ]
-  const doubted = { ...channel, unproven: true } as const
-  return { state: { tag: 'waiting-for-peer', channel: doubted, error: PLEASE_CLOSE, isOld: false }, effects }
+  const lost = { ...channel, unproven: true } as const
+  return { state: { tag: 'waiting-for-peer', channel: lost, error: PLEASE_CLOSE, isOld: false }, effects }
 }
 
 /** Why the operator cannot close by force at the moment. */

@@ -7,7 +7,7 @@ import { localAlias } from './alias.ts'
 import { resendSigned, revocation } from './dance.ts'
 import { fail, type Judged } from './faults.ts'
 import type { Channel } from './state.ts'
-import type { ChannelSigner, Effect } from './types.ts'
+import type { ChannelSigner, Effect, Fault } from './types.ts'
 
 type Reestablish = MessageNamed<'channel_reestablish'>
 const RULE = 'BOLT 2 §message-retransmission'
@@ -55,6 +55,8 @@ export type Reestablished =
   | { readonly tag: 'resume'; readonly effects: readonly Effect[] }
   /** The peer knows a newer commitment of ours than we do: we lost data, and must not publish what we have. */
   | { readonly tag: 'we-are-behind' }
+  /** It expects more signatures than we know of, which nobody could prove: the channel fails. */
+  | { readonly tag: 'we-may-be-behind'; readonly fault: Fault }
   /** The peer lost data: it will ask us to close. */
   | { readonly tag: 'peer-is-behind'; readonly detail: string }
 
@@ -81,7 +83,8 @@ export function reestablished(channel: Channel, m: Reestablish, signer: ChannelS
   const newest = remoteSigned?.number ?? remote.number
   if (nextCommitment > newest + 1) {
     const detail = `next_commitment_number is ${nextCommitment}, we signed up to ${newest}`
-    return fail('PROTOCOL_VIOLATION', `${RULE}: next_commitment_number is the next that we sign, or the last`, detail)
+    const rule = `${RULE}: next_commitment_number is the next that we sign, or the last`
+    return ok({ tag: 'we-may-be-behind', fault: fail('PROTOCOL_VIOLATION', rule, detail).error })
   }
   if (nextRevocation < local.number - 1 || nextCommitment <= remote.number) {
     const detail = `it expects commitment ${nextCommitment} and revocation ${nextRevocation}, we are at ${newest + 1} and ${local.number}`

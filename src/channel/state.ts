@@ -150,7 +150,7 @@ export interface ClosingState {
   readonly onchain: OnchainState
 }
 
-/** We lost data, as the peer proved: our commitment is never broadcast, the peer is asked to publish its own. */
+/** We lost data, or may have: our commitment is not broadcast, the peer is asked to publish its own. */
 export interface WaitingForPeerState {
   readonly tag: 'waiting-for-peer'
   readonly channel: Channel
@@ -159,6 +159,8 @@ export interface WaitingForPeerState {
   readonly search?: FundingSearch
   /** Whether the peer has proved that our commitment is revoked; absent where that was not noted yet, or nothing is known to publish. */
   readonly isOld?: boolean
+  /** Height after which ours is published, where only nothing has shown that it is the newest (heldBack.ts); absent: never. */
+  readonly publishAfter?: number
 }
 
 /**

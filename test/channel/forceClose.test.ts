@@ -47,6 +47,8 @@ describe('BOLT 5 §failing-a-channel', () => {
     w.alice.command({ tag: 'forceClose', requestId: 7 })
     w.disconnect()
     w.connect()
+    // Where it stands comes first: a peer that has lost data learns that from it before it hears of the error.
+    expectNext(w, 'alice', 'channel_reestablish')
     expect(expectNext(w, 'alice', 'error').channelId).toBe(w.alice.channel.params.channelId)
   })
 })

@@ -250,12 +250,13 @@ describe('BOLT 2 §message-retransmission: what does not fit', () => {
     const n = commitmentNumberOf(w.alice.broadcasts[0]!, obscuringFactorOf(w.alice.channel.params))
     expect(n).toBe(w.alice.channel.commitments.local.number)
   })
-  it('a next_commitment_number beyond what we signed fails the channel', () => {
+  it('a next_commitment_number beyond what we signed fails the channel: the peer may publish first', () => {
     expect(verdict(paid(1), { nextCommitmentNumber: 9n })).toMatchObject({
-      tag: 'closing',
+      tag: 'waiting-for-peer',
       fault: { code: 'PROTOCOL_VIOLATION' },
+      sent: ['error'],
     })
-    expect(verdict(paid(1), { nextCommitmentNumber: 2n ** 64n - 1n })).toMatchObject({ tag: 'closing' })
+    expect(verdict(paid(1), { nextCommitmentNumber: 2n ** 64n - 1n })).toMatchObject({ tag: 'waiting-for-peer' })
   })
   it('a wrong last secret fails the channel', () => {
     expect(verdict(paid(1), { yourLastPerCommitmentSecret: new Uint8Array(32).fill(3) })).toMatchObject({

@@ -52,7 +52,7 @@ export function channelState(c: Channel): Finding | null {
   const waits = c.waitsFor ?? 'nothing'
   if (c.state === 'waiting-for-peer') {
     const cure = `reach the peer: fulmen peer connect ${c.peer}@HOST:PORT, or ask its operator to close by force; the last resort is --accept-risk of fulmen channel close`
-    return problem(check, `only its peer can close it; it waits for ${waits}`, cure, {
+    return problem(check, `its peer is to close it; it waits for ${waits}`, cure, {
       code: 'CHANNEL_WAITS_FOR_PEER',
       about: c.id,
     })

@@ -4,6 +4,7 @@ import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
+import { reestablishMessage } from '../reestablish.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -27,7 +28,7 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
     case 'revokedHtlcs':
       return carryOn(state, state.channel, input, ctx)
     case 'connected':
-      return turn(state, sayWhy(state))
+      return turn(state, [...ourPlace(state, ctx), ...sayWhy(state)])
     case 'message':
       return turn(state, input.message.type === 'channel_reestablish' ? sayWhere(state) : [])
     case 'command':
@@ -58,6 +59,13 @@ function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx
 /** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
 const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
+
+/**
+ * A peer that has lost data learns by it that its own commitment may be revoked, before an error has it publish that, and the point of ours.
+ * Not where it is we who have.
+ */
+const ourPlace = ({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] =>
+  onchain.closing.kind === 'future' || channel.restored ? [] : [reestablishMessage(channel, signer)]
 
 /** A peer that was away may not have seen it yet, and would wait for our channel_reestablish. */
 const sayWhere = ({ channel, error, onchain }: ClosingState): readonly Effect[] => [

@@ -9,6 +9,7 @@ import { missedDeadline } from '../deadlines.ts'
 import { lostData, unprovenFault, unpublishable } from '../doubt.ts'
 import { errorMessage, faultText, warningMessage } from '../faults.ts'
 import { followRival, ruledOut } from '../fundingRival.ts'
+import { heldBack } from '../heldBack.ts'
 import { beginLocal, fundingSpent } from '../onchain/onchain.ts'
 import { resultsWithoutChain } from '../onchain/settle.ts'
 import type { OnchainStep } from '../onchain/types.ts'
@@ -72,11 +73,33 @@ function forceClose(from: Channel, ctx: ChannelContext, error: string | null, be
   return lostData(channel, why, [...before, ...effects])
 }
 
-function publish(from: Channel, ctx: ChannelContext, error: string | null, before: readonly Effect[]): Turn {
+/** Where the two sides are not in step: the peer, whose commitment may be newer, has the first move. */
+export function holdBack(
+  from: Channel,
+  ctx: ChannelContext,
+  error: string | null,
+  before: readonly Effect[] = [],
+): Turn {
+  if (from.unproven) return forceClose(from, ctx, error, before)
+  const { channel, effects } = forgetUnsigned(from)
+  const held = heldBack(channel, error, ctx)
+  return turn(held.state, [...held.effects, ...before, ...effects])
+}
+
+export function publish(
+  from: Channel,
+  ctx: ChannelContext,
+  error: string | null,
+  before: readonly Effect[] = [],
+): Turn {
   const { channel, effects } = forgetUnsigned(from)
   const told = error === null ? [] : [errorMessage(channel.params.channelId, error)]
   return closing(beginLocal(channel, ctx), error, [...told, ...before, ...effects])
 }
+
+/** After a close is negotiated no commitment is newer. */
+const endBy = ({ tag }: FundedState, end: typeof forceClose): typeof forceClose =>
+  tag === 'negotiating' ? forceClose : end
 
 const BY_OPERATOR = 'the operator closes the channel by force'
 
@@ -103,7 +126,7 @@ export const endConnection = ({ params }: Channel, text: string): readonly Effec
 ]
 
 /** The answer to a fault, as its response says. */
-export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): Turn {
+export function respond(state: FundedState, fault: Fault, ctx: ChannelContext, end = forceClose): Turn {
   const event: Effect = { tag: 'notify', event: { tag: 'fault', fault, byPeer: false } }
   switch (fault.response) {
     case 'reject-command':
@@ -113,7 +136,7 @@ export function respond(state: FundedState, fault: Fault, ctx: ChannelContext): 
     case 'fail-channel':
       if (isAgreed(state, ctx)) return turn(state, [event])
       if (isPromise(state)) return notFunded(state, faultText(fault))
-      return forceClose(state.channel, ctx, faultText(fault), [event])
+      return endBy(state, end)(state.channel, ctx, faultText(fault), [event])
   }
 }
 
@@ -175,13 +198,13 @@ const NOT_CLOSING = 'no reason to close a channel: publish your commitment if yo
  * so does an opener that a crash stopped before the funding: that channel never comes to be, and without a share in it we forget it.
  * @source BOLT 1 §the-error-and-warning-messages, BOLT 5 §failing-a-channel
  */
-function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext): Turn {
+export function peerError(state: FundedState, data: Uint8Array, ctx: ChannelContext, end = forceClose): Turn {
   if (isAgreed(state, ctx)) return turn(state)
   if (isPassing(data)) return turn(state, [...endConnection(state.channel, NOT_CLOSING), peerFault('warn-peer', data)])
   if (isPromise(state)) {
     return notFunded(state, `the opener gave the channel up: ${printable(data) || 'without a reason'}`)
   }
-  return forceClose(state.channel, ctx, null, [peerFault('fail-channel', data)])
+  return endBy(state, end)(state.channel, ctx, null, [peerFault('fail-channel', data)])
 }
 
 function onCommand(state: FundedState, command: ChannelCommand, ctx: ChannelContext): Turn | null {

@@ -10,7 +10,7 @@ import { funded } from './funded.ts'
 import { openTalks } from './negotiating.ts'
 import { shutdownMessage } from './normal.ts'
 import { goOffline, isFunded, withoutPeer } from './offline.ts'
-import { endConnection, isAgreed, respond, turn } from './shared.ts'
+import { endConnection, holdBack, isAgreed, peerError, respond, turn } from './shared.ts'
 
 /** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
 export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -32,7 +32,10 @@ export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelCo
         return turn(isFunded(from) && from !== state.from ? { ...state, from } : state, effects)
       }
       if (message.type !== 'error' && message.type !== 'warning') return turn(state)
-      const { state: next, effects } = funded(state.from, input, ctx)
+      const isUnseen = message.type === 'error' && !state.peerBehind
+      const { state: next, effects } = isUnseen
+        ? peerError(state.from, message.data, ctx, holdBack)
+        : funded(state.from, input, ctx)
       return turn(next === state.from ? state : next, effects)
     }
     default:
@@ -76,6 +79,8 @@ function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reesta
       const text = `you seem to have lost data: ${judged.value.detail}`
       return turn({ ...state, from: proven(from), peerBehind: true }, [warningMessage(channelId, text)])
     }
+    case 'we-may-be-behind':
+      return isAgreed(from, ctx) ? turn(state) : respond(from, judged.value.fault, ctx, holdBack)
     case 'resume':
       return resume(proven(from), judged.value.effects, ctx)
   }

@@ -2,12 +2,14 @@ import { EMPTY } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
 import { txidOf } from '../../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../../wire/registry.ts'
-import { PLEASE_CLOSE, WAY_OUT } from '../doubt.ts'
-import { errorMessage, refuse } from '../faults.ts'
+import { missedDeadline } from '../deadlines.ts'
+import { PLEASE_CLOSE, unpublishable, WAY_OUT } from '../doubt.ts'
+import { errorMessage, type Judged, refuse } from '../faults.ts'
+import { atHeight, neverPublished } from '../heldBack.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
 import { presume, presumeReceived } from '../presumed.ts'
-import { reestablished, withToldPoint } from '../reestablish.ts'
+import { type Reestablished, reestablished, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
@@ -20,11 +22,12 @@ import {
   FUNDING_TIMEOUT,
   followFunding,
   notFunded,
+  publish,
   reply,
   turn,
 } from './shared.ts'
 
-/** We lost data: the peer's commitment is awaited, ours never published. @source BOLT 2 §message-retransmission */
+/** We lost data, or may have: the peer's commitment is awaited, ours not published. @source BOLT 2 §message-retransmission */
 export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, ctx: ChannelContext): Turn {
   switch (input.tag) {
     case 'chain':
@@ -42,19 +45,32 @@ export function waitingForPeer(state: WaitingForPeerState, input: ChannelInput, 
   }
 }
 
-function onMessage(state: WaitingForPeerState, message: ChannelMessage, { signer }: ChannelContext): Turn {
+function onMessage(state: WaitingForPeerState, message: ChannelMessage, ctx: ChannelContext): Turn {
   if (message.type !== 'channel_reestablish') return turn(state)
   const channel = withToldPoint(state.channel, message)
   const next = channel === state.channel ? state : { ...state, channel }
-  const judged = channel.restored || state.isOld ? null : reestablished(channel, message, signer)
+  const judged = channel.restored || state.isOld ? null : reestablished(channel, message, ctx.signer)
   const isOld = judged?.ok ? judged.value.tag === 'we-are-behind' : state.isOld
+  if (judged && state.publishAfter !== undefined) return onceSeen(next, judged, ctx)
   return turn(isOld === undefined || isOld === state.isOld ? next : { ...next, isOld }, [sayWhy(state)])
+}
+
+/** Ours was held back until the peer shows where we stand: now it has, or has asked for it. */
+function onceSeen(state: WaitingForPeerState, judged: Judged<Reestablished>, ctx: ChannelContext): Turn {
+  switch (judged.ok ? judged.value.tag : 'refused') {
+    case 'we-may-be-behind':
+      return turn(state, [sayWhy(state)])
+    case 'we-are-behind':
+      return turn({ ...neverPublished(state), isOld: true }, [sayWhy(state)])
+    default:
+      return publish(state.channel, ctx, state.error)
+  }
 }
 
 const sayWhy = ({ channel, error }: WaitingForPeerState): Effect => errorMessage(channel.params.channelId, error)
 
 const pleaseClose = (state: WaitingForPeerState, { signer }: ChannelContext): readonly Effect[] => [
-  closeRequest(state.channel, signer),
+  state.publishAfter === undefined ? closeRequest(state.channel, signer) : reestablishMessage(state.channel, signer),
   sayWhy(state),
 ]
 
@@ -70,7 +86,11 @@ function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: Cha
   if (command.tag !== 'forceClose') return turn(state, tooLate(command, 'the channel waits for its peer to close it'))
   if (command.evenIfRevoked) return closeAtRisk(state, command, ctx)
   const rule = 'BOLT 2 §message-retransmission: who has fallen behind does not publish its commitment'
-  const detail = `our state is old: publishing it would lose everything; wait for the peer${state.isOld === false ? `; ${WAY_OUT}` : ''}`
+  const what =
+    state.publishAfter === undefined
+      ? 'our state is old: publishing it would lose everything; wait for the peer'
+      : `the peer may have a newer commitment: ours is published after block ${state.publishAfter}, if its own is in none by then`
+  const detail = `${what}${state.isOld === false ? `; ${WAY_OUT}` : ''}`
   return turn(state, [reply(command.requestId, refuse('DATA_LOSS', rule, detail).error)])
 }
 
@@ -82,7 +102,20 @@ function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelCont
   }
   const next = followed(state, event)
   if (event.tag !== 'block') return turn(next)
-  return cannotBeFunded(next.channel, event.height) ?? orGivenUp(next, ctx)
+  const never = cannotBeFunded(next.channel, event.height)
+  if (never !== null) return never
+  return next.publishAfter === undefined ? orGivenUp(next, ctx) : orPublished(next, ctx)
+}
+
+/** Its time is over, or that of an HTLC. */
+function orPublished(state: WaitingForPeerState, ctx: ChannelContext): Turn {
+  const next = atHeight(state, ctx)
+  const { channel, publishAfter = 0 } = next
+  const isDue =
+    ctx.blockHeight > publishAfter || missedDeadline(channel, ctx.blockHeight, ctx)?.response === 'fail-channel'
+  if (!isDue) return turn(next)
+  if (unpublishable(channel, next.isOld, ctx.signer) !== null) return turn(neverPublished(next))
+  return publish(channel, ctx, next.error)
 }
 
 const spendsFunding = ({ commitments }: Channel, event: ChainEvent): event is ChainEvent & { tag: 'spent' } =>
@@ -107,6 +140,8 @@ function fundingDeadline(state: WaitingForPeerState): number | null {
 /** For people. */
 export function waitsForClose(state: WaitingForPeerState): string {
   const { restored, funding } = state.channel
+  if (state.publishAfter !== undefined)
+    return `the peer to publish its commitment, which may be newer than ours; ours is published after block ${state.publishAfter}`
   if (!restored) return 'the peer to publish its commitment, since we lost data'
   const until = fundingDeadline(state)
   if (until !== null) return `its funding transaction, which is in no block yet and is given up after height ${until}`

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest'
+import { utf8 } from '../../src/base/bytes.ts'
+import { msat } from '../../src/base/units.ts'
+import { summary } from '../../src/channel/describe.ts'
+import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
+import { add, expectNext, POLICY, preimageOf, reachNormal, sentBy, type World } from './harness.ts'
+import type { Side } from './side.ts'
+
+/** Connected again, after payments both ways; nothing is said yet. */
+function again(before: (w: World) => void = () => {}): World {
+  const w = reachNormal({ pushMsat: msat(400_000_000) })
+  for (const n of [1, 2]) {
+    w.alice.command(add(n, 5_000_000))
+    w.settle()
+    w.bob.command({ tag: 'fulfillHtlc', id: BigInt(n - 1), preimage: preimageOf(n) })
+    w.settle()
+  }
+  before(w)
+  w.disconnect()
+  w.alice.broadcasts = []
+  w.connect()
+  return w
+}
+const error = (w: World, text = 'sync error') =>
+  ({ type: 'error', channelId: w.alice.channel.params.channelId, data: utf8(text) }) as const
+const endOf = ({ state }: Side) => (state?.tag === 'closing' ? state.onchain.closing.kind : null)
+const at = (w: World) => [w.alice.state!.tag, w.alice.broadcasts.length]
+
+/** An error of Bob's that comes before he has shown where he stands. */
+function failed(before?: (w: World) => void): World {
+  const w = again(before)
+  w.receive('alice', error(w))
+  return w
+}
+
+describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are in step', () => {
+  it('leaves the peer the first move, tells it so, and publishes its own commitment when that does not come', () => {
+    const w = failed()
+    expect([...at(w), sentBy(w.alice).at(-1)]).toEqual(['waiting-for-peer', 0, 'error'])
+    w.disconnect()
+    for (let n = 0; n < HELD_BACK_BLOCKS; n++) w.mine()
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    w.alice.crash()
+    w.mine()
+    expect(endOf(w.alice)).toBe('local')
+  })
+
+  it('publishes it as soon as the peer shows that it is the newest', () => {
+    const w = failed()
+    w.receive('alice', expectNext(w, 'bob', 'channel_reestablish'))
+    expect(at(w)).toEqual(['closing', 1])
+  })
+
+  it('never publishes it once the peer has proved that it is revoked', () => {
+    const w = failed()
+    const said = expectNext(w, 'bob', 'channel_reestablish')
+    const { number } = w.alice.channel.commitments.local
+    const secret = w.alice.ctx.signer.commitmentSecret(number)
+    w.receive('alice', { ...said, nextRevocationNumber: BigInt(number + 1), yourLastPerCommitmentSecret: secret })
+    w.disconnect()
+    w.mine(HELD_BACK_BLOCKS + 2)
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    w.alice.command({ tag: 'forceClose', requestId: 3, evenIfRevoked: true })
+    expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 3, result: { code: 'DATA_LOSS' } })
+  })
+
+  it('nor once the store is found to have lost a write', () => {
+    const w = failed()
+    w.alice.step({ tag: 'doubted' })
+    w.disconnect()
+    w.mine(HELD_BACK_BLOCKS + 2)
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+  })
+
+  it('does not count blocks that are caught up with, which give the peer no time', () => {
+    const w = failed()
+    w.disconnect()
+    w.alice.ctx = { ...w.alice.ctx, isBehind: true }
+    w.mine(HELD_BACK_BLOCKS + 10)
+    w.alice.ctx = { ...w.alice.ctx, isBehind: false }
+    w.mine(HELD_BACK_BLOCKS)
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    w.mine()
+    expect(w.alice.state!.tag).toBe('closing')
+  })
+
+  it('does not wait past the deadline of an HTLC that it has the preimage of', () => {
+    const deadline = 4
+    const w = failed((w) => {
+      w.bob.command(add(9, 20_000_000, { cltvExpiry: w.height + POLICY.closeBeforeExpiry + deadline }))
+      w.settle()
+    })
+    w.disconnect()
+    w.alice.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(9) })
+    w.mine(deadline - 1)
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    w.mine()
+    expect(w.alice.state!.tag).toBe('closing')
+  })
+
+  it('says how long it waits, and lets the operator take the risk', () => {
+    const w = failed()
+    expect(summary(w.alice.state!, w.alice.ctx).waitsFor).toContain(`after block ${w.height + HELD_BACK_BLOCKS}`)
+    w.alice.command({ tag: 'forceClose', requestId: 4 })
+    expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 4, result: { code: 'DATA_LOSS' } })
+    w.alice.command({ tag: 'forceClose', requestId: 5, evenIfRevoked: true })
+    expect(at(w)).toEqual(['closing', 1])
+  })
+})
+
+/** Alice's store has lost all since `before`; both are connected again and have said what they have to say. */
+function behind(w: World, since: (w: World) => void): World {
+  const stored = new Map(w.alice.records)
+  since(w)
+  w.disconnect()
+  w.alice.records.clear()
+  for (const [key, value] of stored) w.alice.records.set(key, value)
+  w.alice.crash()
+  w.alice.broadcasts = []
+  w.connect()
+  return w.settle()
+}
+
+describe('BOLT 2 §message-retransmission: what a store lost without knowing it', () => {
+  it('was no more than our signature: the peer, whose commitment is the newer, publishes, and not we', () => {
+    const w = behind(reachNormal({ pushMsat: msat(400_000_000) }), (w) => {
+      w.alice.command(add(1, 50_000_000))
+      w.deliver('alice')
+      w.deliver('alice')
+    })
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    expect([w.bob.state!.tag, w.bob.broadcasts.length]).toEqual(['closing', 1])
+    w.mine()
+    expect(endOf(w.alice)).toBe('future')
+    expect(endOf(w.bob)).toBe('local')
+  })
+
+  it('was a revocation, and the peer is closing already: what it says first keeps us from publishing, and names its point', () => {
+    const w = behind(reachNormal({ pushMsat: msat(400_000_000) }), (w) => {
+      w.alice.command(add(1, 50_000_000))
+      w.settle()
+      w.bob.command({ tag: 'forceClose', requestId: 1 })
+    })
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    expect(w.alice.channel.toldPoint).toEqual(w.bob.ctx.signer.commitmentPoint(w.bob.channel.commitments.local.number))
+    w.mine()
+    expect(endOf(w.alice)).toBe('future')
+  })
+})
