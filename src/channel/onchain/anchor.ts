@@ -56,20 +56,24 @@ type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'incoming
 /** How to help the unconfirmed closing transaction along; null when it is none with an anchor of ours. */
 export function anchorPlan(
   channel: Channel,
-  { closing, outputs }: OnchainState,
+  { closing, outputs, began }: OnchainState,
   ctx: AnchorContext,
 ): AnchorPlan | null {
   const { tx, txid, feeSat } = closing
-  return planFor(channel, { tx, txid, feeSat, outputs, weight: weightOf(tx) }, ctx)
+  return planFor(channel, { tx, txid, feeSat, outputs: sinceThen(outputs, began), weight: weightOf(tx) }, ctx)
 }
 
 /** The same for the peer's commitments that may be in the mempools in the place of ours, unseen by us: they count as much. */
-export function rivalPlans(channel: Channel, { closing }: OnchainState, ctx: AnchorContext): readonly AnchorPlan[] {
+export function rivalPlans(
+  channel: Channel,
+  { closing, began }: OnchainState,
+  ctx: AnchorContext,
+): readonly AnchorPlan[] {
   if (closing.kind !== 'local' || channel.params.channelType !== 'anchors') return []
   const commitment = channel.commitments.active.find((c) => outpointKey(c.funding) === outpointKey(closing.funding))
   if (!commitment) return []
   const theirs = [buildRemote(channel, commitment), buildRemoteSigned(channel, commitment)]
-  return theirs.flatMap((built) => (built && planFor(channel, ofPeer(built), ctx)) ?? [])
+  return theirs.flatMap((built) => (built && planFor(channel, ofPeer(built, began), ctx)) ?? [])
 }
 
 /**
@@ -88,11 +92,15 @@ export function strangerPlan(ours: AnchorPlan, ourTx: Transaction, tx: Transacti
 }
 const totalSat = ({ outputs }: Transaction): bigint => outputs.reduce((sum, o) => sum + o.amountSat, 0n)
 
-const ofPeer = (built: HtlcCommitment): Unconfirmed => ({
+const ofPeer = (built: HtlcCommitment, began?: number): Unconfirmed => ({
   ...built,
   weight: weightOf(built.tx) + FUNDING_WITNESS,
-  outputs: remoteOutputs(built),
+  outputs: sinceThen(remoteOutputs(built), began),
 })
+
+/** As if they had been in the chain since the end began: what expired long before has no more haste than what expires then. */
+const sinceThen = (outputs: readonly ClosedOutput[], began: number | null = null): readonly ClosedOutput[] =>
+  outputs.map((o) => ({ ...o, since: o.since ?? began }))
 
 function planFor(channel: Channel, commitment: Unconfirmed, ctx: AnchorContext): AnchorPlan | null {
   if (channel.params.channelType !== 'anchors') return null

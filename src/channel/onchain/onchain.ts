@@ -52,6 +52,7 @@ export function beginLocal(channel: Channel, ctx: ChannelContext): OnchainStep {
   const built = buildLocal(channel, commitment, ctx.signer)
   const onchain: OnchainState = {
     how: 'local-force',
+    began: ctx.blockHeight,
     closing: {
       kind: 'local',
       tx: signedLocal(channel, commitment, ctx),
@@ -82,6 +83,7 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
   const { outputs, revoked } = claimable(channel, found, spend, ctx)
   const onchain: OnchainState = {
     how: HOW[found.kind],
+    began: spend.height,
     closing: {
       kind: found.kind,
       tx,

@@ -13,6 +13,8 @@ import type { Spend } from './claims.ts'
  */
 export interface OnchainState {
   readonly how: CloseKind
+  /** Height at which it began; absent in a record of an older version. */
+  readonly began?: number
   readonly closing: ClosingTransaction
   /** What we may claim, or must watch, beyond the closing transaction itself. */
   readonly outputs: readonly ClosedOutput[]

@@ -120,6 +120,24 @@ describe('BOLT 5 §failing-a-channel (option_anchors): what pays for a commitmen
     }
   })
 
+  it('has no haste with a payment of our own that expired while the node was away, for as long as with one that expires now', () => {
+    const paid = htlc('alice', 200_000, 10, 1, false)
+    const began = plan([paid], 10)
+    expect(began.own.feeratePerKw).toBe(1_000)
+    expect(plan([paid], 1_000)).toMatchObject({
+      own: { feeratePerKw: 1_000, urgentSat: 0n },
+      rivals: [{ feeratePerKw: 1_000, urgentSat: 0n }],
+    })
+    // Where its commitment comes into no block, it has in the end.
+    const w = world({ type: 'anchors', opener: 'alice', number: 3, htlcs: [paid] }, Market)
+    w.chain.height += 1_000
+    w.alice.forceClose()
+    const feerateAfter = (blocks: number): number =>
+      anchorPlan(w.alice.channel, w.alice.onchain!, { ...w.alice.ctx, blockHeight: w.chain.height + blocks })!
+        .feeratePerKw
+    expect([0, 100, 137].map(feerateAfter).map((rate) => rate > 10_000)).toEqual([false, false, true])
+  })
+
   it('leaves the wallet what the HTLC transactions need that follow, and each of those what the others need', () => {
     const claims = [
       htlc('bob', 100_000, 60, 1, true),
