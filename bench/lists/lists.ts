@@ -1,9 +1,6 @@
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
 import { type DemoNode, startChain, startOne } from '../../src/cli/demo/network.ts'
 import { mine } from '../../src/cli/demo/steps.ts'
 import { until } from '../../src/cli/demo/wait.ts'
@@ -12,8 +9,9 @@ import { type Spawned, spawnFulmen } from '../../src/cli/processes.ts'
 import { FulmenClient } from '../../src/client/index.ts'
 import { round } from '../harness.ts'
 import { machine } from '../machine.ts'
-import type { Asking } from './asker.ts'
+import { type Answers, type Quantiles, Questions, quantiles } from './answers.ts'
 import { fill, timeScan } from './fill.ts'
+import { giveWay } from './priority.ts'
 
 export interface ListOptions {
   readonly payments: number
@@ -24,19 +22,13 @@ export interface ListOptions {
 const TARGETS = { pageMs: 50, startMs: 3_000, nodeP99Ms: 5 } as const
 const PAGE = 100
 const TRIES = 30
-/** Payments under way at a time: what a quiet shop has, and as many as the node can take. */
-const LOADS = [1, 20] as const
-const LOAD_MS = 15_000
-const CAPACITY_SAT = 16_000_000
-/** Enough for an output of its own: channels keep a record of it for good. */
-const AMOUNT_MSAT = 1_000_000
-const ASKER = fileURLToPath(new URL('./asker.js', import.meta.url))
+/** The payments and what is to be copied of them. */
+const TO_COPY_MS = 1_000
+const CAPACITY_SAT = 100_000_000
 const { signal } = new AbortController()
 
-interface Figure {
+interface Figure extends Quantiles {
   readonly name: string
-  readonly medianMs: number
-  readonly p99Ms: number
 }
 
 /** Lists, start and answers of a node with a long history, beside a list that scans. */
@@ -55,28 +47,50 @@ export async function measureLists({ payments, json }: ListOptions): Promise<voi
 
 type Result = Awaited<ReturnType<typeof measure>>
 
+interface Scene {
+  readonly directory: string
+  readonly spawned: Spawned[]
+  readonly payments: number
+  readonly chain: string
+  readonly payee: DemoNode
+  readonly first: DemoNode
+}
+
 async function measure(directory: string, spawned: Spawned[], payments: number) {
   const chain = await startChain(directory, spawned)
   const payee = await startOne({ name: 'payee', directory, chain, spawned })
+  const load = spawned.map(({ pid }) => giveWay(pid))
   const first = await startOne({ name: 'payer', directory, chain, spawned })
+  const questions = await Questions.start(await first.client.node())
+  try {
+    const loadGivesWay = load.every((givesWay) => givesWay) && questions.payersGiveWay
+    return { loadGivesWay, ...(await measureWith(questions, { directory, spawned, payments, chain, payee, first })) }
+  } finally {
+    questions.stop()
+  }
+}
+
+async function measureWith(questions: Questions, scene: Scene) {
+  const { directory, spawned, payments, chain, payee, first } = scene
   await openChannel(first, payee)
-  for (let n = 0; n < 5; n++) await payOne(first.client, payee)
+  await questions.pay({ payer: first, payee, inFlight: 1, forMs: TO_COPY_MS })
   await first.client.invoices.create({ amountMsat: 1_000, description: 'an invoice to copy', expirySeconds: 1 })
   await first.client.invoices.list().then(({ items }) => first.client.invoices.cancel(items[0]!.paymentHash))
   const dataDir = join(directory, 'payer')
   const fresh = await restart(spawned, dataDir, chain, first.key)
   await until('the channel', usableOver(fresh.client), { signal })
-  const before = await underLoads(fresh.client, payee, { url: fresh.url, key: first.key })
+  const before = await questions.ask(fresh, payee)
   await spawned.pop()!.stop()
   await fill(dataDir, payments)
   const scanMs = await timeScan(dataDir, PAGE)
   // Once before: events that were put there all at once are news to what makes alerts and sums of them.
   await restart(spawned, dataDir, chain, first.key)
-  const { client, startMs, url } = await restart(spawned, dataDir, chain, first.key)
-  await until('the channel', usableOver(client), { signal })
-  const pages = await timePages(client, payments)
-  const loads = await underLoads(client, payee, { url, key: first.key })
-  return { startMs, scanMs, pages, loads, withoutHistory: { startMs: fresh.startMs, loads: before } }
+  const full = await restart(spawned, dataDir, chain, first.key)
+  await until('the channel', usableOver(full.client), { signal })
+  const pages = await timePages(full.client, payments)
+  const answers = await questions.ask(full, payee)
+  const withoutHistory = { startMs: fresh.startMs, answers: before }
+  return { startMs: full.startMs, scanMs, pages, answers, withoutHistory }
 }
 
 async function openChannel(payer: DemoNode, payee: DemoNode): Promise<void> {
@@ -92,12 +106,6 @@ async function openChannel(payer: DemoNode, payee: DemoNode): Promise<void> {
 const usableOver = (client: FulmenClient) => async () =>
   (await client.channels.list()).items.some((c) => c.usable) ? true : null
 
-async function payOne(client: FulmenClient, payee: DemoNode): Promise<void> {
-  const { bolt11 } = await payee.client.invoices.create({ amountMsat: AMOUNT_MSAT, description: 'bench' })
-  const { status, failure } = await client.payments.send({ bolt11 }, { wait: 30 })
-  if (status !== 'succeeded') throw new Error(`a payment ${status}: ${failure?.detail}`)
-}
-
 /** Ends the node that was started last, if it is the payer, and starts it again. @returns how long the start took, until it says it is ready */
 async function restart(spawned: Spawned[], dataDir: string, chain: string, key: string) {
   if (spawned.at(-1)?.name === 'payer') await spawned.pop()!.stop()
@@ -108,7 +116,7 @@ async function restart(spawned: Spawned[], dataDir: string, chain: string, key: 
   spawned.push(child)
   const startMs = round(performance.now() - begun, 0)
   const url = child.ready.api!
-  return { startMs, url, client: new FulmenClient({ url, key }) }
+  return { startMs, url, key, client: new FulmenClient({ url, key }) }
 }
 
 async function timePages(client: FulmenClient, payments: number): Promise<readonly Figure[]> {
@@ -126,7 +134,7 @@ async function timePages(client: FulmenClient, payments: number): Promise<readon
     ['invoices, first page', () => full(client.invoices.list({ limit: PAGE }))],
   ]
   const figures: Figure[] = []
-  for (const [name, ask] of lists) figures.push(figure(name, await times(TRIES, ask)))
+  for (const [name, ask] of lists) figures.push({ name, ...quantiles(await times(TRIES, ask)) })
   return figures
 }
 
@@ -140,40 +148,7 @@ async function times(count: number, ask: () => Promise<unknown>): Promise<number
   return taken
 }
 
-function figure(name: string, taken: readonly number[]): Figure {
-  const sorted = taken.toSorted((a, b) => a - b)
-  const quantile = (q: number) => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!, 1)
-  return { name, medianMs: quantile(0.5), p99Ms: quantile(0.99) }
-}
-
-type Load = Awaited<ReturnType<typeof underLoad>>
-
-async function underLoads(client: FulmenClient, payee: DemoNode, where: Omit<Asking, 'forMs'>) {
-  const loads: Load[] = []
-  for (const inFlight of LOADS) loads.push(await underLoad(client, payee, where, inFlight))
-  return loads
-}
-
-/** Pays as fast as it goes, and asks for the node meanwhile. */
-async function underLoad(client: FulmenClient, payee: DemoNode, where: Omit<Asking, 'forMs'>, inFlight: number) {
-  const end = performance.now() + LOAD_MS
-  let paid = 0
-  const payer = async (): Promise<void> => {
-    while (performance.now() < end) {
-      await payOne(client, payee)
-      paid++
-    }
-  }
-  const asker = new Worker(ASKER, { workerData: { ...where, forMs: LOAD_MS } satisfies Asking })
-  const [[taken]] = await Promise.all([
-    once(asker, 'message') as Promise<[number[]]>,
-    ...Array.from({ length: inFlight }, payer),
-  ])
-  const paidPerSecond = round(paid / (LOAD_MS / 1000), 0)
-  return figure(`GET /v1/node, ${inFlight} payments in flight, ${paidPerSecond} per second`, taken)
-}
-
-const text = (payments: number, { pages, loads, scanMs, startMs, withoutHistory }: Result) =>
+const text = (payments: number, { pages, answers, scanMs, startMs, withoutHistory, loadGivesWay }: Result) =>
   [
     `Lists with ${payments} payments, as many events, and ${Math.ceil(payments / 10)} invoices`,
     table(
@@ -181,10 +156,36 @@ const text = (payments: number, { pages, loads, scanMs, startMs, withoutHistory 
       [
         ...pages.map((f) => [f.name, f.medianMs, f.p99Ms, TARGETS.pageMs]),
         ['a list that scans', round(scanMs, 0), round(scanMs, 0), TARGETS.pageMs],
-        ...loads.map((f) => [f.name, f.medianMs, f.p99Ms, TARGETS.nodeP99Ms]),
-        ...withoutHistory.loads.map((f) => [`${f.name}, without a history`, f.medianMs, f.p99Ms, TARGETS.nodeP99Ms]),
         ['start', startMs, startMs, TARGETS.startMs],
         ['start without a history', withoutHistory.startMs, withoutHistory.startMs, TARGETS.startMs],
       ],
     ),
+    `GET /v1/node of a node that pays as fast as it goes; in turn with it a bare node:http server, idle otherwise, is asked.
+${loadGivesWay ? 'Payee, chain and client give way to both' : 'NOTHING GIVES WAY to both: the priority of payee, chain and client could not be lowered here'}`,
+    table(
+      [
+        'in flight',
+        'per second',
+        'median ms',
+        'p99 ms',
+        'bare: median ms',
+        'p99 ms',
+        'p99 over it: ms',
+        '×',
+        'target ms',
+      ],
+      [
+        ...answers.map((a) => answersRow(a)),
+        ...withoutHistory.answers.map((a) => answersRow(a, ', without a history')),
+      ],
+    ),
   ].join('\n')
+
+const answersRow = ({ inFlight, paidPerSecond, node, bare }: Answers, what = '') => [
+  `${inFlight}${what}`,
+  paidPerSecond,
+  ...[node.medianMs, node.p99Ms, bare.medianMs, bare.p99Ms],
+  round(node.p99Ms - bare.p99Ms, 1),
+  round(node.p99Ms / bare.p99Ms, 1),
+  TARGETS.nodeP99Ms,
+]
