@@ -6,7 +6,8 @@ import type { Node } from '../../src/node/node.ts'
 import type { Op } from '../../src/store/types.ts'
 import { type Balances, onchainSat } from './accounts.ts'
 import { type Fate, torn } from './disk.ts'
-import { NAMES, type Name, nodeIdOf, type Process, type Snapshot, World } from './world.ts'
+import type { Process } from './process.ts'
+import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
 /** How a process ends at a write: it is refused, lost, found whole, or found in part (the seed says which). */
 export type Ending = { readonly how: 'refused' | 'lost' | 'kept' } | { readonly how: 'torn'; readonly seed: number }

@@ -4,8 +4,9 @@ import { openBackup, type StaticBackup, sealForPeer } from '../../src/node/backu
 import { backupKey } from '../../src/wallet/keys.ts'
 import { decodeMessage } from '../../src/wire/registry.ts'
 import { Disk } from './disk.ts'
+import type { Process } from './process.ts'
 import { end, expectAllButFees, type Ground, ground, only, restored } from './restoring.ts'
-import { masterOf, nodeIdOf, type Process, type Snapshot, World } from './world.ts'
+import { masterOf, nodeIdOf, type Snapshot, World } from './world.ts'
 
 let known: Ground
 let base: Snapshot

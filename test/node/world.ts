@@ -1,4 +1,3 @@
-import { pino } from 'pino'
 import { toHex } from '../../src/base/bytes.ts'
 import { nodeId as asNodeId, type NodeId } from '../../src/base/ids.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
@@ -10,17 +9,17 @@ import { localTransport, type RpcTransport } from '../../src/chain/rpc.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import type { ChannelBackup, StaticBackup } from '../../src/node/backup.ts'
 import { Logs } from '../../src/node/logs.ts'
 import { Node } from '../../src/node/node.ts'
 import { channelPolicy } from '../../src/node/policy.ts'
-import type { ChannelView, NodeService } from '../../src/node/service.ts'
+import type { ChannelView } from '../../src/node/service.ts'
 import { nodeService } from '../../src/node/services/node.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import type { Driver } from '../../src/store/types.ts'
 import { type MasterKey, masterKey, nodeSecret } from '../../src/wallet/keys.ts'
 import { Disk } from './disk.ts'
+import { complaintsLog, Process } from './process.ts'
 import { quietConfig } from './quietConfig.ts'
 import { Wire } from './wire.ts'
 
@@ -93,52 +92,6 @@ export interface WorldOptions {
   readonly peersFirstMs?: number
 }
 
-/** A node's process: gone when it crashed, and then there is only its disk. */
-export class Process {
-  readonly name: Name
-  readonly nodeId: NodeId
-  disk: Disk
-  node: Node | null = null
-  service: NodeService | null = null
-  /** Alerts and errors of all its runs: whatever is here needs a reason. */
-  readonly complaints: unknown[] = []
-  /** Why it had to stop, last. */
-  fatal: unknown = null
-  alias: string
-  /** Its words were in use before, though nothing on its disk says so. */
-  hasLived = false
-  /** Its operating system is slow to end it: for what a node does when it knows that it must stop. */
-  lingers = false
-  /** The file beside the database. */
-  backup: readonly ChannelBackup[] = []
-  writeBackup = async (channels: readonly ChannelBackup[], whole?: StaticBackup): Promise<void> => {
-    this.backup = channels
-    if (whole) this.wholeBackup = whole
-  }
-  /** The same, as it is sealed. */
-  wholeBackup: StaticBackup | null = null
-  /** What the next start is to take lost channels from, as one does that finds its database older than its backup. */
-  restoreFrom: StaticBackup | null = null
-  /** Peers' blobs are written, and ours sent, at once. */
-  storagePace = { afterConnectMs: 0, betweenMs: 0 }
-  /** Others' gossip is passed on at once; a peer that does not answer is given up after a second. */
-  gossipPace = { flushMs: 0, patienceMs: 1_000 }
-  /** Newer backups that peers gave back. */
-  readonly keptBackups: StaticBackup[] = []
-
-  constructor(name: Name, disk: Disk) {
-    this.name = name
-    this.alias = name
-    this.nodeId = nodeIdOf(name)
-    this.disk = disk
-  }
-  /** The running service. */
-  get api(): NodeService {
-    if (!this.service) throw new Error(`${this.name} is not running`)
-    return this.service
-  }
-}
-
 /** Nodes in one process over one embedded chain, with disks that can fail and a network that the test delivers by hand. */
 export class World {
   readonly chain: EmbeddedChain
@@ -159,7 +112,7 @@ export class World {
     }
     this.processes = new Map(
       names.map((name) => {
-        const process = new Process(name, null as unknown as Disk)
+        const process = new Process(name, nodeIdOf(name), null as unknown as Disk)
         process.disk = this.#disk(process, snapshot?.disks[name] ?? new Map())
         return [name, process]
       }),
@@ -408,7 +361,3 @@ export class World {
       .map((e) => channelOf(e.state))
   }
 }
-
-/** Warnings and worse become complaints of the process. */
-const complaintsLog = (process: Process) =>
-  pino({ level: 'warn', base: null }, { write: (line: string) => void process.complaints.push(JSON.parse(line)) })
