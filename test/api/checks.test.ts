@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { lookAround, type Surroundings } from '../../src/api/alerts/look.ts'
 import { KeyAdmin } from '../../src/api/auth/keyAdmin.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
+import { endingKey, ownKey } from '../../src/api/checks/access.ts'
 import { newKey, selfSigned } from '../../src/api/tls/certificate.ts'
 import { Webhooks } from '../../src/api/webhooks/webhooks.ts'
 import { sat } from '../../src/base/units.ts'
@@ -116,5 +117,22 @@ describe('what a node looks at', () => {
     expect(findings.flatMap(({ alert }) => alert?.code ?? [])).toContain('DISK_LOW')
     expect([...unknown]).toEqual(['WALLET_RESERVE_SHORT'])
     expect(failures).toHaveLength(1)
+  })
+})
+
+describe('how long a key still works', () => {
+  const HOUR_MS = 3_600_000
+  it.each([
+    [3.5 * DAY_MS, '3 more days'],
+    [2 * DAY_MS - 1, '47 more hours'],
+    [2 * HOUR_MS, '2 more hours'],
+    [2 * HOUR_MS - 1, '119 more minutes'],
+    [60_000, '1 more minute'],
+    [59_999, '0 more minutes'],
+  ])('%i ms are told as %s', (left, said) => {
+    const ends = new Date(left).toISOString()
+    const key = { id: 'k', name: 'k', expiresAt: ends, rotateBy: null }
+    const told = [...endingKey(key, { until: left, now: 0 }), ownKey(key, 0)].map(({ message }) => message)
+    expect(told).toEqual([`k works for ${said}`, `k works for ${said}`])
   })
 })

@@ -9,18 +9,26 @@ const MISSED_MS = DAY_MS
 /** A receiver that is away for a short time is nothing to know of. */
 const AWAY_MS = 5 * 60_000
 
-const hours = (ms: number): string =>
-  ms < 2 * DAY_MS ? `${Math.max(0, Math.floor(ms / 3_600_000))} more hours` : `${Math.floor(ms / DAY_MS)} more days`
+const UNITS = [
+  ['day', DAY_MS],
+  ['hour', 3_600_000],
+] as const
+/** As `3 days`, rounded down, in units of which there are two at least. @param more goes before the unit */
+function span(ms: number, more = ''): string {
+  const [unit, unitMs] = UNITS.find(([, size]) => ms >= 2 * size) ?? ['minute', 60_000]
+  const n = Math.max(0, Math.floor(ms / unitMs))
+  return `${n} ${more}${unit}${n === 1 ? '' : 's'}`
+}
 
 const renewal = (id: string, expiresAt: string | null): string =>
   `fulmen key rotate ${id}${expiresAt === null ? '' : `, or fulmen key update ${id} --expires-at DATE`}`
 
 /** The key that somebody works with. @param now Unix ms */
 export function ownKey({ id, expiresAt, rotateBy }: Pick<Key, 'id' | 'expiresAt' | 'rotateBy'>, now: number): Finding {
-  const days = Math.floor((Date.parse(expiresAt ?? rotateBy ?? '9999-12-31T00:00:00Z') - now) / DAY_MS)
-  if (days * DAY_MS >= SOON_MS) return ok('API key', id)
+  const left = Date.parse(expiresAt ?? rotateBy ?? '9999-12-31T00:00:00Z') - now
+  if (left >= SOON_MS) return ok('API key', id)
   const alert = { code: 'KEY_EXPIRING', about: id } as const
-  return warning('API key', `${id} works for ${Math.max(0, days)} more days`, renewal(id, expiresAt), alert)
+  return warning('API key', `${id} works for ${span(left, 'more ')}`, renewal(id, expiresAt), alert)
 }
 
 /** A key of which it was told that it ends. @param until Unix ms: when it does */
@@ -30,7 +38,7 @@ export function endingKey(
 ): readonly Finding[] {
   const alert = { code: 'KEY_EXPIRING', about: id } as const
   if (now < until)
-    return [warning(`key ${id}`, `${name} works for ${hours(until - now)}`, renewal(id, expiresAt), alert)]
+    return [warning(`key ${id}`, `${name} works for ${span(until - now, 'more ')}`, renewal(id, expiresAt), alert)]
   if (now > until + MISSED_MS) return []
   const when = new Date(until).toISOString()
   const cure = `give its clients another key (${renewal(id, expiresAt)}), or fulmen key revoke ${id}`
@@ -42,9 +50,9 @@ export function certificateLife({ from, until }: { from: number; until: number }
   const days = Math.floor((until - now) / DAY_MS)
   const cure = 'renew the files of --tls-cert and --tls-key: the node reads them again by itself'
   const alert = { code: 'CERTIFICATE_EXPIRING', about: null } as const
-  if (now >= until) return problem('TLS certificate', `it expired ${-days} days ago`, cure, alert)
+  if (now >= until) return problem('TLS certificate', `it expired ${span(now - until)} ago`, cure, alert)
   if (until - now < Math.min(SOON_MS, (until - from) / 3))
-    return warning('TLS certificate', `it expires in ${days} days`, cure, alert)
+    return warning('TLS certificate', `it expires in ${span(until - now)}`, cure, alert)
   return ok('TLS certificate', `good for ${days} days`)
 }
 
