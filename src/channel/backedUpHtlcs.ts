@@ -15,6 +15,8 @@ export interface BackedUpHtlc extends Pick<HtlcAdd, 'id' | 'amountMsat' | 'payme
   readonly preimage?: Uint8Array
   /** Of one that we offered: what its end decides. */
   readonly origin?: HtlcOrigin
+  /** It was noted as one that may stand in a commitment which was forgotten before the backup was made (presumed.ts). */
+  readonly presumed?: true
   /** Where we had published our commitment: of its HTLC transaction in that. */
   readonly stage?: Pick<OwnStage, 'signature' | 'outputSat'>
 }
@@ -56,6 +58,7 @@ export function htlcsToBackUp(
         paymentHash,
         cltvExpiry,
         ...(origin && { origin }),
+        ...(h.stage === 'presumed' && { presumed: true as const }),
         ...(stage && { stage }),
       }
       if (direction === 'out' || h.removal === null) return [base]
@@ -95,7 +98,10 @@ export function pointsOfPeer({ commitments, toldPoint }: Channel): readonly Uint
 
 // ---------------------------------------------------------------- and back
 
-/** The records of a restored channel: as far as anybody can tell, they stand in every commitment. */
+/**
+ * The records of a restored channel: as far as anybody can tell, they stand in every commitment. One that was presumed still is: that its
+ * channel ends without it says nothing of whether another one has it, and its id is not the peer's.
+ */
 export function restoredTable(direction: Direction, htlcs: readonly BackedUpHtlc[] = []): HtlcTable {
   const ours = htlcs.filter((h) => h.direction === direction).sort((a, b) => (a.id < b.id ? -1 : 1))
   return htlcTable(ours.map(restoredHtlc))
@@ -104,9 +110,9 @@ export function restoredTable(direction: Direction, htlcs: readonly BackedUpHtlc
 export const restoredStages = (htlcs: readonly BackedUpHtlc[] = []): readonly OwnStage[] =>
   htlcs.flatMap(({ direction, id, stage }) => (stage ? [{ direction, id, ...stage }] : []))
 
-const restoredHtlc = ({ direction: _, stage: __, preimage, origin, ...base }: BackedUpHtlc): Htlc => ({
+const restoredHtlc = ({ direction: _, stage: __, presumed, preimage, origin, ...base }: BackedUpHtlc): Htlc => ({
   add: { ...base, onion: EMPTY, pathKey: null, origin: origin ?? null, excessDust: false },
-  stage: 'committed',
+  stage: presumed ? 'presumed' : 'committed',
   remoteFrom: 0,
   remoteTo: 0,
   removal: preimage ? { tag: 'fulfilled', preimage } : null,

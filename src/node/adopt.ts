@@ -43,7 +43,7 @@ export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): reado
     if (session) channels.deliver(entry, { tag: 'connected', theirFeatures: session.theirFeatures })
     return entry
   })
-  payments.takeIn(holdingsOf(taken).outgoing, scope)
+  payments.takeIn(holdingsOf(taken, true).outgoing, scope)
   return taken.map(({ meta }) => meta)
 }
 

@@ -15,8 +15,12 @@ import type { ChannelEntry } from './channels.ts'
 import type { NodeParts } from './parts.ts'
 import type { ChannelHoldings } from './payments.ts'
 
-/** What all channels hold, for the payments' recovery after a start. */
-export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
+/**
+ * What all channels hold, for the payments' recovery after a start.
+ * @param restored they came from a backup, and perhaps their payments are not known: also those that may have been offered keep a hash from
+ * being paid again
+ */
+export function holdingsOf(entries: readonly ChannelEntry[], restored = false): ChannelHoldings {
   const outgoing: ChannelHoldings['outgoing'][number][] = []
   const released: ChannelHoldings['released'][number][] = []
   const undecided: IncomingHtlc[] = []
@@ -25,8 +29,8 @@ export function holdingsOf(entries: readonly ChannelEntry[]): ChannelHoldings {
     if (channel === null) continue
     const { channelId } = channel.params
     for (const { add, stage } of eachHtlc(channel.commitments.outgoing)) {
-      if (add.origin && stage !== 'presumed')
-        outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
+      const isOffered = stage !== 'presumed' || (restored && add.origin?.tag === 'payment')
+      if (add.origin && isOffered) outgoing.push({ channelId, origin: add.origin, amountMsat: add.amountMsat })
     }
     for (const htlc of eachHtlc(channel.commitments.incoming)) {
       if (htlc.removal === null) undecided.push(incomingHtlc(channelId, htlc))
