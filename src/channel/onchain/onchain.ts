@@ -19,7 +19,7 @@ import {
   revokedOutputs,
   toRemoteOutputs,
 } from './outputs.ts'
-import { planAmidBlock, planClaims } from './plan.ts'
+import { planAmidBlock, planClaims, planPreimage } from './plan.ts'
 import { failHtlcs, isResolved, learnPreimages } from './settle.ts'
 import type {
   ClosedOutput,
@@ -204,7 +204,9 @@ export function onchainEvent(
         const more = learnPreimages(learned.channel, onchain, tx)
         learned = { channel: more.channel, effects: [...learned.effects, ...more.effects] }
       }
-      return carryOn(learned.channel, after, ctx, learned.effects, planAmidBlock)
+      // In a newer commitment of the peer no HTLC transaction of ours waits for what was noted.
+      const planBy = closing.kind === 'future' ? planAmidBlock : planClaims
+      return carryOn(learned.channel, after, ctx, learned.effects, planBy)
     }
     case 'revokedHtlcs': {
       const { revoked, closing } = onchain
@@ -212,6 +214,8 @@ export function onchainEvent(
       const search = { tx: closing.tx, txid: closing.txid, revoked, found: onchain.outputs }
       return carryOn(channel, revokedHtlcsFound(onchain, revokedHtlcOutputs(channel, search, input.htlcs)), ctx, [])
     }
+    case 'preimage':
+      return carryOn(channel, onchain, ctx, [], planPreimage(input.htlcId))
     default:
       return carryOn(channel, onchain, ctx, [])
   }

@@ -94,11 +94,10 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
     return { sweeps: onchain.sweeps, publish: republish(channel, onchain, ctx) }
   }
   const { stages, ready } = claimable(channel, onchain, ctx)
-  const neededSat = stages.length === 0 ? 0n : stagesFee(channel, onchain.outputs, ctx)
   const all = built(planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
   const isSame = all.length === onchain.sweeps.length && all.every((b, i) => b.sweep === onchain.sweeps[i])
   const sweeps = isSame ? onchain.sweeps : all.map((b) => b.sweep)
-  const publish = stages.map((s) => stageEffect(s, neededSat as Sat, ctx))
+  const publish = stageEffects(channel, onchain, stages, ctx)
   return { sweeps, publish: [...publish, ...all.map((b) => sweepEffect(b, ready))] }
 }
 
@@ -108,7 +107,21 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
  */
 export function planAmidBlock(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan {
   if (onchain.closing.height === null) return { sweeps: onchain.sweeps, publish: [] }
-  const { ready } = claimable(channel, onchain, ctx)
+  return planNew(onchain, claimable(channel, onchain, ctx).ready, ctx)
+}
+
+/** The same when the preimage of an HTLC of the peer's has come: of hundreds that come in one block, each has its own claim made alone. */
+export const planPreimage =
+  (htlcId: bigint): typeof planClaims =>
+  (channel, onchain, ctx) => {
+    if (onchain.closing.height === null) return planClaims(channel, onchain, ctx)
+    const { stages, ready } = claimable(channel, onchain, ctx)
+    const own = stages.filter((s) => s.stage.tag === 'htlc-success' && s.output.htlc?.id === htlcId)
+    const { sweeps, publish } = planNew(onchain, ready, ctx)
+    return { sweeps, publish: [...stageEffects(channel, onchain, own, ctx), ...publish] }
+  }
+
+function planNew(onchain: OnchainState, ready: ReadyOutputs, ctx: ClaimContext): Plan {
   const known = new Set(onchain.sweeps)
   const planned = planSweeps(onchain.sweeps, ready, ctx, { raise: false })
   const kept = planned.filter((s) => known.has(s))
@@ -193,6 +206,16 @@ interface StageOutput {
   readonly preimage: Uint8Array | null
   readonly deadline: number
   readonly onlyRaise: boolean
+}
+
+function stageEffects(
+  channel: Channel,
+  onchain: OnchainState,
+  stages: readonly StageOutput[],
+  ctx: ClaimContext,
+): Plan['publish'] {
+  const neededSat = stages.length === 0 ? (0n as Sat) : stagesFee(channel, onchain.outputs, ctx)
+  return stages.map((s) => stageEffect(s, neededSat, ctx))
 }
 
 /** @param neededSat by all HTLC transactions of the channel, from the wallet */

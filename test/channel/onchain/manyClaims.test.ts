@@ -1,44 +1,82 @@
 import { describe, expect, it } from 'vitest'
+import type { Transaction } from '../../../src/bitcoin/transaction.ts'
+import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
 import { fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import type { OnchainStep } from '../../../src/channel/onchain/types.ts'
 import type { ChannelContext, ChannelSigner } from '../../../src/channel/types.ts'
-import { channelOf, commitmentTx, contextOf, type HtlcSpec, START } from './fixture.ts'
+import { channelOf, commitmentTx, contextOf, type HtlcSpec, preimageOf, START } from './fixture.ts'
 
 const HTLCS = 50
+const HEIGHT = START + 1
 
-describe('BOLT 5 §general-nomenclature: a block that confirms the claims of many HTLCs', () => {
-  it.each(['alice', 'bob'] as const)('has none of the others made again for each, in the commitment of %s', (whose) => {
-    const htlcs = Array.from(
-      { length: HTLCS },
-      (_, i): HtlcSpec => ({ from: 'bob', amountSat: 10_000 + i, cltvExpiry: START + 200, n: i + 1, knows: true }),
-    )
-    const setup = { type: 'anchors', opener: 'bob', number: 4, htlcs } as const
-    let signed = 0
-    const signer = Object.fromEntries(
-      Object.entries(contextOf('alice', START).signer).map(([name, part]) => {
-        if (typeof part !== 'function' || !name.startsWith('sign')) return [name, part]
-        const call = (...args: unknown[]): unknown => {
-          signed++
-          return Reflect.apply(part, null, args)
-        }
-        return [name, call]
-      }),
-    ) as unknown as ChannelSigner
-    const at = (height: number): ChannelContext => ({ ...contextOf('alice', height), signer })
-    const [height, next] = [START + 1, START + 2]
-    const spend = { tx: commitmentTx(whose, setup), height, mutual: false }
-    let step = fundingSpent(channelOf('alice', setup), spend, at(height))
-    step = onchainEvent(step.channel, step.onchain, { tag: 'block', height }, at(height))
-    const claims = step.effects.flatMap((e) => (e.tag === 'broadcast' ? [e.tx] : []))
-    expect(claims.length).toBeGreaterThanOrEqual(HTLCS)
-    expect(signed).toBeGreaterThanOrEqual(HTLCS)
-    signed = 0
-    for (const tx of claims) {
-      const { txid, index } = tx.inputs[0]!
-      const spent = { tag: 'spent', outpoint: { txid, index }, tx, height: next } as const
-      step = onchainEvent(step.channel, step.onchain, spent, at(next))
-      expect(step.effects).toEqual([])
-    }
-    expect(signed).toBe(0)
-    expect(step.onchain.sweeps).toEqual([])
-  })
-})
+/** Alice's channel, closed by a commitment of one of both with many HTLCs of Bob's. @param knows whether she has the preimages */
+function closed(whose: 'alice' | 'bob', knows: boolean) {
+  const htlcs = Array.from(
+    { length: HTLCS },
+    (_, i): HtlcSpec => ({ from: 'bob', amountSat: 10_000 + i, cltvExpiry: START + 200, n: i + 1, knows }),
+  )
+  const setup = { type: 'anchors', opener: 'bob', number: 4, htlcs } as const
+  const counts = { signed: 0 }
+  const signer = Object.fromEntries(
+    Object.entries(contextOf('alice', START).signer).map(([name, part]) => {
+      if (typeof part !== 'function' || !name.startsWith('sign')) return [name, part]
+      const call = (...args: unknown[]): unknown => {
+        counts.signed++
+        return Reflect.apply(part, null, args)
+      }
+      return [name, call]
+    }),
+  ) as unknown as ChannelSigner
+  const at = (height: number): ChannelContext => ({ ...contextOf('alice', height), signer })
+  const spend = { tx: commitmentTx(whose, setup), height: HEIGHT, mutual: false }
+  const step = fundingSpent(channelOf('alice', setup), spend, at(HEIGHT))
+  return {
+    counts,
+    at,
+    htlcs,
+    step: onchainEvent(step.channel, step.onchain, { tag: 'block', height: HEIGHT }, at(HEIGHT)),
+  }
+}
+
+const sent = ({ effects }: OnchainStep): readonly Transaction[] =>
+  effects.flatMap((e) => (e.tag === 'broadcast' ? [e.tx] : []))
+
+describe.each(['alice', 'bob'] as const)(
+  'BOLT 5 §general-nomenclature: many HTLCs in the commitment of %s',
+  (whose) => {
+    it('are not claimed anew for each of their claims in a block', () => {
+      const { counts, at, step: before } = closed(whose, true)
+      const claims = sent(before)
+      expect(claims.length).toBeGreaterThanOrEqual(HTLCS)
+      expect(counts.signed).toBeGreaterThanOrEqual(HTLCS)
+      counts.signed = 0
+      let step = before
+      for (const tx of claims) {
+        const { txid, index } = tx.inputs[0]!
+        const spent = { tag: 'spent', outpoint: { txid, index }, tx, height: HEIGHT + 1 } as const
+        step = onchainEvent(step.channel, step.onchain, spent, at(HEIGHT + 1))
+        expect(step.effects).toEqual([])
+      }
+      expect(counts.signed).toBe(0)
+      expect(step.onchain.sweeps).toEqual([])
+    })
+
+    it('are claimed one by one as their preimages come', () => {
+      const { counts, at, htlcs, step: before } = closed(whose, false)
+      let step = before
+      counts.signed = 0
+      htlcs.forEach((spec, i) => {
+        const { commitments } = step.channel
+        const htlc = getHtlc(commitments.incoming, BigInt(i))!
+        const removal = { tag: 'fulfilled', preimage: preimageOf(spec) } as const
+        const incoming = replaceHtlc(commitments.incoming, { ...htlc, removal })
+        const channel = { ...step.channel, commitments: { ...commitments, incoming } }
+        step = onchainEvent(channel, step.onchain, { tag: 'preimage', htlcId: BigInt(i) }, at(HEIGHT))
+        expect(sent(step)).toHaveLength(1)
+      })
+      expect(counts.signed).toBe(HTLCS)
+      const all = onchainEvent(step.channel, step.onchain, { tag: 'block', height: HEIGHT + 1 }, at(HEIGHT + 1))
+      expect(sent(all).length).toBeGreaterThanOrEqual(HTLCS)
+    })
+  },
+)
