@@ -9,7 +9,7 @@ import { hashedIn, isBlind, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
-import { offerDeadline } from './urgency.ts'
+import { timeoutDeadline } from './urgency.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
   height !== null && ctx.blockHeight - height + 1 >= depth
@@ -121,7 +121,8 @@ function isLost(
   if (!output) return !isBlind(onchain) || expired
   // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
   // after all. Fees may fall before that channel's turn comes: until then only little is.
-  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= offerDeadline(channel, add, ctx)
+  const offer = { ...add, since: output.since }
+  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= timeoutDeadline(channel, offer, ctx)
   return isDue && isTooDear(channel, output, ctx)
 }
 

@@ -119,8 +119,11 @@ export function deadlineOf(channel: Channel, output: ClosedOutput, ctx: ExpiryCo
 const originOf = ({ commitments }: Channel, htlc: ClosedOutput['htlc']): HtlcAdd['origin'] =>
   htlc === null || htlc.id === null ? null : (getHtlc(commitments.outgoing, htlc.id)?.add.origin ?? null)
 
-/** A node that was away past the expiry of its own payment has no more haste with it than one that was there. */
-function timeoutDeadline(
+/**
+ * The height at which an HTLC that we offered should be over, where its output has been in the chain since some height: a node that was away
+ * past the expiry of its own payment has no more haste with it than one that was there.
+ */
+export function timeoutDeadline(
   channel: Channel,
   offer: Pick<HtlcAdd, 'cltvExpiry' | 'origin'> & Pick<ClosedOutput, 'since'>,
   ctx: ExpiryContext,
@@ -129,7 +132,7 @@ function timeoutDeadline(
   return offer.origin?.tag === 'payment' ? Math.max(due, (offer.since ?? 0) + OWN_PAYMENT_BLOCKS) : due
 }
 
-/** The height at which an HTLC that we offered should be over: of a forward, lest the one that it came by expires. */
+/** The same by its expiry alone: of a forward, lest the one that it came by expires. */
 export function offerDeadline(
   { relay }: Channel,
   { cltvExpiry, origin }: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,

@@ -78,6 +78,18 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: an HTLC t
     w.mine()
     expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
   })
+
+  it('of our own is let go no sooner where the node was away past its expiry: fees may fall as for any other', () => {
+    const spec: HtlcSpec = { from: 'alice', amountSat: 20_000, cltvExpiry: EXPIRY, n: 1, knows: false }
+    const w = world({ type: 'anchors', opener: 'bob', number: 3, htlcs: [spec] })
+    w.chain.height += 1_000
+    w.alice.claim = DEAR
+    w.alice.forceClose()
+    w.mine(100)
+    expect(w.alice.events).toEqual([])
+    w.mine(50)
+    expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+  })
 })
 
 describe('BOLT 5 §htlc-output-handling-local-commitment-remote-offers: an HTLC that is too dear to claim in haste', () => {
