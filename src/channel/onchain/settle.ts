@@ -101,10 +101,12 @@ function failedEvent(htlc: Htlc, undecided = false): HtlcEvent | null {
 
 /**
  * What ends the channel is newer than what we know, as no close is agreed over an HTLC: one of which it has no output was settled before, or
- * failed, or never offered; or its output is not recognised.
+ * failed, or never offered; or its output is not recognised. Of ours, published at that risk, one that is only presumed may be newer.
  */
-const mayBeSettled = ({ add }: Htlc, onchain: OnchainState): boolean =>
-  (isBlind(onchain) || onchain.closing.kind === 'mutual') &&
+const mayBeSettled = ({ add, stage }: Htlc, onchain: OnchainState): boolean =>
+  (isBlind(onchain) ||
+    onchain.closing.kind === 'mutual' ||
+    (onchain.closing.kind === 'local' && stage === 'presumed')) &&
   !onchain.outputs.some((o) => o.htlc?.direction === 'out' && o.htlc.id === add.id)
 
 /** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { toHex } from '../../../src/base/bytes.ts'
+import type { PaymentHash } from '../../../src/base/ids.ts'
+import { msat } from '../../../src/base/units.ts'
 import { onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import { presume } from '../../../src/channel/presumed.ts'
+import { crypto } from '../../../src/crypto/crypto.ts'
 import { channelOf, contextOf, type HtlcSpec, preimageOf, START, world } from './fixture.ts'
 
 const htlc: HtlcSpec = { from: 'alice', amountSat: 100_000, cltvExpiry: START + 40, n: 7, knows: false }
@@ -33,5 +38,19 @@ describe('BOLT 5 §htlc-output-handling-remote-commitment-local-offers: a commit
     w.finish()
     expect(w.alice.onchain?.closing.kind).toBe('future')
     expect(w.alice.events).toEqual([{ tag: 'failed', id: 0n, origin: expect.anything(), failure: { tag: 'onchain' } }])
+  })
+
+  it('leaves open what became of an HTLC that was offered, perhaps, after ours that was published at that risk', () => {
+    const w = world({ ...about, number: 9, htlcs: [] })
+    const [amountMsat, cltvExpiry] = [msat(100_000_000), START + 40]
+    const paymentHash = toHex(crypto.sha256(preimageOf(htlc))) as PaymentHash
+    const origin = { tag: 'payment', paymentHash, attempt: 0 } as const
+    const command = { tag: 'presumeHtlc', amountMsat, paymentHash, cltvExpiry, origin } as const
+    w.alice.channel = presume(channelOf('alice', { ...about, number: 4, htlcs: [] }), command)!
+    w.alice.forceClose()
+    w.finish()
+    expect([w.alice.onchain?.closing.kind, w.bob.onchain?.closing.kind]).toEqual(['local', 'revoked'])
+    const failure = { tag: 'onchain', presumed: true, undecided: true }
+    expect(w.alice.events).toEqual([{ tag: 'failed', id: 0n, origin, failure }])
   })
 })
