@@ -19,7 +19,9 @@ const CLAIM_WEIGHT = 1_600
 /** sat that the late HTLCs together must be above for the channel to be closed over them. */
 const closingCost = ({ feerates }: Pick<ChannelContext, 'feerates'>): Sat => feeOf(CLAIM_WEIGHT, feerates.claim)
 
-const timedOut = (h: Htlc, height: number): boolean => h.stage !== 'proposed' && height >= h.add.cltvExpiry + GRACE
+/** None of our commitments has one that is only presumed. */
+const timedOut = (h: Htlc, height: number): boolean =>
+  h.stage !== 'proposed' && h.stage !== 'presumed' && height >= h.add.cltvExpiry + GRACE
 
 /** We know the preimage, and the peer has not let go of the HTLC in our commitment yet. */
 const mustBeClaimed = (h: Htlc, height: number, closeBeforeExpiry: number): boolean =>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { summary } from '../../src/channel/describe.ts'
 import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
@@ -96,6 +97,24 @@ describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are
     expect(at(w)).toEqual(['waiting-for-peer', 0])
     w.mine()
     expect(w.alice.state!.tag).toBe('closing')
+  })
+
+  it('waits whatever became of an HTLC that it may have offered in lost writes: its own commitment has none', () => {
+    const w = failed()
+    w.disconnect()
+    const { channelId } = w.alice.channel.params
+    const origin = { tag: 'forward', channelId, htlcId: 7n } as const
+    const about = {
+      amountMsat: msat(50_000_000),
+      paymentHash: 'ab'.repeat(32) as PaymentHash,
+      cltvExpiry: w.height - 10,
+    }
+    w.alice.command({ tag: 'presumeHtlc', ...about, origin })
+    expect(w.alice.channel.commitments.outgoing.size).toBe(1)
+    w.mine(HELD_BACK_BLOCKS)
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    w.mine()
+    expect(endOf(w.alice)).toBe('local')
   })
 
   it('says how long it waits, and lets the operator take the risk', () => {
