@@ -14,11 +14,7 @@ const ALERTS = 1_500
 
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start(['alice', 'bob'])
-  await world.fund()
-  await world.open('alice', 'bob', 900_000, 100_000)
-  base = world.snapshot()
-  world.close()
+  base = await World.pair(900_000, 100_000)
 })
 const open: { close(): unknown }[] = []
 afterEach(async () => {

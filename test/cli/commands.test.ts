@@ -1,27 +1,13 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { FulmenClient } from '../../src/client/index.ts'
 import { NODE_ID, PEER_ID } from '../api/fakeNode.ts'
-import { type CliNode, startCliNode } from './fakeNode.ts'
-import { run, withoutVariables } from './run.ts'
+import { api, dataDir, fulmen, node, setNode } from './fakeNode.ts'
+import { run } from './run.ts'
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
-let dataDir: string
-let node: CliNode['node']
-let api: CliNode['api']
-let fulmen: CliNode['fulmen']
-let stop: CliNode['stop']
-beforeAll(async () => {
-  ;({ dataDir, node, api, fulmen, stop } = await startCliNode())
-})
-afterAll(() => stop())
-
-beforeEach(withoutVariables)
-afterEach(() => {
-  vi.unstubAllEnvs()
-  node.beforeAct = async () => {}
-})
+setNode()
 
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 

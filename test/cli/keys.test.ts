@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ensureAdminKey } from '../../src/api/auth/adminKey.ts'
 import { KeyRing } from '../../src/api/auth/keys.ts'
 import { utf8, utf8Decode } from '../../src/base/bytes.ts'
@@ -9,20 +9,9 @@ import { offlineApiStore } from '../../src/node/apiStore.ts'
 import { checkJournal, Journal } from '../../src/store/journal.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { prefixRange } from '../../src/store/schema.ts'
-import { type CliNode, startCliNode } from './fakeNode.ts'
-import { withoutVariables } from './run.ts'
+import { dataDir, fulmen, node, setNode } from './fakeNode.ts'
 
-let dataDir: string
-let node: CliNode['node']
-let fulmen: CliNode['fulmen']
-let stop: CliNode['stop']
-beforeAll(async () => {
-  ;({ dataDir, node, fulmen, stop } = await startCliNode())
-})
-afterAll(() => stop())
-
-beforeEach(withoutVariables)
-afterEach(() => vi.unstubAllEnvs())
+setNode()
 
 const json = async (...args: string[]) => JSON.parse((await fulmen(...args, '--json')).out)
 const keyFile = async () => (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()

@@ -15,11 +15,7 @@ const CAPACITY = 1_000_000n
 const PUSHED = 400_000n
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start(BOTH)
-  await world.fund(1)
-  await world.open('alice', 'bob', Number(CAPACITY), Number(PUSHED))
-  base = world.snapshot()
-  world.close()
+  base = await World.pair(Number(CAPACITY), Number(PUSHED), 1)
 })
 
 const view = (world: World, name: Name): Promise<ChannelView> =>

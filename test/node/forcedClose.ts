@@ -6,14 +6,7 @@ import type { Node } from '../../src/node/node.ts'
 import { type Name, NOBODY, type Snapshot, World } from './world.ts'
 
 /** Alice and bob, and one channel of 1,000,000 sat that alice has opened, 400,000 of them bob's. */
-export async function oneChannel(): Promise<Snapshot> {
-  const world = await World.start(['alice', 'bob'])
-  await world.fund(1)
-  await world.open('alice', 'bob', 1_000_000, 400_000)
-  const base = world.snapshot()
-  world.close()
-  return base
-}
+export const oneChannel = (): Promise<Snapshot> => World.pair(1_000_000, 400_000, 1)
 
 export const entryOf = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
 /** How the channel ends on chain, null while it does not. */

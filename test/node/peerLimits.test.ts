@@ -15,13 +15,7 @@ const bob = nodeIdOf('bob')
 let base: Snapshot | null = null
 let world: World
 beforeEach(async () => {
-  if (base === null) {
-    const first = await World.start(['alice', 'bob'])
-    await first.fund(1)
-    await first.open('alice', 'bob', 1_000_000)
-    base = first.snapshot()
-    first.close()
-  }
+  base ??= await World.pair(1_000_000, 0, 1)
   world = await World.start(['alice', 'bob'], base)
   return () => world.close()
 })

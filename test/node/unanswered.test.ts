@@ -10,11 +10,7 @@ import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 const BOTH: readonly Name[] = ['alice', 'bob']
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start(BOTH)
-  await world.fund(1)
-  await world.open('alice', 'bob', 1_000_000, 400_000)
-  base = world.snapshot()
-  world.close()
+  base = await World.pair(1_000_000, 400_000, 1)
 })
 
 const nodeOf = (world: World, name: Name): Node => world.of(name).node!

@@ -119,6 +119,16 @@ export class World {
     )
   }
 
+  /** Alice and Bob, and a channel that Alice has opened, with what she gave Bob in it. @param coins that each has been given */
+  static async pair(capacitySat: number, pushSat = 0, coins = 2): Promise<Snapshot> {
+    const world = await World.start(['alice', 'bob'])
+    await world.fund(coins)
+    await world.open('alice', 'bob', capacitySat, pushSat)
+    const base = world.snapshot()
+    world.close()
+    return base
+  }
+
   /** Alice – Bob – Carol, 500,000 sat at each end of both channels. */
   static async line(): Promise<Snapshot> {
     const world = await World.start()

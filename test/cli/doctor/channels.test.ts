@@ -14,11 +14,7 @@ import { type Name, type Snapshot, World } from '../../node/world.ts'
 let base: Snapshot
 let world: World
 beforeAll(async () => {
-  const made = await World.start(['alice', 'bob'])
-  await made.fund()
-  await made.open('alice', 'bob', 500_000, 100_000)
-  base = made.snapshot()
-  made.close()
+  base = await World.pair(500_000, 100_000)
 })
 afterEach(() => world.close())
 
