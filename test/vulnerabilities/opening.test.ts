@@ -3,7 +3,9 @@ import type { Txid } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import { WireError } from '../../src/wire/errors.ts'
 import { featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
+import { decodeMessage, encodeMessage } from '../../src/wire/registry.ts'
 import { World as Channels, expectNext, openParams, RELAY } from '../channel/harness.ts'
 import { nodeIds } from '../channel/side.ts'
 import { Stranger } from '../node/stranger.ts'
@@ -94,6 +96,21 @@ describe('anchors with a fee in HTLC transactions (2020-09): SIGHASH_SINGLE | AN
       expect(state.tag === 'closed' && state.reason).toContain('channel_type')
       const ours = acceptChannel({ ...open, channelType: featuresFromBits([12, 22]) }, who, w.bob.ctx)
       expect(ours.state.tag).toBe('await-funding-created')
+    }
+  })
+})
+
+// BOLT 1 §fundamental-types
+describe('CLN before 26.06.8 (2026-09): open_channel with more coins than there are', () => {
+  it('is no message that can be read', () => {
+    const w = new Channels()
+    w.alice.begin(openChannel(openParams('alice'), w.alice.ctx))
+    const bytes = encodeMessage(expectNext(w, 'alice', 'open_channel'))
+    // Behind the type, chain_hash and temporary_channel_id.
+    const at = 2 + 32 + 32
+    for (const sat of [21_000_000n * 100_000_000n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(at, sat)
+      expect(() => decodeMessage(bytes)).toThrow(WireError)
     }
   })
 })
