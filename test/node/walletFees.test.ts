@@ -4,6 +4,7 @@ import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { decodePsbt, encodePsbt, PSBT_IN, type Psbt, witnessUtxo, witnessUtxoValue } from '../../src/bitcoin/psbt.ts'
 import { decodeTransaction, encodeTransaction, weightOf } from '../../src/bitcoin/transaction.ts'
+import { ChainError } from '../../src/chain/errors.ts'
 import type { WalletTransactionView } from '../../src/node/onchainService.ts'
 import { type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -250,6 +251,21 @@ describe('BIP 174: a PSBT', () => {
     vi.restoreAllMocks()
     expect(await api('alice').wallet()).toEqual(free)
     expect(await ask(api('alice').psbt.broadcast(bytes(final.psbt)))).toBe(made.txid)
+  })
+
+  it('is told as sent while the Bitcoin node is away, as is a send and a bump, and goes out when it is back', async () => {
+    await begin()
+    const made = await create()
+    const { psbt } = await ask(api('alice').psbt.sign(bytes(made.psbt)))
+    const { source } = world.of('alice').node!
+    vi.spyOn(source, 'broadcast').mockRejectedValue(new ChainError('UNAVAILABLE', 'the Bitcoin node is away'))
+    const sent = await sendToBob(2)
+    const raised = await bump('alice', sent.txid, 9)
+    const txid = await ask(api('alice').psbt.broadcast(bytes(psbt)))
+    expect([sent.status, raised.status]).toEqual(['unconfirmed', 'unconfirmed'])
+    vi.restoreAllMocks()
+    await world.mine(1)
+    expect([sent.txid, raised.txid, txid].map((id) => inPool(id) !== undefined)).toEqual([false, true, true])
   })
 
   it('of two wallets is signed by each for its own inputs alone', async () => {

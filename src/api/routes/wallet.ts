@@ -100,7 +100,7 @@ function walletTransactionRoutes(app: App, { service, idempotency, spending }: A
     {
       config: { scope: 'wallet:send', idempotent: true, audited: true },
       schema: {
-        summary: 'Send on chain',
+        summary: 'Send on chain; made while the Bitcoin node is away, it goes out when that is back',
         tags: ['wallet'],
         body: SendOnChain,
         response: { 201: WalletTransaction },

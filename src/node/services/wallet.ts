@@ -15,7 +15,7 @@ import type { NodeService, PageRequest } from '../service.ts'
 import { placesIn, recordsFrom } from '../timeRange.ts'
 import { fundSend } from './fundSend.ts'
 import { psbtService } from './psbt.ts'
-import { bumpTransaction, SEND_LABEL, SWEEP_LABEL } from './walletFees.ts'
+import { bumpTransaction, handed, SEND_LABEL, SWEEP_LABEL } from './walletFees.ts'
 import { walletProblem } from './walletProblem.ts'
 
 export type WalletService = Pick<
@@ -123,7 +123,7 @@ export function walletService(parts: NodeParts): WalletService {
           throw walletProblem(e)
         }
       })
-      await parts.broadcast(tx.tx, 'wallet')
+      await handed(parts.broadcast(tx.tx, 'wallet'))
       return viewOf(wallet.state, wallet.state.txs.get(tx.txid)!)
     },
   }

@@ -1,6 +1,7 @@
 import type { Txid } from '../../base/ids.ts'
 import { pack } from '../../base/pack.ts'
 import { weightOf } from '../../bitcoin/transaction.ts'
+import { ChainError } from '../../chain/errors.ts'
 import { perKw } from '../../chain/fees.ts'
 import { keys } from '../../store/schema.ts'
 import { anchorReserve } from '../../wallet/build.ts'
@@ -59,12 +60,22 @@ function usualFeerate(parts: NodeParts, { tx, feeSat }: WalletTx): number {
   return Math.max(parts.fees().byTarget[2], Math.ceil(now * STEP) + 250)
 }
 
+/**
+ * What the wallet has taken as sent goes out when the Bitcoin node is there again: who is told that it failed sends it once more, in
+ * another transaction. @returns null when the node is away
+ */
+export const handed = <T>(broadcast: Promise<T>): Promise<T | null> =>
+  broadcast.catch((e: unknown) => {
+    if (e instanceof ChainError) return null
+    throw e
+  })
+
 /** Of a transaction that the wallet has taken as sent: one that the chain refuses is given up, and what it spends is free again. */
 export async function publish({ wallet, reactor, source }: NodeParts, txid: Txid): Promise<void> {
   const tx = wallet.state.txs.get(txid)?.tx
   if (!tx) return
-  const result = await source.broadcast(tx)
-  if (result.accepted) return
+  const result = await handed(source.broadcast(tx))
+  if (result === null || result.accepted) return
   await reactor.run(() => wallet.abandon(txid))
   throw new ServiceError('TRANSACTION_REJECTED', `the chain refused ${txid}: ${result.reason}`)
 }
