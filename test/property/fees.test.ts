@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { outpointKey } from '../../src/base/ids.ts'
-import { channelOf, type HtlcSpec, type Setup, START, settled, type World, world } from '../channel/onchain/fixture.ts'
+import { channelOf, type HtlcSpec, type Setup, START, settled } from '../channel/onchain/fixture.ts'
 import { Market } from '../channel/onchain/market.ts'
+import { type World, world } from '../channel/onchain/world.ts'
 
 const ESTIMATE = 1_000
 /** What the rise of a feerate can keep up with: far above the estimates, which stay where they were, and below the budget's end. */

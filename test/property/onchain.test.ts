@@ -11,10 +11,8 @@ import {
   type Setup,
   START,
   settled,
-  type World,
-  won,
-  world,
 } from '../channel/onchain/fixture.ts'
+import { type World, won, world } from '../channel/onchain/world.ts'
 
 const names: readonly Name[] = ['alice', 'bob']
 

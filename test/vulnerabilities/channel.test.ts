@@ -4,7 +4,8 @@ import { channelOf } from '../../src/channel/describe.ts'
 import { encodeMessage } from '../../src/wire/registry.ts'
 import { expectAgreement, expectEnforceable } from '../channel/checks.ts'
 import { add, expectNext, faultsOf, hashOf, preimageOf, reachNormal } from '../channel/harness.ts'
-import { channelOf as channelWith, type HtlcSpec, START, settled, world } from '../channel/onchain/fixture.ts'
+import { channelOf as channelWith, type HtlcSpec, START, settled } from '../channel/onchain/fixture.ts'
+import { world } from '../channel/onchain/world.ts'
 
 /** Order of secp256k1. */
 const N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { TestChain } from '../channel/onchain/chain.ts'
-import { channelOf, type HtlcSpec, START, settled, world } from '../channel/onchain/fixture.ts'
+import { channelOf, type HtlcSpec, START, settled } from '../channel/onchain/fixture.ts'
+import { world } from '../channel/onchain/world.ts'
 
 /** The highest sequence that says of a transaction that it may be replaced. @source BIP 125 */
 const MAY_BE_REPLACED = 0xfffffffd

@@ -11,11 +11,9 @@ import {
   other,
   preimageOf,
   START,
-  type World,
   walletScript,
-  won,
-  world,
 } from './fixture.ts'
+import { type World, won, world } from './world.ts'
 
 const types: readonly ChannelTypeName[] = ['static_remotekey', 'anchors']
 const names: readonly Name[] = ['alice', 'bob']

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
-import { CAPACITY, channelOf, DELAY, type Name, type Setup, START, settled, won, world } from './fixture.ts'
+import { CAPACITY, channelOf, DELAY, type Name, type Setup, START, settled } from './fixture.ts'
+import { won, world } from './world.ts'
 
 /* A peer sees our basepoints before it declares its own, or learns them later for a channel of before; it can declare ours. */
 

@@ -16,10 +16,9 @@ import {
   preimageOf,
   START,
   settled,
-  won,
-  world,
 } from './fixture.ts'
 import { Market } from './market.ts'
+import { won, world } from './world.ts'
 
 /** 400 sat per vbyte. */
 const DEAR = 100_000

@@ -10,18 +10,8 @@ import { buildClosing } from '../../../src/channel/tx/closing.ts'
 import { withFundingWitness } from '../../../src/channel/tx/funding.ts'
 import { anchorScript, fundingScript } from '../../../src/channel/tx/scripts.ts'
 import type { ChannelSigner } from '../../../src/channel/types.ts'
-import {
-  CAPACITY,
-  channelOf,
-  commitmentTx,
-  contextOf,
-  FUNDING,
-  type HtlcSpec,
-  START,
-  walletScript,
-  won,
-  world,
-} from './fixture.ts'
+import { CAPACITY, channelOf, commitmentTx, contextOf, FUNDING, type HtlcSpec, START, walletScript } from './fixture.ts'
+import { won, world } from './world.ts'
 
 const signer = (who: 'alice' | 'bob'): ChannelSigner => contextOf(who, START).signer
 const htlc = (from: 'alice' | 'bob', amountSat: number, n: number, knows: boolean): HtlcSpec => ({

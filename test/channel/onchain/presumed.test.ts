@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { presumeReceived } from '../../../src/channel/presumed.ts'
-import { channelOf, contextOf, type HtlcSpec, preimageOf, START, world } from './fixture.ts'
+import { channelOf, contextOf, type HtlcSpec, preimageOf, START } from './fixture.ts'
+import { world } from './world.ts'
 
 const part = (amountSat: number): HtlcSpec => ({ from: 'bob', amountSat, cltvExpiry: START + 60, n: 7, knows: false })
 

@@ -11,18 +11,8 @@ import { withToldPoint } from '../../../src/channel/reestablish.ts'
 import { remoteKeys, restoreChannel } from '../../../src/channel/restored.ts'
 import type { Channel } from '../../../src/channel/state.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
-import {
-  CAPACITY,
-  channelOf,
-  commitmentTx,
-  contextOf,
-  type HtlcSpec,
-  type Setup,
-  START,
-  type World,
-  won,
-  world,
-} from './fixture.ts'
+import { CAPACITY, channelOf, commitmentTx, contextOf, type HtlcSpec, type Setup, START } from './fixture.ts'
+import { type World, won, world } from './world.ts'
 
 const { signer } = contextOf('alice', START)
 const bobsPoint = (n: number): Uint8Array => contextOf('bob', START).signer.commitmentPoint(n)

@@ -5,19 +5,8 @@ import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import type { OnchainState } from '../../../src/channel/onchain/types.ts'
 import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import type { ChannelTypeName } from '../../../src/channel/types.ts'
-import {
-  CAPACITY,
-  channelOf,
-  DELAY,
-  type HtlcSpec,
-  type Name,
-  type Setup,
-  START,
-  settled,
-  type World,
-  won,
-  world,
-} from './fixture.ts'
+import { CAPACITY, channelOf, DELAY, type HtlcSpec, type Name, type Setup, START, settled } from './fixture.ts'
+import { type World, won, world } from './world.ts'
 
 const types: readonly ChannelTypeName[] = ['static_remotekey', 'anchors']
 

@@ -5,7 +5,8 @@ import { msat } from '../../../src/base/units.ts'
 import { onchainEvent } from '../../../src/channel/onchain/onchain.ts'
 import { presume } from '../../../src/channel/presumed.ts'
 import { crypto } from '../../../src/crypto/crypto.ts'
-import { channelOf, contextOf, type HtlcSpec, preimageOf, START, world } from './fixture.ts'
+import { channelOf, contextOf, type HtlcSpec, preimageOf, START } from './fixture.ts'
+import { world } from './world.ts'
 
 const htlc: HtlcSpec = { from: 'alice', amountSat: 100_000, cltvExpiry: START + 40, n: 7, knows: false }
 const about = { type: 'anchors', opener: 'alice' } as const

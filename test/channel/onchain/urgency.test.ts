@@ -6,8 +6,9 @@ import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { planSweeps, type ReadyOutput } from '../../../src/channel/onchain/sweeps.ts'
 import { ceilingOf, feerateFor, offerDeadline, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
-import { channelOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled, type World, world } from './fixture.ts'
+import { channelOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled } from './fixture.ts'
 import { Market } from './market.ts'
+import { type World, world } from './world.ts'
 
 const htlc = (from: 'alice' | 'bob', amountSat: number, blocks: number, n: number, knows: boolean): HtlcSpec => ({
   from,
