@@ -108,6 +108,21 @@ describe('BOLT 5 §general-nomenclature: a funding transaction of ours whose coi
       expect(knownResults(w.alice.state!)).toMatchObject([failed])
     },
   )
+
+  it('tells an HTLC as undecided where the store has lost writes: it may have been settled in those', () => {
+    const w = reachNormal()
+    w.alice.command(add(1, 50_000_000))
+    w.settle()
+    const rival = rivalOf(fundingOf(w.alice))
+    w.disconnect()
+    w.alice.step({ tag: 'doubted' }, false)
+    reorg(w.alice, 100)
+    spent(w.alice, rival, 101)
+    for (let height = 101; height <= 200; height++) block(w.alice, height)
+    const failed = { tag: 'failed', id: 0n, failure: { tag: 'onchain', undecided: true } }
+    expect(w.alice.events).toMatchObject([failed])
+    expect(knownResults(w.alice.state!)).toMatchObject([failed])
+  })
 })
 
 it('a funding transaction that is in the chain is not given up for what spends its coins in a chain that is gone', () => {

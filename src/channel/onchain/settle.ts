@@ -129,8 +129,8 @@ function isLost(
 }
 
 /** What is known of the HTLCs that we offered in a channel that can never be in the chain: nobody claims one there. */
-export const resultsWithoutChain = ({ commitments }: Channel): readonly HtlcEvent[] =>
-  [...eachHtlc(commitments.outgoing)].flatMap((htlc) => failedEvent(htlc) ?? [])
+export const resultsWithoutChain = ({ commitments, unproven }: Channel): readonly HtlcEvent[] =>
+  [...eachHtlc(commitments.outgoing)].flatMap((htlc) => failedEvent(htlc, unproven === true) ?? [])
 
 /** Nothing of the channel is left to claim, to watch or to report. */
 export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimContext): boolean {
