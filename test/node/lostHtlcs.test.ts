@@ -70,4 +70,32 @@ describe('what a start has to know of HTLCs that lost writes had', () => {
     expect(kept(world)).toEqual([])
     world.close()
   })
+
+  it('is the preimage of a forward whose incoming channel cannot be read, until a backup brings that back', async () => {
+    const world = await World.start(undefined, base)
+    const bob = world.of('bob')
+    const { id } = await forwarded(world)
+    for (let n = 0; n < 6; n++) await world.attempt(bob.node!.backup.look())
+    await world.settle()
+    const { localId } = entryOf(world, 'alice').meta
+    world.crash('bob')
+    const backup = bob.wholeBackup
+    bob.wholeBackup = null
+    await bob.disk.harm(`channel/${localId}/core`, Uint8Array.of(1, 2, 3))
+    await world.boot('bob')
+    world.wire.connect(bob.nodeId, world.of('carol').nodeId)
+    await world.settle()
+    await world.attempt(world.of('carol').api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    expect([htlcsOf(world, 'carol').outgoing, kept(world).length]).toEqual([[], 1])
+
+    bob.restoreFrom = backup
+    await putBack(world, bob.disk.snapshot(), true)
+    bob.restoreFrom = null
+    await reconnect(world)
+    for (let n = 0; n < 3; n++) await world.mine(1)
+    expect(await statusOf(world)).toBe('succeeded')
+    expect(htlcsOf(world, 'alice').incoming).toMatchObject([{ removal: { preimage: PREIMAGE } }])
+    world.close()
+  })
 })
