@@ -1,4 +1,4 @@
-import { equalBytes } from '../../base/bytes.ts'
+import { equalBytes, toHex } from '../../base/bytes.ts'
 import type { Outpoint, PaymentHash, Txid } from '../../base/ids.ts'
 import { type Msat, msatToSatFloor, type Sat } from '../../base/units.ts'
 import { p2wsh } from '../../bitcoin/script.ts'
@@ -302,26 +302,39 @@ function htlcOutputs(
   const scripts = htlcScripts(keys, channelType)
   const taken = new Set(found.filter((o) => o.outpoint.txid === txid).map((o) => o.outpoint.index))
   const result: ClosedOutput[] = []
-  const wanted = htlcs.map((h) => {
-    const witnessScript =
-      h.direction === 'in' ? scripts.offered(h.paymentHash) : scripts.received(h.paymentHash, h.cltvExpiry)
-    return { h, witnessScript, script: p2wsh(witnessScript), amountSat: msatToSatFloor(h.amountMsat) }
+  // There may be a million records.
+  const byScript = new Map<string, number[]>()
+  tx.outputs.forEach(({ scriptPubKey }, i) => {
+    const script = toHex(scriptPubKey)
+    byScript.set(script, [...(byScript.get(script) ?? []), i])
   })
-  const take = ({ h, witnessScript, script }: (typeof wanted)[number], amountSat: Sat | null): void => {
-    const indexes = tx.outputs.flatMap((o, i) =>
-      !taken.has(i) && (amountSat ?? o.amountSat) === o.amountSat && equalBytes(o.scriptPubKey, script) ? [i] : [],
-    )
-    const id = 'id' in h ? (h.id ?? null) : null
-    const about = { direction: h.direction, id, paymentHash: h.paymentHash }
-    for (const index of amountSat === null ? indexes : indexes.slice(0, 1)) {
+  const wanted: Wanted[] = []
+  for (const htlc of htlcs) {
+    const { direction, paymentHash, cltvExpiry } = htlc
+    const witnessScript = direction === 'in' ? scripts.offered(paymentHash) : scripts.received(paymentHash, cltvExpiry)
+    const places = byScript.get(toHex(p2wsh(witnessScript)))
+    if (places) wanted.push({ htlc, witnessScript, places })
+  }
+  const take = ({ htlc, witnessScript, places }: Wanted, amountSat: Sat | null): void => {
+    const fits = (i: number): boolean => !taken.has(i) && (amountSat === null || tx.outputs[i]!.amountSat === amountSat)
+    const id = 'id' in htlc ? (htlc.id ?? null) : null
+    const about = { direction: htlc.direction, id, paymentHash: htlc.paymentHash }
+    for (const index of places.filter(fits).slice(0, amountSat === null ? places.length : 1)) {
       taken.add(index)
-      result.push(outputAt({ tx, txid }, index, spendOf(h, witnessScript), about))
+      result.push(outputAt({ tx, txid }, index, spendOf(htlc, witnessScript), about))
     }
   }
   // Of one that is only presumed the amount is not known: there may be several parts of it.
-  for (const w of wanted) take(w, w.h.amountMsat === 0n ? null : w.amountSat)
-  if (lacksParts) for (const w of wanted) if (w.h.direction === 'in') take(w, null)
+  for (const w of wanted) take(w, w.htlc.amountMsat === 0n ? null : msatToSatFloor(w.htlc.amountMsat))
+  if (lacksParts) for (const w of wanted) if (w.htlc.direction === 'in') take(w, null)
   return result
+}
+
+interface Wanted {
+  readonly htlc: PastHtlc | RevokedHtlc
+  readonly witnessScript: Uint8Array
+  /** Indexes of outputs with its script. */
+  readonly places: readonly number[]
 }
 
 /** A commitment's anchor outputs, of both sides. Of a cooperative close, a peer may have its own money paid to such a script. */
