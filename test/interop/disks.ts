@@ -8,7 +8,7 @@ import { seedPath } from '../../src/node/seed.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { prefixRange } from '../../src/store/schema.ts'
 import { readSeedFile } from '../../src/store/seal.ts'
-import type { OurNode } from './world.ts'
+import type { OurNode } from './ourNode.ts'
 
 /** What can become of a node's disk while the node is down. */
 

@@ -5,7 +5,7 @@ import type { ChannelView } from '../../src/node/service.ts'
 import { BITCOIND } from '../e2e/realNode.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { EclairWorld } from './eclair/world.ts'
-import type { OurNode } from './world.ts'
+import type { OurNode } from './ourNode.ts'
 
 if (!BITCOIND || !ECLAIR) console.warn(`LEFT OUT: nothing was tried with a real eclair ${NAMED}`)
 

@@ -3,7 +3,7 @@ import type { ChannelView } from '../../src/node/service.ts'
 import { BITCOIND } from '../e2e/realNode.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { EclairWorld } from './eclair/world.ts'
-import type { OurNode } from './world.ts'
+import type { OurNode } from './ourNode.ts'
 
 const MINUTES = 60_000
 /** Less than any message of a close on the wire. */

@@ -6,7 +6,7 @@ import { BITCOIND } from '../e2e/realNode.ts'
 import { loseAllBut, loseAWrite, putBack } from './disks.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { EclairWorld } from './eclair/world.ts'
-import type { OurNode } from './world.ts'
+import type { OurNode } from './ourNode.ts'
 
 const MINUTES = 60_000
 /** More than the fees of a close together, in sat. */

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { hold, settle, settled } from './held.ts'
-import { type OurNode, World } from './world.ts'
+import type { OurNode } from './ourNode.ts'
+import { World } from './world.ts'
 
 /** Our policy for a forward: 1,000 msat and 100 millionths. */
 const fee = (amount: number) => 1_000 + amount / 10_000

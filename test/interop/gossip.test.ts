@@ -3,7 +3,8 @@ import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import type { ChannelView, GraphChannelView } from '../../src/node/service.ts'
 import { startLdkPeer } from './ldk.ts'
-import { type OurNode, World } from './world.ts'
+import type { OurNode } from './ourNode.ts'
+import { World } from './world.ts'
 
 describe('BOLT 7 with LDK: announced channels', () => {
   let w: World

@@ -4,7 +4,8 @@ import { toHex } from '../../src/base/bytes.ts'
 import { type PaymentHash, paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import type { OurNode, World } from './world.ts'
+import type { OurNode } from './ourNode.ts'
+import type { World } from './world.ts'
 
 /** Payments that wait at their payee for a word: those of one of our nodes at LDK, those of LDK at that node. */
 export interface Held {

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { Life, type Name, type Step } from './life.ts'
-import { type OurNode, World } from './world.ts'
+import type { OurNode } from './ourNode.ts'
+import { World } from './world.ts'
 
 /** FULMEN_RUNS=500 npx vitest run test/interop/life.test.ts looks longer. */
 const RUNS = Number(process.env.FULMEN_RUNS ?? 6)

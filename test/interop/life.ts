@@ -5,7 +5,8 @@ import { paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { Direction } from './link.ts'
-import type { OurNode, World } from './world.ts'
+import type { OurNode } from './ourNode.ts'
+import type { World } from './world.ts'
 
 /** carol and us are nodes of ours, with a channel between them; LDK has channels with us. */
 export type Name = 'carol' | 'us' | 'ldk'

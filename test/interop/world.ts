@@ -1,87 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
-import { type NodeId, outpointKey, type Txid } from '../../src/base/ids.ts'
+import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { decodeAddress } from '../../src/bitcoin/address.ts'
-import type { NodeConfig } from '../../src/node/config.ts'
-import type { ChannelView, InvoiceView, NodeEvent, NodeService, PaymentView } from '../../src/node/service.ts'
-import { type RunningNode, startNode } from '../../src/node/start.ts'
-import { quietConfig } from '../node/quietConfig.ts'
+import type { ChannelView, InvoiceView, PaymentView } from '../../src/node/service.ts'
 import { type Ground, startGround, type Verdict } from './ground.ts'
 import { type LdkChannel, type LdkOptions, type LdkPeer, startLdkPeer } from './ldk.ts'
 import { type Link, startLink } from './link.ts'
+import { OurNode } from './ourNode.ts'
 
 const UNTIL_MS = 20_000
 /** Between looks at what no event tells of. */
 const LOOK_MS = 20
 
 export type ChannelType = ChannelView['type']
-
-/** Backups are with the peers before anything else can happen; gossip goes on at once, and LDK, which answers no query for channels, is not waited for. */
-const AT_ONCE = { storagePace: { afterConnectMs: 0, betweenMs: 0 }, gossipPace: { flushMs: 0, patienceMs: 500 } }
-
-/** Our node in this process; started again on the same directory by `restart`. */
-export class OurNode {
-  readonly nodeId: NodeId
-  readonly events: NodeEvent[] = []
-  readonly #config: NodeConfig
-  readonly #onEvent: () => void
-  #running: RunningNode
-
-  private constructor(config: NodeConfig, running: RunningNode, onEvent: () => void) {
-    this.#config = config
-    this.#onEvent = onEvent
-    this.#running = running
-    this.nodeId = running.service.info().nodeId
-    this.#listen()
-  }
-
-  static async start(url: string, onEvent: () => void): Promise<OurNode> {
-    const config = quietConfig(await mkdtemp(join(tmpdir(), 'fulmen-interop-')), {
-      chain: { kind: 'bitcoind', url },
-      listen: { host: '127.0.0.1', port: 0 },
-      alias: 'fulmen',
-    })
-    return new OurNode(config, await startNode(config, AT_ONCE), onEvent)
-  }
-
-  get service(): NodeService {
-    return this.#running.service
-  }
-  get port(): number {
-    return Number(this.#running.listen!.split(':')[1])
-  }
-
-  async stop(): Promise<void> {
-    await this.#running.stop()
-  }
-  /** After stop(). */
-  async restart(): Promise<void> {
-    this.#running = await startNode(this.#config, AT_ONCE)
-    this.#listen()
-  }
-  get dataDir(): string {
-    return this.#config.dataDir
-  }
-  async destroy(): Promise<void> {
-    await this.stop()
-    await rm(this.#config.dataDir, { recursive: true })
-  }
-
-  async channels(): Promise<readonly ChannelView[]> {
-    return (await this.service.channels({ limit: 100 }, {})).items
-  }
-
-  #listen(): void {
-    this.service.onEvent((event) => {
-      this.events.push(event)
-      this.#onEvent()
-    })
-  }
-}
 
 /** One chain, our node, and an LDK node behind a link that can be cut. */
 export class World {

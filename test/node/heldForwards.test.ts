@@ -8,6 +8,7 @@ import { onchainSat } from './accounts.ts'
 import {
   AMOUNT,
   closeAlone,
+  type Disk,
   endOfCarols,
   entryOf,
   expectNothingLost,
@@ -31,6 +32,20 @@ let base: Snapshot
 beforeAll(async () => {
   base = await World.line()
 })
+
+/** Carol closes her channels so many commitments later that Bob, on what his disk had before, does not know their points. */
+async function loseWithPoints(world: World, before: Disk): Promise<void> {
+  for (const _ of [1, 2]) {
+    const { bolt11 } = await world.of('carol').api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
+    await world.attempt(world.of('bob').api.pay({ bolt11 }))
+    await world.settle()
+  }
+  await closeAlone(world)
+  await putBack(world, before)
+  await world.settle()
+  world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
+  await world.settle()
+}
 
 describe('a forward whose offer was in the writes that the disk has lost', () => {
   it.each([
@@ -148,17 +163,7 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
   it('is settled by a claim in the mempool alone, of a commitment in which no HTLC can be recognised', async () => {
     const world = await World.start(undefined, base)
     const { id, before } = await forwarded(world)
-    // So many commitments later that their points are not known either.
-    for (const _ of [1, 2]) {
-      const { bolt11 } = await world.of('carol').api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
-      await world.attempt(world.of('bob').api.pay({ bolt11 }))
-      await world.settle()
-    }
-    await closeAlone(world)
-    await putBack(world, before)
-    await world.settle()
-    world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
-    await world.settle()
+    await loseWithPoints(world, before)
     const { state } = entryOf(world, 'carol')
     expect(state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'future' }, outputs: [{ htlc: null }] } })
     await world.attempt(world.of('carol').api.settleInvoice(id, PREIMAGE))
@@ -231,17 +236,7 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
     const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
     const carols = () => bob.node!.channels.ofPeer(nodeIdOf('carol'))[0]!
     const { id, before } = await forwarded(world)
-    // So many commitments later that their points are not known.
-    for (const _ of [1, 2]) {
-      const more = await carol.api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
-      await world.attempt(bob.api.pay({ bolt11: more.bolt11 }))
-      await world.settle()
-    }
-    await closeAlone(world)
-    await putBack(world, before)
-    await world.settle()
-    world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
-    await world.settle()
+    await loseWithPoints(world, before)
     await world.mine(10)
     expect([carols().state.tag, (await alice.api.payment(HASH)).status]).toEqual(['closing', 'pending'])
     // The claim comes in a block, as to a node that catches up.

@@ -6,7 +6,7 @@ import { msat, sat } from '../../../src/base/units.ts'
 import { crypto } from '../../../src/crypto/crypto.ts'
 import type { ChannelView, InvoiceView, NodeEvent, PaymentView } from '../../../src/node/service.ts'
 import { type Link, startLink } from '../link.ts'
-import { OurNode } from '../world.ts'
+import { OurNode } from '../ourNode.ts'
 import { RealChain } from './chain.ts'
 import { type Eclair, type EclairOptions, startEclair } from './eclair.ts'
 
