@@ -85,7 +85,8 @@ export const offerOf = ({ htlc, onion }: HeldForward): LostOffer => ({
   next: onion.next,
   amountMsat: onion.amtToForward,
   paymentHash: htlc.paymentHash,
-  cltvExpiry: onion.outgoingCltvValue,
+  // Of one that asks for more nothing was offered, and its end would be waited for without end.
+  cltvExpiry: Math.min(onion.outgoingCltvValue, htlc.cltvExpiry),
 })
 
 /** It may show yet that it had an offer. */
