@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { mine, untilFunded } from '../../src/cli/demo/steps.ts'
 import { until } from '../../src/cli/demo/wait.ts'
 import { barriers, CHROMIUM, readScreen, watch } from './browser.ts'
-import { itFollowsItsOwnKey, itListsByKey, itManagesKeys } from './keys.ts'
+import { itEndsExpiredKeys, itFollowsItsOwnKey, itListsByKey, itManagesKeys } from './keys.ts'
 import {
   itEditsWebhooks,
   itKeepsAlerts,
@@ -281,6 +281,8 @@ describe.skipIf(!CHROMIUM)('the dashboard in a real browser (left out unless FUL
 
   itShowsTheLog()
   itManagesKeys()
+
+  itEndsExpiredKeys()
 
   itListsByKey()
 

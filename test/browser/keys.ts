@@ -58,6 +58,23 @@ export function itManagesKeys(): void {
   })
 }
 
+export function itEndsExpiredKeys(): void {
+  it('offers to rotate or revoke a key that has expired, as its alert advises', async () => {
+    const expiresAt = new Date(Date.now() + 1_000).toISOString()
+    const { id } = await alice.client.keys.create({ name: 'till noon', preset: 'readonly', expiresAt })
+    await vi.waitFor(async () => expect((await alice.client.keys.get(id)).state).toBe('expired'), 10_000)
+    await visit(page, 'overview')
+    await visit(page, 'keys')
+    const card = page.locator('.keycard').filter({ hasText: 'till noon' })
+    await card.getByText('expired', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Rotate till noon' }).waitFor()
+    await page.getByRole('button', { name: 'Revoke till noon' }).click()
+    await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+    await page.getByRole('button', { name: 'Revoke till noon' }).waitFor({ state: 'hidden' })
+    expect((await alice.client.keys.get(id)).state).toBe('revoked')
+  })
+}
+
 export function itListsByKey(): void {
   it('lists what one key asked for, on the days that are chosen', async () => {
     const keyId = alice.key.split('_')[1]!

@@ -121,7 +121,8 @@ function changeButtons(app: App, key: Key): Child {
 }
 
 function keyCard(app: App, key: Key): HTMLLIElement {
-  const isOver = key.state === 'revoked' || key.state === 'stopped' || key.state === 'expired'
+  // One that has expired is rotated for clients that missed its end, or revoked.
+  const isOver = key.state === 'revoked' || key.state === 'stopped'
   return h('li', { class: 'card keycard' }, [
     h(
       'header',
