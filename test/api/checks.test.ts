@@ -135,4 +135,17 @@ describe('how long a key still works', () => {
     const told = [...endingKey(key, { until: left, now: 0 }), ownKey(key, 0)].map(({ message }) => message)
     expect(told).toEqual([`k works for ${said}`, `k works for ${said}`])
   })
+
+  it('is prolonged by what ends it: a new version lives no longer than its key', () => {
+    const day = (n: number) => new Date(n * DAY_MS).toISOString()
+    const cures = (expiresAt: string | null, rotateBy: string | null, until: number) => [
+      ownKey({ id: 'k', expiresAt, rotateBy }, 0).cure,
+      ...endingKey({ id: 'k', name: 'k', expiresAt }, { until, now: 0 }).map(({ cure }) => cure),
+    ]
+    const later = 'fulmen key update k --expires-at DATE'
+    expect(cures(day(3), null, 3 * DAY_MS)).toEqual([later, later])
+    expect(cures(day(3), day(9), 3 * DAY_MS)).toEqual([later, later])
+    expect(cures(day(90), day(3), 3 * DAY_MS)).toEqual(['fulmen key rotate k', 'fulmen key rotate k'])
+    expect(cures(null, day(3), 3 * DAY_MS)).toEqual(['fulmen key rotate k', 'fulmen key rotate k'])
+  })
 })

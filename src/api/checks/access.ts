@@ -20,15 +20,21 @@ function span(ms: number, more = ''): string {
   return `${n} ${more}${unit}${n === 1 ? '' : 's'}`
 }
 
-const renewal = (id: string, expiresAt: string | null): string =>
-  `fulmen key rotate ${id}${expiresAt === null ? '' : `, or fulmen key update ${id} --expires-at DATE`}`
+/** A new version ends no later than its key does. @param until Unix ms: when the present one ends */
+const renewal = (id: string, expiresAt: string | null, until: number): string =>
+  expiresAt === null || until < Date.parse(expiresAt)
+    ? `fulmen key rotate ${id}`
+    : `fulmen key update ${id} --expires-at DATE`
 
 /** The key that somebody works with. @param now Unix ms */
 export function ownKey({ id, expiresAt, rotateBy }: Pick<Key, 'id' | 'expiresAt' | 'rotateBy'>, now: number): Finding {
-  const left = Date.parse(expiresAt ?? rotateBy ?? '9999-12-31T00:00:00Z') - now
+  const until = Math.min(
+    ...[expiresAt, rotateBy].map((end) => (end === null ? Number.POSITIVE_INFINITY : Date.parse(end))),
+  )
+  const left = until - now
   if (left >= SOON_MS) return ok('API key', id)
   const alert = { code: 'KEY_EXPIRING', about: id } as const
-  return warning('API key', `${id} works for ${span(left, 'more ')}`, renewal(id, expiresAt), alert)
+  return warning('API key', `${id} works for ${span(left, 'more ')}`, renewal(id, expiresAt, until), alert)
 }
 
 /** A key of which it was told that it ends. @param until Unix ms: when it does */
@@ -38,10 +44,12 @@ export function endingKey(
 ): readonly Finding[] {
   const alert = { code: 'KEY_EXPIRING', about: id } as const
   if (now < until)
-    return [warning(`key ${id}`, `${name} works for ${span(until - now, 'more ')}`, renewal(id, expiresAt), alert)]
+    return [
+      warning(`key ${id}`, `${name} works for ${span(until - now, 'more ')}`, renewal(id, expiresAt, until), alert),
+    ]
   if (now > until + MISSED_MS) return []
   const when = new Date(until).toISOString()
-  const cure = `give its clients another key (${renewal(id, expiresAt)}), or fulmen key revoke ${id}`
+  const cure = `${renewal(id, expiresAt, until)}, or fulmen key revoke ${id}`
   return [problem(`key ${id}`, `${name} ended at ${when}: its clients are refused`, cure, alert)]
 }
 
