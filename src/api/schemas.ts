@@ -248,7 +248,15 @@ export const Payment = answer('Payment', {
   amountMsat: Msat,
   feeMsat: Msat,
   preimage: nullable(PreimageText),
-  failure: nullable(answer('PaymentFailure', { code: Type.String(), detail: Type.String() })),
+  failure: nullable(
+    answer('PaymentFailure', {
+      code: Type.String({
+        description:
+          'NO_ROUTE, INSUFFICIENT_BALANCE, REJECTED_BY_PAYEE, TIMEOUT, CANCELLED, TOO_MANY_ATTEMPTS, INTERRUPTED (by a crash), or OUTCOME_UNKNOWN: data was lost, and it may have been paid; ask the payee before you pay again. A payment that has failed is told as succeeded if its preimage shows after all',
+      }),
+      detail: Type.String(),
+    }),
+  ),
   parts: Type.Array(PaymentPart),
   bolt11: nullable(Type.String()),
   createdAt: TimeText,

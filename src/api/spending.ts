@@ -180,7 +180,7 @@ export class Spending {
     }
   }
 
-  async #paymentCost({ id, refs, at }: Reservation): Promise<bigint | null> {
+  async #paymentCost({ id, refs, at, msat }: Reservation): Promise<bigint | null> {
     const view = await this.#service.payment(id).catch((error) => {
       const [hash] = refs
       if (hash === undefined) throw error
@@ -189,6 +189,8 @@ export class Spending {
     // A hash that was paid before was not paid by this call: it was refused.
     if (view.id !== id && Date.parse(view.createdAt) < at) return 0n
     if (view.status === 'pending') return null
+    // It may have been paid, and nothing may ever tell.
+    if (view.failure?.code === 'OUTCOME_UNKNOWN') return msat
     return view.status === 'succeeded' ? view.amountMsat + view.feeMsat : 0n
   }
 

@@ -37,8 +37,13 @@ async function spender(budgets: { parent?: Budget; child?: Budget }, store?: Fak
   await spending.budgets.load()
   const pay = (caller: typeof parent, amount: number, maxFee: number) =>
     spending.pay(caller, { nodeId: PEER_ID, amountMsat: msat(amount), maxFeeMsat: msat(maxFee) })
-  const end = async (view: PaymentView, status: 'succeeded' | 'failed', fee = 0) => {
-    node.paymentViews.set(view.id, { ...view, status, feeMsat: msat(fee) })
+  const end = async (
+    view: PaymentView,
+    status: 'succeeded' | 'failed',
+    fee = 0,
+    failure: PaymentView['failure'] = null,
+  ) => {
+    node.paymentViews.set(view.id, { ...view, status, feeMsat: msat(fee), failure })
     node.emit(`payment.${status}`, { id: view.id, paymentHash: view.paymentHash })
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -91,6 +96,12 @@ describe('spending budgets', () => {
     const failing = await pay(child, 370, 0)
     await end(failing, 'failed')
     expect(view()).toMatchObject({ spentMsat: 630, reservedMsat: 0 })
+  })
+
+  it('count a payment in full of which nobody knows whether it was paid', async () => {
+    const { spending, pay, end, child } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
+    await end(await pay(child, 600, 100), 'failed', 0, { code: 'OUTCOME_UNKNOWN', detail: 'ask the payee' })
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 700, reservedMsat: 0 })
   })
 
   it('a payment that the node refuses reserves nothing', async () => {
