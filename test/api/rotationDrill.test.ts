@@ -167,7 +167,7 @@ describe('the end of a key', () => {
     const others = await watch((await create({ preset: 'readonly' })).secret)
     await expect.poll(() => node.emit('chain.block') && seen.length).toBeGreaterThan(0)
     await admin.keys.revoke(one.id)
-    await ws.closed
+    expect(await ws.closed).toBe('1008 the key of this stream has ended: revoked, replaced or expired')
     expect(await reading).toMatchObject({ code: 'KEY_REVOKED' })
     const before = others.events.length
     node.emit('chain.block')

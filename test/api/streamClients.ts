@@ -14,7 +14,8 @@ export interface StreamClient {
   readonly events: StreamEvent[]
   /** HTTP status of the answer: 101 or 200 when the stream is open. */
   readonly status: number
-  readonly closed: Promise<void>
+  /** With what the server says of it in a WebSocket's close frame, code and reason. */
+  readonly closed: Promise<string | undefined>
   pause(): void
   resume(): void
   close(): void
@@ -35,7 +36,12 @@ export function openWebSocket(port: number, path: string, headers: Headers = {})
       ...headers,
     }).map(([name, value]) => `${name}: ${value}\r\n`)
     const socket = connect(port, '127.0.0.1', () => socket.write(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`))
-    const closed = new Promise<void>((done) => socket.on('close', () => done()))
+    let why: string | undefined
+    const closed = new Promise<string | undefined>((done) => socket.on('close', () => done(why)))
+    const onClose = (payload: Buffer): void => {
+      if (payload.length >= 2) why = `${payload.readUInt16BE(0)} ${payload.subarray(2)}`
+      socket.end()
+    }
     const events: StreamEvent[] = []
     let rest = Buffer.alloc(0)
     let isOpen = false
@@ -55,12 +61,12 @@ export function openWebSocket(port: number, path: string, headers: Headers = {})
         if (status === 101 && !head.includes(accept)) return reject(new Error('wrong Sec-WebSocket-Accept'))
         resolve(client(socket, events, status, closed))
       }
-      if (isUpgraded) rest = readFrames(rest, events, socket)
+      if (isUpgraded) rest = readFrames(rest, events, onClose)
     })
   })
 }
 
-function client(socket: Socket, events: StreamEvent[], status: number, closed: Promise<void>): StreamClient {
+function client(socket: Socket, events: StreamEvent[], status: number, closed: StreamClient['closed']): StreamClient {
   return {
     events,
     status,
@@ -72,7 +78,7 @@ function client(socket: Socket, events: StreamEvent[], status: number, closed: P
 }
 
 /** Takes whole frames off the front; a server's frames are not masked. */
-function readFrames(buffer: Buffer, events: StreamEvent[], socket: Socket): Buffer<ArrayBuffer> {
+function readFrames(buffer: Buffer, events: StreamEvent[], onClose: (payload: Buffer) => void): Buffer<ArrayBuffer> {
   let rest = buffer
   for (;;) {
     if (rest.length < 2) return Buffer.from(rest)
@@ -82,9 +88,9 @@ function readFrames(buffer: Buffer, events: StreamEvent[], socket: Socket): Buff
     if (rest.length < header) return Buffer.from(rest)
     const length = short === 126 ? rest.readUInt16BE(2) : short === 127 ? Number(rest.readBigUInt64BE(2)) : short
     if (rest.length < header + length) return Buffer.from(rest)
-    const payload = rest.subarray(header, header + length).toString()
-    if (opcode === 1) events.push(JSON.parse(payload))
-    if (opcode === 8) socket.end()
+    const payload = rest.subarray(header, header + length)
+    if (opcode === 1) events.push(JSON.parse(payload.toString()))
+    if (opcode === 8) onClose(Buffer.from(payload))
     rest = rest.subarray(header + length)
   }
 }
@@ -126,7 +132,7 @@ export function openEventStream(
           if (id !== undefined) ids.push(id)
         }
       })
-      const closed = new Promise<void>((done) => response.on('close', () => done()))
+      const closed = new Promise<undefined>((done) => response.on('close', () => done(undefined)))
       resolve({
         events,
         ids,

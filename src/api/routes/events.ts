@@ -12,9 +12,12 @@ const MAX_STREAMS = 256
 const MAX_OF_ONE = 192
 /** A connection on which nothing moves for so long is dead: heartbeats alone move more often. */
 const DEAD_AFTER_MS = 60_000
-const WS_GOING_AWAY = 1001
-const WS_POLICY_VIOLATION = 1008
-const WS_TRY_AGAIN_LATER = 1013
+/** Codes and reasons by which WebSockets are closed. @source RFC 6455 §7.4 */
+const WS_END = {
+  ended: [1001, 'the node stops, or all that was asked for is sent'],
+  refused: [1008, 'the key of this stream has ended: revoked, replaced or expired'],
+  full: [1013, 'too many event streams are open: try again later'],
+} as const
 
 /** The part of a `ws` socket that is used here. */
 interface WebSocketLike {
@@ -22,7 +25,7 @@ interface WebSocketLike {
   readonly readyState: number
   send(text: string, done: () => void): void
   ping(): void
-  close(code: number): void
+  close(code: number, reason: string): void
   on(event: 'close', listener: () => void): void
 }
 const WS_OPEN = 1
@@ -103,7 +106,7 @@ export function eventRoutes(app: App, { service, events, tickets, keys }: ApiCon
       reply.raw.on('close', stream(request, serverSentSink(reply, since ?? events.lastId)))
     },
     wsHandler: (socket: WebSocketLike, request) => {
-      if (isFull(request as FastifyRequest)) return socket.close(WS_TRY_AGAIN_LATER)
+      if (isFull(request as FastifyRequest)) return socket.close(...WS_END.full)
       socket.on('close', stream(request as FastifyRequest, webSocketSink(socket)))
     },
   })
@@ -177,7 +180,10 @@ function webSocketSink(socket: WebSocketLike): EventSink {
         if (unsent === 0 || socket.readyState !== WS_OPEN) return resolve()
         wake = resolve
       }),
-    close: (why) => socket.close(why === 'refused' ? WS_POLICY_VIOLATION : WS_GOING_AWAY),
+    close(why) {
+      const [code, reason] = WS_END[why ?? 'ended']
+      socket.close(code, reason)
+    },
   }
 }
 
