@@ -28,17 +28,18 @@ export function heldBack(
   }
 }
 
-/** Never to be published from here on, but by an operator who takes the risk. */
+/** Never to be published from here on, a reorganisation or not, but by an operator who takes the risk. */
 export function neverPublished({ publishAfter: _, ...state }: WaitingForPeerState): WaitingForPeerState {
-  return state
+  return { ...state, channel: { ...state.channel, unproven: true } }
 }
 
-/** The same at a new height: blocks that are caught up with in seconds give the peer no time. */
-export function atHeight(
+/**
+ * The same after a block. Those that are caught up with do not count: they come in seconds, and the peer's commitment may be in the next
+ * one. They take nothing of the time either, or a node that is off for most of each day would wait for ever.
+ */
+export function afterBlock(
   state: WaitingForPeerState,
-  { blockHeight, isBehind }: Pick<ChannelContext, 'blockHeight' | 'isBehind'>,
+  { isBehind }: Pick<ChannelContext, 'isBehind'>,
 ): WaitingForPeerState {
-  const publishAfter = blockHeight + HELD_BACK_BLOCKS
-  if (!isBehind || state.publishAfter === undefined || state.publishAfter >= publishAfter) return state
-  return { ...state, publishAfter }
+  return isBehind && state.publishAfter !== undefined ? { ...state, publishAfter: state.publishAfter + 1 } : state
 }

@@ -2,14 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
+import { txidOf } from '../../src/bitcoin/transaction.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
 import { summary } from '../../src/channel/describe.ts'
 import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
-import { add, expectNext, POLICY, preimageOf, reachNormal, sentBy, type World } from './harness.ts'
+import { add, expectNext, POLICY, preimageOf, reachNormal, sentBy, World } from './harness.ts'
 import type { Side } from './side.ts'
 
 /** Connected again, after payments both ways; nothing is said yet. */
-function again(before: (w: World) => void = () => {}): World {
-  const w = reachNormal({ pushMsat: msat(400_000_000) })
+function again(before: (w: World) => void = () => {}, w = reachNormal({ pushMsat: msat(400_000_000) })): World {
   for (const n of [1, 2]) {
     w.alice.command(add(n, 5_000_000))
     w.settle()
@@ -26,12 +27,22 @@ const error = (w: World, text = 'sync error') =>
   ({ type: 'error', channelId: w.alice.channel.params.channelId, data: utf8(text) }) as const
 const endOf = ({ state }: Side) => (state?.tag === 'closing' ? state.onchain.closing.kind : null)
 const at = (w: World) => [w.alice.state!.tag, w.alice.broadcasts.length]
+const commitmentOf = ({ channel, ctx }: Side) => signedLocal(channel, channel.commitments.active[0]!, ctx)
 
 /** An error of Bob's that comes before he has shown where he stands. */
-function failed(before?: (w: World) => void): World {
-  const w = again(before)
+function failed(before?: (w: World) => void, from?: World): World {
+  const w = again(before, from)
   w.receive('alice', error(w))
   return w
+}
+
+/** Bob shows that he knows a newer commitment of Alice's than she does. */
+function prove(w: World): void {
+  const said = expectNext(w, 'bob', 'channel_reestablish')
+  const { number } = w.alice.channel.commitments.local
+  const secret = w.alice.ctx.signer.commitmentSecret(number)
+  w.receive('alice', { ...said, nextRevocationNumber: BigInt(number + 1), yourLastPerCommitmentSecret: secret })
+  w.disconnect()
 }
 
 describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are in step', () => {
@@ -54,15 +65,25 @@ describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are
 
   it('never publishes it once the peer has proved that it is revoked', () => {
     const w = failed()
-    const said = expectNext(w, 'bob', 'channel_reestablish')
-    const { number } = w.alice.channel.commitments.local
-    const secret = w.alice.ctx.signer.commitmentSecret(number)
-    w.receive('alice', { ...said, nextRevocationNumber: BigInt(number + 1), yourLastPerCommitmentSecret: secret })
-    w.disconnect()
+    prove(w)
     w.mine(HELD_BACK_BLOCKS + 2)
     expect(at(w)).toEqual(['waiting-for-peer', 0])
     w.alice.command({ tag: 'forceClose', requestId: 3, evenIfRevoked: true })
     expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 3, result: { code: 'DATA_LOSS' } })
+  })
+
+  it('nor where a reorganisation takes back what the peer has published since', () => {
+    const from = reachNormal({ pushMsat: msat(400_000_000) })
+    const revoked = commitmentOf(from.bob)
+    const w = failed(undefined, from)
+    prove(w)
+    w.alice.broadcasts = []
+    w.bob.broadcasts = [revoked]
+    w.mine()
+    expect(endOf(w.alice)).toBe('revoked')
+    w.alice.broadcasts = []
+    w.reorg(w.height - 1)
+    expect(w.alice.broadcasts.map(txidOf)).not.toContain(txidOf(commitmentOf(w.alice)))
   })
 
   it('nor once the store is found to have lost a write', () => {
@@ -83,6 +104,31 @@ describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are
     expect(at(w)).toEqual(['waiting-for-peer', 0])
     w.mine()
     expect(w.alice.state!.tag).toBe('closing')
+  })
+
+  it('counts those that a node is there for, though it be for an hour of each day', () => {
+    const w = failed()
+    w.disconnect()
+    for (let live = 0; live <= HELD_BACK_BLOCKS; live += 6) {
+      expect(at(w)).toEqual(['waiting-for-peer', 0])
+      w.alice.ctx = { ...w.alice.ctx, isBehind: true }
+      w.mine(30)
+      w.alice.ctx = { ...w.alice.ctx, isBehind: false }
+      w.mine(6)
+    }
+    expect(endOf(w.alice)).toBe('local')
+  })
+
+  it('ends when what was to fund it pays to something else', () => {
+    const w = new World({ opener: 'bob', pushMsat: msat(100_000_000) }).open()
+    const [tx] = w.bob.broadcasts
+    w.disconnect()
+    w.connect()
+    w.receive('alice', error(w))
+    expect(at(w)).toEqual(['waiting-for-peer', 0])
+    const about = { tag: 'confirmed', txid: txidOf(tx!), height: w.height + 1, txIndex: 1 } as const
+    w.alice.step({ tag: 'chain', event: { ...about, tx: { ...tx!, outputs: tx!.outputs.slice(0, 1) } } })
+    expect(w.alice.state).toMatchObject({ tag: 'closed', onchain: null, forGood: true })
   })
 
   it('does not wait past the deadline of an HTLC that it has the preimage of', () => {

@@ -5,7 +5,7 @@ import type { ChannelMessage } from '../../wire/registry.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { PLEASE_CLOSE, unpublishable, WAY_OUT } from '../doubt.ts'
 import { errorMessage, type Judged, refuse } from '../faults.ts'
-import { atHeight, neverPublished } from '../heldBack.ts'
+import { afterBlock, neverPublished } from '../heldBack.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
 import { presume, presumeReceived } from '../presumed.ts'
@@ -25,6 +25,7 @@ import {
   publish,
   reply,
   turn,
+  whyNoFunding,
 } from './shared.ts'
 
 /** We lost data, or may have: the peer's commitment is awaited, ours not published. @source BOLT 2 §message-retransmission */
@@ -100,6 +101,8 @@ function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelCont
     const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
     return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
   }
+  const wrong = whyNoFunding(state.channel, event)
+  if (wrong !== null) return notFunded(state, wrong, true)
   const next = followed(state, event)
   if (event.tag !== 'block') return turn(next)
   const never = cannotBeFunded(next.channel, event.height)
@@ -109,7 +112,7 @@ function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelCont
 
 /** Its time is over, or that of an HTLC. */
 function orPublished(state: WaitingForPeerState, ctx: ChannelContext): Turn {
-  const next = atHeight(state, ctx)
+  const next = afterBlock(state, ctx)
   const { channel, publishAfter = 0 } = next
   const isDue =
     ctx.blockHeight > publishAfter || missedDeadline(channel, ctx.blockHeight, ctx)?.response === 'fail-channel'
