@@ -263,7 +263,7 @@ export class Payments {
   ): void {
     switch (event.tag) {
       case 'fulfilled':
-        return this.#paymentInput(paymentHash, { tag: 'fulfilled', attempt, preimage: event.preimage })
+        return this.#proven(paymentHash, { tag: 'fulfilled', attempt, preimage: event.preimage })
       case 'failed':
         return this.#paymentInput(paymentHash, { tag: 'failed', attempt, failure: event.failure })
       default:
@@ -274,6 +274,13 @@ export class Payments {
   }
 
   // -------------------------------------------------------------- records
+
+  /** Also of a payment that was told as failed long ago, whose record is on disk alone. */
+  #proven(hash: PaymentHash, input: PaymentInput): void {
+    if (this.outgoing.get(hash)) return this.#paymentInput(hash, input)
+    const goOn = (): void => this.#options.post((scope) => this.#within(scope, () => this.#paymentInput(hash, input)))
+    this.#scope!.after(() => void this.outgoing.recall(hash).then(goOn, () => {}))
+  }
 
   #paymentInput(hash: PaymentHash, input: PaymentInput): void {
     const record = this.outgoing.get(hash)?.record
