@@ -67,9 +67,13 @@ export function isInChain({ channels }: Pick<NodeParts, 'channels'>, channelId: 
   return channel !== null && channel.funding.confirmed !== null
 }
 
-/** Open, and closed by us as soon as something late in it is worth that; or closed, and nothing of that is in the chain yet. */
+/**
+ * Open, or holding its commitment back, and closed by us as soon as something late in it is worth that; or closed, and nothing of that is in
+ * the chain yet.
+ */
 export function keepsDeadlines(state: ChannelState): boolean {
   if (state.tag === 'closing') return state.onchain.closing.height === null
+  if (state.tag === 'waiting-for-peer') return state.publishAfter !== undefined
   const { tag } = 'from' in state ? state.from : state
   return (tag === 'normal' || tag === 'shutdown') && channelOf(state)?.unproven !== true
 }

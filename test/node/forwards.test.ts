@@ -162,6 +162,38 @@ describe('a forward that the next node sits on', () => {
   })
 })
 
+describe('a forward over a channel that holds its commitment back', () => {
+  it('is failed back in time, when it is too small to close a channel over', async () => {
+    const world = await World.start(['alice', 'bob', 'carol'], base)
+    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+    await world.settle()
+    const paymentHash = '11'.repeat(32) as never
+    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
+    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
+    await world.settle()
+    world.crash('carol')
+    await world.settle()
+    const { reactor, channels, chain } = bob.node!
+    const [fromAlice] = channels.ofPeer(nodeIdOf('alice'))
+    const { cltvExpiry } = channelOf(fromAlice!.state)!.commitments.incoming.chunks.flat()[0]!.add
+    await world.mine(cltvExpiry - 14 - chain.height)
+    await world.settle()
+    const [toCarol] = channels.ofPeer(nodeIdOf('carol'))
+    const { channelId } = channelOf(toCarol!.state)!.params
+    await reactor.run((scope) => {
+      channels.deliver(toCarol!, { tag: 'connected', theirFeatures: new Uint8Array(0) })
+      channels.deliver(toCarol!, { tag: 'message', message: { type: 'error', channelId, data: new Uint8Array(0) } })
+      channels.drain(scope)
+    })
+    expect(toCarol!.state).toMatchObject({ tag: 'waiting-for-peer', publishAfter: chain.height + 18 })
+    await world.mine(4)
+    await world.settle()
+    expect(toCarol!.state.tag).toBe('waiting-for-peer')
+    expect(await alice.api.payment(paymentHash)).toMatchObject({ status: 'failed' })
+    world.close()
+  })
+})
+
 describe('a forward whose incoming channel is closing on chain', () => {
   it.each([
     ['closing still', 50_000_000],
