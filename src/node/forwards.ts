@@ -71,8 +71,10 @@ export class Forwards {
   }
 
   /** @returns how many records could not be read */
-  load(driver: Driver): Promise<number> {
-    return this.#lost.load(driver)
+  async load(driver: Driver): Promise<number> {
+    const unreadable = await this.#lost.load(driver)
+    this.#isRecovering = this.#lost.size > 0
+    return unreadable
   }
 
   get size(): number {
@@ -83,9 +85,9 @@ export class Forwards {
     return this.#pending.has(incomingKey(htlc.channelId, htlc.id))
   }
 
-  /** At a start: what was offered of these may be lost. */
+  /** At a start: what was offered of these may be lost. A backup that is taken in later has none. */
   remember(htlcs: readonly Pick<IncomingHtlc, 'channelId' | 'id'>[]): void {
-    this.#isRecovering ||= htlcs.length + this.#lost.size > 0
+    this.#isRecovering ||= htlcs.length > 0
     for (const { channelId, id } of htlcs) this.#earlier.add(incomingKey(channelId, id))
   }
   /** All channels count as away from their peers by now, whatever was stored. */

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { doubtAll } from '../../src/node/adopt.ts'
 import { onchainSat } from './accounts.ts'
 import {
   endOfCarols,
@@ -44,6 +45,24 @@ describe('what a start has to know of HTLCs that lost writes had', () => {
     await endOfCarols(world)
     expectNothingLost(world, wealthBefore)
     expect(kept(world)).toEqual([])
+    world.close()
+  })
+
+  it('is that offer also where a peer has shown meanwhile that all of the database is old', async () => {
+    const world = await World.start(undefined, base)
+    const bob = world.of('bob')
+    const { before } = await forwarded(world)
+    world.crash('carol')
+    await putBack(world, before)
+    await reconnect(world)
+    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
+    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    expect([await statusOf(world), kept(world).length]).toEqual(['failed', 1])
+    const newer = { ...bob.wholeBackup!, journal: 1_000_000 }
+    await world.attempt(doubtAll(bob.node!, newer, null))
+    await world.boot('carol')
+    await reconnect(world)
+    expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'presumed' }])
     world.close()
   })
 
