@@ -121,6 +121,7 @@ export class Run {
       case 'shut':
       case 'doze':
       case 'mangle':
+      case 'rebuff':
         return TRICKS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
       default:
         return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)

@@ -68,9 +68,8 @@ const WAR = {
 } as const
 /** Drawn apart from the rest, which is as it was before there were any. */
 const RARE = { forget: 1, spend: 1 } as const
-const TRICKS = { mirror: 3, gift: 2, litter: 1, shut: 2, doze: 2, mangle: 4 } as const satisfies Record<
-  TrickName,
-  number
+const TRICKS = { mirror: 3, gift: 2, litter: 1, shut: 2, doze: 2, mangle: 4 } as const satisfies Partial<
+  Record<TrickName, number>
 >
 type StepTag = keyof typeof WAR | keyof typeof RARE | TrickName
 
@@ -123,6 +122,14 @@ function withTricks(seed: number, war: readonly Step[]): readonly Step[] {
   return [...war.slice(0, at), ...steps(rng, TRICKS, 1 + rng.below(2)), ...war.slice(at)]
 }
 
+/** While HTLCs hang, and before the channels have ended. */
+function withRebuff(seed: number, war: readonly Step[]): readonly Step[] {
+  const rng = new Rng(seed ^ 0x4ebff)
+  if (rng.below(6) > 0) return war
+  const at = rng.below(Math.min(war.length, 5) + 1)
+  return [...war.slice(0, at), ...steps(rng, { rebuff: 1 }, 1), ...war.slice(at)]
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
@@ -141,7 +148,7 @@ export function scheduleOf(seed: number): Schedule {
   const deep = rng.below(8) === 0
   const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
   const war = [...first, ...steps(rng, WAR, rng.below(24))]
-  return { setting, history, steps: withTricks(seed, withRare(seed, war)), deep }
+  return { setting, history, steps: withRebuff(seed, withTricks(seed, withRare(seed, war))), deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */

@@ -14,6 +14,7 @@ import type { Hostile } from './hostile.ts'
 import { REORG } from './limits.ts'
 import { LOOT, SEQUENCE, signCoin } from './loot.ts'
 import { agree, enrich, idle, open, TALLIES } from './plots.ts'
+import { rebuff } from './rebuff.ts'
 import { Rng } from './rng.ts'
 import type { Run, Terms } from './run.ts'
 import { type Dress, type Part, stageTx } from './stages.ts'
@@ -246,5 +247,5 @@ function settleSome(arena: Arena, lane: Lane, rng: Rng): void {
   }
 }
 
-export const TRICKS = { mirror, gift, litter, shut, doze, mangle } satisfies Record<string, Trick>
+export const TRICKS = { mirror, gift, litter, shut, doze, mangle, rebuff } satisfies Record<string, Trick>
 export type TrickName = keyof typeof TRICKS
