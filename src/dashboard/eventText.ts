@@ -103,7 +103,12 @@ const TEXTS = new Map<string, Describe>(
       ...payment('Payment sent', 'good', () => `fee ${satText(number(data.feeMsat))}`)(data, names),
       msat: -number(data.amountMsat) - number(data.feeMsat),
     }),
-    'payment.failed': payment('Payment failed', 'bad', (data) => `${satText(number(data.amountMsat))} stayed here`),
+    'payment.failed': payment('Payment failed', 'bad', (data) => {
+      const amount = satText(number(data.amountMsat))
+      return text(data.failureCode) === 'OUTCOME_UNKNOWN'
+        ? `${amount} may have been paid all the same: ask the payee`
+        : `${amount} stayed here`
+    }),
     'forward.settled': forward('Forwarded', 'good'),
     'forward.failed': forward('Forward failed', 'plain'),
     'peer.connected': (data, names) => ({

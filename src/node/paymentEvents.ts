@@ -3,18 +3,19 @@ import type { InvoiceRecord, PaymentRecord } from '../payment/types.ts'
 import type { EventData } from './events.ts'
 import type { Booked } from './recordBook.ts'
 
-/** What the events of a payment tell of it. */
-export const aboutPayment = (booked: Booked<PaymentRecord> | undefined): EventData =>
-  booked === undefined
-    ? {}
-    : {
-        id: booked.id,
-        amountMsat: Number(booked.record.target.amountMsat),
-        feeMsat: Number(paymentFee(booked.record)),
-        ...(booked.record.completedAt !== null && {
-          durationMs: Math.max(0, booked.record.completedAt - booked.record.createdAt),
-        }),
-      }
+/** What the events of a payment tell of it. Why it failed, too: of one whose outcome is unknown, whoever reads no more pays again. */
+export function aboutPayment(booked: Booked<PaymentRecord> | undefined): EventData {
+  if (booked === undefined) return {}
+  const { id, record } = booked
+  const { target, status, failure, createdAt, completedAt } = record
+  return {
+    id,
+    amountMsat: Number(target.amountMsat),
+    feeMsat: Number(paymentFee(record)),
+    ...(status === 'failed' && failure !== null && { failureCode: failure.code }),
+    ...(completedAt !== null && { durationMs: Math.max(0, completedAt - createdAt) }),
+  }
+}
 
 /** With what has come for it, once something has. */
 export function aboutInvoice(booked: Booked<InvoiceRecord> | undefined): EventData {

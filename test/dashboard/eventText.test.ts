@@ -42,6 +42,13 @@ describe('events in words', () => {
     expect(of('payment.failed', { amountMsat: 5_000 })).toBeUndefined()
   })
 
+  it('a payment of which nobody knows whether it was paid is not told as money that stayed', () => {
+    const told = (failureCode: string): string =>
+      describeEvent(event('payment.failed', { amountMsat: 5_000, failureCode }), names).detail
+    expect(told('NO_ROUTE')).toMatch(/^to bob · 5 sat.* stayed here$/)
+    expect(told('OUTCOME_UNKNOWN')).toMatch(/^to bob · 5 sat.* may have been paid all the same: ask the payee$/)
+  })
+
   it('an alert is one wherever it comes from', () => {
     const alert = event('node.alert', { code: 'NO_COINS_FOR_FEES', message: 'send some', peer: 'ab' })
     expect(describeEvent(alert, names)).toMatchObject({

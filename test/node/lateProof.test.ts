@@ -44,10 +44,18 @@ describe('a payment that is proved only after it was told that its outcome is un
     }
     for (let n = 0; n < 200 && (await outcome())[0] === 'pending'; n++) await world.mine(1)
     expect(await outcome()).toEqual(['failed', 'OUTCOME_UNKNOWN'])
+    const told = async () => {
+      const events = await world.of('alice').api.eventsSince(0, 1_000)
+      return events.flatMap(({ type, data }) =>
+        data.paymentHash === HASH && type !== 'payment.pending' ? [[type, data.failureCode]] : [],
+      )
+    }
+    expect(await told()).toEqual([['payment.failed', 'OUTCOME_UNKNOWN']])
     if (again) await world.restart('alice')
     expect(world.chain.submit(claim)).toMatchObject({ ok: true })
     await world.mine(1)
     expect(await outcome()).toEqual(['succeeded', null])
+    expect((await told()).slice(1)).toEqual([['payment.succeeded', undefined]])
     world.close()
   })
 })
