@@ -177,8 +177,12 @@ export function createPayments(node: Node): Payments {
     standings: (origin, next) => {
       const { channelId } = origin
       const entry = node.channels.byChannelId(channelId)
-      const isSound = node.chain.isCurrent && isInChain(node, channelId) && !mayBeUnread(node, next)
-      return { isSound, incoming: entry ? standingOf(entry, null) : 'over', outgoing: standingsOf(node, next, origin) }
+      return {
+        isSound: node.chain.isCurrent && isInChain(node, channelId),
+        incoming: entry ? standingOf(entry, null) : 'over',
+        outgoing: standingsOf(node, next, origin),
+        isUnread: mayBeUnread(node, next),
+      }
     },
     staysOpen: (channelId) => {
       const state = node.channels.byChannelId(channelId)?.state

@@ -125,7 +125,7 @@ export class Forwards {
     if (verdict.tag === 'wait') return verdict.effects
     this.#letGo(key)
     if (verdict.tag === 'go-on') return this.begin(htlc, onion)
-    if (where.outgoing.some(isOpen)) this.#lost.offered(offer)
+    if (isOpen(where)) this.#lost.offered(offer)
     return verdict.effects
   }
 

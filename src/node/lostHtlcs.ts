@@ -13,7 +13,7 @@ export interface LostHtlcsOptions {
   readonly standings: (
     origin: LostOffer['origin'],
     next: LostOffer['next'],
-  ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing'>
+  ) => Pick<HeldContext, 'isSound' | 'incoming' | 'outgoing' | 'isUnread'>
   /**
    * Has a preimage tried on the commitment by which a channel ends, where that may be one that we do not know.
    * @returns true when it need not be any more: the channel has it, or is over for good. False also where the channel cannot be read.
@@ -69,12 +69,12 @@ export class LostHtlcs {
   /** A channel may have shown where it stands: all that have yet to be told are. */
   tell(): readonly PaymentEffect[] {
     for (const { channelId, preimage } of this.#preimages.values()) this.#options.tryPreimage(channelId, preimage)
-    return [...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#outgoing(offer)))
+    return [...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#where(offer).outgoing))
   }
 
   /** With every block: forgets what has served, which channels have on disk by the next one. */
   review(): void {
-    for (const [key, offer] of this.#offers) this.#look(this.#offers, key, !this.#outgoing(offer).some(isOpen))
+    for (const [key, offer] of this.#offers) this.#look(this.#offers, key, !isOpen(this.#where(offer)))
     for (const [key, { channelId, preimage }] of this.#preimages)
       this.#look(this.#preimages, key, this.#options.tryPreimage(channelId, preimage))
   }
@@ -84,8 +84,8 @@ export class LostHtlcs {
     this.#ops = []
   }
 
-  #outgoing({ origin, next }: LostOffer): HeldContext['outgoing'] {
-    return this.#options.standings(origin, next).outgoing
+  #where({ origin, next }: LostOffer): ReturnType<LostHtlcsOptions['standings']> {
+    return this.#options.standings(origin, next)
   }
 
   #put<R>(records: Map<string, R>, key: string, record: R): void {

@@ -39,6 +39,8 @@ export interface HeldContext {
   readonly incoming: Standing
   /** Of all channels with the next node. */
   readonly outgoing: readonly { readonly channelId: ChannelId; readonly standing: Standing }[]
+  /** There may be one more, which cannot be read: a backup may bring it back. */
+  readonly isUnread?: boolean
   readonly publicUpdate?: PublicUpdate
 }
 
@@ -57,9 +59,9 @@ const MAY_HOLD: ReadonlySet<Standing> = new Set(['unheard', 'lost', 'noted', 'on
  * @source BOLT 2 §forwarding-htlcs, BOLT 5 §htlc-output-handling-remote-commitment-local-offers
  */
 export function reviewHeld({ htlc, onion }: HeldForward, ctx: HeldContext): HeldVerdict {
-  const { incoming, outgoing, isSound, blockHeight, publicUpdate } = ctx
+  const { incoming, outgoing, isUnread = false, isSound, blockHeight, publicUpdate } = ctx
   const isHere = (standing: Standing): boolean => outgoing.some((c) => c.standing === standing)
-  const mayBeOut = outgoing.some((c) => MAY_HOLD.has(c.standing))
+  const mayBeOut = isUnread || outgoing.some((c) => MAY_HOLD.has(c.standing))
   const record = recordOf(htlc, onion, null)
   if (mayBeOut || incoming === 'unheard' || !isSound) {
     const back = isHere('onchain') ? [] : failBack(record, htlc, blockHeight, publicUpdate)
@@ -89,9 +91,9 @@ export const offerOf = ({ htlc, onion }: HeldForward): LostOffer => ({
   cltvExpiry: Math.min(onion.outgoingCltvValue, htlc.cltvExpiry),
 })
 
-/** It may show yet that it had an offer. */
-export const isOpen = ({ standing }: HeldContext['outgoing'][number]): boolean =>
-  standing === 'unheard' || standing === 'lost'
+/** A channel may show yet that it had an offer. */
+export const isOpen = ({ outgoing, isUnread = false }: Pick<HeldContext, 'outgoing' | 'isUnread'>): boolean =>
+  isUnread || outgoing.some(({ standing }) => standing === 'unheard' || standing === 'lost')
 
 /** Has it noted in every channel that ends: also of one that has gone back, since what it was offered with is ours once that has expired. */
 export const noteOf = ({ next: _, ...offer }: LostOffer, outgoing: HeldContext['outgoing']): readonly PaymentEffect[] =>

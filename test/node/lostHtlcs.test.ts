@@ -66,6 +66,30 @@ describe('what a start has to know of HTLCs that lost writes had', () => {
     world.close()
   })
 
+  it('is that offer also where its channel cannot be read, until a backup brings that back', async () => {
+    const world = await World.start(undefined, base)
+    const bob = world.of('bob')
+    const backup = bob.wholeBackup
+    const { localId } = entryOf(world, 'carol').meta
+    const { before } = await forwarded(world)
+    world.crash('carol')
+    bob.wholeBackup = null
+    await putBack(world, new Map([...before, [`channel/${localId}/core`, Uint8Array.of(1, 2, 3)]]))
+    await reconnect(world)
+    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
+    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    await world.mine(2)
+    expect([await statusOf(world), kept(world).length]).toEqual(['failed', 1])
+
+    bob.restoreFrom = backup
+    await putBack(world, bob.disk.snapshot(), true)
+    bob.restoreFrom = null
+    await world.boot('carol')
+    await reconnect(world)
+    expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'presumed' }])
+    world.close()
+  })
+
   it('is the preimage of a forward whose incoming HTLC is lost, until its channel has that', async () => {
     const world = await World.start(undefined, base)
     const bob = world.of('bob')
