@@ -11,7 +11,16 @@ import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
 import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
-import { budgetOf, ceilingOf, deadlineOf, estimateBy, feerateFor, isUrgent, slowFeerate } from './urgency.ts'
+import {
+  budgetOf,
+  ceilingOf,
+  deadlineOf,
+  estimateBy,
+  feerateFor,
+  isUrgent,
+  slowFeerate,
+  URGENT_BLOCKS,
+} from './urgency.ts'
 
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<
@@ -110,13 +119,20 @@ export function planAmidBlock(channel: Channel, onchain: OnchainState, ctx: Clai
   return planNew(onchain, claimable(channel, onchain, ctx).ready, ctx)
 }
 
-/** The same when the preimage of an HTLC of the peer's has come: of hundreds that come in one block, each has its own claim made alone. */
+/**
+ * The same when the preimage of an HTLC of the peer's has come: of hundreds that come in one block, each has its own claim made alone. A
+ * commitment that is in no block is worth more fees by it, for which there is time until the next block, unless the HTLC is due.
+ */
 export const planPreimage =
   (htlcId: bigint): typeof planClaims =>
   (channel, onchain, ctx) => {
-    if (onchain.closing.height === null) return planClaims(channel, onchain, ctx)
+    const isIt = ({ htlc }: ClosedOutput): boolean => htlc?.direction === 'in' && htlc.id === htlcId
+    if (onchain.closing.height === null) {
+      const isDue = onchain.outputs.some((o) => isIt(o) && isUrgent(deadlineOf(channel, o, ctx)! - URGENT_BLOCKS, ctx))
+      return isDue ? planClaims(channel, onchain, ctx) : { sweeps: onchain.sweeps, publish: [] }
+    }
     const { stages, ready } = claimable(channel, onchain, ctx)
-    const own = stages.filter((s) => s.stage.tag === 'htlc-success' && s.output.htlc?.id === htlcId)
+    const own = stages.filter((s) => s.stage.tag === 'htlc-success' && isIt(s.output))
     const { sweeps, publish } = planNew(onchain, ready, ctx)
     return { sweeps, publish: [...stageEffects(channel, onchain, own, ctx), ...publish] }
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Transaction } from '../../../src/bitcoin/transaction.ts'
 import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
-import { fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
+import { beginLocal, fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
 import type { OnchainStep } from '../../../src/channel/onchain/types.ts'
 import type { ChannelContext, ChannelSigner } from '../../../src/channel/types.ts'
 import { channelOf, commitmentTx, contextOf, type HtlcSpec, preimageOf, START } from './fixture.ts'
@@ -38,6 +38,16 @@ function closed(whose: 'alice' | 'bob', knows: boolean) {
   }
 }
 
+/** The preimage of one of them has come. */
+function fulfilled({ channel, onchain }: OnchainStep, spec: HtlcSpec, i: number, ctx: ChannelContext): OnchainStep {
+  const { commitments } = channel
+  const htlc = getHtlc(commitments.incoming, BigInt(i))!
+  const removal = { tag: 'fulfilled', preimage: preimageOf(spec) } as const
+  const incoming = replaceHtlc(commitments.incoming, { ...htlc, removal })
+  const known = { ...channel, commitments: { ...commitments, incoming } }
+  return onchainEvent(known, onchain, { tag: 'preimage', htlcId: BigInt(i) }, ctx)
+}
+
 const sent = ({ effects }: OnchainStep): readonly Transaction[] =>
   effects.flatMap((e) => (e.tag === 'broadcast' ? [e.tx] : []))
 
@@ -66,12 +76,7 @@ describe.each(['alice', 'bob'] as const)(
       let step = before
       counts.signed = 0
       htlcs.forEach((spec, i) => {
-        const { commitments } = step.channel
-        const htlc = getHtlc(commitments.incoming, BigInt(i))!
-        const removal = { tag: 'fulfilled', preimage: preimageOf(spec) } as const
-        const incoming = replaceHtlc(commitments.incoming, { ...htlc, removal })
-        const channel = { ...step.channel, commitments: { ...commitments, incoming } }
-        step = onchainEvent(channel, step.onchain, { tag: 'preimage', htlcId: BigInt(i) }, at(HEIGHT))
+        step = fulfilled(step, spec, i, at(HEIGHT))
         expect(sent(step)).toHaveLength(1)
       })
       expect(counts.signed).toBe(HTLCS)
@@ -80,3 +85,24 @@ describe.each(['alice', 'bob'] as const)(
     })
   },
 )
+
+describe('BOLT 5 §failing-a-channel: many preimages come while our commitment is in no block', () => {
+  it.each([
+    ['is handed out with the next block, for the more that it is worth then', 100, 0],
+    ['is handed out at once for HTLCs that are due', 20, HTLCS],
+  ])('it %s', (_what, left, times) => {
+    const { at, htlcs, step: spent } = closed('alice', false)
+    const height = START + 200 - left
+    const { channel } = spent
+    let step = beginLocal(channel, at(height))
+    expect(sent(step)).toHaveLength(1)
+    let handed = 0
+    htlcs.forEach((spec, i) => {
+      step = fulfilled(step, spec, i, at(height))
+      handed += sent(step).length
+    })
+    expect(handed).toBe(times)
+    const next = onchainEvent(step.channel, step.onchain, { tag: 'block', height: height + 1 }, at(height + 1))
+    expect(sent(next)).toHaveLength(1)
+  })
+})
