@@ -198,11 +198,15 @@ export function chainOptions(node: Node): ChainShellOptions {
   const lookForCloses = (): void => {
     if (isLookedFor) return
     isLookedFor = true
-    findUnseenCloses(node).catch((err: unknown) => {
-      // Asked again once the backend can be followed again.
-      isLookedFor = false
-      if (!(err instanceof ChainError)) node.log.error({ err }, 'a bug: closes were not looked for')
-    })
+    findUnseenCloses(node)
+      .catch((err: unknown) => {
+        if (!(err instanceof ChainError)) node.log.error({ err }, 'a bug: closes were not looked for')
+        return false
+      })
+      .then((done) => {
+        // Asked again with the next block, or once the backend can be followed again.
+        isLookedFor = done
+      })
   }
   return {
     source,

@@ -19,19 +19,20 @@ function unspentFunding(state: ChannelState): { readonly outpoint: Outpoint; rea
 /**
  * The records of one channel may be older than the place in the chain, as a damaged disk leaves them, and no block tells of its close again:
  * where the chain has spent what the records take for unspent, older blocks are looked through for that. Asked for once all blocks are here.
+ * @returns false where the newest block did not come, as when the backend goes away: to be asked again
  * @throws ChainError when the backend does not answer
  */
-export async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node): Promise<void> {
+export async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node): Promise<boolean> {
   const suspects: ChannelEntry[] = []
   for (const entry of channels.all()) {
     const funding = unspentFunding(entry.state)
     if (funding !== null && (await source.utxo(funding.outpoint)) === null) suspects.push(entry)
   }
-  if (suspects.length === 0) return
+  if (suspects.length === 0) return true
   // A block that came just now may tell of it.
   const { height } = await source.tip()
   await chain.reach(height, REACH_MS)
-  if (chain.height < height) return
+  if (chain.height < height) return false
   await reactor.run((scope) => {
     for (const { state, meta } of suspects.flatMap((e) => channels.get(e.meta.localId) ?? [])) {
       const funding = unspentFunding(state)
@@ -41,4 +42,5 @@ export async function findUnseenCloses({ channels, chain, source, reactor, logs 
       chain.lookBack(meta.localId, watches(state), scope, funding.height)
     }
   })
+  return true
 }

@@ -1,9 +1,12 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { CHAIN_METHODS } from '../../src/chain/embedded/rpc/chainMethods.ts'
+import { ChainShell } from '../../src/node/chain.ts'
 import { keys } from '../../src/store/schema.ts'
 import { Disk } from './disk.ts'
 import { expectAllButFees, type Ground, ground, only, view } from './restoring.ts'
-import { type Name, World } from './world.ts'
+import { type Name, NOBODY, World } from './world.ts'
+
+const METHOD = CHAIN_METHODS.gettxout! as { run: NonNullable<typeof CHAIN_METHODS.gettxout>['run'] }
 
 let start: Ground
 beforeAll(async () => {
@@ -35,6 +38,30 @@ describe('a channel whose records do not know of its close, though the place in 
     for (let n = 0; n < 200 && (await view(world)).state !== 'closed'; n++) await world.mine(1)
     expect(await view(world)).toMatchObject({ state: 'closed', waitsFor: null })
     expectAllButFees(world, start)
+    world.close()
+  })
+
+  it('is looked for again where the newest block did not come in time', async () => {
+    const world = await World.start(['alice', 'bob'], start.base)
+    await world.attempt(world.of('bob').api.closeChannel(only(world, 'bob').meta.localId, { force: true }))
+    await world.settle()
+    await world.mine(3)
+    const { run } = METHOD
+    const mineOnce: typeof run = (...args) => {
+      METHOD.run = run
+      world.chain.mine(1, NOBODY)
+      return run(...args)
+    }
+    const reach = vi.spyOn(ChainShell.prototype, 'reach').mockResolvedValueOnce(undefined)
+    METHOD.run = mineOnce
+    try {
+      await withOldRecords(world)
+      expect(reach).toHaveBeenCalledTimes(2)
+    } finally {
+      METHOD.run = run
+      reach.mockRestore()
+    }
+    expect((await view(world)).state).toBe('closing')
     world.close()
   })
 
