@@ -1,8 +1,25 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { duration, grouped, groupsOf, parseSat, percent, relative, satText, uriOf } from '../../src/dashboard/format.ts'
+import {
+  duration,
+  grouped,
+  groupsOf,
+  isUnpaid,
+  parseSat,
+  percent,
+  relative,
+  satText,
+  uriOf,
+} from '../../src/dashboard/format.ts'
 
 const sat = fc.integer({ min: 0, max: 2_100_000_000_000_000 })
+
+it('only a payment that has certainly failed is told as not paid', () => {
+  const unpaid = (status: 'failed' | 'pending' | 'succeeded', code?: string): boolean =>
+    isUnpaid({ status, failure: code === undefined ? null : { code, detail: '' } })
+  expect([unpaid('failed', 'NO_ROUTE'), unpaid('failed', 'OUTCOME_UNKNOWN')]).toEqual([true, false])
+  expect([unpaid('pending'), unpaid('succeeded')]).toEqual([false, false])
+})
 
 describe('amounts', () => {
   it('groups hold all the digits, in threes from the right', () => {

@@ -4,7 +4,7 @@ import { announce } from '../announce.ts'
 import type { App } from '../app.ts'
 import { actionForm, type Dialog, field, openDialog, satInput } from '../dialog.ts'
 import { h, put } from '../dom.ts'
-import { parseSat, satText, shortId } from '../format.ts'
+import { isUnpaid, parseSat, satText, shortId } from '../format.ts'
 import { icon } from '../icons.ts'
 import { amount, button, facts, idOf, timeOf } from '../parts.ts'
 import { paymentFacts } from './paymentDialog.ts'
@@ -92,6 +92,7 @@ const STATES: Readonly<Record<Payment['status'], readonly [tone: string, text: s
   succeeded: ['good', 'Paid'],
   failed: ['bad', 'Not paid'],
 }
+const UNKNOWN = ['bad', 'Perhaps paid'] as const
 
 /** How a payment goes on, until it is final. */
 function showProgress(app: App, dialog: Dialog, first: Payment): void {
@@ -102,7 +103,7 @@ function showProgress(app: App, dialog: Dialog, first: Payment): void {
   const update = (payment: Payment): void => {
     if (isFinal) return // an answer that was asked for before the last event
     isFinal = payment.status !== 'pending'
-    const [tone, text] = STATES[payment.status]
+    const [tone, text] = payment.status === 'failed' && !isUnpaid(payment) ? UNKNOWN : STATES[payment.status]
     status.className = `status ${tone}`
     put(
       status,
@@ -110,7 +111,7 @@ function showProgress(app: App, dialog: Dialog, first: Payment): void {
       h('strong', {}, text),
     )
     put(about, h('p', { class: 'headline' }, amount(payment.amountMsat)), paymentFacts(app, payment))
-    announce(payment.failure ? `Not paid: ${payment.failure.detail}` : `${text}: ${satText(payment.amountMsat)}`)
+    announce(payment.failure ? `${text}: ${payment.failure.detail}` : `${text}: ${satText(payment.amountMsat)}`)
   }
   const load = (): void => void live.client.payments.get(first.paymentHash).then(update, () => {})
   live.hear(dialog.signal, (event) => {

@@ -2,7 +2,7 @@ import type { Payment } from '../../api/schemas.ts'
 import type { App } from '../app.ts'
 import { openDialog } from '../dialog.ts'
 import { type Child, h } from '../dom.ts'
-import { satText, sentence } from '../format.ts'
+import { isUnpaid, satText, sentence } from '../format.ts'
 import { amount, chip, copyBox, facts, idOf, timeOf } from '../parts.ts'
 
 export const PAYMENT_TONES = { pending: 'warn', succeeded: 'good', failed: 'bad' } as const
@@ -16,7 +16,7 @@ export const paymentFacts = (app: App, payment: Payment): Child => [
       h('div', {}, h('strong', {}, sentence(payment.failure.code)), h('p', {}, payment.failure.detail)),
     ),
   facts(
-    ['Fee', payment.status === 'failed' ? 'none' : amount(payment.feeMsat)],
+    ['Fee', isUnpaid(payment) ? 'none' : payment.status === 'failed' ? 'not known' : amount(payment.feeMsat)],
     payment.nodeId !== null && ['To', [`${app.live.nameOf(payment.nodeId)} `, idOf(payment.nodeId, 'Node id')]],
     ['Payment hash', idOf(payment.paymentHash, 'Payment hash')],
     payment.preimage !== null && ['Proof of payment', idOf(payment.preimage, 'Preimage')],

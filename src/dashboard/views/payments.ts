@@ -3,7 +3,7 @@ import type { PageQuery } from '../../client/index.ts'
 import type { App, Render } from '../app.ts'
 import { openDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
-import { sentence, shortId } from '../format.ts'
+import { isUnpaid, sentence, shortId } from '../format.ts'
 import { icon } from '../icons.ts'
 import { amount, button, denied, empty, problemBox, timeOf } from '../parts.ts'
 import { PagedResource } from '../resource.ts'
@@ -95,7 +95,7 @@ const paymentRow = (app: App, payment: Payment): HTMLLIElement => {
         ),
       ]),
       h('span', { class: 'side' }, [
-        h('span', { class: status === 'failed' ? 'void' : '' }, amount(-payment.amountMsat)),
+        h('span', { class: isUnpaid(payment) ? 'void' : '' }, amount(-payment.amountMsat)),
         timeOf(payment.createdAt),
       ]),
     ],
