@@ -6,7 +6,7 @@ import type { Run } from './run.ts'
 
 /**
  * Has a channel fail before both sides are in step, so that hal holds its commitment back: by an error ahead of any channel_reestablish, or by
- * one that expects more signatures than hal has made. What was to be settled is decided meanwhile, or not, and its time runs.
+ * one that expects more signatures than hal has made (one more may be the last, which is on its way). What was to be settled is decided meanwhile, or not, and its time runs.
  */
 export async function rebuff(run: Run, lane: Lane, b: number, c: number): Promise<void> {
   const { arena } = run
@@ -21,7 +21,7 @@ export async function rebuff(run: Run, lane: Lane, b: number, c: number): Promis
   else
     mal.outbox = mal.outbox.map((m) =>
       m.type === 'channel_reestablish'
-        ? { ...m, nextCommitmentNumber: m.nextCommitmentNumber + BigInt(1 + rng.below(3)) }
+        ? { ...m, nextCommitmentNumber: m.nextCommitmentNumber + BigInt(2 + rng.below(3)) }
         : m,
     )
   for (let i = rng.below(6); i > 0; i--) arena.deliver(lane, rng.below(2) === 0)
