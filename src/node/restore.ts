@@ -76,16 +76,21 @@ export async function prepareRestore(request: RestoreRequest): Promise<Prepared>
 }
 
 async function refuseTaken(dataDir: string): Promise<void> {
-  for (const path of [seedPath(dataDir), join(dataDir, 'db')]) {
-    const isThere = await access(path).then(
-      () => true,
-      () => false,
-    )
-    if (!isThere) continue
-    const message = `there is a node in ${dataDir} already (${path}): restore into another --data-dir; a node that has its database needs no restoring, its start compares database and backup`
-    throw new RestoreError('RESTORE_DIRECTORY_TAKEN', message)
-  }
+  const [seed, database] = [seedPath(dataDir), join(dataDir, 'db')]
+  const hasSeed = await isThere(seed)
+  if (!hasSeed && !(await isThere(database))) return
+  const other = 'restore into another --data-dir'
+  const message = hasSeed
+    ? `there is a node in ${dataDir} already (${seed}): ${other}; a node that has its database needs no restoring, its start compares database and backup`
+    : `there is a database without a seed in ${dataDir} (${database}): ${other}; where it is merely of a first start that never reached its Bitcoin node, remove it`
+  throw new RestoreError('RESTORE_DIRECTORY_TAKEN', message)
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 /** What a lost node left in its directory, where its database and seed are gone: nothing takes its place without it. */
 async function backupIn(dataDir: string, key: Uint8Array): Promise<readonly StaticBackup[]> {

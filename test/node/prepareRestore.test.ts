@@ -68,11 +68,14 @@ describe('preparing a data directory', () => {
     for (const path of [seedPath(dataDir), backupPath(dataDir)]) expect((await stat(path)).mode & 0o777).toBe(0o600)
   })
 
-  it.each(['seed', 'db'])('leaves a directory with a %s alone, and says where else to go', async (name) => {
+  it.each([
+    ['seed', /there is a node.*another --data-dir/],
+    ['db', /without a seed.*another --data-dir.*never reached its Bitcoin node, remove it/],
+  ])('leaves a directory with a %s alone, and says where else to go', async (name, message) => {
     const dataDir = await temporary()
     await writeFile(join(dataDir, name), 'of another node')
     const taken = prepareRestore({ ...request, dataDir, backup: sealBackup(backupWith(2), KEY) })
-    await expect(taken).rejects.toMatchObject({ code: 'RESTORE_DIRECTORY_TAKEN', message: /another --data-dir/ })
+    await expect(taken).rejects.toMatchObject({ code: 'RESTORE_DIRECTORY_TAKEN', message })
     expect(await readdir(dataDir)).toEqual([name])
   })
 
