@@ -70,13 +70,12 @@ export function reestablished(channel: Channel, m: Reestablish, signer: ChannelS
   // 48-bit counters: anything larger is equally absurd.
   const nextCommitment = Number(m.nextCommitmentNumber)
   const nextRevocation = Number(m.nextRevocationNumber)
-  const provesSecret = provesOurSecret(m, nextRevocation, signer)
   // First of all: what is proven to be revoked is never published, whatever else the message says.
-  if (nextRevocation > local.number && provesSecret) return ok({ tag: 'we-are-behind' })
+  if (provesLoss(channel, m, signer)) return ok({ tag: 'we-are-behind' })
   if (nextCommitment === 0) {
     return fail('PROTOCOL_VIOLATION', `${RULE}: next_commitment_number is above 0`, 'it is 0')
   }
-  if (nextRevocation > local.number || !provesSecret) {
+  if (nextRevocation > local.number || !provesOurSecret(m, nextRevocation, signer)) {
     const detail = `next_revocation_number ${nextRevocation} with a secret that is not ours, at our commitment ${local.number}`
     return fail('PROTOCOL_VIOLATION', `${RULE}: your_last_per_commitment_secret is the last that we revealed`, detail)
   }
@@ -91,6 +90,12 @@ export function reestablished(channel: Channel, m: Reestablish, signer: ChannelS
     return ok({ tag: 'peer-is-behind', detail })
   }
   return ok({ tag: 'resume', effects: missed(channel, { nextCommitment, nextRevocation }, signer) })
+}
+
+/** Whether the peer has a secret of ours that has our newest commitment revoked, as far as we know of one. */
+export function provesLoss({ commitments }: Channel, m: Reestablish, signer: ChannelSigner): boolean {
+  const nextRevocation = Number(m.nextRevocationNumber)
+  return nextRevocation > commitments.local.number && provesOurSecret(m, nextRevocation, signer)
 }
 
 /** Compares points, so that no secret is made for this. */

@@ -4,7 +4,7 @@ import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
-import { summary } from '../../src/channel/describe.ts'
+import { rebroadcasts, summary } from '../../src/channel/describe.ts'
 import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
 import { add, expectNext, POLICY, preimageOf, reachNormal, sentBy, World } from './harness.ts'
 import type { Side } from './side.ts'
@@ -174,13 +174,16 @@ describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are
 })
 
 /** Alice's store has lost all since `before`; both are connected again and have said what they have to say. */
-function behind(w: World, since: (w: World) => void): World {
+function behind(w: World, since: (w: World) => void, away: (w: World) => void = () => {}): World {
   const stored = new Map(w.alice.records)
   since(w)
   w.disconnect()
   w.alice.records.clear()
   for (const [key, value] of stored) w.alice.records.set(key, value)
   w.alice.crash()
+  w.alice.handler = (effect) => effect.tag === 'broadcast'
+  away(w)
+  w.alice.handler = () => false
   w.alice.broadcasts = []
   w.connect()
   return w.settle()
@@ -210,5 +213,22 @@ describe('BOLT 2 §message-retransmission: what a store lost without knowing it'
     expect(w.alice.channel.toldPoint).toEqual(w.bob.ctx.signer.commitmentPoint(w.bob.channel.commitments.local.number))
     w.mine()
     expect(endOf(w.alice)).toBe('future')
+  })
+
+  it('was a revocation, and she has published what it revokes: that is given up while it is in no block', () => {
+    const close = (w: World) => w.alice.command({ tag: 'forceClose', requestId: 1 })
+    const w = behind(
+      reachNormal({ pushMsat: msat(400_000_000) }),
+      (w) => {
+        w.alice.command(add(1, 50_000_000))
+        w.settle()
+      },
+      close,
+    )
+    expect(w.alice.state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+    w.alice.crash()
+    expect(rebroadcasts(w.alice.state!, w.alice.ctx)).toEqual([])
+    w.mine()
+    expect([endOf(w.alice), endOf(w.bob)]).toEqual(['future', 'local'])
   })
 })

@@ -1,10 +1,12 @@
+import type { MessageNamed } from '../../wire/registry.ts'
+import { lostData } from '../doubt.ts'
 import { errorMessage, rejected } from '../faults.ts'
 import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
-import { reestablishMessage } from '../reestablish.ts'
+import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -30,7 +32,7 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
     case 'connected':
       return turn(state, [...ourPlace(state, ctx), ...sayWhy(state)])
     case 'message':
-      return turn(state, input.message.type === 'channel_reestablish' ? sayWhere(state) : [])
+      return input.message.type === 'channel_reestablish' ? onReestablish(state, input.message, ctx) : turn(state)
     case 'command':
       return onCommand(state, input.command, ctx)
     default:
@@ -66,6 +68,23 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
  */
 const ourPlace = ({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] =>
   onchain.closing.kind === 'future' || channel.restored ? [] : [reestablishMessage(channel, signer)]
+
+/**
+ * Ours is in no block yet, and the peer proves that it is revoked: it is not handed out again, nor paid for, and the peer's newest may come
+ * in first.
+ */
+function onReestablish(
+  state: ClosingState,
+  message: MessageNamed<'channel_reestablish'>,
+  { signer }: ChannelContext,
+): Turn {
+  const { channel, onchain } = state
+  const isOurs = onchain.closing.kind === 'local' && onchain.closing.height === null && onchain.failed.length === 0
+  if (!isOurs || channel.unproven || !provesLoss(channel, message, signer)) return turn(state, sayWhere(state))
+  const why = 'the peer proved that our commitment, which is published but in no block yet, is revoked'
+  const lost = lostData(withToldPoint(channel, message), why)
+  return turn({ ...lost.state, isOld: true }, lost.effects)
+}
 
 /** A peer that was away may not have seen it yet, and would wait for our channel_reestablish. */
 const sayWhere = ({ channel, error, onchain }: ClosingState): readonly Effect[] => [
