@@ -107,6 +107,17 @@ describe('what a node looks at', () => {
     ])
   })
 
+  it.each([
+    ['its peer to close it', 'the last resort is --accept-risk'],
+    ['the peer to publish its commitment; ours is published after block 120', 'our own commitment follows by itself'],
+  ])('a channel whose peer is to close it: %s', async (waitsFor, orElse) => {
+    const { node, look } = await checked()
+    const channel = await node.openChannel({ peer: PEER_ID, capacitySat: sat(100_000n) })
+    node.channelViews.set(channel.id, { ...channel, state: 'waiting-for-peer', waitsFor })
+    const { findings } = await look()
+    expect(findings.find((f) => f.alert?.code === 'CHANNEL_WAITS_FOR_PEER')?.cure).toContain(orElse)
+  })
+
   it('a check that fails leaves what it would find as it was, and all others are made', async () => {
     const { node, look, failures } = await checked()
     node.readiness = { ready: false, reasons: ['disk space is low: refused'] }

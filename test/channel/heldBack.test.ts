@@ -165,7 +165,9 @@ describe('BOLT 5 §failing-a-channel: a channel that fails before both sides are
 
   it('says how long it waits, and lets the operator take the risk', () => {
     const w = failed()
-    expect(summary(w.alice.state!, w.alice.ctx).waitsFor).toContain(`after block ${w.height + HELD_BACK_BLOCKS}`)
+    expect(summary(w.alice.state!, w.alice.ctx).waitsFor).toContain(
+      `ours is published after block ${w.height + HELD_BACK_BLOCKS}`,
+    )
     w.alice.command({ tag: 'forceClose', requestId: 4 })
     expect(w.alice.replies.at(-1)).toMatchObject({ requestId: 4, result: { code: 'DATA_LOSS' } })
     w.alice.command({ tag: 'forceClose', requestId: 5, evenIfRevoked: true })

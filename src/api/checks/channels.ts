@@ -51,7 +51,11 @@ export function channelState(c: Channel): Finding | null {
   const check = `channel ${c.id}`
   const waits = c.waitsFor ?? 'nothing'
   if (c.state === 'waiting-for-peer') {
-    const cure = `reach the peer: fulmen peer connect ${c.peer}@HOST:PORT, or ask its operator to close by force; the last resort is --accept-risk of fulmen channel close`
+    const isHeldBack = waits.includes('ours is published')
+    const orElse = isHeldBack
+      ? 'otherwise our own commitment follows by itself'
+      : 'the last resort is --accept-risk of fulmen channel close'
+    const cure = `reach the peer: fulmen peer connect ${c.peer}@HOST:PORT, or ask its operator to close by force; ${orElse}`
     return problem(check, `its peer is to close it; it waits for ${waits}`, cure, {
       code: 'CHANNEL_WAITS_FOR_PEER',
       about: c.id,
