@@ -75,11 +75,11 @@ const ALERTS = new Map(
     CERTIFICATE_EXPIRING: 'The certificate is about to end',
     CHANNEL_IN_DOUBT: 'A channel is in doubt',
     CHANNEL_QUARANTINED: 'A channel is set aside',
-    CHANNEL_EVENT_NOT_HANDLED: 'A bug: something for a channel was not done',
-    PART_FAILED: 'A bug: a part of the node failed',
+    CHANNEL_EVENT_NOT_HANDLED: 'A bug: a channel missed something',
+    PART_FAILED: 'A bug: a part failed',
     CHANNEL_WAITS_FOR_PEER: 'Only its peer can close a channel',
     HTLC_DEADLINE: 'A payment goes on chain soon',
-    WALLET_RESERVE_SHORT: 'Too little on chain to close channels',
+    WALLET_RESERVE_SHORT: 'Too little to close channels',
     CHAIN_BEHIND: 'The chain is not in step',
     WEBHOOK_FAILING: 'A webhook is not acknowledged',
     WEBHOOK_FAILED: 'A webhook was given up',
@@ -104,10 +104,8 @@ const TEXTS = new Map<string, Describe>(
       msat: -number(data.amountMsat) - number(data.feeMsat),
     }),
     'payment.failed': payment('Payment failed', 'bad', (data) => {
-      const amount = satText(number(data.amountMsat))
-      return text(data.failureCode) === 'OUTCOME_UNKNOWN'
-        ? `${amount} may have been paid all the same: ask the payee`
-        : `${amount} stayed here`
+      const isUnknown = data.failureCode === 'OUTCOME_UNKNOWN'
+      return `${satText(number(data.amountMsat))} ${isUnknown ? 'may be paid: ask the payee' : 'stayed here'}`
     }),
     'forward.settled': forward('Forwarded', 'good'),
     'forward.failed': forward('Forward failed', 'plain'),

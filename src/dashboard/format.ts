@@ -1,10 +1,4 @@
-import type { Payment } from '../api/schemas.ts'
-
 /* Numbers, times and ids as people read them. */
-
-/** Of one whose outcome is unknown nobody may read that it was not paid. */
-export const isUnpaid = ({ status, failure }: Pick<Payment, 'status' | 'failure'>): boolean =>
-  status === 'failed' && failure?.code !== 'OUTCOME_UNKNOWN'
 
 /** '1234567' → ['1', '234', '567'] */
 export const groupsOf = (digits: string): string[] => digits.match(/\d{1,3}(?=(\d{3})*$)/g) ?? []

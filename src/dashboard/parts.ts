@@ -74,7 +74,7 @@ async function copy(text: string, what: string, from?: HTMLElement): Promise<voi
     announce(`${what} copied`, { toast: true })
   } catch {
     if (from) getSelection()?.selectAllChildren(from)
-    announce(`${what} selected: copy it with your keyboard or menu`, { toast: true })
+    announce(`${what} selected: copy it by hand`, { toast: true })
   }
 }
 

@@ -24,7 +24,7 @@ function session(key: string): { client: FulmenClient; reach: { on: (answers: bo
       showSecret(
         'Your key has a new version',
         next,
-        'The key that you signed in with has been rotated. Save the new version where you keep it: this page goes on with it and forgets it when you leave.',
+        'The key that you signed in with has been rotated. Save the new version: this page goes on with it and forgets it when you leave.',
       ),
     fetch: async (input, init) => {
       try {
@@ -83,7 +83,7 @@ export function showSignIn(place: HTMLElement, why: unknown): Promise<SignIn> {
         actionForm(
           { act: 'Sign in', run },
           field('API key', input, {
-            hint: 'It stays in the memory of this page, and is gone when you leave or reload.',
+            hint: 'It stays in this page, and is gone when you leave or reload.',
           }),
         ),
         h('details', {}, h('summary', {}, 'Where is my key?'), [

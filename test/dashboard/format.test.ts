@@ -1,16 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  duration,
-  grouped,
-  groupsOf,
-  isUnpaid,
-  parseSat,
-  percent,
-  relative,
-  satText,
-  uriOf,
-} from '../../src/dashboard/format.ts'
+import { duration, grouped, groupsOf, parseSat, percent, relative, satText, uriOf } from '../../src/dashboard/format.ts'
+import { isUnpaid } from '../../src/dashboard/views/paymentDialog.ts'
 
 const sat = fc.integer({ min: 0, max: 2_100_000_000_000_000 })
 

@@ -5,7 +5,10 @@ import { confirmDialog } from '../dialog.ts'
 import { type Child, h, keyedList, put } from '../dom.ts'
 import { duration, grouped, satText } from '../format.ts'
 import { bar, button, chip, denied, facts, idOf, problemBox, table, timeOf } from '../parts.ts'
+import { lookEvery } from '../resource.ts'
 import { openCreateKey, openRotate } from './keyDialogs.ts'
+
+const LOOK_MS = 5_000
 
 const TONES = {
   active: 'good',
@@ -184,6 +187,8 @@ export const render: Render = (app, signal) => {
   const problem = h('div', {})
   const options = { key: (key: Key) => key.id, render: (key: Key) => keyCard(app, key) }
   const [showLiving, showPast] = [keyedList(list, options), keyedList(over, options)]
+  // No event tells that one has expired.
+  lookEvery(live.of.keys, LOOK_MS, signal)
   live.of.keys.watch(signal, () => {
     const { value, error } = live.of.keys
     put(problem, error !== undefined && problemBox(error))

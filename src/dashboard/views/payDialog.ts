@@ -4,10 +4,10 @@ import { announce } from '../announce.ts'
 import type { App } from '../app.ts'
 import { actionForm, type Dialog, field, openDialog, satInput } from '../dialog.ts'
 import { h, put } from '../dom.ts'
-import { isUnpaid, parseSat, satText, shortId } from '../format.ts'
+import { parseSat, satText, shortId } from '../format.ts'
 import { icon } from '../icons.ts'
 import { amount, button, facts, idOf, timeOf } from '../parts.ts'
-import { paymentFacts } from './paymentDialog.ts'
+import { isUnpaid, paymentFacts } from './paymentDialog.ts'
 
 /** An invoice is read first, shown, and paid only when that is confirmed. */
 export function openPay(app: App, { text = '' }: { text?: string } = {}): void {

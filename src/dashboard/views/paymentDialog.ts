@@ -2,8 +2,12 @@ import type { Payment } from '../../api/schemas.ts'
 import type { App } from '../app.ts'
 import { openDialog } from '../dialog.ts'
 import { type Child, h } from '../dom.ts'
-import { isUnpaid, satText, sentence } from '../format.ts'
+import { satText, sentence } from '../format.ts'
 import { amount, chip, copyBox, facts, idOf, timeOf } from '../parts.ts'
+
+/** Of one whose outcome is unknown nobody may read that it was not paid. */
+export const isUnpaid = ({ status, failure }: Pick<Payment, 'status' | 'failure'>): boolean =>
+  status === 'failed' && failure?.code !== 'OUTCOME_UNKNOWN'
 
 export const PAYMENT_TONES = { pending: 'warn', succeeded: 'good', failed: 'bad' } as const
 
