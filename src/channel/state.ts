@@ -148,6 +148,8 @@ export interface ClosingState {
   /** What to tell the peer whenever it connects (BOLT 2 §message-retransmission: the error packet is retransmitted). */
   readonly error: string | null
   readonly onchain: OnchainState
+  /** The peer has proved that our newest commitment is revoked: not even a reorganisation has it published again. */
+  readonly isOld?: true
 }
 
 /** We lost data, or may have: our commitment is not broadcast, the peer is asked to publish its own. */

@@ -151,14 +151,16 @@ export class Bumper {
    * or given up, give their coins back where the mempool has thrown them out, too. What something builds on may come in again with that.
    */
   free({ state, meta: { localId } }: ChannelEntry, scope: TurnScope): void {
-    if (state.tag !== 'closing' && state.tag !== 'closed') return
+    if (state.tag !== 'closing' && state.tag !== 'closed' && state.tag !== 'waiting-for-peer') return
     const { wallet, chain } = this.#options.parts()
     const { height } = chain
     const isIdle = ({ tx }: WalletTx): boolean =>
       !this.#asked.get(localId)?.has(firstInput(tx)) && wallet.builtOn(firstInput(tx)).length === 0
-    const idle = wallet.waiting(htlcLabel(localId)).filter(isIdle)
+    // Of a commitment that is not handed out any more.
+    const left = state.tag === 'waiting-for-peer' ? wallet.waiting(childLabel(localId)) : []
+    const idle = [...left, ...wallet.waiting(htlcLabel(localId))].filter(isIdle)
     this.#asked.delete(localId)
-    if (state.tag === 'closed') {
+    if (state.tag !== 'closing') {
       this.#poor.delete(localId)
       this.#delayed.delete(localId)
     }

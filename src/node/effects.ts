@@ -33,6 +33,8 @@ export class Effects {
   readonly #bumper: Bumper
   /** Funding transactions on their way to the chain, and whom to tell. */
   readonly #publishing = new WeakMap<ChannelEntry, () => void>()
+  /** Commitments whose settled HTLCs are being read. */
+  readonly #loading = new Set<string>()
   #nextRequest = 1
 
   constructor(options: EffectsOptions) {
@@ -159,7 +161,11 @@ export class Effects {
     })
   }
 
+  /** Once at a time: it is asked for with each spend of a block, and there may be a million records. */
   #loadRevoked(entry: ChannelEntry, commitmentNumber: number, scope: TurnScope): void {
+    const name = `${entry.meta.localId}:${commitmentNumber}`
+    if (this.#loading.has(name)) return
+    this.#loading.add(name)
     const { channels, parts, log } = this.#options
     const { driver, reactor } = parts()
     const load = async (): Promise<void> => {
@@ -170,7 +176,8 @@ export class Effects {
         channels.drain(later)
       })
     }
-    scope.after(() => void load().catch((e) => log.error({ err: e }, 'revoked HTLCs cannot be read')))
+    const read = (): Promise<void> => load().catch((e) => log.error({ err: e }, 'revoked HTLCs cannot be read'))
+    scope.after(() => void read().finally(() => this.#loading.delete(name)))
   }
 
   #notify(entry: ChannelEntry, event: ChannelEvent, scope: TurnScope): void {

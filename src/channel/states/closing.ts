@@ -4,7 +4,7 @@ import { errorMessage, rejected } from '../faults.ts'
 import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
-import type { OnchainInput } from '../onchain/types.ts'
+import type { OnchainInput, OnchainState } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
 import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import type { Channel, ClosingState } from '../state.ts'
@@ -16,6 +16,7 @@ import {
   closing as closingTurn,
   followFunding,
   fundingTimeout,
+  knownOld,
   notFunded,
   reply,
   turn,
@@ -54,8 +55,12 @@ function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): T
 
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
   const step = onchainEvent(channel, state.onchain, input, ctx)
+  if (state.isOld && isOursInNoBlock(step.onchain)) {
+    const { state: lost, effects } = givenUp(step.channel)
+    return turn(lost, [...step.effects.filter((e) => e.tag !== 'broadcast'), ...effects])
+  }
   if (!step.done && step.channel === state.channel && step.onchain === state.onchain) return turn(state, step.effects)
-  return closingTurn(step, state.error)
+  return knownOld(closingTurn(step, state.error), state.isOld)
 }
 
 /** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
@@ -69,21 +74,28 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
 const ourPlace = ({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] =>
   onchain.closing.kind === 'future' || channel.restored ? [] : [reestablishMessage(channel, signer)]
 
-/**
- * Ours is in no block yet, and the peer proves that it is revoked: it is not handed out again, nor paid for, and the peer's newest may come
- * in first.
- */
+/** The peer proves that ours is revoked: in a block there is no help, but no reorganisation has it handed out once more. */
 function onReestablish(
   state: ClosingState,
   message: MessageNamed<'channel_reestablish'>,
   { signer }: ChannelContext,
 ): Turn {
   const { channel, onchain } = state
-  const isOurs = onchain.closing.kind === 'local' && onchain.closing.height === null && onchain.failed.length === 0
-  if (!isOurs || channel.unproven || !provesLoss(channel, message, signer)) return turn(state, sayWhere(state))
-  const why = 'the peer proved that our commitment, which is published but in no block yet, is revoked'
-  const lost = lostData(withToldPoint(channel, message), why)
-  return turn({ ...lost.state, isOld: true }, lost.effects)
+  const isProven = onchain.closing.kind === 'local' && !state.isOld && provesLoss(channel, message, signer)
+  if (!isProven) return turn(state, sayWhere(state))
+  if (isOursInNoBlock(onchain)) return givenUp(withToldPoint(channel, message))
+  return turn({ ...state, channel: { ...channel, unproven: true }, isOld: true }, sayWhere(state))
+}
+
+/** And nobody has been told yet what became of an HTLC in it. */
+const isOursInNoBlock = ({ closing, failed }: OnchainState): boolean =>
+  closing.kind === 'local' && closing.height === null && failed.length === 0
+
+/** Ours is not handed out again, nor paid for, and the peer's newest may come in first. */
+function givenUp(channel: Channel): Turn {
+  const why = 'the peer proved that our commitment, which is published but in no block, is revoked'
+  const { state, effects } = lostData(channel, why)
+  return turn({ ...state, isOld: true }, effects)
 }
 
 /** A peer that was away may not have seen it yet, and would wait for our channel_reestablish. */

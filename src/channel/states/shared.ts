@@ -61,6 +61,10 @@ export function closing(step: OnchainStep, error: string | null, before: readonl
   return turn({ tag: 'closed', channel, onchain, reason: how }, [...before, ...effects, event])
 }
 
+/** It goes on chain, and the peer has proved before that our commitment is revoked. */
+export const knownOld = (next: Turn, isOld: boolean | undefined): Turn =>
+  isOld && next.state.tag === 'closing' ? { ...next, state: { ...next.state, isOld: true } } : next
+
 /**
  * Publishes our commitment; what nobody signed for is taken back. One that may be revoked is kept back for ever, and the peer is
  * asked for its own.

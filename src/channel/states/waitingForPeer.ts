@@ -21,6 +21,7 @@ import {
   closing as closingTurn,
   FUNDING_TIMEOUT,
   followFunding,
+  knownOld,
   notFunded,
   publish,
   reply,
@@ -99,7 +100,7 @@ function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelCont
   if (spendsFunding(state.channel, event)) {
     // What is not a commitment both have signed: a close that was agreed before the data was lost.
     const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
-    return closingTurn(fundingSpent(state.channel, spend, ctx), state.error)
+    return knownOld(closingTurn(fundingSpent(state.channel, spend, ctx), state.error), state.isOld)
   }
   const wrong = whyNoFunding(state.channel, event)
   if (wrong !== null) return notFunded(state, wrong, true)

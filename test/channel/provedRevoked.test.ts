@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import { rebroadcasts } from '../../src/channel/describe.ts'
+import { add, expectNext, reachNormal, type World } from './harness.ts'
+
+/** Alice has lost a revocation, and has published what it revokes. */
+function published(atRisk = false) {
+  const w = reachNormal({ pushMsat: msat(400_000_000) })
+  const stored = new Map(w.alice.records)
+  w.alice.command(add(1, 50_000_000))
+  w.settle()
+  w.disconnect()
+  w.alice.records.clear()
+  for (const [key, value] of stored) w.alice.records.set(key, value)
+  w.alice.crash()
+  const sent: Transaction[] = []
+  w.alice.handler = (effect) => effect.tag === 'broadcast' && sent.push(effect.tx) > 0
+  if (atRisk) {
+    w.alice.step({ tag: 'doubted' })
+    w.alice.command({ tag: 'forceClose', requestId: 1, evenIfRevoked: true })
+  } else w.alice.command({ tag: 'forceClose', requestId: 1 })
+  expect(w.alice.state!.tag).toBe('closing')
+  const [ours] = sent.splice(0)
+  return { w, ours: ours!, sent }
+}
+/** Since, and at a start. */
+const handedOut = (w: World, sent: Transaction[]) =>
+  [...sent, ...rebroadcasts(w.alice.state!, w.alice.ctx).flatMap((e) => (e.tag === 'broadcast' ? [e.tx] : []))].map(
+    txidOf,
+  )
+const prove = (w: World) => {
+  w.connect()
+  w.receive('alice', expectNext(w, 'bob', 'channel_reestablish'))
+  w.disconnect()
+}
+
+describe('a commitment of ours that is published, and that the peer proves to be revoked, is not handed out again', () => {
+  it('when it confirmed all the same, and a reorganisation undoes it', () => {
+    const { w, ours, sent } = published()
+    prove(w)
+    expect(w.alice.state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+    w.alice.broadcasts = [ours]
+    w.mine()
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'local' } } })
+    sent.splice(0)
+    w.reorg(w.height - 1)
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+  })
+  it('when that is proved once more after it', () => {
+    const { w, ours, sent } = published()
+    prove(w)
+    w.alice.broadcasts = [ours]
+    w.mine()
+    w.reorg(w.height - 1)
+    prove(w)
+    sent.splice(0)
+    w.alice.crash()
+    w.mine()
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+  })
+  it('when the proof came while it was in a block, and a reorganisation undoes it', () => {
+    const { w, ours, sent } = published()
+    w.alice.broadcasts = [ours]
+    w.mine()
+    prove(w)
+    sent.splice(0)
+    w.reorg(w.height - 1)
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+  })
+  it('when the operator had it published at that risk', () => {
+    const { w, ours, sent } = published(true)
+    prove(w)
+    sent.splice(0)
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+  })
+})

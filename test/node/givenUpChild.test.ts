@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { walletBalance } from '../../src/wallet/status.ts'
+import { estimate } from './claims.ts'
+import { childOf, entryOf, force, onchainOf, oneChannel } from './forcedClose.ts'
+import { World } from './world.ts'
+
+it('gives the coins of the child back where the mempool has lost it and the commitment is given up', async () => {
+  const world = await World.start(['alice', 'bob'], await oneChannel())
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { localId } = entryOf(world, 'alice').meta
+  const isChannels = (key: string): boolean => key.startsWith(`channel/${localId}/`)
+  const older = [...alice.disk.snapshot()].filter(([key]) => isChannels(key))
+  const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000n), description: '' })
+  await world.attempt(alice.api.pay({ bolt11 }))
+  await world.settle()
+  const rest = [...alice.disk.snapshot()].filter(([key]) => !isChannels(key))
+  world.crash('alice')
+  world.crash('bob')
+  await alice.disk.wipe([...alice.disk.snapshot().keys()])
+  for (const [key, value] of [...rest, ...older]) await alice.disk.harm(key, value)
+  await world.boot('alice')
+  await world.settle()
+  estimate(alice.node!, 3_000)
+  const before = walletBalance(alice.node!.wallet.state).spendableSat
+  await force(world, 'alice')
+  const closing = onchainOf(world, 'alice')!.closing
+  expect(closing.kind).toBe('local')
+  const child = childOf(world, closing.txid)!
+  expect(child).toBeDefined()
+  await world.boot('bob')
+  world.connectAll()
+  await world.settle()
+  expect(entryOf(world, 'alice').state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  const stood = world.snapshot() // the Bitcoin node starts again without its mempool, and Bob never comes back
+  world.close()
+  const later = await World.start(['alice'], stood)
+  await later.mine(20)
+  const { node } = later.of('alice')
+  expect([...later.chain.mempool.entries()]).toEqual([])
+  expect(entryOf(later, 'alice').state.tag).toBe('waiting-for-peer')
+  expect(walletBalance(node!.wallet.state).spendableSat).toBe(before)
+  later.close()
+})
