@@ -77,10 +77,12 @@ function owedToForgetful({ chain }: Arena, node: Honest): bigint {
     const { channelType, local } = channel.params
     const toRemote = toRemoteScriptPubKey(local.basepoints.paymentBasepoint, channelType)
     const number = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
-    const ours =
-      number === null ? [] : oldLocalOutputs(channel, { tx, txid: txidOf(tx), commitmentNumber: number }, entry.signer)
+    const txid = txidOf(tx)
+    // Of a peer that has our basepoints and points for its own, the scripts do not tell whose commitment it is.
+    const isOurs = number !== null && node.made.has(txid)
+    const ours = isOurs ? oldLocalOutputs(channel, { tx, txid, commitmentNumber: number }, entry.signer) : []
     // A peer may pay to our to_remote in our own commitment, by our payment_basepoint for its own, and in an agreed close.
-    const isTheirs = number !== null && ours.length === 0
+    const isTheirs = number !== null && !isOurs
     const isMain = (o: TxOutput, index: number): boolean =>
       node.wallet.state.scripts.has(toHex(o.scriptPubKey)) ||
       (isTheirs ? equalBytes(o.scriptPubKey, toRemote) : ours.some((found) => found.outpoint.index === index))
