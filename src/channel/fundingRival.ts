@@ -1,5 +1,5 @@
 import { EMPTY } from '../base/bytes.ts'
-import { type Outpoint, outpointKey } from '../base/ids.ts'
+import { type Outpoint, outpointKey, type Txid } from '../base/ids.ts'
 import { txidOf } from '../bitcoin/transaction.ts'
 import { IRREVOCABLE_DEPTH } from './onchain/plan.ts'
 import type { Channel } from './state.ts'
@@ -9,19 +9,35 @@ import type { ChainEvent, Watch } from './types.ts'
 const inputsOf = ({ funding }: Channel): readonly Outpoint[] =>
   funding.confirmed === null ? (funding.tx?.inputs ?? []) : []
 
-/** Where a transaction shows that rules out our funding transaction. */
-export const rivalWatches = (channel: Channel): readonly Watch[] =>
-  inputsOf(channel).map(({ txid, index }) => ({ tag: 'spend', outpoint: { txid, index }, scriptPubKey: EMPTY }))
+/** Where a transaction shows that rules out one which spends the same. */
+export const inputWatches = (inputs: readonly Outpoint[]): readonly Watch[] =>
+  inputs.map(({ txid, index }) => ({ tag: 'spend', outpoint: { txid, index }, scriptPubKey: EMPTY }))
+
+export const rivalWatches = (channel: Channel): readonly Watch[] => inputWatches(inputsOf(channel))
+
+/** What a funding transaction that is in no block spends, and the lowest height at which another has spent some of that. */
+export interface FundingRace {
+  readonly txid: Txid
+  readonly inputs: readonly Outpoint[]
+  readonly rival: number | null
+}
+
+/** @returns the height of its rival after a chain event */
+export function rivalAfter({ txid, inputs, rival }: FundingRace, event: ChainEvent): number | null {
+  if (event.tag === 'reorg') return rival !== null && rival > event.height ? null : rival
+  if (event.tag !== 'spent' || (rival !== null && rival <= event.height)) return rival
+  const spent = outpointKey(event.outpoint)
+  const isInput = inputs.some((i) => outpointKey(i) === spent)
+  return isInput && txidOf(event.tx) !== txid ? event.height : rival
+}
 
 /** The channel with what a chain event says of transactions that spend the coins of its funding; the same one when that is nothing. */
 export function followRival(channel: Channel, event: ChainEvent): Channel {
-  const { rival, ...funding } = channel.funding
-  if (event.tag === 'reorg') return rival !== undefined && rival > event.height ? { ...channel, funding } : channel
-  if (event.tag !== 'spent' || (rival !== undefined && rival <= event.height)) return channel
-  const spent = outpointKey(event.outpoint)
-  const isInput = inputsOf(channel).some((i) => outpointKey(i) === spent)
-  if (!isInput || txidOf(event.tx) === channel.commitments.active[0]!.funding.txid) return channel
-  return { ...channel, funding: { ...funding, rival: event.height } }
+  const { rival = null, ...funding } = channel.funding
+  const { txid } = channel.commitments.active[0]!.funding
+  const next = rivalAfter({ txid, inputs: inputsOf(channel), rival }, event)
+  if (next === rival) return channel
+  return { ...channel, funding: next === null ? funding : { ...funding, rival: next } }
 }
 
 /** Height from which on the funding is given up, since no reorganisation undoes any more what has spent its coins; null without such. */

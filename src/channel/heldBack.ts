@@ -4,9 +4,9 @@ import type { ChannelContext, Effect } from './types.ts'
 
 /*
  * A channel fails before both sides are in step: by an error of the peer that comes ahead of its channel_reestablish, or by a
- * channel_reestablish which expects more signatures than we know of, and for which there is no proof. If our store lost writes without knowing it, the
- * peer's commitment is the newer one, and ours may even be revoked. So the peer, which closes too, has the first move; ours follows some
- * blocks later, or as soon as an HTLC asks for it or the peer shows that it is not old.
+ * channel_reestablish which expects more signatures than we know of, and for which there is no proof. If our store lost writes without
+ * knowing it, the peer's commitment is the newer one, and ours may even be revoked. So the peer, which closes too, has the first move;
+ * ours follows some blocks later, or as soon as an HTLC asks for it or the peer shows that it is not old.
  */
 
 /** Blocks that the peer has to publish its commitment. Somebody may know no channel and say so: our money is not to hang for long. */

@@ -1,10 +1,9 @@
-import { EMPTY } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
-import { txidOf } from '../../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../../wire/registry.ts'
 import { missedDeadline } from '../deadlines.ts'
 import { PLEASE_CLOSE, unpublishable, WAY_OUT } from '../doubt.ts'
 import { errorMessage, type Judged, refuse } from '../faults.ts'
+import { inputWatches, rivalAfter } from '../fundingRival.ts'
 import { afterBlock, neverPublished } from '../heldBack.ts'
 import { fundingSpent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
@@ -157,7 +156,8 @@ export function waitsForClose(state: WaitingForPeerState): string {
 function followed(state: WaitingForPeerState, event: ChainEvent): WaitingForPeerState {
   const channel = followFunding(state.channel, event)
   const search = searchOf(state)
-  const rival = rivalAfter(state, event)
+  const { txid } = channel.commitments.active[0]!.funding
+  const rival = rivalAfter({ txid, inputs: search.inputs ?? [], rival: search.rival ?? null }, event)
   if (channel === state.channel)
     return rival === (search.rival ?? null) ? state : { ...state, search: { ...search, rival } }
   if (event.tag !== 'reorg') return { ...state, channel }
@@ -165,19 +165,9 @@ function followed(state: WaitingForPeerState, event: ChainEvent): WaitingForPeer
   return { ...state, channel, search: { ...search, rival, since: event.height } }
 }
 
-/** The height of a transaction that has spent what the funding would have to. */
-function rivalAfter({ channel, search }: WaitingForPeerState, event: ChainEvent): number | null {
-  const { inputs = [], rival = null } = search ?? {}
-  if (event.tag === 'reorg') return rival !== null && rival > event.height ? null : rival
-  if (event.tag !== 'spent' || txidOf(event.tx) === channel.commitments.active[0]!.funding.txid) return rival
-  return inputs.some((i) => outpointKey(i) === outpointKey(event.outpoint)) ? event.height : rival
-}
-
 /** Beside what every channel that is not closed looks out for. */
 export const searchWatches = ({ channel, search }: WaitingForPeerState): readonly Watch[] =>
-  channel.funding.confirmed !== null
-    ? []
-    : (search?.inputs ?? []).map((outpoint) => ({ tag: 'spend', outpoint, scriptPubKey: EMPTY }))
+  channel.funding.confirmed === null ? inputWatches(search?.inputs ?? []) : []
 
 function searched(state: WaitingForPeerState, fromHeight: number, ctx: ChannelContext): Turn {
   const search = searchOf(state)
