@@ -46,6 +46,15 @@ describe('BOLT 5 §general-nomenclature: a funding transaction of ours whose coi
     expect(rebroadcasts(alice.state!, alice.ctx)).toEqual([])
   })
 
+  it('is not given up where a reorganisation has undone what spent them', () => {
+    const { alice } = new World().open()
+    spent(alice, rivalOf(fundingOf(alice)), 101)
+    for (let height = 101; height < 150; height++) block(alice, height)
+    reorg(alice, 100)
+    for (let height = 101; height < 300; height++) block(alice, height)
+    expect(alice.state!.tag).toBe('await-ready')
+  })
+
   it('is never given up otherwise, whatever is undone and done again', () => {
     const step = fc.oneof(
       fc.record({ tag: fc.constant('block' as const), blocks: fc.integer({ min: 1, max: 60 }) }),
