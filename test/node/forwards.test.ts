@@ -116,15 +116,21 @@ describe('BOLT 4 §failure-messages: a forward that pays less than its channel a
   })
 })
 
+/** Alice has paid Carol less than a channel is closed over, and Carol keeps it. */
+async function satOn() {
+  const world = await World.start(['alice', 'bob', 'carol'], base)
+  const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
+  await world.settle()
+  const paymentHash = '11'.repeat(32) as never
+  const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
+  await alice.api.pay({ bolt11, timeoutSeconds: 1 })
+  await world.settle()
+  return { world, alice, bob, paymentHash }
+}
+
 describe('a forward that the next node sits on', () => {
   it('is failed back before the one before closes its channel over it, when it is too small to close one over', async () => {
-    const world = await World.start(['alice', 'bob', 'carol'], base)
-    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
-    await world.settle()
-    const paymentHash = '11'.repeat(32) as never
-    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
-    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
-    await world.settle()
+    const { world, alice, bob, paymentHash } = await satOn()
     expect(alice.node!.channels.all()[0]!.state).toMatchObject({ channel: { commitments: { outgoing: { size: 1 } } } })
 
     world.crash('carol')
@@ -142,13 +148,7 @@ describe('a forward that the next node sits on', () => {
   })
 
   it('is failed back as well when the channel was closed, and no block takes the commitment', async () => {
-    const world = await World.start(['alice', 'bob', 'carol'], base)
-    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
-    await world.settle()
-    const paymentHash = '11'.repeat(32) as never
-    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
-    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
-    await world.settle()
+    const { world, alice, bob, paymentHash } = await satOn()
     const toCarol = bob.node!.channels.all().find((c) => c.meta.peer === nodeIdOf('carol'))!
     await world.attempt(bob.api.closeChannel(toCarol.meta.localId, { force: true }))
     world.crash('carol')
@@ -164,13 +164,7 @@ describe('a forward that the next node sits on', () => {
 
 describe('a forward over a channel that holds its commitment back', () => {
   it('is failed back in time, when it is too small to close a channel over', async () => {
-    const world = await World.start(['alice', 'bob', 'carol'], base)
-    const [alice, bob, carol] = [world.of('alice'), world.of('bob'), world.of('carol')]
-    await world.settle()
-    const paymentHash = '11'.repeat(32) as never
-    const { bolt11 } = await carol.api.createInvoice({ amountMsat: msat(400_000), description: '', paymentHash })
-    await alice.api.pay({ bolt11, timeoutSeconds: 1 })
-    await world.settle()
+    const { world, alice, bob, paymentHash } = await satOn()
     world.crash('carol')
     await world.settle()
     const { reactor, channels, chain } = bob.node!

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { doubtAll } from '../../src/node/adopt.ts'
 import { onchainSat } from './accounts.ts'
 import {
+  type Disk,
   endOfCarols,
   entryOf,
   expectNothingLost,
@@ -26,16 +27,21 @@ beforeAll(async () => {
 const kept = (world: World): readonly string[] =>
   [...world.of('bob').disk.snapshot().keys()].filter((key) => key.startsWith('lost-htlc/'))
 
+/** Bob starts on an older content of his disk while Carol is away, and the forward goes back before she is heard of. */
+async function returned(world: World, older: Disk): Promise<void> {
+  world.crash('carol')
+  await putBack(world, older)
+  await reconnect(world)
+  const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
+  await world.mine(cltvExpiry - 12 - world.chain.state.height)
+}
+
 describe('what a start has to know of HTLCs that lost writes had', () => {
   it('is the offer of a forward that went back before its next node was heard of, until that node’s channel has it', async () => {
     const world = await World.start(undefined, base)
     const wealthBefore = wealth(world)
     const { before } = await forwarded(world)
-    world.crash('carol')
-    await putBack(world, before)
-    await reconnect(world)
-    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
-    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    await returned(world, before)
     expect([await statusOf(world), stateOf(world, 'alice').tag, kept(world).length]).toEqual(['failed', 'normal', 1])
     await world.restart('bob')
     await world.boot('carol')
@@ -52,11 +58,7 @@ describe('what a start has to know of HTLCs that lost writes had', () => {
     const world = await World.start(undefined, base)
     const bob = world.of('bob')
     const { before } = await forwarded(world)
-    world.crash('carol')
-    await putBack(world, before)
-    await reconnect(world)
-    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
-    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    await returned(world, before)
     expect([await statusOf(world), kept(world).length]).toEqual(['failed', 1])
     const newer = { ...bob.wholeBackup!, journal: 1_000_000 }
     await world.attempt(doubtAll(bob.node!, newer, null))
@@ -72,12 +74,8 @@ describe('what a start has to know of HTLCs that lost writes had', () => {
     const backup = bob.wholeBackup
     const { localId } = entryOf(world, 'carol').meta
     const { before } = await forwarded(world)
-    world.crash('carol')
     bob.wholeBackup = null
-    await putBack(world, new Map([...before, [`channel/${localId}/core`, Uint8Array.of(1, 2, 3)]]))
-    await reconnect(world)
-    const { cltvExpiry } = htlcsOf(world, 'alice').incoming[0]!.add
-    await world.mine(cltvExpiry - 12 - world.chain.state.height)
+    await returned(world, new Map([...before, [`channel/${localId}/core`, Uint8Array.of(1, 2, 3)]]))
     await world.mine(2)
     expect([await statusOf(world), kept(world).length]).toEqual(['failed', 1])
 
