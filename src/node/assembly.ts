@@ -1,6 +1,5 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { NodeId } from '../base/ids.ts'
-import { ChainError } from '../chain/errors.ts'
 import { channelOf } from '../channel/describe.ts'
 import { getHtlc } from '../channel/htlcTable.ts'
 import { noiseKey } from '../noise/handshake.ts'
@@ -31,7 +30,7 @@ import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
 import { mayBeUnread, mayTake, needsNoPreimage, standingOf, standingsOf } from './standings.ts'
-import { findUnseenCloses } from './unseenCloses.ts'
+import { closeFinder } from './unseenCloses.ts'
 
 /** The connections, and what their messages lead to. */
 export function createPeers(node: Node): Peers {
@@ -194,20 +193,7 @@ export function createPayments(node: Node): Payments {
 /** What each block and reorganisation does to the parts, in this order. */
 export function chainOptions(node: Node): ChainShellOptions {
   const { driver, reactor, source } = node
-  let isLookedFor = false
-  const lookForCloses = (): void => {
-    if (isLookedFor) return
-    isLookedFor = true
-    findUnseenCloses(node)
-      .catch((err: unknown) => {
-        if (!(err instanceof ChainError)) node.log.error({ err }, 'a bug: closes were not looked for')
-        return false
-      })
-      .then((done) => {
-        // Asked again with the next block, or once the backend can be followed again.
-        isLookedFor = done
-      })
-  }
+  const lookForCloses = closeFinder(node)
   return {
     source,
     driver,

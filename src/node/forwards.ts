@@ -109,7 +109,7 @@ export class Forwards {
 
   /** A channel may have shown where it stands. */
   goOn(): readonly PaymentEffect[] {
-    if (this.#isRecovering) return []
+    if (this.#isRecovering || this.#held.size + this.#lost.size === 0) return []
     return [...this.#lost.tell(), ...[...this.#held].flatMap(([key, held]) => this.#goOn(key, held))]
   }
 

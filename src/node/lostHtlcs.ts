@@ -39,7 +39,7 @@ export class LostHtlcs {
   readonly #preimages = new Map<string, LostPreimage>()
   /** Keys of what had served at the last block. */
   readonly #served = new Set<string>()
-  #ops: Op[] = []
+  readonly #ops: Op[] = []
 
   constructor(options: LostHtlcsOptions) {
     this.#options = options
@@ -80,8 +80,7 @@ export class LostHtlcs {
   }
 
   endOfTurn(scope: TurnScope): void {
-    for (const op of this.#ops) scope.write(op)
-    this.#ops = []
+    for (const op of this.#ops.splice(0)) scope.write(op)
   }
 
   #where({ origin, next }: LostOffer): ReturnType<LostHtlcsOptions['standings']> {

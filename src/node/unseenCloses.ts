@@ -1,4 +1,5 @@
 import type { Outpoint } from '../base/ids.ts'
+import { ChainError } from '../chain/errors.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelEntry } from './channels.ts'
@@ -17,12 +18,32 @@ function unspentFunding(state: ChannelState): { readonly outpoint: Outpoint; rea
 }
 
 /**
+ * Looks for the closes that a start has to find, once; to be called with every block that leaves nothing to catch up with, since it is done
+ * again where the backend goes away meanwhile.
+ */
+export function closeFinder(node: Node): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    findUnseenCloses(node)
+      .catch((err: unknown) => {
+        if (!(err instanceof ChainError)) node.log.error({ err }, 'a bug: closes were not looked for')
+        return false
+      })
+      .then((done) => {
+        isDone = done
+      })
+  }
+}
+
+/**
  * The records of one channel may be older than the place in the chain, as a damaged disk leaves them, and no block tells of its close again:
  * where the chain has spent what the records take for unspent, older blocks are looked through for that. Asked for once all blocks are here.
  * @returns false where the newest block did not come, as when the backend goes away: to be asked again
  * @throws ChainError when the backend does not answer
  */
-export async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node): Promise<boolean> {
+async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node): Promise<boolean> {
   const suspects: ChannelEntry[] = []
   for (const entry of channels.all()) {
     const funding = unspentFunding(entry.state)
