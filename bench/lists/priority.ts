@@ -1,26 +1,15 @@
-import { readdirSync } from 'node:fs'
-import { constants, getPriority, setPriority } from 'node:os'
-
-const LOW = constants.priority.PRIORITY_LOW
+import { execFileSync } from 'node:child_process'
 
 /**
- * Lets a process give way to all others: it and the threads that it has, of which Linux keeps a priority each. What a thread starts later has that of the thread.
- * Nobody may need to take it back: that takes privileges.
- * @returns whether the platform let us
+ * Lets a process run only where nobody else wants to (`SCHED_IDLE` of Linux), with all threads that it has; those that it starts later have what the thread has that
+ * starts them. The lowest priority does not do: who runs may end its slice of some milliseconds first, whatever its priority.
+ * @returns whether the platform let us: it takes Linux and `chrt` of util-linux
  */
 export function giveWay(pid: number): boolean {
   try {
-    for (const thread of threadsOf(pid)) setPriority(thread, LOW)
-    return getPriority(pid) === LOW
+    execFileSync('chrt', ['--idle', '--all-tasks', '--pid', '0', String(pid)], { stdio: 'ignore' })
+    return true
   } catch {
     return false
-  }
-}
-
-function threadsOf(pid: number): readonly number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).map(Number)
-  } catch {
-    return [pid] // where there is no such folder, a process has one priority
   }
 }
