@@ -1,8 +1,5 @@
-import { equalBytes, toHex } from '../../src/base/bytes.ts'
-import { type NodeId, outpointKey, type PaymentHash } from '../../src/base/ids.ts'
-import type { Msat, Sat } from '../../src/base/units.ts'
-import { p2wsh } from '../../src/bitcoin/script.ts'
-import { txidOf } from '../../src/bitcoin/transaction.ts'
+import type { NodeId, PaymentHash } from '../../src/base/ids.ts'
+import type { Msat } from '../../src/base/units.ts'
 import type { ChainBlock } from '../../src/chain/source.ts'
 import {
   connectBlock,
@@ -13,8 +10,6 @@ import {
   setWatches,
 } from '../../src/chain/watcher.ts'
 import { channelOf, rebroadcasts, watches } from '../../src/channel/describe.ts'
-import { loadChannel, REVOKED_PREFIX } from '../../src/channel/persist.ts'
-import { decodeRevoked, stoodIn } from '../../src/channel/revokedRecord.ts'
 import type {
   ChainEvent,
   ChannelCommand,
@@ -32,17 +27,17 @@ import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
-import type { Op } from '../../src/store/types.ts'
-import { InsufficientFundsError } from '../../src/wallet/errors.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain } from './chain.ts'
+import { Disk } from './disk.ts'
 import { CHAIN_HASH, nodeIdOf, START, signerOf } from './keys.ts'
 import { Publisher } from './publisher.ts'
 import { type HonestName, purseOf } from './purse.ts'
 import { ONION, Till } from './till.ts'
+import { SEND, Wealth } from './wealth.ts'
 
 // ---------------------------------------------------------------- the node
 
@@ -52,9 +47,6 @@ export interface Who {
   readonly coins: number
   readonly policy: ChannelPolicy
 }
-
-const SEND = 'send'
-const ELSEWHERE = p2wsh(Uint8Array.of(1))
 
 /**
  * The node under attack: the channels, watcher, wallet and fee bumper of the real one, with its rules for forwarding; without the
@@ -67,9 +59,10 @@ export class Honest {
   readonly book: Book
   readonly channels: Channels
   readonly wallet: WalletShell
+  readonly wealth: Wealth
   readonly watcher = createWatcher()
   readonly till: Till
-  readonly records = new Map<string, Uint8Array>()
+  readonly disk = new Disk()
   readonly outboxes = new Map<string, ChannelMessage[]>()
   readonly hangUps = new Set<string>()
   /** Whatever must not happen. */
@@ -84,7 +77,6 @@ export class Honest {
   /** Its wallet has nothing but the reserve. */
   hasSpent = false
   readonly #sweepScripts: readonly Uint8Array[]
-  readonly #startSat: bigint
   /** What the wallet was asked to fund. */
   funding: Extract<Effect, { tag: 'fund' }> | null = null
   readonly #mempoolWatch: MempoolWatch
@@ -98,10 +90,10 @@ export class Honest {
     this.chain = chain
     this.book = book
     const { signer, state, sweepScripts, worthSat } = purseOf(name, chain.hash(START), coins)
-    this.#startSat = worthSat
     this.#sweepScripts = sweepScripts
     const Shell = WalletShell as unknown as new (...parts: unknown[]) => WalletShell
     this.wallet = new Shell(signer, state, state, () => 0)
+    this.wealth = new Wealth(this.wallet, worthSat)
     this.channels = new Channels({
       context: (entry) => this.context(entry),
       onEffect: (entry, effect, scope) => this.#effect(entry, effect, scope),
@@ -158,7 +150,7 @@ export class Honest {
     const acts: (() => void)[] = []
     const first: (() => void)[] = []
     const scope: TurnScope = {
-      write: (op: Op) => this.#write(op),
+      write: (op) => this.disk.write(op),
       after: (act) => void acts.push(act),
       first: (act) => void first.push(act),
       meanwhile: (work) => work(),
@@ -177,11 +169,6 @@ export class Honest {
       if (this.#posted.length === 0) return
       for (const task of this.#posted.splice(0)) this.turn(task)
     }
-  }
-
-  #write({ key, value }: Op): void {
-    if (value) this.records.set(key, value)
-    else this.records.delete(key)
   }
 
   // -------------------------------------------------------------- channels
@@ -243,12 +230,8 @@ export class Honest {
         scope.after(() => void this.hangUps.add(localId))
         return
       case 'loadRevokedHtlcs': {
-        const prefix = `channel/${localId}/${REVOKED_PREFIX}`
-        const htlcs = [...this.records]
-          .filter(([key]) => key.startsWith(prefix))
-          .map(([, value]) => decodeRevoked(value))
-          .filter((h) => stoodIn(h, effect.commitmentNumber))
         const { commitmentNumber } = effect
+        const htlcs = this.disk.revokedHtlcs(localId, commitmentNumber)
         scope.after(() =>
           this.#posted.push(() => this.channels.deliver(entry, { tag: 'revokedHtlcs', commitmentNumber, htlcs })),
         )
@@ -324,24 +307,13 @@ export class Honest {
     }
   }
 
-  /** People send as much as the node lets them; what it keeps is for channels with anchors (services/wallet.ts). */
+  /** People send as much as the node lets them. */
   spendAll(): void {
-    let amountSat = this.#startSat as Sat
-    for (let tries = 0; tries < 4 && amountSat > 1_000n; tries++) {
-      const outputs = [{ amountSat, scriptPubKey: ELSEWHERE }]
-      try {
-        const reserve = { anchorChannels: anchorChannels(this.channels.all()) }
-        const { tx, feeSat } = this.wallet.fund({ outputs, feeratePerKw: this.feerates.slow!, owner: SEND, ...reserve })
-        this.wallet.sent(tx, { feeSat, label: SEND })
-        this.wallet.release(SEND)
-        this.publisher.deeds.note(tx, SEND, null)
-        this.hasSpent = true
-        return void this.publisher.outlet.hand(tx)
-      } catch (e) {
-        if (!(e instanceof InsufficientFundsError)) throw e
-        amountSat = (amountSat - e.missingSat) as Sat
-      }
-    }
+    const tx = this.wealth.spendAll(this.feerates.slow!, anchorChannels(this.channels.all()))
+    if (!tx) return
+    this.publisher.deeds.note(tx, SEND, null)
+    this.hasSpent = true
+    this.publisher.outlet.hand(tx)
   }
 
   settleHold(pick: number): void {
@@ -359,11 +331,7 @@ export class Honest {
     this.#posted = []
     this.publisher.restart()
     for (const entry of this.channels.all()) {
-      const prefix = `channel/${entry.meta.localId}/`
-      const live = [...this.records].flatMap(([key, value]): [string, Uint8Array][] =>
-        key.startsWith(prefix) && !key.startsWith(prefix + REVOKED_PREFIX) ? [[key.slice(prefix.length), value]] : [],
-      )
-      entry.state = loadChannel(live)
+      entry.state = this.disk.channel(entry.meta.localId)
       entry.stored = entry.state
       this.outboxes.set(entry.meta.localId, [])
     }
@@ -389,20 +357,5 @@ export class Honest {
   /** And nothing is watched any more. */
   isIrrevocable(): boolean {
     return this.isDone() && this.channels.all().every((e) => watches(e.state).length === 0)
-  }
-  /** sat that it has more in its wallet than at the start, what people sent with it included. */
-  earned(): bigint {
-    let sum = -this.#startSat
-    const scripts = this.wallet.state.scripts
-    for (const { output } of this.chain.coins().values())
-      if (scripts.has(toHex(output.scriptPubKey)) || equalBytes(output.scriptPubKey, ELSEWHERE)) sum += output.amountSat
-    return sum
-  }
-  /** Coins that nothing will ever set free. */
-  loose(): readonly string[] {
-    const { state } = this.wallet
-    const waiting = unconfirmed(state).filter((tx) => tx.inputs.some((i) => state.coins.has(outpointKey(i))))
-    const locked = [...state.locks.keys()].map((key) => `${key} is locked`)
-    return [...waiting.map((tx) => `${txidOf(tx)} waits in the wallet`), ...locked]
   }
 }

@@ -350,38 +350,6 @@ export class Run {
     const id = 'channel' in channelId && channelId.channel ? channelId.channel.params.channelId : null
     if (id) arena.give(lane, true, { type: 'error', channelId: id, data: new Uint8Array(3) })
   }
-
-  /** The attacker is out of tricks but not of greed; the dust settles. */
-  async finish(toTheEnd: boolean): Promise<void> {
-    const { arena } = this
-    arena.held.clear()
-    arena.crowd = 0
-    for (const node of arena.honest) node.feerates = CHEAP
-    for (const [lane] of arena.hostiles) if (arena.connected.get(lane)) arena.cut(lane)
-    if (arena.una) arena.connect('up')
-    const over = (): boolean => arena.honest.every((n) => (toTheEnd ? n.isIrrevocable() : n.isDone()))
-    // What is loose may need some blocks more.
-    const settled = (): boolean => over() && arena.honest.every((n) => !n.isDone() || n.loose().length === 0)
-    for (let i = 0; i < MOST_BLOCKS && !settled(); i++) {
-      if (arena.una) arena.pump('up')
-      for (const lane of arena.lanes) this.#endIfIdle(lane, i)
-      // Who has lost data waits for the peer, which wants its own share.
-      if (arena.hal.hasLost && i === PATIENCE)
-        for (const [lane, mal] of arena.hostiles) if (!arena.closingOf(lane)) arena.queued.push(mal.newest())
-      await arena.block({ greed: 7, censor: false })
-    }
-  }
-
-  #endIfIdle(lane: Lane, blocks: number): void {
-    const { hal } = this.arena
-    const { state } = hal.entry(lane)
-    if (state.tag === 'closing' || state.tag === 'closed') return
-    const from = 'from' in state ? state.from : state
-    const channel = 'channel' in from ? from.channel : null
-    if (!channel) return
-    const { outgoing, incoming } = channel.commitments
-    if (outgoing.size + incoming.size === 0 || blocks > 150) hal.forceClose(lane)
-  }
 }
 interface Undo {
   readonly other: Transaction | null
@@ -390,10 +358,6 @@ interface Undo {
   readonly withdraws: boolean
 }
 
-/** So that nothing is waited for in the hope of lower fees. */
-const CHEAP = { commitment: 1000, closing: 253, claim: 253, slow: 253 }
-const MOST_BLOCKS = 700
-const PATIENCE = 3
 /** The reserve is for this: sat per 1,000 weight units. */
 const QUIET = 1_000
 /** With half of its value an HTLC of 70,000 sat can pay as much for its claim, and for its commitment before. */

@@ -24,7 +24,7 @@ export interface SavedNode {
 }
 
 /** What a node has stored, but for its wallet, which finds its coins in the chain again. */
-export interface Disk {
+export interface DiskCopy {
   readonly records: ReadonlyMap<string, Uint8Array>
   readonly forwards: ReadonlyMap<string, ForwardRecord>
   readonly holds: ReadonlySet<string>
@@ -36,7 +36,7 @@ function refill<T>(map: Map<string, T>, by: ReadonlyMap<string, T>): void {
 
 export const saveNode = (node: Honest): SavedNode => ({
   channels: node.channels.all().map(({ meta, state }) => ({ meta, state })),
-  records: new Map(node.records),
+  records: new Map(node.disk.records),
   forwards: new Map(node.till.forwards),
   holds: [...node.till.holds],
   ledger: node.till.ledger,
@@ -45,7 +45,7 @@ export const saveNode = (node: Honest): SavedNode => ({
 
 /** Fills a node that is new. @param owners of the channels' keys, by their local ids */
 export function loadNode(node: Honest, saved: SavedNode, owners: ReadonlyMap<string, string>): void {
-  for (const [k, v] of saved.records) node.records.set(k, v)
+  for (const [k, v] of saved.records) node.disk.records.set(k, v)
   for (const [k, v] of saved.forwards) node.till.forwards.set(k, v)
   for (const k of saved.holds) node.till.holds.add(k)
   for (const part of ['paid', 'owed', 'failed'] as const)
@@ -60,7 +60,7 @@ export function loadNode(node: Honest, saved: SavedNode, owners: ReadonlyMap<str
   node.watcher.tip = { height: node.height, hash: node.chain.hash(node.height) }
 }
 
-export const copyDisk = ({ records, till: { forwards, holds } }: Honest): Disk => ({
+export const copyDisk = ({ disk: { records }, till: { forwards, holds } }: Honest): DiskCopy => ({
   records: new Map(records),
   forwards: new Map(forwards),
   holds: new Set(holds),
@@ -70,9 +70,9 @@ export const copyDisk = ({ records, till: { forwards, holds } }: Honest): Disk =
  * The process ends, and starts anew on what its disk once had. `isNoticed`: its numbers show that (recovery.ts), so that all channels
  * are in doubt.
  */
-export function putBack(node: Honest, disk: Disk, isNoticed: boolean): void {
+export function putBack(node: Honest, disk: DiskCopy, isNoticed: boolean): void {
   node.hasLost = true
-  refill(node.records, disk.records)
+  refill(node.disk.records, disk.records)
   refill(node.till.forwards, disk.forwards)
   node.till.holds.clear()
   for (const key of disk.holds) node.till.holds.add(key)

@@ -1,6 +1,7 @@
 import { Arena, type Company, type Setting } from './arena.ts'
 import { type Borrowed, borrowedBy } from './borrowed.ts'
 import { declaredBy, OUR_DELAYS, THEIR_DELAYS } from './declared.ts'
+import { settleDust } from './dust.ts'
 import type { PlotName } from './plots.ts'
 import { COINS } from './purse.ts'
 import { recallCrypto } from './recall.ts'
@@ -180,7 +181,7 @@ export async function play(
     await run.step(s)
   }
   onStep?.(null, run.arena)
-  await run.finish(toTheEnd)
+  await settleDust(run.arena, toTheEnd)
   return { ...verdictOf(run.arena, schedule), arena: run.arena }
 }
 

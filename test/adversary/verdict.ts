@@ -34,7 +34,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
           problems.push(
             `${node.name}: ${e.meta.localId} is ${e.state.tag}, waits for ${summary(e.state, node.context(e)).waitsFor}`,
           )
-    } else problems.push(...node.loose().map((l) => `${node.name}: ${l}`))
+    } else problems.push(...node.wealth.loose().map((l) => `${node.name}: ${l}`))
     for (const [key, amountMsat] of node.till.ledger.failed)
       if (!schedule.deep && !node.hasLost && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
@@ -43,7 +43,7 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
     const owed = node.hasLost ? owedToForgetful(arena, node) : owedSat(arena, node)
-    const earned = node.earned() - (node === arena.hal ? giftedSat(arena) : 0n)
+    const earned = node.wealth.earned(node.chain) - (node === arena.hal ? giftedSat(arena) : 0n)
     const short = owed - allowedSat(arena, node, schedule) - fees.paidSat - earned
     if (short > 0n) {
       lostSat += Number(short)
