@@ -15,15 +15,17 @@ import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from 
  * possible with the code that may be at fault.
  * @source docs/architecture.md §The channel core
  */
-export function rescue(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
-  if (!isHeard(input)) return turn(state)
+export const rescue = (state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn =>
+  isHeard(input) ? silent(carriedOn(state, input, ctx)) : turn(state)
+
+function carriedOn(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (state.tag === 'closing') return closing(state, input, ctx)
   if (state.tag === 'closed') return closed(state, input, ctx)
   if (state.tag === 'waiting-for-peer') return waitingForPeer(state, input, ctx)
-  if (isFunded(state)) return silent(rescueFunded(state, input, ctx))
+  if (isFunded(state)) return rescueFunded(state, input, ctx)
   if (state.tag !== 'offline' && state.tag !== 'syncing') return turn(state)
   const inner = rescueFunded(state.from, input, ctx)
-  return silent(isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner)
+  return isFunded(inner.state) ? { ...inner, state: { ...state, from: inner.state } } : inner
 }
 
 const COMMANDS: readonly ChannelCommand['tag'][] = ['fulfillHtlc', 'forceClose', 'presumeHtlc', 'presumeReceived']

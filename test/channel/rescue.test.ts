@@ -1,13 +1,18 @@
 import { describe, expect, it } from 'vitest'
+import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
 import { rescue } from '../../src/channel/rescue.ts'
 import type { ChannelInput, Turn } from '../../src/channel/types.ts'
 import { add, preimageOf, reachNormal, type World } from './harness.ts'
 
 /** Alice offered one HTLC to bob, who is then set aside: everything further goes to `rescue`. */
-function quarantinedBob(): { world: World; step: (input: ChannelInput) => Turn } {
+function quarantinedBob(before: (world: World) => void = () => {}): {
+  world: World
+  step: (input: ChannelInput) => Turn
+} {
   const world = reachNormal()
   world.alice.command(add(1, 50_000_000))
   world.settle()
+  before(world)
   let state = world.bob.state!
   const step = (input: ChannelInput): Turn => {
     const turn = rescue(state, input, { ...world.bob.ctx, blockHeight: height(input) ?? world.bob.ctx.blockHeight })
@@ -15,6 +20,14 @@ function quarantinedBob(): { world: World; step: (input: ChannelInput) => Turn }
     return turn
   }
   return { world, step }
+}
+/** Alice fails the channel before bob knows where she stands. */
+function withheldFromPeer(world: World): void {
+  world.disconnect()
+  world.connect()
+  const { channelId } = world.bob.channel.params
+  world.receive('bob', { type: 'error', channelId, data: new Uint8Array(0) })
+  expect(world.bob.state!.tag).toBe('waiting-for-peer')
 }
 const height = (input: ChannelInput): number | null =>
   input.tag === 'chain' && 'height' in input.event ? input.event.height : null
@@ -69,5 +82,18 @@ describe('a channel that was set aside after a bug', () => {
     const { funding } = world.bob.channel.commitments.active[0]!
     const { state } = step({ tag: 'chain', event: { tag: 'spent', outpoint: funding, tx, height: 150 } })
     expect(state).toMatchObject({ tag: 'closing', onchain: { how: 'remote-force' } })
+  })
+
+  it('says nothing either where its commitment was held back for the peer, or its funding turns out never to be', () => {
+    const { world, step } = quarantinedBob(withheldFromPeer)
+    const { state, effects } = step(block(world.bob.ctx.blockHeight + HELD_BACK_BLOCKS + 1))
+    expect(state.tag).toBe('closing')
+    expect(effects.map((e) => (e.tag === 'broadcast' ? e.purpose : e.tag))).toEqual(['notify', 'commitment'])
+    const { txid } = world.bob.channel.commitments.active[0]!.funding
+    step({ tag: 'chain', event: { tag: 'reorg', height: 100 } })
+    const tx = { ...world.alice.channel.funding.tx!, outputs: [] }
+    const never = step({ tag: 'chain', event: { tag: 'confirmed', txid, tx, height: 101, txIndex: 1 } })
+    expect(never.state.tag).toBe('closed')
+    expect(never.effects.filter((e) => e.tag === 'send')).toEqual([])
   })
 })
