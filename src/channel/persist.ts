@@ -135,6 +135,7 @@ function coreOf(state: StoredState) {
 const fixedParts = (c: Channel): readonly unknown[] => [
   c.params,
   c.funding.tx,
+  c.funding.ancestors,
   c.relay,
   c.announcement.remote,
   c.remoteAlias,
@@ -146,6 +147,7 @@ function fixedOf(c: Channel) {
   return {
     params: c.params,
     fundingTx: c.funding.tx,
+    ...(c.funding.ancestors && { fundingAncestors: c.funding.ancestors }),
     relay: c.relay,
     announcement: c.announcement.remote,
     remoteAlias: c.remoteAlias,
@@ -335,6 +337,7 @@ function loadChannelRecord(
     commitments: { ...commitments, next: recount(fixed.params, commitments) },
     funding: {
       tx: fixed.fundingTx,
+      ...(fixed.fundingAncestors && { ancestors: fixed.fundingAncestors }),
       confirmed: core.confirmed,
       ...(core.rival !== undefined && { rival: core.rival }),
     },

@@ -249,12 +249,20 @@ export interface OwnStage {
   readonly outputSat: Sat
 }
 
+/** A transaction that is nothing once another spends any of the same coins. */
+export interface CoinSpender {
+  readonly txid: Txid
+  readonly inputs: readonly Outpoint[]
+}
+
 export interface FundingStatus {
   /** Ours, to be broadcast until it confirms; null on the accepter's side. */
   readonly tx: Transaction | null
+  /** What it builds on that was not deep in the chain when it was made; absent where that is nothing. */
+  readonly ancestors?: readonly CoinSpender[]
   /** Null while unconfirmed. */
   readonly confirmed: { readonly height: number; readonly txIndex: number } | null
-  /** Height at which another transaction has spent what it would have to; absent where none has. */
+  /** Height at which another transaction has spent what it, or what it builds on, would have to; absent where none has. */
   readonly rival?: number
 }
 

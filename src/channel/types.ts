@@ -5,7 +5,7 @@ import type { ChannelMessage } from '../wire/registry.ts'
 import type { RevokedHtlc } from './htlc.ts'
 import type { AnchorPlan } from './onchain/anchor.ts'
 import type { HtlcStage } from './onchain/claims.ts'
-import type { ChannelState } from './state.ts'
+import type { ChannelState, CoinSpender } from './state.ts'
 
 /** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
 export interface Turn {
@@ -125,7 +125,13 @@ export type ChannelInput =
   /** End of the reactor's turn: sign whatever waits for a commitment_signed, if the peer's last revocation is in. */
   | { readonly tag: 'sign' }
   /** The answer to effect `fund`. */
-  | { readonly tag: 'funded'; readonly tx: Transaction; readonly outputIndex: number }
+  | {
+      readonly tag: 'funded'
+      readonly tx: Transaction
+      readonly outputIndex: number
+      /** What it builds on, as far as that may yet be undone. */
+      readonly ancestors?: readonly CoinSpender[]
+    }
   | { readonly tag: 'fundingFailed'; readonly reason: string }
   /** The answer to effect `loadRevokedHtlcs`. */
   | { readonly tag: 'revokedHtlcs'; readonly commitmentNumber: number; readonly htlcs: readonly RevokedHtlc[] }

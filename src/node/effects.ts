@@ -113,7 +113,8 @@ export class Effects {
         owner: fundingOwner(entry),
         anchorChannels: parts().anchorChannels() + 1,
       })
-      channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]! })
+      const ancestors = parts().wallet.ancestorsOf(built.tx)
+      channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]!, ancestors })
     } catch (e) {
       if (!(e instanceof WalletError)) throw e
       channels.deliver(entry, { tag: 'fundingFailed', reason: e.message })

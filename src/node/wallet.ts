@@ -4,6 +4,8 @@ import type { Sat } from '../base/units.ts'
 import type { Psbt } from '../bitcoin/psbt.ts'
 import { type Transaction, type TxOutput, txidOf } from '../bitcoin/transaction.ts'
 import type { ChainBlock, ChainSource } from '../chain/source.ts'
+import { RESOLVED_DEPTH } from '../channel/onchain/plan.ts'
+import type { CoinSpender } from '../channel/state.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import {
@@ -30,7 +32,7 @@ import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
 import { isWhole, loadWallet, miscounted, walletRecords } from '../wallet/records.ts'
 import { refreshed, restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
-import { descendants, judge, unconfirmed } from '../wallet/status.ts'
+import { descendants, judge, shallowAncestors, unconfirmed } from '../wallet/status.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -244,6 +246,11 @@ export class WalletShell {
     const parents = [...new Set(inputs.map((i) => i.txid))].flatMap((txid) => this.#state.txs.get(txid) ?? [])
     const { isAlive } = judge(this.#state)
     return parents.filter((t) => t.height === null && isAlive(t.txid))
+  }
+  /** What a transaction builds on that a reorganisation, or another wallet of the same words, may undo yet. */
+  ancestorsOf(tx: Transaction): readonly CoinSpender[] {
+    const inputsOf = (t: WalletTx): readonly Outpoint[] => t.tx.inputs.map(({ txid, index }) => ({ txid, index }))
+    return shallowAncestors(this.#state, tx, RESOLVED_DEPTH).map((t) => ({ txid: t.txid, inputs: inputsOf(t) }))
   }
   /** Transactions of this name that wait for a block. */
   waiting(label: string): readonly WalletTx[] {

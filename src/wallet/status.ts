@@ -105,6 +105,26 @@ export function ancestors({ txs }: Pick<WalletState, 'txs'>, txid: Txid): readon
   return [...found.values()]
 }
 
+/** What a transaction builds on that is not so deep in the chain yet, as far as we know it. */
+export function shallowAncestors(
+  { txs, height }: Pick<WalletState, 'txs' | 'height'>,
+  tx: Transaction,
+  depth: number,
+): readonly WalletTx[] {
+  const found = new Map<Txid, WalletTx>()
+  const visit = ({ inputs }: Transaction): void => {
+    for (const { txid } of inputs) {
+      const entry = txs.get(txid)
+      const isDeep = entry?.height != null && height - entry.height + 1 >= depth
+      if (!entry || isDeep || found.has(txid)) continue
+      found.set(txid, entry)
+      visit(entry.tx)
+    }
+  }
+  visit(tx)
+  return [...found.values()]
+}
+
 /**
  * The transactions of ours that wait for a block in the family of one: it, and all that they build on or that builds on them. One family is
  * one set.

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { outpointKey } from '../../src/base/ids.ts'
+import { outpointKey, type Txid } from '../../src/base/ids.ts'
+import { sat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { knownResults, rebroadcasts, summary, watches } from '../../src/channel/describe.ts'
-import { add, reachNormal, World } from './harness.ts'
+import { add, fundingTx, reachNormal, World } from './harness.ts'
 import type { Side } from './side.ts'
 
 /** What spends the same coin as the funding transaction, to somebody else. */
@@ -144,4 +145,53 @@ it('a funding transaction that is in the chain is not given up for what spends i
   alice.step({ tag: 'chain', event: { tag: 'confirmed', txid: txidOf(tx), tx, height: 101, txIndex: 1 } })
   for (let height = 101; height < 300; height++) block(alice, height)
   expect(alice.channel.localReady).toBe(true)
+})
+
+describe('BOLT 5 §general-nomenclature: a funding transaction of ours that builds on others', () => {
+  const [input] = fundingTx({ amountSat: sat(1), scriptPubKey: new Uint8Array(0) }).inputs
+  const spending = (txid: Txid): Transaction => ({
+    version: 2,
+    inputs: [{ ...input!, txid }],
+    outputs: [1, 2].map((n) => ({ amountSat: sat(n * 1_000), scriptPubKey: new Uint8Array(22) })),
+    lockTime: 0,
+  })
+  const first = spending('a1'.repeat(32) as Txid)
+  const second = spending(txidOf(first))
+
+  function opened(): Side {
+    const w = new World()
+    w.fund = () => {
+      const { funding } = w.alice
+      if (!funding) return
+      w.alice.funding = null
+      const ancestors = [first, second].map((t) => ({ txid: txidOf(t), inputs: t.inputs }))
+      w.alice.step({ tag: 'funded', tx: fundingTx(funding), outputIndex: 1, ancestors })
+    }
+    return w.open().alice
+  }
+
+  it.each([
+    ['first', first],
+    ['second', second],
+  ])('is given up with the %s of them, once a rival of that is as deep as nothing is undone', (_, ancestor) => {
+    const alice = opened()
+    expect(isWatched(alice, ancestor)).toBe(true)
+    if (ancestor === second) spent(alice, first, 101)
+    spent(alice, rivalOf(ancestor), 102)
+    alice.crash()
+    for (let height = 102; height < 201; height++) block(alice, height)
+    expect(alice.state!.tag).toBe('offline')
+    block(alice, 201)
+    expect(alice.state).toMatchObject({ tag: 'closed', onchain: null, forGood: true })
+  })
+
+  it('is not given up where they confirm, nor where a reorganisation has undone a rival', () => {
+    const alice = opened()
+    spent(alice, rivalOf(first), 101)
+    for (let height = 101; height < 199; height++) block(alice, height)
+    reorg(alice, 100)
+    for (const t of [first, second]) spent(alice, t, 101)
+    for (let height = 101; height < 300; height++) block(alice, height)
+    expect(alice.state!.tag).toBe('await-ready')
+  })
 })

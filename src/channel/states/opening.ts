@@ -16,6 +16,7 @@ import type {
   AwaitFundingSignedState,
   AwaitFundingState,
   Channel,
+  CoinSpender,
   Commitments,
   OpeningState,
   Proposal,
@@ -214,7 +215,7 @@ function accepted(state: AwaitAcceptState, m: MessageNamed<'accept_channel'>, ct
 type Funded = Extract<ChannelInput, { tag: 'funded' }>
 
 /** The wallet made the funding transaction: the peer gets its first commitment. @source BOLT 2 §the-funding_created-message */
-function funded(state: AwaitFundingState, { tx, outputIndex }: Funded, ctx: ChannelContext): Turn {
+function funded(state: AwaitFundingState, { tx, outputIndex, ancestors = [] }: Funded, ctx: ChannelContext): Turn {
   const { proposal, remote, requestId } = state
   const output = tx.outputs[outputIndex]
   const pays =
@@ -223,7 +224,7 @@ function funded(state: AwaitFundingState, { tx, outputIndex }: Funded, ctx: Chan
     outputIndex <= 0xffff
   if (!pays) return cancel(state, 'the funding transaction does not pay what was agreed')
   const funding = { txid: txidOf(tx), index: outputIndex }
-  const channel = newChannel(state, { funding, tx }, ctx)
+  const channel = newChannel(state, { funding, tx, ancestors }, ctx)
   const built = buildRemote(channel, channel.commitments.active[0]!)
   const next: AwaitFundingSignedState = {
     tag: 'await-funding-signed',
@@ -307,11 +308,13 @@ interface Agreed {
   readonly remotePoint: Uint8Array
 }
 
-function newChannel(
-  agreed: Agreed,
-  { funding, tx }: { readonly funding: Outpoint; readonly tx: Transaction | null },
-  ctx: ChannelContext,
-): Channel {
+interface MadeFunding {
+  readonly funding: Outpoint
+  readonly tx: Transaction | null
+  readonly ancestors?: readonly CoinSpender[]
+}
+
+function newChannel(agreed: Agreed, { funding, tx, ancestors = [] }: MadeFunding, ctx: ChannelContext): Channel {
   const { proposal, remote, minimumDepth, remotePoint } = agreed
   const { remoteNodeId, isOpener, announce, channelType, keyIndex, local, feeratePerKw } = proposal
   const params = {
@@ -346,7 +349,7 @@ function newChannel(
   return {
     params,
     commitments: { ...records, next: recount(params, records) },
-    funding: { tx, confirmed: null },
+    funding: { tx, confirmed: null, ...(ancestors.length > 0 && { ancestors }) },
     relay: proposal.relay,
     announcement: { sent: 'never', remote: null },
     localReady: false,

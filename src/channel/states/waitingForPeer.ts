@@ -157,7 +157,8 @@ function followed(state: WaitingForPeerState, event: ChainEvent): WaitingForPeer
   const channel = followFunding(state.channel, event)
   const search = searchOf(state)
   const { txid } = channel.commitments.active[0]!.funding
-  const rival = rivalAfter({ txid, inputs: search.inputs ?? [], rival: search.rival ?? null }, event)
+  const spenders = [{ txid, inputs: search.inputs ?? [] }]
+  const rival = rivalAfter({ spenders, rival: search.rival ?? null }, event)
   if (channel === state.channel)
     return rival === (search.rival ?? null) ? state : { ...state, search: { ...search, rival } }
   if (event.tag !== 'reorg') return { ...state, channel }
