@@ -74,6 +74,21 @@ describe('the documentation', () => {
     expect(called.filter((name) => !new RegExp(`^  '?${name}'?: \\[`, 'm').test(commands))).toEqual([])
   })
 
+  it('imports what the package gives out', () => {
+    const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      exports: Record<string, { default: string }>
+    }
+    const imports = [...[...textOf.values()].join('\n').matchAll(/import \{ ([\w, ]+) \} from 'fulmen(\/[\w/]+)'/g)]
+    expect(imports.length).toBeGreaterThan(2)
+    const wrong = imports.filter(([, names, entry]) => {
+      const built = exports[`.${entry}`]?.default
+      if (built === undefined) return true
+      const source = readFileSync(built.replace('./dist', 'src').replace(/js$/, 'ts'), 'utf8')
+      return !names!.split(', ').every((name) => new RegExp(`^export .*\\b${name}\\b`, 'm').test(source))
+    })
+    expect(wrong.map(([line]) => line)).toEqual([])
+  })
+
   it('docs/architecture.md leads an HTLC through functions that are where it says', () => {
     const rows = architecture.split('## The way of an HTLC')[1]!.split('\n## ')[0]!.split('\n').slice(6)
     const steps = rows.filter((row) => row.startsWith('|')).map((row) => row.split('|')[2]!)

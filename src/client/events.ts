@@ -1,5 +1,18 @@
 import type { Event } from '../api/schemas.ts'
 import { ConnectionError } from './errors.ts'
+import { pause } from './http.ts'
+
+export interface EventOptions {
+  /** Names, or `payment.*` for all of a kind. All when absent. */
+  readonly types?: readonly string[]
+  /** Id of the last event seen; from now on when absent. */
+  readonly since?: number
+  /** In its place a time (RFC 3339, or a day): first what happened from then on. */
+  readonly from?: string
+  /** A time, or a day, that has passed: what happened before then, and no more. */
+  readonly to?: string
+  readonly signal?: AbortSignal
+}
 
 export interface StreamItem {
   /** Id to resume after. */
@@ -48,5 +61,41 @@ async function unlessSilent<T>(reading: Promise<T>): Promise<T> {
     return await Promise.race([reading, silence])
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** A stream that begins after the event of `since`, or with `from`. */
+type OpenStream = (
+  query: Readonly<Record<string, string | number | undefined>>,
+  signal: AbortSignal | undefined,
+) => Promise<Response>
+
+const RECONNECT_MS = 500
+
+/**
+ * Events as they happen, over as many streams as it takes.
+ * @param mayPass whether to go on after an error
+ */
+export async function* followEvents(
+  open: OpenStream,
+  { types, since, from, to, signal }: EventOptions,
+  mayPass: (error: unknown) => boolean,
+): AsyncGenerator<Event> {
+  let last = since
+  while (!signal?.aborted) {
+    try {
+      const query = { types: types?.join(','), since: last, to, ...(last === undefined && { from }) }
+      const response = await open(query, signal)
+      if (response.status === 204) return
+      for await (const item of serverSentEvents(response.body as ReadableStream<Uint8Array>)) {
+        last = item.id ?? last
+        if (item.event?.type === 'events.end') return
+        if (item.event) yield item.event
+      }
+    } catch (error) {
+      if (signal?.aborted) return
+      if (!mayPass(error)) throw error
+    }
+    await pause(RECONNECT_MS, signal).catch(() => {})
   }
 }

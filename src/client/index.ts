@@ -71,12 +71,15 @@ import type {
 } from '../api/schemas.ts'
 import type { CreateWebhook, IssuedWebhook, UpdateWebhook, Webhook, WebhookDelivery } from '../api/webhookSchemas.ts'
 import { ApiError, ConnectionError } from './errors.ts'
-import { serverSentEvents } from './events.ts'
-import { type CallOptions, Http, type HttpOptions, pause } from './http.ts'
+import { type EventOptions, followEvents, serverSentEvents } from './events.ts'
+import { type CallOptions, Http, type HttpOptions } from './http.ts'
 import { type FollowLogOptions, followLogs } from './logs.ts'
 
+/** One page of a list; `allOf` goes through all. */
 export interface PageQuery {
+  /** 1 to 500. Default 50. */
   readonly limit?: number
+  /** `nextCursor` of the page before. */
   readonly cursor?: string
 }
 export type CsvList =
@@ -85,29 +88,20 @@ export type CsvList =
   | 'analytics/payments'
   | 'analytics/channels'
   | 'analytics/balance-history'
-/** An acting call, held until its result is final or this many seconds have passed. */
 export interface WaitOptions extends CallOptions {
+  /** Seconds, 0 to 300, to hold the answer until the result is final. Answered at once when absent. */
   readonly wait?: number
 }
-export interface EventOptions {
-  /** Names, or `payment.*` for all of a kind. All when absent. */
-  readonly types?: readonly string[]
-  /** Id of the last event seen; from now on when absent. */
-  readonly since?: number
-  /** In its place a time (RFC 3339, or a day): first what happened from then on. */
-  readonly from?: string
-  /** A time, or a day, that has passed: what happened before then, and no more. */
-  readonly to?: string
-  readonly signal?: AbortSignal
-}
-
 const id = encodeURIComponent
-const RECONNECT_MS = 500
 const MAX_PAGE = 500
 
 /**
- * One node over its REST API. Methods reject with ApiError (the node refused: `code`, `message`), ConnectionError (no answer) or ArgumentError (nothing was sent).
- * Reads, and calls that act, are repeated by themselves when the connection fails; what acts does so once.
+ * One node over its REST API. Amounts are integers with their unit in the name, times are RFC 3339, ids and hashes lower-case hex.
+ * Bodies and answers are those of the OpenAPI document (`/docs` of the node).
+ *
+ * Every method rejects (`fulmen/client/errors`) with an ApiError when the node refused (`code` for programs, `message` for people), a ConnectionError when no
+ * answer came, or an ArgumentError when nothing was sent. Reads, and calls that act, are repeated by themselves when the connection
+ * fails; what acts does so once.
  */
 export class FulmenClient {
   readonly #http: Http
@@ -116,9 +110,13 @@ export class FulmenClient {
     this.#http = new Http(options)
   }
 
+  /** What the node is and how it stands: network, height, whether it is in sync. */
   node = (): Promise<Node> => this.#http.get('/v1/node')
+  /** What can be spent, in channels (msat) and on chain (sat). */
   balance = (): Promise<Balance> => this.#http.get('/v1/balance')
+  /** The static channel backup, in base64, sealed with a key from the seed. */
   backup = (): Promise<Backup> => this.#http.get('/v1/backup')
+  /** At what level each part of the node logs. */
   logLevels = (): Promise<LogLevels> => this.#http.get('/v1/node/log-levels')
   /** Until the node stops; parts that are not named take the default. */
   setLogLevels = (levels: SetLogLevels): Promise<LogLevels> => this.#http.send('PUT', '/v1/node/log-levels', levels)
@@ -134,59 +132,95 @@ export class FulmenClient {
   decode = (text: string): Promise<Decoded> => this.#http.send('POST', '/v1/decode', { text })
 
   peers = {
+    /** By node id. */
     list: (query?: PageQuery): Promise<Page<Peer>> => this.#http.get('/v1/peers', { ...query }),
-    /** @param uri nodeId@host:port */
+    /** Now and after each restart. @param uri nodeId@host:port @throws ApiError PEER_UNREACHABLE */
     connect: (uri: string): Promise<Peer> => this.#http.send('POST', '/v1/peers', { uri }),
+    /** Hangs up, and forgets the address. */
     disconnect: (nodeId: string): Promise<void> => this.#http.send('DELETE', `/v1/peers/${id(nodeId)}`),
   }
 
   channels = {
+    /** Newest first; `state` is one of those of a channel, `peer` a node id. */
     list: (query?: PageQuery & { state?: string; peer?: string }): Promise<Page<Channel>> =>
       this.#http.get('/v1/channels', { ...query }),
+    /** By id, channel id or short channel id. */
     get: (channelId: string): Promise<Channel> => this.#http.get(`/v1/channels/${id(channelId)}`),
+    /**
+     * Funds a channel from the wallet. Answers once its funding transaction is published (with `wait`, when it can be used); the event
+     * `channel.ready` tells of that.
+     * @throws ApiError PEER_UNREACHABLE, PEER_REFUSED, INSUFFICIENT_BALANCE, LIMIT_EXCEEDED …
+     */
     open: (request: OpenChannel, { wait, ...options }: WaitOptions = {}): Promise<Channel> =>
       this.#http.act('/v1/channels', request, { wait }, options),
+    /**
+     * Together with the peer, or alone with `force: true`. Asked again while it closes together, with a higher feerate or another
+     * address, it raises the fee or moves the payout. With `wait`, answers when the channel is closed.
+     */
     close: (channelId: string, request: CloseChannel = {}, { wait, ...options }: WaitOptions = {}): Promise<Channel> =>
       this.#http.act(`/v1/channels/${id(channelId)}/close`, request, { wait }, options),
+    /** What this channel asks of forwarded payments; what is not named stays. */
     setPolicy: (channelId: string, policy: SetChannelPolicy): Promise<Channel> =>
       this.#http.send('PATCH', `/v1/channels/${id(channelId)}/policy`, policy),
   }
 
   invoices = {
+    /** Newest first; `from` and `to` are of when they were made. */
     list: (query?: InvoiceQuery): Promise<Page<Invoice>> => this.#http.get('/v1/invoices', { ...query }),
     /** By payment hash or id; with `wait`, when its status is another or the time is up. */
     get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Invoice> =>
       this.#http.get(`/v1/invoices/${id(paymentHash)}`, { wait }, options),
+    /** An invoice of ours, or with `paymentHash` a hold invoice, which `settle` takes. Without `amountMsat` the payer chooses. */
     create: (request: CreateInvoice, options?: CallOptions): Promise<Invoice> =>
       this.#http.act('/v1/invoices', request, {}, options),
+    /**
+     * Takes the payment of a hold invoice; before the block height `settleBefore`, at which it goes back by itself.
+     * @param preimage 32 B in hex, of which the SHA-256 is the payment hash
+     */
     settle: (paymentHash: string, preimage: string): Promise<Invoice> =>
       this.#http.send('POST', `/v1/invoices/${id(paymentHash)}/settle`, { preimage }),
+    /** An open invoice, or gives back the payment of a hold invoice. */
     cancel: (paymentHash: string): Promise<Invoice> =>
       this.#http.send('POST', `/v1/invoices/${id(paymentHash)}/cancel`),
   }
 
   payments = {
+    /** Newest first; `from` and `to` are of when they were begun. */
     list: (query?: PaymentQuery): Promise<Page<Payment>> => this.#http.get('/v1/payments', { ...query }),
     /** By payment hash or id. */
     get: (paymentHash: string, { wait, ...options }: WaitOptions = {}): Promise<Payment> =>
       this.#http.get(`/v1/payments/${id(paymentHash)}`, { wait }, options),
+    /**
+     * Pays an invoice (`bolt11`), or a node without one (`nodeId`, `amountMsat`: keysend). An invoice is paid once, however often this is
+     * called. Unless given: at most 1 % of fees (5 sat for small ones), 16 parts, 60 seconds.
+     * @returns with `wait`, the payment when it has succeeded or failed; look at `status`: a failed one is no error of the call, and one
+     * that is `pending` may still succeed
+     */
     send: (request: Pay, { wait, ...options }: WaitOptions = {}): Promise<Payment> =>
       this.#http.act('/v1/payments', request, { wait }, options),
+    /** Stops further attempts; parts in flight stay pending, and may still succeed. */
     cancel: (paymentHash: string): Promise<Payment> =>
       this.#http.send('POST', `/v1/payments/${id(paymentHash)}/cancel`),
   }
 
   wallet = {
+    /** Confirmed and unconfirmed coins, in sat. */
     get: (): Promise<Wallet> => this.#http.get('/v1/wallet'),
+    /** A fresh address to receive at. */
     newAddress: (): Promise<Address> => this.#http.send('POST', '/v1/wallet/addresses'),
     /** One page of the unspent outputs, newest first. */
     utxoPage: (query?: UtxoQuery): Promise<Page<Utxo>> => this.#http.get('/v1/wallet/utxos', { ...query }),
     /** All of them. */
     utxos: (query?: Omit<UtxoQuery, 'limit' | 'cursor'>): Promise<readonly Utxo[]> =>
       whole((page) => this.wallet.utxoPage({ ...query, ...page })),
+    /** Newest first; `from` and `to` are of when they were first seen. */
     transactions: (query?: WalletTransactionQuery): Promise<Page<WalletTransaction>> =>
       this.#http.get('/v1/wallet/transactions', { ...query }),
     transaction: (txid: string): Promise<WalletTransaction> => this.#http.get(`/v1/wallet/transactions/${id(txid)}`),
+    /**
+     * Pays to addresses; `amountSat: 'all'` as the only output sends every confirmed coin, less the fee. Made while the Bitcoin node is
+     * away, it goes out when that is back.
+     */
     send: (request: SendOnChain, options?: CallOptions): Promise<WalletTransaction> =>
       this.#http.act('/v1/wallet/transactions', request, {}, options),
     /** Replaces an unconfirmed send by one that pays more, or has a child pay for any other transaction. */
@@ -196,19 +230,27 @@ export class FulmenClient {
 
   /** PSBTs (BIP 174, version 0) in base64. */
   psbt = {
+    /** Unsigned; its coins stay reserved until broadcast, release or a restart. */
     create: (request: SendOnChain): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/create', request),
+    /** Signs the inputs of this wallet; for keys without a budget. */
     sign: (psbt: string): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/sign', { psbt }),
+    /** Makes signed inputs final; `hex` is the transaction when all are. */
     finalise: (psbt: string): Promise<Psbt> => this.#http.send('POST', '/v1/wallet/psbt/finalise', { psbt }),
+    /** Finalises and broadcasts; may be repeated. */
     broadcast: (psbt: string): Promise<WalletTransaction> =>
       this.#http.send('POST', '/v1/wallet/psbt/broadcast', { psbt }),
+    /** Frees the coins that were reserved for it. */
     release: (psbt: string): Promise<void> => this.#http.send('POST', '/v1/wallet/psbt/release', { psbt }),
   }
 
   chain = {
     get: (): Promise<Chain> => this.#http.get('/v1/chain'),
+    /** @throws ApiError NOT_FOUND */
     block: (heightOrHash: string | number): Promise<Block> =>
       this.#http.get(`/v1/chain/blocks/${id(String(heightOrHash))}`),
+    /** Of the wallet, the mempool, the index or the last 100 blocks. @throws ApiError NOT_FOUND */
     transaction: (txid: string): Promise<Transaction> => this.#http.get(`/v1/chain/transactions/${id(txid)}`),
+    /** Estimates, in sat per vbyte, by blocks to wait. */
     fees: async (): Promise<Fees['items']> => (await this.#http.get<Fees>('/v1/chain/fees')).items,
     /** Embedded chain and regtest only. */
     mine: (blocks: number, address?: string): Promise<Mined> =>
@@ -218,6 +260,7 @@ export class FulmenClient {
   graph = {
     nodes: (query?: PageQuery): Promise<Page<GraphNode>> => this.#http.get('/v1/graph/nodes', { ...query }),
     channels: (query?: PageQuery): Promise<Page<GraphChannel>> => this.#http.get('/v1/graph/channels', { ...query }),
+    /** The route that a payment would try first. @throws ApiError NO_ROUTE, INSUFFICIENT_BALANCE */
     route: (request: FindRoute): Promise<Route> => this.#http.send('POST', '/v1/graph/routes', request),
   }
 
@@ -226,9 +269,11 @@ export class FulmenClient {
     get: (keyId: string): Promise<Key> => this.#http.get(`/v1/keys/${id(keyId)}`),
     /** The key that this client uses. */
     self: (): Promise<Key> => this.#http.get('/v1/keys/self'),
+    /** How often each version was used, and when last. */
     usage: (keyId: string): Promise<KeyUsage> => this.#http.get(`/v1/keys/${id(keyId)}/usage`),
     /** `secret` of the answer is the whole bearer value, shown this once. */
     create: (request: CreateKey): Promise<IssuedKey> => this.#http.send('POST', '/v1/keys', request),
+    /** What is not named stays. */
     update: (keyId: string, request: UpdateKey): Promise<Key> =>
       this.#http.send('PATCH', `/v1/keys/${id(keyId)}`, request),
     /** When it is this client's own key, by its id or as `self`, the client goes on with the new version. */
@@ -237,7 +282,9 @@ export class FulmenClient {
       const isOwn = ['self', this.#http.keys.id].includes(keyId) && request.activatesAt === undefined
       return isOwn ? this.#http.issue(path, request) : this.#http.send('POST', path, request)
     },
+    /** Makes the version before current again, while it is in its window. */
     rollback: (keyId: string): Promise<Key> => this.#http.send('POST', `/v1/keys/${id(keyId)}/rollback`),
+    /** At once; ends its streams. */
     revoke: (keyId: string): Promise<void> => this.#http.send('DELETE', `/v1/keys/${id(keyId)}`),
     /** Next version of this client's own key; done by itself when the node asks for it. */
     rotateSelf: (graceSeconds?: number): Promise<IssuedKey> =>
@@ -251,6 +298,7 @@ export class FulmenClient {
     get: (webhookId: string): Promise<Webhook> => this.#http.get(`/v1/webhooks/${id(webhookId)}`),
     /** `secret` of the answer is what verifyWebhook takes, shown this once. */
     create: (request: CreateWebhook): Promise<IssuedWebhook> => this.#http.send('POST', '/v1/webhooks', request),
+    /** What is not named stays; `enabled: true` switches one on again that was given up. */
     update: (webhookId: string, request: UpdateWebhook): Promise<Webhook> =>
       this.#http.send('PATCH', `/v1/webhooks/${id(webhookId)}`, request),
     delete: (webhookId: string): Promise<void> => this.#http.send('DELETE', `/v1/webhooks/${id(webhookId)}`),
@@ -261,10 +309,13 @@ export class FulmenClient {
         `/v1/webhooks/${id(webhookId)}/rotate`,
         graceSeconds === undefined ? {} : { graceSeconds },
       ),
+    /** Posts a message without an event now; the answer says what the receiver said. */
     ping: (webhookId: string): Promise<WebhookDelivery> =>
       this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/ping`),
+    /** Its last thousand attempts, newest first. */
     deliveries: (webhookId: string, query?: PageQuery): Promise<Page<WebhookDelivery>> =>
       this.#http.get(`/v1/webhooks/${id(webhookId)}/deliveries`, { ...query }),
+    /** Posts the event of a delivery once more. @param seq of the delivery */
     redeliver: (webhookId: string, seq: number): Promise<WebhookDelivery> =>
       this.#http.send('POST', `/v1/webhooks/${id(webhookId)}/deliveries/${seq}/redeliver`),
   }
@@ -272,7 +323,7 @@ export class FulmenClient {
   /** What somebody should see to, newest first. */
   alerts = {
     list: (query?: AlertQuery): Promise<Page<Alert>> => this.#http.get('/v1/alerts', { ...query }),
-    /** Somebody knows. */
+    /** Somebody knows: one that no check would clear is cleared, any other stays until it is put right. */
     acknowledge: (alertId: string): Promise<Alert> => this.#http.send('POST', `/v1/alerts/${id(alertId)}/acknowledge`),
   }
 
@@ -281,13 +332,18 @@ export class FulmenClient {
     this.#http.get('/v1/forwards', { ...query })
 
   analytics = {
+    /** Forwards, payments and what was received, over all time or a range of days (UTC, both included). */
     summary: (query?: SummaryQuery): Promise<Summary> => this.#http.get('/v1/analytics/summary', { ...query }),
+    /** By day or month, of all channels or of one, newest first. */
     forwards: (query?: ForwardSumsQuery): Promise<Page<ForwardSums>> =>
       this.#http.get('/v1/analytics/forwards', { ...query }),
+    /** Made and received, by day or month, newest first. */
     payments: (query?: PaymentSumsQuery): Promise<Page<PaymentSums>> =>
       this.#http.get('/v1/analytics/payments', { ...query }),
+    /** What each channel has carried, earned and cost, newest first. */
     channels: (query?: PageQuery): Promise<Page<ChannelEarnings>> =>
       this.#http.get('/v1/analytics/channels', { ...query }),
+    /** What the node held last in each day or hour, newest first. */
     balanceHistory: (query?: BalanceHistoryQuery): Promise<Page<BalanceSample>> =>
       this.#http.get('/v1/analytics/balance-history', { ...query }),
   }
@@ -312,26 +368,9 @@ export class FulmenClient {
    */
   followLogs = (options: FollowLogOptions = {}): AsyncGenerator<LogLine> => followLogs(this.logs, options, mayPass)
 
-  /** Events as they happen; reconnects by itself and goes on after the last one seen. Ends when the signal aborts, or with `to`. */
-  async *events({ types, since, from, to, signal }: EventOptions = {}): AsyncGenerator<Event> {
-    let last = since
-    while (!signal?.aborted) {
-      try {
-        const query = { types: types?.join(','), since: last, to, ...(last === undefined && { from }) }
-        const response = await this.#http.open('/v1/events', 'text/event-stream', query, signal)
-        if (response.status === 204) return
-        for await (const item of serverSentEvents(response.body as ReadableStream<Uint8Array>)) {
-          last = item.id ?? last
-          if (item.event?.type === 'events.end') return
-          if (item.event) yield item.event
-        }
-      } catch (error) {
-        if (signal?.aborted) return
-        if (!mayPass(error)) throw error
-      }
-      await pause(RECONNECT_MS, signal).catch(() => {})
-    }
-  }
+  /** Events as they happen, oldest first; reconnects by itself and goes on after the last one seen. Ends when the signal aborts, or with `to`. */
+  events = (options: EventOptions = {}): AsyncGenerator<Event> =>
+    followEvents((query, signal) => this.#http.open('/v1/events', 'text/event-stream', query, signal), options, mayPass)
 }
 
 /** A broken stream (TypeError is what fetch makes of it), or a node that is busy or restarting. */
@@ -350,7 +389,7 @@ export async function* allOf<T>(list: (query: PageQuery) => Promise<Page<T>>, li
   } while (cursor !== null)
 }
 
-/** The whole of a list, for those that stay small. */
+/** The whole of a list in memory, for those that stay small. */
 export async function whole<T>(list: (query: PageQuery) => Promise<Page<T>>): Promise<readonly T[]> {
   const items: T[] = []
   for await (const item of allOf(list, MAX_PAGE)) items.push(item)
