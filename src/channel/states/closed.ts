@@ -1,11 +1,13 @@
 import { errorMessage } from '../faults.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import { isIrrevocable } from '../onchain/settle.ts'
-import type { OnchainStep } from '../onchain/types.ts'
+import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
 import { presumeReceived } from '../presumed.ts'
+import { withToldPoint } from '../reestablish.ts'
+import { closeRequest } from '../restored.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
-import { tooLate, withDecision } from './closing.ts'
+import { lacksPoint, tooLate, withDecision } from './closing.ts'
 import { closing as closingTurn, turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
 
@@ -13,17 +15,26 @@ import { fundedAfterAll } from './waitingForPeer.ts'
 export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
   const { channel, onchain, irrevocable } = state
+  const heard = input.tag === 'message' && input.message.type === 'channel_reestablish' ? input.message : null
+  const told = channel !== null && heard ? [errorMessage(channel.params.channelId, isOver(state))] : []
   if (channel !== null && onchain !== null && !irrevocable) {
-    if (input.tag === 'chain') return afterwards(state, onchainEvent(channel, onchain, input.event, ctx), ctx)
-    if (input.tag === 'revokedHtlcs') return afterwards(state, onchainEvent(channel, onchain, input, ctx), ctx)
+    const goOn = (event: OnchainInput, known = channel): Turn =>
+      afterwards(state, onchainEvent(known, onchain, event, ctx), ctx)
+    if (input.tag === 'chain') return goOn(input.event)
+    if (input.tag === 'revokedHtlcs') return goOn(input)
     if (input.tag === 'command' && input.command.tag === 'presumeReceived') {
-      const about = { isOpen: onchain.closing.kind === 'future', blockHeight: ctx.blockHeight }
+      const about = { isOpen: lacksPoint(onchain), blockHeight: ctx.blockHeight }
       const known = presumeReceived(channel, input.command.shown, about)
-      return known ? afterwards(state, onchainEvent(known, onchain, { tag: 'presumed' }, ctx), ctx) : turn(state)
+      return known ? goOn({ tag: 'presumed' }, known) : turn(state)
+    }
+    if (input.tag === 'connected' && lacksPoint(onchain)) return turn(state, [closeRequest(channel, ctx.signer)])
+    const known = heard && lacksPoint(onchain) ? withToldPoint(channel, heard) : channel
+    if (known !== channel) {
+      const { state: next, effects } = goOn({ tag: 'presumed' }, known)
+      return turn(next, [...told, ...effects])
     }
   }
-  if (channel !== null && input.tag === 'message' && input.message.type === 'channel_reestablish')
-    return turn(state, [errorMessage(channel.params.channelId, isOver(state))])
+  if (heard) return turn(state, told)
   const decided = channel !== null && input.tag === 'command' ? withDecision(channel, input.command) : null
   if (decided) return turn({ ...state, channel: decided })
   if (input.tag === 'chain') return fundedAfterAll(state, input.event, ctx)

@@ -7,6 +7,7 @@ import { onchainEvent } from '../onchain/onchain.ts'
 import type { OnchainInput, OnchainState } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
 import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
+import { closeRequest } from '../restored.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -69,22 +70,30 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
 
 /**
  * A peer that has lost data learns by it that its own commitment may be revoked, before an error has it publish that, and the point of ours.
- * Not where it is we who have.
+ * Where it is we who have, its own point is asked for: LND tells that of a closed channel to whoever reestablishes it, once a connection.
  */
-const ourPlace = ({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] =>
-  onchain.closing.kind === 'future' || channel.restored ? [] : [reestablishMessage(channel, signer)]
+function ourPlace({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] {
+  if (lacksPoint(onchain)) return [closeRequest(channel, signer)]
+  return channel.restored ? [] : [reestablishMessage(channel, signer)]
+}
 
-/** The peer proves that ours is revoked: in a block there is no help, but no reorganisation has it handed out once more. */
-function onReestablish(
-  state: ClosingState,
-  message: MessageNamed<'channel_reestablish'>,
-  { signer }: ChannelContext,
-): Turn {
-  const { channel, onchain } = state
-  const isProven = onchain.closing.kind === 'local' && !state.isOld && provesLoss(channel, message, signer)
-  if (!isProven) return turn(state, sayWhere(state))
-  if (isOursInNoBlock(onchain)) return givenUp(withToldPoint(channel, message))
-  return turn({ ...state, channel: { ...channel, unproven: true }, isOld: true }, sayWhere(state))
+/** A commitment of the peer's that we do not know: by its point, which the peer may tell yet, more outputs may be ours. */
+export const lacksPoint = ({ closing }: OnchainState): boolean => closing.kind === 'future'
+
+/**
+ * The peer proves that ours is revoked: in a block there is no help, but no reorganisation has it handed out once more. And it tells its
+ * point, by which HTLCs are found in a commitment of its own that we do not know, be that in the chain already.
+ */
+function onReestablish(state: ClosingState, message: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
+  const { onchain } = state
+  const channel = withToldPoint(state.channel, message)
+  const isProven = onchain.closing.kind === 'local' && !state.isOld && provesLoss(channel, message, ctx.signer)
+  if (isProven && isOursInNoBlock(onchain)) return givenUp(channel)
+  if (isProven) return turn({ ...state, channel: { ...channel, unproven: true }, isOld: true }, sayWhere(state))
+  if (channel === state.channel) return turn(state, sayWhere(state))
+  if (!lacksPoint(onchain)) return turn({ ...state, channel }, sayWhere(state))
+  const { state: next, effects } = carryOn(state, channel, { tag: 'presumed' }, ctx)
+  return turn(next, [...sayWhere(state), ...effects])
 }
 
 /** And nobody has been told yet what became of an HTLC in it. */
@@ -106,7 +115,7 @@ const sayWhere = ({ channel, error, onchain }: ClosingState): readonly Effect[] 
 function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelContext): Turn {
   if (command.tag === 'presumeHtlc' || command.tag === 'presumeReceived') {
     const { blockHeight } = ctx
-    const isOpen = state.onchain.closing.kind === 'future'
+    const isOpen = lacksPoint(state.onchain)
     const channel =
       command.tag === 'presumeHtlc'
         ? presume(state.channel, command)

@@ -10,7 +10,7 @@ import { funded } from './funded.ts'
 import { openTalks } from './negotiating.ts'
 import { shutdownMessage } from './normal.ts'
 import { goOffline, isFunded, withoutPeer } from './offline.ts'
-import { endConnection, holdBack, isAgreed, peerError, respond, turn } from './shared.ts'
+import { endConnection, holdBack, isAgreed, peerError, respond, turn, withChannel } from './shared.ts'
 
 /** Connected again: nothing is said on the channel until the peer's channel_reestablish is here. @source BOLT 2 §message-retransmission */
 export function syncing(state: SyncingState, input: ChannelInput, ctx: ChannelContext): Turn {
@@ -60,27 +60,28 @@ const saidSecond = ({ channel }: FundedState, { signer }: ChannelContext): reado
 function receiveReestablish(state: SyncingState, m: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
   const { from } = state
   const judged = reestablished(from.channel, m, ctx.signer)
+  // Wherever it ends on chain now, the peer's commitment may be newer than all that we know.
+  const told = withChannel<FundedState>(from, withToldPoint(from.channel, m))
   // A peer that has forgotten the channel after the close was agreed makes up numbers, so that we close too.
-  if (!judged.ok) return isAgreed(from, ctx) ? turn(state) : respond(from, judged.error, ctx)
+  if (!judged.ok) return isAgreed(from, ctx) ? turn(state) : respond(told, judged.error, ctx)
   const { channelId } = from.channel.params
   switch (judged.value.tag) {
     case 'we-are-behind': {
       const { state: lost, effects } = lostData(
-        withToldPoint(from.channel, m),
+        told.channel,
         'the peer proved that it knows a newer commitment of ours; restore from a backup no more',
       )
       return turn({ ...lost, isOld: true }, effects)
     }
     case 'peer-is-behind': {
       // That anybody can say, and have us publish what is revoked: it proves nothing.
-      if (from.channel.unproven)
-        return lostData(withToldPoint(from.channel, m), `both sides may have lost data: ${judged.value.detail}`)
+      if (from.channel.unproven) return lostData(told.channel, `both sides may have lost data: ${judged.value.detail}`)
       // Its own error will ask us to close; until then it may find a newer copy of its state.
       const text = `you seem to have lost data: ${judged.value.detail}`
       return turn({ ...state, from: proven(from), peerBehind: true }, [warningMessage(channelId, text)])
     }
     case 'we-may-be-behind':
-      return isAgreed(from, ctx) ? turn(state) : respond(from, judged.value.fault, ctx, holdBack)
+      return isAgreed(from, ctx) ? turn(state) : respond(told, judged.value.fault, ctx, holdBack)
     case 'resume':
       return resume(proven(from), judged.value.effects, ctx)
   }
