@@ -189,8 +189,8 @@ export class Spending {
     // A hash that was paid before was not paid by this call: it was refused.
     if (view.id !== id && Date.parse(view.createdAt) < at) return 0n
     if (view.status === 'pending') return null
-    // It may have been paid, and nothing may ever tell.
-    if (view.failure?.code === 'OUTCOME_UNKNOWN') return msat
+    // It may have been paid, and nothing may ever tell. Of an earlier try that was counted for that one.
+    if (view.failure?.code === 'OUTCOME_UNKNOWN') return view.failure.isOfEarlier ? 0n : msat
     return view.status === 'succeeded' ? view.amountMsat + view.feeMsat : 0n
   }
 

@@ -80,7 +80,7 @@ export const paymentJson = (view: PaymentView): Json.Payment => ({
   amountMsat: amountToJson(view.amountMsat),
   feeMsat: amountToJson(view.feeMsat),
   preimage: view.preimage,
-  failure: view.failure,
+  failure: view.failure && { code: view.failure.code, detail: view.failure.detail },
   parts: view.parts.map((part) => ({
     status: part.status,
     amountMsat: amountToJson(part.amountMsat),

@@ -142,7 +142,7 @@ export function createPayments(node: Node): Payments {
       const entry = node.channels.byChannelId(channelId)
       return entry ? standingOf(entry, null) : null
     },
-    hasGap: (node.resources.doubt?.missing.length ?? 0) > 0,
+    hasGap: node.resources.doubt !== null,
     offered: () => holdingsOf(node.channels.all()).outgoing,
     post: (task) => node.reactor.post((scope) => apart(node, 'payments', scope, () => task(scope))),
     command: (channelId, command) => {

@@ -15,7 +15,7 @@ import type { ChannelHoldings } from './payments.ts'
 export interface RecoveryOptions {
   /** Where a channel stands, as to an offer that it does not know; null where there is no such channel. */
   readonly standingOf: (channelId: ChannelId) => Standing | null
-  /** This start has found a write missing. */
+  /** This start has found a write missing, or many: the database is older than its backup. */
   readonly hasGap: boolean
   /** HTLCs that the channels have offered, as they are now. */
   readonly offered: () => ChannelHoldings['outgoing']

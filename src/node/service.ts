@@ -305,7 +305,8 @@ export interface PaymentView {
   readonly amountMsat: Msat
   readonly feeMsat: Msat
   readonly preimage: string | null
-  readonly failure: { readonly code: string; readonly detail: string } | null
+  /** `isOfEarlier`: what is not known is of an earlier try under the same hash. */
+  readonly failure: { readonly code: string; readonly detail: string; readonly isOfEarlier?: true } | null
   readonly parts: readonly {
     readonly status: PaymentStatus
     readonly amountMsat: Msat

@@ -68,9 +68,10 @@ export function blame(attempt: PaymentAttempt, failure: HtlcFailure, known = NOT
   }
 }
 
-/** For people. @param why what has become of its channel */
-export const mayBePaid = (why: string): string =>
-  `its channel ${why}: whether this has been paid is not known; ask the payee before you pay again`
+/** For people. */
+export const NOT_KNOWN = 'whether this has been paid is not known; ask the payee before you pay again'
+/** The same. @param why what has become of its channel */
+export const mayBePaid = (why: string): string => `its channel ${why}: ${NOT_KNOWN}`
 
 const shownBy = (hops: readonly RouteHop[], { hop, received }: AttributedFailure): Shown => ({
   hop,

@@ -104,6 +104,7 @@ export function startPayment(
     target,
     attempts,
     since: attempts.length,
+    ...(known?.failure?.code === 'OUTCOME_UNKNOWN' && { mayBePaid: true }),
     excludedChannels: [],
     excludedNodes: [],
     excludedLocal: [],
@@ -236,9 +237,16 @@ export function proceed(r: PaymentRecord, ctx: PaymentContext): PaymentTurn<Paym
   }
   if (inFlight(r).length > 0) return { record: r, effects: [] }
   return {
-    record: { ...r, status: 'failed', completedAt: ctx.now },
+    record: { ...r, status: 'failed', failure: asTold(r, r.failure), completedAt: ctx.now },
     effects: [notify('payment.failed', r.paymentHash)],
   }
+}
+
+/** A payee that has been paid refuses another try: what that failed for is not what became of the payment. */
+function asTold({ mayBePaid }: PaymentRecord, failure: PaymentFailure): PaymentFailure {
+  if (!mayBePaid || failure.code === 'OUTCOME_UNKNOWN') return failure
+  const detail = `whether an earlier try has paid it is not known: ask the payee before you pay again; this one: ${failure.detail}`
+  return { code: 'OUTCOME_UNKNOWN', isOfEarlier: true, detail }
 }
 
 /** Looks for routes for as long as a turn may take, and sends what is missing once all of it has one. */
@@ -248,7 +256,8 @@ function goOn(r: PaymentRecord, plan: RoutePlan, ctx: PaymentContext): PaymentTu
   return routes.ok ? send(r, routes.value, ctx) : proceed(giveUp(r, withLastFailure(r, routes.error)), ctx)
 }
 
-const missing = (r: PaymentRecord): bigint => r.target.amountMsat - sum(inFlight(r).map((a) => a.amountMsat))
+/** msat that no HTLC is out for. */
+export const missing = (r: PaymentRecord): bigint => r.target.amountMsat - sum(inFlight(r).map((a) => a.amountMsat))
 
 function limitReached(r: PaymentRecord, ctx: PaymentContext): PaymentFailure | null {
   if (ctx.now >= r.target.deadline) return { code: 'TIMEOUT', detail: 'the time for new attempts is over' }

@@ -1,9 +1,9 @@
 import { EMPTY } from '../base/bytes.ts'
 import type { ChannelId, PaymentHash } from '../base/ids.ts'
 import { type Msat, ZERO_MSAT } from '../base/units.ts'
-import { mayBePaid } from './blame.ts'
+import { mayBePaid, NOT_KNOWN } from './blame.ts'
 import type { Standing } from './held.ts'
-import { inFlight, type PaymentContext, proceed, undecided } from './outgoing.ts'
+import { inFlight, missing, type PaymentContext, proceed, undecided } from './outgoing.ts'
 import type { PaymentAttempt, PaymentEffect, PaymentRecord, PaymentTarget, PaymentTurn } from './types.ts'
 
 /*
@@ -24,6 +24,7 @@ const SETTLED_BLOCKS = 144
 const NOT_OFFERED = 'not offered before the node stopped'
 const UNREAD = mayBePaid('cannot be read any more')
 const MISSING = mayBePaid('has it no more, and a write is missing')
+const UNSENT = `a write is missing, which may have had its last attempt: ${NOT_KNOWN}`
 
 /**
  * After the channels have told every result that they know: attempts that no channel holds were never offered and count as
@@ -59,12 +60,16 @@ export function recoverPayment(
   return proceed(unknown === undefined ? record : undecided(record, unknown), ctx)
 }
 
-/** A write is missing, which may have had the end of what no channel has any more: the preimage, too. */
+/**
+ * A write is missing, which may have had the end of what no channel has any more, the preimage too; or the attempt that routes were being
+ * looked for.
+ */
 export function doubtMissing(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentRecord {
   const held = new Set(live.map((h) => h.attempt))
   const isMissing = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i)
-  if (!r.attempts.some(isMissing)) return r
-  return { ...r, attempts: r.attempts.map((a, i) => (isMissing(a, i) ? { ...a, isDoubted: true } : a)) }
+  const record = r.failure === null && missing(r) > 0n ? undecided(r, UNSENT) : r
+  if (!r.attempts.some(isMissing)) return record
+  return { ...record, attempts: r.attempts.map((a, i) => (isMissing(a, i) ? { ...a, isDoubted: true } : a)) }
 }
 
 /**

@@ -61,6 +61,8 @@ export type PaymentFailureCode =
 export interface PaymentFailure {
   readonly code: PaymentFailureCode
   readonly detail: string
+  /** With OUTCOME_UNKNOWN: it is an earlier try that may have come through, and this one has not. */
+  readonly isOfEarlier?: true
 }
 
 /** One HTLC that we offered or tried to. Its index in the record is HtlcOrigin.attempt. */
@@ -116,6 +118,8 @@ export interface PaymentRecord {
   readonly shadowDelta?: number
   /** Index of the first attempt of the current try: a failed payment may be tried again under the same record. */
   readonly since: number
+  /** An earlier try may have come through. */
+  readonly mayBePaid?: true
   readonly excludedChannels: readonly DirectedChannel[]
   /** Directions that had no room for an HTLC of this try; left out while there is none. */
   readonly narrow?: readonly NarrowChannel[]

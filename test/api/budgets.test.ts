@@ -104,6 +104,14 @@ describe('spending budgets', () => {
     expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 700, reservedMsat: 0 })
   })
 
+  it('count nothing for a later try of it that has failed', async () => {
+    const { spending, pay, end, child } = await spender({ child: { maxMsat: 2_000, periodSeconds: null } })
+    const unknown = { code: 'OUTCOME_UNKNOWN', detail: 'ask the payee' }
+    await end(await pay(child, 600, 100), 'failed', 0, unknown)
+    await end(await pay(child, 600, 100), 'failed', 0, { ...unknown, isOfEarlier: true })
+    expect(spending.budgets.view(child.keyId)).toMatchObject({ spentMsat: 700, reservedMsat: 0 })
+  })
+
   it('a payment that the node refuses reserves nothing', async () => {
     const { spending, pay, child, node } = await spender({ child: { maxMsat: 1_000, periodSeconds: null } })
     node.beforeAct = async () => {

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
+import { pack, unpack } from '../../src/base/pack.ts'
 import { msat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
+import type { Booked } from '../../src/node/recordBook.ts'
+import type { PaymentRecord } from '../../src/payment/types.ts'
 import { putBack } from './lostOffers.ts'
 import { type Snapshot, World } from './world.ts'
 
@@ -114,6 +117,29 @@ describe('a payment whose end was in a write that is missing among others', () =
     await world.settle()
     expect(channelOfAlice(world).state.tag).toBe('normal')
     expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 1])
+    world.close()
+  })
+})
+
+describe('a payment whose routes were being looked for in what is left of the database', () => {
+  it.each([
+    ['misses a write', true],
+    ['is older than its backup', false],
+  ])('is not told as failed where that %s, which may have had its attempt', async (_, gap) => {
+    const world = await World.start(['alice', 'bob'], base)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const before = alice.disk.snapshot()
+    const { id, data } = await paying(world, 3_600)
+    await world.attempt(bob.api.settleInvoice(id, PREIMAGE))
+    await world.settle()
+    const key = `payment/${HASH}`
+    const { record, ...booked } = unpack<Booked<PaymentRecord>>(data.get(key)!)
+    const payment = [...data].filter(([name]) => name.startsWith('payment'))
+    const planned = pack({ ...booked, record: { ...record, attempts: [] } })
+    if (!gap) alice.restoreFrom = { ...alice.wholeBackup!, journal: 1_000_000 }
+    await putBack(world, new Map([...(gap ? alice.disk.snapshot() : before), ...payment, [key, planned]]), gap, 'alice')
+    alice.restoreFrom = null
+    expect(await outcome(world)).toEqual(['failed', 'OUTCOME_UNKNOWN', 0])
     world.close()
   })
 })

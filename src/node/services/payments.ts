@@ -28,8 +28,7 @@ function paymentView({ id, keyId, record: r }: Booked<PaymentRecord>): PaymentVi
     amountMsat: r.target.amountMsat,
     feeMsat: paymentFee(r),
     preimage: r.preimage ? toHex(r.preimage) : null,
-    failure:
-      r.status === 'failed' && r.failure ? { code: r.failure.code, detail: printable(r.failure.detail, 500) } : null,
+    failure: r.status === 'failed' && r.failure ? { ...r.failure, detail: printable(r.failure.detail, 500) } : null,
     parts,
     bolt11: r.target.bolt11,
     keyId: keyId ?? null,
