@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
 import { rebroadcasts } from '../../src/channel/describe.ts'
 import { add, expectNext, reachNormal, type World } from './harness.ts'
+import type { Side } from './side.ts'
 
-/** Alice has lost a revocation, and has published what it revokes. */
-function published(atRisk = false) {
-  const w = reachNormal({ pushMsat: msat(400_000_000) })
+/** Alice has lost a revocation. */
+function behind(w = reachNormal({ pushMsat: msat(400_000_000) })) {
   const stored = new Map(w.alice.records)
   w.alice.command(add(1, 50_000_000))
   w.settle()
@@ -16,6 +17,11 @@ function published(atRisk = false) {
   w.alice.crash()
   const sent: Transaction[] = []
   w.alice.handler = (effect) => effect.tag === 'broadcast' && sent.push(effect.tx) > 0
+  return { w, sent }
+}
+/** And has published what it revokes. */
+function published(atRisk = false) {
+  const { w, sent } = behind()
   if (atRisk) {
     w.alice.step({ tag: 'doubted' })
     w.alice.command({ tag: 'forceClose', requestId: 1, evenIfRevoked: true })
@@ -73,5 +79,19 @@ describe('a commitment of ours that is published, and that the peer proves to be
     prove(w)
     sent.splice(0)
     expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+  })
+  it('when the proof came while one that the peer had revoked was in a block, and a reorganisation undoes that', () => {
+    const from = reachNormal({ pushMsat: msat(400_000_000) })
+    const commitmentOf = ({ channel, ctx }: Side) => signedLocal(channel, channel.commitments.active[0]!, ctx)
+    const revoked = commitmentOf(from.bob)
+    from.alice.command(add(2, 20_000_000))
+    const { w, sent } = behind(from.settle())
+    w.bob.broadcasts = [revoked]
+    w.mine()
+    expect(w.alice.state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'revoked' } } })
+    prove(w)
+    sent.splice(0)
+    w.reorg(w.height - 1)
+    expect(handedOut(w, sent)).not.toContain(txidOf(commitmentOf(w.alice)))
   })
 })

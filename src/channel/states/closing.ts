@@ -87,12 +87,14 @@ export const lacksPoint = ({ closing }: OnchainState): boolean => closing.kind =
 function onReestablish(state: ClosingState, message: MessageNamed<'channel_reestablish'>, ctx: ChannelContext): Turn {
   const { onchain } = state
   const channel = withToldPoint(state.channel, message)
-  const isProven = onchain.closing.kind === 'local' && !state.isOld && provesLoss(channel, message, ctx.signer)
+  const isProven = !state.isOld && !channel.restored && provesLoss(channel, message, ctx.signer)
   if (isProven && isOursInNoBlock(onchain)) return givenUp(channel)
-  if (isProven) return turn({ ...state, channel: { ...channel, unproven: true }, isOld: true }, sayWhere(state))
-  if (channel === state.channel) return turn(state, sayWhere(state))
-  if (!lacksPoint(onchain)) return turn({ ...state, channel }, sayWhere(state))
-  const { state: next, effects } = carryOn(state, channel, { tag: 'presumed' }, ctx)
+  if (!isProven && channel === state.channel) return turn(state, sayWhere(state))
+  const known: ClosingState = isProven
+    ? { ...state, channel: { ...channel, unproven: true }, isOld: true }
+    : { ...state, channel }
+  if (!lacksPoint(onchain)) return turn(known, sayWhere(state))
+  const { state: next, effects } = carryOn(known, known.channel, { tag: 'presumed' }, ctx)
   return turn(next, [...sayWhere(state), ...effects])
 }
 
