@@ -128,7 +128,6 @@ export interface FeeFollowerOptions {
   readonly source: ChainSource
   readonly onEstimates: (estimates: FeeEstimates) => void
   readonly signal: AbortSignal
-  readonly intervalMs?: number
   readonly fallback?: number
   readonly clock?: Clock
 }
@@ -137,18 +136,18 @@ const INTERVAL_MS = 60_000
 
 /** Keeps estimates current until the signal aborts; while the backend is away the last ones stay. Never rejects. */
 export async function followFees(options: FeeFollowerOptions): Promise<void> {
-  const { source, onEstimates, signal, intervalMs = INTERVAL_MS, fallback, clock = realClock } = options
+  const { source, onEstimates, signal, fallback, clock = realClock } = options
   let estimates: FeeEstimates | null = null
   for (let failures = 0; !signal.aborted; ) {
     const raw = await readEstimates(source).catch(() => null)
     if (signal.aborted) return
     if (!raw) {
-      await clock.sleep(backOff(failures++, 1_000, intervalMs), signal)
+      await clock.sleep(backOff(failures++, 1_000, INTERVAL_MS), signal)
       continue
     }
     failures = 0
     estimates = updateEstimates(estimates, raw, fallback)
     onEstimates(estimates)
-    await clock.sleep(intervalMs, signal)
+    await clock.sleep(INTERVAL_MS, signal)
   }
 }

@@ -42,10 +42,9 @@ export interface FollowerOptions {
   readonly onFatal: (error: unknown) => void
   readonly signal: AbortSignal
   readonly clock?: Clock
-  /** How long one wait for a new block may take. */
-  readonly waitMs?: number
 }
 
+/** How long one wait for a new block may take. */
 const WAIT_MS = 10_000
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 30_000
@@ -133,7 +132,7 @@ class Follower {
 
   /** Brings the consumer to the tip, then waits until there may be another. */
   async #step(): Promise<void> {
-    const { source, signal, waitMs = WAIT_MS } = this.#options
+    const { source, signal } = this.#options
     const tip = await source.tip()
     // At once: until the consumer is there, its height is not that of now. What failed before is told again if it still does.
     const { error } = this.#status
@@ -146,7 +145,7 @@ class Follower {
     }
     const caughtUp = this.#state.hash === tip.hash
     this.#report({ synced: caughtUp && !tip.syncing, tipHeight: tip.height, ...tipTime, error: null })
-    if (!signal.aborted) await source.waitForChange(tip.hash, waitMs, signal)
+    if (!signal.aborted) await source.waitForChange(tip.hash, WAIT_MS, signal)
   }
 
   async #nextBlock(): Promise<ChainBlock> {

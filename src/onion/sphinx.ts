@@ -23,8 +23,6 @@ export interface SphinxRequest {
   readonly sessionKey: Uint8Array
   /** The payment hash; empty for onion messages. */
   readonly associatedData: Uint8Array
-  /** Of the hop payloads, in bytes; 1,300 for payments. */
-  readonly payloadsLength?: number
 }
 
 export interface BuiltOnion {
@@ -65,7 +63,8 @@ function exchange(sessionKey: Uint8Array, ephemeralKey: Uint8Array, nodeKeys: re
 }
 
 /** What the hops before the last will have shifted in at the end, so that the HMACs can cover it. @source BOLT 4 §filler-generation */
-function fillerOf(rhoKeys: readonly Uint8Array[], shifts: readonly number[], length: number): Uint8Array {
+function fillerOf(rhoKeys: readonly Uint8Array[], shifts: readonly number[]): Uint8Array {
+  const length = PAYMENT_PAYLOADS_LENGTH
   let filler = new Uint8Array(0)
   for (let i = 0; i + 1 < rhoKeys.length; i++) {
     const padded = new Uint8Array(length + shifts[i]!)
@@ -91,11 +90,13 @@ export const frameLength = (payloadLength: number): number => payloadLength + (p
  * @source BOLT 4 §packet-construction
  */
 export function buildOnion(request: SphinxRequest): BuiltOnion {
-  const { hops, sessionKey, associatedData, payloadsLength = PAYMENT_PAYLOADS_LENGTH } = request
+  const { hops, sessionKey, associatedData } = request
   const shifts = hops.map((h) => frameLength(h.payload.length))
   const total = shifts.reduce((a, b) => a + b, 0)
-  if (total > payloadsLength) {
-    throw new OnionError(`the payloads take ${total} bytes, the onion holds ${payloadsLength}: use a shorter route`)
+  if (total > PAYMENT_PAYLOADS_LENGTH) {
+    throw new OnionError(
+      `the payloads take ${total} bytes, the onion holds ${PAYMENT_PAYLOADS_LENGTH}: use a shorter route`,
+    )
   }
   if (hops.length === 0 || hops.some((h) => h.payload.length < 2)) {
     throw new OnionError('an onion needs at least one hop, and every payload at least 2 bytes')
@@ -105,16 +106,16 @@ export function buildOnion(request: SphinxRequest): BuiltOnion {
   const sharedSecrets = exchange(sessionKey, ephemeralKey, keys)
   const rhoKeys = sharedSecrets.map((s) => deriveKey('rho', s))
 
-  let payloads = xorStream(deriveKey('pad', sessionKey), new Uint8Array(payloadsLength))
+  let payloads = xorStream(deriveKey('pad', sessionKey), new Uint8Array(PAYMENT_PAYLOADS_LENGTH))
   let hmac: Uint8Array = new Uint8Array(MAC)
   for (let i = hops.length - 1; i >= 0; i--) {
-    const shifted = new Uint8Array(payloadsLength)
+    const shifted = new Uint8Array(PAYMENT_PAYLOADS_LENGTH)
     shifted.set(frame(hops[i]!.payload, hmac))
-    shifted.set(payloads.subarray(0, payloadsLength - shifts[i]!), shifts[i]!)
+    shifted.set(payloads.subarray(0, PAYMENT_PAYLOADS_LENGTH - shifts[i]!), shifts[i]!)
     payloads = xorStream(rhoKeys[i]!, shifted)
     if (i === hops.length - 1) {
-      const filler = fillerOf(rhoKeys, shifts, payloadsLength)
-      payloads.set(filler, payloadsLength - filler.length)
+      const filler = fillerOf(rhoKeys, shifts)
+      payloads.set(filler, PAYMENT_PAYLOADS_LENGTH - filler.length)
     }
     hmac = crypto.hmacSha256(deriveKey('mu', sharedSecrets[i]!), concatBytes(payloads, associatedData))
   }

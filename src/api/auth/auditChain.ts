@@ -54,15 +54,14 @@ export function chained(head: AuditHead, fact: AuditFact, at: string): AuditEntr
 }
 
 /**
- * Goes through entries in order of their numbers.
- * @param before what the first of them must follow
+ * Goes through entries in order of their numbers, from the first on.
  * @returns the last of them as a head, or where the chain breaks and why
  */
-export function followChain(
-  entries: Iterable<AuditEntry>,
-  before: AuditHead = GENESIS,
-): { readonly head: AuditHead; readonly fault: null | { readonly seq: number; readonly what: string } } {
-  let head = before
+export function followChain(entries: Iterable<AuditEntry>): {
+  readonly head: AuditHead
+  readonly fault: null | { readonly seq: number; readonly what: string }
+} {
+  let head = GENESIS
   for (const { hash, ...entry } of entries) {
     const fault = (what: string) => ({ head, fault: { seq: head.seq + 1, what } })
     if (entry.seq !== head.seq + 1) return fault(`entry ${head.seq + 1} is missing: ${entry.seq} follows ${head.seq}`)
