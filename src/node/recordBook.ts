@@ -1,9 +1,9 @@
-import { FulmenError } from '../base/errors.ts'
 import type { PaymentHash } from '../base/ids.ts'
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { keys, padded, prefixRange, type RecordKind } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
+import { ServiceError } from './errors.ts'
 import { lastSequence, pageOfIndex } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 import type { Page, PageRequest } from './service.ts'
@@ -117,15 +117,26 @@ export class RecordBook<R extends Bookable> {
     return this.#live.get(hash) ?? this.#recent.get(hash)
   }
 
-  /** By local id or payment hash; null when there is none. */
+  /** By local id or payment hash; null when there is none that can be read. */
   async find(idOrHash: string): Promise<Booked<R> | null> {
+    const hash = await this.#hashOf(idOrHash)
+    return hash === null ? null : (this.get(hash) ?? (await this.#read(hash)))
+  }
+
+  /** The same for whoever asks for this one. @throws ServiceError NOT_FOUND; CONFLICT where it is damaged, which is not to say that there is none */
+  async need(idOrHash: string): Promise<Booked<R>> {
+    const hash = await this.#hashOf(idOrHash)
+    const found = hash && (this.get(hash) ?? (await this.#needRead(hash)))
+    if (!found) throw new ServiceError('NOT_FOUND', `there is no ${this.#options.kind} ${idOrHash}`)
+    return found
+  }
+
+  async #hashOf(idOrHash: string): Promise<PaymentHash | null> {
+    if (idOrHash.length === 64) return idOrHash as PaymentHash
     const { kind, driver } = this.#options
-    if (idOrHash.length === 64) return this.get(idOrHash as PaymentHash) ?? (await this.#read(idOrHash as PaymentHash))
     const named = await driver.get(keys.recordId(kind, idOrHash))
-    if (!named) return [...this.#live.values()].find((b) => b.id === idOrHash) ?? null
-    const hash = unpackIfWhole<PaymentHash>(named)
-    if (hash === undefined) return null
-    return this.get(hash) ?? (await this.#read(hash))
+    if (named) return unpackIfWhole<PaymentHash>(named) ?? null
+    return [...this.#live.values()].find((b) => b.id === idOrHash)?.record.paymentHash ?? null
   }
 
   page(request: PageRequest, status: string | undefined): Promise<Page<Booked<R>>> {
@@ -201,13 +212,14 @@ export class RecordBook<R extends Bookable> {
     this.#recent.set(hash, booked)
   }
 
-  /** The same of one that may not be taken for new. @throws FulmenError RECORD_DAMAGED */
+  /** The same of one that may not be taken for new. @throws ServiceError CONFLICT */
   async #needRead(hash: PaymentHash): Promise<Booked<R> | null> {
     const { kind, driver } = this.#options
     const booked = await this.#read(hash)
     if (booked === null && (await driver.get(keys.record(kind, hash))) !== undefined) {
-      const message = `the record of the ${kind} ${hash} is damaged: what became of it is not known`
-      throw new FulmenError('RECORD_DAMAGED', message)
+      const who = kind === 'payment' ? 'payee before you pay it another way' : 'payer'
+      const message = `the record of the ${kind} ${hash} is damaged: what became of it is not known; ask the ${who}`
+      throw new ServiceError('CONFLICT', message)
     }
     return booked
   }

@@ -58,12 +58,6 @@ export function invoiceService(parts: NodeParts): InvoiceService {
   const view = (booked: Booked<InvoiceRecord>): InvoiceView =>
     invoiceView(booked, holdReleaseBlocks(parts.margins.closeBeforeExpiry))
 
-  const need = async (id: string): Promise<Booked<InvoiceRecord>> => {
-    const found = await book.find(id)
-    if (!found) throw new ServiceError('NOT_FOUND', `there is no invoice ${id}`)
-    return found
-  }
-
   /** Goods are handed out for what is said here: that it is paid, no crash may take back. */
   const said = async <T>(what: T): Promise<T> => {
     await reactor.durable()
@@ -71,10 +65,10 @@ export function invoiceService(parts: NodeParts): InvoiceService {
   }
 
   const change = async (id: string, act: (hash: PaymentHash, scope: TurnScope) => void): Promise<InvoiceView> => {
-    const { record } = await need(id)
+    const { record } = await book.need(id)
     await book.recall(record.paymentHash)
     await reactor.run((scope) => act(record.paymentHash, scope))
-    return said(view(await need(id)))
+    return said(view(await book.need(id)))
   }
 
   return {
@@ -99,7 +93,7 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       const { items, nextCursor } = await book.select(page, filter)
       return said({ items: items.map(view), nextCursor })
     },
-    invoice: async (id) => said(view(await need(id))),
+    invoice: async (id) => said(view(await book.need(id))),
     settleInvoice: (id, preimage) =>
       change(id, (hash, scope) => {
         const settled = settleInvoice(book.get(hash)!.record, preimage, parts.now())

@@ -41,12 +41,6 @@ export function paymentService(parts: NodeParts): PaymentService {
   const { reactor, payments, channels } = parts
   const book = payments.outgoing
 
-  const need = async (id: string): Promise<Booked<PaymentRecord>> => {
-    const found = await book.find(id)
-    if (!found) throw new ServiceError('NOT_FOUND', `there is no payment ${id}`)
-    return found
-  }
-
   const said = async <T>(view: T): Promise<T> => {
     await reactor.durable()
     return view
@@ -70,15 +64,15 @@ export function paymentService(parts: NodeParts): PaymentService {
       const { items, nextCursor } = await book.select(page, filter)
       return said({ items: items.map(paymentView), nextCursor })
     },
-    payment: async (id) => said(paymentView(await need(id))),
+    payment: async (id) => said(paymentView(await book.need(id))),
     async cancelPayment(id) {
-      const { record } = await need(id)
+      const { record } = await book.need(id)
       await book.recall(record.paymentHash)
       await reactor.run((scope) => {
         payments.cancel(record.paymentHash, scope)
         channels.drain(scope)
       })
-      return said(paymentView(await need(id)))
+      return said(paymentView(await book.need(id)))
     },
   }
 }

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { World } from './world.ts'
+
+it('of a payment whose record is damaged nobody is told that there is none, nor is it paid once more', async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  await world.open('alice', 'bob', 1_000_000)
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000) })
+  const { id, paymentHash } = (await world.attempt(alice.api.pay({ bolt11 })))!
+  await world.settle()
+  expect((await alice.api.payment(id)).status).toBe('succeeded')
+  world.crash('alice')
+  await alice.disk.harm(`payment/${paymentHash}`, Uint8Array.of(0x93, 1))
+  await world.boot('alice')
+  world.connectAll()
+  await world.settle()
+  const damaged = { code: 'CONFLICT', message: expect.stringContaining('is damaged: what became of it is not known') }
+  for (const name of [id, paymentHash]) {
+    await expect(alice.api.payment(name)).rejects.toMatchObject(damaged)
+    await expect(alice.api.cancelPayment(name)).rejects.toMatchObject(damaged)
+  }
+  await expect(alice.api.pay({ bolt11 })).rejects.toMatchObject(damaged)
+  await expect(alice.api.payment('none')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  expect((await alice.api.payments({ limit: 10 }, {})).items).toEqual([])
+  world.close()
+})
