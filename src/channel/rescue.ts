@@ -16,7 +16,7 @@ import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from 
  * @source docs/architecture.md §The channel core
  */
 export const rescue = (state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn =>
-  isHeard(input) ? silent(carriedOn(state, input, ctx)) : turn(state)
+  isHeard(state, input) ? silent(carriedOn(state, input, ctx)) : turn(state)
 
 function carriedOn(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (state.tag === 'closing') return closing(state, input, ctx)
@@ -29,7 +29,8 @@ function carriedOn(state: ChannelState, input: ChannelInput, ctx: ChannelContext
 }
 
 const COMMANDS: readonly ChannelCommand['tag'][] = ['fulfillHtlc', 'forceClose', 'presumeHtlc', 'presumeReceived']
-const isHeard = (input: ChannelInput): boolean =>
+const isHeard = (state: ChannelState, input: ChannelInput): boolean =>
+  (input.tag === 'sign' && state.tag === 'closing') ||
   input.tag === 'chain' ||
   input.tag === 'disconnected' ||
   input.tag === 'searched' ||

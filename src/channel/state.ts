@@ -150,6 +150,8 @@ export interface ClosingState {
   readonly onchain: OnchainState
   /** The peer has proved that our newest commitment is revoked: not even a reorganisation has it published again. */
   readonly isOld?: true
+  /** HTLCs whose preimages have come in this turn: they are claimed at its end, be it hundreds. */
+  readonly toClaim?: readonly bigint[]
 }
 
 /** We lost data, or may have: our commitment is not broadcast, the peer is asked to publish its own. */

@@ -19,7 +19,7 @@ import {
   revokedOutputs,
   toRemoteOutputs,
 } from './outputs.ts'
-import { planAmidBlock, planClaims, planPreimage } from './plan.ts'
+import { planAmidBlock, planClaims, planPreimages } from './plan.ts'
 import { failHtlcs, isResolved, learnPreimages } from './settle.ts'
 import type {
   ClosedOutput,
@@ -214,8 +214,8 @@ export function onchainEvent(
       const search = { tx: closing.tx, txid: closing.txid, revoked, found: onchain.outputs }
       return carryOn(channel, revokedHtlcsFound(onchain, revokedHtlcOutputs(channel, search, input.htlcs)), ctx, [])
     }
-    case 'preimage':
-      return carryOn(channel, onchain, ctx, [], planPreimage(input.htlcId))
+    case 'preimages':
+      return carryOn(channel, onchain, ctx, [], planPreimages(new Set(input.htlcIds)))
     default:
       return carryOn(channel, onchain, ctx, [])
   }

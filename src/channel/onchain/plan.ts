@@ -120,13 +120,13 @@ export function planAmidBlock(channel: Channel, onchain: OnchainState, ctx: Clai
 }
 
 /**
- * The same when the preimage of an HTLC of the peer's has come: of hundreds that come in one block, each has its own claim made alone. A
- * commitment that is in no block is worth more fees by it, for which there is time until the next block, unless the HTLC is due.
+ * The same when preimages of HTLCs of the peer's have come: of hundreds that wait for a block, those alone are claimed. A commitment that is
+ * in no block is worth more fees by them, for which there is time until the next block, unless one of the HTLCs is due.
  */
-export const planPreimage =
-  (htlcId: bigint): typeof planClaims =>
+export const planPreimages =
+  (ids: ReadonlySet<bigint>): typeof planClaims =>
   (channel, onchain, ctx) => {
-    const isIt = ({ htlc }: ClosedOutput): boolean => htlc?.direction === 'in' && htlc.id === htlcId
+    const isIt = ({ htlc }: ClosedOutput): boolean => htlc?.direction === 'in' && htlc.id !== null && ids.has(htlc.id)
     if (onchain.closing.height === null) {
       const isDue = onchain.outputs.some((o) => isIt(o) && isUrgent(deadlineOf(channel, o, ctx)! - URGENT_BLOCKS, ctx))
       return isDue ? planClaims(channel, onchain, ctx) : { sweeps: onchain.sweeps, publish: [] }

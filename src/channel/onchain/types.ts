@@ -126,8 +126,8 @@ export interface OnchainStep {
 
 export type OnchainInput =
   | ChainEvent
-  /** A preimage for an incoming HTLC arrived: the HTLC's record in `channel` has it as `removal` already. */
-  | { readonly tag: 'preimage'; readonly htlcId: bigint }
+  /** Preimages for incoming HTLCs arrived: the HTLCs' records in `channel` have them as `removal` already. */
+  | { readonly tag: 'preimages'; readonly htlcIds: readonly bigint[] }
   /** An HTLC was noted that may be in a commitment of the peer's that we do not know. */
   | { readonly tag: 'presumed' }
   /** The answer to effect `loadRevokedHtlcs`. */

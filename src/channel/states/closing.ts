@@ -37,6 +37,8 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
       return input.message.type === 'channel_reestablish' ? onReestablish(state, input.message, ctx) : turn(state)
     case 'command':
       return onCommand(state, input.command, ctx)
+    case 'sign':
+      return claimNew(state, ctx)
     default:
       return turn(state)
   }
@@ -51,7 +53,14 @@ function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): T
   const never = unpublished ? cannotBeFunded(channel, event.height) : null
   if (never !== null) return never
   const reason = unpublished ? fundingTimeout(channel, event.height) : null
-  return reason === null ? carryOn(state, channel, event, ctx) : notFunded({ channel }, reason)
+  if (reason !== null) return notFunded({ channel }, reason)
+  return carryOn(event.tag === 'block' ? allPlanned(state) : state, channel, event, ctx)
+}
+
+/** With a block everything is planned anyway. */
+function allPlanned(state: ClosingState): ClosingState {
+  const { toClaim, ...rest } = state
+  return toClaim === undefined ? state : rest
 }
 
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
@@ -61,7 +70,16 @@ function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx
     return turn(lost, [...step.effects.filter((e) => e.tag !== 'broadcast'), ...effects])
   }
   if (!step.done && step.channel === state.channel && step.onchain === state.onchain) return turn(state, step.effects)
-  return knownOld(closingTurn(step, state.error), state.isOld)
+  const next = knownOld(closingTurn(step, state.error), state.isOld)
+  const { toClaim } = state
+  return toClaim && next.state.tag === 'closing' ? turn({ ...next.state, toClaim }, next.effects) : next
+}
+
+/** Of hundreds of preimages that come in one turn there is one plan: made for each, it would take seconds where they are due. */
+function claimNew(state: ClosingState, ctx: ChannelContext): Turn {
+  const { toClaim: htlcIds } = state
+  if (htlcIds === undefined) return turn(state)
+  return carryOn(allPlanned(state), state.channel, { tag: 'preimages', htlcIds }, ctx)
 }
 
 /** BOLT 2 §message-retransmission: on a channel in an error state the error is sent again, and all else is ignored. */
@@ -128,7 +146,7 @@ function onCommand(state: ClosingState, command: ChannelCommand, ctx: ChannelCon
   if (decided === null)
     return turn(state, tooLate(command, `the channel is closing on chain already, by ${state.onchain.closing.txid}`))
   if (command.tag !== 'fulfillHtlc') return turn({ ...state, channel: decided })
-  return carryOn(state, decided, { tag: 'preimage', htlcId: command.id }, ctx)
+  return turn({ ...state, channel: decided, toClaim: [...(state.toClaim ?? []), command.id] })
 }
 
 /**

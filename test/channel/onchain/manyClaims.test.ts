@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { Transaction } from '../../../src/bitcoin/transaction.ts'
+import { type Transaction, unsignedInput } from '../../../src/bitcoin/transaction.ts'
+import { advance } from '../../../src/channel/advance.ts'
 import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
 import { beginLocal, fundingSpent, onchainEvent } from '../../../src/channel/onchain/onchain.ts'
 import type { OnchainStep } from '../../../src/channel/onchain/types.ts'
-import type { ChannelContext, ChannelSigner } from '../../../src/channel/types.ts'
+import { rescue } from '../../../src/channel/rescue.ts'
+import type { ChannelState } from '../../../src/channel/state.ts'
+import type { ChannelContext, ChannelInput, ChannelSigner } from '../../../src/channel/types.ts'
 import { channelOf, commitmentTx, contextOf, type HtlcSpec, preimageOf, START } from './fixture.ts'
 
 const HTLCS = 50
@@ -45,7 +48,7 @@ function fulfilled({ channel, onchain }: OnchainStep, spec: HtlcSpec, i: number,
   const removal = { tag: 'fulfilled', preimage: preimageOf(spec) } as const
   const incoming = replaceHtlc(commitments.incoming, { ...htlc, removal })
   const known = { ...channel, commitments: { ...commitments, incoming } }
-  return onchainEvent(known, onchain, { tag: 'preimage', htlcId: BigInt(i) }, ctx)
+  return onchainEvent(known, onchain, { tag: 'preimages', htlcIds: [BigInt(i)] }, ctx)
 }
 
 const sent = ({ effects }: OnchainStep): readonly Transaction[] =>
@@ -104,5 +107,58 @@ describe('BOLT 5 §failing-a-channel: many preimages come while our commitment i
     expect(handed).toBe(times)
     const next = onchainEvent(step.channel, step.onchain, { tag: 'block', height: height + 1 }, at(height + 1))
     expect(sent(next)).toHaveLength(1)
+  })
+})
+
+describe('BOLT 5 §general-nomenclature: many preimages that come in one turn', () => {
+  /** The channel as a node has it, its commitment in a block or not, before the preimages come. */
+  function ending(left: number, inBlock: boolean) {
+    const { htlcs, step: spent, at } = closed('alice', false)
+    const height = START + 200 - left
+    const { channel, onchain } = inBlock ? spent : beginLocal(spent.channel, at(height))
+    const ctx = at(height)
+    let state: ChannelState = { tag: 'closing', channel, error: null, onchain }
+    const step = (input: ChannelInput, move: typeof advance = advance): readonly Transaction[] => {
+      const next = move(state, input, ctx)
+      state = next.state
+      return next.effects.flatMap((e) => (e.tag === 'broadcast' ? [e.tx] : []))
+    }
+    const command = (i: number): ChannelInput => {
+      return { tag: 'command', command: { tag: 'fulfillHtlc', id: BigInt(i), preimage: preimageOf(htlcs[i]!) } }
+    }
+    return { step, learnAll: () => htlcs.flatMap((_, i) => step(command(i))), onchain, height, state: () => state }
+  }
+  const SIGN: ChannelInput = { tag: 'sign' }
+
+  it.each([
+    ['all are claimed', 198, true, HTLCS],
+    ['their commitment is handed out once, if they are due', 20, false, 1],
+    ['their commitment is left for the next block, if they are not', 100, false, 0],
+  ])('at its end %s', (_, left, inBlock, times) => {
+    const { step, learnAll, state } = ending(left, inBlock)
+    expect(learnAll()).toEqual([])
+    expect(step(SIGN)).toHaveLength(times)
+    const after = state()
+    expect(step(SIGN)).toEqual([])
+    expect(state()).toBe(after)
+    expect(after).not.toHaveProperty('toClaim')
+  })
+
+  it('are claimed at its end also where a spend is heard of between, or a bug has set the channel aside', () => {
+    const { step, learnAll, onchain, height, state } = ending(20, true)
+    const { outpoint } = onchain.outputs.find((o) => o.htlc === null)!
+    const tx: Transaction = { version: 2, inputs: [unsignedInput(outpoint)], outputs: [], lockTime: 0 }
+    learnAll()
+    const before = state()
+    step({ tag: 'chain', event: { tag: 'spent', outpoint, tx, height } })
+    expect(state()).not.toBe(before)
+    expect(step(SIGN, rescue)).toHaveLength(HTLCS)
+  })
+
+  it('are claimed with a block that comes in it, and not a second time', () => {
+    const { step, learnAll, height } = ending(20, true)
+    learnAll()
+    expect(step({ tag: 'chain', event: { tag: 'block', height } }).length).toBeGreaterThanOrEqual(HTLCS)
+    expect(step(SIGN)).toEqual([])
   })
 })

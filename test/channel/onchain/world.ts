@@ -167,7 +167,7 @@ class Party {
     const htlc = getHtlc(commitments.incoming, id)!
     const incoming = replaceHtlc(commitments.incoming, { ...htlc, removal: { tag: 'fulfilled', preimage } })
     this.channel = { ...this.channel, commitments: { ...commitments, incoming } }
-    this.input({ tag: 'preimage', htlcId: id })
+    this.input({ tag: 'preimages', htlcIds: [id] })
   }
 }
 
