@@ -1,6 +1,5 @@
 import type { NodeEvent, NodeService } from '../node/service.ts'
 import { grants, type Scope } from './auth/scopes.ts'
-import { badField } from './problems.ts'
 
 /** The events of the node, each with the scope that a key needs to see it. */
 export const EVENT_SCOPES: Readonly<Record<string, Scope>> = {
@@ -200,15 +199,10 @@ class Subscriber {
   }
 }
 
-/**
- * Which events a subscription gets: those named by `?types=` (all when absent) that the key's scopes cover.
- * @throws ApiProblem VALIDATION_FAILED for a type that does not exist
- */
+/** Which events a subscription gets: those named by `?types=` (all when absent) that the key's scopes cover. */
 export function eventFilter(types: string | undefined, scopes: readonly Scope[]): Accepts {
   if (types === undefined) return (type) => seenBy(scopes, type)
-  const wanted = typesNamed(types.split(','), (why) => {
-    throw badField('query', '/types', why)
-  })
+  const wanted = typesNamed(types.split(','))
   return (type) => wanted.has(type) && seenBy(scopes, type)
 }
 
@@ -216,16 +210,15 @@ export function eventFilter(types: string | undefined, scopes: readonly Scope[])
 export const seenBy = (scopes: readonly Scope[], type: string): boolean =>
   grants(scopes, EVENT_SCOPES[type] ?? 'node:read')
 
-/** The event types that names like `payment.*` and `chain.block` stand for. @param onUnknown hears which stand for none */
-export function typesNamed(names: readonly string[], onUnknown: (why: string) => void): ReadonlySet<string> {
-  const wanted = new Set<string>()
-  const all = Object.keys(EVENT_SCOPES)
-  const unknown: string[] = []
-  for (const name of names) {
-    const matches = all.filter((type) => (name.endsWith('.*') ? type.startsWith(name.slice(0, -1)) : type === name))
-    if (matches.length === 0) unknown.push(JSON.stringify(name.slice(0, 50)))
-    for (const type of matches) wanted.add(type)
-  }
-  if (unknown.length > 0) onUnknown(`no such event type: ${unknown.join(', ')}; there are ${all.join(', ')}`)
-  return wanted
+const ALL_TYPES = Object.keys(EVENT_SCOPES)
+const matching = (name: string): readonly string[] =>
+  ALL_TYPES.filter((type) => (name.endsWith('.*') ? type.startsWith(name.slice(0, -1)) : type === name))
+
+/** The event types that names like `payment.*` and `chain.block` stand for. */
+export const typesNamed = (names: readonly string[]): ReadonlySet<string> => new Set(names.flatMap(matching))
+
+/** Says which names stand for no event type; null: there is none such. */
+export function unknownTypes(names: readonly string[]): string | null {
+  const unknown = names.filter((name) => matching(name).length === 0).map((name) => JSON.stringify(name.slice(0, 50)))
+  return unknown.length === 0 ? null : `no such event type: ${unknown.join(', ')}; there are ${ALL_TYPES.join(', ')}`
 }

@@ -1,3 +1,4 @@
+import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { toHex, utf8, utf8Decode } from '../base/bytes.ts'
 import { InvariantError } from '../base/errors.ts'
@@ -6,7 +7,7 @@ import { ifDamaged } from '../node/apiStore.ts'
 import { type BadField, type ServiceCode, ServiceError } from '../node/errors.ts'
 import type { ApiOp, ApiStore } from '../node/service.ts'
 import type { Caller } from './auth/keyEntry.ts'
-import { ApiProblem, badFields, type FieldError, PROBLEMS, type ProblemCode } from './problems.ts'
+import { ApiProblem, PROBLEMS, type ProblemCode } from './problems.ts'
 
 const IDEMPOTENCY_DAYS = 7
 const LIFE_MS = IDEMPOTENCY_DAYS * 24 * 3_600_000
@@ -16,6 +17,17 @@ const PREFIX = 'idempotency/'
 const AGE_PREFIX = 'idempotency-age/'
 const SWEEP_PAGE = 500
 const SWEEP_EVERY = 1_000
+
+export const IdempotencyHeader = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: `1 to 255 visible ASCII characters: the same key and body acts once and gets the same answer, for ${IDEMPOTENCY_DAYS} days`,
+    }),
+  ),
+})
 
 /** What is known of a request: written before it acts, so that a restart knows which resource to look for. */
 interface StoredRequest {
@@ -75,8 +87,6 @@ export class Idempotency {
   async once<V>(request: FastifyRequest, making: Making<V>): Promise<V> {
     const key = request.headers['idempotency-key']
     if (key === undefined) return making.make(undefined)
-    const faults = keyFaults(request)
-    if (faults.length > 0) throw badFields(faults)
     const name = recordName(request.caller, String(key))
     const fingerprint = fingerprintOf(request)
     const running = this.#running.get(name)
@@ -205,13 +215,6 @@ const conflict = (): ApiProblem =>
     'IDEMPOTENCY_CONFLICT',
     'Use a new Idempotency-Key for a new request; this one was sent with another body.',
   )
-
-/** What is wrong with the header, if it is there. */
-export function keyFaults({ headers }: Pick<FastifyRequest, 'headers'>): readonly FieldError[] {
-  const key = headers['idempotency-key']
-  if (key === undefined || (typeof key === 'string' && /^[\x21-\x7e]{1,255}$/.test(key))) return []
-  return [{ in: 'header', pointer: '/idempotency-key', detail: 'expected 1 to 255 visible ASCII characters' }]
-}
 
 function recordName(caller: Caller | null, key: string): string {
   if (!caller) throw new InvariantError('an idempotent route must not be public')

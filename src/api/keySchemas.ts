@@ -1,6 +1,10 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { parseCidr } from '../node/cidr.ts'
+import { lifeFault } from './auth/keyLife.ts'
 import { SCOPES } from './auth/scopes.ts'
-import { answer, Count, KeyIdText, nullable, oneOf, pageQueryWith, request, TimeText, timeFields } from './scalars.ts'
+import { withRule, withRules } from './rules.ts'
+import { answer, Count, change, KeyIdText, NUMBER, nullable, oneOf, recordQuery, request, TimeText } from './scalars.ts'
+import { instantOf } from './times.ts'
 
 /* Bodies of keys and the audit log; the others are in schemas.ts. */
 
@@ -13,23 +17,25 @@ const GraceSeconds = Type.Integer({
   maximum: MAX_GRACE_SECONDS,
   description: 'how long the version before works on; 3600 unless given',
 })
-const GivenTime = Type.String({
-  maxLength: 40,
-  pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$',
-  description: 'RFC 3339, like 2030-01-01T00:00:00Z',
-})
+const GivenTime = withRule(
+  Type.String({
+    maxLength: 40,
+    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$',
+    description: 'RFC 3339, like 2030-01-01T00:00:00Z',
+  }),
+  (text) => (instantOf(text) === null ? 'there is no such date' : null),
+)
 const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\x00-\\x1f\\x7f]+$', description: 'a name' })
 /** In a request: null takes a setting away. */
 const orNull = <T extends TSchema>(schema: T) =>
   Type.Union([schema, Type.Null()], { description: `${schema.description ?? 'as the schema says'}, or null` })
 
 const ScopeList = Type.Array(oneOf(...SCOPES), { minItems: 1, maxItems: SCOPES.length })
-const Cidrs = Type.Array(
+const Cidr = withRule(
   Type.String({ minLength: 2, maxLength: 50, description: 'an address, or a network like 10.0.0.0/8' }),
-  {
-    maxItems: 100,
-  },
+  (text) => (parseCidr(text) === null ? 'expected an address or a network like 10.0.0.0/8' : null),
 )
+const Cidrs = Type.Array(Cidr, { maxItems: 100 })
 const rateFields = {
   maxRequests: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   periodSeconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
@@ -54,19 +60,41 @@ const settings = {
   scopes: Type.Optional(ScopeList),
   preset: Type.Optional(oneOf('readonly', 'invoice', 'spend', 'admin')),
 }
-export const CreateKey = request('CreateKey', {
+const ONE_OF_BOTH = 'expected scopes or a preset, not both'
+const CreateKeyFields = request('CreateKey', {
   name: Name,
   activatesAt: Type.Optional(GivenTime),
   ...settings,
 })
-export const UpdateKey = request('UpdateKey', { name: Type.Optional(Name), ...settings })
-export const RotateKey = request('RotateKey', {
+export const CreateKey = withRules(CreateKeyFields, (rule) => [
+  rule(['scopes', 'preset'], ({ scopes, preset }) => (scopes && preset ? ['/preset', ONE_OF_BOTH] : null)),
+  rule(['scopes', 'preset'], ({ scopes, preset }) =>
+    scopes || preset ? null : ['/scopes', 'expected scopes or a preset'],
+  ),
+  rule(['expiresAt', 'activatesAt'], ({ expiresAt, activatesAt }, { now }) =>
+    lifeFault({ expiresAt: expiresAt ?? null, from: activatesAt === undefined ? now : Date.parse(activatesAt) }, now),
+  ),
+])
+export const UpdateKey = withRules(change('UpdateKey', { name: Type.Optional(Name), ...settings }), (rule) => [
+  rule(['scopes', 'preset'], ({ scopes, preset }) => (scopes && preset ? ['/preset', ONE_OF_BOTH] : null)),
+])
+const RotateKeyFields = request('RotateKey', {
   graceSeconds: Type.Optional(GraceSeconds),
   activatesAt: Type.Optional(GivenTime),
   compromised: Type.Optional(
     Type.Boolean({ description: 'the secret is in wrong hands: no window, no way back, no self-rotation' }),
   ),
 })
+export const RotateKey = withRules(RotateKeyFields, (rule) => [
+  rule(['compromised', 'graceSeconds'], ({ compromised, graceSeconds = 0 }) =>
+    compromised && graceSeconds > 0 ? ['/graceSeconds', 'expected none: a compromised version stops at once'] : null,
+  ),
+  rule(['compromised', 'activatesAt'], ({ compromised, activatesAt }) =>
+    compromised && activatesAt !== undefined
+      ? ['/activatesAt', 'expected none: after a compromise the new version works at once']
+      : null,
+  ),
+])
 export const RotateSelf = request('RotateSelf', { graceSeconds: Type.Optional(GraceSeconds) })
 
 const VersionState = oneOf('pending', 'active', 'grace', 'expired', 'stopped')
@@ -149,7 +177,7 @@ export const AuditPage = Type.Object(
   },
   { title: 'AuditPage' },
 )
-export const AuditQuery = pageQueryWith({ keyId: Type.Optional(KeyIdText), ...timeFields })
+export const AuditQuery = recordQuery({ keyId: Type.Optional(KeyIdText) }, NUMBER)
 
 export type CreateKey = Static<typeof CreateKey>
 export type UpdateKey = Static<typeof UpdateKey>

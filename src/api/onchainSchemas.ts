@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { withRules } from './rules.ts'
 import {
   AddressText,
   answer,
@@ -10,12 +11,12 @@ import {
   oneOf,
   PositiveSat,
   pageQueryWith,
+  recordQuery,
   request,
   Sat,
   SignedSat,
   TimeText,
   TxidText,
-  timeFields,
 } from './scalars.ts'
 
 /* Bodies of the wallet and the chain; the others are in schemas.ts. */
@@ -40,7 +41,7 @@ const AmountOrAll = Type.Union([PositiveSat, Type.Literal('all')], {
   description:
     'satoshis; or `all`, with no other output: every confirmed coin, or those of `utxos`, less the fee and what must stay in the wallet so that open channels can be closed (`reservedSat`)',
 })
-export const SendOnChain = request('SendOnChain', {
+const SendOnChainFields = request('SendOnChain', {
   outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: AmountOrAll }), {
     minItems: 1,
     maxItems: 250,
@@ -48,11 +49,18 @@ export const SendOnChain = request('SendOnChain', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
   utxos: Type.Optional(Type.Array(OutpointText, { minItems: 1, maxItems: 250 })),
 })
+const ALL_ALONE = '`all` leaves nothing for another output: let it be the only one, or give each its amount'
+export const SendOnChain = withRules(SendOnChainFields, (rule) => [
+  rule(['outputs'], ({ outputs }) => {
+    const at = outputs.length === 1 ? -1 : outputs.findIndex(({ amountSat }) => amountSat === 'all')
+    return at < 0 ? null : [`/outputs/${at}/amountSat`, ALL_ALONE]
+  }),
+])
 export const UtxoQuery = pageQueryWith({
   minConfirmations: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'at least so many' })),
   locked: Type.Optional(Type.Boolean({ description: 'only those that are reserved, or that are not' })),
 })
-export const WalletTransactionQuery = pageQueryWith(timeFields)
+export const WalletTransactionQuery = recordQuery({})
 export const BumpTransaction = request('BumpTransaction', {
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
 })

@@ -130,7 +130,7 @@ function operationOf(route: RouteOptions, components: Record<string, Schema>): O
   const parameters = [
     ...parametersOf('path', schema.params, refer),
     ...parametersOf('query', schema.querystring, refer),
-    ...(config.idempotent ? [IDEMPOTENCY_HEADER] : []),
+    ...parametersOf('header', schema.headers, refer),
   ]
   const body = route.method === 'DELETE' ? undefined : (schema.body as Schema | undefined)
   return {
@@ -141,21 +141,13 @@ function operationOf(route: RouteOptions, components: Record<string, Schema>): O
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {
-        required: Array.isArray(body.required) && body.required.length > 0,
+        required: body.minProperties !== undefined || (Array.isArray(body.required) && body.required.length > 0),
         content: { 'application/json': { schema: refer(body) } },
       },
     }),
     responses: responsesOf(route, refer),
     'x-scope': scopeText(config.scope ?? 'public'),
   }
-}
-
-const IDEMPOTENCY_HEADER: Schema = {
-  name: 'Idempotency-Key',
-  in: 'header',
-  required: false,
-  description: 'The same key and body acts once and gets the same answer, for 7 days.',
-  schema: { type: 'string', minLength: 1, maxLength: 255 },
 }
 
 /** `POST /v1/channels/:channelId/close` → postChannelsClose */
@@ -177,7 +169,7 @@ function parametersOf(where: string, schema: unknown, refer: (part: unknown) => 
   if (!schema) return []
   const { properties = {}, required = [] } = schema as { properties?: Record<string, Schema>; required?: string[] }
   return Object.entries(properties).map(([name, property]) => ({
-    name,
+    name: where === 'header' ? name.replace(/(^|-)[a-z]/g, (first) => first.toUpperCase()) : name,
     in: where,
     required: where === 'path' || required.includes(name),
     schema: refer(property),

@@ -1,4 +1,4 @@
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { LOG_LEVELS, LOG_PARTS, type LogPart } from '../node/logLevels.ts'
 import { LINE_LEVELS, type LineLevel } from '../node/logRing.ts'
 import {
@@ -8,14 +8,17 @@ import {
   HexText,
   Msat,
   NodeIdText,
+  NUMBER,
   nullable,
   oneOf,
+  PERIOD,
   pageQueryWith,
+  recordQuery,
   request,
   Sat,
   ScidText,
+  SEQUENCE,
   TimeText,
-  timeFields,
 } from './scalars.ts'
 
 /* What those who run a node ask for. */
@@ -53,19 +56,22 @@ export const LogPage = Type.Object(
   },
   { title: 'LogLinePage' },
 )
-export const LogQuery = pageQueryWith({
-  level: Type.Optional(
-    Type.Unsafe<LineLevel>({ ...oneOf(...LINE_LEVELS), description: 'lines as bad as this, or worse' }),
-  ),
-  part: Type.Optional(oneOf(...LOG_PARTS)),
-  since: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'id of the last line seen: those after it; or a time in microseconds since 1970',
-    }),
-  ),
-})
+export const LogQuery = pageQueryWith(
+  {
+    level: Type.Optional(
+      Type.Unsafe<LineLevel>({ ...oneOf(...LINE_LEVELS), description: 'lines as bad as this, or worse' }),
+    ),
+    part: Type.Optional(oneOf(...LOG_PARTS)),
+    since: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'id of the last line seen: those after it; or a time in microseconds since 1970',
+      }),
+    ),
+  },
+  SEQUENCE,
+)
 
 export type LogLine = Static<typeof LogLine>
 export type LogPage = Static<typeof LogPage>
@@ -87,7 +93,7 @@ export const Alert = answer('Alert', {
   clearedAt: nullable(TimeText),
   acknowledgedAt: nullable(TimeText),
 })
-export const AlertQuery = pageQueryWith({ state: Type.Optional(oneOf('raised', 'cleared')) })
+export const AlertQuery = pageQueryWith({ state: Type.Optional(oneOf('raised', 'cleared')) }, NUMBER)
 export const AlertParams = Type.Object({ id: Type.String({ pattern: '^[1-9]\\d{0,11}$', description: 'an alert id' }) })
 
 export type Alert = Static<typeof Alert>
@@ -191,11 +197,14 @@ const exported = {
     }),
   ),
 }
+/** Sums of months, days or hours, which are their own cursors. */
+const periodQuery = <F extends Record<string, TSchema>>(fields: F) =>
+  pageQueryWith({ ...range, ...exported, ...fields }, PERIOD)
 const period = <const T extends readonly string[]>(...values: T) => Type.Optional(oneOf(...values))
 
 export const SummaryQuery = Type.Object(range, { additionalProperties: false })
-export const ForwardQuery = pageQueryWith({ ...timeFields, ...exported })
-export const ForwardSumsQuery = pageQueryWith({
+export const ForwardQuery = recordQuery(exported)
+export const ForwardSumsQuery = periodQuery({
   period: period('day', 'month'),
   channel: Type.Optional(AnyId),
   direction: Type.Optional(
@@ -204,12 +213,10 @@ export const ForwardSumsQuery = pageQueryWith({
       description: 'with channel: forwards that came in, or went out, over it (out)',
     }),
   ),
-  ...range,
-  ...exported,
 })
-export const PaymentSumsQuery = pageQueryWith({ period: period('day', 'month'), ...range, ...exported })
+export const PaymentSumsQuery = periodQuery({ period: period('day', 'month') })
 export const ChannelEarningsQuery = pageQueryWith(exported)
-export const BalanceHistoryQuery = pageQueryWith({ period: period('hour', 'day'), ...range, ...exported })
+export const BalanceHistoryQuery = periodQuery({ period: period('hour', 'day') })
 
 export type Forward = Static<typeof Forward>
 export type ForwardQuery = Static<typeof ForwardQuery>

@@ -1,4 +1,10 @@
 import { Kind, type Static, type TSchema, Type } from '@sinclair/typebox'
+import { parseOutpoint } from '../base/ids.ts'
+import { decodeAddress } from '../bitcoin/address.ts'
+import { isNetwork } from '../bitcoin/networks.ts'
+import { parsePeerUri } from './inputs.ts'
+import { withRule, withRules, withRulesOf } from './rules.ts'
+import { instantOf, timeRange } from './times.ts'
 import { STRING_ENUM } from './validation.ts'
 
 /** The largest integer that a JSON number holds exactly. */
@@ -12,6 +18,16 @@ export const oneOf = <const T extends readonly string[]>(...values: T) =>
 export const nullable = <T extends TSchema>(schema: T) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] })
 
+/** What a reader of text says against it, without the kind of thing that it stands for; null: it takes it. */
+function why(read: () => unknown): string | null {
+  try {
+    read()
+    return null
+  } catch (e) {
+    return e instanceof Error ? e.message.replace(/^address: /, '') : String(e)
+  }
+}
+
 const hex = (bytes: number, what: string) =>
   Type.String({ pattern: `^[0-9a-fA-F]{${2 * bytes}}$`, description: `${what}: ${2 * bytes} hex characters` })
 
@@ -21,29 +37,34 @@ export const DescriptionHashText = hex(32, 'the SHA-256 of a description')
 export const PreimageText = hex(32, 'a preimage')
 export const TxidText = hex(32, 'a transaction id')
 export const HexText = Type.String({ description: 'bytes in hex' })
-export const OutpointText = Type.String({
-  pattern: '^[0-9a-fA-F]{64}:\\d{1,10}$',
-  description: 'a transaction output, txid:index',
-})
+export const OutpointText = withRule(
+  Type.String({ pattern: '^[0-9a-fA-F]{64}:\\d{1,10}$', description: 'a transaction output, txid:index' }),
+  (text) => why(() => parseOutpoint(text)) && 'expected txid:index',
+)
 export const ScidText = Type.String({ description: 'a short channel id, heightxindexxoutput' })
 export const TimeText = Type.String({ description: 'RFC 3339, UTC' })
-export const AddressText = Type.String({
-  minLength: 14,
-  maxLength: 90,
-  pattern: '^[0-9A-Za-z]+$',
-  description: 'a Bitcoin address',
-})
+export const AddressText = withRule(
+  Type.String({ minLength: 14, maxLength: 90, pattern: '^[0-9A-Za-z]+$', description: 'a Bitcoin address' }),
+  (text, { network }) => (isNetwork(network) ? why(() => decodeAddress(text, network)) : null),
+)
 const HOST_PORT = '@([^@\\s\\[\\]:]{1,255}|\\[[0-9a-fA-F:.]{2,45}\\])(:\\d{1,5})?'
-export const UriText = Type.String({
-  maxLength: 400,
-  pattern: `^[0-9a-fA-F]{66}${HOST_PORT}$`,
-  description: 'nodeId@host:port',
-})
-export const NodeIdOrUriText = Type.String({
-  maxLength: 400,
-  pattern: `^[0-9a-fA-F]{66}(${HOST_PORT})?$`,
-  description: 'a node id, or nodeId@host:port to connect first',
-})
+const portFault = (uri: string): string | null => {
+  if (!uri.includes('@')) return null
+  const { port } = parsePeerUri(uri)
+  return port < 1 || port > 65_535 ? 'expected a port from 1 to 65535' : null
+}
+export const UriText = withRule(
+  Type.String({ maxLength: 400, pattern: `^[0-9a-fA-F]{66}${HOST_PORT}$`, description: 'nodeId@host:port' }),
+  portFault,
+)
+export const NodeIdOrUriText = withRule(
+  Type.String({
+    maxLength: 400,
+    pattern: `^[0-9a-fA-F]{66}(${HOST_PORT})?$`,
+    description: 'a node id, or nodeId@host:port to connect first',
+  }),
+  portFault,
+)
 
 export const Msat = Type.Integer({ minimum: 0, maximum: MAX_JSON_INTEGER, description: 'millisatoshis' })
 export const PositiveMsat = Type.Integer({ minimum: 1, maximum: MAX_JSON_INTEGER, description: 'millisatoshis' })
@@ -56,26 +77,36 @@ export const Count = Type.Integer({ minimum: 0, maximum: MAX_JSON_INTEGER })
 /** The local id of a resource, or the id that the network gives it. */
 export const AnyId = Type.String({ minLength: 1, maxLength: 80, pattern: '^[0-9A-Za-z_.:-]+$', description: 'an id' })
 
-const pageFields = {
+/** Cursors that are numbers: of lists that are read by their place in a sequence. */
+export const SEQUENCE = '^\\d{1,16}$'
+/** The same, from 1 on. */
+export const NUMBER = '^[1-9]\\d{0,14}$'
+/** Cursors of sums by month, day or hour. */
+export const PERIOD = '^\\d{4}-\\d\\d(-\\d\\d(T\\d\\d)?)?$'
+
+const pageFields = (cursor = '^[\\x21-\\x7e]+$') => ({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50, description: 'items of this page' })),
   cursor: Type.Optional(
     Type.String({
       minLength: 1,
       maxLength: 300,
-      pattern: '^[\\x21-\\x7e]+$',
-      description: 'nextCursor of the page before',
+      pattern: cursor,
+      description: 'the nextCursor of the page before',
     }),
   ),
-}
+})
 /** A time or a day, in a query. */
 const TimeOrDay = (what: string) =>
-  Type.String({
-    maxLength: 40,
-    pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d))?$',
-    description: `a time (RFC 3339) or a day in UTC, 2026-11-27: ${what}`,
-  })
+  withRule(
+    Type.String({
+      maxLength: 40,
+      pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d))?$',
+      description: `a time (RFC 3339) or a day in UTC, 2026-11-27: ${what}`,
+    }),
+    (text) => (instantOf(text) === null ? 'there is no such time' : null),
+  )
 /** Filters of a list by time. */
-export const timeFields = {
+const timeFields = {
   from: Type.Optional(TimeOrDay('from then on')),
   to: Type.Optional(TimeOrDay('before then; of a day: with all of it')),
 }
@@ -86,9 +117,22 @@ export const KeyIdText = Type.String({
   description: 'the id of an API key, or oidc:SUBJECT',
 })
 export const NO_QUERY = Type.Object({}, { additionalProperties: false })
-export const PageQuery = Type.Object(pageFields, { additionalProperties: false })
-export const pageQueryWith = <F extends Record<string, TSchema>>(filters: F) =>
-  Type.Object({ ...pageFields, ...filters }, { additionalProperties: false })
+export const PageQuery = Type.Object(pageFields(), { additionalProperties: false })
+/** @param cursor pattern of the cursors of this list, where they are not merely known to be some of what it has shown */
+export const pageQueryWith = <F extends Record<string, TSchema>>(filters: F, cursor?: string) =>
+  Type.Object({ ...pageFields(cursor), ...filters }, { additionalProperties: false })
+const RANGE = withRules(Type.Object(timeFields), (rule) => [
+  rule(['from', 'to'], (given) => {
+    const { from, to } = timeRange(given)
+    return from !== undefined && to !== undefined && to <= from ? ['/to', 'expected a time after from'] : null
+  }),
+])
+/** A query for what lies between two times. */
+export const timedQuery = <F extends Record<string, TSchema>>(fields: F) =>
+  withRulesOf(RANGE, Type.Object({ ...timeFields, ...fields }, { additionalProperties: false }))
+/** A list of what is read by its place in a sequence, and by time. */
+export const recordQuery = <F extends Record<string, TSchema>>(filters: F, cursor = SEQUENCE) =>
+  timedQuery({ ...pageFields(cursor), ...filters })
 
 export const WaitQuery = Type.Object(
   {
@@ -102,6 +146,9 @@ export const WaitQuery = Type.Object(
 /** A request: unknown fields are refused. */
 export const request = <F extends Record<string, TSchema>>(title: string, fields: F) =>
   Type.Object(fields, { title, additionalProperties: false })
+/** A request that changes some of what it names. */
+export const change = <F extends Record<string, TSchema>>(title: string, fields: F) =>
+  Type.Object(fields, { title, additionalProperties: false, minProperties: 1 })
 /** An answer: clients should expect further fields in later versions. */
 export const answer = <F extends Record<string, TSchema>>(title: string, fields: F) => Type.Object(fields, { title })
 export const pageOf = <T extends TSchema>(item: T) =>

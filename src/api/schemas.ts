@@ -1,8 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { withRules } from './rules.ts'
 import {
   AddressText,
   answer,
   Count,
+  change,
   DescriptionHashText,
   FeerateSatPerVbyte,
   HashText,
@@ -18,12 +20,12 @@ import {
   PositiveSat,
   PreimageText,
   pageQueryWith,
+  recordQuery,
   request,
   Sat,
   ScidText,
   TimeText,
   TxidText,
-  timeFields,
   UriText,
 } from './scalars.ts'
 
@@ -74,7 +76,7 @@ export const Peer = answer('Peer', {
 // ------------------------------------------------------------------ channels
 
 const ChannelType = oneOf('anchors', 'static_remotekey')
-export const OpenChannel = request('OpenChannel', {
+const OpenChannelFields = request('OpenChannel', {
   peer: NodeIdOrUriText,
   capacitySat: PositiveSat,
   pushMsat: Type.Optional(Msat),
@@ -82,7 +84,12 @@ export const OpenChannel = request('OpenChannel', {
   announce: Type.Optional(Type.Boolean()),
   type: Type.Optional(ChannelType),
 })
-export const CloseChannel = request('CloseChannel', {
+export const OpenChannel = withRules(OpenChannelFields, (rule) => [
+  rule(['capacitySat', 'pushMsat'], ({ capacitySat, pushMsat = 0 }) =>
+    pushMsat > capacitySat * 1000 ? ['/pushMsat', 'expected at most the capacity of the channel'] : null,
+  ),
+])
+const CloseChannelFields = request('CloseChannel', {
   force: Type.Optional(Type.Boolean()),
   acceptRisk: Type.Optional(
     Type.Literal('losing-the-whole-channel', {
@@ -93,8 +100,18 @@ export const CloseChannel = request('CloseChannel', {
   address: Type.Optional(AddressText),
   feerateSatPerVbyte: Type.Optional(FeerateSatPerVbyte),
 })
+export const CloseChannel = withRules(CloseChannelFields, (rule) => [
+  rule(['force', 'acceptRisk'], ({ force, acceptRisk }) =>
+    acceptRisk !== undefined && !force ? ['/acceptRisk', 'expected with force alone'] : null,
+  ),
+  rule(['force', 'address'], ({ force, address }) =>
+    force && address !== undefined
+      ? ['/address', 'expected none with force: what a force close pays comes to the wallet']
+      : null,
+  ),
+])
 const U32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff })
-export const SetChannelPolicy = request('SetChannelPolicy', {
+export const SetChannelPolicy = change('SetChannelPolicy', {
   feeBaseMsat: Type.Optional(U32),
   feeProportionalMillionths: Type.Optional(U32),
   cltvExpiryDelta: Type.Optional(
@@ -186,13 +203,13 @@ export const ChannelQuery = pageQueryWith({
 // ------------------------------------------------------------------ invoices
 
 /** By when they were made, and by the key that asked for them. */
-const recordFilters = { keyId: Type.Optional(KeyIdText), ...timeFields }
+const recordFilters = { keyId: Type.Optional(KeyIdText) }
 
 const InvoiceStatus = oneOf('open', 'accepted', 'settled', 'cancelled', 'expired')
 /** BOLT 11 §tagged-fields: c. Payers give up on more than two weeks in all, so no invoice may ask for more than one of them. */
 const FINAL_DELTA =
   'blocks that a payment must have left when it comes, of which those before the last few are there to settle a hold invoice in: half a day by default'
-export const CreateInvoice = request('CreateInvoice', {
+const CreateInvoiceFields = request('CreateInvoice', {
   amountMsat: Type.Optional(PositiveMsat),
   description: Type.Optional(Type.String({ maxLength: 639 })),
   descriptionHash: Type.Optional(DescriptionHashText),
@@ -200,6 +217,13 @@ export const CreateInvoice = request('CreateInvoice', {
   paymentHash: Type.Optional(HashText),
   minFinalCltvExpiryDelta: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_008, description: FINAL_DELTA })),
 })
+export const CreateInvoice = withRules(CreateInvoiceFields, (rule) => [
+  rule(['description', 'descriptionHash'], ({ description, descriptionHash }) =>
+    description !== undefined && descriptionHash !== undefined
+      ? ['/descriptionHash', 'expected description or descriptionHash, not both']
+      : null,
+  ),
+])
 export const SettleInvoice = request('SettleInvoice', { preimage: PreimageText })
 export const Empty = request('Empty', {})
 /** What it says of a hold invoice. */
@@ -220,12 +244,12 @@ export const Invoice = answer('Invoice', {
   settleBefore: nullable(Type.Integer({ minimum: 0, description: SETTLE_BEFORE })),
   keyId: nullable(KeyIdText),
 })
-export const InvoiceQuery = pageQueryWith({ status: Type.Optional(InvoiceStatus), ...recordFilters })
+export const InvoiceQuery = recordQuery({ status: Type.Optional(InvoiceStatus), ...recordFilters })
 
 // ------------------------------------------------------------------ payments
 
 const PaymentStatus = oneOf('pending', 'succeeded', 'failed')
-export const Pay = request('Pay', {
+const PayFields = request('Pay', {
   bolt11: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192 })),
   nodeId: Type.Optional(NodeIdText),
   amountMsat: Type.Optional(PositiveMsat),
@@ -233,6 +257,18 @@ export const Pay = request('Pay', {
   maxParts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
   timeoutSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600 })),
 })
+/** `{ bolt11 }` or `{ nodeId, amountMsat }`. */
+export const Pay = withRules(PayFields, (rule) => [
+  rule(['bolt11', 'nodeId'], ({ bolt11, nodeId }) =>
+    bolt11 === undefined && nodeId === undefined ? ['/bolt11', 'expected bolt11, or nodeId and amountMsat'] : null,
+  ),
+  rule(['bolt11', 'nodeId'], ({ bolt11, nodeId }) =>
+    bolt11 !== undefined && nodeId !== undefined ? ['/nodeId', 'expected bolt11 or nodeId, not both'] : null,
+  ),
+  rule(['nodeId', 'amountMsat'], ({ nodeId, amountMsat }) =>
+    nodeId !== undefined && amountMsat === undefined ? ['/amountMsat', 'is required without an invoice'] : null,
+  ),
+])
 const PaymentPart = answer('PaymentPart', {
   status: PaymentStatus,
   amountMsat: Msat,
@@ -263,7 +299,7 @@ export const Payment = answer('Payment', {
   completedAt: nullable(TimeText),
   keyId: nullable(KeyIdText),
 })
-export const PaymentQuery = pageQueryWith({ status: Type.Optional(PaymentStatus), ...recordFilters })
+export const PaymentQuery = recordQuery({ status: Type.Optional(PaymentStatus), ...recordFilters })
 
 // ------------------------------------------------------------------ graph
 
@@ -325,19 +361,6 @@ export const Event = answer('Event', {
   at: TimeText,
   data: Type.Record(Type.String(), Type.Unknown()),
 })
-export const EventQuery = Type.Object(
-  {
-    types: Type.Optional(
-      Type.String({ maxLength: 1_000, description: 'event types, separated by commas; payment.* for all of a kind' }),
-    ),
-    since: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'id of the last event seen' }),
-    ),
-    ...timeFields,
-    ticket: Type.Optional(Type.String({ maxLength: 100, description: 'from POST /v1/events/tickets' })),
-  },
-  { additionalProperties: false },
-)
 
 export type Node = Static<typeof Node>
 export type Balance = Static<typeof Balance>

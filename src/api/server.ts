@@ -22,7 +22,7 @@ import { shareConnections } from './connectionShares.ts'
 import { allowOrigins } from './cors.ts'
 import { EventHub } from './events.ts'
 import { allFaults } from './faults.ts'
-import { Idempotency } from './idempotency.ts'
+import { Idempotency, IdempotencyHeader } from './idempotency.ts'
 import { type OpenApiDocument, openApiDocument } from './openapi.ts'
 import { ApiProblem, type Problem, problemOf } from './problems.ts'
 import { alertRoutes } from './routes/alerts.ts'
@@ -45,13 +45,14 @@ import { peerRoutes } from './routes/peers.ts'
 import { psbtRoutes } from './routes/psbt.ts'
 import { walletRoutes } from './routes/wallet.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import type { Moment } from './rules.ts'
 import { NO_QUERY } from './scalars.ts'
 import { Empty } from './schemas.ts'
 import { beginInSlices, isActing } from './slices.ts'
 import { Spending } from './spending.ts'
 import type { ServerCertificate } from './tls/serverCertificate.ts'
 import { watchUnused } from './unusedConnections.ts'
-import { compileValidator } from './validation.ts'
+import { validatorCompiler } from './validation.ts'
 import { type WebhookOptions, Webhooks } from './webhooks/webhooks.ts'
 
 const BODY_LIMIT = 128 * 1024
@@ -129,7 +130,7 @@ export function createApi(service: NodeService, options: ApiOptions): App {
     }),
     closing: closing.signal,
   }
-  shape(app, options, routes)
+  shape(app, options, { routes, moment: () => ({ now: keys.now(), network: service.info().network }) })
   beginInSlices(app)
   recordCalls(app, keys)
   logCalls(app, service.logs.of('api'))
@@ -153,9 +154,13 @@ export function createApi(service: NodeService, options: ApiOptions): App {
 }
 
 /** How requests are read and problems answered. */
-function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
+function shape(
+  app: App,
+  options: ApiOptions,
+  { routes, moment }: { readonly routes: RouteOptions[]; readonly moment: () => Moment },
+): void {
   app.decorateRequest('caller', null)
-  app.setValidatorCompiler(compileValidator)
+  app.setValidatorCompiler(validatorCompiler(moment))
   allowEmptyJson(app)
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = problemOf(allFaults(request, error))
@@ -168,6 +173,7 @@ function shape(app: App, options: ApiOptions, routes: RouteOptions[]): void {
   app.setNotFoundHandler((request, reply) => sendProblem(reply, problemOf(notFound(routes, request, reply))))
   app.addHook('onRoute', (route) => {
     refuseUnknown(route)
+    takeKey(route)
     routes.push(route)
   })
 }
@@ -177,6 +183,11 @@ function refuseUnknown({ schema, config, method }: RouteOptions): void {
   if (!schema || config?.scope === 'public') return
   schema.querystring ??= NO_QUERY
   if (method === 'DELETE') schema.body ??= Empty
+}
+
+/** The header of the calls that are carried out once. */
+function takeKey({ schema, config }: RouteOptions): void {
+  if (schema && config?.idempotent) schema.headers = IdempotencyHeader
 }
 
 const TICK_MS = 1_000

@@ -1,7 +1,8 @@
 import { Kind, type TObject, type TSchema, TypeRegistry } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
-import { type ApiProblem, badFields, type FieldError } from './problems.ts'
+import { badFields, type FieldError } from './problems.ts'
+import { faultsByRules, hasRules, type Moment } from './rules.ts'
 
 /** More bad fields than this are not listed. */
 const MAX_ERRORS = 100
@@ -21,32 +22,46 @@ TypeRegistry.Set<{ enum: readonly string[] }>(STRING_ENUM, (schema, value) => sc
 export type Verdict = { value: unknown } | { error: Error }
 
 /**
- * Fastify's validator compiler. Bodies are taken as they are (nothing is coerced, filled in or removed), an absent body counts as
- * `{}`; query values are text and become what the schema asks for.
+ * Fastify's validator compiler, of schemas and of the rules that they carry. Bodies are taken as they are (nothing is coerced, filled in
+ * or removed), an absent body counts as `{}`; query values are text and become what the schema asks for.
+ * @param moment when the request is looked at
  */
-export function compileValidator(route: { schema: unknown; httpPart?: string }): (data: unknown) => Verdict {
-  const schema = route.schema as TSchema
-  const where = PARTS[route.httpPart ?? ''] ?? 'body'
-  const compiled = TypeCompiler.Compile(schema)
-  return (data) => {
-    const value = where === 'query' ? fromQuery(schema as TObject, data) : where === 'body' ? (data ?? {}) : data
-    if (compiled.Check(value)) return { value }
-    return { error: validationProblem(compiled.Errors(value), where) }
+export function validatorCompiler(moment: () => Moment) {
+  return (route: { schema: unknown; httpPart?: string }): ((data: unknown) => Verdict) => {
+    const schema = route.schema as TSchema
+    const where = PARTS[route.httpPart ?? ''] ?? 'body'
+    const compiled = TypeCompiler.Compile(schema)
+    const isRuled = hasRules(schema)
+    return (data) => {
+      const value = where === 'query' ? fromQuery(schema as TObject, data) : where === 'body' ? (data ?? {}) : data
+      const isFit = compiled.Check(value)
+      if (isFit && !isRuled) return { value }
+      const faults = isFit ? [] : schemaFaults(compiled.Errors(value))
+      if (isRuled && faults.length < MAX_ERRORS) {
+        const faulty = faults.map(({ pointer }) => pointer)
+        faults.push(...faultsByRules(schema, { value, at: '', faulty, moment: moment() }).slice(0, MAX_ERRORS))
+      }
+      if (faults.length === 0) return { value }
+      return { error: badFields(faults.map((fault) => ({ in: where, ...fault }))) }
+    }
   }
 }
 
-function validationProblem(found: Iterable<ValueError>, where: FieldError['in']): ApiProblem {
-  const errors = new Map<string, FieldError>()
+type FieldFault = Omit<FieldError, 'in'>
+
+function schemaFaults(found: Iterable<ValueError>): FieldFault[] {
+  const faults = new Map<string, FieldFault>()
   for (const error of found) {
-    if (errors.size >= MAX_ERRORS) break
-    if (!errors.has(error.path)) errors.set(error.path, { in: where, pointer: error.path, detail: explain(error) })
+    if (faults.size >= MAX_ERRORS) break
+    if (!faults.has(error.path)) faults.set(error.path, { pointer: error.path, detail: explain(error) })
   }
-  return badFields([...errors.values()])
+  return [...faults.values()]
 }
 
 function explain({ type, schema, message }: ValueError): string {
   if (type === ValueErrorType.ObjectRequiredProperty) return 'is required'
   if (type === ValueErrorType.ObjectAdditionalProperties) return 'is not a known field'
+  if (type === ValueErrorType.ObjectMinProperties) return 'expected at least one field to change'
   if (schema.description && (type === ValueErrorType.Union || (schema.pattern && OF_TEXT.has(type))))
     return `expected ${schema.description}`
   if (schema[Kind] === STRING_ENUM) return `expected one of ${(schema.enum as string[]).join(', ')}`

@@ -1,20 +1,29 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { answer, Count, nullable, oneOf, pageOf, pageQueryWith, request, TimeText } from './scalars.ts'
+import { unknownTypes } from './events.ts'
+import { withRule } from './rules.ts'
+import { answer, Count, change, NUMBER, nullable, oneOf, pageOf, pageQueryWith, request, TimeText } from './scalars.ts'
+import { urlFault } from './webhooks/target.ts'
 
 /* Bodies of webhooks. */
 
 const MAX_GRACE_SECONDS = 30 * 24 * 3_600
 
-const Url = Type.String({
-  minLength: 1,
-  maxLength: 2_000,
-  description: 'an https address that is public, or one that --webhook-targets allows',
-})
-const Types = Type.Array(Type.String({ minLength: 1, maxLength: 50 }), {
-  minItems: 1,
-  maxItems: 50,
-  description: 'event types; payment.* for all of a kind',
-})
+const Url = withRule(
+  Type.String({
+    minLength: 1,
+    maxLength: 2_000,
+    description: 'an https address that is public, or one that --webhook-targets allows',
+  }),
+  urlFault,
+)
+const Types = withRule(
+  Type.Array(Type.String({ minLength: 1, maxLength: 50 }), {
+    minItems: 1,
+    maxItems: 50,
+    description: 'event types; payment.* for all of a kind',
+  }),
+  unknownTypes,
+)
 const Name = Type.String({ maxLength: 100, pattern: '^[^\\x00-\\x1f\\x7f]*$', description: 'a name' })
 const wishes = {
   types: Type.Optional(
@@ -26,7 +35,7 @@ const wishes = {
   enabled: Type.Optional(Type.Boolean({ description: 'true also begins anew one that was given up' })),
 }
 export const CreateWebhook = request('CreateWebhook', { url: Url, ...wishes })
-export const UpdateWebhook = request('UpdateWebhook', { url: Type.Optional(Url), ...wishes })
+export const UpdateWebhook = change('UpdateWebhook', { url: Type.Optional(Url), ...wishes })
 export const RotateWebhook = request('RotateWebhook', {
   graceSeconds: Type.Optional(
     Type.Integer({
@@ -77,7 +86,7 @@ export const WebhookDelivery = answer('WebhookDelivery', {
   error: nullable(Type.String({ description: 'a code, when no answer came' })),
 })
 export const WebhookDeliveryPage = pageOf(WebhookDelivery)
-export const DeliveryQuery = pageQueryWith({})
+export const DeliveryQuery = pageQueryWith({}, NUMBER)
 
 export const WebhookParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 40, pattern: '^[0-9a-z_]+$', description: 'a webhook id' }),

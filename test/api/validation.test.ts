@@ -129,6 +129,76 @@ describe('validation of requests', () => {
     expect(node.calls).toEqual([])
   })
 
+  it('tells at once what the schema finds and what it cannot: fields that do not go together, times, cursors, addresses', async () => {
+    const { call, node, clock } = await testApi()
+    const hash = 'ab'.repeat(32)
+    const outputs = [{ address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081', amountSat: 'all' }, { amountSat: 1 }]
+    const ended = new Date(clock.nowMs - 1).toISOString()
+    const late = new Date(clock.nowMs + 86_400_000).toISOString()
+    const key = { name: '', scopes: ['*'], preset: 'spend', allowedCidrs: [7, 'home'], expiresAt: ended }
+    const asked: readonly (readonly [string, string, object | undefined, readonly string[]])[] = [
+      [
+        'POST',
+        '/v1/channels',
+        { peer: `${PEER_ID}@h:0`, capacitySat: 10, pushMsat: 10_001, type: 'x' },
+        ['type', 'pushMsat', 'peer'],
+      ],
+      [
+        'POST',
+        '/v1/channels/x/close?wait=x',
+        { force: true, address: outputs[0]?.address, acceptRisk: 'no' },
+        ['acceptRisk', 'address', 'wait'],
+      ],
+      ['POST', '/v1/payments', { bolt11: 'x', nodeId: PEER_ID, maxParts: 0 }, ['maxParts', 'nodeId', 'amountMsat']],
+      [
+        'POST',
+        '/v1/invoices',
+        { description: 'a', descriptionHash: hash, amountMsat: 0 },
+        ['amountMsat', 'descriptionHash'],
+      ],
+      [
+        'POST',
+        '/v1/wallet/transactions',
+        { outputs, utxos: [`${hash}:4294967296`], feerateSatPerVbyte: 0 },
+        ['outputs/1/address', 'feerateSatPerVbyte', 'outputs/0/address', 'utxos/0'],
+      ],
+      ['POST', '/v1/keys', key, ['name', 'allowedCidrs/0', 'preset', 'expiresAt', 'allowedCidrs/1']],
+      ['POST', '/v1/keys', { name: 'k', preset: 'x', expiresAt: late, activatesAt: late }, ['preset', 'activatesAt']],
+      [
+        'POST',
+        '/v1/keys/k/rotate',
+        { compromised: true, graceSeconds: 1, activatesAt: '2030-02-30T00:00:00Z', x: 1 },
+        ['x', 'graceSeconds', 'activatesAt'],
+      ],
+      ['POST', '/v1/webhooks', { url: 'ftp://h/', types: ['payment.*', 'no'], name: 7 }, ['name', 'url', 'types']],
+      ['GET', '/v1/payments?limit=0&cursor=x&from=2026-02-31&to=2026-01-01', undefined, ['limit', 'cursor', 'from']],
+      ['GET', '/v1/audit?cursor=0&from=2026-01-02&to=2026-01-01&x=1', undefined, ['x', 'cursor', 'to']],
+      ['GET', '/v1/analytics/forwards?cursor=x&period=week', undefined, ['cursor', 'period']],
+      ['GET', '/v1/logs?cursor=x&level=loud', undefined, ['cursor', 'level']],
+      [
+        'GET',
+        `/v1/events?since=1&from=2026-01-01&to=${late.slice(0, 10)}&types=no`,
+        undefined,
+        ['from', 'to', 'types'],
+      ],
+    ]
+    for (const [method, url, body, expected] of asked) {
+      const { code, errors } = (await call(method, url, body)).json()
+      const pointers = errors.map(({ pointer }: { pointer: string }) => pointer.slice(1))
+      expect([url, code, ...pointers.sort()]).toEqual([url, 'VALIDATION_FAILED', ...[...expected].sort()])
+    }
+    const stream = await call('GET', '/v1/events?types=no', undefined, { 'last-event-id': 'x' })
+    expect(stream.json().errors).toEqual([
+      {
+        in: 'query',
+        pointer: '/types',
+        detail: expect.stringMatching(/^no such event type: "no"; there are channel.pending/),
+      },
+      { in: 'header', pointer: '/last-event-id', detail: expect.stringMatching(/^expected the id of an event/) },
+    ])
+    expect(node.calls).toEqual([])
+  })
+
   it('takes an absent body as an empty one', async () => {
     const { call } = await testApi()
     expect((await call('POST', '/v1/wallet/addresses')).statusCode).toBe(201)

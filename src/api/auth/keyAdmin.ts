@@ -15,6 +15,7 @@ import {
   updateKey,
 } from './keyChanges.ts'
 import type { Caller, KeyEntry } from './keyEntry.ts'
+import { lifeFault } from './keyLife.ts'
 import { currentOf, type KeyRecord, type KeySettings, keyState, versionOf } from './keyRecord.ts'
 import type { KeyRing } from './keys.ts'
 
@@ -55,7 +56,8 @@ export class KeyAdmin {
       const settings = { ...inherited, ...wanted }
       checkWithin(settings, own)
       const activatesAt = Math.max(now, wantedFrom ?? now)
-      checkLife(settings.expiresAt, activatesAt, now)
+      const fault = lifeFault({ expiresAt: settings.expiresAt, from: activatesAt }, now) // of the inherited life too
+      if (fault) throw badField('body', ...fault)
       const issued = createKey(settings, { createdBy: actor.keyId, activatesAt, now })
       return { issued, records: [issued.record], facts: [factOf(actor, 'key.created', issued.record, { ...settings })] }
     })
@@ -202,13 +204,6 @@ export class KeyAdmin {
     found.delete(id)
     return all.filter((record) => found.has(record.id) && record.revokedAt === null)
   }
-}
-
-/** A key that would never work is a mistake in its dates. @param from Unix ms, as `now` is */
-function checkLife(expiresAt: string | null, from: number, now: number): void {
-  const end = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt)
-  if (end <= now) throw badField('body', '/expiresAt', `expected a time to come: it is ${new Date(now).toISOString()}`)
-  if (end <= from) throw badField('body', '/activatesAt', `expected a time before the key expires, at ${expiresAt}`)
 }
 
 const factOf = (actor: Actor, action: string, record: KeyRecord, detail: AuditFact['detail']): AuditFact => ({

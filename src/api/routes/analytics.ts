@@ -16,8 +16,8 @@ import {
   SummaryQuery,
 } from '../operatorSchemas.ts'
 import { pageOf } from '../scalars.ts'
+import { timeRange } from '../times.ts'
 import { sendList } from './exported.ts'
-import { timeRange } from './times.ts'
 
 const config = { scope: 'node:read' } as const
 const tags = ['analytics']

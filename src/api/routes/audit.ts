@@ -1,7 +1,6 @@
 import type { ApiContext, App } from '../app.ts'
 import { AuditPage, AuditQuery } from '../keySchemas.ts'
-import { badCursor } from './paging.ts'
-import { timeRange } from './times.ts'
+import { timeRange } from '../times.ts'
 
 const DEFAULT_LIMIT = 50
 
@@ -19,9 +18,6 @@ export function auditRoutes(app: App, { keys }: ApiContext): void {
       },
     },
     async ({ query: { limit = DEFAULT_LIMIT, cursor, keyId, ...times } }) => {
-      if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) {
-        throw badCursor()
-      }
       const filter = { ...timeRange(times), ...(keyId !== undefined && { keyId }) }
       await keys.audit.flush()
       const { head } = keys.audit

@@ -7,13 +7,12 @@ import type { CreateInvoiceRequest, InvoiceView } from '../../node/service.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
 import { held } from '../held.ts'
-import { badField } from '../problems.ts'
+import { pathId } from '../inputs.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { CreateInvoice, Empty, Invoice, InvoiceQuery, SettleInvoice } from '../schemas.ts'
+import { recordFilter } from '../times.ts'
 import { invoiceJson } from '../views.ts'
-import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
-import { recordFilter } from './times.ts'
 
 const InvoiceParams = Type.Object({ paymentHash: AnyId })
 
@@ -124,9 +123,6 @@ const LIVE: ReadonlySet<InvoiceView['status']> = new Set(['open', 'accepted'])
 
 function createRequest(body: CreateInvoice): CreateInvoiceRequest {
   const { amountMsat, descriptionHash, paymentHash: hash, ...rest } = body
-  if (descriptionHash !== undefined && rest.description !== undefined) {
-    throw badField('body', '/descriptionHash', 'expected description or descriptionHash, not both')
-  }
   return {
     ...rest,
     ...(amountMsat !== undefined && { amountMsat: msat(amountMsat) }),

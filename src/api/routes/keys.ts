@@ -1,20 +1,17 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
-import { parseCidr } from '../../node/cidr.ts'
 import type { ApiContext, App } from '../app.ts'
 import type { Budgets } from '../auth/budgets.ts'
 import { callerOf } from '../auth/guard.ts'
 import type { Actor, NewVersion } from '../auth/keyAdmin.ts'
-import type { Issued } from '../auth/keyChanges.ts'
+import type { Issued, Rotation } from '../auth/keyChanges.ts'
 import type { KeyEntry } from '../auth/keyEntry.ts'
 import type { KeySettings } from '../auth/keyRecord.ts'
 import { PRESETS, type Scope } from '../auth/scopes.ts'
 import { CreateKey, IssuedKey, Key, KeyUsage, RotateKey, RotateSelf, UpdateKey } from '../keySchemas.ts'
 import { callerJson, issuedJson, keyJson, usageJson } from '../keyViews.ts'
-import { badField, badFields, type FieldError } from '../problems.ts'
 import { Empty } from '../schemas.ts'
 import { managedRoutes } from './managed.ts'
-import { instantOf } from './times.ts'
 
 const KeyParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 32, pattern: '^[0-9a-z]+$', description: 'a key id' }),
@@ -49,10 +46,8 @@ export function keyRoutes(app: App, { keys, keyAdmin, spending: { budgets } }: A
     all: () => keys.entries(),
     get: (_request, id) => keys.entry(id),
     create: async (request, { name, activatesAt, ...rest }) => {
-      const settings = settingsOf(rest)
-      const { scopes } = settings
-      if (scopes === undefined) throw badField('body', '/scopes', 'expected scopes or a preset')
-      const from = activatesAt === undefined ? undefined : timeOf(activatesAt, '/activatesAt')
+      const { scopes = [], ...settings } = settingsOf(rest)
+      const from = activatesAt === undefined ? undefined : Date.parse(activatesAt)
       return views.issued(await keyAdmin.create(actorOf(request), { ...settings, name, scopes }, from))
     },
     update: (request, id, { name, ...rest }) =>
@@ -145,51 +140,23 @@ function furtherRoutes(app: App, { keys, keyAdmin, views }: Parts): void {
   )
 }
 
-function rotationOf({ graceSeconds, activatesAt, compromised = false }: RotateKey) {
-  const errors: FieldError[] = []
-  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
-  if (compromised && (graceSeconds ?? 0) > 0) {
-    bad('/graceSeconds', 'expected none: a compromised version stops at once')
-  }
-  if (compromised && activatesAt !== undefined) {
-    bad('/activatesAt', 'expected none: after a compromise the new version works at once')
-  }
-  if (errors.length > 0) throw badFields(errors)
-  return {
-    compromised,
-    ...(graceSeconds !== undefined && { graceSeconds }),
-    ...(activatesAt !== undefined && { activatesAt: timeOf(activatesAt, '/activatesAt') }),
-  }
-}
+const rotationOf = ({ graceSeconds, activatesAt, compromised = false }: RotateKey): Rotation => ({
+  compromised,
+  ...(graceSeconds !== undefined && { graceSeconds }),
+  ...(activatesAt !== undefined && { activatesAt: Date.parse(activatesAt) }),
+})
 
 type GivenSettings = Omit<UpdateKey, 'name'>
 
-/** The settings of a request: presets as scopes, times in one form, networks that are networks. */
-function settingsOf({ preset, scopes, budget, expiresAt, allowedCidrs, ...rest }: GivenSettings): Partial<KeySettings> {
-  const errors: FieldError[] = []
-  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
-  if (preset !== undefined && scopes !== undefined) bad('/preset', 'expected scopes or a preset, not both')
+/** The settings of a request: presets as scopes, times in one form. */
+function settingsOf({ preset, scopes, budget, expiresAt, ...rest }: GivenSettings): Partial<KeySettings> {
   const given: readonly Scope[] | undefined = preset === undefined ? scopes : PRESETS[preset]
-  for (const [at, cidr] of (allowedCidrs ?? []).entries()) {
-    if (parseCidr(cidr) === null) bad(`/allowedCidrs/${at}`, 'expected an address or a network like 10.0.0.0/8')
-  }
-  if (expiresAt && instantOf(expiresAt) === null) bad('/expiresAt', NO_DATE)
-  if (errors.length > 0) throw badFields(errors)
   return {
     ...rest,
     ...(given !== undefined && { scopes: [...new Set(given)] }),
-    ...(allowedCidrs !== undefined && { allowedCidrs }),
     ...(expiresAt !== undefined && { expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString() }),
     ...(budget !== undefined && {
       budget: budget === null ? null : { maxMsat: budget.maxMsat, periodSeconds: budget.periodSeconds ?? null },
     }),
   }
-}
-
-const NO_DATE = 'there is no such date'
-
-function timeOf(text: string, pointer: string): number {
-  const ms = instantOf(text)
-  if (ms === null) throw badField('body', pointer, NO_DATE)
-  return ms
 }

@@ -2,7 +2,6 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { pageOf as pageOfItems } from '../../node/paging.ts'
 import type { App } from '../app.ts'
-import { badField } from '../problems.ts'
 import { PageQuery, pageOf } from '../scalars.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
@@ -56,11 +55,7 @@ export function managedRoutes<T extends Made, B extends Bodies>(app: App, kind: 
   app.patch(
     `${path}/:id`,
     { config, schema: { summary: words.update, tags, params, body: bodies.update, response: { 200: shown } } },
-    async (request) => {
-      if (Object.keys(request.body as object).length === 0)
-        throw badField('body', '', 'expected at least one field to change')
-      return json(await kind.update(request, idOf(request), request.body as never))
-    },
+    async (request) => json(await kind.update(request, idOf(request), request.body as never)),
   )
   app.delete(
     `${path}/:id`,

@@ -1,5 +1,4 @@
 import type { Page, PageRequest } from '../../node/service.ts'
-import { badField } from '../problems.ts'
 
 const DEFAULT_LIMIT = 50
 
@@ -12,5 +11,3 @@ export const pageJson = <V, J>(page: Page<V>, toJson: (view: V) => J): { items: 
   items: page.items.map(toJson),
   nextCursor: page.nextCursor,
 })
-
-export const badCursor = () => badField('query', '/cursor', 'expected the nextCursor of the page before')

@@ -7,13 +7,12 @@ import type { NodeService, PaymentView, PayRequest } from '../../node/service.ts
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
 import { held } from '../held.ts'
-import { badFields, type FieldError } from '../problems.ts'
+import { pathId } from '../inputs.ts'
 import { AnyId, pageOf, WaitQuery } from '../scalars.ts'
 import { Empty, Pay, Payment, PaymentQuery } from '../schemas.ts'
+import { recordFilter } from '../times.ts'
 import { paymentJson } from '../views.ts'
-import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
-import { recordFilter } from './times.ts'
 
 const PaymentParams = Type.Object({ paymentHash: AnyId })
 
@@ -138,7 +137,6 @@ const finished = (
   })
 
 function payRequest(body: Pay): PayRequest {
-  checkDestination(body)
   const { nodeId: destination, amountMsat, maxFeeMsat, ...rest } = body
   return {
     ...rest,
@@ -146,15 +144,4 @@ function payRequest(body: Pay): PayRequest {
     ...(amountMsat !== undefined && { amountMsat: msat(amountMsat) }),
     ...(maxFeeMsat !== undefined && { maxFeeMsat: msat(maxFeeMsat) }),
   }
-}
-
-/** `{ bolt11 }` or `{ nodeId, amountMsat }`. */
-function checkDestination(body: Pay): void {
-  const errors: FieldError[] = []
-  const bad = (pointer: string, detail: string) => errors.push({ in: 'body', pointer, detail })
-  if (body.bolt11 === undefined && body.nodeId === undefined)
-    bad('/bolt11', 'expected bolt11, or nodeId and amountMsat')
-  if (body.bolt11 !== undefined && body.nodeId !== undefined) bad('/nodeId', 'expected bolt11 or nodeId, not both')
-  if (body.nodeId !== undefined && body.amountMsat === undefined) bad('/amountMsat', 'is required without an invoice')
-  if (errors.length > 0) throw badFields(errors)
 }

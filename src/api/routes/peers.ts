@@ -1,9 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import { nodeId } from '../../base/ids.ts'
 import type { ApiContext, App } from '../app.ts'
+import { parsePeerUri } from '../inputs.ts'
 import { NodeIdText, PageQuery, pageOf } from '../scalars.ts'
 import { ConnectPeer, Peer } from '../schemas.ts'
-import { parsePeerUri } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
 export function peerRoutes(app: App, { service }: ApiContext): void {
@@ -28,7 +28,7 @@ export function peerRoutes(app: App, { service }: ApiContext): void {
         response: { 201: Peer },
       },
     },
-    async (request, reply) => reply.code(201).send(await service.connectPeer(parsePeerUri(request.body.uri, '/uri'))),
+    async (request, reply) => reply.code(201).send(await service.connectPeer(parsePeerUri(request.body.uri))),
   )
 
   app.delete(

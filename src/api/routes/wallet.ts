@@ -1,10 +1,11 @@
 import { Type } from '@sinclair/typebox'
-import { type Outpoint, outpointKey, parseOutpoint } from '../../base/ids.ts'
+import { outpointKey, parseOutpoint } from '../../base/ids.ts'
 import { sat } from '../../base/units.ts'
 import type { SendRequest, UtxoView } from '../../node/onchainService.ts'
 import { pageByPlace } from '../../node/paging.ts'
 import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
+import { pathId } from '../inputs.ts'
 import {
   Address,
   BumpTransaction,
@@ -15,13 +16,11 @@ import {
   WalletTransaction,
   WalletTransactionQuery,
 } from '../onchainSchemas.ts'
-import { badField, badFields, type FieldError } from '../problems.ts'
 import { AnyId, pageOf } from '../scalars.ts'
 import { Empty } from '../schemas.ts'
+import { timeRange } from '../times.ts'
 import { utxoJson, walletJson, walletTransactionJson } from '../views.ts'
-import { pathId } from './inputs.ts'
 import { pageJson, pageRequest } from './paging.ts'
-import { timeRange } from './times.ts'
 
 export function walletRoutes(app: App, context: ApiContext): void {
   const { service } = context
@@ -154,36 +153,16 @@ const MAX_HEIGHT = 0xffff_ffff
 const newestFirst = ({ blockHeight, outpoint }: UtxoView): string =>
   `${String(blockHeight === null ? 0 : MAX_HEIGHT - blockHeight).padStart(10, '0')}.${outpointKey(outpoint)}`
 
-/** @throws ApiProblem VALIDATION_FAILED */
-export function sendRequest(body: SendOnChain): SendRequest {
-  const { outputs, utxos, ...rest } = body
+export function sendRequest({ outputs, utxos, ...rest }: SendOnChain): SendRequest {
   return {
     ...rest,
     outputs: wantedOutputs(outputs),
-    ...(utxos !== undefined && { utxos: outpoints(utxos) }),
+    ...(utxos !== undefined && { utxos: utxos.map(parseOutpoint) }),
   }
 }
 
-function wantedOutputs(outputs: SendOnChain['outputs']): SendRequest['outputs'] {
-  return outputs.length === 1 && outputs[0]?.amountSat === 'all'
+/** `all` stands alone. */
+const wantedOutputs = (outputs: SendOnChain['outputs']): SendRequest['outputs'] =>
+  outputs[0]?.amountSat === 'all'
     ? [{ address: outputs[0].address, amountSat: 'all' }]
-    : outputs.map(({ address, amountSat }, at) => {
-        if (amountSat !== 'all') return { address, amountSat: sat(amountSat) }
-        const why = '`all` leaves nothing for another output: let it be the only one, or give each its amount'
-        throw badField('body', `/outputs/${at}/amountSat`, why)
-      })
-}
-
-function outpoints(texts: readonly string[]): readonly Outpoint[] {
-  const errors: FieldError[] = []
-  const found = texts.flatMap((text, at) => {
-    try {
-      return [parseOutpoint(text)]
-    } catch {
-      errors.push({ in: 'body', pointer: `/utxos/${at}`, detail: 'expected txid:index' })
-      return []
-    }
-  })
-  if (errors.length > 0) throw badFields(errors)
-  return found
-}
+    : outputs.map(({ address, amountSat }) => ({ address, amountSat: sat(amountSat as number) }))

@@ -18,7 +18,6 @@ import type { Hook } from '../webhooks/hook.ts'
 import { webhookJson } from '../webhooks/view.ts'
 import type { IssuedSecret } from '../webhooks/webhooks.ts'
 import { managedRoutes } from './managed.ts'
-import { badCursor } from './paging.ts'
 
 const DEFAULT_LIMIT = 50
 const DEFAULT_GRACE_SECONDS = 86_400
@@ -101,7 +100,6 @@ function deliveryRoutes(app: App, { webhooks }: ApiContext): void {
     },
     async (request) => {
       const { limit = DEFAULT_LIMIT, cursor } = request.query
-      if (cursor !== undefined && !/^[1-9]\d{0,11}$/.test(cursor)) throw badCursor()
       const before = cursor === undefined ? undefined : Number(cursor)
       const { items, next } = await webhooks.get(callerOf(request), request.params.id).deliveries(limit, before)
       return { items: [...items], nextCursor: next === null ? null : String(next) }

@@ -43,8 +43,19 @@ export function isPublic(address: string): boolean {
   return version === 6 && unicastV6.check(address, 'ipv6') && !special.check(address, 'ipv6')
 }
 
-const MAX_URL = 2_000
 const LOOKUP_LIMIT_MS = 2_000
+
+const MAX_URL = 2_000
+const NOT_ALLOWED = 'expected https:// to a public address; others are allowed by the operator, with --webhook-targets'
+
+/** What is wrong with the address of a webhook, whatever the operator allows. */
+export function urlFault(text: string): string | null {
+  if (text.length > MAX_URL) return `expected at most ${MAX_URL} characters`
+  if (!URL.canParse(text)) return 'expected a URL'
+  const { protocol, username, password } = new URL(text)
+  if (protocol !== 'https:' && protocol !== 'http:') return 'expected https://'
+  return username === '' && password === '' ? null : 'expected no user and password in it'
+}
 
 /** The address of a webhook is none that this node may call. */
 class TargetRefused extends Error {
@@ -74,18 +85,14 @@ export class Targets {
 
   /** @throws ApiProblem VALIDATION_FAILED that says what may be given */
   async check(text: string): Promise<void> {
-    const refuse = (why: string): never => {
-      throw badField('body', '/url', why)
-    }
-    if (text.length > MAX_URL) refuse(`expected at most ${MAX_URL} characters`)
-    const url = URL.canParse(text) ? new URL(text) : refuse('expected a URL')
-    if (url.protocol !== 'https:' && url.protocol !== 'http:') refuse('expected https://')
-    if (url.username !== '' || url.password !== '') refuse('expected no user and password in it')
+    const fault = urlFault(text)
+    if (fault !== null) throw badField('body', '/url', fault)
+    const url = new URL(text)
     const isPlain = url.protocol === 'http:'
     // A name that is not known now is looked at again with every call.
     const addresses = isPlain && this.#allowed === null ? null : await addressesOf(hostOf(url))
     if (addresses?.every((address) => this.allows(address, isPlain))) return
-    refuse('expected https:// to a public address; others are allowed by the operator, with --webhook-targets')
+    throw badField('body', '/url', NOT_ALLOWED)
   }
 
   /** For node:http: looks a name up, and gives addresses that may be called or fails. */

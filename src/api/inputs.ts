@@ -1,17 +1,15 @@
-import { type NodeId, nodeId } from '../../base/ids.ts'
-import { badField } from '../problems.ts'
+import { type NodeId, nodeId } from '../base/ids.ts'
 
 /** The port of Lightning nodes that do not say another. */
 const LIGHTNING_PORT = 9735
 
-/** @throws ApiProblem VALIDATION_FAILED when the port is out of range */
-export function parsePeerUri(uri: string, pointer: string): { nodeId: NodeId; host: string; port: number } {
+/** @param uri as UriText has it */
+export function parsePeerUri(uri: string): { nodeId: NodeId; host: string; port: number } {
   const at = uri.indexOf('@')
   const address = uri.slice(at + 1)
   const colon = address.lastIndexOf(':')
   const hasPort = colon > address.lastIndexOf(']')
   const port = hasPort ? Number(address.slice(colon + 1)) : LIGHTNING_PORT
-  if (port < 1 || port > 65_535) throw badField('body', pointer, 'expected a port from 1 to 65535')
   const host = (hasPort ? address.slice(0, colon) : address).replace(/^\[|\]$/g, '')
   return { nodeId: nodeId(uri.slice(0, at)), host, port }
 }
