@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { World } from './world.ts'
 
@@ -24,5 +25,18 @@ it('of a payment whose record is damaged nobody is told that there is none, nor 
   await expect(alice.api.pay({ bolt11 })).rejects.toMatchObject(damaged)
   await expect(alice.api.payment('none')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   expect((await alice.api.payments({ limit: 10 }, {})).items).toEqual([])
+  world.close()
+})
+
+it('no invoice takes the place of one whose record is damaged', async () => {
+  const world = await World.start(['bob'])
+  const bob = world.of('bob')
+  const paymentHash = '07'.repeat(32) as PaymentHash
+  await bob.api.createInvoice({ amountMsat: msat(1_000_000), paymentHash })
+  world.crash('bob')
+  await bob.disk.harm(`invoice/${paymentHash}`, Uint8Array.of(0x93, 1))
+  await world.boot('bob')
+  const again = bob.api.createInvoice({ amountMsat: msat(2_000_000), paymentHash })
+  await expect(again).rejects.toMatchObject({ code: 'CONFLICT' })
   world.close()
 })

@@ -78,9 +78,7 @@ export function invoiceService(parts: NodeParts): InvoiceService {
       if (book.live().length >= MAX_OPEN) {
         throw new ServiceError('LIMIT_EXCEEDED', `${MAX_OPEN} invoices are open: let some expire or cancel them`)
       }
-      if (request.paymentHash !== undefined && (await book.find(request.paymentHash))) {
-        throw new ServiceError('CONFLICT', 'there is an invoice with this payment hash already')
-      }
+      if (request.paymentHash !== undefined) await book.recall(request.paymentHash)
       checkDescription(request.description)
       const record = makeInvoice(request, parts)
       return reactor.run(() => {
