@@ -135,19 +135,7 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
     channels.replayIncoming(scope)
     rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
-    for (const each of damaged) {
-      const { localId, meta } = each
-      if (each.isNamed) {
-        scope.write({ key: keys.channelMeta(localId), value: pack(meta) })
-        reportDamage(node, each, 'it was made anew, and the channel goes on', scope)
-        continue
-      }
-      const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
-      // Its place is taken by what the backup knows.
-      if (isRestored) scope.write({ key: keys.channelMeta(localId) })
-      else node.damaged.set(meta?.keyIndex ?? NO_INDEX, meta?.peer ?? null)
-      reportDamage(node, each, isRestored ? RESTORED : NOT_RESTORED, scope)
-    }
+    settleDamaged(node, damaged, restored, scope)
     // A crash may have come between a channel and its backup.
     if (entries.length > 0) scope.hold(() => node.backUp())
   })
@@ -160,6 +148,26 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
   await reactor.run((scope) => {
     for (const op of gaps) scope.write(op)
   })
+}
+
+/**
+ * Tells of each channel with a damaged record what becomes of it.
+ * @param restored key indexes of the channels that a backup has brought back
+ */
+function settleDamaged(node: Node, damaged: readonly Damaged[], restored: ReadonlySet<number>, scope: TurnScope): void {
+  for (const each of damaged) {
+    const { localId, meta } = each
+    if (each.isNamed) {
+      scope.write({ key: keys.channelMeta(localId), value: pack(meta) })
+      reportDamage(node, each, 'it was made anew, and the channel goes on', scope)
+      continue
+    }
+    const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
+    // Its place is taken by what the backup knows.
+    if (isRestored) scope.write({ key: keys.channelMeta(localId) })
+    else node.damaged.set(meta?.keyIndex ?? NO_INDEX, meta?.peer ?? null)
+    reportDamage(node, each, isRestored ? RESTORED : NOT_RESTORED, scope)
+  }
 }
 
 /** What a channel is told first: that everything may be different from what it remembers. */

@@ -55,6 +55,7 @@ export interface StartOptions {
 }
 
 const DISK_CHECK_MS = 10_000
+const SEAL_IT = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
 const BACKUP_WORDS = {
   'database-is-older':
     'the database is older than the channel backup: channels that it does not know are taken from there',
@@ -68,10 +69,7 @@ const BACKUP_WORDS = {
 export async function startNode(config: NodeConfig, options: StartOptions = {}): Promise<RunningNode> {
   const { dataDir, network } = config
   await makeDataDirectory(dataDir)
-  const recent = new LogRing()
-  const out = options.log ?? pino.destination({ dest: 2, sync: true })
-  const base = pino({ level: 'trace', base: null }, heardBy(recent, out))
-  const logs = new Logs(base, readLogLevels(config.logLevel), recent)
+  const logs = openLogs(config, options.log)
   const log = logs.of('node')
   // Before the database is opened, which needs room: a node that a full disk has stopped starts with what was kept back for it.
   const ballast = new Ballast(dataDir)
@@ -93,10 +91,8 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     // Before a seed is made: the next start would take it for an old one, and look for its coins in the whole chain.
     const reached = isFirst ? await reach() : null
     const seed = await loadOrCreateSeed(dataDir, network, passphrase, isFirst)
-    if (!seed.encrypted) {
-      const cure = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
-      log.warn({ cure }, 'the seed is not encrypted: whoever reads the data directory has the coins')
-    }
+    if (!seed.encrypted)
+      log.warn({ cure: SEAL_IT }, 'the seed is not encrypted: whoever reads the data directory has the coins')
     const secret = nodeSecret(seed.master)
     const publicKey = crypto.publicKey(secret)
     const own = { nodeId: nodeId(toHex(publicKey)), nodeSecret: secret, chainHash: chainHash(network) }
@@ -132,11 +128,7 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
       ...(options.gossipPace && { gossipPace: options.gossipPace }),
     })
     closing.push(() => node.stop())
-    const disk = setInterval(
-      () => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')),
-      DISK_CHECK_MS,
-    )
-    closing.push(() => clearInterval(disk))
+    closing.push(watchDisk(ballast, log))
     const port = await node.start()
     const listen = port === null || !config.listen ? null : `${config.listen.host}:${port}`
     const service = nodeService(node, { config, listen })
@@ -145,6 +137,18 @@ export async function startNode(config: NodeConfig, options: StartOptions = {}):
     await closeAll().catch(() => {})
     throw e
   }
+}
+
+/** The node's log, and its last lines in memory. */
+function openLogs({ logLevel }: NodeConfig, out: LogOut = pino.destination({ dest: 2, sync: true })): Logs {
+  const recent = new LogRing()
+  return new Logs(pino({ level: 'trace', base: null }, heardBy(recent, out)), readLogLevels(logLevel), recent)
+}
+
+/** Gives the ballast back when room runs low, and takes it again. @returns ends that */
+function watchDisk(ballast: Ballast, log: Logger): () => void {
+  const timer = setInterval(() => void ballast.check().catch((e) => log.error({ err: e }, 'disk check')), DISK_CHECK_MS)
+  return () => clearInterval(timer)
 }
 
 /**

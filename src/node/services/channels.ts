@@ -13,6 +13,7 @@ import { leastDelta } from '../margins.ts'
 import type { Node } from '../node.ts'
 import { pageOfViews } from '../paging.ts'
 import { relayPolicy } from '../policy.ts'
+import type { TurnScope } from '../reactor.ts'
 import type { ChannelView, ClosingView, NodeService, OpenChannelRequest } from '../service.ts'
 import { scriptOfAddress } from './address.ts'
 
@@ -172,7 +173,7 @@ function changedRelay(node: Node, { state }: ChannelEntry, change: Partial<Relay
 }
 
 async function open(node: Node, request: OpenChannelRequest): Promise<ChannelView> {
-  const { peers, channels, reactor, effects, policy } = node
+  const { policy, effects } = node
   if (node.storageLow()) throw new ServiceError('STORAGE_LOW', 'disk space is low: free some before opening channels')
   const { capacitySat, pushMsat = ZERO_MSAT } = request
   if (request.peer === node.own.nodeId) throw badBody('/peer', 'that is this node itself')
@@ -180,38 +181,7 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
     throw badBody('/capacitySat', `capacitySat must be from ${policy.minFundingSat} to ${policy.maxFundingSat}`)
   }
   if (pushMsat > satToMsat(capacitySat)) throw badBody('/pushMsat', 'pushMsat is more than the capacity')
-  const { entry, answer, isOurs } = await reactor.run((scope) => {
-    const session = peers.session(request.peer)
-    if (!session) {
-      const way = 'give its address, too, as nodeId@host:port, or connect it first (POST /v1/peers)'
-      throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: ${way}`)
-    }
-    const { requestId, answer } = effects.request()
-    const meta = node.numbers.take(request.peer, request.id)
-    const entry = channels.open(
-      meta,
-      node.signerFor(meta),
-      {
-        temporaryChannelId: channelId(toHex(randomBytes(32))),
-        remoteNodeId: request.peer,
-        capacitySat,
-        pushMsat,
-        announce: request.announce ?? false,
-        channelType: request.type ?? 'anchors',
-        feeratePerKw: wantedFeerate(request.type ?? 'anchors', channelFeerates(node.fees()).commitment),
-        fundingFeeratePerKw:
-          request.feerateSatPerVbyte === undefined ? walletFeerate(node.fees()) : perKw(request.feerateSatPerVbyte),
-        theirFeatures: session.theirFeatures,
-        relay: relayPolicy(satToMsat(capacitySat), node.margins),
-        keyIndex: meta.keyIndex,
-        requestId,
-      },
-      scope,
-    )
-    channels.drain(scope)
-    // Then the peer was not even asked.
-    return { entry, answer, isOurs: entry.state.tag === 'closed' }
-  })
+  const { entry, answer, isOurs } = await node.reactor.run((scope) => ask(node, request, scope))
   const first = await Promise.race([answer, timeout(OPEN_TIMEOUT_MS)])
   if (first === 'timeout' && (await giveUp(node, entry))) {
     throw new ServiceError('PEER_REFUSED', 'the peer did not answer in time: the opening is given up')
@@ -221,6 +191,48 @@ async function open(node: Node, request: OpenChannelRequest): Promise<ChannelVie
   // Whoever mines the next block expects the transaction in it.
   await effects.fundingPublished(entry, PUBLISH_TIMEOUT_MS)
   return channelView(node, entry)
+}
+
+interface Asked {
+  readonly entry: ChannelEntry
+  readonly answer: Promise<'done' | Fault>
+  /** We refuse it ourselves: the peer was not even asked. */
+  readonly isOurs: boolean
+}
+
+/** Asks the peer for the channel. @throws ServiceError PEER_UNREACHABLE */
+function ask(node: Node, request: OpenChannelRequest, scope: TurnScope): Asked {
+  const { peers, channels, effects } = node
+  const { capacitySat, pushMsat = ZERO_MSAT } = request
+  const session = peers.session(request.peer)
+  if (!session) {
+    const way = 'give its address, too, as nodeId@host:port, or connect it first (POST /v1/peers)'
+    throw new ServiceError('PEER_UNREACHABLE', `${request.peer} is not connected: ${way}`)
+  }
+  const { requestId, answer } = effects.request()
+  const meta = node.numbers.take(request.peer, request.id)
+  const entry = channels.open(
+    meta,
+    node.signerFor(meta),
+    {
+      temporaryChannelId: channelId(toHex(randomBytes(32))),
+      remoteNodeId: request.peer,
+      capacitySat,
+      pushMsat,
+      announce: request.announce ?? false,
+      channelType: request.type ?? 'anchors',
+      feeratePerKw: wantedFeerate(request.type ?? 'anchors', channelFeerates(node.fees()).commitment),
+      fundingFeeratePerKw:
+        request.feerateSatPerVbyte === undefined ? walletFeerate(node.fees()) : perKw(request.feerateSatPerVbyte),
+      theirFeatures: session.theirFeatures,
+      relay: relayPolicy(satToMsat(capacitySat), node.margins),
+      keyIndex: meta.keyIndex,
+      requestId,
+    },
+    scope,
+  )
+  channels.drain(scope)
+  return { entry, answer, isOurs: entry.state.tag === 'closed' }
 }
 
 const UNFUNDED: ReadonlySet<ChannelState['tag']> = new Set(['await-accept', 'await-funding', 'await-funding-signed'])
