@@ -348,11 +348,13 @@ function isHearsay(state: ChannelState): boolean {
 }
 
 /**
- * Whether ids, watches or usability may have changed. A payment only changes the commitments of a channel in the same phase: it is
- * looked at no further.
+ * Whether ids, watches or usability may have changed. A payment, or a preimage for a channel that is closing, only changes the commitments
+ * of a channel in the same phase: it is looked at no further.
  */
 function changedPhase(before: ChannelState, after: ChannelState): boolean {
-  if (before.tag !== after.tag || before.tag === 'closing' || before.tag === 'closed') return true
+  if (before.tag === 'closing' && after.tag === 'closing')
+    return before.onchain !== after.onchain || before.channel.funding !== after.channel.funding
+  if (before.tag !== after.tag || before.tag === 'closed') return true
   const [a, b] = [channelOf(before), channelOf(after)]
   if (a === null || b === null) return a !== b
   return (
