@@ -248,7 +248,7 @@ export class FulmenClient {
     /** @throws ApiError NOT_FOUND */
     block: (heightOrHash: string | number): Promise<Block> =>
       this.#http.get(`/v1/chain/blocks/${id(String(heightOrHash))}`),
-    /** Of the wallet, the mempool, the index or the last 100 blocks. @throws ApiError NOT_FOUND */
+    /** Of the mempool, the Bitcoin node's index or the last 100 blocks. @throws ApiError NOT_FOUND */
     transaction: (txid: string): Promise<Transaction> => this.#http.get(`/v1/chain/transactions/${id(txid)}`),
     /** Estimates, in sat per vbyte, by blocks to wait. */
     fees: async (): Promise<Fees['items']> => (await this.#http.get<Fees>('/v1/chain/fees')).items,

@@ -6,7 +6,8 @@ export interface SignOptions {
 }
 
 /**
- * Every cryptographic operation that the node uses, behind one interface. Byte arrays in, fresh byte arrays out. Methods that
+ * Every cryptographic operation that the node uses, behind one interface. Byte arrays in, fresh byte arrays out: hashes, secrets and
+ * ChaCha keys of 32 B, nonces of 12, public keys of 33 (compressed), signatures of 64 (compact), unless it says otherwise. Methods that
  * can meet bad outside input return null or false; a bad secret of our own throws CryptoError.
  */
 export interface Primitives {
@@ -15,8 +16,9 @@ export interface Primitives {
   sha256(data: Uint8Array): Uint8Array
   /** SHA-256 twice: txids, block hashes, BIP 143. */
   sha256d(data: Uint8Array): Uint8Array
+  /** 20 B. */
   ripemd160(data: Uint8Array): Uint8Array
-  /** RIPEMD-160 of SHA-256. */
+  /** RIPEMD-160 of SHA-256, 20 B. */
   hash160(data: Uint8Array): Uint8Array
   hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array
 

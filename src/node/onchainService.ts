@@ -6,21 +6,30 @@ import type { TimeRange } from './timeRange.ts'
 /** What an operator asks of the wallet and of the chain. */
 export interface OnchainService {
   wallet(): Promise<WalletView>
+  /** A fresh one to receive at (P2WPKH), with its BIP 32 path. */
   newAddress(): Promise<{ address: string; path: string }>
+  /** Locked ones too. */
   utxos(): Promise<readonly UtxoView[]>
-  /** @param range of when they were first seen: their `createdAt` */
+  /** Newest first. @param range of when they were first seen: their `createdAt` */
   walletTransactions(page: PageRequest, range?: TimeRange): Promise<Page<WalletTransactionView>>
   /** By local id or txid. */
   walletTransaction(id: string): Promise<WalletTransactionView>
+  /**
+   * Resolves when the chain has it, or could not be reached: it goes out later then.
+   * @throws ServiceError VALIDATION_FAILED, INSUFFICIENT_BALANCE, LIMIT_EXCEEDED, TRANSACTION_REJECTED
+   */
   sendOnChain(request: SendRequest): Promise<WalletTransactionView>
   /** Has an unconfirmed transaction confirm sooner. @returns what replaces it, or the child that pays for it */
   bumpTransaction(txid: string, request: BumpRequest): Promise<WalletTransactionView>
   readonly psbt: PsbtService
 
   chain(): ChainView
+  /** @throws ServiceError NOT_FOUND, CHAIN_UNAVAILABLE */
   chainBlock(heightOrHash: string): Promise<BlockView>
+  /** Of the mempool, the backend's index or the last 100 blocks. @throws ServiceError NOT_FOUND, CHAIN_UNAVAILABLE */
   chainTransaction(txid: Txid): Promise<TransactionView>
   chainFees(): Promise<{ readonly targetBlocks: number; readonly feerateSatPerVbyte: number }[]>
+  /** Regtest only; to the wallet when no address is given. @throws ServiceError NOT_SUPPORTED, CHAIN_UNAVAILABLE */
   mine(blocks: number, address?: string): Promise<{ blockHashes: readonly string[] }>
 }
 
@@ -68,7 +77,9 @@ export interface SendRequest {
   /** From newId(); absent: the node takes one. */
   readonly id?: string
   readonly outputs: readonly SendOutput[] | SweepOutputs
+  /** By the estimate when absent. */
   readonly feerateSatPerVbyte?: number
+  /** The coins to spend; chosen by the wallet when absent. */
   readonly utxos?: readonly Outpoint[]
   /** LIMIT_EXCEEDED, and nothing sent, when the fee would be more. */
   readonly maxFeeSat?: Sat
@@ -120,6 +131,7 @@ export interface ChainView {
 export interface BlockView {
   readonly hash: string
   readonly height: number
+  /** Of its header, Unix seconds. */
   readonly time: number
   readonly previousHash: string
   readonly txids: readonly Txid[]

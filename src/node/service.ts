@@ -13,43 +13,63 @@ import type { TimeRange } from './timeRange.ts'
  * ServiceError whose code is one of the API's problem codes.
  */
 export interface NodeService extends OnchainService {
+  /** From memory, at once. */
   info(): NodeInfo
   /**
    * A fresh local id, of the form that this node gives its resources. A caller that must recognise its own request after a crash
    * stores the id before it acts and passes it as `id` of the request.
    */
   newId(): string
+  /** Cost grows with the number of channels. */
   balance(): Promise<Balance>
 
+  /** By node id: those that are connected, to be kept, or that have a channel. */
   peers(page: PageRequest): Promise<Page<PeerView>>
+  /** Connects, now and after each restart. @throws ServiceError PEER_UNREACHABLE */
   connectPeer(uri: { nodeId: NodeId; host: string; port: number }): Promise<PeerView>
+  /** Hangs up and forgets the address. @throws ServiceError NOT_FOUND, CONFLICT while it has a channel */
   disconnectPeer(nodeId: NodeId): Promise<void>
 
+  /**
+   * Resolves once the funding transaction is with the chain; the peer has a minute to answer.
+   * @throws ServiceError PEER_UNREACHABLE, PEER_REFUSED, LIMIT_EXCEEDED, INSUFFICIENT_BALANCE, STORAGE_LOW
+   */
   openChannel(request: OpenChannelRequest): Promise<ChannelView>
-  /** @param filter `open`: those that are not closed */
+  /** Newest first. @param filter `open`: those that are not closed */
   channels(page: PageRequest, filter: { state?: string; peer?: NodeId; open?: true }): Promise<Page<ChannelView>>
   /** By local id, channel id or short channel id. */
   channel(id: string): Promise<ChannelView>
+  /** Resolves when the close has begun; while a channel closes together, changes fee or address. @throws ServiceError CONFLICT */
   closeChannel(id: string, request: CloseChannelRequest): Promise<ChannelView>
+  /** What is not named stays. @throws ServiceError VALIDATION_FAILED, CHANNEL_NOT_READY */
   setChannelPolicy(id: string, policy: Partial<RelayPolicy>): Promise<ChannelView>
 
+  /** @throws ServiceError CONFLICT for a payment hash that is known, LIMIT_EXCEEDED, STORAGE_LOW */
   createInvoice(request: CreateInvoiceRequest): Promise<InvoiceView>
   /** @param filter a range of when they were made; those that one key made */
   invoices(page: PageRequest, filter: RecordFilter & { status?: InvoiceStatus }): Promise<Page<InvoiceView>>
   /** By local id or payment hash. */
   invoice(id: string): Promise<InvoiceView>
+  /** Takes the payment of a hold invoice. @param preimage 32 B @throws ServiceError CONFLICT, CHAIN_UNAVAILABLE */
   settleInvoice(id: string, preimage: Uint8Array): Promise<InvoiceView>
+  /** Fails back what has come in for it. @throws ServiceError CONFLICT */
   cancelInvoice(id: string): Promise<InvoiceView>
 
-  /** Resolves as soon as the payment is stored as pending (or found to exist). */
+  /**
+   * Resolves as soon as the payment is stored as pending (or found to exist). One that fails later is no error of the call.
+   * @throws ServiceError INVOICE_INVALID, INVOICE_EXPIRED, NO_ROUTE, CHAIN_UNAVAILABLE, STORAGE_LOW
+   */
   pay(request: PayRequest): Promise<PaymentView>
   /** @param filter a range of when they were begun, last; those that one key began */
   payments(page: PageRequest, filter: RecordFilter & { status?: PaymentStatus }): Promise<Page<PaymentView>>
+  /** By local id or payment hash. */
   payment(id: string): Promise<PaymentView>
+  /** No more attempts; HTLCs in flight go on. */
   cancelPayment(id: string): Promise<PaymentView>
 
   graphNodes(page: PageRequest): Promise<Page<GraphNodeView>>
   graphChannels(page: PageRequest): Promise<Page<GraphChannelView>>
+  /** What a payment would try first; nothing is sent. @throws ServiceError NO_ROUTE, INSUFFICIENT_BALANCE */
   findRoute(request: { nodeId: NodeId; amountMsat: Msat }): Promise<RouteView>
 
   /** Static channel backup file, encrypted from the seed. */
@@ -189,9 +209,13 @@ export interface OpenChannelRequest {
   readonly id?: string
   readonly peer: NodeId
   readonly capacitySat: Sat
+  /** A present to the peer. Default 0. */
   readonly pushMsat?: Msat
+  /** Of the funding transaction; by the estimate when absent. */
   readonly feerateSatPerVbyte?: number
+  /** To the network. Default false. */
   readonly announce?: boolean
+  /** Default anchors. */
   readonly type?: 'anchors' | 'static_remotekey'
 }
 /** The peer takes the whole channel if what we publish is revoked. */
@@ -200,7 +224,9 @@ export interface CloseChannelRequest {
   readonly force?: boolean
   /** With force: of a channel in doubt, or that waits for its peer, our commitment is published although it may be revoked. */
   readonly acceptRisk?: CloseRisk
+  /** Where our side goes when it closes together; to the wallet when absent. */
   readonly address?: string
+  /** Of our closing transaction; by the estimate, and raised with it, when absent. */
   readonly feerateSatPerVbyte?: number
 }
 
@@ -229,11 +255,14 @@ export interface ChannelView {
   readonly capacitySat: Sat
   readonly localMsat: Msat
   readonly remoteMsat: Msat
+  /** The most that one more HTLC of ours may carry now; 0 while the channel is not usable. */
   readonly sendableMsat: Msat
   readonly receivableMsat: Msat
   readonly localReserveSat: Sat
   readonly remoteReserveSat: Sat
+  /** Of the commitment transactions, sat per 1,000 weight units. */
   readonly feeratePerKw: number
+  /** Blocks that we wait for our money after a force close of ours. */
   readonly toSelfDelay: number
   readonly policy: RelayPolicy
   readonly htlcs: readonly HtlcView[]
@@ -252,9 +281,13 @@ export interface CreateInvoiceRequest {
   readonly id?: string
   /** Of the API key that asks. */
   readonly keyId?: string
+  /** Absent: the payer chooses. */
   readonly amountMsat?: Msat
+  /** 639 bytes of UTF-8 at most. */
   readonly description?: string
+  /** 32 B, in place of a description. */
   readonly descriptionHash?: Uint8Array
+  /** Default an hour. */
   readonly expirySeconds?: number
   /** Hold invoice: the preimage comes with settleInvoice. */
   readonly paymentHash?: PaymentHash
@@ -290,9 +323,13 @@ export interface PayRequest {
   readonly bolt11?: string
   /** keysend */
   readonly nodeId?: NodeId
+  /** Needed for keysend, and where the invoice leaves it open. */
   readonly amountMsat?: Msat
+  /** Default 1 % of the amount, 5 sat at least. */
   readonly maxFeeMsat?: Msat
+  /** Default 16; 1 where the payee takes no parts. */
   readonly maxParts?: number
+  /** No new attempts after. Default 60. */
   readonly timeoutSeconds?: number
 }
 export type PaymentStatus = 'pending' | 'succeeded' | 'failed'
