@@ -1,8 +1,10 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { msat } from '../../src/base/units.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
-import { reestablishMessage } from '../../src/channel/reestablish.ts'
+import { HELD_BACK_BLOCKS } from '../../src/channel/heldBack.ts'
+import { reestablished, reestablishMessage } from '../../src/channel/reestablish.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import type { MessageNamed } from '../../src/wire/registry.ts'
 import { add, expectNext, preimageOf, reachNormal, sentBy, World } from './harness.ts'
@@ -345,5 +347,66 @@ describe('a close by force at the risk of losing all (acceptRisk)', () => {
   it('is like any other of a channel that is not in doubt', () => {
     const w = reachNormal()
     expect([risk(w.alice), w.alice.broadcasts.length]).toEqual(['done', 1])
+  })
+})
+
+describe('BOLT 2 §message-retransmission: whatever a peer says of what it has lost', () => {
+  const said = fc.oneof(
+    fc.record({
+      tag: fc.constant('reestablish' as const),
+      /** How far from what alice knows; null for what a peer without any records says. */
+      commitment: fc.option(fc.integer({ min: -3, max: 3 })),
+      revocation: fc.option(fc.integer({ min: -3, max: 0 })),
+      shows: fc.constantFrom('the secret' as const, 'nothing' as const),
+    }),
+    fc.record({ tag: fc.constantFrom('error' as const, 'reconnect' as const, 'restart' as const, 'block' as const) }),
+  )
+
+  it('a channel in doubt is published for none of it, as long as the peer does not agree with what we know', () => {
+    fc.assert(
+      fc.property(fc.array(said, { maxLength: 8 }), (steps) => {
+        const w = doubting()
+        w.connect()
+        const { commitments, params } = w.alice.channel
+        const [local, remote] = [commitments.local.number, commitments.remote.number]
+        for (const s of steps) {
+          if (s.tag === 'error')
+            w.receive('alice', { type: 'error', channelId: params.channelId, data: utf8('please close') })
+          else if (s.tag === 'reestablish') {
+            const revoked = s.revocation === null ? 0 : Math.max(0, local + s.revocation)
+            const message = {
+              ...falseReestablish(w, s.commitment === null ? 0n : BigInt(Math.max(0, remote + 1 + s.commitment))),
+              nextRevocationNumber: BigInt(revoked),
+              ...(s.shows === 'the secret' &&
+                revoked > 0 && { yourLastPerCommitmentSecret: w.alice.ctx.signer.commitmentSecret(revoked - 1) }),
+            }
+            const judged = reestablished(w.alice.channel, message, w.alice.ctx.signer)
+            if (!judged.ok || judged.value.tag !== 'resume') w.receive('alice', message)
+          } else if (s.tag === 'block') {
+            const height = w.alice.ctx.blockHeight + HELD_BACK_BLOCKS + 1
+            w.alice.ctx = { ...w.alice.ctx, blockHeight: height }
+            w.alice.step({ tag: 'chain', event: { tag: 'block', height } })
+          } else {
+            w.disconnect()
+            if (s.tag === 'restart') w.alice.crash()
+            w.connect()
+          }
+          expect(w.alice.broadcasts).toEqual([])
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('one of which nothing says that it is old is published as soon as the peer that has lost its own asks for it', () => {
+    const w = reachNormal({ pushMsat: msat(400_000_000) })
+    for (const n of [1, 2]) w.bob.command(add(n, 5_000_000))
+    w.settle()
+    w.disconnect()
+    w.connect()
+    w.receive('alice', falseReestablish(w, 1n))
+    expect([w.alice.state!.tag, w.alice.broadcasts.length]).toEqual(['syncing', 0])
+    w.receive('alice', { type: 'error', channelId: w.alice.channel.params.channelId, data: utf8('please close') })
+    expect([w.alice.state!.tag, w.alice.broadcasts.length]).toEqual(['closing', 1])
   })
 })
