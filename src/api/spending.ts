@@ -1,5 +1,6 @@
 import { outpointKey } from '../base/ids.ts'
-import { sat, satToMsat } from '../base/units.ts'
+import { type Sat, sat, satToMsat } from '../base/units.ts'
+import { perKw } from '../chain/fees.ts'
 import { decodeInvoice, type Invoice } from '../invoice/bolt11.ts'
 import { ServiceError } from '../node/errors.ts'
 import { type BumpRequest, isSweep, type SendRequest, type WalletTransactionView } from '../node/onchainService.ts'
@@ -12,6 +13,7 @@ import type {
   PayRequest,
 } from '../node/service.ts'
 import { defaultMaxFee } from '../payment/request.ts'
+import { mostFee, mostFeeOf, type Spend } from '../wallet/mostFee.ts'
 import { Budgets, type Reservation } from './auth/budgets.ts'
 import type { Caller } from './auth/keyEntry.ts'
 import type { KeyRing } from './auth/keys.ts'
@@ -76,13 +78,18 @@ export class Spending {
     const { outputs } = request
     if (isSweep(outputs)) return this.#sweep(caller, { ...request, id })
     const fixedMsat = outputs.reduce((sum, output) => sum + satToMsat(output.amountSat), 0n)
-    const most = await this.#feeBoundMsat(request.feerateSatPerVbyte ?? (await this.#usualFeerate()), outputs.length)
+    // Chosen here, so that it is known what the fee can come to.
+    const feerateSatPerVbyte = request.feerateSatPerVbyte ?? (await this.#usualFeerate())
+    const spend = { targetSat: fixedMsat / 1000n, outputs: outputs.length, feeratePerKw: perKw(feerateSatPerVbyte) }
+    const most = satToMsat(request.utxos ? mostFeeOf(request.utxos.length, spend) : await this.#mostFee(spend))
     // The wallet is told how much the fee may be, so that no more than that needs to be set aside.
     const left = this.budgets.available(caller.keyId) - fixedMsat
     const feeMsat = left > 0n && left < most ? left : most
     const maxFeeSat = sat(feeMsat / 1000n)
     const reservation = { id, kind: 'send', refs: [], msat: fixedMsat + feeMsat, fixedMsat } as const
-    return this.budgets.spend(caller.keyId, reservation, () => this.#service.sendOnChain({ ...request, id, maxFeeSat }))
+    return this.budgets.spend(caller.keyId, reservation, () =>
+      this.#service.sendOnChain({ ...request, id, feerateSatPerVbyte, maxFeeSat }),
+    )
   }
 
   /** What it comes to is known once it is built: the wallet is told how much that may be. */
@@ -103,7 +110,7 @@ export class Spending {
     if (!this.budgets.limits(caller.keyId)) return this.#service.bumpTransaction(txid, request)
     const id = request.id ?? this.#service.newId()
     const left = this.budgets.available(caller.keyId)
-    const most = await this.#feeBoundMsat(request.feerateSatPerVbyte ?? MOST_BUMP_FEERATE, BUMPED_OUTPUTS)
+    const most = await this.#mostOfBump(request.feerateSatPerVbyte ?? MOST_BUMP_FEERATE)
     const msat = left > 0n && left < most ? left : most
     const reservation = { id, kind: 'send', refs: [], msat, fixedMsat: 0n } as const
     return this.budgets.spend(caller.keyId, reservation, () =>
@@ -126,7 +133,8 @@ export class Spending {
     const fixedMsat = request.pushMsat ?? 0n
     // Chosen here, so that it is known what the funding transaction can cost.
     const feerateSatPerVbyte = request.feerateSatPerVbyte ?? (await this.#usualFeerate())
-    const most = fixedMsat + (await this.#feeBoundMsat(feerateSatPerVbyte, 1))
+    const spend = { targetSat: request.capacitySat, outputs: 1, feeratePerKw: perKw(feerateSatPerVbyte) }
+    const most = fixedMsat + satToMsat(await this.#mostFee(spend))
     const reservation = { id, kind: 'open', refs: [], msat: most, fixedMsat } as const
     return this.budgets.spend(caller.keyId, reservation, () =>
       this.#service.openChannel({ ...request, id, feerateSatPerVbyte }),
@@ -204,10 +212,18 @@ export class Spending {
     return fixedMsat + (tx.feeSat ?? -tx.netSat - capacitySat) * 1000n
   }
 
-  /** The most that a transaction over all our coins could pay in fees. */
-  async #feeBoundMsat(feerateSatPerVbyte: number, outputs: number): Promise<bigint> {
+  async #mostFee(spend: Spend): Promise<Sat> {
+    const free = (await this.#service.utxos()).filter((utxo) => !utxo.locked)
+    return mostFee(
+      free.map(({ amountSat }) => amountSat),
+      spend,
+    )
+  }
+
+  /** The most that a bump could pay, which may add any of our coins. */
+  async #mostOfBump(feerateSatPerVbyte: number): Promise<bigint> {
     const inputs = (await this.#service.utxos()).filter((utxo) => !utxo.locked).length
-    const vbytes = BASE_VBYTES + outputs * OUTPUT_VBYTES + inputs * INPUT_VBYTES
+    const vbytes = BASE_VBYTES + BUMPED_OUTPUTS * OUTPUT_VBYTES + inputs * INPUT_VBYTES
     return satToMsat(sat(BigInt(Math.ceil(vbytes * feerateSatPerVbyte)) + DROPPED_CHANGE_SAT))
   }
 

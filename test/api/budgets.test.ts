@@ -174,6 +174,27 @@ describe('spending budgets', () => {
     await expect(spending.send(child, { outputs })).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
   })
 
+  it('a send without a feerate sets aside what its fee can come to, however many coins the wallet has', async () => {
+    const { spending, child, node } = await spender({ child: { maxMsat: 10_000_000, periodSeconds: null } })
+    const [coin] = await node.utxos()
+    node.utxos = async () => Array.from({ length: 1_000 }, () => ({ ...coin!, amountSat: sat(100_000) }))
+    const asked: unknown[] = []
+    const reserved: unknown[] = []
+    node.sendOnChain = async ({ maxFeeSat, feerateSatPerVbyte }) => {
+      asked.push([maxFeeSat! < 1_000n, feerateSatPerVbyte])
+      reserved.push(spending.budgets.view(child.keyId)?.reservedMsat)
+      throw new ServiceError('INSUFFICIENT_BALANCE', 'It was asked.')
+    }
+    const outputs = [{ address: 'bcrt1q', amountSat: sat(1_000) }]
+    for (const utxos of [undefined, [coin!.outpoint]])
+      await expect(spending.send(child, { outputs, ...(utxos && { utxos }) })).rejects.toThrow('It was asked.')
+    expect(asked).toEqual([
+      [true, 1.5],
+      [true, 1.5],
+    ])
+    for (const msat of reserved) expect(msat).toBeLessThan(2_000_000)
+  })
+
   it('pushMsat and the funding fee count when a channel opens, and a close to an address counts our whole side', async () => {
     const { spending, child, node } = await spender({ child: { maxMsat: 200_000_000, periodSeconds: null } })
     const open = { peer: PEER_ID, capacitySat: sat(100_000), pushMsat: msat(5_000_000) }

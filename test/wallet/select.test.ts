@@ -4,6 +4,7 @@ import type { Txid } from '../../src/base/ids.ts'
 import { sat } from '../../src/base/units.ts'
 import { type Transaction, weightOf } from '../../src/bitcoin/transaction.ts'
 import { InsufficientFundsError } from '../../src/wallet/errors.ts'
+import { mostFee, mostFeeOf } from '../../src/wallet/mostFee.ts'
 import { selectCoins } from '../../src/wallet/select.ts'
 import { outputWeight } from '../../src/wallet/weights.ts'
 import { foreignScript, output } from './world.ts'
@@ -199,5 +200,38 @@ describe('a wallet with thousands of small coins', () => {
   it('says that there is too little, or that what would do does not fit a transaction', () => {
     expect(() => spend(2_000_000n)).toThrow(expect.objectContaining({ code: 'TRANSACTION_TOO_LARGE' }))
     expect(() => spend(6_000_000n)).toThrow(expect.objectContaining({ code: 'INSUFFICIENT_FUNDS' }))
+  })
+})
+
+describe('the most that a selection can pay in fees', () => {
+  const enough = scenario.map((s) => ({ ...s, reserve: 0, required: 0 }))
+  const spendOf = ({ outputs, feerate }: { outputs: readonly number[]; feerate: number }) => ({
+    targetSat: BigInt(outputs.reduce((sum, a) => sum + a, 0)),
+    outputs: outputs.length,
+    feeratePerKw: feerate,
+  })
+
+  it('is never less than what it pays, whichever coins are chosen', () => {
+    let paid = 0
+    fc.assert(
+      fc.property(enough, (s) => {
+        try {
+          const { feeSat, coins } = select(s)
+          paid++
+          expect(feeSat).toBeLessThanOrEqual(mostFee(s.amounts.map(sat), spendOf(s)))
+          if (s.amounts.length === coins.length)
+            expect(feeSat).toBeLessThanOrEqual(mostFeeOf(s.amounts.length, spendOf(s)))
+        } catch (e) {
+          if (!(e instanceof InsufficientFundsError)) throw e
+        }
+      }),
+    )
+    expect(paid).toBeGreaterThan(10)
+  })
+
+  it('does not grow with coins that are not needed', () => {
+    const of = (count: number) =>
+      mostFee(Array(count).fill(sat(100_000)), { targetSat: 50_000n, outputs: 1, feeratePerKw: 5_000 })
+    expect(of(1_000)).toBe(of(1))
   })
 })
