@@ -50,13 +50,13 @@ export function classifySpend(
   const n = commitmentNumberOf(spend.tx, obscuringFactorOf(channel.params))
   if (n === null || commitment === null) return { kind: spend.mutual ? 'mutual' : 'unknown' }
 
-  if (channel.restored) return restoredSpend(channel, spend.tx, n, signer)
-
   const txid = txidOf(spend.tx)
-  const current = currentCommitment(channel, commitment, { txid, signer })
+  const current = channel.restored ? null : currentCommitment(channel, commitment, { txid, signer })
   if (current) return current
+  // Of one that the records do not know, since it is old, or newer than they are, whose it is shows in its scripts alone.
+  if (paysTo(spend.tx, ourScripts(channel, n, signer))) return { kind: 'local-old', commitmentNumber: n }
+  if (channel.restored) return { kind: 'future' }
   const { remote, remoteSigned, secrets } = channel.commitments
-  if (paysTo(spend.tx, ourOldScripts(channel, n, signer))) return { kind: 'local-old', commitmentNumber: n }
   const commitmentSecret = n < remote.number ? storedSecret(secrets, n) : null
   if (commitmentSecret) return { kind: 'revoked', commitmentNumber: n, commitmentSecret }
   return { kind: n > (remoteSigned ?? remote).number ? 'future' : 'unknown' }
@@ -74,13 +74,6 @@ function currentCommitment(
   const next = buildRemoteSigned(channel, commitment)
   return next?.txid === txid ? { kind: 'remote-next', built: next, commitment } : null
 }
-
-/** Of a channel that a backup brought back no commitment is known, so that whose this is shows in its scripts alone. */
-const restoredSpend = (channel: Channel, tx: Transaction, n: number, signer: ChannelSigner): Classified =>
-  paysTo(tx, ourScripts(channel, n, signer)) ? { kind: 'local-old', commitmentNumber: n } : { kind: 'future' }
-
-const ourOldScripts = (channel: Channel, n: number, signer: ChannelSigner): readonly Uint8Array[] =>
-  n >= channel.commitments.local.number ? [] : ourScripts(channel, n, signer)
 
 /**
  * What only a commitment of ours with this number pays to: our to_local and the peer's to_remote. What the peer's pays to as well, since

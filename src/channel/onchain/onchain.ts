@@ -102,7 +102,7 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
   const told = spend.toldAs === onchain.how ? [] : [notifyClosing(onchain)]
   const effects: Effect[] = [...told, ...alerts(channel, found)]
   // Ours is revoked then: not even a reorganisation, and another end after it, has it published any more.
-  const isBehind = found.kind === 'future' && !channel.restored
+  const isBehind = (found.kind === 'future' || isForgotten(channel, found)) && !channel.restored
   const known: Channel = isBehind ? { ...channel, unproven: true } : channel
   return carryOn(known, closingConfirmed(onchain, spend.height), ctx, effects)
 }
@@ -140,24 +140,27 @@ const notifyClosing = ({ how, closing }: OnchainState): Effect => ({
   event: { tag: 'closing', how, txid: closing.txid },
 })
 
+/** A commitment of ours that was published, and of which lost writes, or a backup, know nothing. */
+const isForgotten = ({ commitments }: Channel, found: Classified): boolean =>
+  found.kind === 'local-old' && found.commitmentNumber >= commitments.local.number
+
 /** BOLT 5 §general-requirements: the user is warned of funds that may be lost. */
-function alerts({ restored }: Channel, { kind }: Classified): readonly Effect[] {
-  const detail = (restored ? RESTORED_ALERTS : ALERTS)[kind]
+function alerts(channel: Channel, found: Classified): readonly Effect[] {
+  const { kind } = found
+  const detail = isForgotten(channel, found) ? FORGOTTEN : channel.restored ? undefined : ALERTS[kind]
   if (detail === undefined) return []
   const requirement =
     'BOLT 5 §general-requirements: only the newest commitments and agreed closing transactions are published'
   const fault = { code: 'DATA_LOSS', response: 'fail-channel', requirement, detail } as const
   return [{ tag: 'notify', event: { tag: 'fault', fault, byPeer: kind !== 'local-old' } }]
 }
+const FORGOTTEN =
+  'a commitment of ours was published before data was lost: our balance in it is claimed after its delay, and the HTLCs that a backup has signatures of'
 const ALERTS: Partial<Record<ClosingKind, string>> = {
   future:
     'the peer published a commitment that is newer than our state: our own balance is claimed, and the HTLCs that are found in it',
   unknown: 'a transaction that we do not remember signing spends the channel: funds may be lost, look for a leaked key',
   'local-old': 'an older commitment of ours was published, from a backup perhaps: the peer can take the whole channel',
-}
-const RESTORED_ALERTS: Partial<Record<ClosingKind, string>> = {
-  'local-old':
-    'a commitment of ours was published before the data was lost: our balance in it is claimed after its delay, and the HTLCs that the backup has signatures of',
 }
 
 /** What nobody publishes again once a reorganisation has undone it, unless it is the cheat or the thief. */

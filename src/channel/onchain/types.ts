@@ -43,7 +43,7 @@ export type ClosingKind =
   | 'remote-next'
   /** An older one of the peer's, which it revoked. */
   | 'revoked'
-  /** An older one of ours, which we revoked: the peer may take it all. */
+  /** An older one of ours, which we revoked: the peer may take it all. Or one that lost writes, or a backup, know nothing of. */
   | 'local-old'
   /** A commitment of the peer that is newer than all we know: we lost data. */
   | 'future'

@@ -154,6 +154,25 @@ describe('BOLT 5 §general-requirements: what is not expected', () => {
     expect(won(w, 'alice')).toBe(CAPACITY / 2n)
   })
 
+  it('takes to_local from a commitment of ours that lost writes know nothing of, and publishes no older one after it', () => {
+    for (const type of ['static_remotekey', 'anchors'] as const) {
+      const newer = { type, opener: 'bob', number: 9, htlcs: [] } as const
+      const w = world(newer)
+      const older = channelOf('alice', { ...newer, number: 4 })
+      w.alice.channel = older
+      const tx = commitmentTx('alice', newer)
+      expect(w.chain.broadcast(tx)).toBeNull()
+      w.finish()
+      expect(w.alice.onchain?.closing.kind).toBe('local-old')
+      expect(won(w, 'alice')).toBe(CAPACITY / 2n)
+
+      const height = START + 1
+      const { channel, onchain } = fundingSpent(older, { tx, height, mutual: false }, contextOf('alice', height))
+      const undone = onchainEvent(channel, onchain, { tag: 'reorg', height: START }, contextOf('alice', START))
+      expect(undone.effects.filter((e) => e.tag === 'broadcast')).toEqual([])
+    }
+  })
+
   it('warns of a transaction that nobody remembers, and fails its HTLCs only when they have expired', () => {
     const w = world({ type: 'anchors', opener: 'alice', number: 2, htlcs: [htlc('alice', 100_000, 40, false)] })
     const tx: Transaction = {
