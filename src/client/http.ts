@@ -7,10 +7,12 @@ export interface HttpOptions extends KeyOptions {
   readonly url: string | URL
   /** Tries after the first, for what may be repeated without harm. Default 3. */
   readonly retries?: number
+  /** In place of the global one: `trustingFetch` of `fulmen/client/tls` where a certificate is pinned, or one of its own is trusted. */
   readonly fetch?: typeof fetch
 }
 
 export interface CallOptions {
+  /** Gives up waiting; a call that acts may have been carried out. */
   readonly signal?: AbortSignal
   /** For calls that act: the same key acts once. Taken at random when absent. */
   readonly idempotencyKey?: string

@@ -2,6 +2,7 @@
 export type KeySource = string | (() => string | Promise<string>)
 
 export interface KeyOptions {
+  /** Needed for all but `ready`. */
   readonly key?: KeySource
   /** Rotate the key by itself when the node asks for it. Default true. */
   readonly rotate?: boolean
