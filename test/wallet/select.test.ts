@@ -204,7 +204,20 @@ describe('a wallet with thousands of small coins', () => {
 })
 
 describe('the most that a selection can pay in fees', () => {
-  const enough = scenario.map((s) => ({ ...s, reserve: 0, required: 0 }))
+  /** Many alike, of which many are taken. */
+  const alike = fc
+    .record({
+      amount: fc.integer({ min: 2_000, max: 9_000 }),
+      count: fc.integer({ min: 5, max: 40 }),
+      share: fc.double({ min: 0.1, max: 0.9, noNaN: true }),
+      feerate: fc.integer({ min: 1_000, max: 5_000 }),
+    })
+    .map(({ amount, count, share, feerate }) => ({
+      amounts: Array<number>(count).fill(amount),
+      outputs: [Math.ceil(294 + share * count * Math.max(0, amount - 0.273 * feerate))],
+      feerate,
+    }))
+  const enough = fc.oneof(scenario, alike).map((s) => ({ ...s, reserve: 0, required: 0 }))
   const spendOf = ({ outputs, feerate }: { outputs: readonly number[]; feerate: number }) => ({
     targetSat: BigInt(outputs.reduce((sum, a) => sum + a, 0)),
     outputs: outputs.length,
