@@ -4,6 +4,7 @@ import { sat } from '../../src/base/units.ts'
 import { ServiceError } from '../../src/node/errors.ts'
 import { PEER_ID } from './fakeNode.ts'
 import { FakeStore } from './fakeStore.ts'
+import { paymentView } from './fakeViews.ts'
 import { testApi } from './harness.ts'
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080'
@@ -192,6 +193,23 @@ describe('Idempotency-Key', () => {
     expect((await after.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))).json().code).toBe(
       'PAYMENT_PENDING',
     )
+  })
+
+  it('a crash with a loss of data while such a hash is paid: it is not paid again when nobody knows whether it was', async () => {
+    const before = await testApi()
+    before.node.beforeAct = () => new Promise(() => {})
+    void before.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
+    await expect
+      .poll(() => [...before.node.apiStore.records.keys()].some((k) => k.startsWith('idempotency/')))
+      .toBe(true)
+    const after = await restarted(before)
+    const failure = { code: 'OUTCOME_UNKNOWN', detail: 'ask the payee before you pay again' }
+    const unknown = paymentView('first', { status: 'failed', payee: PEER_ID }, { bolt11: INVOICE })
+    after.node.paymentViews.set('first', { ...unknown, paymentHash: INVOICE_HASH, failure })
+    const again = await after.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
+    expect([again.statusCode, again.json(), after.node.calls]).toMatchObject([200, { id: 'first', failure }, []])
+    const anew = await after.call('POST', '/v1/payments', { bolt11: INVOICE }, key('l'))
+    expect([anew.statusCode, after.node.calls]).toEqual([200, ['pay']])
   })
 
   it('has 1 to 255 visible ASCII characters', async () => {

@@ -101,7 +101,7 @@ function paymentItemRoutes(app: App, context: ApiContext): void {
 
 /**
  * By the id that the request was given, or by its payment hash: a hash that failed before keeps the id of its first payment.
- * One that is pending or paid is the answer, whoever paid it: it is never paid twice.
+ * One that is pending or paid, or may have been, is the answer, whoever paid it: it is never paid twice.
  */
 async function findPayment(service: NodeService, id: string, bolt11: string | undefined): Promise<PaymentView> {
   try {
@@ -110,7 +110,7 @@ async function findPayment(service: NodeService, id: string, bolt11: string | un
     const hash = bolt11 === undefined ? undefined : hashOf(bolt11)
     if (hash === undefined) throw notFound
     const view = await service.payment(hash)
-    if (view.status === 'failed') throw notFound
+    if (view.status === 'failed' && view.failure?.code !== 'OUTCOME_UNKNOWN') throw notFound
     return view
   }
 }
