@@ -1,22 +1,53 @@
-import type { TObject } from '@sinclair/typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static, TObject, TSchema } from '@sinclair/typebox'
+import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify'
 import type { Page, PageRequest } from '../../node/service.ts'
+import type { ApiContext, App } from '../app.ts'
 import { callerOf } from '../auth/guard.ts'
-import type { KeyRing } from '../auth/keys.ts'
 import { csvStream } from '../csv.ts'
+import { pageOf } from '../scalars.ts'
 import { pageJson, pageRequest } from './paging.ts'
 
 const CSV_PAGE = 500
 
-export interface ExportedList<V> {
-  readonly keys: KeyRing
-  /** Aborted when the API is to stop. */
-  readonly closing: AbortSignal
-  /** Of the file that a browser saves. */
-  readonly name: string
+/** A list for the books, newest first: a page of it as JSON, or all of it as CSV. */
+interface ExportedRoute<Q extends TSchema, V> {
+  readonly path: string
+  readonly config: FastifyContextConfig
+  readonly tags: readonly string[]
+  /** What is listed, in the OpenAPI document. */
+  readonly what: string
+  readonly query: Q
   readonly item: TObject
-  readonly list: (page: PageRequest) => Promise<Page<V>>
+  /** Of the file that a browser saves. */
+  readonly name: (query: Static<Q>) => string
+  readonly list: (query: Static<Q>) => List<V>
   readonly json: (view: V) => object
+}
+
+type List<V> = (page: PageRequest) => Promise<Page<V>>
+
+/** Adds the route of such a list. */
+export function exportedRoute<Q extends TSchema, V>(
+  app: App,
+  { keys, closing }: Pick<ApiContext, 'keys' | 'closing'>,
+  { path, config, tags, what, query, item, name, list, json }: ExportedRoute<Q, V>,
+): void {
+  const summary = `${what}, newest first, as JSON or CSV`
+  app.get(
+    path,
+    { config, schema: { summary, tags, querystring: query, response: { 200: pageOf(item) }, produces: ['text/csv'] } },
+    (request, reply) => {
+      const asked = request.query as Static<Q>
+      return sendList(request as ExportRequest, reply, {
+        keys,
+        closing,
+        columns: Object.keys(item.properties),
+        name: name(asked),
+        list: list(asked),
+        json,
+      })
+    },
+  )
 }
 
 interface ExportQuery {
@@ -25,14 +56,23 @@ interface ExportQuery {
   readonly format?: 'json' | 'csv'
 }
 
+type ExportRequest = Pick<FastifyRequest, 'headers' | 'caller'> & { readonly query: ExportQuery }
+
+interface Sending<V> extends Pick<ApiContext, 'keys' | 'closing'> {
+  readonly columns: readonly string[]
+  readonly name: string
+  readonly list: List<V>
+  readonly json: (view: V) => object
+}
+
 /**
  * A page as JSON; or, with `format=csv` or where CSV is what the client accepts, everything from the cursor on as CSV, written page by page
  * as fast as the client reads. Columns are the fields of the item's schema in their order.
  */
-export async function sendList<V>(
-  request: Pick<FastifyRequest, 'headers' | 'caller'> & { readonly query: ExportQuery },
+async function sendList<V>(
+  request: ExportRequest,
   reply: FastifyReply,
-  { keys, closing, name, item, list, json }: ExportedList<V>,
+  { keys, closing, name, columns, list, json }: Sending<V>,
 ): Promise<never> {
   const { query, headers } = request
   const wantsCsv = query.format === 'csv' || (query.format === undefined && headers.accept?.startsWith('text/csv'))
@@ -55,12 +95,12 @@ export async function sendList<V>(
   reply
     .header('content-disposition', `attachment; filename="${name}.csv"`)
     .type('text/csv; charset=utf-8; header=present')
-  return reply.send(csvStream(Object.keys(item.properties), itemsFrom(first, { limit, list, json }))) as never
+  return reply.send(csvStream(columns, itemsFrom(first, { limit, list, json }))) as never
 }
 
 async function* itemsFrom<V>(
   first: Page<V>,
-  { limit, list, json }: Pick<ExportedList<V>, 'list' | 'json'> & { readonly limit: number },
+  { limit, list, json }: Pick<Sending<V>, 'list' | 'json'> & { readonly limit: number },
 ): AsyncGenerator<object> {
   let left = limit
   for (let page = first; ; ) {
