@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
-import { msat } from '../../src/base/units.ts'
+import { msat, sat } from '../../src/base/units.ts'
 import { World } from './world.ts'
 
 it('of a payment whose record is damaged nobody is told that there is none, nor is it paid once more', async () => {
@@ -38,5 +38,24 @@ it('no invoice takes the place of one whose record is damaged', async () => {
   await world.boot('bob')
   const again = bob.api.createInvoice({ amountMsat: msat(2_000_000), paymentHash })
   await expect(again).rejects.toMatchObject({ code: 'CONFLICT' })
+  world.close()
+})
+
+it('of what was sent on chain nobody is told that there is nothing where its record is damaged: it would be sent again', async () => {
+  const world = await World.start(['alice'])
+  await world.fund()
+  const alice = world.of('alice')
+  const { address } = await alice.api.newAddress()
+  const outputs = [{ address, amountSat: sat(10_000) }]
+  const { txid } = (await world.attempt(alice.api.sendOnChain({ outputs, id: 'sent' })))!
+  expect(await alice.api.walletTransaction('sent')).toMatchObject({ txid })
+  for (const key of [`wallet/tx/${txid}`, 'wallet-send/sent']) {
+    world.crash('alice')
+    await alice.disk.harm(key, Uint8Array.of(0x93, 1))
+    await world.boot('alice')
+    const damaged = { code: 'CONFLICT', message: expect.stringContaining('is damaged') }
+    await expect(alice.api.walletTransaction('sent')).rejects.toMatchObject(damaged)
+  }
+  await expect(alice.api.walletTransaction('none')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   world.close()
 })

@@ -1,6 +1,6 @@
 import { toHex } from '../../base/bytes.ts'
 import { outpointKey, type Txid } from '../../base/ids.ts'
-import { pack, unpack, unpackIfWhole } from '../../base/pack.ts'
+import { pack, unpackIfWhole } from '../../base/pack.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
 import { keys } from '../../store/schema.ts'
 import { anchorReserve, type BuiltTransaction } from '../../wallet/build.ts'
@@ -108,9 +108,13 @@ export function walletService(parts: NodeParts): WalletService {
     },
     async walletTransaction(id) {
       const sent = await driver.get(keys.walletSend(id))
-      const entry = await find(sent ? unpack<Txid>(sent) : id)
-      if (!entry) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
-      return viewOf(wallet.state, entry)
+      const txid = sent ? unpackIfWhole<Txid>(sent) : id
+      const entry = txid && (await find(txid))
+      if (entry) return viewOf(wallet.state, entry)
+      if (!sent) throw new ServiceError('NOT_FOUND', `the wallet has no transaction ${id}`)
+      // Of what there is none of, it would be sent again.
+      const message = `the record of the transaction ${txid ?? id} is damaged: see whether it is in the chain before you send again`
+      throw new ServiceError('CONFLICT', message)
     },
     async sendOnChain(request) {
       const tx = await reactor.run((scope) => {
