@@ -67,7 +67,8 @@ export function recoverPayment(
 export function doubtMissing(r: PaymentRecord, live: readonly LiveHtlc[]): PaymentRecord {
   const held = new Set(live.map((h) => h.attempt))
   const isMissing = (a: PaymentAttempt, i: number): boolean => a.status === 'pending' && !held.has(i)
-  const record = r.failure === null && missing(r) > 0n ? undecided(r, UNSENT) : r
+  const isUnsent = missing({ ...r, attempts: withUnrecorded(r, live) }) > 0n
+  const record = r.failure === null && isUnsent ? undecided(r, UNSENT) : r
   if (!r.attempts.some(isMissing)) return record
   return { ...record, attempts: r.attempts.map((a, i) => (isMissing(a, i) ? { ...a, isDoubted: true } : a)) }
 }

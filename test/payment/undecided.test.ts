@@ -49,5 +49,8 @@ describe('a payment of which nobody can tell whether it came through', () => {
       expect(turn.record).toMatchObject({ status: 'failed', failure: { code: 'OUTCOME_UNKNOWN' } })
       expect(turn.effects).toMatchObject([{ event: { type: 'payment.failed' } }])
     }
+    const live = [{ attempt: 0, channelId: begun.attempts[0]!.channelId, amountMsat: target().amountMsat }]
+    const found = recoverPayment(doubtMissing({ ...begun, attempts: [] }, live), live, context())
+    expect(found).toMatchObject({ record: { status: 'pending', failure: null, attempts: [{}] }, effects: [] })
   })
 })
