@@ -71,8 +71,6 @@ const payment =
 /** What is wrong, in words; of other codes the code says it. */
 const ALERTS = new Map(
   Object.entries({
-    KEY_EXPIRING: 'API key is about to end',
-    CERTIFICATE_EXPIRING: 'The certificate is about to end',
     CHANNEL_IN_DOUBT: 'A channel is in doubt',
     CHANNEL_QUARANTINED: 'A channel is set aside',
     CHANNEL_EVENT_NOT_HANDLED: 'A bug: a channel missed something',
@@ -86,7 +84,17 @@ const ALERTS = new Map(
     DISK_LOW: 'The disk is nearly full',
   }),
 )
-export const alertTitle = (code: string): string => ALERTS.get(code) ?? sentence(code || 'alert')
+/** What works for a time, by the code of its alert: a warning before its end, a problem from then on. */
+const ENDING = new Map([
+  ['KEY_EXPIRING', 'API key'],
+  ['CERTIFICATE_EXPIRING', 'The certificate'],
+])
+export function alertTitle({ code, severity }: { readonly code: string; readonly severity: unknown }): string {
+  const what = ENDING.get(code)
+  if (what) return `${what} ${severity === 'problem' ? 'has ended' : 'is about to end'}`
+  return ALERTS.get(code) ?? sentence(code || 'alert')
+}
+const titleOf = (data: Event['data']): string => alertTitle({ code: text(data.code), severity: data.severity })
 
 /** How each event is told. */
 const TEXTS = new Map<string, Describe>(
@@ -155,7 +163,7 @@ const TEXTS = new Map<string, Describe>(
     'node.alert': (data, names) => ({
       icon: 'alert',
       tone: 'bad',
-      title: alertTitle(text(data.code)),
+      title: titleOf(data),
       detail: [text(data.peer) && `with ${names.nameOf(text(data.peer))}`, text(data.message)]
         .filter(Boolean)
         .join(' · '),
@@ -163,7 +171,7 @@ const TEXTS = new Map<string, Describe>(
     'node.alert.cleared': (data) => ({
       icon: 'check',
       tone: 'good',
-      title: `Put right: ${alertTitle(text(data.code))}`,
+      title: `Put right: ${titleOf(data)}`,
       detail: '',
     }),
   }),

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EVENT_SCOPES } from '../../src/api/events.ts'
-import { describeEvent, isActivity, isAlert } from '../../src/dashboard/eventText.ts'
+import { alertTitle, describeEvent, isActivity, isAlert } from '../../src/dashboard/eventText.ts'
 
 const names = {
   nameOf: (id: string) => `<${id}>`,
@@ -47,6 +47,15 @@ describe('events in words', () => {
       describeEvent(event('payment.failed', { amountMsat: 5_000, failureCode }), names).detail
     expect(told('NO_ROUTE')).toMatch(/^to bob · 5 sat.* stayed here$/)
     expect(told('OUTCOME_UNKNOWN')).toMatch(/^to bob · 5 sat.* may be paid: ask the payee$/)
+  })
+
+  it('the title of an alert says whether what works for a time has ended', () => {
+    const titles = (code: string) => (['warning', 'problem'] as const).map((severity) => alertTitle({ code, severity }))
+    expect(titles('KEY_EXPIRING')).toEqual(['API key is about to end', 'API key has ended'])
+    expect(titles('CERTIFICATE_EXPIRING')).toEqual(['The certificate is about to end', 'The certificate has ended'])
+    expect(titles('DISK_LOW')).toEqual(['The disk is nearly full', 'The disk is nearly full'])
+    const told = event('node.alert', { code: 'CERTIFICATE_EXPIRING', severity: 'problem', message: '' })
+    expect(describeEvent(told, names).title).toBe('The certificate has ended')
   })
 
   it('an alert is one wherever it comes from', () => {

@@ -10,14 +10,14 @@ import { alertText, reasonOf, seenButton } from './alerts.ts'
 import { pagedList } from './payments.ts'
 
 function row(app: App, alert: Alert): HTMLLIElement {
-  const { code, severity, count, raisedAt, clearedAt, acknowledgedAt } = alert
+  const { severity, count, raisedAt, clearedAt, acknowledgedAt } = alert
   const tone = clearedAt !== null ? 'plain' : severity === 'problem' ? 'bad' : 'warn'
   const isSeen = clearedAt === null && acknowledgedAt !== null
   return h('li', { class: 'row delivery' }, [
     h('span', { class: `badge ${tone}` }, icon(clearedAt === null ? 'alert' : 'check')),
     h('div', { class: 'main' }, [
       h('p', {}, [
-        h('strong', {}, alertTitle(code)),
+        h('strong', {}, alertTitle(alert)),
         isSeen && [' ', chip('Seen')],
         count > 1 && h('span', { class: 'detail' }, ` ${grouped(count)} times`),
       ]),

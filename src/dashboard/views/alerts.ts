@@ -52,7 +52,7 @@ export function alertBox(app: App, signal: AbortSignal): HTMLElement {
       found
         .slice(0, SHOWN)
         .map((alert) =>
-          h('li', {}, h('strong', {}, alertTitle(alert.code)), ' ', timeOf(alert.raisedAt), alertText(app, alert)),
+          h('li', {}, h('strong', {}, alertTitle(alert)), ' ', timeOf(alert.raisedAt), alertText(app, alert)),
         ),
     )
   })
