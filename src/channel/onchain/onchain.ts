@@ -1,6 +1,7 @@
+import { equalBytes } from '../../base/bytes.ts'
 import { InvariantError } from '../../base/errors.ts'
 import type { Sat } from '../../base/units.ts'
-import { txidOf } from '../../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../../bitcoin/transaction.ts'
 import { buildLocal, signedLocal } from '../commitments.ts'
 import { knowsClosing } from '../simpleClose.ts'
 import type { Channel } from '../state.ts'
@@ -102,10 +103,16 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
   const told = spend.toldAs === onchain.how ? [] : [notifyClosing(onchain)]
   const effects: Effect[] = [...told, ...alerts(channel, found)]
   // Ours is revoked then: not even a reorganisation, and another end after it, has it published any more.
-  const isBehind = (found.kind === 'future' || isForgotten(channel, found)) && !channel.restored
+  const isNewer =
+    found.kind === 'future' || isForgotten(channel, found) || (found.kind === 'unknown' && paysUs(tx, ctx))
+  const isBehind = isNewer && !channel.restored
   const known: Channel = isBehind ? { ...channel, unproven: true } : channel
   return carryOn(known, closingConfirmed(onchain, spend.height), ctx, effects)
 }
+
+/** A close that was agreed in writes that are lost: who has stolen our key pays himself. */
+const paysUs = ({ outputs }: Transaction, { sweepScriptPubKey }: ChannelContext): boolean =>
+  outputs.some((o) => equalBytes(o.scriptPubKey, sweepScriptPubKey))
 
 function claimable(
   channel: Channel,
