@@ -119,6 +119,7 @@ export function merkleTree(ids: readonly Uint8Array[]): { root: Uint8Array; muta
   return { root: level[0]!, mutated }
 }
 
+/** Root over txids, 32 B in wire order. */
 export const merkleRootOf = (txs: readonly Transaction[]): Uint8Array =>
   merkleTree(txs.map((tx) => txidToBytes(txidOf(tx)))).root
 
@@ -135,6 +136,7 @@ const COMMITMENT_HEADER = Uint8Array.of(OP.RETURN, 0x24, 0xaa, 0x21, 0xa9, 0xed)
 export const witnessCommitment = (root: Uint8Array, reserved: Uint8Array): Uint8Array =>
   crypto.sha256d(concatBytes(root, reserved))
 
+/** Output of the coinbase. @param commitment 32 B @source BIP 141 §commitment-structure */
 export const witnessCommitmentScript = (commitment: Uint8Array): Uint8Array =>
   concatBytes(COMMITMENT_HEADER, commitment)
 

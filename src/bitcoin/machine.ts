@@ -58,6 +58,7 @@ export function need(m: Machine, items: number): void {
   if (m.stack.length < items) failScript('INVALID_STACK_OPERATION')
 }
 
+/** @throws ScriptFailure INVALID_STACK_OPERATION when the stack is empty */
 export function pop(m: Machine): Uint8Array {
   return m.stack.pop() ?? failScript('INVALID_STACK_OPERATION')
 }
@@ -82,4 +83,5 @@ export function toNumber(m: Machine, item: Uint8Array, maxBytes = 4): number {
   return decodeScriptNumber(item)
 }
 
+/** @throws ScriptFailure */
 export const popNumber = (m: Machine): number => toNumber(m, pop(m))

@@ -23,4 +23,5 @@ export function dustThreshold(scriptPubKey: Uint8Array): Sat {
   return BigInt(Math.floor(((output + input) * DUST_RELAY_FEE) / 1000)) as Sat
 }
 
+/** Whether nodes refuse to relay an output of so little. */
 export const isDust = (amountSat: Sat, scriptPubKey: Uint8Array): boolean => amountSat < dustThreshold(scriptPubKey)

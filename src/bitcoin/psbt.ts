@@ -47,6 +47,7 @@ const OUTPUT_KEYS: Readonly<Record<number, KeyData>> = { 0: 'none', 1: 'none', 2
 
 const malformed = (why: string): BitcoinFormatError => new BitcoinFormatError(`PSBT: ${why}`)
 
+/** @source BIP 174 §specification */
 export function encodePsbt({ tx, global, inputs, outputs }: Psbt): Uint8Array {
   const w = new Writer().bytes(MAGIC)
   writeMap(w, new Map([[UNSIGNED_TX, encodeTransactionStripped(tx)], ...global]))
@@ -137,6 +138,7 @@ export function witnessUtxo(map: PsbtMap): TxOutput | null {
   return output
 }
 
+/** Value of PSBT_IN_WITNESS_UTXO. @source BIP 174 */
 export const witnessUtxoValue = ({ amountSat, scriptPubKey }: TxOutput): Uint8Array =>
   new Writer().u64(amountSat).varbytes(scriptPubKey).finish()
 
@@ -161,6 +163,7 @@ export function finalWitness(map: PsbtMap): readonly Uint8Array[] | null {
   return witness
 }
 
+/** Value of PSBT_IN_FINAL_SCRIPTWITNESS: the stack as it stands in a transaction. @source BIP 174 */
 export function finalWitnessValue(witness: readonly Uint8Array[]): Uint8Array {
   const w = new Writer().varint(witness.length)
   for (const item of witness) w.varbytes(item)

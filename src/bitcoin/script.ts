@@ -125,6 +125,7 @@ export function p2tr(outputKey: Uint8Array): Uint8Array {
   need('output key', outputKey, 32)
   return concatBytes(Uint8Array.of(OP[1], 32), outputKey)
 }
+/** Output for HASH160 of a public key (20 B). @throws RangeError for another length */
 export function p2pkh(pubkeyHash: Uint8Array): Uint8Array {
   need('public key hash', pubkeyHash, 20)
   return compileScript([OP.DUP, OP.HASH160, pubkeyHash, OP.EQUALVERIFY, OP.CHECKSIG])

@@ -98,6 +98,7 @@ export interface Exchange {
   readonly forget: () => void
 }
 
+/** Where arguments and results of the core lie in its memory. */
 export function exchangeOf({ core, u8, io }: LoadedCore): Exchange {
   const DATA = io + 1024
   const forget = (): void => {

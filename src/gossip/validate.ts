@@ -31,6 +31,7 @@ const wrong = (what: string, signature: Uint8Array): Result<never, GossipFault> 
 
 /** Clocks of others may be this much ahead. */
 const MAX_FUTURE_SECONDS = 24 * 3600
+/** @param timestamp Unix seconds, as in the message */
 export const isFromFuture = (timestamp: number, nowSeconds: number): boolean =>
   timestamp > nowSeconds + MAX_FUTURE_SECONDS
 

@@ -34,6 +34,7 @@ const recipientData = tlvStream({
   paymentConstraints: [12n, struct({ maxCltvExpiry: u32, htlcMinimumMsat: tuMsat })],
   allowedFeatures: [14n, rest],
 })
+/** What one node of a blinded path is told, not yet encrypted. @source BOLT 4 §route-blinding */
 export const encodeRecipientData = (data: RecipientData): Uint8Array => encodeTlvs(recipientData, data)
 /** @throws WireError, also for an unknown even record */
 const decodeRecipientData = (bytes: Uint8Array): RecipientData => decodeTlvs(recipientData, bytes)

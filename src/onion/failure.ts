@@ -84,6 +84,7 @@ const FAILURES: { readonly [Name in FailureName]: readonly [number, ...(readonly
 const layoutOf = (name: FailureName): Layout => FAILURES[name].slice(1) as unknown as Layout
 const byCode = new Map((Object.keys(FAILURES) as FailureName[]).map((name) => [FAILURES[name][0], name]))
 
+/** @source BOLT 4 §failure-messages */
 export const failureCode = (name: FailureName): number => FAILURES[name][0]
 /** undefined for a code that the BOLT does not list. */
 export const failureName = (code: number): FailureName | undefined => byCode.get(code)

@@ -53,6 +53,7 @@ export function decideForward(
   return { record, effects: [{ tag: 'command', channelId: chosen.channelId, command }] }
 }
 
+/** @param outgoing null until a channel is chosen */
 export const recordOf = (htlc: IncomingHtlc, onion: ForwardOnion, outgoing: OutgoingChannel | null): ForwardRecord => ({
   paymentHash: htlc.paymentHash,
   incomingChannelId: htlc.channelId,

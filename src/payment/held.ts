@@ -82,6 +82,7 @@ export interface LostOffer {
   readonly cltvExpiry: number
 }
 
+/** What may have been offered to the next node for it. */
 export const offerOf = ({ htlc, onion }: HeldForward): LostOffer => ({
   origin: { tag: 'forward', channelId: htlc.channelId, htlcId: htlc.id },
   next: onion.next,

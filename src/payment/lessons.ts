@@ -24,11 +24,13 @@ const crossingsOf = (hops: readonly RouteHop[]): readonly Crossing[] =>
     return { key, back: directedChannel(shortChannelId, to, from), from, to, amount: Number(amountMsat) }
   })
 
+/** Every channel of the route carried its amount. */
 export const lessonsOfSuccess = (hops: readonly RouteHop[], graph: Known): readonly Lesson[] =>
   crossingsOf(hops)
     .map((crossing): Lesson => ({ what: 'settled', crossing }))
     .filter((l) => isItself(l, graph))
 
+/** The channels before the node that failed it carried; its own next one refused, where that is what it says. */
 export const lessonsOfFailure = (hops: readonly RouteHop[], { hop, isShort }: Shown, graph: Known): readonly Lesson[] =>
   crossingsOf(hops)
     .slice(0, isShort ? hop + 1 : hop)

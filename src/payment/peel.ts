@@ -55,6 +55,7 @@ export interface FailureRoute {
   readonly sha256OfOnion: Uint8Array | null
 }
 
+/** What a failure of this HTLC is made with, for its way back. */
 export const failureRouteOf = (
   htlc: Pick<IncomingHtlc, 'id' | 'onion'>,
   { sharedSecret, blinding }: Pick<FailureRoute, 'sharedSecret' | 'blinding'>,

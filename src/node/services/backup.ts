@@ -8,6 +8,7 @@ import type { BackupCheckView, NodeService } from '../service.ts'
 
 export type BackupService = Pick<NodeService, 'backup' | 'verifyBackup'>
 
+/** The static channel backup. */
 export function backupService(node: Node): BackupService {
   return {
     backup: async () => {

@@ -30,6 +30,7 @@ const SEARCH_DEPTH = 100
 /** How long the answer to mining waits for this node itself to take the blocks in. */
 const CATCH_UP_MS = 10_000
 
+/** The chain as the backend shows it. */
 export function chainService(parts: NodeParts): ChainService {
   const { source, chain } = parts
 

@@ -97,6 +97,7 @@ function isNamed(state: ChannelState, id: string): boolean {
 }
 const SHORT_ID = /^\d+x\d+x\d+$/
 
+/** Opens, shows, changes and closes channels; commands are answered when they are durable. */
 export function channelService(node: Node): ChannelService {
   const { channels, reactor, effects } = node
 

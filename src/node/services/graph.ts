@@ -28,6 +28,7 @@ const NEWEST_FIRST: KeyOrder<{ readonly shortChannelId: ShortChannelId }, ShortC
   read: parseScid,
 }
 
+/** The network as gossip shows it, and routes through it. */
 export function graphService(parts: NodeParts): GraphService {
   const { graph, chain, own } = parts
   return {

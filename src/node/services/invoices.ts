@@ -52,6 +52,7 @@ function invoiceView({ id, keyId, record: r }: Booked<InvoiceRecord>, releaseBlo
   }
 }
 
+/** Invoices and hold invoices; what is told of them no crash takes back. */
 export function invoiceService(parts: NodeParts): InvoiceService {
   const { reactor, payments } = parts
   const book = payments.invoices

@@ -37,6 +37,7 @@ function paymentView({ id, keyId, record: r }: Booked<PaymentRecord>): PaymentVi
   }
 }
 
+/** Payments that the node makes; what is told of them no crash takes back. */
 export function paymentService(parts: NodeParts): PaymentService {
   const { reactor, payments, channels } = parts
   const book = payments.outgoing

@@ -11,6 +11,7 @@ import type { NodeService, PeerView } from '../service.ts'
 
 export type PeerService = Pick<NodeService, 'peers' | 'connectPeer' | 'disconnectPeer'>
 
+/** Whom the node is connected to, or wants to be. */
 export function peerService(parts: NodeParts): PeerService {
   const { peers, channels, graph, own } = parts
 

@@ -46,6 +46,7 @@ const viewOf = (state: WalletState, entry: WalletTx): WalletTransactionView => (
   createdAt: new Date(timeMs(entry)).toISOString(),
 })
 
+/** The on-chain wallet: coins, history, sends, fees raised, PSBTs. */
 export function walletService(parts: NodeParts): WalletService {
   const { wallet, reactor, driver } = parts
 

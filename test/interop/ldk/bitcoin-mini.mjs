@@ -7,7 +7,6 @@ export const unhex = (s) => new Uint8Array(Buffer.from(s, 'hex'))
 const sha256 = (b) => createHash('sha256').update(b).digest()
 export const sha256d = (b) => sha256(sha256(b))
 export const revHex = (b) => Buffer.from(b).reverse().toString('hex') // internal bytes -> display txid
-export const fromRevHex = (s) => new Uint8Array(Buffer.from(s, 'hex').reverse())
 
 export const u32 = (n) => {
   const b = Buffer.alloc(4)
