@@ -87,6 +87,8 @@ export class Channels {
   readonly #byScid = new Map<ShortChannelId, ChannelEntry>()
   readonly #byPeer = new Map<NodeId, Set<ChannelEntry>>()
   readonly #dirty = new Set<ChannelEntry>()
+  /** Changed since they were last asked to sign what waits. */
+  #unsigned = new Set<ChannelEntry>()
   /** Changed since there was time for what they will need next. */
   readonly #stirred = new Set<ChannelEntry>()
   #inbox: (readonly [ChannelEntry, ChannelInput])[] = []
@@ -163,11 +165,15 @@ export class Channels {
     }
   }
 
-  /** Signs what waits in every channel that this turn touched, then writes what changed. */
+  /** Signs what waits in every channel that this turn touched, also by what another said as it signed; then writes what changed. */
   endOfTurn(scope: TurnScope): void {
     this.drain(scope)
-    for (const entry of this.#dirty) this.deliver(entry, { tag: 'sign' })
-    this.drain(scope)
+    while (this.#unsigned.size > 0) {
+      const due = this.#unsigned
+      this.#unsigned = new Set()
+      for (const entry of due) this.deliver(entry, { tag: 'sign' })
+      this.drain(scope)
+    }
     for (const entry of this.#dirty) {
       this.#persist(entry, scope)
       this.#stirred.add(entry)
@@ -221,7 +227,10 @@ export class Channels {
     if (turn === null) return
     entry.state = turn.state
     const isNew = turn.state !== before && changedPhase(before, turn.state)
-    if (turn.state !== before) this.#dirty.add(entry)
+    if (turn.state !== before) {
+      this.#dirty.add(entry)
+      if (input.tag !== 'sign') this.#unsigned.add(entry)
+    }
     if (isNew) {
       this.#index(entry)
       this.#rememberRelay(entry, before)
