@@ -1,6 +1,7 @@
 import { EMPTY, equalBytes } from '../base/bytes.ts'
 import type { ChannelId, NodeId, Outpoint } from '../base/ids.ts'
 import { type Sat, ZERO_MSAT } from '../base/units.ts'
+import type { MessageNamed } from '../wire/registry.ts'
 import { type BackedUpHtlc, nextId, restoredStages, restoredTable, totalOf } from './backedUpHtlcs.ts'
 import { PLEASE_CLOSE } from './doubt.ts'
 import type { Channel, Commitments, SideParams, WaitingForPeerState } from './state.ts'
@@ -146,3 +147,7 @@ export const closeRequest = ({ params }: Channel, signer: ChannelSigner): Effect
     myCurrentPerCommitmentPoint: signer.commitmentPoint(0),
   },
 })
+
+/** The same of a peer that has lost its data. LDK answers for a channel that it has forgotten with what is none: its secret is not empty. */
+export const isCloseRequest = (m: MessageNamed<'channel_reestablish'>): boolean =>
+  m.nextCommitmentNumber === 0n && m.yourLastPerCommitmentSecret.every((byte) => byte === 0)

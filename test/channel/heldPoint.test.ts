@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
+import { closeRequest } from '../../src/channel/restored.ts'
+import type { ClosedState } from '../../src/channel/state.ts'
 import { add, expectNext, preimageOf, reachNormal, type World } from './harness.ts'
 import type { Side } from './side.ts'
 
@@ -16,7 +18,7 @@ function behind(): World {
   w.deliver('alice')
   w.receive('alice', expectNext(w, 'bob', 'revoke_and_ack'))
   w.bob.outbox = []
-  w.alice.command(add(2, 40_000_000))
+  w.alice.command(add(2, 40_000_000, { cltvExpiry }))
   w.deliver('alice')
   w.deliver('alice')
   w.disconnect()
@@ -76,11 +78,34 @@ describe('BOLT 2 §message-retransmission: the point of a commitment that is new
         onchain: { closing: { kind: 'future', txid: commitment } },
       })
       w.connect()
-      expect(expectNext(w, 'alice', 'channel_reestablish').nextCommitmentNumber).toBe(0n)
+      w.deliver('alice')
       w.alice.broadcasts = []
       w.receive('alice', expectNext(w, 'bob', 'channel_reestablish'))
       expect(found(w.alice)).toEqual(BOTH)
       expect(w.alice.broadcasts.flatMap((tx) => tx.inputs.map((i) => i.txid))).toContain(commitment)
+      // CLN ends a connection with all of its channels for each such word.
+      w.mine(6)
+      w.disconnect()
+      w.connect()
+      expect([w.alice.outbox, w.bob.outbox]).toEqual([[], []])
     }
+  })
+
+  it('is told by a peer that is done with the channel to who asks for it, and taken however deep the close is', () => {
+    const w = behind()
+    ends(w)
+    w.mine(250)
+    expect(w.alice.state).toMatchObject({ tag: 'closed', irrevocable: true })
+    expect(w.bob.state!.tag).toBe('closed')
+    w.connect()
+    const asked = closeRequest(w.alice.channel, w.alice.ctx.signer)
+    if (asked.tag === 'send') w.receive('bob', asked.message)
+    w.receive('alice', expectNext(w, 'bob', 'channel_reestablish'))
+    expect(found(w.alice)).toEqual(BOTH)
+    w.settle()
+    w.mine(7)
+    expect(w.alice.state!.tag).toBe('closed')
+    const { outputs } = (w.alice.state as ClosedState).onchain!
+    expect(outputs.every((o) => o.spent)).toBe(true)
   })
 })

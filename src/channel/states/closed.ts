@@ -7,7 +7,7 @@ import { withToldPoint } from '../reestablish.ts'
 import { closeRequest } from '../restored.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
-import { lacksPoint, tooLate, withDecision } from './closing.ts'
+import { asksPoint, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
 import { closing as closingTurn, turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
 
@@ -16,18 +16,23 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
   const { channel, onchain, irrevocable } = state
   const heard = input.tag === 'message' && input.message.type === 'channel_reestablish' ? input.message : null
-  const told = channel !== null && heard ? [errorMessage(channel.params.channelId, isOver(state))] : []
-  if (channel !== null && onchain !== null && !irrevocable) {
+  const told =
+    channel !== null && heard
+      ? [...toldWhoAsks(channel, heard, ctx), errorMessage(channel.params.channelId, isOver(state))]
+      : []
+  if (channel !== null && onchain !== null) {
     const goOn = (event: OnchainInput, known = channel): Turn =>
       afterwards(state, onchainEvent(known, onchain, event, ctx), ctx)
-    if (input.tag === 'chain') return goOn(input.event)
-    if (input.tag === 'revokedHtlcs') return goOn(input)
-    if (input.tag === 'command' && input.command.tag === 'presumeReceived') {
+    if (input.tag === 'chain' && !irrevocable) return goOn(input.event)
+    if (input.tag === 'revokedHtlcs' && !irrevocable) return goOn(input)
+    if (input.tag === 'command' && input.command.tag === 'presumeReceived' && !irrevocable) {
       const about = { isOpen: lacksPoint(onchain), blockHeight: ctx.blockHeight }
       const known = presumeReceived(channel, input.command.shown, about)
       return known ? goOn({ tag: 'presumed' }, known) : turn(state)
     }
-    if (input.tag === 'connected' && lacksPoint(onchain)) return turn(state, [closeRequest(channel, ctx.signer)])
+    if (input.tag === 'connected' && !irrevocable && asksPoint(channel, onchain))
+      return turn(state, [closeRequest(channel, ctx.signer)])
+    // However deep: who restores a node long after the close may hear it only then.
     const known = heard && lacksPoint(onchain) ? withToldPoint(channel, heard) : channel
     if (known !== channel) {
       const { state: next, effects } = goOn({ tag: 'presumed' }, known)

@@ -4,10 +4,11 @@ import { errorMessage, rejected } from '../faults.ts'
 import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
+import { RESOLVED_DEPTH } from '../onchain/plan.ts'
 import type { OnchainInput, OnchainState } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
 import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
-import { closeRequest } from '../restored.ts'
+import { closeRequest, isCloseRequest } from '../restored.ts'
 import type { Channel, ClosingState } from '../state.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
@@ -32,7 +33,7 @@ export function closing(state: ClosingState, input: ChannelInput, ctx: ChannelCo
     case 'revokedHtlcs':
       return carryOn(state, state.channel, input, ctx)
     case 'connected':
-      return turn(state, [...ourPlace(state, ctx), ...sayWhy(state)])
+      return turn(state, greeting(state, ctx))
     case 'message':
       return input.message.type === 'channel_reestablish' ? onReestablish(state, input.message, ctx) : turn(state)
     case 'command':
@@ -87,13 +88,31 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
   state.error === null ? [] : [errorMessage(state.channel.params.channelId, state.error)]
 
 /**
- * A peer that has lost data learns by it that its own commitment may be revoked, before an error has it publish that, and the point of ours.
- * Where it is we who have, its own point is asked for: LND tells that of a closed channel to whoever reestablishes it, once a connection.
+ * A peer that has lost data learns by our place that its own commitment may be revoked, before an error has it publish that, and the point of
+ * ours. What is deep in the chain speaks for itself: CLN ends the connection, with all other channels, for each word on a channel that is.
  */
-function ourPlace({ channel, onchain }: ClosingState, { signer }: ChannelContext): readonly Effect[] {
-  if (lacksPoint(onchain)) return [closeRequest(channel, signer)]
-  return channel.restored ? [] : [reestablishMessage(channel, signer)]
+function greeting(state: ClosingState, ctx: ChannelContext): readonly Effect[] {
+  const { channel, onchain } = state
+  const { signer } = ctx
+  if (asksPoint(channel, onchain)) return [closeRequest(channel, signer)]
+  if (isDeep(onchain, ctx)) return []
+  const place = channel.restored || lacksPoint(onchain) ? [] : [reestablishMessage(channel, signer)]
+  return [...place, ...sayWhy(state)]
 }
+
+const isDeep = ({ closing }: OnchainState, { blockHeight }: ChannelContext): boolean =>
+  closing.height !== null && blockHeight - closing.height + 1 >= RESOLVED_DEPTH
+
+/** To a peer that has lost its data the point of our commitment shows the HTLCs that are its own there. */
+export const toldWhoAsks = (channel: Channel, m: MessageNamed<'channel_reestablish'>, { signer }: ChannelContext) =>
+  isCloseRequest(m) && !channel.restored ? [reestablishMessage(channel, signer)] : []
+
+/**
+ * Where HTLCs may be in such a commitment, and the peer has told no point at all, that is asked for: LND and CLN tell it of a closed channel to
+ * whoever reestablishes that. Not again, since CLN then ends the connection.
+ */
+export const asksPoint = ({ toldPoint, commitments }: Channel, onchain: OnchainState): boolean =>
+  lacksPoint(onchain) && toldPoint === undefined && commitments.incoming.size + commitments.outgoing.size > 0
 
 /** A commitment of the peer's that we do not know: by its point, which the peer may tell yet, more outputs may be ours. */
 export const lacksPoint = ({ closing }: OnchainState): boolean => closing.kind === 'future'
@@ -107,13 +126,14 @@ function onReestablish(state: ClosingState, message: MessageNamed<'channel_reest
   const channel = withToldPoint(state.channel, message)
   const isProven = !state.isOld && !channel.restored && provesLoss(channel, message, ctx.signer)
   if (isProven && isOursInNoBlock(onchain)) return givenUp(channel)
-  if (!isProven && channel === state.channel) return turn(state, sayWhere(state))
+  const told = [...(isDeep(onchain, ctx) ? toldWhoAsks(channel, message, ctx) : []), ...sayWhere(state)]
+  if (!isProven && channel === state.channel) return turn(state, told)
   const known: ClosingState = isProven
     ? { ...state, channel: { ...channel, unproven: true }, isOld: true }
     : { ...state, channel }
-  if (!lacksPoint(onchain)) return turn(known, sayWhere(state))
+  if (!lacksPoint(onchain)) return turn(known, told)
   const { state: next, effects } = carryOn(known, known.channel, { tag: 'presumed' }, ctx)
-  return turn(next, [...sayWhere(state), ...effects])
+  return turn(next, [...told, ...effects])
 }
 
 /** And nobody has been told yet what became of an HTLC in it. */
