@@ -3,8 +3,19 @@ import { parseCidr } from '../node/cidr.ts'
 import { lifeFault } from './auth/keyLife.ts'
 import { SCOPES } from './auth/scopes.ts'
 import { withRule, withRules } from './rules.ts'
-import { answer, Count, change, KeyIdText, NUMBER, nullable, oneOf, recordQuery, request, TimeText } from './scalars.ts'
-import { instantOf } from './times.ts'
+import {
+  answer,
+  Count,
+  change,
+  KeyIdText,
+  NUMBER,
+  nullable,
+  oneOf,
+  recordQuery,
+  request,
+  TimeText,
+  timeOrDay,
+} from './scalars.ts'
 
 /* Bodies of keys and the audit log; the others are in schemas.ts. */
 
@@ -17,14 +28,7 @@ const GraceSeconds = Type.Integer({
   maximum: MAX_GRACE_SECONDS,
   description: 'how long the version before works on; 3600 unless given',
 })
-const GivenTime = withRule(
-  Type.String({
-    maxLength: 40,
-    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$',
-    description: 'RFC 3339, like 2030-01-01T00:00:00Z',
-  }),
-  (text) => (instantOf(text) === null ? 'there is no such date' : null),
-)
+const GivenTime = timeOrDay('of a day, its beginning')
 const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\x00-\\x1f\\x7f]+$', description: 'a name' })
 /** In a request: null takes a setting away. */
 const orNull = <T extends TSchema>(schema: T) =>

@@ -95,8 +95,8 @@ const pageFields = (cursor = '^[\\x21-\\x7e]+$') => ({
     }),
   ),
 })
-/** A time or a day, in a query. */
-const TimeOrDay = (what: string) =>
+/** @param what it is there for; of a day, which moment of it */
+export const timeOrDay = (what: string) =>
   withRule(
     Type.String({
       maxLength: 40,
@@ -107,8 +107,8 @@ const TimeOrDay = (what: string) =>
   )
 /** Filters of a list by time. */
 const timeFields = {
-  from: Type.Optional(TimeOrDay('from then on')),
-  to: Type.Optional(TimeOrDay('before then; of a day: with all of it')),
+  from: Type.Optional(timeOrDay('from then on')),
+  to: Type.Optional(timeOrDay('before then; of a day: with all of it')),
 }
 export const KeyIdText = Type.String({
   minLength: 1,

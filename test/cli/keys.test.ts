@@ -54,6 +54,18 @@ describe('fulmen key', () => {
     expect((await fulmen('key', 'list')).out).not.toContain('payroll')
   })
 
+  it('takes a day for the end of a key, and says before it asks what a preset is', async () => {
+    const { id } = await json('key', 'create', 'guest', '--preset', 'readonly', '--expires-at', '2100-01-01')
+    expect((await json('key', 'show', id)).expiresAt).toBe('2100-01-01T00:00:00.000Z')
+    expect((await json('key', 'update', id, '--expires-at', '2101-12-31')).expiresAt).toBe('2101-12-31T00:00:00.000Z')
+    for (const [code, message, ...args] of [
+      [1, 'there is no such time', '--expires-at', '2101-02-29'],
+      [1, 'a day in UTC', '--expires-at', 'tomorrow'],
+      [2, 'readonly, invoice, spend, admin', '--preset', 'shop'],
+    ] as const)
+      expect(await fulmen('key', 'update', id, ...args)).toMatchObject({ code, err: expect.stringContaining(message) })
+  })
+
   it('rotates, rolls back, shows the usage and revokes', async () => {
     const { id } = await json('key', 'create', 'app', '--preset', 'readonly')
     expect(await json('key', 'rotate', id, '--grace', '60')).toMatchObject({ id, version: 2 })

@@ -49,7 +49,7 @@ function registerOpen(channel: Command): void {
     .option('--push-msat <msat>', 'give this much to the peer', integer)
     .option('--feerate <sat>', 'satoshis per virtual byte of the funding transaction', decimal)
     .option('--announce', 'announce the channel to the network')
-    .option('--type <type>', 'anchors or static_remotekey')
+    .addOption(new Option('--type <type>', 'of the commitments').choices(['anchors', 'static_remotekey']))
     .option('--wait <seconds>', 'wait until it can be used', integer)
     .option('--idempotency-key <key>', 'repeat the call with the same key to act once')
     .action(async (peer: string, capacitySat: number, o, command: Command) => {

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { CreateKey, IssuedKey, Key, UpdateKey } from '../../api/keySchemas.ts'
 import { dataDirOf } from '../../node/config.ts'
 import { collect, given, integer } from '../arguments.ts'
@@ -92,7 +92,7 @@ function registerRotation(key: Command): void {
     .description('issue the next version of a key; prints its secret')
     .argument('<id>')
     .option('--grace <seconds>', 'how long the version before works on', integer)
-    .option('--activates-at <time>', 'the new version works from then on (RFC 3339)')
+    .option('--activates-at <time>', 'the new version works from a time (RFC 3339), or a day in UTC, on')
     .option('--compromised', 'the secret is in wrong hands: the old version, and keys made with it, stop at once')
     .action(async (id: string, o, command: Command) => {
       const { client, show } = remote(command)
@@ -142,8 +142,8 @@ function rate(text: string): readonly [number, number] {
 function settings(command: Command): Command {
   return command
     .option('--scope <scope>', 'what it may do; may be given several times', collect)
-    .option('--preset <name>', 'readonly, invoice, spend or admin')
-    .option('--expires-at <time>', 'RFC 3339')
+    .addOption(new Option('--preset <name>', 'scopes for a purpose').choices(['readonly', 'invoice', 'spend', 'admin']))
+    .option('--expires-at <time>', 'a time (RFC 3339), or a day in UTC: at its beginning')
     .option('--cidr <network>', 'only from there; may be given several times', collect)
     .option('--rate <requests/seconds>', 'no more requests than that', rate)
     .option('--budget-msat <msat>', 'may spend no more, fees included', integer)
