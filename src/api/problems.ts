@@ -95,6 +95,7 @@ export const PROBLEMS: { readonly [C in ProblemCode]: ProblemKind } = {
 }
 
 const MAX_DETAIL = 500
+const LEAST_SHARE = 60
 
 /** A field that is not valid: where it stands, as a JSON pointer into that part of the request, and what was expected. */
 export interface FieldError {
@@ -130,10 +131,15 @@ export class ApiProblem extends FulmenError {
   }
 }
 
-/** All bad fields in one line, for people. */
+const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length)}…` : text)
+
+/** All bad fields in one line, for people. Where that is too long each has its share of it: a list of what may be given hides no other field. */
 function fieldsText(errors: readonly FieldError[]): string {
-  const text = errors.map((e) => `${e.in} ${e.pointer || 'as a whole'}: ${e.detail}`).join('; ')
-  return text.length > MAX_DETAIL ? `${text.slice(0, MAX_DETAIL)}…` : text
+  const texts = errors.map((e) => `${e.in} ${e.pointer || 'as a whole'}: ${e.detail}`)
+  const text = texts.join('; ')
+  if (text.length <= MAX_DETAIL) return text
+  const share = Math.max(LEAST_SHARE, Math.floor(MAX_DETAIL / texts.length))
+  return cut(texts.map((one) => cut(one, share)).join('; '), MAX_DETAIL)
 }
 
 /** Bad fields, found outside the schemas. */

@@ -199,6 +199,20 @@ describe('validation of requests', () => {
     expect(node.calls).toEqual([])
   })
 
+  it('says in words what is wrong with each field, also beside one of which there is much to say', async () => {
+    const { call } = await testApi()
+    const wrong = { types: ['no'], url: 'nowhere', name: 7 }
+    const { detail, errors } = (await call('POST', '/v1/webhooks', wrong)).json()
+    expect(errors).toHaveLength(3)
+    expect(detail.length).toBeLessThan(510)
+    for (const text of [
+      'body /types: no such event type: "no"',
+      'body /url: expected a URL',
+      'body /name: expected string',
+    ])
+      expect(detail).toContain(text)
+  })
+
   it('takes an absent body as an empty one', async () => {
     const { call } = await testApi()
     expect((await call('POST', '/v1/wallet/addresses')).statusCode).toBe(201)

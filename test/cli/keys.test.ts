@@ -66,6 +66,18 @@ describe('fulmen key', () => {
       expect(await fulmen('key', 'update', id, ...args)).toMatchObject({ code, err: expect.stringContaining(message) })
   })
 
+  it('says so where the revoked key is the one in use, and of no other', async () => {
+    const { id, secret } = await json('key', 'create', 'second', '--preset', 'admin')
+    const other = await json('key', 'create', 'third', '--preset', 'readonly')
+    expect((await fulmen('--key', secret, 'key', 'revoke', other.id)).err).toBe('')
+    const { out, err } = await fulmen('--key', secret, 'key', 'revoke', id)
+    expect([out, err]).toEqual([`revoked ${id}\n`, expect.stringContaining('"fulmen key reset"')])
+    expect(await fulmen('--key', secret, 'info')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('KEY_REVOKED'),
+    })
+  })
+
   it('rotates, rolls back, shows the usage and revokes', async () => {
     const { id } = await json('key', 'create', 'app', '--preset', 'readonly')
     expect(await json('key', 'rotate', id, '--grace', '60')).toMatchObject({ id, version: 2 })

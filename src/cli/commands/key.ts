@@ -49,8 +49,10 @@ export function register(program: Command): void {
     .argument('<id>')
     .action(async (id: string, _options, command: Command) => {
       const { client, show } = remote(command)
+      const own = await client.keys.self()
       await client.keys.revoke(id)
       show({ id, state: 'revoked' }, () => `revoked ${id}`)
+      if (own.id === id) notice('it was the key in use: "fulmen key reset", with the node stopped, makes another')
     })
   key
     .command('reset')
