@@ -20,7 +20,9 @@ export class Writer {
   }
 
   u8(n: number): this {
-    this.#buffer[this.#room(1)] = n
+    // First, and apart: it may put another buffer in the place of this one.
+    const at = this.#room(1)
+    this.#buffer[at] = n
     return this
   }
   u16(n: number): this {
