@@ -89,8 +89,17 @@ async function build(argv: readonly string[]): Promise<Command> {
   return program
 }
 
+/** Help on a command that there is not, said as that command itself is refused: with the name that was meant. */
+function withoutHelpOnNothing(argv: readonly string[]): readonly string[] {
+  const [first, second] = operands(argv)
+  return first === 'help' && second !== undefined && !Object.hasOwn(COMMANDS, second) && second !== 'help'
+    ? [second]
+    : argv
+}
+
 /** Runs one command line. @returns the exit code */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(args: readonly string[]): Promise<number> {
+  const argv = withoutHelpOnNothing(args)
   try {
     await (await build(argv)).parseAsync([...argv], { from: 'user' })
     return Number(process.exitCode ?? 0)

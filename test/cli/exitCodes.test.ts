@@ -33,6 +33,7 @@ describe('exit codes', () => {
 
   it.each([
     [['nonsense'], /unknown command/],
+    [['help', 'chanel'], /unknown command.*\n.*channel/],
     [['channel', 'open', PEER_ID], /missing required argument/],
     [['channel', 'open', PEER_ID, 'many'], /whole number/],
     // Half a bitcoin, a thousand, or who knows what: never 5, 1 or 15.
