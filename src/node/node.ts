@@ -52,6 +52,7 @@ import { loadChannels, recover, reportUnreadable } from './recovery.ts'
 import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
 import { aside, Rounds } from './rounds.ts'
 import { holdForwards } from './standings.ts'
+import { closeOnceMore } from './unseenCloses.ts'
 import { WalletShell } from './wallet.ts'
 import { workAhead } from './workAhead.ts'
 
@@ -252,6 +253,7 @@ export class Node implements NodeParts {
     const damaged = await loadChannels(node)
     node.numbers.leap(isNewSeed, randomInt)
     await recover(node, damaged)
+    await closeOnceMore(node)
     await reportUnreadable(node, { peers, payments, wallet: damagedCoins }, damaged)
     return node
   }

@@ -1,5 +1,7 @@
-import type { Outpoint } from '../base/ids.ts'
+import { type Outpoint, outpointKey } from '../base/ids.ts'
+import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { ChainError } from '../chain/errors.ts'
+import { buildLocal } from '../channel/commitments.ts'
 import { channelOf, watches } from '../channel/describe.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelEntry } from './channels.ts'
@@ -65,3 +67,43 @@ async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node
   })
   return true
 }
+
+/** An open channel's funding output; null for others. */
+const openFunding = ({ state }: ChannelEntry): Outpoint | null =>
+  'from' in state ? state.from.channel.commitments.active[0]!.funding : null
+
+function isOurNewest({ state, signer }: ChannelEntry, tx: Transaction): boolean {
+  const channel = channelOf(state)
+  const newest = channel?.commitments.active[0]
+  return channel !== null && newest !== undefined && buildLocal(channel, newest, signer).txid === txidOf(tx)
+}
+
+/**
+ * Writes that a disk has lost may have been of a close by force. Our commitment waits in the mempool then, and a channel that went on would
+ * revoke it: the channel closes once more. To be called before any peer is heard.
+ */
+export async function closeOnceMore({ channels, source, reactor, logs }: Node): Promise<void> {
+  const log = logs.of('chain')
+  const open = channels.all().filter((e) => openFunding(e) !== null)
+  try {
+    const spends = await source.mempoolSpends(open.flatMap((e) => openFunding(e) ?? []))
+    if (spends.length === 0) return
+    await reactor.run((scope) => {
+      for (const entry of open) {
+        const funding = openFunding(entry)
+        const tx = spends.find((t) => t.inputs.some((i) => funding && outpointKey(i) === outpointKey(funding)))
+        if (!tx || !isOurNewest(entry, tx)) continue
+        log.warn(
+          { channel: entry.meta.localId },
+          'its commitment waits in the mempool, which its records do not know of: it closes',
+        )
+        channels.command(entry, { tag: 'forceClose', requestId: NOBODY, evenIfRevoked: true })
+      }
+      channels.drain(scope)
+    })
+  } catch (err) {
+    log.error({ err }, 'it could not be looked whether commitments of ours wait in the mempool')
+  }
+}
+/** No caller waits for the answer. */
+const NOBODY = -1
