@@ -45,7 +45,7 @@ it('what a preimage has a closing channel give up at the end of a turn, as fees 
   const about = { cltvExpiry: START + 10, knows: false }
   const theirs = { ...about, from: 'bob', amountSat: 90_000, cltvExpiry: START + 300, n: 2 } as const
   const setup = {
-    ...{ type: 'anchors', opener: 'bob', number: 4 },
+    ...({ type: 'anchors', opener: 'bob', number: 4 } as const),
     htlcs: [{ ...about, from: 'alice', amountSat: 1_000, n: 1 }, theirs],
   } as const
   let feerate = 253
