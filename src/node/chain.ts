@@ -157,7 +157,7 @@ export class ChainShell {
 
   async stop(): Promise<void> {
     this.#stop.abort()
-    await this.#following
+    await Promise.race([this.#following, this.#options.reactor.failed])
   }
 
   /** Resolves once blocks up to this height are taken in and on disk, or when the time is over. */

@@ -46,6 +46,11 @@ export class Reactor {
   #scheduled = false
   #stopped = false
   #failed = false
+  #onFailed!: () => void
+  /** Resolves once a write has failed: who waits for a turn then hears nothing more. */
+  readonly failed = new Promise<void>((resolve) => {
+    this.#onFailed = resolve
+  })
   #tail: Promise<void> = Promise.resolve()
   /** Batches that are not on disk yet. */
   #inFlight = 0
@@ -184,6 +189,7 @@ export class Reactor {
     this.#failed = true
     this.#stopped = true
     this.#open?.seal()
+    this.#onFailed()
     this.#options.onFatal(e)
   }
 
