@@ -1,8 +1,8 @@
 import { type Outpoint, outpointKey } from '../base/ids.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { ChainError } from '../chain/errors.ts'
-import { buildLocal } from '../channel/commitments.ts'
 import { channelOf, watches } from '../channel/describe.ts'
+import { classifySpend } from '../channel/onchain/classify.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelEntry } from './channels.ts'
 import type { Node } from './node.ts'
@@ -72,15 +72,24 @@ async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node
 const openFunding = ({ state }: ChannelEntry): Outpoint | null =>
   'from' in state ? state.from.channel.commitments.active[0]!.funding : null
 
-function isOurNewest({ state, signer }: ChannelEntry, tx: Transaction): boolean {
-  const channel = channelOf(state)
-  const newest = channel?.commitments.active[0]
-  return channel !== null && newest !== undefined && buildLocal(channel, newest, signer).txid === txidOf(tx)
+/** What a transaction that spends it says of the records: ours ends the channel by what they know, or they lack what both have signed since. */
+function verdictOn({ state, signer }: ChannelEntry, tx: Transaction): 'close' | 'behind' | null {
+  const phase = 'from' in state ? state.from : null
+  if (phase === null) return null
+  const { channel } = phase
+  const mutual = channel.closings?.includes(txidOf(tx)) === true
+  const found = classifySpend(channel, { tx, mutual }, signer)
+  if (found.kind === 'local') return 'close'
+  // Ours is the last, and the close that is negotiated may not be noted.
+  if (phase.tag === 'negotiating') return null
+  const isOurs = found.kind === 'local-old' && found.commitmentNumber >= channel.commitments.local.number
+  return isOurs || found.kind === 'future' || found.kind === 'unknown' ? 'behind' : null
 }
 
 /**
  * Writes that a disk has lost may have been of a close by force. Our commitment waits in the mempool then, and a channel that went on would
- * revoke it: the channel closes once more. To be called before any peer is heard.
+ * revoke it: the channel closes once more. Where the mempool has what the records do not know, a close that was agreed for one, ours may be
+ * revoked, and is not published: the peer is waited for. To be called before any peer is heard.
  */
 export async function closeOnceMore({ channels, source, reactor, logs }: Node): Promise<void> {
   const log = logs.of('chain')
@@ -92,12 +101,12 @@ export async function closeOnceMore({ channels, source, reactor, logs }: Node): 
       for (const entry of open) {
         const funding = openFunding(entry)
         const tx = spends.find((t) => t.inputs.some((i) => funding && outpointKey(i) === outpointKey(funding)))
-        if (!tx || !isOurNewest(entry, tx)) continue
-        log.warn(
-          { channel: entry.meta.localId },
-          'its commitment waits in the mempool, which its records do not know of: it closes',
-        )
-        channels.command(entry, { tag: 'forceClose', requestId: NOBODY, evenIfRevoked: true })
+        const verdict = tx ? verdictOn(entry, tx) : null
+        if (verdict === null) continue
+        const what = verdict === 'close' ? 'its commitment waits' : 'a close that is newer than its records waits'
+        log.warn({ channel: entry.meta.localId }, `${what} in the mempool, which they do not know of: it closes`)
+        if (verdict === 'behind') channels.deliver(entry, { tag: 'doubted', isLate: true })
+        else channels.command(entry, { tag: 'forceClose', requestId: NOBODY, evenIfRevoked: true })
       }
       channels.drain(scope)
     })
