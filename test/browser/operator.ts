@@ -197,7 +197,10 @@ export function itShowsAlerts(): void {
     const alarm = other.getByRole('link', { name: '1 alert' })
     await alarm.waitFor()
     await visit(other, 'overview')
-    await other.getByRole('region', { name: 'Alerts' }).getByText('API key is about to end').waitFor()
+    await other
+      .getByRole('region', { name: 'Alerts' })
+      .getByText(/API key (is about to end|has ended)/)
+      .waitFor()
     expect(await barriers(other)).toEqual([])
     await alarm.click()
     await other.getByRole('button', { name: 'Mark as seen' }).click()
