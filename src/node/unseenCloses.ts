@@ -103,8 +103,8 @@ export async function closeOnceMore({ channels, source, reactor, logs }: Node): 
         const tx = spends.find((t) => t.inputs.some((i) => funding && outpointKey(i) === outpointKey(funding)))
         const verdict = tx ? verdictOn(entry, tx) : null
         if (verdict === null) continue
-        const what = verdict === 'close' ? 'its commitment waits' : 'a close that is newer than its records waits'
-        log.warn({ channel: entry.meta.localId }, `${what} in the mempool, which they do not know of: it closes`)
+        const what = verdict === 'close' ? 'its commitment waits' : 'a newer close waits'
+        log.warn({ channel: entry.meta.localId }, `${what} in the mempool, which its records do not know of: it closes`)
         if (verdict === 'behind') channels.deliver(entry, { tag: 'doubted', isLate: true })
         else channels.command(entry, { tag: 'forceClose', requestId: NOBODY, evenIfRevoked: true })
       }

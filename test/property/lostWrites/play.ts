@@ -26,6 +26,7 @@ const REASONS: readonly string[] = [
   'transaction refused',
   'the channel is closing on chain, by ',
   'the channel is closed already',
+  'waits in the mempool, which its records do not know of',
 ]
 
 /** Blocks until all that is open is over at the latest: as many as an HTLC, two stages and their depths take. */
