@@ -7,7 +7,7 @@ import { fundingScriptOf } from './commitments.ts'
 import { rivalWatches, waitsForRival } from './fundingRival.ts'
 import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
 import { eachHtlc, getHtlc } from './htlcTable.ts'
-import { localBalance, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
+import { localBalance, notYetOurs, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults, resultsWithoutChain } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
@@ -227,7 +227,8 @@ export function sendableMsat(channel: Channel): Msat {
   const next = commitments.next.remote
   if (next.outCount >= params.remote.maxAcceptedHtlcs) return ZERO_MSAT
   const buffer = params.isOpener ? openerBuffer(channel) : 0n
-  const funds = localBalance(channel, next) - satToMsat(params.remote.channelReserveSat) - buffer
+  const has = localBalance(channel, next) - notYetOurs(channel)
+  const funds = has - satToMsat(params.remote.channelReserveSat) - buffer
   const most = least(funds, params.remote.maxHtlcValueInFlightMsat - next.outMsat)
   return params.isOpener ? most : (payableByOpener(channel, 'out', most) as Msat)
 }

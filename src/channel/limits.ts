@@ -78,11 +78,23 @@ export function judgeOffer(channel: Channel, offer: Offer, ctx: ChannelContext):
   return judgeOfferFunds(channel, amountMsat)
 }
 
+/**
+ * msat of incoming HTLCs that are fulfilled while we have yet to sign that. They are ours in the peer's next commitment, but LDK
+ * counts them only with our commitment_signed, and fails the channel for an update_add_htlc before it that cannot do without.
+ */
+export function notYetOurs({ commitments }: Channel): bigint {
+  let sum = 0n
+  for (const { stage, removal, add } of eachHtlc(commitments.incoming))
+    if (stage === 'removing' && removal?.tag === 'fulfilled') sum += add.amountMsat
+  return sum
+}
+
 function judgeOfferFunds(channel: Channel, amountMsat: Msat): Judged<null> {
   const { params } = channel
   const next = channel.commitments.next.remote
   const reserve = satToMsat(params.remote.channelReserveSat)
-  const mine = localBalance(channel, next) - amountMsat - reserve - (params.isOpener ? openerBuffer(channel) : 0n)
+  const has = localBalance(channel, next) - notYetOurs(channel)
+  const mine = has - amountMsat - reserve - (params.isOpener ? openerBuffer(channel) : 0n)
   if (mine < 0n) {
     const detail = `${-mine} msat are missing beside the reserve${params.isOpener ? ' and the fee buffer' : ''}; send less`
     return refuse('INSUFFICIENT_BALANCE', `${ADDING}: the sender keeps its reserve and can pay the fee`, detail)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
-import { channelOf } from '../../src/channel/describe.ts'
+import { channelOf, sendableMsat } from '../../src/channel/describe.ts'
 import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
 
 describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
@@ -213,4 +213,35 @@ describe('HTLCs that the peer does not settle in time', () => {
       )
     })
   }
+})
+
+describe('BOLT 2 §adding-an-htlc: sending node', () => {
+  /** LDK fails the channel for one: it counts what a fulfilled HTLC brings from the commitment_signed on that is without it. */
+  it.each(['alice', 'bob'] as const)(
+    'offers nothing of what it has by an update_fulfill_htlc that it has not signed for; %s opened',
+    (opener) => {
+      const w = reachNormal({ opener, pushMsat: msat(500_000_000) })
+      w.alice.command(add(1, 50_000_000))
+      w.settle()
+      const sendable = (): bigint => sendableMsat(w.bob.channel)
+      // While alice has yet to revoke, bob signs nothing more.
+      w.bob.command(add(2, 1_000_000))
+      const before = sendable()
+      w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+      // The fee of an HTLC less is what an opener may have more.
+      expect(sendable() - before).toBeLessThan(1_000_000n)
+      const spending = add(3, Number(before) + 1_000_000)
+      w.bob.command(spending)
+      expect(w.bob.channel.commitments.outgoing.size).toBe(1)
+      w.settle()
+      expect(sendable()).toBeGreaterThan(before + 49_000_000n)
+      w.bob.command(spending)
+      expect(w.bob.channel.commitments.outgoing.size).toBe(2)
+      w.settle()
+      expect(w.sides.map((s) => [s.state!.tag, s.channel.commitments.local.number > 0])).toEqual([
+        ['normal', true],
+        ['normal', true],
+      ])
+    },
+  )
 })
