@@ -7,6 +7,8 @@
 //
 // npm run fuzz -- --suite adversary --shrink NUMBER: a schedule that failed, in as few steps as it takes: its JSON on stdout, as
 // test/adversary/regressions.json keeps them.
+//
+// npm run fuzz -- --suite ldk [--schedules N] [--seed S]: N lives of two channels with a real LDK node, from opening to close; a second or two each.
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -34,7 +36,7 @@ function options() {
       options: {
         suite: { type: 'string', default: 'crypto' },
         times: { type: 'string' },
-        schedules: { type: 'string', default: '200000' },
+        schedules: { type: 'string' },
         seed: { type: 'string', default: '1' },
         shrink: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -156,6 +158,13 @@ if (values.suite === 'crypto') {
 } else if (values.suite === 'adversary') {
   if (positionals.length > 0) usage(`"${positionals[0]}" is not an option of this suite`)
   if (values.shrink !== undefined) process.exit(await shrink(whole(values.shrink, '--shrink', 0)))
-  const schedules = whole(values.schedules, '--schedules', 1)
+  const schedules = whole(values.schedules ?? '200000', '--schedules', 1)
   process.exit(await adversary({ schedules, seed: whole(values.seed, '--seed', 0), json: values.json }))
-} else usage(`there is no suite "${values.suite}": crypto or adversary`)
+} else if (values.suite === 'ldk') {
+  if (positionals.length > 0) usage(`"${positionals[0]}" is not an option of this suite`)
+  const runs = whole(values.schedules ?? '1000', '--schedules', 1)
+  const seed = whole(values.seed, '--seed', 0)
+  process.exit(
+    await run(['test/interop/schedule.test.ts'], { FULMEN_RUNS: `${runs}`, FULMEN_SEED: `${seed}` }, 'inherit'),
+  )
+} else usage(`there is no suite "${values.suite}": crypto, adversary or ldk`)

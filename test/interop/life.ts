@@ -4,6 +4,8 @@ import { toHex } from '../../src/base/bytes.ts'
 import { paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
+import { decodeInvoice } from '../../src/invoice/bolt11.ts'
+import type { PaymentView } from '../../src/node/service.ts'
 import type { Direction } from './link.ts'
 import type { OurNode } from './ourNode.ts'
 import type { World } from './world.ts'
@@ -11,14 +13,20 @@ import type { World } from './world.ts'
 /** carol and us are nodes of ours, with a channel between them; LDK has channels with us. */
 export type Name = 'carol' | 'us' | 'ldk'
 
+export interface Pay {
+  readonly tag: 'pay'
+  readonly from: Name
+  readonly to: Name
+  readonly amountMsat: number
+  readonly kind: 'at once' | 'held' | 'keysend'
+}
+
 export type Step =
-  | {
-      readonly tag: 'pay'
-      readonly from: Name
-      readonly to: Name
-      readonly amountMsat: number
-      readonly kind: 'at once' | 'held' | 'keysend'
-    }
+  | Pay
+  /** All of them in the same moment. */
+  | { readonly tag: 'many'; readonly pays: readonly Pay[] }
+  /** Our process dies at one of its next writes, which comes to the disk or not. */
+  | { readonly tag: 'die'; readonly before: number; readonly isKept: boolean }
   /** What the payee of a held payment does with it. */
   | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
   /** The link to LDK breaks when so many more bytes have passed in that direction. */
@@ -26,7 +34,8 @@ export type Step =
   /** Goes on when so many more bytes have come from LDK, or when nothing moves any more. */
   | { readonly tag: 'run'; readonly bytes: number }
   | { readonly tag: 'fee'; readonly who: 'us' | 'ldk'; readonly feeratePerKw: number }
-  | { readonly tag: 'connect' | 'restart' | 'mine' }
+  /** 'hang up': LDK closes the connection in good order. */
+  | { readonly tag: 'connect' | 'hang up' | 'restart' | 'mine' }
 
 export interface Payment {
   readonly from: Name
@@ -41,20 +50,26 @@ export interface Payment {
 
 export type Outcome = 'pending' | 'succeeded' | 'failed'
 
+/** For a payment to come to its end when everything is whole again. */
+const PATIENCE_MS = 2_000
+
+/** So long nothing has to pass for everything to be still. */
+const STILL_MS = 1_000
+
 /** What LDK says of a payment of its own. */
 const OUTCOMES: Readonly<Record<string, Outcome>> = { sent: 'succeeded', failed: 'failed' }
 
-/** A life of three nodes in a line, one of which is LDK, step by step. */
+/** A life of two nodes of ours, or one, and LDK, step by step. */
 export class Life {
   readonly payments: Payment[] = []
   readonly #w: World
-  readonly #carol: OurNode
+  readonly #carol: OurNode | null
   /** Payments that wait for a word that has not been given. */
   readonly #undecided: Payment[] = []
   /** By hash, of what came to LDK. */
   readonly #atLdk = { claimable: new Set<string>(), claimed: new Set<string>() }
 
-  constructor(w: World, carol: OurNode) {
+  constructor(w: World, carol: OurNode | null = null) {
     this.#w = w
     this.#carol = carol
     w.ldk.onEvent(({ event, hash }) => {
@@ -64,9 +79,23 @@ export class Life {
   }
 
   async step(s: Step): Promise<void> {
+    await this.#step(s).catch((e) => {
+      if (!this.#w.us.isDead) throw e
+    })
+    if (this.#w.us.isDead) await this.#restart()
+  }
+
+  async #step(s: Step): Promise<void> {
     switch (s.tag) {
       case 'pay':
         return this.#pay(s)
+      case 'many':
+        await Promise.all(s.pays.map((p) => this.#pay(p)))
+        return
+      case 'die':
+        return this.#w.us.dieAt(s)
+      case 'hang up':
+        return this.#hangUp()
       case 'decide':
         return this.#decide(s.pick, s.settle)
       case 'cut':
@@ -86,17 +115,26 @@ export class Life {
 
   /** Everybody is connected, and all payments come to their end. */
   async finish(): Promise<void> {
-    this.#w.link.disarm()
+    await this.calm()
     await this.#w.until('the connection', async () => {
       await this.connect()
       return (await this.#w.peer()).connected
     })
-    for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, () => this.#pushOn(p))
+    for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, this.#ending(p))
+  }
+
+  /** Nothing breaks any more by itself. */
+  async calm(): Promise<void> {
+    this.#w.link.disarm()
+    const { us } = this.#w
+    if (!us.liveOn()) await this.#w.until('our death', () => us.isDead)
+    if (us.isDead) await this.#restart()
   }
 
   /** What the payer says. */
-  async outcome({ from, id }: Payment): Promise<Outcome> {
-    if (from !== 'ldk') return (await this.#ours(from).service.payment(id)).status
+  async outcome(p: Payment): Promise<Outcome> {
+    const { from, id } = p
+    if (from !== 'ldk') return (await this.#view(p, from))?.status ?? 'failed'
     const found = (await this.#w.ldk.cmd('list_payments')).find((p) => p.payment_id === id)
     return OUTCOMES[found!.status] ?? 'pending'
   }
@@ -114,8 +152,8 @@ export class Life {
     for (const p of this.payments) {
       if (p.to === name && (await this.isReceived(p))) gained += BigInt(p.amountMsat)
       if (p.from !== name) continue
-      const { status, feeMsat } = await this.#ours(name).service.payment(p.id)
-      if (status === 'succeeded') gained -= BigInt(p.amountMsat) + feeMsat
+      const view = await this.#view(p, name)
+      if (view?.status === 'succeeded') gained -= BigInt(p.amountMsat) + view.feeMsat
     }
     return gained
   }
@@ -125,16 +163,29 @@ export class Life {
     const isConnected = async () => (await this.#w.peer()).connected
     const isFree = async () => (await this.#w.ldk.cmd('list_peers')).length === 0
     // Our node dials by itself, too.
-    await this.#w.until('LDK to notice', async () => (await isConnected()) || (await isFree()))
-    if (await isConnected()) return
+    const { us } = this.#w
+    await this.#w.until('LDK to notice', async () => us.isDead || (await isConnected()) || (await isFree()))
+    if (us.isDead || (await isConnected())) return
     // The link may break while hands are shaken.
-    await this.#w.connect().catch((e: { code?: string }) => expect(e.code).toBe('PEER_UNREACHABLE'))
+    await this.#w.us.orDeath(this.#w.connect()).catch((e: { code?: string }) => {
+      if (!this.#w.us.isDead) expect(e.code).toBe('PEER_UNREACHABLE')
+    })
   }
 
   // -------------------------------------------------------------- steps
 
   #ours(name: 'carol' | 'us'): OurNode {
-    return name === 'us' ? this.#w.us : this.#carol
+    return name === 'us' ? this.#w.us : this.#carol!
+  }
+
+  /** Null: a node that died has not begun it. */
+  async #view({ id }: Payment, name: 'carol' | 'us'): Promise<PaymentView | null> {
+    return this.#ours(name)
+      .service.payment(id)
+      .catch((e: { code?: string }) => {
+        if (e.code !== 'NOT_FOUND') throw e
+        return null
+      })
   }
 
   async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
@@ -155,10 +206,12 @@ export class Life {
       return { bolt11: invoice, preimage: null }
     }
     const preimage = isHeld ? new Uint8Array(randomBytes(32)) : null
-    const { bolt11 } = await this.#ours(to).service.createInvoice({
+    const ours = this.#ours(to)
+    const request = {
       amountMsat: msat(amountMsat),
       ...(preimage && { paymentHash: paymentHash(toHex(crypto.sha256(preimage))) }),
-    })
+    }
+    const { bolt11 } = await ours.orDeath(ours.service.createInvoice(request))
     return { bolt11, preimage }
   }
 
@@ -174,8 +227,14 @@ export class Life {
         const { payment_id, hash } = await command
         return { id: payment_id, hash }
       }
-      const request = bolt11 ? { bolt11 } : { nodeId, amountMsat: msat(amountMsat) }
-      const { id, paymentHash } = await this.#ours(from).service.pay(request)
+      const ours = this.#ours(from)
+      const id = ours.service.newId()
+      const request = bolt11 ? { id, bolt11 } : { id, nodeId, amountMsat: msat(amountMsat) }
+      const { paymentHash } = await ours.orDeath(ours.service.pay(request)).catch((e) => {
+        // It may have been begun, and it may not.
+        if (bolt11 && ours.isDead) return decodeInvoice(bolt11)
+        throw e
+      })
       return { id, hash: paymentHash }
     } catch (e) {
       if (/RouteNotFound|no route|can send|not connected|INSUFFICIENT|NO_ROUTE/.test(String(e))) return null
@@ -200,10 +259,11 @@ export class Life {
     return true
   }
   async #wordOfOurs({ hash, held }: Payment, to: 'carol' | 'us', settle: boolean): Promise<boolean> {
-    const { service } = this.#ours(to)
-    if ((await service.invoice(paymentHash(hash))).status !== 'accepted') return false
-    if (settle) await service.settleInvoice(paymentHash(hash), held!.preimage!)
-    else await service.cancelInvoice(paymentHash(hash))
+    const ours = this.#ours(to)
+    const { service } = ours
+    const id = paymentHash(hash)
+    if ((await service.invoice(id)).status !== 'accepted') return false
+    await ours.orDeath(settle ? service.settleInvoice(id, held!.preimage!) : service.cancelInvoice(id))
     return true
   }
 
@@ -215,9 +275,15 @@ export class Life {
   async #run(bytes: number): Promise<void> {
     const { link } = this.#w
     const at = link.passed('in') + bytes
+    const moved = { bytes: 0, at: performance.now() }
     await this.#w.until('something to move', async () => {
+      if (this.#w.us.isDead) return true
       await this.#claim()
       if (link.passed('in') >= at || !(await this.#w.peer()).connected) return true
+      const passed = link.passed('in') + link.passed('out')
+      if (passed !== moved.bytes) Object.assign(moved, { bytes: passed, at: performance.now() })
+      // What has come in part alone waits for the rest.
+      if (performance.now() - moved.at > STILL_MS) return true
       const open = await Promise.all(this.payments.map((p) => this.outcome(p)))
       return this.payments.every((p, i) => open[i] !== 'pending' || this.#undecided.includes(p))
     })
@@ -228,12 +294,35 @@ export class Life {
     else this.#w.ground.feerate = feeratePerKw
   }
 
+  async #hangUp(): Promise<void> {
+    await this.#w.ldk.cmd('disconnect', { pubkey: this.#w.us.nodeId })
+  }
+
   async #restart(): Promise<void> {
     const { us } = this.#w
     await us.stop()
     await us.restart()
-    await this.#carol.service.connectPeer({ nodeId: us.nodeId, host: '127.0.0.1', port: us.port })
+    await this.#carol?.service.connectPeer({ nodeId: us.nodeId, host: '127.0.0.1', port: us.port })
     await this.connect()
+  }
+
+  /** Whether it is over, after a push. What has come in part alone would wait a minute for the rest, and is refused before. */
+  #ending(p: Payment): () => Promise<boolean> {
+    const patience = performance.now() + PATIENCE_MS
+    return async () => {
+      const isOver = await this.#pushOn(p)
+      if (isOver || performance.now() < patience) return isOver
+      if (p.to !== 'ldk') {
+        const { service } = this.#ours(p.to)
+        await service
+          .cancelInvoice(paymentHash(p.hash))
+          .catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
+      } else {
+        await this.#w.ldk.cmd('fail', { hash: p.hash })
+        if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
+      }
+      return false
+    }
   }
 
   /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */

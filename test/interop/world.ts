@@ -100,7 +100,7 @@ export class World {
       this.ground.mineBlock()
       await this.#feed()
       await this.until('the block to be seen', () =>
-        this.#nodes.every((n) => n.service.info().blockHeight === this.ground.chain.state.height),
+        this.#nodes.every((n) => n.isDead || n.service.info().blockHeight === this.ground.chain.state.height),
       )
     }
   }
