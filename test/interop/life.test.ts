@@ -2,14 +2,15 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
-import { Life, type Name, type Step } from './life.ts'
+import { ldkStage } from './ldkStage.ts'
+import { Life, type Name, type Stage, type Step } from './life.ts'
 import type { OurNode } from './ourNode.ts'
 import { World } from './world.ts'
 
 /** FULMEN_RUNS=500 npx vitest run test/interop/life.test.ts looks longer. */
 const RUNS = Number(process.env.FULMEN_RUNS ?? 6)
 
-const name = fc.constantFrom<Name>('carol', 'us', 'ldk')
+const name = fc.constantFrom<Name>('carol', 'us', 'them')
 const pay: fc.Arbitrary<Step> = fc.record({
   tag: fc.constant('pay' as const),
   from: name,
@@ -38,7 +39,7 @@ const other: fc.Arbitrary<Step> = fc.oneof(
   }),
   fc.record({
     tag: fc.constant('fee' as const),
-    who: fc.constant('ldk' as const),
+    who: fc.constant('them' as const),
     feeratePerKw: fc.integer({ min: 1_200, max: 2_500 }),
   }),
 )
@@ -46,10 +47,12 @@ const life = fc.array(fc.oneof(pay, pay, pay, run, run, cut, other), { minLength
 
 describe('a life with LDK, of payments, lost connections, restarts, fees and blocks', () => {
   let w: World
+  let stage: Stage
   let carol: OurNode
   let channels: readonly string[]
   beforeAll(async () => {
     w = await World.start({ autoclaim: false })
+    stage = ldkStage(w)
     carol = await w.another()
     const ours = await w.openToLdk('anchors', 4_000_000, 2_000_000)
     const theirs = await w.openFromLdk('static_remotekey', 4_000_000, 2_000_000)
@@ -73,7 +76,7 @@ describe('a life with LDK, of payments, lost connections, restarts, fees and blo
   it('loses no payment and no millisatoshi, and keeps every channel', async () => {
     const isKept = async (steps: readonly Step[]): Promise<void> => {
       const [had, fees] = [await balances(), forwardFees()]
-      const life = new Life(w, carol)
+      const life = new Life(stage, carol)
       for (const s of steps) await life.step(s)
       await life.finish()
       for (const id of channels) await w.quiet(id)

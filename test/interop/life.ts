@@ -1,17 +1,65 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
-import { paymentHash } from '../../src/base/ids.ts'
+import { type NodeId, paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import type { PaymentView } from '../../src/node/service.ts'
-import type { Direction } from './link.ts'
+import type { Direction, Link } from './link.ts'
 import type { OurNode } from './ourNode.ts'
-import type { World } from './world.ts'
 
-/** carol and us are nodes of ours, with a channel between them; LDK has channels with us. */
-export type Name = 'carol' | 'us' | 'ldk'
+/** carol and us are nodes of ours, with a channel between them; they, a real node that is not ours, have channels with us. */
+export type Name = 'carol' | 'us' | 'them'
+
+/** A payment of theirs that has begun. */
+export interface Sent {
+  /** As they call it. */
+  readonly id: string
+  readonly hash: string
+}
+
+/** The real node at the other end of the link. */
+export interface Counterpart {
+  readonly nodeId: NodeId
+  /** Whether it has a connection with us, as far as it knows. */
+  seesUs(): Promise<boolean>
+  /** @param isHeld what comes waits for `decide`; all else is taken as it comes @returns BOLT 11 */
+  invoice(amountMsat: number, isHeld: boolean): Promise<string>
+  /** @throws when it sees no way */
+  pay(bolt11: string): Promise<Sent>
+  keysend(payee: NodeId, amountMsat: number): Promise<Sent>
+  /** Takes a held payment, or fails it. @returns false when it has not come yet as a whole */
+  decide(hash: string, settle: boolean): Promise<boolean>
+  /** Fails what has come of a payment to it, unless that is taken already. */
+  refuse(hash: string): Promise<void>
+  /** What it says of a payment of its own. */
+  outcome(sent: Sent): Promise<Outcome>
+  /** Whether it says that it has taken the payment. */
+  isReceived(hash: string): Promise<boolean>
+  /** Closes the connection in good order. */
+  hangUp(): Promise<void>
+  /** Its estimate for every target. */
+  setFeerate(feeratePerKw: number): Promise<void>
+  /** It dies at once, and has started again on return; absent where it cannot. */
+  kill?(): Promise<void>
+}
+
+/** What a life is lived on: a world of one of the counterparts. */
+export interface Stage {
+  readonly us: OurNode
+  readonly them: Counterpart
+  readonly link: Link
+  /** Whether our node is connected with them. */
+  isConnected(): Promise<boolean>
+  /** Dials them over the link. */
+  connect(): Promise<void>
+  /** One block, which everybody has acted on. */
+  mine(): Promise<void>
+  /** Our estimate for every target. */
+  setFeerate(feeratePerKw: number): void
+  until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void>
+}
 
 export interface Pay {
   readonly tag: 'pay'
@@ -29,13 +77,13 @@ export type Step =
   | { readonly tag: 'die'; readonly before: number; readonly isKept: boolean }
   /** What the payee of a held payment does with it. */
   | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
-  /** The link to LDK breaks when so many more bytes have passed in that direction. */
+  /** The link to them breaks when so many more bytes have passed in that direction. */
   | { readonly tag: 'cut'; readonly direction: Direction; readonly bytes: number }
-  /** Goes on when so many more bytes have come from LDK, or when nothing moves any more. */
+  /** Goes on when so many more bytes have come from them, or when nothing moves any more. */
   | { readonly tag: 'run'; readonly bytes: number }
-  | { readonly tag: 'fee'; readonly who: 'us' | 'ldk'; readonly feeratePerKw: number }
-  /** 'hang up': LDK closes the connection in good order. */
-  | { readonly tag: 'connect' | 'hang up' | 'restart' | 'mine' }
+  | { readonly tag: 'fee'; readonly who: 'us' | 'them'; readonly feeratePerKw: number }
+  /** 'hang up': they close the connection in good order; 'kill': they die, and start again; 'restart': we stop, and start again. */
+  | { readonly tag: 'connect' | 'hang up' | 'kill' | 'restart' | 'mine' }
 
 export interface Payment {
   readonly from: Name
@@ -56,26 +104,17 @@ const PATIENCE_MS = 2_000
 /** So long nothing has to pass for everything to be still. */
 const STILL_MS = 1_000
 
-/** What LDK says of a payment of its own. */
-const OUTCOMES: Readonly<Record<string, Outcome>> = { sent: 'succeeded', failed: 'failed' }
-
-/** A life of two nodes of ours, or one, and LDK, step by step. */
+/** A life of two nodes of ours, or one, and a real one, step by step. */
 export class Life {
   readonly payments: Payment[] = []
-  readonly #w: World
+  readonly #w: Stage
   readonly #carol: OurNode | null
-  /** Payments that wait for a word that has not been given. */
+  /** Held payments that wait for a word that has not been given. */
   readonly #undecided: Payment[] = []
-  /** By hash, of what came to LDK. */
-  readonly #atLdk = { claimable: new Set<string>(), claimed: new Set<string>() }
 
-  constructor(w: World, carol: OurNode | null = null) {
-    this.#w = w
+  constructor(stage: Stage, carol: OurNode | null = null) {
+    this.#w = stage
     this.#carol = carol
-    w.ldk.onEvent(({ event, hash }) => {
-      if (event === 'PaymentClaimable') this.#atLdk.claimable.add(String(hash))
-      if (event === 'PaymentClaimed') this.#atLdk.claimed.add(String(hash))
-    })
   }
 
   async step(s: Step): Promise<void> {
@@ -95,7 +134,9 @@ export class Life {
       case 'die':
         return this.#w.us.dieAt(s)
       case 'hang up':
-        return this.#hangUp()
+        return this.#w.them.hangUp()
+      case 'kill':
+        return this.#kill()
       case 'decide':
         return this.#decide(s.pick, s.settle)
       case 'cut':
@@ -118,7 +159,7 @@ export class Life {
     await this.calm()
     await this.#w.until('the connection', async () => {
       await this.connect()
-      return (await this.#w.peer()).connected
+      return this.#w.isConnected()
     })
     for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, this.#ending(p))
   }
@@ -133,15 +174,13 @@ export class Life {
 
   /** What the payer says. */
   async outcome(p: Payment): Promise<Outcome> {
-    const { from, id } = p
-    if (from !== 'ldk') return (await this.#view(p, from))?.status ?? 'failed'
-    const found = (await this.#w.ldk.cmd('list_payments')).find((p) => p.payment_id === id)
-    return OUTCOMES[found!.status] ?? 'pending'
+    if (p.from === 'them') return this.#w.them.outcome(p)
+    return (await this.#view(p, p.from))?.status ?? 'failed'
   }
 
   /** What the payee says: whether it has the money. */
   async isReceived({ to, hash }: Payment): Promise<boolean> {
-    if (to === 'ldk') return this.#atLdk.claimed.has(hash)
+    if (to === 'them') return this.#w.them.isReceived(hash)
     const { service } = this.#ours(to)
     return (await service.invoice(paymentHash(hash)).catch(() => null))?.status === 'settled'
   }
@@ -158,17 +197,16 @@ export class Life {
     return gained
   }
 
-  /** Brings the connection to LDK back, if nothing cuts it meanwhile. */
+  /** Brings the connection to them back, if nothing cuts it meanwhile. */
   async connect(): Promise<void> {
-    const isConnected = async () => (await this.#w.peer()).connected
-    const isFree = async () => (await this.#w.ldk.cmd('list_peers')).length === 0
+    const { us, them } = this.#w
     // Our node dials by itself, too.
-    const { us } = this.#w
-    await this.#w.until('LDK to notice', async () => us.isDead || (await isConnected()) || (await isFree()))
-    if (us.isDead || (await isConnected())) return
+    const isSettled = async () => us.isDead || (await this.#w.isConnected()) || !(await them.seesUs())
+    await this.#w.until('them to notice', isSettled)
+    if (us.isDead || (await this.#w.isConnected())) return
     // The link may break while hands are shaken.
-    await this.#w.us.orDeath(this.#w.connect()).catch((e: { code?: string }) => {
-      if (!this.#w.us.isDead) expect(e.code).toBe('PEER_UNREACHABLE')
+    await us.orDeath(this.#w.connect()).catch((e: { code?: string }) => {
+      if (!us.isDead) expect(e.code).toBe('PEER_UNREACHABLE')
     })
   }
 
@@ -197,14 +235,11 @@ export class Life {
     const held = isHeld ? { preimage: target!.preimage } : null
     const payment: Payment = { from, to, amountMsat, ...sent, held }
     this.payments.push(payment)
-    if (to === 'ldk' || isHeld) this.#undecided.push(payment)
+    if (isHeld) this.#undecided.push(payment)
   }
 
   async #invoice(to: Name, amountMsat: number, isHeld: boolean) {
-    if (to === 'ldk') {
-      const { invoice } = await this.#w.ldk.cmd('create_invoice', { msat: amountMsat })
-      return { bolt11: invoice, preimage: null }
-    }
+    if (to === 'them') return { bolt11: await this.#w.them.invoice(amountMsat, isHeld), preimage: null }
     const preimage = isHeld ? new Uint8Array(randomBytes(32)) : null
     const ours = this.#ours(to)
     const request = {
@@ -217,16 +252,10 @@ export class Life {
 
   /** @returns null when the payer sees no way, and so has no payment */
   async #send(from: Name, to: Name, amountMsat: number, bolt11: string | null) {
-    const { ldk } = this.#w
-    const nodeId = to === 'ldk' ? ldk.nodeId : this.#ours(to).nodeId
+    const { them } = this.#w
+    const { nodeId } = to === 'them' ? them : this.#ours(to)
     try {
-      if (from === 'ldk') {
-        const command = bolt11
-          ? ldk.cmd('pay', { invoice: bolt11 })
-          : ldk.cmd('keysend', { pubkey: nodeId, msat: amountMsat })
-        const { payment_id, hash } = await command
-        return { id: payment_id, hash }
-      }
+      if (from === 'them') return await (bolt11 ? them.pay(bolt11) : them.keysend(nodeId, amountMsat))
       const ours = this.#ours(from)
       const id = ours.service.newId()
       const request = bolt11 ? { id, bolt11 } : { id, nodeId, amountMsat: msat(amountMsat) }
@@ -243,20 +272,15 @@ export class Life {
   }
 
   async #decide(pick: number, settle: boolean): Promise<void> {
-    const held = this.#undecided.filter((p) => p.held)
-    const p = held[pick % Math.max(1, held.length)]
+    const p = this.#undecided[pick % Math.max(1, this.#undecided.length)]
     if (p) await this.#word(p, settle)
   }
 
   /** The payee takes the payment, or not, if it has it. */
   async #word(p: Payment, settle: boolean): Promise<void> {
-    const isGiven = p.to === 'ldk' ? await this.#wordOfLdk(p.hash, settle) : await this.#wordOfOurs(p, p.to, settle)
+    const { them } = this.#w
+    const isGiven = p.to === 'them' ? await them.decide(p.hash, settle) : await this.#wordOfOurs(p, p.to, settle)
     if (isGiven) this.#undecided.splice(this.#undecided.indexOf(p), 1)
-  }
-  async #wordOfLdk(hash: string, settle: boolean): Promise<boolean> {
-    if (!this.#atLdk.claimable.has(hash)) return false
-    await this.#w.ldk.cmd(settle ? 'claim' : 'fail', { hash })
-    return true
   }
   async #wordOfOurs({ hash, held }: Payment, to: 'carol' | 'us', settle: boolean): Promise<boolean> {
     const ours = this.#ours(to)
@@ -267,19 +291,13 @@ export class Life {
     return true
   }
 
-  /** LDK asks about each payment that comes: those that nobody holds are claimed when they are seen. */
-  async #claim(): Promise<void> {
-    for (const p of [...this.#undecided]) if (p.to === 'ldk' && !p.held) await this.#word(p, true)
-  }
-
   async #run(bytes: number): Promise<void> {
     const { link } = this.#w
     const at = link.passed('in') + bytes
     const moved = { bytes: 0, at: performance.now() }
     await this.#w.until('something to move', async () => {
       if (this.#w.us.isDead) return true
-      await this.#claim()
-      if (link.passed('in') >= at || !(await this.#w.peer()).connected) return true
+      if (link.passed('in') >= at || !(await this.#w.isConnected())) return true
       const passed = link.passed('in') + link.passed('out')
       if (passed !== moved.bytes) Object.assign(moved, { bytes: passed, at: performance.now() })
       // What has come in part alone waits for the rest.
@@ -289,13 +307,14 @@ export class Life {
     })
   }
 
-  async #fee(who: 'us' | 'ldk', feeratePerKw: number): Promise<void> {
-    if (who === 'ldk') await this.#w.ldk.cmd('set_feerate', { sat_per_kw: feeratePerKw })
-    else this.#w.ground.feerate = feeratePerKw
+  async #fee(who: 'us' | 'them', feeratePerKw: number): Promise<void> {
+    if (who === 'them') await this.#w.them.setFeerate(feeratePerKw)
+    else this.#w.setFeerate(feeratePerKw)
   }
 
-  async #hangUp(): Promise<void> {
-    await this.#w.ldk.cmd('disconnect', { pubkey: this.#w.us.nodeId })
+  async #kill(): Promise<void> {
+    await this.#w.them.kill!()
+    await this.connect()
   }
 
   async #restart(): Promise<void> {
@@ -312,13 +331,13 @@ export class Life {
     return async () => {
       const isOver = await this.#pushOn(p)
       if (isOver || performance.now() < patience) return isOver
-      if (p.to !== 'ldk') {
+      if (p.to !== 'them') {
         const { service } = this.#ours(p.to)
         await service
           .cancelInvoice(paymentHash(p.hash))
           .catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
       } else {
-        await this.#w.ldk.cmd('fail', { hash: p.hash })
+        await this.#w.them.refuse(p.hash)
         if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
       }
       return false
@@ -328,7 +347,6 @@ export class Life {
   /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */
   async #pushOn(p: Payment): Promise<boolean> {
     await this.connect()
-    await this.#claim()
     for (const [i, held] of [...this.#undecided].entries()) await this.#word(held, i % 2 === 0)
     return (await this.outcome(p)) !== 'pending'
   }

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { outpointKey } from '../../src/base/ids.ts'
 import type { ChannelView, NodeEvent } from '../../src/node/service.ts'
 import type { LdkEvent } from './ldk.ts'
-import { Life, type Pay, type Payment, type Step } from './life.ts'
+import { ldkStage } from './ldkStage.ts'
+import { Life, type Pay, type Payment, type Stage, type Step } from './life.ts'
 import { World } from './world.ts'
 
 /** FULMEN_RUNS=500 FULMEN_SEED=random npx vitest run test/interop/schedule.test.ts looks longer, as npm run fuzz -- --suite ldk does. */
@@ -15,10 +16,10 @@ const CAPACITY = 4_000_000
 /** Estimates, sat per 1,000 weight units. */
 const LEAST = { us: 1_000, ldk: 750 }
 
-type Side = 'us' | 'ldk'
+type Side = 'us' | 'them'
 const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
 
-const side = fc.constantFrom<Side>('us', 'ldk')
+const side = fc.constantFrom<Side>('us', 'them')
 const pay: fc.Arbitrary<Pay> = fc
   .record({
     isOurs: fc.boolean(),
@@ -30,7 +31,7 @@ const pay: fc.Arbitrary<Pay> = fc
     ),
     kind: fc.constantFrom('at once' as const, 'at once' as const, 'held' as const),
   })
-  .map(({ isOurs, ...rest }) => ({ tag: 'pay', from: isOurs ? 'us' : 'ldk', to: isOurs ? 'ldk' : 'us', ...rest }))
+  .map(({ isOurs, ...rest }) => ({ tag: 'pay', from: isOurs ? 'us' : 'them', to: isOurs ? 'them' : 'us', ...rest }))
 const many: fc.Arbitrary<Step> = fc.record({
   tag: fc.constant('many' as const),
   pays: fc.array(pay, { minLength: 2, maxLength: 8 }),
@@ -63,7 +64,7 @@ const other: fc.Arbitrary<Step> = fc.oneof(
   }),
   fc.record({
     tag: fc.constant('fee' as const),
-    who: fc.constant('ldk' as const),
+    who: fc.constant('them' as const),
     feeratePerKw: fc.integer({ min: LEAST.ldk, max: LEAST.us }),
   }),
 )
@@ -77,9 +78,11 @@ const schedule = fc.record({ steps, closes: fc.tuple(side, side), early: fc.bool
 
 describe('random schedules with LDK of payments, lost connections, crashes of ours, fees and blocks, up to the close', () => {
   let w: World
+  let stage: Stage
   const heard: LdkEvent[] = []
   beforeAll(async () => {
     w = await World.start({ autoclaim: false })
+    stage = ldkStage(w)
     w.ldk.onEvent((e) => heard.push(e))
   })
   afterAll(() => w.stop())
@@ -145,7 +148,7 @@ describe('random schedules with LDK of payments, lost connections, crashes of ou
         await w.openFromLdk('static_remotekey', CAPACITY, CAPACITY / 2),
       ]
       const had = sum(channels.map((c) => c.localMsat))
-      const life = new Life(w)
+      const life = new Life(stage)
       for (const step of s.steps) await life.step(step)
       await life.calm()
       const closeAll = async () => {
