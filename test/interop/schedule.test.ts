@@ -4,7 +4,8 @@ import { outpointKey } from '../../src/base/ids.ts'
 import type { ChannelView, NodeEvent } from '../../src/node/service.ts'
 import type { LdkEvent } from './ldk.ts'
 import { ldkStage } from './ldkStage.ts'
-import { Life, type Pay, type Payment, type Stage, type Step } from './life.ts'
+import { Life, type Payment, type Stage } from './life.ts'
+import { type Side, side, stepsWith } from './steps.ts'
 import { World } from './world.ts'
 
 /** FULMEN_RUNS=500 FULMEN_SEED=random npx vitest run test/interop/schedule.test.ts looks longer, as npm run fuzz -- --suite ldk does. */
@@ -16,62 +17,12 @@ const CAPACITY = 4_000_000
 /** Estimates, sat per 1,000 weight units. */
 const LEAST = { us: 1_000, ldk: 750 }
 
-type Side = 'us' | 'them'
 const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
 
-const side = fc.constantFrom<Side>('us', 'them')
-const pay: fc.Arbitrary<Pay> = fc
-  .record({
-    isOurs: fc.boolean(),
-    // Without an output of its own; with one; in parts, since no channel has as much.
-    amountMsat: fc.oneof(
-      { weight: 4, arbitrary: fc.integer({ min: 1_000, max: 400_000 }) },
-      { weight: 8, arbitrary: fc.integer({ min: 300_000, max: 80_000_000 }) },
-      { weight: 1, arbitrary: fc.integer({ min: 2_100_000_000, max: 3_000_000_000 }) },
-    ),
-    kind: fc.constantFrom('at once' as const, 'at once' as const, 'held' as const),
-  })
-  .map(({ isOurs, ...rest }) => ({ tag: 'pay', from: isOurs ? 'us' : 'them', to: isOurs ? 'them' : 'us', ...rest }))
-const many: fc.Arbitrary<Step> = fc.record({
-  tag: fc.constant('many' as const),
-  pays: fc.array(pay, { minLength: 2, maxLength: 8 }),
-})
-const run: fc.Arbitrary<Step> = fc.record({
-  tag: fc.constant('run' as const),
-  bytes: fc.integer({ min: 1, max: 3_000 }),
-})
-const broken: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    tag: fc.constant('cut' as const),
-    direction: fc.constantFrom('in' as const, 'out' as const),
-    bytes: fc.oneof(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 6_000 })),
-  }),
-  fc.record({ tag: fc.constant('die' as const), before: fc.nat(8), isKept: fc.boolean() }),
-  fc.record({ tag: fc.constant('hang up' as const) }),
-)
-const decide: fc.Arbitrary<Step> = fc.record({
-  tag: fc.constant('decide' as const),
-  pick: fc.nat(8),
-  settle: fc.boolean(),
-})
-const other: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ tag: fc.constantFrom('connect' as const, 'connect' as const, 'restart' as const, 'mine' as const) }),
+const steps = stepsWith({
   // LDK has one estimate for everything: what it asks of us at least is what it would pay itself.
-  fc.record({
-    tag: fc.constant('fee' as const),
-    who: fc.constant('us' as const),
-    feeratePerKw: fc.integer({ min: LEAST.us, max: 2_900 }),
-  }),
-  fc.record({
-    tag: fc.constant('fee' as const),
-    who: fc.constant('them' as const),
-    feeratePerKw: fc.integer({ min: LEAST.ldk, max: LEAST.us }),
-  }),
-)
-const steps = fc.array(fc.oneof(pay, pay, many, run, run, broken, decide, other), {
-  minLength: 5,
-  maxLength: 40,
-  size: 'max',
+  fees: { us: { min: LEAST.us, max: 2_900 }, them: { min: LEAST.ldk, max: LEAST.us } },
+  many: 8,
 })
 /** Who closes either channel in the end, and whether that waits for the payments. */
 const schedule = fc.record({ steps, closes: fc.tuple(side, side), early: fc.boolean() })
