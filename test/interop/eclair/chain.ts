@@ -74,6 +74,18 @@ export class RealChain {
     return (await this.rpc<readonly Txid[]>('getrawmempool')).includes(txid)
   }
 
+  /** What the transaction pays to the wallet, in sat. */
+  async received(txid: Txid): Promise<bigint> {
+    type Output = { readonly value: number; readonly scriptPubKey: { readonly address: string } }
+    const { vout } = await this.rpc<{ vout: Output[] }>('getrawtransaction', txid, true)
+    let received = 0
+    for (const { value, scriptPubKey } of vout) {
+      const { ismine } = await this.rpc<{ ismine: boolean }>('getaddressinfo', scriptPubKey.address)
+      if (ismine) received += Math.round(value * 1e8)
+    }
+    return BigInt(received)
+  }
+
   async spender({ funding }: Pick<ChannelView, 'funding'>): Promise<Spender | null> {
     const asked = { txid: funding!.txid, vout: funding!.index }
     const [found] = await this.rpc<{ spendingtxid?: Txid }[]>('gettxspendingprevout', [asked])

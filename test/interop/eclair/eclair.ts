@@ -18,7 +18,9 @@ export interface Eclair {
   call<T = unknown>(method: string, parameters?: Readonly<Record<string, unknown>>): Promise<T>
   /** Ends the process. */
   stop(): Promise<void>
-  /** After stop(), on the same data. @param more lines of eclair.conf, from now on */
+  /** Ends it at once, whatever it does. */
+  kill(): Promise<void>
+  /** After stop() or kill(), on the same data. @param more lines of eclair.conf, from now on */
   restart(more?: EclairOptions['config']): Promise<void>
   /** What eclair wrote to its log so far, for a test that fails. */
   readonly dataDir: string
@@ -119,11 +121,12 @@ export async function startEclair(path: string, options: EclairOptions): Promise
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
   }
-  const stop = async (): Promise<void> => {
-    running?.child.kill()
+  const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    running?.child.kill(signal)
     await running?.exited
     running = null
   }
+  const stop = () => end('SIGTERM')
   const id = await start()
   return {
     nodeId: id,
@@ -131,6 +134,7 @@ export async function startEclair(path: string, options: EclairOptions): Promise
     dataDir,
     call,
     stop,
+    kill: () => end('SIGKILL'),
     restart: async (more = {}) => {
       Object.assign(config, more)
       await start()

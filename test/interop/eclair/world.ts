@@ -13,7 +13,7 @@ import { type Eclair, type EclairOptions, startEclair } from './eclair.ts'
 const UNTIL_MS = 60_000
 const LOOK_MS = 50
 /** min-depth-blocks of eclair, in `CONFIG`. */
-const DEPTH = 6
+export const DEPTH = 6
 const CONFIG = {
   'channel.min-depth-blocks': DEPTH,
   'channel.to-remote-delay-blocks': 20,
@@ -112,9 +112,12 @@ export class EclairWorld {
 
   // ---------------------------------------------------------------- connection
 
-  async connect(): Promise<void> {
+  async dial(): Promise<void> {
     await this.us.service.connectPeer({ nodeId: this.eclair.nodeId, host: '127.0.0.1', port: this.link.port })
-    await this.until('eclair to see us', async () => (await this.#peerState()) === 'CONNECTED')
+  }
+  async connect(): Promise<void> {
+    await this.dial()
+    await this.until('eclair to see us', () => this.seesUs())
   }
   async cut(): Promise<void> {
     this.link.cut()
@@ -127,16 +130,17 @@ export class EclairWorld {
   /** Returns when both ends have noticed that the connection is gone. */
   async lost(): Promise<void> {
     await this.until('both ends to notice', async () => {
-      return !(await this.peerConnected()) && (await this.#peerState()) !== 'CONNECTED'
+      return !(await this.peerConnected()) && !(await this.seesUs())
     })
   }
   async peerConnected(): Promise<boolean> {
     const { items } = await this.us.service.peers({ limit: 10 })
     return items.find((p) => p.nodeId === this.eclair.nodeId)?.connected === true
   }
-  async #peerState(): Promise<string | undefined> {
+  /** Whether eclair has a connection with us, as far as it knows. */
+  async seesUs(): Promise<boolean> {
     const peers = await this.eclair.call<readonly { nodeId: string; state: string }[]>('peers')
-    return peers.find((p) => p.nodeId === this.us.nodeId)?.state
+    return peers.find((p) => p.nodeId === this.us.nodeId)?.state === 'CONNECTED'
   }
 
   /** Mines blocks, and returns when every node has seen the last. eclair looks two seconds after a block, at several at once. */
@@ -151,7 +155,7 @@ export class EclairWorld {
   async seen(): Promise<void> {
     const height = await this.chain.rpc<number>('getblockcount')
     await this.until('the block to be seen', async () => {
-      if (this.#nodes.some((n) => n.service.info().blockHeight !== height)) return false
+      if (this.#nodes.some((n) => !n.isDead && n.service.info().blockHeight !== height)) return false
       return (await this.eclair.call<{ blockHeight: number }>('getinfo')).blockHeight === height
     })
   }
@@ -168,9 +172,7 @@ export class EclairWorld {
 
   /** Opens a channel to eclair, and returns when both sides can use it. */
   async openToEclair(capacity = 2_000_000, pushSat = capacity / 2, node = this.us): Promise<ChannelView> {
-    const opening = { peer: this.eclair.nodeId, capacitySat: sat(capacity), pushMsat: msat(pushSat * 1000) }
-    const { id } = await node.service.openChannel(opening)
-    return this.#confirmed(id, node)
+    return this.#confirmed(await this.beginOpen(capacity, pushSat, node), node)
   }
   /** eclair opens one to us. */
   async openFromEclair(
@@ -179,6 +181,23 @@ export class EclairWorld {
     more: object = {},
     node = this.us,
   ): Promise<ChannelView> {
+    return this.#confirmed(await this.beginOpenFromEclair(capacity, pushSat, more, node), node)
+  }
+  /** Each opens one to the other. */
+  async openBoth(capacity: number, pushSat: number): Promise<readonly ChannelView[]> {
+    const ids = [await this.beginOpen(capacity, pushSat), await this.beginOpenFromEclair(capacity, pushSat)]
+    for (const id of ids) await this.#published(id)
+    await this.mine(DEPTH)
+    for (const id of ids) await this.usable(id)
+    return Promise.all(ids.map((id) => this.us.service.channel(id)))
+  }
+  /** Up to the funding. @returns our id of the channel */
+  async beginOpen(capacity: number, pushSat: number, node = this.us): Promise<string> {
+    const opening = { peer: this.eclair.nodeId, capacitySat: sat(capacity), pushMsat: msat(pushSat * 1000) }
+    return (await node.service.openChannel(opening)).id
+  }
+  /** The same of one that eclair opens. */
+  async beginOpenFromEclair(capacity: number, pushSat: number, more: object = {}, node = this.us): Promise<string> {
     const before = new Set((await node.channels()).map((c) => c.id))
     await this.chain.setSmallCoinsAside()
     const said = await this.eclair.call<string>('open', {
@@ -193,11 +212,14 @@ export class EclairWorld {
     expect(said).toContain('created channel')
     const ours = async () => (await node.channels()).find((c) => !before.has(c.id))
     await this.until('our side of eclair’s channel', async () => (await ours())?.state === 'waiting-confirmations')
-    return this.#confirmed((await ours())!.id, node)
+    return (await ours())!.id
   }
-  async #confirmed(id: string, node: OurNode): Promise<ChannelView> {
+  async #published(id: string, node = this.us): Promise<void> {
     const { funding } = await node.service.channel(id)
     await this.until('the funding', () => this.chain.hasInMempool(funding!.txid))
+  }
+  async #confirmed(id: string, node: OurNode): Promise<ChannelView> {
+    await this.#published(id, node)
     await this.mine(DEPTH)
     await this.usable(id, node)
     return node.service.channel(id)

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto'
+import { toHex } from '../../../src/base/bytes.ts'
+import { paymentHash } from '../../../src/base/ids.ts'
+import { msat } from '../../../src/base/units.ts'
+import { crypto } from '../../../src/crypto/crypto.ts'
+import { decodeInvoice } from '../../../src/invoice/bolt11.ts'
+import type { Counterpart, Outcome, Stage } from '../life.ts'
+import type { OurNode } from '../ourNode.ts'
+import type { EclairWorld } from './world.ts'
+
+/**
+ * eclair as the counterpart of lives.
+ * @param dave has a channel with eclair, and holds what is held there: eclair itself has no hold invoices, and forwards them
+ */
+export function eclairStage(w: EclairWorld, dave: OurNode): Stage {
+  return {
+    us: w.us,
+    them: counterpart(w, dave),
+    link: w.link,
+    isConnected: () => w.peerConnected(),
+    connect: () => w.dial(),
+    mine: () => w.mine(),
+    setFeerate: (feeratePerKw) => {
+      w.chain.changes.set('estimatesmartfee', () => ({ feerate: (feeratePerKw * 4) / 1e8, blocks: 2 }))
+    },
+    until: (what, isTrue) => w.until(what, isTrue),
+  }
+}
+
+function counterpart(w: EclairWorld, dave: OurNode): Counterpart {
+  const { eclair } = w
+  /** By hash, of what dave holds. */
+  const preimages = new Map<string, Uint8Array>()
+  const heldStatus = async (hash: string) => (await dave.service.invoice(paymentHash(hash))).status
+  /** Of eclair.conf, from its next start on: it reads no estimates on regtest. */
+  let feerates: Readonly<Record<string, number>> = {}
+
+  /** Payments that eclair began before it was last killed. */
+  let cutShort: ReadonlySet<string> = new Set()
+  const begun = new Set<string>()
+  /** @param isGone none of its HTLCs is in a channel */
+  const look = async (id: string, isGone = false): Promise<Outcome> => {
+    const parts = await eclair.call<{ status: { type: string } }[]>('getsentinfo', { id })
+    if (!isGone && parts.some((p) => p.status.type === 'pending')) return 'pending'
+    return parts.some((p) => p.status.type === 'sent') ? 'succeeded' : 'failed'
+  }
+  /** When it starts it does not look for parts that no channel had signed for (PostRestartHtlcCleaner): it calls them pending for good. */
+  const isForgotten = async (id: string, hash: string): Promise<boolean> =>
+    cutShort.has(id) && !JSON.stringify(await eclair.call('channels', { nodeId: w.us.nodeId })).includes(hash)
+  return {
+    nodeId: eclair.nodeId,
+    seesUs: () => w.seesUs(),
+    invoice: async (amountMsat, isHeld) => {
+      if (!isHeld) return (await w.invoiceOfEclair(amountMsat)).serialized
+      const preimage = new Uint8Array(randomBytes(32))
+      const hash = paymentHash(toHex(crypto.sha256(preimage)))
+      preimages.set(hash, preimage)
+      return (await dave.service.createInvoice({ amountMsat: msat(amountMsat), paymentHash: hash })).bolt11
+    },
+    pay: async (bolt11) => {
+      const id = await eclair.call<string>('payinvoice', { invoice: bolt11 })
+      begun.add(id)
+      return { id, hash: decodeInvoice(bolt11).paymentHash }
+    },
+    keysend: async () => {
+      throw new Error('eclair is asked for none')
+    },
+    decide: async (hash, settle) => {
+      if ((await heldStatus(hash)) !== 'accepted') return false
+      const id = paymentHash(hash)
+      await (settle ? dave.service.settleInvoice(id, preimages.get(hash)!) : dave.service.cancelInvoice(id))
+      return true
+    },
+    refuse: async (hash) => {
+      // eclair itself waits for what is missing as long as multi-part-payment-expiry says.
+      if (preimages.has(hash) && (await heldStatus(hash)) !== 'settled')
+        await dave.service.cancelInvoice(paymentHash(hash))
+    },
+    outcome: async ({ id, hash }) => {
+      const first = await look(id)
+      if (first === 'pending') return (await isForgotten(id, hash)) ? look(id, true) : first
+      // What ends between its two looks, at its database and at what goes on, is in neither.
+      return first === 'failed' ? look(id) : first
+    },
+    isReceived: async (hash) => {
+      if (preimages.has(hash)) return (await heldStatus(hash)) === 'settled'
+      type Info = { readonly status: { readonly type: string } }
+      return (await eclair.call<Info>('getreceivedinfo', { paymentHash: hash })).status.type === 'received'
+    },
+    hangUp: async () => void (await eclair.call('disconnect', { nodeId: w.us.nodeId })),
+    setFeerate: async (feeratePerKw) => {
+      const perByte = Math.round(feeratePerKw / 250)
+      const names = ['slow', 'medium', 'fast', 'fastest']
+      feerates = Object.fromEntries(names.map((n) => [`on-chain-fees.default-feerates.${n}`, perByte]))
+    },
+    kill: async () => {
+      await eclair.kill()
+      cutShort = new Set(begun)
+      await eclair.restart(feerates)
+      await dave.service.connectPeer({ nodeId: eclair.nodeId, host: '127.0.0.1', port: eclair.port })
+    },
+  }
+}
