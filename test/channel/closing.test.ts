@@ -148,6 +148,31 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     expect(w.sides.map((s) => s.state!.tag)).toEqual(['shutdown', 'shutdown'])
   })
 
+  it('shutdown, also as an answer, follows what the peer revoked for our HTLCs: LND may look at it ahead of an update_add_htlc', () => {
+    for (const by of ['alice', 'bob'] as const) {
+      for (const isCut of [false, true]) {
+        const w = reachNormal()
+        w.alice.command(add(1, 5_000_000))
+        w.side(by).command({ tag: 'close', requestId: 5 })
+        if (isCut) {
+          while (w.deliver('bob'));
+          w.disconnect()
+          w.connect()
+        }
+        const said: string[] = []
+        const say = (from: 'alice' | 'bob'): boolean => {
+          said.push(`${from} ${w.side(from).outbox[0]?.type}`)
+          return w.deliver(from)
+        }
+        while (say('alice') || say('bob'));
+        const at = (what: string): number => said.indexOf(what)
+        expect(at('alice update_add_htlc')).toBeGreaterThanOrEqual(0)
+        expect(at('alice shutdown')).toBeGreaterThan(at('bob revoke_and_ack'))
+        expect(w.sides.map((s) => s.state!.tag)).toEqual(['shutdown', 'shutdown'])
+      }
+    }
+  })
+
   it('may come before channel_ready', () => {
     const w = reachNormal({ policy: { minimumDepth: 1 } })
     const early = new (w.constructor as typeof World)().open()

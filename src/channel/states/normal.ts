@@ -10,7 +10,7 @@ import { type Closed, closesOnce, closingFault, operate } from './operate.ts'
 import { common, reply, respond, turn } from './shared.ts'
 import { enterShutdown } from './shutdown.ts'
 
-/** Open for HTLCs, until one side wants to close: then its shutdown goes out as soon as nothing waits for our signature. */
+/** Open for HTLCs, until one side wants to close: then its shutdown goes out as soon as nothing waits for our signature or is new to the peer. */
 export function normal(state: NormalState, input: ChannelInput, ctx: ChannelContext): Turn {
   const handled = common(state, input, ctx)
   if (handled) return handled
@@ -76,16 +76,23 @@ function wrongShutdown(state: NormalState, script: Uint8Array): Fault | null {
   return warn('PROTOCOL_VIOLATION', rule, 'HTLCs are not signed for').error
 }
 
-/** Sends our shutdown once it is due and allowed, and moves on when both are exchanged. */
+/**
+ * Sends our shutdown once it is due and allowed, and moves on when both are exchanged. The peer has revoked for our HTLCs by then: LND may
+ * look at a shutdown ahead of an update_add_htlc before it, fails the channel for that in every connection anew, and can hang.
+ */
 function withShutdown(before: Turn, ctx: ChannelContext): Turn {
   const { state } = before
   if (state.tag !== 'normal') return before
   const due = state.localShutdown === null && (state.closeRequest !== null || state.remoteShutdown !== null)
-  if (!due || hasChangesToSign(state.channel)) return bothSent(before, ctx)
+  if (!due || hasChangesToSign(state.channel) || hasFreshAdds(state)) return bothSent(before, ctx)
   const script = state.closeRequest?.scriptPubKey ?? ctx.sweepScriptPubKey
   const shutdown = shutdownMessage(state, script)
   return bothSent(turn({ ...state, localShutdown: script }, [...before.effects, shutdown]), ctx)
 }
+
+/** Of all HTLCs: those that the peer has not revoked its older commitment for. */
+const hasFreshAdds = ({ channel }: NormalState): boolean =>
+  someHtlc(channel.commitments.outgoing, (h) => h.stage === 'signed')
 
 export const shutdownMessage = (state: Pick<NormalState, 'channel'>, scriptPubKey: Uint8Array): Effect => ({
   tag: 'send',
