@@ -266,17 +266,23 @@ const overExposure = (after: Channel, feeratePerKw: number, ctx: ChannelContext)
   return exposed > ctx.policy.maxDustExposureMsat ? exposed : null
 }
 
+/** msat that we, as the opener, have beside our reserve and the fee of the peer's next commitment with one more HTLC; less than 0: lack. */
+export function leftAfterFee(channel: Channel): bigint {
+  const { params, commitments } = channel
+  const { local, remote } = commitments.next
+  const untrimmed = Math.max(local.untrimmed, remote.untrimmed)
+  const cost = costMsat(channel, remote.feeratePerKw, untrimmed + 1)
+  return localBalance(channel, remote) - satToMsat(params.remote.channelReserveSat) - cost
+}
+
 /**
  * Whether we may set another feerate.
  * @param after the channel with the update in it
  * @source BOLT 2 §updating-fees: sending node
  */
 export function judgeFee(after: Channel, ctx: ChannelContext): Judged<null> {
-  const { params, commitments } = after
-  const { local, remote } = commitments.next
-  const untrimmed = Math.max(local.untrimmed, remote.untrimmed)
-  const cost = costMsat(after, remote.feeratePerKw, untrimmed + 1)
-  const left = localBalance(after, remote) - satToMsat(params.remote.channelReserveSat) - cost
+  const { remote } = after.commitments.next
+  const left = leftAfterFee(after)
   if (left < 0n) {
     const detail = `${-left} msat are missing for ${remote.feeratePerKw} sat per kw`
     return refuse('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)

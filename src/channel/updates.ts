@@ -11,7 +11,7 @@ import {
   removalOf,
 } from './htlc.ts'
 import { appendHtlc, getHtlc, replaceHtlc } from './htlcTable.ts'
-import { isTooRisky, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer } from './limits.ts'
+import { isTooRisky, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer, leftAfterFee } from './limits.ts'
 import type { Channel, Commitments } from './state.ts'
 import { recount, restage } from './totals.ts'
 import type { ChannelCommand, ChannelContext, Effect, Removal } from './types.ts'
@@ -158,15 +158,16 @@ export function receiveRemoval(channel: Channel, m: RemovalMessage): Judged<Chan
   return change(replace(channel, 'out', htlc, after), effects)
 }
 
+const withFees = (channel: Channel, feeUpdates: readonly FeeUpdate[]): Channel =>
+  withCommitments(channel, { feeUpdates, next: recount(channel.params, { ...channel.commitments, feeUpdates }) })
+
+/** Without the fee update that nobody has signed. */
+const signedFees = ({ commitments }: Channel): readonly FeeUpdate[] =>
+  commitments.feeUpdates.filter((f) => f.stage !== 'proposed')
+
 /** The channel with one more fee update, which takes the place of one that nobody has signed. */
-function withFee(channel: Channel, feeratePerKw: number): Channel {
-  const { commitments, params } = channel
-  const feeUpdates: readonly FeeUpdate[] = [
-    ...commitments.feeUpdates.filter((f) => f.stage !== 'proposed'),
-    { feeratePerKw, stage: 'proposed' },
-  ]
-  return withCommitments(channel, { feeUpdates, next: recount(params, { ...commitments, feeUpdates }) })
-}
+const withFee = (channel: Channel, feeratePerKw: number): Channel =>
+  withFees(channel, [...signedFees(channel), { feeratePerKw, stage: 'proposed' }])
 
 /** We set another feerate. @source BOLT 2 §updating-fees */
 export function proposeFee(channel: Channel, feeratePerKw: number, ctx: ChannelContext): Judged<Change> {
@@ -181,6 +182,21 @@ export function proposeFee(channel: Channel, feeratePerKw: number, ctx: ChannelC
   if (!judged.ok) return judged
   const message = { type: 'update_fee', channelId: params.channelId, feeratePerKw } as const
   return change(after, [{ tag: 'send', message }])
+}
+
+/**
+ * A rise of the feerate that we have not signed yet, and cannot pay any more since the peer has added HTLCs at the same time: another
+ * update_fee takes it back. LND, which looks when it is signed, would close the channel over it.
+ * @returns null when it can stay
+ * @source BOLT 2 §updating-fees: the sender can afford the new fee rate once it is committed
+ */
+export function takeBackFee(channel: Channel): Change | null {
+  const { params, commitments } = channel
+  if (!params.isOpener || commitments.feeUpdates.every((f) => f.stage !== 'proposed')) return null
+  const { feeratePerKw } = withFees(channel, signedFees(channel)).commitments.next.remote
+  if (feeratePerKw >= commitments.next.remote.feeratePerKw || leftAfterFee(channel) >= 0n) return null
+  const message = { type: 'update_fee', channelId: params.channelId, feeratePerKw } as const
+  return { channel: withFee(channel, feeratePerKw), effects: [{ tag: 'send', message }] }
 }
 
 /** The peer sets another feerate. @source BOLT 2 §updating-fees */

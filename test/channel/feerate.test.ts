@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
+import { sendableMsat, summary } from '../../src/channel/describe.ts'
 import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
+import { commitCost } from '../../src/channel/tx/weights.ts'
 import { expectAgreement } from './checks.ts'
-import { add, faultsOf, reachNormal, type World } from './harness.ts'
+import { add, faultsOf, reachNormal, sentBy, type World } from './harness.ts'
 
 describe('BOLT 2 §updating-fees', () => {
   it('the opener changes the feerate of both commitments', () => {
@@ -40,6 +42,26 @@ describe('BOLT 2 §updating-fees', () => {
     expect(poor.alice.outbox).toEqual([])
     poor.receive('bob', { type: 'update_fee', channelId: poor.bob.channel.params.channelId, feeratePerKw: 10_000 })
     expect(faultsOf(poor.bob)).toMatchObject([{ code: 'INSUFFICIENT_BALANCE' }])
+  })
+  it('a rise is taken back where HTLCs that the peer added at the same time leave too little for it once it is signed', () => {
+    for (const htlcs of [0, 4]) {
+      const w = reachNormal({ channelType: 'anchors', pushMsat: msat(400_000_000) })
+      w.alice.command(add(1, Number(sendableMsat(w.alice.channel))))
+      w.alice.command({ tag: 'updateFee', feeratePerKw: 1500 })
+      expect(sentBy(w.alice)).toEqual(['update_add_htlc', 'commitment_signed', 'update_fee'])
+      for (let n = 0; n < htlcs; n++) w.bob.command(add(2 + n, 5_000_000))
+      w.settle()
+      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual(Array(2).fill(htlcs ? 1000 : 1500))
+      expect(w.alice.channel.commitments.feeUpdates).toEqual([])
+      for (const view of ['local', 'remote'] as const) {
+        const { feeratePerKw, untrimmed } = w.alice.channel.commitments.next[view]
+        expect(untrimmed).toBe(1 + htlcs)
+        const cost = commitCost(feeratePerKw, untrimmed, 'anchors')
+        const { localMsat, localReserveSat } = summary(w.alice.state!, w.alice.ctx)
+        expect(localMsat / 1000n).toBeGreaterThanOrEqual(localReserveSat + cost)
+      }
+      expectAgreement(w)
+    }
   })
   it('of several updates in one signature the last counts', () => {
     const w = reachNormal()

@@ -12,6 +12,7 @@ import {
   receiveFee,
   receiveRemoval,
   removeIncoming,
+  takeBackFee,
 } from '../updates.ts'
 import { applied, respond, turn } from './shared.ts'
 
@@ -28,8 +29,10 @@ export interface Closed {
 export function operate(state: FundedState, input: ChannelInput, closed: Closed, ctx: ChannelContext): Turn | null {
   switch (input.tag) {
     case 'sign': {
-      const signed = sign(state.channel, ctx)
-      return signed === null ? null : applied(state, signed)
+      const fitting = takeBackFee(state.channel)
+      const signed = sign(fitting?.channel ?? state.channel, ctx)
+      if (signed === null) return null
+      return applied(state, { ...signed, effects: [...(fitting?.effects ?? []), ...signed.effects] })
     }
     case 'message': {
       const judged = message(state.channel, input.message, closed, ctx)
