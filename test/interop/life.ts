@@ -43,6 +43,12 @@ export interface Counterpart {
   setFeerate(feeratePerKw: number): Promise<void>
   /** It dies at once, and has started again on return; absent where it cannot. */
   kill?(): Promise<void>
+  /**
+   * Gets it over a fault of its own, if it shows one that it does not get over by itself; absent where it has none.
+   * @param lost payments of its own that it waits for the end of, and of which no channel holds an HTLC
+   * @returns whether it did
+   */
+  recover?(lost: readonly string[]): Promise<boolean>
 }
 
 /** What a life is lived on: a world of one of the counterparts. */
@@ -327,21 +333,32 @@ export class Life {
 
   /** Whether it is over, after a push. What has come in part alone would wait a minute for the rest, and is refused before. */
   #ending(p: Payment): () => Promise<boolean> {
-    const patience = performance.now() + PATIENCE_MS
+    let patience = performance.now() + PATIENCE_MS
     return async () => {
       const isOver = await this.#pushOn(p)
       if (isOver || performance.now() < patience) return isOver
-      if (p.to !== 'them') {
-        const { service } = this.#ours(p.to)
-        await service
-          .cancelInvoice(paymentHash(p.hash))
-          .catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
-      } else {
-        await this.#w.them.refuse(p.hash)
-        if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
-      }
+      if (!(await this.#w.them.recover?.(await this.#lost()))) await this.#refuse(p)
+      patience = performance.now() + PATIENCE_MS
       return false
     }
+  }
+
+  /** Their payments that they wait for the end of, and of which no channel holds an HTLC. */
+  async #lost(): Promise<readonly string[]> {
+    const held = (await this.#w.us.channels()).flatMap((c) => c.htlcs.map((h): string => h.paymentHash))
+    const ours = this.payments.filter((p) => p.from === 'them' && !held.includes(p.hash))
+    const outcomes = await Promise.all(ours.map((p) => this.outcome(p)))
+    return ours.filter((_, i) => outcomes[i] === 'pending').map((p) => p.hash)
+  }
+
+  async #refuse(p: Payment): Promise<void> {
+    if (p.to !== 'them') {
+      const { service } = this.#ours(p.to)
+      await service.cancelInvoice(paymentHash(p.hash)).catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
+      return
+    }
+    await this.#w.them.refuse(p.hash)
+    if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
   }
 
   /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */

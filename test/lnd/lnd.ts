@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe } from 'vitest'
 import { type NodeId, nodeId } from '../../src/base/ids.ts'
 import { BITCOIND, type RealNode } from '../e2e/realNode.ts'
@@ -10,6 +10,8 @@ import { Rest } from './rest.ts'
 
 /** Path of an lnd, 0.20 or later, with the tag invoicesrpc. */
 const LND = process.env.FULMEN_LND
+/** A directory that keeps the log of each. */
+const LOGS = process.env.FULMEN_LND_LOGS
 const READY_MS = 45_000
 const HAS_BOTH = Boolean(LND && BITCOIND)
 
@@ -50,6 +52,7 @@ export class Lnd {
       ...[`--listen=127.0.0.1:${port}`, `--rpclisten=127.0.0.1:${rpcPort}`, `--restlisten=127.0.0.1:${restPort}`],
       ...['--bitcoin.defaultchanconfs=1', '--maxpendingchannels=10', '--accept-keysend'],
       ...['--trickledelay=50', '--db.batch-commit-interval=10ms'],
+      ...(LOGS ? ['--debuglevel=debug'] : []),
       ...more,
     ]
     const lnd = new Lnd({ dir, args, port, restPort })
@@ -87,6 +90,7 @@ export class Lnd {
   }
   async destroy(): Promise<void> {
     await this.halt('SIGKILL')
+    if (LOGS) writeFileSync(join(LOGS, basename(this.dir)), this.#log())
     rmSync(this.dir, { recursive: true, force: true })
   }
 

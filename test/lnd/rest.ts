@@ -38,6 +38,9 @@ export class Rest {
   post(path: string, body: unknown): Promise<Answer> {
     return this.#call('POST', path, body)
   }
+  delete(path: string): Promise<Answer> {
+    return this.#call('DELETE', path)
+  }
   close(): void {
     this.#agent.destroy()
   }

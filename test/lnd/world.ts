@@ -101,8 +101,8 @@ export class World {
   async mine(blocks = 1): Promise<void> {
     await this.rpc('generatetoaddress', blocks, NOBODY)
     const height = await this.rpc('getblockcount')
-    for (const { service } of this.ours)
-      await this.until('our node to see the block', () => service.info().blockHeight === height)
+    for (const n of this.ours)
+      await this.until('our node to see the block', () => n.isDead || n.service.info().blockHeight === height)
     for (const lnd of this.lnds) {
       await this.until('LND to see the block', async () => {
         const info = await lnd.rest.get('/v1/getinfo').catch(() => null)
