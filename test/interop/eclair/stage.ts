@@ -38,15 +38,19 @@ function counterpart(w: EclairWorld, dave: OurNode): Counterpart {
   /** Payments that eclair began before it was last killed. */
   let cutShort: ReadonlySet<string> = new Set()
   const begun = new Set<string>()
-  /** @param isGone none of its HTLCs is in a channel */
-  const look = async (id: string, isGone = false): Promise<Outcome> => {
+  const look = async (id: string): Promise<Outcome> => {
     const parts = await eclair.call<{ status: { type: string } }[]>('getsentinfo', { id })
-    if (!isGone && parts.some((p) => p.status.type === 'pending')) return 'pending'
+    if (parts.some((p) => p.status.type === 'pending')) return 'pending'
     return parts.some((p) => p.status.type === 'sent') ? 'succeeded' : 'failed'
   }
-  /** When it starts it does not look for parts that no channel had signed for (PostRestartHtlcCleaner): it calls them pending for good. */
+  /**
+   * When it starts it looks after the HTLCs in channels alone, and for no longer than its books are in order (PostRestartHtlcCleaner): what
+   * else it had begun is pending for good to it. Our word is what is left then.
+   */
   const isForgotten = async (id: string, hash: string): Promise<boolean> =>
     cutShort.has(id) && !JSON.stringify(await eclair.call('channels', { nodeId: w.us.nodeId })).includes(hash)
+  const ourWord = async (hash: string): Promise<Outcome> =>
+    (await w.us.service.invoice(paymentHash(hash))).status === 'settled' ? 'succeeded' : 'failed'
   return {
     nodeId: eclair.nodeId,
     seesUs: () => w.seesUs(),
@@ -78,7 +82,7 @@ function counterpart(w: EclairWorld, dave: OurNode): Counterpart {
     },
     outcome: async ({ id, hash }) => {
       const first = await look(id)
-      if (first === 'pending') return (await isForgotten(id, hash)) ? look(id, true) : first
+      if (first === 'pending') return (await isForgotten(id, hash)) ? ourWord(hash) : first
       // What ends between its two looks, at its database and at what goes on, is in neither.
       return first === 'failed' ? look(id) : first
     },
