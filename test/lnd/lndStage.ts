@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toHex } from '../../src/base/bytes.ts'
-import { type PaymentHash, paymentHash } from '../../src/base/ids.ts'
+import { paymentHash } from '../../src/base/ids.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { Counterpart, Outcome, Stage } from '../interop/life.ts'
 import type { FeeService } from './feeService.ts'
@@ -13,8 +13,11 @@ import type { World } from './world.ts'
 const KEYSEND_RECORD = 5482373484
 /** LND tries a payment for so long; what has gone out by then is waited for all the same. */
 const TRIES_S = 120
-/** LND may have to start again several times. */
-const UNTIL_MS = 90_000
+/**
+ * LND may have to start again several times; and where it fails a link over an error of its own without a word, as when it settles once more,
+ * after a start, what it has settled before (htlcswitch/link.go, processRemoteAdds), our node makes a new connection after a minute or two.
+ */
+const UNTIL_MS = 240_000
 /** What LND says of a payment of its own. */
 const OUTCOMES: Readonly<Record<string, Outcome>> = { SUCCEEDED: 'succeeded', FAILED: 'failed' }
 
@@ -69,11 +72,12 @@ function counterpart(w: World, lnd: Lnd, fees: FeeService): Counterpart {
     },
     decide: async (hash, settle) => {
       if ((await invoiceOf(lnd, paymentHash(hash))).state !== 'ACCEPTED') return false
-      if (settle) await lnd.rest.post('/v2/invoices/settle', { preimage: base64(toHex(preimages.get(hash)!)) })
-      else await lnd.rest.post('/v2/invoices/cancel', { payment_hash: base64(hash) })
-      return true
+      if (!settle) return faults.orHung(lnd.rest.post(CANCEL, { payment_hash: base64(hash) }))
+      return faults.orHung(lnd.rest.post('/v2/invoices/settle', { preimage: base64(toHex(preimages.get(hash)!)) }))
     },
-    refuse: (hash) => cancel(lnd, paymentHash(hash)),
+    refuse: async (hash) => {
+      await faults.orHung(lnd.rest.post(CANCEL, { payment_hash: base64(hash) }).catch(ifOver))
+    },
     outcome: async ({ hash }) => (faults.endless.has(hash) ? 'failed' : outcomes(hash)),
     isReceived: async (hash) => (await invoiceOf(lnd, paymentHash(hash))).state === 'SETTLED',
     hangUp: async () => void (await lnd.rest.delete(`/v1/peers/${w.us.nodeId}`).catch(ifNotConnected)),
@@ -85,12 +89,11 @@ function counterpart(w: World, lnd: Lnd, fees: FeeService): Counterpart {
   }
 }
 
-async function cancel(lnd: Lnd, hash: PaymentHash): Promise<void> {
-  await lnd.rest.post('/v2/invoices/cancel', { payment_hash: base64(hash) }).catch((e: Error) => {
-    if (!/already (settled|canceled)/.test(e.message)) throw e
-  })
-}
+const CANCEL = '/v2/invoices/cancel'
 
+const ifOver = (e: Error): void => {
+  if (!/already (settled|canceled)/.test(e.message)) throw e
+}
 const ifNotConnected = (e: Error): void => {
   if (!/not connected/.test(e.message)) throw e
 }
@@ -120,6 +123,22 @@ class Faults {
 
   constructor(restart: () => Promise<void>) {
     this.#restart = restart
+  }
+
+  /**
+   * LND's invoices wait without end for a link that was told of one and has ended meanwhile, and all links for them
+   * (invoices/invoiceregistry.go, notifyHodlSubscribers).
+   * @returns false when it had to start again
+   */
+  async orHung(asked: Promise<unknown>): Promise<boolean> {
+    return asked.then(
+      () => true,
+      async (e: Error) => {
+        if (!/no answer in/.test(e.message)) throw e
+        await this.#restart()
+        return false
+      },
+    )
   }
 
   /**

@@ -15,8 +15,8 @@ const RUNS = Number(process.env.FULMEN_RUNS ?? 2)
 /** FULMEN_SEED=seed:path, as a failure prints them, runs that schedule alone, up to what chance the two processes add. */
 const [seed, ...path] = (process.env.FULMEN_SEED ?? '').split(':')
 const REPLAY = path.length > 0 ? { seed: Number(seed), path: path.join(':') } : {}
-/** At most: LND may have to start again several times. */
-const RUN_MS = 240_000
+/** At most, with what LND takes to get over faults of its own. */
+const RUN_MS = 300_000
 const CAPACITY = 4_000_000
 /** The first estimate of either, sat per 1,000 weight units. */
 const FEERATE = 1_500
