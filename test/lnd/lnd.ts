@@ -90,7 +90,7 @@ export class Lnd {
   }
   async destroy(): Promise<void> {
     await this.halt('SIGKILL')
-    if (LOGS) writeFileSync(join(LOGS, basename(this.dir)), this.#log())
+    if (LOGS) writeFileSync(join(LOGS, basename(this.dir)), this.log())
     rmSync(this.dir, { recursive: true, force: true })
   }
 
@@ -102,7 +102,7 @@ export class Lnd {
     const deadline = performance.now() + READY_MS
     for (;;) {
       if (performance.now() > deadline) throw new Error(`lnd is not ready after ${READY_MS} ms`)
-      if (this.#child.exitCode !== null) throw new Error(`lnd ended at once: ${this.#log().slice(-2_000)}`)
+      if (this.#child.exitCode !== null) throw new Error(`lnd ended at once: ${this.log().slice(-2_000)}`)
       const state = await this.#rest.get('/v1/state').catch(() => null)
       if (state?.state === 'SERVER_ACTIVE') break
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -110,7 +110,8 @@ export class Lnd {
     this.#nodeId ??= nodeId((await this.#rest.get('/v1/getinfo')).identity_pubkey)
   }
 
-  #log(): string {
+  /** All that it wrote to its log so far. */
+  log(): string {
     const path = join(this.dir, 'logs/bitcoin/regtest/lnd.log')
     return existsSync(path) ? readFileSync(path, 'utf8') : 'it logged nothing'
   }
