@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type NodeId, nodeId } from '../../../src/base/ids.ts'
@@ -22,7 +22,8 @@ export interface Eclair {
   kill(): Promise<void>
   /** After stop() or kill(), on the same data. @param more lines of eclair.conf, from now on */
   restart(more?: EclairOptions['config']): Promise<void>
-  /** What eclair wrote to its log so far, for a test that fails. */
+  /** What eclair wrote to its log so far. */
+  log(): string
   readonly dataDir: string
   /** Ends the process, and removes its data. */
   destroy(): Promise<void>
@@ -131,6 +132,7 @@ export async function startEclair(path: string, options: EclairOptions): Promise
   return {
     nodeId: id,
     port,
+    log: () => readFileSync(join(dataDir, 'eclair.log'), 'utf8'),
     dataDir,
     call,
     stop,
