@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ChannelView, NodeEvent } from '../../src/node/service.ts'
+import type { ChannelView } from '../../src/node/service.ts'
 import { BITCOIND } from '../e2e/realNode.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { eclairStage } from './eclair/stage.ts'
@@ -134,12 +134,6 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
       return localMsat
     }
 
-    /**
-     * An offer that eclair has signed, but whose answer was lost, is made again in the next connection (BOLT 2 §message-retransmission),
-     * which eclair takes for one that is raised too soon.
-     */
-    const isOfEclairsBlocks = (alert: NodeEvent['data']) => /invalid rbf attempt/.test(String(alert.message))
-
     const told = (p: Payment) =>
       ['payment.succeeded', 'invoice.settled'].map(
         (type) => w.us.events.filter((e) => e.type === type && e.data.paymentHash === p.hash).length,
@@ -168,7 +162,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
         await ended(channels, life)
         const last = await Promise.all(channels.map(checkEnd))
         expect(sum(last)).toBe(had + (await life.gainedMsat('us')))
-        expect(w.alerts().filter((a) => !isOfEclairsBlocks(a))).toEqual([])
+        expect(w.alerts()).toEqual([])
       }
       const orEclairsEnd = async (s: Schedule): Promise<void> => {
         try {

@@ -104,10 +104,15 @@ export class EclairWorld {
     await this.until('the coins', async () => (await service.wallet()).confirmedSat >= 400_000_000n)
   }
 
-  /** What our node told its operator since the last call; that links which we cut come and go is no news. */
+  /**
+   * What our node told its operator since the last call; that links which we cut come and go is no news, nor is what eclair says of an offer
+   * whose answer was lost: made again in the next connection (BOLT 2 §message-retransmission), it takes it for one that is raised too soon.
+   */
   alerts(): readonly NodeEvent['data'][] {
     const told = this.us.events.splice(0).filter((e) => e.type === 'node.alert')
-    return told.map((e) => e.data).filter((d) => d.code !== 'EVENTS_LEFT_OUT')
+    const isNews = (d: NodeEvent['data']) =>
+      d.code !== 'EVENTS_LEFT_OUT' && !/invalid rbf attempt/.test(String(d.message))
+    return told.map((e) => e.data).filter(isNews)
   }
 
   // ---------------------------------------------------------------- connection
