@@ -54,7 +54,8 @@ export function classifySpend(
   const current = channel.restored ? null : currentCommitment(channel, commitment, { txid, signer })
   if (current) return current
   // Of one that the records do not know, since it is old, or newer than they are, whose it is shows in its scripts alone.
-  if (paysTo(spend.tx, ourScripts(channel, n, signer))) return { kind: 'local-old', commitmentNumber: n }
+  if (tellsOurs(channel, n) && paysTo(spend.tx, ourScripts(channel, n, signer)))
+    return { kind: 'local-old', commitmentNumber: n }
   if (channel.restored) return { kind: 'future' }
   const { remote, remoteSigned, secrets } = channel.commitments
   const commitmentSecret = n < remote.number ? storedSecret(secrets, n) : null
@@ -73,6 +74,18 @@ function currentCommitment(
   if (remote.txid === txid) return { kind: 'remote', built: remote, commitment }
   const next = buildRemoteSigned(channel, commitment)
   return next?.txid === txid ? { kind: 'remote-next', built: next, commitment } : null
+}
+
+/**
+ * Whether scripts show that a commitment with this number is ours. A peer that has declared basepoints of ours as its own, as one of a channel
+ * from before that was refused may have, can give a newer one of its own the same, whose point nobody knows.
+ */
+const tellsOurs = ({ params, commitments, restored }: Channel, n: number): boolean =>
+  n < commitments.local.number || restored === true || !declaresOurs(params)
+
+function declaresOurs({ local, remote }: Channel['params']): boolean {
+  const ours = Object.values<Uint8Array>({ ...local.basepoints })
+  return Object.values<Uint8Array>({ ...remote.basepoints }).some((b) => ours.some((o) => equalBytes(o, b)))
 }
 
 /**
