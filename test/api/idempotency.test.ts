@@ -168,15 +168,18 @@ async function restarted(before: Awaited<ReturnType<typeof testApi>>) {
   return { ...after, call }
 }
 
+/** A node that crashes while it pays. */
+async function crashedInPay(): Promise<Awaited<ReturnType<typeof testApi>>> {
+  const api = await testApi()
+  api.node.beforeAct = () => new Promise(() => {})
+  void api.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
+  await expect.poll(() => [...api.node.apiStore.records.keys()].some((k) => k.startsWith('idempotency/'))).toBe(true)
+  return api
+}
+
 describe('Idempotency-Key', () => {
   it('a crash while a hash is paid that had failed before: the answer is the payment of that hash', async () => {
-    const before = await testApi()
-    before.node.beforeAct = () => new Promise(() => {})
-    void before.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
-    await expect
-      .poll(() => [...before.node.apiStore.records.keys()].some((k) => k.startsWith('idempotency/')))
-      .toBe(true)
-    const after = await restarted(before)
+    const after = await restarted(await crashedInPay())
     const first = {
       ...(await after.node.pay({ bolt11: INVOICE })),
       paymentHash: INVOICE_HASH,
@@ -196,13 +199,7 @@ describe('Idempotency-Key', () => {
   })
 
   it('a crash with a loss of data while such a hash is paid: it is not paid again when nobody knows whether it was', async () => {
-    const before = await testApi()
-    before.node.beforeAct = () => new Promise(() => {})
-    void before.call('POST', '/v1/payments', { bolt11: INVOICE }, key('k'))
-    await expect
-      .poll(() => [...before.node.apiStore.records.keys()].some((k) => k.startsWith('idempotency/')))
-      .toBe(true)
-    const after = await restarted(before)
+    const after = await restarted(await crashedInPay())
     const failure = { code: 'OUTCOME_UNKNOWN', detail: 'ask the payee before you pay again' }
     const unknown = paymentView('first', { status: 'failed', payee: PEER_ID }, { bolt11: INVOICE })
     after.node.paymentViews.set('first', { ...unknown, paymentHash: INVOICE_HASH, failure })

@@ -178,6 +178,17 @@ export class Life {
     if (us.isDead) await this.#restart()
   }
 
+  /** Payer and payee have one word on every payment, and ours was told to people once at most. */
+  async expectOneWord(): Promise<void> {
+    for (const p of this.payments) {
+      expect([p, await this.outcome(p)]).toEqual([p, (await this.isReceived(p)) ? 'succeeded' : 'failed'])
+      for (const type of ['payment.succeeded', 'invoice.settled'] as const) {
+        const told = this.#w.us.events.filter((e) => e.type === type && e.data.paymentHash === p.hash)
+        expect([p, told.length <= 1]).toEqual([p, true])
+      }
+    }
+  }
+
   /** What the payer says. */
   async outcome(p: Payment): Promise<Outcome> {
     if (p.from === 'them') return this.#w.them.outcome(p)

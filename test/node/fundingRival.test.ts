@@ -14,29 +14,9 @@ it('BOLT 5 §general-nomenclature: a channel ends whose coins a wallet of the sa
   const world = await World.start(['alice', 'bob'])
   await world.fund()
   const alice = world.of('alice')
-  await world.attempt(
-    alice.api.openChannel({ peer: nodeIdOf('bob'), capacitySat: sat(500_000), pushMsat: msat(0n), announce: false }),
-  )
-  await world.settle()
-  const funding = channelOf(only(world, 'alice').state)!.funding.tx!
-  const { wallet, resources } = alice.node!
-  const coins = new Map(funding.inputs.map((i, n) => [n, wallet.state.coins.get(outpointKey(i))!]))
-  const ownedSat = [...coins.values()].reduce((sum, c) => sum + c.amountSat, 0n)
-  const elsewhere = {
-    ...funding,
-    inputs: funding.inputs.map((i) => unsignedInput(i, i.sequence)),
-    outputs: [{ amountSat: (ownedSat - 5_000n) as Sat, scriptPubKey: NOBODY }],
-  }
-  world.chain.mineExactly([signInputs(elsewhere, coins, walletSigner(resources.master))], NOBODY)
-  const { height } = world.chain.state
-  await world.settle()
-  await world.restart('alice')
-  expect((await view(world)).waitsFor).toContain(`at height ${height + 99}`)
-  for (let n = 0; n < 98; n++) world.chain.mineExactly([], NOBODY)
-  await world.settle()
-  expect((await view(world)).state).not.toBe('closed')
-  await world.mine(1)
-  expect(await view(world)).toMatchObject({ state: 'closed', waitsFor: null })
+  const funding = await opened(world)
+  world.chain.mineExactly([rivalOf(world, 'alice', funding)], NOBODY)
+  await endsWith(world)
   const told = (await alice.api.eventsSince(0, 1_000)).filter((e) => e.type === 'channel.closed')
   expect(told.map((e) => e.data)).toMatchObject([
     { how: 'never-funded', reason: expect.stringContaining('another has spent its coins') },
@@ -89,7 +69,6 @@ async function endsWith(world: World): Promise<void> {
   expect((await view(world)).state).not.toBe('closed')
   await world.mine(1)
   expect(await view(world)).toMatchObject({ state: 'closed', waitsFor: null })
-  world.close()
 }
 
 it('BOLT 5 §general-nomenclature: a channel ends that is paid for with change of a transaction whose coins are spent elsewhere', async () => {
@@ -100,6 +79,7 @@ it('BOLT 5 §general-nomenclature: a channel ends that is paid for with change o
   expect(funding.inputs.map((i) => i.txid)).toEqual([txidOf(sent)])
   world.chain.mineExactly([rivalOf(world, 'alice', sent)], NOBODY)
   await endsWith(world)
+  world.close()
 })
 
 it('BOLT 5 §general-nomenclature: a channel ends that is paid for with what a reorganisation takes away for good', async () => {
@@ -121,4 +101,5 @@ it('BOLT 5 §general-nomenclature: a channel ends that is paid for with what a r
   for (let n = 0; n < 4; n++) world.chain.mineExactly([], NOBODY)
   world.chain.mineExactly([rival], NOBODY)
   await endsWith(world)
+  world.close()
 })
