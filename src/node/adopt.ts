@@ -19,16 +19,23 @@ export const KEY_INDEXES_LEFT_OUT = 100_000
 /**
  * Takes in the channels of a backup that the database does not know: their peers are asked to close them (channel/restored.ts). Nor are
  * addresses given out again that it does not know of.
+ * @param unread local ids of channels that cannot be read, by key index
  * @returns what was taken in
  */
-export function adopt(node: Node, backup: StaticBackup, scope: TurnScope): readonly ChannelMeta[] {
+export function adopt(
+  node: Node,
+  backup: StaticBackup,
+  scope: TurnScope,
+  unread: ReadonlyMap<number, string> = new Map(),
+): readonly ChannelMeta[] {
   const { channels, payments, peers, wallet } = node
   if (backup.addresses) wallet.skipIssued(backup.addresses)
   const used = Math.max(backup.nextKeyIndex ?? 1, ...backup.channels.map((c) => c.keyIndex + 1))
   node.numbers.reserve({ keyIndex: used + KEY_INDEXES_LEFT_OUT, seq: 0 })
   const taken = unknownIn(node, backup).map((c) => {
     const { peer, address, openedAt = 0, remote = null } = c
-    const meta = node.numbers.take(peer, undefined, c.keyIndex)
+    const replaces = unread.get(c.keyIndex)
+    const meta = { ...node.numbers.take(peer, undefined, c.keyIndex), ...(replaces !== undefined && { replaces }) }
     const signer = node.signerFor(meta)
     const restored = {
       ...{ ...c, capacitySat: sat(c.capacitySat), remoteNodeId: peer, remote },
@@ -77,13 +84,15 @@ export function isNewer({ backups, resources }: Node, { journal, mark }: StaticB
   return oldest !== undefined && mark !== undefined && journal > oldest.journal && !backups.some((b) => b.mark === mark)
 }
 
-const unknownIn = ({ channels, damaged }: Node, backup: StaticBackup): readonly ChannelBackup[] =>
-  backup.channels.filter((c) => {
+function unknownIn({ channels, damaged }: Node, backup: StaticBackup): readonly ChannelBackup[] {
+  const unread = new Set([...damaged.values()].map((meta) => meta?.keyIndex))
+  return backup.channels.filter((c) => {
     const meta = channels.byChannelId(c.channelId)?.meta
     // Another peer may have claimed the funding of a channel that was not known any more.
     const isKnown = meta?.keyIndex === c.keyIndex && meta.peer === c.peer
-    return !isKnown && !damaged.has(c.keyIndex)
+    return !isKnown && !unread.has(c.keyIndex)
   })
+}
 
 /**
  * A peer gave back a newer backup than the database knows of: the database is a copy of long ago, and peers have been told where that

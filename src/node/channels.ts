@@ -32,6 +32,8 @@ export interface ChannelMeta {
   readonly peer: NodeId
   /** Where its funds go when it closes: a wallet script of its own, for its whole life. */
   readonly sweepScriptPubKey: Uint8Array
+  /** It came from a backup, in the place of a channel whose record is damaged: the local id of that. */
+  readonly replaces?: string
 }
 
 export interface ChannelEntry {

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
-import type { ChannelId, NodeId } from '../base/ids.ts'
+import type { ChannelId } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
@@ -138,8 +138,8 @@ export class Node implements NodeParts {
     now: () => this.now(),
     newScript: () => this.wallet.newAddress().scriptPubKey,
   })
-  /** By key index, the peers of channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
-  readonly damaged = new Map<number, NodeId | null>()
+  /** By local id, channels of which a record is lost or damaged: they are neither loaded nor taken for unknown. */
+  readonly damaged = new Map<string, Pick<ChannelMeta, 'keyIndex' | 'peer'> | null>()
   /** Local ids of channels for which all blocks since their opening are looked through, since a write was lost. */
   readonly lookingBack = new Set<string>()
   /** Of which a bug has been told in this run. */

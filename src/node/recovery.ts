@@ -126,7 +126,7 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
     for (const entry of entries) resume(node, entry, scope)
     channels.drain(scope)
     // Before anything is concluded from what no channel holds.
-    const restored = new Set((spare ? adopt(node, spare, scope) : []).map((meta) => meta.keyIndex))
+    const restored = new Set((spare ? adopt(node, spare, scope, unreadOf(damaged)) : []).map((meta) => meta.keyIndex))
     channels.replayResults(scope)
     // What the lost connections left unbound is gone by now.
     apart(node, 'payments', scope, () => payments.recover(holdingsOf(channels.all()), scope))
@@ -165,7 +165,7 @@ function settleDamaged(node: Node, damaged: readonly Damaged[], restored: Readon
     const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
     // Its place is taken by what the backup knows.
     if (isRestored) scope.write({ key: keys.channelMeta(localId) })
-    else node.damaged.set(meta?.keyIndex ?? NO_INDEX, meta?.peer ?? null)
+    else node.damaged.set(localId, meta)
     reportDamage(node, each, isRestored ? RESTORED : NOT_RESTORED, scope)
   }
 }
@@ -189,11 +189,12 @@ async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise
   return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }
 }
 
-/** Whose record is lost with the channel: stands for any. */
-const NO_INDEX = -1
+/** By key index, the local ids of those of which it is known whose they are. */
+const unreadOf = (damaged: readonly Damaged[]): ReadonlyMap<number, string> =>
+  new Map(damaged.flatMap(({ localId, meta }) => (meta ? [[meta.keyIndex, localId]] : [])))
 
 const RESTORED = 'what the backup has of it takes its place, and its peer is asked to close it'
-const NOT_RESTORED = 'have the peer close it, and restore what it pays from the backup'
+export const NOT_RESTORED = 'have the peer close it, and restore what it pays from the backup'
 
 function reportDamage(node: Node, damage: Damaged, what: string, scope: TurnScope): void {
   const { localId: id, meta, why } = damage

@@ -55,7 +55,7 @@ export function standingsOf(
 /** A channel that cannot be read, and that no backup has, may be with the node at the other end of a hop, and hold the offer. */
 export function mayBeUnread({ channels, damaged }: Pick<Node, 'channels' | 'damaged'>, next: NextHop): boolean {
   const peer = next.tag === 'node' ? next.nodeId : channels.byScid(next.shortChannelId)?.meta.peer
-  return [...damaged.values()].some((of) => of === null || peer === undefined || of === peer)
+  return [...damaged.values()].some((of) => of === null || peer === undefined || of.peer === peer)
 }
 
 /** It came from a backup, and the block that tells its name is still looked for. */

@@ -14,6 +14,7 @@ import type { Node } from '../node.ts'
 import { pageOfViews } from '../paging.ts'
 import { relayPolicy } from '../policy.ts'
 import type { TurnScope } from '../reactor.ts'
+import { NOT_RESTORED } from '../recovery.ts'
 import type { ChannelView, ClosingView, NodeService, OpenChannelRequest } from '../service.ts'
 import { scriptOfAddress } from './address.ts'
 
@@ -103,9 +104,14 @@ export function channelService(node: Node): ChannelService {
 
   const find = (id: string): ChannelEntry => {
     const entry =
-      channels.get(id) ?? channels.byChannelId(id as ChannelId) ?? channels.all().find((c) => isNamed(c.state, id))
-    if (!entry) throw new ServiceError('NOT_FOUND', `there is no channel ${id}`)
-    return entry
+      channels.get(id) ??
+      channels.byChannelId(id as ChannelId) ??
+      channels.all().find((c) => c.meta.replaces === id || isNamed(c.state, id))
+    if (entry) return entry
+    // Of what there is none of, it would be opened again.
+    if (node.damaged.has(id))
+      throw new ServiceError('CONFLICT', `a record of the channel ${id} is damaged: ${NOT_RESTORED}`)
+    throw new ServiceError('NOT_FOUND', `there is no channel ${id}`)
   }
   const all = (): readonly ChannelEntry[] => [...channels.all()].sort((a, b) => b.meta.seq - a.meta.seq)
 
