@@ -5,8 +5,9 @@ import { BITCOIND } from '../e2e/realNode.ts'
 import { ECLAIR, NAMED } from './eclair/eclair.ts'
 import { eclairStage } from './eclair/stage.ts'
 import { DEPTH, EclairWorld } from './eclair/world.ts'
-import { Life, type Stage, type Step } from './life.ts'
+import { Life, type Step } from './life.ts'
 import type { OurNode } from './ourNode.ts'
+import type { Stage } from './stage.ts'
 import { type Side, stepsWith } from './steps.ts'
 
 /** FULMEN_RUNS=25 looks longer: some ten seconds each. */

@@ -1,4 +1,4 @@
-import type { Counterpart, Outcome, Stage } from './life.ts'
+import type { Counterpart, Outcome, Stage } from './stage.ts'
 import type { World } from './world.ts'
 
 /** What LDK says of a payment of its own. */

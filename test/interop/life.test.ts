@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import { ldkStage } from './ldkStage.ts'
-import { Life, type Name, type Stage, type Step } from './life.ts'
+import { Life, type Step } from './life.ts'
 import type { OurNode } from './ourNode.ts'
+import type { Name, Stage } from './stage.ts'
 import { World } from './world.ts'
 
 /** FULMEN_RUNS=500 npx vitest run test/interop/life.test.ts looks longer. */

@@ -1,71 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
-import { type NodeId, paymentHash } from '../../src/base/ids.ts'
+import { paymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
 import type { PaymentView } from '../../src/node/service.ts'
-import type { Direction, Link } from './link.ts'
+import type { Direction } from './link.ts'
 import type { OurNode } from './ourNode.ts'
+import { isReal, type Name, type Neighbour, type Outcome, type Real, type Stage } from './stage.ts'
 
-/** carol and us are nodes of ours, with a channel between them; they, a real node that is not ours, have channels with us. */
-export type Name = 'carol' | 'us' | 'them'
-
-/** A payment of theirs that has begun. */
-export interface Sent {
-  /** As they call it. */
-  readonly id: string
-  readonly hash: string
-}
-
-/** The real node at the other end of the link. */
-export interface Counterpart {
-  readonly nodeId: NodeId
-  /** Whether it has a connection with us, as far as it knows. */
-  seesUs(): Promise<boolean>
-  /** @param isHeld what comes waits for `decide`; all else is taken as it comes @returns BOLT 11 */
-  invoice(amountMsat: number, isHeld: boolean): Promise<string>
-  /** @throws when it sees no way */
-  pay(bolt11: string): Promise<Sent>
-  keysend(payee: NodeId, amountMsat: number): Promise<Sent>
-  /** Takes a held payment, or fails it. @returns false when it has not come yet as a whole */
-  decide(hash: string, settle: boolean): Promise<boolean>
-  /** Fails what has come of a payment to it, unless that is taken already. */
-  refuse(hash: string): Promise<void>
-  /** What it says of a payment of its own. */
-  outcome(sent: Sent): Promise<Outcome>
-  /** Whether it says that it has taken the payment. */
-  isReceived(hash: string): Promise<boolean>
-  /** Closes the connection in good order. */
-  hangUp(): Promise<void>
-  /** Its estimate for every target. */
-  setFeerate(feeratePerKw: number): Promise<void>
-  /** It dies at once, and has started again on return; absent where it cannot. */
-  kill?(): Promise<void>
-  /**
-   * Gets it over a fault of its own, if it shows one that it does not get over by itself; absent where it has none.
-   * @param lost payments of its own that it waits for the end of, and of which no channel holds an HTLC
-   * @returns whether it did
-   */
-  recover?(lost: readonly string[]): Promise<boolean>
-}
-
-/** What a life is lived on: a world of one of the counterparts. */
-export interface Stage {
-  readonly us: OurNode
-  readonly them: Counterpart
-  readonly link: Link
-  /** Whether our node is connected with them. */
-  isConnected(): Promise<boolean>
-  /** Dials them over the link. */
-  connect(): Promise<void>
-  /** One block, which everybody has acted on. */
-  mine(): Promise<void>
-  /** Our estimate for every target. */
-  setFeerate(feeratePerKw: number): void
-  until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void>
-}
+export type { Stage }
 
 export interface Pay {
   readonly tag: 'pay'
@@ -84,12 +29,19 @@ export type Step =
   /** What the payee of a held payment does with it. */
   | { readonly tag: 'decide'; readonly pick: number; readonly settle: boolean }
   /** The link to them breaks when so many more bytes have passed in that direction. */
-  | { readonly tag: 'cut'; readonly direction: Direction; readonly bytes: number }
+  | (OfOne & { readonly tag: 'cut'; readonly direction: Direction; readonly bytes: number })
   /** Goes on when so many more bytes have come from them, or when nothing moves any more. */
-  | { readonly tag: 'run'; readonly bytes: number }
-  | { readonly tag: 'fee'; readonly who: 'us' | 'them'; readonly feeratePerKw: number }
-  /** 'hang up': they close the connection in good order; 'kill': they die, and start again; 'restart': we stop, and start again. */
-  | { readonly tag: 'connect' | 'hang up' | 'kill' | 'restart' | 'mine' }
+  | (OfOne & { readonly tag: 'run'; readonly bytes: number })
+  | { readonly tag: 'fee'; readonly who: 'us' | Real; readonly feeratePerKw: number }
+  /** 'hang up': they close the connection in good order; 'kill': they die, and start again. */
+  | (OfOne & { readonly tag: 'hang up' | 'kill' })
+  /** 'restart': we stop, and start again. */
+  | { readonly tag: 'connect' | 'restart' | 'mine' }
+
+/** Absent: them. */
+interface OfOne {
+  readonly real?: Real
+}
 
 export interface Payment {
   readonly from: Name
@@ -102,15 +54,13 @@ export interface Payment {
   readonly held: { readonly preimage: Uint8Array | null } | null
 }
 
-export type Outcome = 'pending' | 'succeeded' | 'failed'
-
 /** For a payment to come to its end when everything is whole again. */
 const PATIENCE_MS = 2_000
 
 /** So long nothing has to pass for everything to be still. */
 const STILL_MS = 1_000
 
-/** A life of two nodes of ours, or one, and a real one, step by step. */
+/** A life of two nodes of ours, or one, and a real one, or two, step by step. */
 export class Life {
   readonly payments: Payment[] = []
   readonly #w: Stage
@@ -123,11 +73,21 @@ export class Life {
     this.#carol = carol
   }
 
-  async step(s: Step): Promise<void> {
-    await this.#step(s).catch((e) => {
+  step(s: Step): Promise<void> {
+    return this.orDeath(() => this.#step(s))
+  }
+
+  /** Does it, unless our node dies meanwhile, which has started again on return. */
+  async orDeath(act: () => Promise<unknown>): Promise<void> {
+    await act().catch((e) => {
       if (!this.#w.us.isDead) throw e
     })
     if (this.#w.us.isDead) await this.#restart()
+  }
+
+  /** Gives the words on held payments that are missing, as far as those have come. */
+  async words(): Promise<void> {
+    for (const [i, held] of [...this.#undecided].entries()) await this.#word(held, i % 2 === 0)
   }
 
   async #step(s: Step): Promise<void> {
@@ -140,15 +100,15 @@ export class Life {
       case 'die':
         return this.#w.us.dieAt(s)
       case 'hang up':
-        return this.#w.them.hangUp()
+        return this.#real(s.real).them.hangUp()
       case 'kill':
-        return this.#kill()
+        return this.#kill(s.real)
       case 'decide':
         return this.#decide(s.pick, s.settle)
       case 'cut':
-        return this.#w.link.cutAfter(s.direction, s.bytes)
+        return this.#real(s.real).link.cutAfter(s.direction, s.bytes)
       case 'run':
-        return this.#run(s.bytes)
+        return this.#run(s.bytes, this.#real(s.real))
       case 'fee':
         return this.#fee(s.who, s.feeratePerKw)
       case 'connect':
@@ -165,14 +125,14 @@ export class Life {
     await this.calm()
     await this.#w.until('the connection', async () => {
       await this.connect()
-      return this.#w.isConnected()
+      return this.#areConnected()
     })
     for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, this.#ending(p))
   }
 
   /** Nothing breaks any more by itself. */
   async calm(): Promise<void> {
-    this.#w.link.disarm()
+    for (const { link } of this.#neighbours()) link.disarm()
     const { us } = this.#w
     if (!us.liveOn()) await this.#w.until('our death', () => us.isDead)
     if (us.isDead) await this.#restart()
@@ -191,13 +151,13 @@ export class Life {
 
   /** What the payer says. */
   async outcome(p: Payment): Promise<Outcome> {
-    if (p.from === 'them') return this.#w.them.outcome(p)
+    if (isReal(p.from)) return this.#real(p.from).them.outcome(p)
     return (await this.#view(p, p.from))?.status ?? 'failed'
   }
 
   /** What the payee says: whether it has the money. */
   async isReceived({ to, hash }: Payment): Promise<boolean> {
-    if (to === 'them') return this.#w.them.isReceived(hash)
+    if (isReal(to)) return this.#real(to).them.isReceived(hash)
     const { service } = this.#ours(to)
     return (await service.invoice(paymentHash(hash)).catch(() => null))?.status === 'settled'
   }
@@ -214,20 +174,34 @@ export class Life {
     return gained
   }
 
-  /** Brings the connection to them back, if nothing cuts it meanwhile. */
+  /** Brings the connections to real nodes back, if nothing cuts them meanwhile. */
   async connect(): Promise<void> {
-    const { us, them } = this.#w
+    await Promise.all(this.#neighbours().map((n) => this.#connect(n)))
+  }
+  async #connect(neighbour: Neighbour): Promise<void> {
+    const { us } = this.#w
     // Our node dials by itself, too.
-    const isSettled = async () => us.isDead || (await this.#w.isConnected()) || !(await them.seesUs())
+    const isSettled = async () => us.isDead || (await neighbour.isConnected()) || !(await neighbour.them.seesUs())
     await this.#w.until('them to notice', isSettled)
-    if (us.isDead || (await this.#w.isConnected())) return
+    if (us.isDead || (await neighbour.isConnected())) return
     // The link may break while hands are shaken.
-    await us.orDeath(this.#w.connect()).catch((e: { code?: string }) => {
+    await us.orDeath(neighbour.connect()).catch((e: { code?: string }) => {
       if (!us.isDead) expect(e.code).toBe('PEER_UNREACHABLE')
     })
   }
+  async #areConnected(): Promise<boolean> {
+    return (await Promise.all(this.#neighbours().map((n) => n.isConnected()))).every(Boolean)
+  }
 
   // -------------------------------------------------------------- steps
+
+  #real(name: Real = 'them'): Neighbour {
+    return name === 'them' ? this.#w : this.#w.erin!
+  }
+  #neighbours(): readonly Neighbour[] {
+    const { erin } = this.#w
+    return erin ? [this.#w, erin] : [this.#w]
+  }
 
   #ours(name: 'carol' | 'us'): OurNode {
     return name === 'us' ? this.#w.us : this.#carol!
@@ -256,11 +230,12 @@ export class Life {
   }
 
   async #invoice(to: Name, amountMsat: number, isHeld: boolean) {
-    if (to === 'them') return { bolt11: await this.#w.them.invoice(amountMsat, isHeld), preimage: null }
+    if (isReal(to)) return { bolt11: await this.#real(to).them.invoice(amountMsat, isHeld), preimage: null }
     const preimage = isHeld ? new Uint8Array(randomBytes(32)) : null
     const ours = this.#ours(to)
     const request = {
       amountMsat: msat(amountMsat),
+      ...(this.#w.finalDelta && { minFinalCltvExpiryDelta: this.#w.finalDelta() }),
       ...(preimage && { paymentHash: paymentHash(toHex(crypto.sha256(preimage))) }),
     }
     const { bolt11 } = await ours.orDeath(ours.service.createInvoice(request))
@@ -269,10 +244,12 @@ export class Life {
 
   /** @returns null when the payer sees no way, and so has no payment */
   async #send(from: Name, to: Name, amountMsat: number, bolt11: string | null) {
-    const { them } = this.#w
-    const { nodeId } = to === 'them' ? them : this.#ours(to)
+    const { nodeId } = isReal(to) ? this.#real(to).them : this.#ours(to)
     try {
-      if (from === 'them') return await (bolt11 ? them.pay(bolt11) : them.keysend(nodeId, amountMsat))
+      if (isReal(from)) {
+        const { them } = this.#real(from)
+        return await (bolt11 ? them.pay(bolt11) : them.keysend(nodeId, amountMsat))
+      }
       const ours = this.#ours(from)
       const id = ours.service.newId()
       const request = bolt11 ? { id, bolt11 } : { id, nodeId, amountMsat: msat(amountMsat) }
@@ -295,8 +272,9 @@ export class Life {
 
   /** The payee takes the payment, or not, if it has it. */
   async #word(p: Payment, settle: boolean): Promise<void> {
-    const { them } = this.#w
-    const isGiven = p.to === 'them' ? await them.decide(p.hash, settle) : await this.#wordOfOurs(p, p.to, settle)
+    const isGiven = isReal(p.to)
+      ? await this.#real(p.to).them.decide(p.hash, settle)
+      : await this.#wordOfOurs(p, p.to, settle)
     if (isGiven) this.#undecided.splice(this.#undecided.indexOf(p), 1)
   }
   async #wordOfOurs({ hash, held }: Payment, to: 'carol' | 'us', settle: boolean): Promise<boolean> {
@@ -308,14 +286,14 @@ export class Life {
     return true
   }
 
-  async #run(bytes: number): Promise<void> {
-    const { link } = this.#w
+  async #run(bytes: number, neighbour: Neighbour): Promise<void> {
+    const { link } = neighbour
     const at = link.passed('in') + bytes
     const moved = { bytes: 0, at: performance.now() }
     await this.#w.until('something to move', async () => {
       if (this.#w.us.isDead) return true
-      if (link.passed('in') >= at || !(await this.#w.isConnected())) return true
-      const passed = link.passed('in') + link.passed('out')
+      if (link.passed('in') >= at || !(await neighbour.isConnected())) return true
+      const passed = this.#neighbours().reduce((sum, n) => sum + n.link.passed('in') + n.link.passed('out'), 0)
       if (passed !== moved.bytes) Object.assign(moved, { bytes: passed, at: performance.now() })
       // What has come in part alone waits for the rest.
       if (performance.now() - moved.at > STILL_MS) return true
@@ -324,13 +302,13 @@ export class Life {
     })
   }
 
-  async #fee(who: 'us' | 'them', feeratePerKw: number): Promise<void> {
-    if (who === 'them') await this.#w.them.setFeerate(feeratePerKw)
+  async #fee(who: 'us' | Real, feeratePerKw: number): Promise<void> {
+    if (isReal(who)) await this.#real(who).them.setFeerate(feeratePerKw)
     else this.#w.setFeerate(feeratePerKw)
   }
 
-  async #kill(): Promise<void> {
-    await this.#w.them.kill!()
+  async #kill(real?: Real): Promise<void> {
+    await this.#real(real).them.kill!()
     await this.connect()
   }
 
@@ -348,34 +326,43 @@ export class Life {
     return async () => {
       const isOver = await this.#pushOn(p)
       if (isOver || performance.now() < patience) return isOver
-      if (!(await this.#w.them.recover?.(await this.#lost()))) await this.#refuse(p)
+      if (!(await this.#recover())) await this.#refuse(p)
       patience = performance.now() + PATIENCE_MS
       return false
     }
   }
 
-  /** Their payments that they wait for the end of, and of which no channel holds an HTLC. */
-  async #lost(): Promise<readonly string[]> {
+  async #recover(): Promise<boolean> {
+    const names: readonly Real[] = this.#w.erin ? ['them', 'erin'] : ['them']
+    let didOne = false
+    for (const name of names) {
+      if (await this.#real(name).them.recover?.(await this.#lost(name))) didOne = true
+    }
+    return didOne
+  }
+
+  /** Payments of a real node that it waits for the end of, and of which no channel holds an HTLC. */
+  async #lost(name: Real): Promise<readonly string[]> {
     const held = (await this.#w.us.channels()).flatMap((c) => c.htlcs.map((h): string => h.paymentHash))
-    const ours = this.payments.filter((p) => p.from === 'them' && !held.includes(p.hash))
-    const outcomes = await Promise.all(ours.map((p) => this.outcome(p)))
-    return ours.filter((_, i) => outcomes[i] === 'pending').map((p) => p.hash)
+    const own = this.payments.filter((p) => p.from === name && !held.includes(p.hash))
+    const outcomes = await Promise.all(own.map((p) => this.outcome(p)))
+    return own.filter((_, i) => outcomes[i] === 'pending').map((p) => p.hash)
   }
 
   async #refuse(p: Payment): Promise<void> {
-    if (p.to !== 'them') {
+    if (!isReal(p.to)) {
       const { service } = this.#ours(p.to)
       await service.cancelInvoice(paymentHash(p.hash)).catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
       return
     }
-    await this.#w.them.refuse(p.hash)
+    await this.#real(p.to).them.refuse(p.hash)
     if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
   }
 
   /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */
   async #pushOn(p: Payment): Promise<boolean> {
     await this.connect()
-    for (const [i, held] of [...this.#undecided].entries()) await this.#word(held, i % 2 === 0)
+    await this.words()
     return (await this.outcome(p)) !== 'pending'
   }
 }

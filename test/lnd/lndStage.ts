@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { toHex } from '../../src/base/bytes.ts'
 import { paymentHash } from '../../src/base/ids.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
-import type { Counterpart, Outcome, Stage } from '../interop/life.ts'
+import type { Counterpart, Neighbour, Outcome, Stage } from '../interop/stage.ts'
 import type { FeeService } from './feeService.ts'
 import { invoiceOf, newSecret } from './held.ts'
 import type { Lnd } from './lnd.ts'
@@ -21,14 +21,12 @@ const UNTIL_MS = 240_000
 /** What LND says of a payment of its own. */
 const OUTCOMES: Readonly<Record<string, Outcome>> = { SUCCEEDED: 'succeeded', FAILED: 'failed' }
 
-/** An LND as the counterpart of lives. @param fees what it asks about fees */
-export function lndStage(w: World, lnd: Lnd, fees: FeeService): Stage {
+/** An LND as the counterpart of lives, or two. @param fees what they ask about fees */
+export function lndStage(w: World, lnd: Lnd, fees: FeeService, erin?: Lnd): Stage {
   return {
+    ...neighbour(w, lnd, fees),
+    ...(erin && { erin: neighbour(w, erin, fees) }),
     us: w.us,
-    them: counterpart(w, lnd, fees),
-    link: w.links.get(lnd)!,
-    isConnected: () => w.isConnected(lnd),
-    connect: () => w.connect(lnd),
     mine: () => w.mine(),
     setFeerate: (feeratePerKw) => {
       w.estimates.feerate = feeratePerKw
@@ -36,6 +34,13 @@ export function lndStage(w: World, lnd: Lnd, fees: FeeService): Stage {
     until: (what, isTrue) => w.until(what, isTrue, UNTIL_MS),
   }
 }
+
+const neighbour = (w: World, lnd: Lnd, fees: FeeService): Neighbour => ({
+  them: counterpart(w, lnd, fees),
+  link: w.links.get(lnd)!,
+  isConnected: () => w.isConnected(lnd),
+  connect: () => w.connect(lnd),
+})
 
 function counterpart(w: World, lnd: Lnd, fees: FeeService): Counterpart {
   /** Of held invoices of LND's. */

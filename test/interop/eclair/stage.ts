@@ -4,18 +4,27 @@ import { paymentHash } from '../../../src/base/ids.ts'
 import { msat } from '../../../src/base/units.ts'
 import { crypto } from '../../../src/crypto/crypto.ts'
 import { decodeInvoice } from '../../../src/invoice/bolt11.ts'
-import type { Counterpart, Outcome, Stage } from '../life.ts'
+import type { ChannelView } from '../../../src/node/service.ts'
 import type { OurNode } from '../ourNode.ts'
+import type { Counterpart, Outcome, Stage } from '../stage.ts'
 import type { EclairWorld } from './world.ts'
 
-/**
- * eclair as the counterpart of lives.
- * @param dave has a channel with eclair, and holds what is held there: eclair itself has no hold invoices, and forwards them
- */
-export function eclairStage(w: EclairWorld, dave: OurNode): Stage {
+interface Parties {
+  /** Has a channel with eclair, and holds what is held there: eclair itself has no hold invoices, and forwards them. */
+  readonly dave: OurNode
+  /** Has a channel with us. */
+  readonly carol?: OurNode
+  /** `min_final_cltv_expiry_delta` of invoices of ours and dave's; absent: as the node has it. */
+  readonly finalDelta?: number
+}
+
+/** eclair as the counterpart of lives. */
+export function eclairStage(w: EclairWorld, parties: Parties): Stage {
+  const { finalDelta } = parties
   return {
+    ...(finalDelta && { finalDelta: () => finalDelta }),
     us: w.us,
-    them: counterpart(w, dave),
+    them: counterpart(w, parties),
     link: w.link,
     isConnected: () => w.peerConnected(),
     connect: () => w.dial(),
@@ -27,7 +36,7 @@ export function eclairStage(w: EclairWorld, dave: OurNode): Stage {
   }
 }
 
-function counterpart(w: EclairWorld, dave: OurNode): Counterpart {
+function counterpart(w: EclairWorld, { dave, carol, finalDelta }: Parties): Counterpart {
   const { eclair } = w
   /** By hash, of what dave holds. */
   const preimages = new Map<string, Uint8Array>()
@@ -49,17 +58,27 @@ function counterpart(w: EclairWorld, dave: OurNode): Counterpart {
    */
   const isForgotten = async (id: string, hash: string): Promise<boolean> =>
     cutShort.has(id) && !JSON.stringify(await eclair.call('channels', { nodeId: w.us.nodeId })).includes(hash)
-  const ourWord = async (hash: string): Promise<Outcome> =>
-    (await w.us.service.invoice(paymentHash(hash))).status === 'settled' ? 'succeeded' : 'failed'
+  const payees = carol ? [w.us, carol] : [w.us]
+  const ourWord = async (hash: string): Promise<Outcome> => {
+    const said = payees.map(({ service }) => service.invoice(paymentHash(hash)).catch(() => null))
+    return (await Promise.all(said)).some((i) => i?.status === 'settled') ? 'succeeded' : 'failed'
+  }
+  /** For carol, who knows of no other. */
+  const hints = async (): Promise<readonly ChannelView[]> => {
+    const all = carol ? await w.us.channels() : []
+    return all.filter((c) => c.peer === eclair.nodeId && c.state === 'normal')
+  }
+  const margin = finalDelta === undefined ? {} : { minFinalCltvExpiryDelta: finalDelta }
   return {
     nodeId: eclair.nodeId,
     seesUs: () => w.seesUs(),
     invoice: async (amountMsat, isHeld) => {
-      if (!isHeld) return (await w.invoiceOfEclair(amountMsat)).serialized
+      if (!isHeld) return (await w.invoiceOfEclair(amountMsat, await hints())).serialized
       const preimage = new Uint8Array(randomBytes(32))
       const hash = paymentHash(toHex(crypto.sha256(preimage)))
       preimages.set(hash, preimage)
-      return (await dave.service.createInvoice({ amountMsat: msat(amountMsat), paymentHash: hash })).bolt11
+      const request = { amountMsat: msat(amountMsat), paymentHash: hash, ...margin }
+      return (await dave.service.createInvoice(request)).bolt11
     },
     pay: async (bolt11) => {
       const id = await eclair.call<string>('payinvoice', { invoice: bolt11 })
