@@ -185,18 +185,22 @@ export function proposeFee(channel: Channel, feeratePerKw: number, ctx: ChannelC
 }
 
 /**
- * A rise of the feerate that we have not signed yet, and cannot pay any more since the peer has added HTLCs at the same time: another
- * update_fee takes it back. LND, which looks when it is signed, would close the channel over it.
+ * A rise of the feerate that we cannot pay beside our reserve any more, since the peer has added HTLCs at the same time: another update_fee
+ * takes it back, signed or not. LND, which looks whenever one is signed, would close the channel over it.
  * @returns null when it can stay
  * @source BOLT 2 §updating-fees: the sender can afford the new fee rate once it is committed
  */
 export function takeBackFee(channel: Channel): Change | null {
   const { params, commitments } = channel
-  if (!params.isOpener || commitments.feeUpdates.every((f) => f.stage !== 'proposed')) return null
-  const { feeratePerKw } = withFees(channel, signedFees(channel)).commitments.next.remote
-  if (feeratePerKw >= commitments.next.remote.feeratePerKw || leftAfterFee(channel) >= 0n) return null
+  if (!params.isOpener || commitments.feeUpdates.length === 0 || leftAfterFee(channel) >= 0n) return null
+  const signed = withFees(channel, signedFees(channel)).commitments.next.remote.feeratePerKw
+  const lower = [signed, commitments.local.feeratePerKw].filter((rate) => rate < commitments.next.remote.feeratePerKw)
+  const after = lower.sort((a, b) => b - a).map((rate) => withFee(channel, rate))
+  const fitting = after.find((c) => leftAfterFee(c) >= 0n) ?? after.at(-1)
+  if (!fitting) return null
+  const { feeratePerKw } = fitting.commitments.next.remote
   const message = { type: 'update_fee', channelId: params.channelId, feeratePerKw } as const
-  return { channel: withFee(channel, feeratePerKw), effects: [{ tag: 'send', message }] }
+  return { channel: fitting, effects: [{ tag: 'send', message }] }
 }
 
 /** The peer sets another feerate. @source BOLT 2 §updating-fees */

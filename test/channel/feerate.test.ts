@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { equalBytes } from '../../src/base/bytes.ts'
 import { msat, sat } from '../../src/base/units.ts'
+import { buildLocal } from '../../src/channel/commitments.ts'
 import { sendableMsat, summary } from '../../src/channel/describe.ts'
 import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
+import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { commitCost } from '../../src/channel/tx/weights.ts'
 import { expectAgreement } from './checks.ts'
 import { add, faultsOf, reachNormal, sentBy, type World } from './harness.ts'
@@ -60,6 +63,32 @@ describe('BOLT 2 §updating-fees', () => {
         const { localMsat, localReserveSat } = summary(w.alice.state!, w.alice.ctx)
         expect(localMsat / 1000n).toBeGreaterThanOrEqual(localReserveSat + cost)
       }
+      expectAgreement(w)
+    }
+  })
+  it('a rise that is signed is taken back with HTLCs that the peer added at the same time: LND closes a channel whose opener a signature brings below its reserve', () => {
+    for (const signed of [1, 4]) {
+      const w = reachNormal({ channelType: 'anchors', pushMsat: msat(400_000_000) })
+      w.alice.command(add(1, Number(sendableMsat(w.alice.channel))))
+      w.settle()
+      w.alice.command({ tag: 'updateFee', feeratePerKw: 1500 })
+      expect(sentBy(w.alice)).toEqual(['update_fee', 'commitment_signed'])
+      for (let n = 0; n < 4; n++) w.bob.command(add(2 + n, 5_000_000), n + 1 >= signed)
+      const [{ params }, { params: theirs }] = [w.alice.channel, w.bob.channel]
+      const toAlice = toRemoteScriptPubKey(params.local.basepoints.paymentBasepoint, 'anchors')
+      let before = 1_000_000n
+      const commitments = () => {
+        const { channel, ctx } = w.bob
+        const { tx } = buildLocal(channel, channel.commitments.active[0]!, ctx.signer)
+        const { amountSat } = tx.outputs.find((o) => equalBytes(o.scriptPubKey, toAlice))!
+        expect(amountSat >= before || amountSat >= theirs.local.channelReserveSat, `${amountSat}`).toBe(true)
+        before = amountSat
+      }
+      do commitments()
+      while (w.deliver('alice') || w.deliver('bob'))
+      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual([1000, 1000])
+      expect(w.alice.channel.commitments.feeUpdates).toEqual([])
+      expect(w.bob.channel.commitments.incoming.size + w.bob.channel.commitments.outgoing.size).toBe(5)
       expectAgreement(w)
     }
   })
