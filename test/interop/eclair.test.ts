@@ -87,7 +87,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(`channels and payments with eclair ${NAMED
       await w.until('a way', async () => decodeInvoice((await service.createInvoice({})).bolt11).routeHints.length > 0)
 
     expect((await w.payUs(30_000_000, carol)).receivedMsat).toBe(30_000_000n)
-    const { serialized } = await w.invoiceOfEclair(20_000_000, channel)
+    const { serialized } = await w.invoiceOfEclair(20_000_000, [channel])
     const hop = decodeInvoice(serialized).routeHints[0]![0]!
     expect([hop.nodeId, hop.shortChannelId >> 63n]).toEqual([w.us.nodeId, 1n])
     expect((await w.paid((await carol.service.pay({ bolt11: serialized })).id, carol)).status).toBe('succeeded')

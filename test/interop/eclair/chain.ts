@@ -4,6 +4,8 @@ import { type RealNode, startBitcoind } from '../../e2e/realNode.ts'
 import { freePorts } from '../../freePorts.ts'
 import { type RpcFront, startRpcFront } from './rpcFront.ts'
 
+export const inSat = (bitcoins: number): number => Math.round(bitcoins * 1e8)
+
 /** What spends a channel's funding output in the mempool. */
 export interface Spender {
   readonly txid: Txid
@@ -12,23 +14,38 @@ export interface Spender {
   readonly outputs: readonly number[]
 }
 
+/** A transaction in a block. */
+export interface MinedTx {
+  readonly txid: Txid
+  readonly vin: readonly { readonly txid: Txid; readonly vout: number }[]
+  /** In bitcoins. */
+  readonly vout: readonly { readonly value: number }[]
+  readonly fee: number
+}
+
 /** A real bitcoind, which says that it is Core 31, with a wallet that has coins. */
 export class RealChain {
-  /** http://user:password@host:port, for nodes. */
+  /** http://user:password@host:port, for eclair. */
   readonly url: string
+  /** The same, for nodes of ours. */
+  readonly ourUrl: string
   /** Where it publishes blocks and transactions. */
   readonly zmqPort: number
-  /** Of its answers to nodes. */
+  /** Of its answers to nodes of ours. */
   readonly changes: RpcFront['changes']
+  /** What the mempool said of transactions of ours that it did not take. */
+  readonly refusals: string[]
   readonly #bitcoind: RealNode
-  readonly #front: RpcFront
+  readonly #fronts: readonly RpcFront[]
   #miner = ''
 
-  private constructor(bitcoind: RealNode, front: RpcFront, zmqPort: number) {
+  private constructor(bitcoind: RealNode, { eclair, ours }: Record<'eclair' | 'ours', RpcFront>, zmqPort: number) {
     this.#bitcoind = bitcoind
-    this.#front = front
-    this.url = front.url
-    this.changes = front.changes
+    this.#fronts = [eclair, ours]
+    this.url = eclair.url
+    this.ourUrl = ours.url
+    this.changes = ours.changes
+    this.refusals = ours.refusals
     this.zmqPort = zmqPort
   }
 
@@ -36,9 +53,10 @@ export class RealChain {
     const [zmqPort] = (await freePorts(1)) as [number]
     const zmq = ['hashblock', 'rawtx'].map((topic) => `-zmqpub${topic}=tcp://127.0.0.1:${zmqPort}`)
     const bitcoind = await startBitcoind(path, [...zmq, '-fallbackfee=0.0001', '-addresstype=bech32'])
-    const chain = new RealChain(bitcoind, await startRpcFront(bitcoind.url), zmqPort)
+    const [eclair, ours] = [await startRpcFront(bitcoind.url), await startRpcFront(bitcoind.url)]
     // eclair refuses older ones, and forks that number their versions otherwise.
-    chain.changes.set('getnetworkinfo', (info) => ({ ...(info as object), version: 310_000 }))
+    eclair.changes.set('getnetworkinfo', (info) => ({ ...(info as object), version: 310_000 }))
+    const chain = new RealChain(bitcoind, { eclair, ours }, zmqPort)
     await chain.rpc('createwallet', 'eclair')
     chain.#miner = await chain.rpc('getnewaddress')
     await chain.mine(101)
@@ -46,7 +64,7 @@ export class RealChain {
   }
 
   async stop(): Promise<void> {
-    await this.#front.close()
+    await Promise.all(this.#fronts.map((f) => f.close()))
     await this.#bitcoind.stop()
   }
 
@@ -86,6 +104,17 @@ export class RealChain {
     return BigInt(received)
   }
 
+  /** Transactions of the blocks above this height, but for those that pay the miner, in order. */
+  async minedAbove(height: number): Promise<readonly MinedTx[]> {
+    const found: MinedTx[] = []
+    const tip = await this.rpc<number>('getblockcount')
+    for (let h = height + 1; h <= tip; h++) {
+      const { tx } = await this.rpc<{ tx: MinedTx[] }>('getblock', await this.rpc('getblockhash', h), 2)
+      found.push(...tx.slice(1))
+    }
+    return found
+  }
+
   async spender({ funding }: Pick<ChannelView, 'funding'>): Promise<Spender | null> {
     const asked = { txid: funding!.txid, vout: funding!.index }
     const [found] = await this.rpc<{ spendingtxid?: Txid }[]>('gettxspendingprevout', [asked])
@@ -95,7 +124,6 @@ export class RealChain {
     const entry = await this.rpc<{ fees: { base: number } }>('getmempoolentry', txid).catch(() => null)
     if (!entry) return this.spender({ funding })
     const { vout } = await this.rpc<{ vout: { value: number }[] }>('getrawtransaction', txid, true)
-    const inSat = (bitcoins: number) => Math.round(bitcoins * 1e8)
     return { txid, feeSat: inSat(entry.fees.base), outputs: vout.map((o) => inSat(o.value)) }
   }
 }

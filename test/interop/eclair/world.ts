@@ -74,10 +74,10 @@ export class EclairWorld {
   /** Both nodes at the chain's tip, with coins, and connected. @param config lines of eclair.conf */
   static async start(bitcoind: string, path: string, config: EclairOptions['config'] = {}): Promise<EclairWorld> {
     const chain = await RealChain.start(bitcoind)
-    const { url, zmqPort } = chain
+    const { url, ourUrl, zmqPort } = chain
     const [eclair, us] = await Promise.all([
       startEclair(path, { bitcoind: url, zmqPort, config: { ...CONFIG, ...config } }),
-      OurNode.start(url, () => undefined),
+      OurNode.start(ourUrl, () => undefined),
     ])
     const world = new EclairWorld({ chain, eclair, us, link: await startLink(eclair.port) })
     await world.#giveCoins(us)
@@ -92,7 +92,7 @@ export class EclairWorld {
 
   /** A second node of ours, with coins. */
   async another(): Promise<OurNode> {
-    const node = await OurNode.start(this.chain.url, () => undefined)
+    const node = await OurNode.start(this.chain.ourUrl, () => undefined)
     this.#nodes.push(node)
     await this.#giveCoins(node)
     return node
@@ -323,15 +323,15 @@ export class EclairWorld {
     for (const h of held) await this.until('a payment', async () => (await h.status()) === 'succeeded')
   }
 
-  /** @param way a private channel of eclair's that its route hint shows */
+  /** @param ways private channels of eclair's that its route hints show */
   async invoiceOfEclair(
     amount?: number,
-    way?: ChannelView,
+    ways: readonly Pick<ChannelView, 'channelId'>[] = [],
   ): Promise<{ readonly serialized: string; readonly paymentHash: string }> {
     return this.eclair.call('createinvoice', {
       description: 'test',
       ...(amount !== undefined && { amountMsat: amount }),
-      ...(way && { privateChannelIds: way.channelId }),
+      ...(ways.length > 0 && { privateChannelIds: ways.map((c) => c.channelId).join(',') }),
     })
   }
   /** Begins a payment of ours to eclair. @returns whether it is over */
