@@ -7,6 +7,7 @@ import { isFunded } from './states/offline.ts'
 import { applied, common, reply, turn, withChannel } from './states/shared.ts'
 import { waitingForPeer } from './states/waitingForPeer.ts'
 import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from './types.ts'
+import { fulfillAfterAll } from './updates.ts'
 
 /**
  * What goes on for a channel that was set aside after an unexpected exception: the chain is watched, preimages are noted,
@@ -39,7 +40,8 @@ const isHeard = (state: ChannelState, input: ChannelInput): boolean =>
 
 function rescueFunded(state: FundedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'command' && input.command.tag === 'fulfillHtlc') {
-    const channel = withDecision(state.channel, input.command)
+    const { id, preimage } = input.command
+    const channel = fulfillAfterAll(state.channel, id, preimage) ?? withDecision(state.channel, input.command)
     return turn(channel ? withChannel<FundedState>(state, channel) : state)
   }
   if (input.tag === 'disconnected') return applied(state, forgetUnsigned(state.channel))

@@ -129,6 +129,22 @@ export function removeIncoming(channel: Channel, id: bigint, removal: Removal): 
   return change(replace(channel, 'in', htlc, { ...htlc, stage: 'removing', removal }), [{ tag: 'send', message }])
 }
 
+/** Failed, and nobody has signed for that. */
+export const isFailedUnsigned = (htlc: Htlc): boolean => htlc.stage === 'removing' && htlc.removal?.tag !== 'fulfilled'
+
+/**
+ * An incoming HTLC is fulfilled after all: to be asked while the peer is away, which has reversed what nobody signed for.
+ * @returns null where its failure stands
+ * @source BOLT 2 §message-retransmission
+ */
+export function fulfillAfterAll(channel: Channel, id: bigint, preimage: Uint8Array): Channel | null {
+  const htlc = getHtlc(channel.commitments.incoming, id)
+  if (!htlc || !isFailedUnsigned(htlc) || !hashes(preimage, htlc.add.paymentHash)) return null
+  const open: Htlc = { ...htlc, stage: 'committed', removal: null }
+  const settled: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
+  return replace(replace(channel, 'in', htlc, open), 'in', open, settled)
+}
+
 /** The peer settles an HTLC that we offered. @source BOLT 2 §removing-an-htlc */
 export function receiveRemoval(channel: Channel, m: RemovalMessage): Judged<Change> {
   const htlc = getHtlc(channel.commitments.outgoing, m.id)

@@ -156,7 +156,7 @@ export function createPayments(node: Node): Payments {
     },
     wantsPreimage: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state
-      return state !== undefined && wantsPreimage(state, id)
+      return state === undefined ? 'never' : wantsPreimage(state, id)
     },
     hasLost: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state

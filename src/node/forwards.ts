@@ -23,8 +23,6 @@ export interface ForwardsOptions extends LostHtlcsOptions {
   readonly publicUpdate?: PublicUpdate
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
-  /** Whether that HTLC could still be paid to us with its preimage, also when it was failed. */
-  readonly wantsPreimage: (channelId: ChannelId, id: bigint) => boolean
   /** That channel has never had an HTLC of this id, as far as it knows: it has lost writes. */
   readonly hasLost: (channelId: ChannelId, id: bigint) => boolean
   /** The channel is not in the chain, though it would be on its way there if a late HTLC in it were worth that. */
@@ -205,8 +203,7 @@ export class Forwards {
       this.#lost.paid(channelId, preimage)
       return []
     }
-    if (!this.#options.wantsPreimage(channelId, id)) return []
-    return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }]
+    return this.#lost.failed({ channelId, id, preimage })
   }
 
   /** With every block: what is failed back because the next node sits on it. */

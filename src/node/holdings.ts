@@ -7,6 +7,7 @@ import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
 import { realScid } from '../channel/states/shared.ts'
 import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
+import { isFailedUnsigned } from '../channel/updates.ts'
 import type { RouteHint } from '../invoice/fields.ts'
 import type { OutgoingChannel } from '../payment/types.ts'
 import type { LocalChannel } from '../routing/types.ts'
@@ -50,14 +51,16 @@ export function undecidedIncoming(state: ChannelState, channelId: ChannelId, id:
 }
 
 /**
- * Whether the preimage of an incoming HTLC is still of use: nothing has been decided on it, or it was failed and its channel went on
- * chain, where the peer may not have taken that.
+ * When the preimage of an incoming HTLC is of use: at once where nothing has been decided on it, or where it was failed and the peer is away
+ * that has yet to hear that, or its channel went on chain, where the peer may not have taken it. Later, perhaps, while it is failed and still
+ * there. `never` for one that is gone, or that has its preimage.
  */
-export function wantsPreimage(state: ChannelState, id: bigint): boolean {
+export function wantsPreimage(state: ChannelState, id: bigint): 'now' | 'later' | 'never' {
   const channel = channelOf(state)
   const htlc = channel && getHtlc(channel.commitments.incoming, id)
-  if (!htlc || htlc.removal?.tag === 'fulfilled') return false
-  return htlc.removal === null || ['closing', 'waiting-for-peer', 'closed'].includes(state.tag)
+  if (!htlc || htlc.removal?.tag === 'fulfilled') return 'never'
+  if (htlc.removal === null || ['closing', 'waiting-for-peer', 'closed'].includes(state.tag)) return 'now'
+  return 'from' in state && isFailedUnsigned(htlc) ? 'now' : 'later'
 }
 
 /** Whether the channel's funding is confirmed, which a reorganisation may have undone. */

@@ -19,23 +19,27 @@ export interface LostHtlcsOptions {
    * @returns true when it need not be any more: the channel has it, or is over for good. False also where the channel cannot be read.
    */
   readonly tryPreimage: (channelId: ChannelId, preimage: Uint8Array) => boolean
+  /** When that HTLC could still be paid to us with its preimage, also when it was failed. */
+  readonly wantsPreimage: (channelId: ChannelId, id: bigint) => 'now' | 'later' | 'never'
 }
 
 interface LostPreimage {
   readonly channelId: ChannelId
   /** 32 B. */
   readonly preimage: Uint8Array
+  /** Of an HTLC that its channel knows, and has failed. */
+  readonly id?: bigint
 }
 
 /**
- * What is known of HTLCs that writes which were lost may have had, until their channels are told: nothing else remembers it. It is written
- * with the turn that makes it. No more of it comes than hung in the channels at a start.
+ * What is known of HTLCs that writes which were lost may have had, or that were failed before their preimage came, until their channels are
+ * told: nothing else remembers it. It is written with the turn that makes it. No more of it comes than hangs in the channels.
  */
 export class LostHtlcs {
   readonly #options: LostHtlcsOptions
   /** Forwards that went back before the next node was heard of: where a channel shows that it had the offer after all, its output is claimed. */
   readonly #offers = new Map<string, LostOffer>()
-  /** Of forwards whose incoming channel has lost the HTLC: until it shows that, and when it ends. */
+  /** Of forwards whose incoming channel has lost the HTLC, until it shows that, and when it ends; or has failed it, until it is gone. */
   readonly #preimages = new Map<string, LostPreimage>()
   /** Keys of what had served at the last block. */
   readonly #served = new Set<string>()
@@ -66,21 +70,40 @@ export class LostHtlcs {
     this.#put(this.#preimages, keys.lostHtlc('preimage', name), { channelId, preimage })
   }
 
+  /** The HTLC was failed before its preimage came: where the peer does not take that in the end, it is paid. */
+  failed(proof: LostPreimage & { readonly id: bigint }): readonly PaymentEffect[] {
+    const { channelId, id } = proof
+    if (this.#options.wantsPreimage(channelId, id) === 'never') return []
+    this.#put(this.#preimages, keys.lostHtlc('preimage', `${channelId}:${id}`), proof)
+    return this.#paid(proof)
+  }
+
   /** A channel may have shown where it stands: all that have yet to be told are. */
   tell(): readonly PaymentEffect[] {
-    for (const { channelId, preimage } of this.#preimages.values()) this.#options.tryPreimage(channelId, preimage)
-    return [...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#where(offer).outgoing))
+    const paid = [...this.#preimages.values()].flatMap((lost) => this.#paid(lost))
+    return [...paid, ...[...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#where(offer).outgoing))]
+  }
+
+  #paid({ channelId, preimage, id }: LostPreimage): readonly PaymentEffect[] {
+    if (id === undefined) this.#options.tryPreimage(channelId, preimage)
+    else if (this.#options.wantsPreimage(channelId, id) === 'now')
+      return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }]
+    return []
   }
 
   /** With every block: forgets what has served, which channels have on disk by the next one. */
   review(): void {
     for (const [key, offer] of this.#offers) this.#look(this.#offers, key, !isOpen(this.#where(offer)))
-    for (const [key, { channelId, preimage }] of this.#preimages)
-      this.#look(this.#preimages, key, this.#options.tryPreimage(channelId, preimage))
+    for (const [key, lost] of this.#preimages) this.#look(this.#preimages, key, this.#isOver(lost))
   }
 
   endOfTurn(scope: TurnScope): void {
     for (const op of this.#ops.splice(0)) scope.write(op)
+  }
+
+  #isOver({ channelId, preimage, id }: LostPreimage): boolean {
+    if (id === undefined) return this.#options.tryPreimage(channelId, preimage)
+    return this.#options.wantsPreimage(channelId, id) === 'never'
   }
 
   #where({ origin, next }: LostOffer): ReturnType<LostHtlcsOptions['standings']> {

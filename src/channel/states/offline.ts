@@ -2,7 +2,8 @@ import { forgetUnsigned } from '../dance.ts'
 import { refuse, rejected } from '../faults.ts'
 import { reestablishMessage } from '../reestablish.ts'
 import type { Channel, ChannelState, FundedState, OfflineState, SyncingState } from '../state.ts'
-import type { ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
+import { fulfillAfterAll } from '../updates.ts'
 import { funded } from './funded.ts'
 import { reply, turn, withChannel } from './shared.ts'
 import { hangUp } from './simpleClosing.ts'
@@ -42,12 +43,19 @@ export function withoutPeer(
   if (input.tag === 'command') {
     const needs = needsPeer(input.command)
     if (needs) return turn(state, needs)
+    const settled = settledLate(state.from, input.command)
+    if (settled !== null) return turn({ ...state, from: settled })
   }
   const { state: next, effects } = funded(state.from, input, ctx)
   if (next === state.from) return turn(state, effects.filter(needsNoPeer))
   // A channel that goes on chain tells the peer why when it is connected.
   if (!isFunded(next)) return turn(next, state.tag === 'syncing' ? effects : effects.filter(needsNoPeer))
   return turn({ ...state, from: next }, effects.filter(needsNoPeer))
+}
+
+function settledLate(from: FundedState, command: ChannelCommand): FundedState | null {
+  const channel = command.tag === 'fulfillHtlc' ? fulfillAfterAll(from.channel, command.id, command.preimage) : null
+  return channel && withChannel<FundedState>(from, channel)
 }
 
 const needsNoPeer = (effect: Effect): boolean => effect.tag !== 'send' && effect.tag !== 'disconnect'

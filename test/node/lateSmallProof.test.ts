@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest'
+import { msat } from '../../src/base/units.ts'
+import { Forwards } from '../../src/node/forwards.ts'
+import { undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
+import type { PaymentEffect } from '../../src/payment/types.ts'
+import { add, preimageOf, reachNormal } from '../channel/harness.ts'
+import { entryOf, HASH, htlcsOf, PREIMAGE, reconnect } from './lostOffers.ts'
+import { nodeIdOf, World } from './world.ts'
+
+it('a forward that went back while the node before was away is paid with a preimage that comes before it has heard of that', async () => {
+  const world = await World.start(undefined, await World.line())
+  const [alice, carol] = [world.of('alice'), world.of('carol')]
+  const { bolt11, id } = await carol.api.createInvoice({ amountMsat: msat(400_000), paymentHash: HASH })
+  await world.attempt(alice.api.pay({ bolt11, timeoutSeconds: 1 }))
+  await world.settle()
+  world.wire.cut(nodeIdOf('bob'), nodeIdOf('carol'))
+  world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+  await world.attempt(carol.api.settleInvoice(id, PREIMAGE))
+  await world.mine(htlcsOf(world, 'alice').incoming[0]!.add.cltvExpiry - 12 - world.chain.state.height)
+  expect(htlcsOf(world, 'alice').incoming).toMatchObject([{ stage: 'removing', removal: { tag: 'failed' } }])
+  expect([entryOf(world, 'alice').state.tag, entryOf(world, 'carol').state.tag]).toEqual(['offline', 'offline'])
+  world.wire.connect(nodeIdOf('bob'), nodeIdOf('carol'))
+  await world.settle()
+  await world.restart('bob')
+  await reconnect(world)
+  expect(await alice.api.payment(HASH)).toMatchObject({ status: 'succeeded' })
+  expect([htlcsOf(world, 'alice').incoming, htlcsOf(world, 'carol').outgoing]).toEqual([[], []])
+  expect(entryOf(world, 'alice').state.tag).toBe('normal')
+  world.close()
+})
+
+it('the preimage of a forward that went back is kept until the node before has taken that, and claimed with where it closes', () => {
+  const w = reachNormal()
+  w.alice.command(add(1, 50_000_000))
+  w.settle()
+  const { channelId } = w.bob.channel.params
+  const origin = { tag: 'forward', channelId, htlcId: 0n } as const
+  const forwards = new Forwards({
+    nodeSecret: new Uint8Array(32).fill(1),
+    blockHeight: () => w.height,
+    channelsTo: () => [],
+    incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
+    wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
+    hasLost: () => false,
+    tryPreimage: () => false,
+    standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
+    staysOpen: () => true,
+  })
+  const carryOut = (effects: readonly PaymentEffect[]): void => {
+    for (const effect of effects) if (effect.tag === 'command') w.bob.command(effect.command)
+  }
+  w.bob.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(292) })
+  w.bob.outbox = []
+  carryOut(forwards.end({ tag: 'fulfilled', id: 7n, origin, preimage: preimageOf(1) }, origin))
+  expect(w.bob.channel.commitments.incoming.chunks.flat()).toMatchObject([
+    { stage: 'removalSigned', removal: { tag: 'failed' } },
+  ])
+  w.bob.command({ tag: 'forceClose', requestId: 1 })
+  w.mine()
+  w.bob.broadcasts = []
+  carryOut(forwards.goOn())
+  expect(w.bob.broadcasts).toHaveLength(1)
+  expect(forwards.review()).toEqual([])
+})
