@@ -178,6 +178,8 @@ export interface ClosedState {
   readonly reason: string
   /** All is so deep in the chain that it is not watched any more. */
   readonly irrevocable?: true
+  /** The peer has proved that our newest commitment is revoked, which the chain may yet take back. */
+  readonly isOld?: true
   /** It can never be funded: what was to fund it is in the chain, and pays to something else, or has lost its coins to another. */
   readonly forGood?: boolean
 }

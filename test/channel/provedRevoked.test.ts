@@ -74,6 +74,24 @@ describe('a commitment of ours that is published, and that the peer proves to be
     w.reorg(w.height - 1)
     expect(handedOut(w, sent)).not.toContain(txidOf(ours))
   })
+  it.each([0, 6])('when the proof came %i blocks after it, and a reorganisation undoes that and more', (later) => {
+    const { w, ours, sent } = published()
+    w.alice.broadcasts = [ours]
+    const before = w.height
+    w.mine()
+    w.connect()
+    const proof = expectNext(w, 'bob', 'channel_reestablish')
+    w.mine(later)
+    w.receive('alice', proof)
+    w.disconnect()
+    w.mine(6 - later)
+    expect(w.alice.state!.tag).toBe('closed')
+    w.alice.crash()
+    sent.splice(0)
+    w.reorg(before)
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+    expect(w.alice.state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  })
   it('when the operator had it published at that risk', () => {
     const { w, ours, sent } = published(true)
     prove(w)

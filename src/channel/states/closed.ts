@@ -3,19 +3,22 @@ import { onchainEvent } from '../onchain/onchain.ts'
 import { isIrrevocable } from '../onchain/settle.ts'
 import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
 import { presumeReceived } from '../presumed.ts'
-import { withToldPoint } from '../reestablish.ts'
+import { provesLoss, withToldPoint } from '../reestablish.ts'
 import { closeRequest } from '../restored.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
-import { asksPoint, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
-import { closing as closingTurn, turn } from './shared.ts'
+import { afterStep, asksPoint, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
+import { turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
 
 /** Nothing is left to do, unless the chain takes back what it had: then the channel is closing again. */
 export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelContext): Turn {
   if (input.tag === 'funded') return turn(state, [{ tag: 'releaseFunding' }])
-  const { channel, onchain, irrevocable } = state
+  const { channel, onchain, irrevocable, isOld } = state
   const heard = input.tag === 'message' && input.message.type === 'channel_reestablish' ? input.message : null
+  const isNews = channel !== null && !isOld && !irrevocable && !channel.restored
+  if (isNews && heard && provesLoss(channel, heard, ctx.signer))
+    return closed({ ...state, channel: { ...channel, unproven: true }, isOld: true }, input, ctx)
   const told =
     channel !== null && heard
       ? [...toldWhoAsks(channel, heard, ctx), errorMessage(channel.params.channelId, isOver(state))]
@@ -51,7 +54,8 @@ const isOver = ({ onchain, reason }: ClosedState): string =>
 
 function afterwards(state: ClosedState, step: OnchainStep, ctx: ChannelContext): Turn {
   const { channel, onchain, effects, done } = step
-  if (!done) return closingTurn(step, null)
+  const { isOld } = state
+  if (!done) return afterStep(step, { error: null, ...(isOld && { isOld }) })
   const irrevocable = isIrrevocable(onchain, ctx)
   if (channel === state.channel && onchain === state.onchain && !irrevocable) return turn(state, effects)
   return turn({ ...state, channel, onchain, ...(irrevocable && { irrevocable }) }, effects)

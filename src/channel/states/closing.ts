@@ -5,7 +5,7 @@ import { hashes } from '../htlc.ts'
 import { getHtlc, replaceHtlc } from '../htlcTable.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import { RESOLVED_DEPTH } from '../onchain/plan.ts'
-import type { OnchainInput, OnchainState } from '../onchain/types.ts'
+import type { OnchainInput, OnchainState, OnchainStep } from '../onchain/types.ts'
 import { presume, presumeReceived } from '../presumed.ts'
 import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import { closeRequest, isCloseRequest } from '../restored.ts'
@@ -66,14 +66,18 @@ function allPlanned(state: ClosingState): ClosingState {
 
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
   const step = onchainEvent(channel, state.onchain, input, ctx)
-  if (state.isOld && isOursInNoBlock(step.onchain)) {
-    const { state: lost, effects } = givenUp(step.channel)
-    return turn(lost, [...step.effects.filter((e) => e.tag !== 'broadcast'), ...effects])
-  }
-  if (!step.done && step.channel === state.channel && step.onchain === state.onchain) return turn(state, step.effects)
-  const next = knownOld(closingTurn(step, state.error), state.isOld)
+  const isSame = !step.done && step.channel === state.channel && step.onchain === state.onchain
+  if (isSame && !(state.isOld && isOursInNoBlock(step.onchain))) return turn(state, step.effects)
+  const next = afterStep(step, state)
   const { toClaim } = state
   return toClaim && next.state.tag === 'closing' ? turn({ ...next.state, toClaim }, next.effects) : next
+}
+
+/** What the on-chain part made of it. What the peer has proved to be revoked is not handed out again, once it is in no block. */
+export function afterStep(step: OnchainStep, { error, isOld }: Pick<ClosingState, 'error' | 'isOld'>): Turn {
+  if (!isOld || !isOursInNoBlock(step.onchain)) return knownOld(closingTurn(step, error), isOld)
+  const { state, effects } = givenUp(step.channel)
+  return turn(state, [...step.effects.filter((e) => e.tag !== 'broadcast'), ...effects])
 }
 
 /** Of hundreds of preimages that come in one turn there is one plan: made for each, it would take seconds where they are due. */

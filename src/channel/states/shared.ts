@@ -63,7 +63,9 @@ export function closing(step: OnchainStep, error: string | null, before: readonl
 
 /** It goes on chain, and the peer has proved before that our commitment is revoked. */
 export const knownOld = (next: Turn, isOld: boolean | undefined): Turn =>
-  isOld && next.state.tag === 'closing' ? { ...next, state: { ...next.state, isOld: true } } : next
+  isOld && (next.state.tag === 'closing' || next.state.tag === 'closed')
+    ? { ...next, state: { ...next.state, isOld: true } }
+    : next
 
 /**
  * Publishes our commitment; what nobody signed for is taken back. One that may be revoked is kept back for ever, and the peer is
