@@ -7,8 +7,8 @@ import { provesLoss, withToldPoint } from '../reestablish.ts'
 import { closeRequest } from '../restored.ts'
 import type { ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
-import { afterStep, asksPoint, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
-import { turn } from './shared.ts'
+import { afterStep, asksPoint, isStrangerUndone, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
+import { followFunding, holdBack, turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
 
 /** Nothing is left to do, unless the chain takes back what it had: then the channel is closing again. */
@@ -26,7 +26,10 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   if (channel !== null && onchain !== null) {
     const goOn = (event: OnchainInput, known = channel): Turn =>
       afterwards(state, onchainEvent(known, onchain, event, ctx), ctx)
-    if (input.tag === 'chain' && !irrevocable) return goOn(input.event)
+    if (input.tag === 'chain' && !irrevocable) {
+      if (!isStrangerUndone(channel, onchain, input.event)) return goOn(input.event)
+      return holdBack(followFunding(channel, input.event), ctx, null)
+    }
     if (input.tag === 'revokedHtlcs' && !irrevocable) return goOn(input)
     if (input.tag === 'command' && input.command.tag === 'presumeReceived' && !irrevocable) {
       const about = { isOpen: lacksPoint(onchain), blockHeight: ctx.blockHeight }

@@ -18,6 +18,7 @@ import {
   closing as closingTurn,
   followFunding,
   fundingTimeout,
+  holdBack,
   knownOld,
   notFunded,
   reply,
@@ -50,12 +51,26 @@ function onChain(state: ClosingState, event: ChainEvent, ctx: ChannelContext): T
   const wrong = whyNoFunding(state.channel, event)
   if (wrong !== null) return notFunded(state, wrong, true)
   const channel = followFunding(state.channel, event)
+  if (isStrangerUndone(channel, state.onchain, event)) return holdBack(channel, ctx, state.error)
   const unpublished = event.tag === 'block' && state.onchain.closing.height === null
   const never = unpublished ? cannotBeFunded(channel, event.height) : null
   if (never !== null) return never
   const reason = unpublished ? fundingTimeout(channel, event.height) : null
   if (reason !== null) return notFunded({ channel }, reason)
   return carryOn(event.tag === 'block' ? allPlanned(state) : state, channel, event, ctx)
+}
+
+/**
+ * A reorganisation undoes what nobody remembers, before anybody was told what became of an HTLC. It may be a close to an address of the
+ * operator's that was agreed in lost writes, and then ours may be revoked: the peer may show that, or the close come back, before ours follows.
+ */
+export function isStrangerUndone(
+  { unproven, restored }: Channel,
+  { closing: { kind, height }, failed }: OnchainState,
+  event: ChainEvent,
+): boolean {
+  const isUndone = event.tag === 'reorg' && height !== null && height > event.height
+  return isUndone && kind === 'unknown' && failed.length === 0 && !unproven && !restored
 }
 
 /** With a block everything is planned anyway. */
