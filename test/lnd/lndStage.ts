@@ -18,6 +18,12 @@ const TRIES_S = 120
  * after a start, what it has settled before (htlcswitch/link.go, processRemoteAdds), our node makes a new connection after a minute or two.
  */
 const UNTIL_MS = 240_000
+/**
+ * LND settles an HTLC once more, in every connection from then on, that it has settled before it was killed, and fails the link over it with
+ * an error to us (htlcswitch/link.go, processRemoteAdds; as in lnd#1642): it never uses that channel again. Only a force close helps.
+ */
+export const SETTLES_TWICE =
+  /failing link: unable to settle htlc: (No HTLC with ID|HTLC with ID \d+ has already been settled)/
 /** What LND says of a payment of its own. */
 const OUTCOMES: Readonly<Record<string, Outcome>> = { SUCCEEDED: 'succeeded', FAILED: 'failed' }
 
@@ -62,10 +68,14 @@ function counterpart(w: World, lnd: Lnd, fees: FeeService): Counterpart {
     seesUs: async () => (await lnd.rest.get('/v1/peers')).peers.some((p: Answer) => p.pub_key === w.us.nodeId),
     invoice: async (amountMsat, isHeld) => {
       const terms = { value_msat: amountMsat, private: true }
-      if (!isHeld) return (await lnd.rest.post('/v1/invoices', terms)).payment_request
-      const { hash, preimage } = newSecret()
-      preimages.set(hash, preimage)
-      return (await lnd.rest.post('/v2/invoices/hodl', { ...terms, hash: base64(hash) })).payment_request
+      for (;;) {
+        const { hash, preimage } = newSecret()
+        const [path, more] = isHeld ? ['/v2/invoices/hodl', { hash: base64(hash) }] : ['/v1/invoices', {}]
+        const added = lnd.rest.post(path, { ...terms, ...more })
+        if (!(await faults.orHung(added))) continue
+        if (isHeld) preimages.set(hash, preimage)
+        return (await added).payment_request
+      }
     },
     pay: (bolt11) => send({ payment_request: bolt11 }),
     keysend: (payee, amountMsat) => {

@@ -7,7 +7,7 @@ import type { Stage } from '../interop/stage.ts'
 import { type Side, side, stepsWith } from '../interop/steps.ts'
 import { type FeeService, startFeeService } from './feeService.ts'
 import { type Lnd, withLnd } from './lnd.ts'
-import { lndStage } from './lndStage.ts'
+import { lndStage, SETTLES_TWICE } from './lndStage.ts'
 import type { Answer } from './rest.ts'
 import { satOf, World } from './world.ts'
 
@@ -22,11 +22,6 @@ const CAPACITY = 4_000_000
 /** The first estimate of either, sat per 1,000 weight units. */
 const FEERATE = 1_500
 const FEES = { min: 1_000, max: 2_900 }
-/**
- * LND settles an HTLC once more, in every connection from then on, that it has settled before it was killed, and fails the link over it with
- * an error to us (htlcswitch/link.go, processRemoteAdds; as in lnd#1642): it never uses that channel again. Only a force close helps.
- */
-const SETTLES_TWICE = /failing link: unable to settle htlc: (No HTLC with ID|HTLC with ID \d+ has already been settled)/
 /** Blocks in which a close has to come to its end. */
 const PATIENCE = 12
 
