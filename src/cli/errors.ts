@@ -1,3 +1,4 @@
+import { CommanderError } from 'commander'
 import { FulmenError } from '../base/errors.ts'
 
 /** How the program ends: 0 is success. `EXIT_HELP` says it to people. */
@@ -18,7 +19,9 @@ Exit codes:
   1  the node refused, or what was asked for failed
   2  the command line or the configuration is wrong
   3  no node answers
-  4  a payment is still pending: it goes on, and may still succeed`
+  4  a payment is still pending: it goes on, and may still succeed
+
+With --json, what is wrong is one object on standard error: a code, and what to do (detail).`
 
 /** A command that cannot go on; `message` is for the person who typed it. */
 export class CliError extends FulmenError {
@@ -27,6 +30,32 @@ export class CliError extends FulmenError {
     super('CLI', message)
     this.exitCode = exitCode
   }
+}
+
+/** What is wrong, for programs: what the node answered, or the like of it. */
+interface Told {
+  readonly code: string
+  readonly detail: string
+  /** The call may have been carried out: repeated with this key, it is done once. */
+  readonly idempotencyKey?: string
+}
+
+/** Of what the program says itself. */
+const CODES: Readonly<Record<number, string>> = {
+  [EXIT.failed]: 'FAILED',
+  [EXIT.usage]: 'USAGE',
+  [EXIT.unreachable]: 'NODE_UNREACHABLE',
+}
+
+/** The same as `explainFailure` tells people, as `--json` has it. */
+export function failureJson(error: unknown): Told {
+  if (error instanceof CommanderError) return { code: 'USAGE', detail: error.message.replace(/^error: /, '') }
+  const { text, exitCode } = explainFailure(error)
+  const { code, problem, idempotencyKey } = error as { code?: unknown; problem?: Told; idempotencyKey?: string }
+  if (problem !== undefined) return problem
+  const isOurs = error instanceof CliError || exitCode !== EXIT.failed
+  const named = isOurs && code !== 'CONFIG_INVALID' ? CODES[exitCode] : typeof code === 'string' ? code : undefined
+  return { code: named ?? 'INTERNAL', detail: text, ...(idempotencyKey !== undefined && { idempotencyKey }) }
 }
 
 /** What to print and how to end for anything that a command threw. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EXIT, EXIT_HELP, explainFailure } from './errors.ts'
+import { EXIT, EXIT_HELP, explainFailure, failureJson } from './errors.ts'
 
 interface CommandModule {
   /** Adds the command, with its options and subcommands, to the program. */
@@ -79,6 +79,7 @@ async function build(argv: readonly string[]): Promise<Command> {
     .showHelpAfterError('(see --help)')
     .addHelpText('after', EXIT_HELP)
     .exitOverride()
+  if (wantsJson(argv)) program.showHelpAfterError(false).configureOutput({ outputError: () => {} })
   const typed = commandOf(argv)
   for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
     if (name === typed || typed === 'completion') (await load()).register(program)
@@ -88,6 +89,9 @@ async function build(argv: readonly string[]): Promise<Command> {
   else program.option('-V, --version', 'print the version')
   return program
 }
+
+/** Whether what is wrong is told as JSON: also where the command line cannot be read. */
+const wantsJson = (argv: readonly string[]): boolean => argv.includes('--json')
 
 /** Help on a command that there is not, said as that command itself is refused: with the name that was meant. */
 function withoutHelpOnNothing(argv: readonly string[]): readonly string[] {
@@ -104,10 +108,12 @@ export async function main(args: readonly string[]): Promise<number> {
     await (await build(argv)).parseAsync([...argv], { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
+    const isUsage = error instanceof CommanderError
     // Help, version and usage errors have been printed by commander.
-    if (error instanceof CommanderError) return error.exitCode === 0 || argv.length === 0 ? 0 : EXIT.usage
+    if (isUsage && (error.exitCode === 0 || argv.length === 0)) return 0
     const { text, exitCode } = explainFailure(error)
-    process.stderr.write(`fulmen: ${text}\n`)
-    return exitCode
+    if (wantsJson(argv)) process.stderr.write(`${JSON.stringify(failureJson(error))}\n`)
+    else if (!isUsage) process.stderr.write(`fulmen: ${text}\n`)
+    return isUsage ? EXIT.usage : exitCode
   }
 }

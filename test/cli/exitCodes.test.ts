@@ -154,6 +154,34 @@ describe('exit codes', () => {
       expect(await new FulmenClient({ url, key }).node()).toMatchObject({ nodeId: NODE_ID })
   })
 
+  it('as one object on standard error with --json: what the node said, or a code and what to do', async () => {
+    node.beforeAct = async () => {
+      throw new ServiceError('NO_ROUTE', 'Open a channel first.')
+    }
+    const told = async (...args: readonly string[]) => {
+      const { code, out, err } = await run('--data-dir', dataDir, ...args)
+      return [code, out, JSON.parse(err)]
+    }
+    const refused = { code: 'NO_ROUTE', status: 422, detail: 'Open a channel first.', title: expect.any(String) }
+    expect(await told('pay', 'lnbcrt1fake', '--json')).toEqual([1, '', expect.objectContaining(refused)])
+    node.beforeAct = async () => {}
+    const unsound = { code: 'VALIDATION_FAILED', errors: [expect.objectContaining({ pointer: '/amountMsat' })] }
+    expect(await told('--json', 'pay', PEER_ID)).toEqual([1, '', expect.objectContaining(unsound)])
+    const detail = expect.any(String)
+    const away = ['--json', '--url', 'http://127.0.0.1:1', '--key', 'x', 'info']
+    expect(await told(...away)).toEqual([3, '', { code: 'NODE_UNREACHABLE', detail }])
+    for (const args of [
+      ['nonsense'],
+      ['info', '--colour'],
+      ['channel', 'open', PEER_ID],
+      ['pay', 'x', '--max-parts', '-1'],
+    ])
+      expect(await told(...args, '--json')).toEqual([2, '', { code: 'USAGE', detail }])
+    expect(await told('config', '--network', 'bitcoin', '--json')).toEqual([2, '', { code: 'CONFIG_INVALID', detail }])
+    expect(await told('backup', '--out', dataDir, '--json')).toEqual([1, '', { code: 'FAILED', detail }])
+    expect((await run('--json', '--help')).code).toBe(0)
+  })
+
   it('0 for help and version', async () => {
     expect(await fulmen('--help')).toMatchObject({ code: 0, out: expect.stringContaining('channel') })
     expect(await fulmen('help', 'pay')).toMatchObject({ code: 0, out: expect.stringContaining('--max-fee-msat') })

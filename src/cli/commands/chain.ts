@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { integer } from '../arguments.ts'
-import { fields, table } from '../output.ts'
+import { counted, fields, table } from '../output.ts'
 import { remote } from '../remote.ts'
 import { oneCommand } from '../resources.ts'
 import type { ChainOptions } from '../runChain.ts'
@@ -19,13 +19,14 @@ export function register(program: Command): void {
   registerViews(chain)
   chain
     .command('mine')
-    .description('mine blocks (embedded chain and regtest)')
+    .description('mine blocks (embedded chain and regtest); --json has all their hashes')
     .argument('[blocks]', 'how many', integer, 1)
     .option('--address <address>', 'pay the subsidy to this address')
     .action(async (blocks: number, { address }: { address?: string }, command: Command) => {
       const { client, show } = remote(command)
       const mined = await client.chain.mine(blocks, address)
-      show(mined, () => mined.blockHashes.join('\n'))
+      const { blockHashes } = mined
+      show(mined, () => `${counted(blockHashes.length, 'block')}, the last ${blockHashes.at(-1)}`)
     })
 }
 
