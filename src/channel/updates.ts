@@ -202,21 +202,32 @@ export function proposeFee(channel: Channel, feeratePerKw: number, ctx: ChannelC
 
 /**
  * A rise of the feerate that we cannot pay beside our reserve any more, since the peer has added HTLCs at the same time: another update_fee
- * takes it back, signed or not. LND, which looks whenever one is signed, would close the channel over it.
+ * takes it back as far as it must, signed or not. LND, which looks whenever one is signed, would close the channel over it.
  * @returns null when it can stay
  * @source BOLT 2 §updating-fees: the sender can afford the new fee rate once it is committed
  */
 export function takeBackFee(channel: Channel): Change | null {
   const { params, commitments } = channel
   if (!params.isOpener || commitments.feeUpdates.length === 0 || leftAfterFee(channel) >= 0n) return null
-  const signed = withFees(channel, signedFees(channel)).commitments.next.remote.feeratePerKw
-  const lower = [signed, commitments.local.feeratePerKw].filter((rate) => rate < commitments.next.remote.feeratePerKw)
-  const after = lower.sort((a, b) => b - a).map((rate) => withFee(channel, rate))
-  const fitting = after.find((c) => leftAfterFee(c) >= 0n) ?? after.at(-1)
-  if (!fitting) return null
-  const { feeratePerKw } = fitting.commitments.next.remote
+  const signed = withFees(channel, signedFees(channel)).commitments.next.remote
+  const before = Math.min(signed.feeratePerKw, commitments.local.feeratePerKw)
+  if (before >= commitments.next.remote.feeratePerKw) return null
+  const after = withPayableFee(channel, before)
+  const { feeratePerKw } = after.commitments.next.remote
   const message = { type: 'update_fee', channelId: params.channelId, feeratePerKw } as const
-  return { channel: fitting, effects: [{ tag: 'send', message }] }
+  return { channel: after, effects: [{ tag: 'send', message }] }
+}
+
+/** With the highest feerate from one up to that of now which we can pay, or that one: peers may find less too little by now. */
+function withPayableFee(channel: Channel, least: number): Channel {
+  let after = withFee(channel, least)
+  for (let most = channel.commitments.next.remote.feeratePerKw - 1; least < most; ) {
+    const middle = Math.ceil((least + most) / 2)
+    const tried = withFee(channel, middle)
+    if (leftAfterFee(tried) < 0n) most = middle - 1
+    else [least, after] = [middle, tried]
+  }
+  return after
 }
 
 /** The peer sets another feerate. @source BOLT 2 §updating-fees */

@@ -5,6 +5,7 @@ import { msat, sat } from '../../src/base/units.ts'
 import { buildLocal } from '../../src/channel/commitments.ts'
 import { sendableMsat, summary } from '../../src/channel/describe.ts'
 import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
+import { localMsat } from '../../src/channel/totals.ts'
 import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { commitCost } from '../../src/channel/tx/weights.ts'
 import { expectAgreement } from './checks.ts'
@@ -54,7 +55,9 @@ describe('BOLT 2 §updating-fees', () => {
       expect(sentBy(w.alice)).toEqual(['update_add_htlc', 'commitment_signed', 'update_fee'])
       for (let n = 0; n < htlcs; n++) w.bob.command(add(2 + n, 5_000_000))
       w.settle()
-      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual(Array(2).fill(htlcs ? 1000 : 1500))
+      const taken = w.bob.channel.commitments.local.feeratePerKw
+      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual(Array(2).fill(taken))
+      expect(taken >= 1000 && taken < 1500).toBe(htlcs > 0)
       expect(w.alice.channel.commitments.feeUpdates).toEqual([])
       for (const view of ['local', 'remote'] as const) {
         const { feeratePerKw, untrimmed } = w.alice.channel.commitments.next[view]
@@ -86,7 +89,15 @@ describe('BOLT 2 §updating-fees', () => {
       }
       do commitments()
       while (w.deliver('alice') || w.deliver('bob'))
-      expect(w.sides.map((s) => s.channel.commitments.local.feeratePerKw)).toEqual([1000, 1000])
+      const { feeratePerKw } = w.alice.channel.commitments.local
+      expect(w.bob.channel.commitments.local.feeratePerKw).toBe(feeratePerKw)
+      expect(feeratePerKw).toBeGreaterThan(1000)
+      // No further than it must: with room for one more HTLC.
+      const left = (feerate: number) =>
+        localMsat(w.alice.channel.commitments.active[0]!, w.alice.channel.commitments.next.remote) / 1000n -
+        commitCost(feerate, 6, 'anchors') -
+        params.remote.channelReserveSat
+      expect([left(feeratePerKw) >= 0n, left(feeratePerKw + 1) < 0n]).toEqual([true, true])
       expect(w.alice.channel.commitments.feeUpdates).toEqual([])
       expect(w.bob.channel.commitments.incoming.size + w.bob.channel.commitments.outgoing.size).toBe(5)
       expectAgreement(w)

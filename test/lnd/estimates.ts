@@ -8,6 +8,8 @@ export interface Estimates {
   readonly url: string
   /** For every target, sat per 1,000 weight units; null: none, as on a real regtest node. */
   feerate: number | null
+  /** What the Bitcoin node said of transactions that it did not take. */
+  readonly refusals: string[]
   close(): void
 }
 
@@ -15,6 +17,15 @@ const read = async (stream: IncomingMessage): Promise<Buffer> => {
   const parts: Buffer[] = []
   for await (const part of stream) parts.push(part)
   return Buffer.concat(parts)
+}
+
+/** Of the answer to `sendrawtransaction` or `submitpackage`. */
+function refusalsIn(answer: Buffer): readonly string[] {
+  const { result, error } = JSON.parse(answer.toString())
+  if (error) return [error.message]
+  if (typeof result === 'string' || result.package_msg === 'success') return []
+  const errors = Object.values<{ error?: string }>(result['tx-results']).flatMap((r) => r.error ?? [])
+  return errors.length > 0 ? errors : [result.package_msg]
 }
 
 /** Passes every call on to the Bitcoin node, but for the one about fees. */
@@ -34,6 +45,7 @@ export async function startEstimates(bitcoind: RealNode): Promise<Estimates> {
     const out = request(call, async (answer) => {
       const text = await read(answer).catch(() => null)
       if (text === null) return void res.destroy()
+      if (method === 'sendrawtransaction' || method === 'submitpackage') estimates.refusals.push(...refusalsIn(text))
       res.writeHead(answer.statusCode!, { 'content-type': 'application/json' })
       res.end(text)
     })
@@ -46,6 +58,7 @@ export async function startEstimates(bitcoind: RealNode): Promise<Estimates> {
   const estimates: Estimates = {
     url: `http://u:p@127.0.0.1:${port}`,
     feerate: null,
+    refusals: [],
     close: () => {
       server.close()
       server.closeAllConnections()

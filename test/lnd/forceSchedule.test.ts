@@ -1,0 +1,251 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { ChannelView, NodeEvent } from '../../src/node/service.ts'
+import { Life, type Payment, type Step } from '../interop/life.ts'
+import type { Stage } from '../interop/stage.ts'
+import { type Side, side, stepsWith } from '../interop/steps.ts'
+import { type FeeService, startFeeService } from './feeService.ts'
+import { type Lnd, withLnd } from './lnd.ts'
+import { lndStage } from './lndStage.ts'
+import type { Answer } from './rest.ts'
+import { outpointText, satOf, World } from './world.ts'
+
+/** FULMEN_RUNS=50 FULMEN_SEED=random npx vitest run test/lnd/forceSchedule.test.ts looks longer: a minute each. */
+const RUNS = Number(process.env.FULMEN_RUNS ?? 1)
+/** FULMEN_SEED=seed:path, as a failure prints them, runs that schedule alone, up to what chance the two processes add. */
+const [seed, ...path] = (process.env.FULMEN_SEED ?? '').split(':')
+const REPLAY = path.length > 0 ? { seed: Number(seed), path: path.join(':') } : {}
+const RUN_MS = 600_000
+const CAPACITY = 4_000_000
+/** The first estimate of either, sat per 1,000 weight units. */
+const FEERATE = 1_500
+const FEES = { min: 1_000, max: 2_900 }
+/** For our balance in a commitment of ours; by itself LND asks for 480 blocks. */
+const DELAY = 30
+/** Blocks after the closes in which words on held payments are given: nothing has expired by then. */
+const TALK_BLOCKS = 12
+/** Until everything is over: LND waits 144 blocks for its own balance, and expiries are at most as far. */
+const MOST_BLOCKS = 400
+const ANCHORS_SAT = 660
+/** sat, below which a commitment at the highest of the feerates may have no output for an HTLC. */
+const TRIMMED = 2_500
+/** sat, below which claiming an output and sweeping what comes of it may cost more than it holds. */
+const DEAR = 5_000
+
+/**
+ * What a mempool may say of a transaction that is right: the other side's commitment or claim is there, or has confirmed already.
+ * Anything else, as of scripts, signatures, locks, dust or fees, is a fault.
+ */
+const OVERTAKEN =
+  /bad-txns-inputs-missingorspent|txn-mempool-conflict|insufficient fee, rejecting replacement|txn-already-known|outputs already in utxo set/
+
+/**
+ * LND that is killed after it has settled HTLCs that have just been committed takes the same ones for replays after its start, and fails them
+ * as malformed (htlcswitch/link.go, processRemoteAdds: the state of the forwarding package is written last).
+ */
+const FAILS_SETTLED = /sphinx packet replay attempted/
+
+const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((a, b) => a + b, 0n)
+const total = (amounts: readonly number[]): number => amounts.reduce((a, b) => a + b, 0)
+
+const kill: fc.Arbitrary<Step> = fc.record({ tag: fc.constant('kill' as const) })
+const block: fc.Arbitrary<Step> = fc.record({ tag: fc.constant('mine' as const) })
+const bounds = { fees: { us: FEES, them: FEES }, many: 30 }
+const channel = fc.record({ type: fc.constantFrom('anchors' as const, 'static_remotekey' as const), opener: side })
+const end = fc.record({
+  /** Who asks for a close together first, which the other close comes into. */
+  together: fc.option(side, { freq: 4 }),
+  by: fc.constantFrom<Side | 'both'>('us', 'them', 'both'),
+})
+const schedule = fc.record({
+  opened: fc.tuple(channel, channel),
+  steps: stepsWith({ ...bounds, more: [kill] }),
+  ends: fc.tuple(end, end),
+  /** While the closes are unconfirmed, or on chain. */
+  after: stepsWith({ ...bounds, more: [kill, block, block, block, block, block, block, block, block] }),
+  /** Payments that wait for a word by then get none. */
+  silent: fc.boolean(),
+})
+type Schedule = typeof schedule extends fc.Arbitrary<infer T> ? T : never
+type End = Schedule['ends'][0]
+
+/** Before the first step. */
+interface Start {
+  /** sat in the wallets */
+  readonly us: number
+  readonly them: number
+  readonly height: number
+}
+
+withLnd('random schedules with a real LND that end by force, with payments in flight and crashes of either', () => {
+  let w: World
+  let lnd: Lnd
+  let fees: FeeService
+  let stage: Stage
+  beforeAll(async () => {
+    fees = await startFeeService(FEERATE)
+    w = await World.start([[`--fee.url=${fees.url}`, `--bitcoin.defaultremotedelay=${DELAY}`]])
+    lnd = w.lnds[0]!
+    stage = lndStage(w, lnd, fees)
+    await w.connect(lnd)
+  })
+  afterAll(async () => {
+    await w?.stop()
+    fees.close()
+  })
+
+  /** We warn, rightly, of what LND does after it was killed. */
+  const isOfLnd = ({ data }: NodeEvent): boolean =>
+    /fails after its preimage was revealed/.test(String(data.message)) && FAILS_SETTLED.test(lnd.log())
+
+  const view = (c: ChannelView) => w.us.service.channel(c.id)
+  const funds = async () => {
+    const { confirmedSat, unconfirmedSat, lockedSat } = await w.us.service.wallet()
+    expect([unconfirmedSat, lockedSat]).toEqual([0n, 0n])
+    return { us: Number(confirmedSat), them: Number((await lnd.rest.get('/v1/balance/blockchain')).total_balance) }
+  }
+
+  const isSpent = async ({ funding }: ChannelView): Promise<boolean> =>
+    (await w.rpc('gettxout', funding!.txid, funding!.index, true)) === null
+
+  const closes = {
+    us: (c: ChannelView, force: boolean) => w.us.orDeath(w.us.service.closeChannel(c.id, { force })),
+    them: (c: ChannelView, force: boolean) => w.lndCloses(lnd, c, force ? { force: 'true' } : { no_wait: 'true' }),
+  }
+  /** What either says of a close that the other, or a connection that has gone, made impossible. */
+  const isVain = (e: Error & { code?: string }): boolean =>
+    ['CHANNEL_CLOSING', 'CONFLICT', 'PEER_UNREACHABLE'].includes(e.code!) ||
+    /not connected|offline|link not found|channel not found|already|waiting close|shutdown|insufficient fee|conflict/i.test(
+      e.message,
+    )
+  const close = (c: ChannelView, by: Side, force: boolean): Promise<unknown> =>
+    closes[by](c, force).catch((e) => {
+      if (w.us.isDead || !isVain(e)) throw e
+    })
+
+  const finishes = async (c: ChannelView, { together, by }: End, life: Life): Promise<void> => {
+    if (together) await life.orDeath(() => close(c, together, false))
+    const closers: readonly Side[] = by === 'both' ? ['us', 'them'] : [by]
+    await w.until('the close', async () => {
+      if (await isSpent(c)) return true
+      await life.orDeath(() => Promise.all(closers.map((who) => close(c, who, true))))
+      return isSpent(c)
+    })
+  }
+
+  /** What is left to do about channels, in the words of either. */
+  const open = async (channels: readonly ChannelView[]): Promise<readonly unknown[]> => {
+    const ours = await Promise.all(channels.map(view))
+    const { waiting_close_channels, pending_force_closing_channels } = await lnd.rest.get('/v1/channels/pending')
+    const points = channels.map(outpointText)
+    const theirs = [...waiting_close_channels, ...pending_force_closing_channels]
+    return [
+      ...ours.filter((c) => !c.closing?.resolved).map((c) => ({ us: c.closing, waitsFor: c.waitsFor })),
+      ...theirs.filter((p: Answer) => points.includes(p.channel.channel_point)).map((p) => ({ them: p })),
+    ]
+  }
+
+  /** Blocks, until nothing of the channels is left to do. */
+  const untilResolved = async (channels: readonly ChannelView[], life: Life, silent: boolean): Promise<void> => {
+    for (let blocks = 0; (await open(channels)).length > 0; ) {
+      if (blocks > MOST_BLOCKS) throw new Error(`never resolved: ${JSON.stringify(await open(channels), text)}`)
+      await life.connect()
+      const talks = blocks < TALK_BLOCKS
+      if (talks && !silent) await life.words()
+      const next = talks ? 1 : 6
+      await w.mine(next)
+      blocks += next
+    }
+  }
+
+  /** Transactions in the blocks after this one, with their fees. */
+  const minedSince = async (height: number): Promise<readonly Answer[]> => {
+    const txs: Answer[] = []
+    for (let at = height + 1; at <= (await w.rpc('getblockcount')); at++) {
+      const { tx } = await w.rpc('getblock', await w.rpc('getblockhash', at), 2)
+      txs.push(...tx.slice(1))
+    }
+    return txs
+  }
+  const feesOf = (txs: readonly Answer[]): number => total(txs.map((tx) => satOf(tx.fee)))
+  const isOurs = ({ txid }: Answer): Promise<boolean> =>
+    w.us.service.walletTransaction(txid).then(
+      () => true,
+      (e: { code?: string }) => {
+        if (e.code !== 'NOT_FOUND') throw e
+        return false
+      },
+    )
+
+  /**
+   * BOLT 5 §htlc-output-handling: an HTLC without an output fails once the commitment is deep, though its payee may have the preimage; so does
+   * one whose output costs the payee more to claim than it holds. All else has one word.
+   */
+  const expectOneWord = async (life: Life, ends: readonly Answer[]): Promise<void> => {
+    const outputs = new Set<number>(ends.flatMap((tx) => tx.vout.map((o: Answer) => satOf(o.value))))
+    const isExcused = ({ amountMsat }: Payment): boolean => {
+      const sat = Math.floor(amountMsat / 1000)
+      return sat < (outputs.has(sat) ? DEAR : TRIMMED)
+    }
+    for (const p of life.payments) {
+      const [outcome, isReceived] = [await life.outcome(p), await life.isReceived(p)]
+      if (outcome === 'failed' && isReceived && isExcused(p)) continue
+      expect([p, outcome]).toEqual([p, isReceived ? 'succeeded' : 'failed'])
+    }
+  }
+
+  /** What was ours is in the wallet, less fees; what nobody has is too little to claim. */
+  const expectMoney = async (life: Life, channels: readonly ChannelView[], start: Start): Promise<void> => {
+    const after = await funds()
+    const txs = await minedSince(start.height)
+    const endOf = ({ funding }: ChannelView): Answer =>
+      txs.find((tx) => tx.vin.some((i: Answer) => i.txid === funding!.txid && i.vout === funding!.index))
+    const ends = channels.map(endOf)
+    await expectOneWord(life, ends)
+    const others = txs.filter((tx) => !ends.includes(tx))
+    const areOurs = await Promise.all(others.map(isOurs))
+    const paid = feesOf(others.filter((_, i) => areOurs[i])) + feesOf(channels.filter((c) => c.isOpener).map(endOf))
+    const owed = sum(channels.map((c) => c.localMsat)) + (await life.gainedMsat('us'))
+    const lost = Number(owed / 1000n) - (after.us - start.us)
+    // What is small may be the miner's; either may have the anchors, which the opener pays for.
+    const small = total(life.payments.map((p) => p.amountMsat / 1000).filter((sat) => sat < DEAR))
+    const unknown = small + channels.length * ANCHORS_SAT
+    expect(lost).toBeGreaterThanOrEqual(paid - unknown)
+    expect(lost).toBeLessThanOrEqual(paid + unknown)
+    const unclaimed = start.us + start.them + channels.length * CAPACITY - after.us - after.them - feesOf(txs)
+    expect(unclaimed).toBeGreaterThanOrEqual(0)
+    expect(unclaimed).toBeLessThanOrEqual(unknown)
+  }
+
+  it(
+    'ends with one word on every payment, and with all that is ours in the wallet',
+    async () => {
+      const isKept = async (s: Schedule): Promise<void> => {
+        w.estimates.feerate = FEERATE
+        fees.feerate = FEERATE
+        const channels: ChannelView[] = []
+        for (const { type, opener } of s.opened) {
+          const size = { type, capacity: CAPACITY, push: CAPACITY / 2 }
+          channels.push(opener === 'us' ? await w.openTo(lnd, size) : await w.openFrom(lnd, size))
+        }
+        w.alerts()
+        w.estimates.refusals.length = 0
+        const start = { ...(await funds()), height: await w.rpc('getblockcount') }
+        const life = new Life(stage)
+        for (const step of s.steps) await life.step(step)
+        for (const [i, c] of channels.entries()) await finishes(c, s.ends[i]!, life)
+        for (const step of s.after) await life.step(step)
+        await life.calm()
+        await untilResolved(channels, life, s.silent)
+        await life.finish()
+        await expectMoney(life, channels, start)
+        expect(w.estimates.refusals.filter((r) => !OVERTAKEN.test(r))).toEqual([])
+        expect(w.alerts().filter((a) => !isOfLnd(a))).toEqual([])
+      }
+      await fc.assert(fc.asyncProperty(schedule, isKept), { numRuns: RUNS, endOnFailure: true, ...REPLAY })
+    },
+    RUNS * RUN_MS,
+  )
+})
+
+const text = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
