@@ -1,5 +1,5 @@
 import { ok } from '../base/result.ts'
-import { type Msat, satToMsat } from '../base/units.ts'
+import { type Msat, sat, satToMsat } from '../base/units.ts'
 import { type Judged, refuse, warn } from './faults.ts'
 import { type Direction, stands } from './htlc.ts'
 import { eachHtlc } from './htlcTable.ts'
@@ -327,7 +327,8 @@ function fallsBehind({ params, commitments }: Channel, ctx: ChannelContext): boo
 }
 
 /**
- * Whether the peer may set another feerate.
+ * Whether the peer may set another feerate. Its anchors may come out of its reserve: LDK leaves them out when it looks at what it can pay,
+ * and sends such an update again in every connection that is ended over it.
  * @param after the channel with the update in it
  * @param before the feerate without it
  * @source BOLT 2 §updating-fees: receiving node
@@ -340,7 +341,10 @@ export function judgeIncomingFee(after: Channel, before: number, ctx: ChannelCon
     return warn('UNACCEPTABLE_FEERATE', `${FEE}: the feerate is neither too low nor unreasonably large`, detail)
   }
   const cost = costMsat(after, next.feeratePerKw, next.untrimmed)
-  const left = remoteBalance(after, next) - satToMsat(after.params.local.channelReserveSat) - cost
+  const { channelReserveSat } = after.params.local
+  const anchors = anchorsCost(after.params.channelType)
+  const kept = channelReserveSat > anchors ? satToMsat(sat(channelReserveSat - anchors)) : 0n
+  const left = remoteBalance(after, next) - kept - cost
   if (left < 0n) {
     const detail = `${-left} msat are missing for ${next.feeratePerKw} sat per kw`
     return warn('INSUFFICIENT_BALANCE', `${FEE}: the sender can pay the fee`, detail)

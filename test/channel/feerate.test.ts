@@ -7,7 +7,7 @@ import { sendableMsat, summary } from '../../src/channel/describe.ts'
 import { isWorthUpdating, wantedFeerate } from '../../src/channel/feerate.ts'
 import { localMsat } from '../../src/channel/totals.ts'
 import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
-import { commitCost } from '../../src/channel/tx/weights.ts'
+import { commitCost, commitFee } from '../../src/channel/tx/weights.ts'
 import { expectAgreement } from './checks.ts'
 import { add, faultsOf, reachNormal, sentBy, type World } from './harness.ts'
 
@@ -46,6 +46,20 @@ describe('BOLT 2 §updating-fees', () => {
     expect(poor.alice.outbox).toEqual([])
     poor.receive('bob', { type: 'update_fee', channelId: poor.bob.channel.params.channelId, feeratePerKw: 10_000 })
     expect(faultsOf(poor.bob)).toMatchObject([{ code: 'INSUFFICIENT_BALANCE' }])
+  })
+  it('the peer may pay for its anchors out of its reserve, and for no more: LDK sends what needs that again in every connection', () => {
+    for (const [more, codes] of [
+      [0, []],
+      [1, ['INSUFFICIENT_BALANCE']],
+    ] as const) {
+      const w = reachNormal({ capacitySat: sat(20_000), pushMsat: msat(8_000_000) })
+      const { channelId, channelType, local } = w.bob.channel.params
+      const payable = 12_000n - local.channelReserveSat
+      let feeratePerKw = 0
+      while (commitFee(feeratePerKw + 1, 0, channelType) <= payable) feeratePerKw++
+      w.receive('bob', { type: 'update_fee', channelId, feeratePerKw: feeratePerKw + more })
+      expect(faultsOf(w.bob).map((f) => f.code)).toEqual(codes)
+    }
   })
   it('a rise is taken back where HTLCs that the peer added at the same time leave too little for it once it is signed', () => {
     for (const htlcs of [0, 4]) {
