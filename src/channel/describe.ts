@@ -294,7 +294,8 @@ const paidTo = ({ outputs }: Transaction, script: Uint8Array): Sat =>
 
 /** What comes next in the negotiation. */
 function closingMessage({ channel, simple }: NegotiatingState): string {
-  if (!usesSimpleClose(channel)) return 'closing_signed'
+  if (!usesSimpleClose(channel))
+    return 'closing_signed (if it does not agree to the fee, close again with another feerate)'
   return simple === undefined || simple.awaitsSince === null ? 'closing_complete' : 'closing_sig'
 }
 

@@ -315,6 +315,32 @@ describe('BOLT 2 §legacy-closing-negotiation', () => {
     expect(fee / weightOf(tx)).toBeGreaterThan(4.9)
   })
 
+  it('begins anew with another feerate when the operator asks again, until one is agreed on', () => {
+    const w = close(reachNormal(), { feeratePerKw: 300 })
+    while (w.alice.phase.tag !== 'negotiating') w.deliver('alice') || w.deliver('bob')
+    // The peer finds that too little, says so at most, and waits.
+    w.alice.outbox = []
+    const again = (wish: { feeratePerKw?: number; scriptPubKey?: Uint8Array }) => {
+      w.alice.command({ tag: 'close', requestId: 7, ...wish })
+      return w.alice.replies.at(-1)
+    }
+    const refused = { requestId: 7, result: expect.objectContaining({ code: 'CHANNEL_CLOSING' }) }
+    expect(again({})).toMatchObject(refused)
+    expect(again({ feeratePerKw: 300 })).toMatchObject(refused)
+    expect(again({ feeratePerKw: 5_000, scriptPubKey: p2wpkh(new Uint8Array(20).fill(9)) })).toMatchObject(refused)
+    expect(w.alice.phase).toMatchObject({ tag: 'negotiating', closeRequest: { feeratePerKw: 300 } })
+    expect(w.alice.wantsDisconnect).toBe(false)
+    expect(again({ feeratePerKw: 5_000 })).toMatchObject({ requestId: 7, result: 'done' })
+    expect(w.alice.wantsDisconnect).toBe(true)
+    w.reconnect()
+    const [[tx]] = published(w) as [[Transaction], [Transaction]]
+    expect(Number(1_000_000n - tx.outputs.reduce((sum, o) => sum + o.amountSat, 0n)) / weightOf(tx)).toBeGreaterThan(
+      4.9,
+    )
+    expect(published(w)[1]).toEqual([tx])
+    expect(again({ feeratePerKw: 9_000 })).toMatchObject(refused)
+  })
+
   it('refuses a signature that is for no form of the closing transaction', () => {
     const w = close(reachNormal())
     for (;;) {

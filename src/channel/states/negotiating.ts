@@ -1,3 +1,4 @@
+import { equalBytes } from '../../base/bytes.ts'
 import type { Sat } from '../../base/units.ts'
 import { msatToSatFloor } from '../../base/units.ts'
 import type { MessageNamed } from '../../wire/registry.ts'
@@ -10,10 +11,10 @@ import type { NegotiatingState, ShutdownState } from '../state.ts'
 import { localMsat, remoteMsat } from '../totals.ts'
 import { type BuiltClosing, buildClosing, closingFee } from '../tx/closing.ts'
 import { fundingScript } from '../tx/scripts.ts'
-import type { ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
+import type { ChannelCommand, ChannelContext, ChannelInput, Effect, Fault, Turn } from '../types.ts'
 import { agree } from './agreed.ts'
 import { closesOnce, closingFault } from './operate.ts'
-import { common, reply, respond, turn } from './shared.ts'
+import { common, endConnection, reply, respond, turn } from './shared.ts'
 import { afterChain, beginSimple, simpleClosing } from './simpleClosing.ts'
 
 /** The lowest feerate that nodes relay, in sat per 1,000 weight units. */
@@ -65,11 +66,31 @@ export function negotiating(state: NegotiatingState, input: ChannelInput, ctx: C
     return late ? respond(state, lateUpdate(message.type), ctx) : turn(state)
   }
   if (input.tag === 'command') {
-    const why = 'the channel is closing already'
-    if (input.command.tag === 'close') return turn(state, [reply(input.command.requestId, closesOnce(why))])
-    if (input.command.tag === 'addHtlc') return turn(state, [rejected(input.command.origin, closingFault(why))])
+    if (input.command.tag === 'close') return askAnew(state, input.command)
+    if (input.command.tag === 'addHtlc')
+      return turn(state, [rejected(input.command.origin, closingFault('the channel is closing already'))])
   }
   return turn(state)
+}
+
+/**
+ * Asked to close again while no fee is agreed on, as where the peer finds ours too low: with another feerate the talks begin anew, which takes
+ * a new connection.
+ * @source BOLT 2 §legacy-closing-negotiation
+ */
+function askAnew(state: NegotiatingState, command: Extract<ChannelCommand, { tag: 'close' }>): Turn {
+  const { requestId, scriptPubKey, feeratePerKw } = command
+  const { localScript, closeRequest, published } = state
+  const refused = (why: string): Turn => turn(state, [reply(requestId, closesOnce(why))])
+  if (published.length > 0) return refused('both sides have signed a closing transaction already')
+  if (scriptPubKey !== undefined && !equalBytes(scriptPubKey, localScript))
+    return refused('the address is told to the peer, which takes no other')
+  if (feeratePerKw === undefined || feeratePerKw === closeRequest?.feeratePerKw)
+    return refused('the channel is closing already: give another feerate where the peer does not agree to the fee')
+  const anew: NegotiatingState = { ...state, closeRequest: { scriptPubKey: localScript, feeratePerKw } }
+  const isBegun = state.sent !== null || state.received !== null
+  const hangUp = isBegun ? endConnection(state.channel, 'the closing fee is negotiated anew') : []
+  return turn(anew, [reply(requestId, 'done'), ...hangUp])
 }
 
 const notNegotiated = (type: string): Fault =>
