@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
-import { formatScid, outpointKey } from '../base/ids.ts'
+import { formatScid, outpointKey, type Txid } from '../base/ids.ts'
 import { channelOf, rebroadcasts } from '../channel/describe.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
 import { WalletError } from '../wallet/errors.ts'
+import type { Standing } from '../wallet/status.ts'
 import { type Broadcast, Bumper } from './bumper.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
 import type { EventData, EventType } from './events.ts'
@@ -10,6 +11,15 @@ import type { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { revokedIn } from './revokedHtlcs.ts'
+
+/** What ends channels: the wallet's coins from those build on it, and it has no record of it. */
+const endsOf = (channels: Channels): ReadonlyMap<Txid, Standing> =>
+  new Map(
+    channels.all().flatMap(({ state }) => {
+      const closing = 'onchain' in state ? state.onchain?.closing : undefined
+      return closing ? [[closing.txid, closing]] : []
+    }),
+  )
 
 type OtherEffect = Exclude<Effect, { tag: 'relay' }>
 
@@ -113,7 +123,7 @@ export class Effects {
         owner: fundingOwner(entry),
         anchorChannels: parts().anchorChannels() + 1,
       })
-      const ancestors = parts().wallet.ancestorsOf(built.tx)
+      const ancestors = parts().wallet.ancestorsOf(built.tx, endsOf(channels))
       channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]!, ancestors })
     } catch (e) {
       if (!(e instanceof WalletError)) throw e

@@ -32,7 +32,7 @@ import { type Raised, type RaiseRequest, raiseFee } from '../wallet/raise.ts'
 import { isWhole, loadWallet, miscounted, walletRecords } from '../wallet/records.ts'
 import { refreshed, restoreWallet } from '../wallet/restore.ts'
 import { emptyWallet, type WalletState, type WalletTx } from '../wallet/state.ts'
-import { descendants, judge, shallowAncestors, unconfirmed } from '../wallet/status.ts'
+import { descendants, judge, type Standing, shallowAncestors, unconfirmed } from '../wallet/status.ts'
 import { lastSequence } from './paging.ts'
 import type { TurnScope } from './reactor.ts'
 
@@ -247,10 +247,16 @@ export class WalletShell {
     const { isAlive } = judge(this.#state)
     return parents.filter((t) => t.height === null && isAlive(t.txid))
   }
-  /** What a transaction builds on that a reorganisation, or another wallet of the same words, may undo yet. */
-  ancestorsOf(tx: Transaction): readonly CoinSpender[] {
-    const inputsOf = (t: WalletTx): readonly Outpoint[] => t.tx.inputs.map(({ txid, index }) => ({ txid, index }))
-    return shallowAncestors(this.#state, tx, RESOLVED_DEPTH).map((t) => ({ txid: t.txid, inputs: inputsOf(t) }))
+  /**
+   * What a transaction builds on that a reorganisation, or another wallet of the same words, may undo yet.
+   * @param others beside the wallet's own
+   */
+  ancestorsOf(tx: Transaction, others: ReadonlyMap<Txid, Standing>): readonly CoinSpender[] {
+    const { txs, height } = this.#state
+    const get = (txid: Txid) => txs.get(txid) ?? others.get(txid)
+    const inputsOf = (t: Standing): readonly Outpoint[] => t.tx.inputs.map(({ txid, index }) => ({ txid, index }))
+    const found = shallowAncestors({ txs: { get }, height }, tx, RESOLVED_DEPTH)
+    return found.map((t) => ({ txid: t.txid, inputs: inputsOf(t) }))
   }
   /** Transactions of this name that wait for a block. */
   waiting(label: string): readonly WalletTx[] {

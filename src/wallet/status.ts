@@ -105,17 +105,20 @@ export function ancestors({ txs }: Pick<WalletState, 'txs'>, txid: Txid): readon
   return [...found.values()]
 }
 
+/** A transaction, and the height of its block; null while it is in none. */
+export type Standing = Pick<WalletTx, 'txid' | 'tx' | 'height'>
+
 /** What a transaction builds on that is not so deep in the chain yet, as far as we know it. */
 export function shallowAncestors(
-  { txs, height }: Pick<WalletState, 'txs' | 'height'>,
+  known: { readonly txs: { get(txid: Txid): Standing | undefined }; readonly height: WalletState['height'] },
   tx: Transaction,
   depth: number,
-): readonly WalletTx[] {
-  const found = new Map<Txid, WalletTx>()
+): readonly Standing[] {
+  const found = new Map<Txid, Standing>()
   const visit = ({ inputs }: Transaction): void => {
     for (const { txid } of inputs) {
-      const entry = txs.get(txid)
-      const isDeep = entry?.height != null && height - entry.height + 1 >= depth
+      const entry = known.txs.get(txid)
+      const isDeep = entry?.height != null && known.height - entry.height + 1 >= depth
       if (!entry || isDeep || found.has(txid)) continue
       found.set(txid, entry)
       visit(entry.tx)

@@ -4,6 +4,7 @@ import { outpointKey } from '../../src/base/ids.ts'
 import { msat, type Sat, sat } from '../../src/base/units.ts'
 import { encodeAddress } from '../../src/bitcoin/address.ts'
 import { type Transaction, txidOf, unsignedInput } from '../../src/bitcoin/transaction.ts'
+import { signedLocal } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { walletSigner } from '../../src/wallet/keys.ts'
 import { signInputs } from '../../src/wallet/sign.ts'
@@ -101,5 +102,38 @@ it('BOLT 5 §general-nomenclature: a channel ends that is paid for with what a r
   for (let n = 0; n < 4; n++) world.chain.mineExactly([], NOBODY)
   world.chain.mineExactly([rival], NOBODY)
   await endsWith(world)
+  world.close()
+})
+
+it('BOLT 5 §general-nomenclature: a channel ends that is paid for out of a commitment in whose place a reorganisation puts another', async () => {
+  const world = await World.start(['alice', 'bob'])
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { scriptPubKey } = await bob.node!.reactor.run(() => bob.node!.wallet.newAddress())
+  world.chain.mine(2, scriptPubKey)
+  await world.mine(100)
+  await world.open('bob', 'alice', 10_000_000, 2_000_000)
+  const [first] = alice.node!.channels.all()
+  const channel = channelOf(first!.state)!
+  const rival = signedLocal(channel, channel.commitments.active[0]!, alice.node!.context(first!))
+  await world.attempt(bob.api.closeChannel(bob.node!.channels.all()[0]!.meta.localId, { force: true }))
+  await world.settle()
+  const { height } = world.chain.state
+  for (let n = 0; n < 3; n++) await world.mine(1)
+  expect([...alice.node!.wallet.state.coins.values()].map((c) => c.height)).toEqual([height + 2])
+  const request = { peer: nodeIdOf('bob'), capacitySat: sat(500_000), pushMsat: msat(0n), announce: false }
+  await world.attempt(alice.api.openChannel(request))
+  await world.settle()
+  const second = () => alice.node!.channels.all()[1]!.state
+  const funding = channelOf(second())!.funding.tx!
+  const sweep = alice.node!.wallet.state.txs.get(funding.inputs[0]!.txid)!
+  expect(sweep.tx.inputs.map((i) => i.txid)).not.toContain(txidOf(rival))
+  world.chain.invalidate(world.chain.state.at(height + 1)!)
+  for (let n = 0; n < 4; n++) world.chain.mineExactly(n === 0 ? [rival] : [], NOBODY)
+  await world.settle()
+  for (let n = 0; n < 95; n++) world.chain.mineExactly([], NOBODY)
+  await world.settle()
+  expect(second().tag).not.toBe('closed')
+  await world.mine(1)
+  expect(second()).toMatchObject({ tag: 'closed', reason: expect.stringContaining('another has spent its coins') })
   world.close()
 })
