@@ -5,7 +5,7 @@ import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
 import { presumeReceived } from '../presumed.ts'
 import { provesLoss, withToldPoint } from '../reestablish.ts'
 import { closeRequest } from '../restored.ts'
-import type { ClosedState } from '../state.ts'
+import type { Channel, ClosedState } from '../state.ts'
 import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
 import { afterStep, asksPoint, isStrangerUndone, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
 import { followFunding, holdBack, turn } from './shared.ts'
@@ -47,9 +47,17 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   }
   if (heard) return turn(state, told)
   const decided = channel !== null && input.tag === 'command' ? withDecision(channel, input.command) : null
-  if (decided) return turn({ ...state, channel: decided })
+  if (decided) return noted(state, decided, input, ctx)
   if (input.tag === 'chain') return fundedAfterAll(state, input.event, ctx)
   return turn(state, input.tag === 'command' ? tooLate(input.command, isOver(state)) : [])
+}
+
+/** A preimage may come so late that its HTLC was given up; the peer may yet have left it. */
+function noted(state: ClosedState, channel: Channel, input: ChannelInput, ctx: ChannelContext): Turn {
+  const { onchain, irrevocable } = state
+  const isPreimage = input.tag === 'command' && input.command.tag === 'fulfillHtlc'
+  if (!isPreimage || onchain === null || irrevocable) return turn({ ...state, channel })
+  return afterwards(state, onchainEvent(channel, onchain, { tag: 'preimages', htlcIds: [input.command.id] }, ctx), ctx)
 }
 
 const isOver = ({ onchain, reason }: ClosedState): string =>
