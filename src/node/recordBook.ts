@@ -120,22 +120,24 @@ export class RecordBook<R extends Bookable> {
   /** By local id or payment hash; null when there is none that can be read. */
   async find(idOrHash: string): Promise<Booked<R> | null> {
     const hash = await this.#hashOf(idOrHash)
-    return hash === null ? null : (this.get(hash) ?? (await this.#read(hash)))
+    return hash ? (this.get(hash) ?? (await this.#read(hash))) : null
   }
 
   /** The same for whoever asks for this one. @throws ServiceError NOT_FOUND; CONFLICT where it is damaged, which is not to say that there is none */
   async need(idOrHash: string): Promise<Booked<R>> {
     const hash = await this.#hashOf(idOrHash)
+    if (hash === undefined) throw this.#damaged(idOrHash)
     const found = hash && (this.get(hash) ?? (await this.#needRead(hash)))
     if (!found) throw new ServiceError('NOT_FOUND', `there is no ${this.#options.kind} ${idOrHash}`)
     return found
   }
 
-  async #hashOf(idOrHash: string): Promise<PaymentHash | null> {
+  /** Null: there is none of this id; undefined: its record is damaged. */
+  async #hashOf(idOrHash: string): Promise<PaymentHash | null | undefined> {
     if (idOrHash.length === 64) return idOrHash as PaymentHash
     const { kind, driver } = this.#options
     const named = await driver.get(keys.recordId(kind, idOrHash))
-    if (named) return unpackIfWhole<PaymentHash>(named) ?? null
+    if (named) return unpackIfWhole<PaymentHash>(named)
     return [...this.#live.values()].find((b) => b.id === idOrHash)?.record.paymentHash ?? null
   }
 
@@ -216,12 +218,15 @@ export class RecordBook<R extends Bookable> {
   async #needRead(hash: PaymentHash): Promise<Booked<R> | null> {
     const { kind, driver } = this.#options
     const booked = await this.#read(hash)
-    if (booked === null && (await driver.get(keys.record(kind, hash))) !== undefined) {
-      const who = kind === 'payment' ? 'payee before you pay it another way' : 'payer'
-      const message = `the record of the ${kind} ${hash} is damaged: what became of it is not known; ask the ${who}`
-      throw new ServiceError('CONFLICT', message)
-    }
+    if (booked === null && (await driver.get(keys.record(kind, hash))) !== undefined) throw this.#damaged(hash)
     return booked
+  }
+
+  #damaged(idOrHash: string): ServiceError {
+    const { kind } = this.#options
+    const who = kind === 'payment' ? 'payee before you pay it another way' : 'payer'
+    const message = `the record of the ${kind} ${idOrHash} is damaged: what became of it is not known; ask the ${who}`
+    return new ServiceError('CONFLICT', message)
   }
 
   /** Null where there is none, or none that can be read. */

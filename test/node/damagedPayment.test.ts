@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
-import { World } from './world.ts'
+import { nodeIdOf, World } from './world.ts'
 
 it('of a payment whose record is damaged nobody is told that there is none, nor is it paid once more', async () => {
   const world = await World.start(['alice', 'bob'])
@@ -25,6 +25,22 @@ it('of a payment whose record is damaged nobody is told that there is none, nor 
   await expect(alice.api.pay({ bolt11 })).rejects.toMatchObject(damaged)
   await expect(alice.api.payment('none')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   expect((await alice.api.payments({ limit: 10 }, {})).items).toEqual([])
+  world.close()
+})
+
+it('nor where it is the record of its id: a keysend that is asked for again would be paid again', async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund()
+  await world.open('alice', 'bob', 1_000_000)
+  const alice = world.of('alice')
+  await world.attempt(alice.api.pay({ nodeId: nodeIdOf('bob'), amountMsat: msat(1_000_000), id: 'sent' }))
+  await world.settle()
+  expect(await alice.api.payment('sent')).toMatchObject({ status: 'succeeded' })
+  world.crash('alice')
+  await alice.disk.harm('payment-id/sent', Uint8Array.of(0x93, 1))
+  await world.boot('alice')
+  const damaged = { code: 'CONFLICT', message: expect.stringContaining('is damaged: what became of it is not known') }
+  await expect(alice.api.payment('sent')).rejects.toMatchObject(damaged)
   world.close()
 })
 
