@@ -130,6 +130,12 @@ export class Life {
     for (const p of this.payments) await this.#w.until(`${p.hash} to be over`, this.#ending(p))
   }
 
+  /** Payments that are not over. */
+  async pending(): Promise<readonly Payment[]> {
+    const outcomes = await Promise.all(this.payments.map((p) => this.outcome(p)))
+    return this.payments.filter((_, i) => outcomes[i] === 'pending')
+  }
+
   /** Nothing breaks any more by itself. */
   async calm(): Promise<void> {
     for (const { link } of this.#neighbours()) link.disarm()
