@@ -10,6 +10,7 @@ import { goOffline, isFunded, offline } from './states/offline.ts'
 import { beginAccept, beginOpen, opening } from './states/opening.ts'
 import { promote, receiveReady } from './states/ready.ts'
 import { turn } from './states/shared.ts'
+import { spentUnseen } from './states/spentUnseen.ts'
 import { syncing } from './states/syncing.ts'
 import { waitingForPeer } from './states/waitingForPeer.ts'
 import type { AcceptParams, ChannelContext, ChannelInput, OpenParams, Turn } from './types.ts'
@@ -26,6 +27,7 @@ export const acceptChannel = (open: OpenChannel, params: AcceptParams, ctx: Chan
  * nothing gives back the same state object. After a restart, the stored state gets the input `disconnected` before any other.
  */
 export function advance(state: ChannelState, input: ChannelInput, ctx: ChannelContext): Turn {
+  if (input.tag === 'doubted' && input.isSpent) return spentUnseen(state, ctx)
   if (input.tag === 'doubted') return doubt(state, input.isLate === true, ctx)
   switch (state.tag) {
     case 'await-accept':

@@ -118,9 +118,10 @@ export type ChannelInput =
   | { readonly tag: 'disconnected' }
   /**
    * The store lost a write, so that the state may be older than what was said to the peer. Known at a start, before any other input, or
-   * late: when the peer may have heard of this state already.
+   * late: when the peer may have heard of this state already. Or nothing says so, but something spends the channel that its records do
+   * not know of.
    */
-  | { readonly tag: 'doubted'; readonly isLate?: true }
+  | { readonly tag: 'doubted'; readonly isLate?: true; readonly isSpent?: true }
   | { readonly tag: 'command'; readonly command: ChannelCommand }
   /** End of the reactor's turn: sign whatever waits for a commitment_signed, if the peer's last revocation is in. */
   | { readonly tag: 'sign' }

@@ -71,41 +71,75 @@ async function findUnseenCloses({ channels, chain, source, reactor, logs }: Node
 /** An open channel's funding output; null for others. */
 const openFunding = ({ state }: ChannelEntry): Outpoint | null =>
   'from' in state ? state.from.channel.commitments.active[0]!.funding : null
+/** There are no more commitments, ours is the last. */
+const isNegotiating = ({ state }: ChannelEntry): boolean => 'from' in state && state.from.tag === 'negotiating'
 
-/** What a transaction that spends it says of the records: ours ends the channel by what they know, or they lack what both have signed since. */
-function verdictOn({ state, signer }: ChannelEntry, tx: Transaction): 'close' | 'behind' | null {
+type Verdict = 'close' | 'behind' | 'hold'
+
+/**
+ * What a transaction in the mempool that spends it says of the records. Ours ends the channel by what they know, or they lack what both have
+ * signed since. Any other may have taken the place of ours there, which the peer has still: none of our commitments is revoked any more.
+ */
+function verdictOn({ state, signer }: ChannelEntry, tx: Transaction): Verdict | null {
   const phase = 'from' in state ? state.from : null
   if (phase === null) return null
   const { channel } = phase
   const mutual = channel.closings?.includes(txidOf(tx)) === true
   const found = classifySpend(channel, { tx, mutual }, signer)
   if (found.kind === 'local') return 'close'
-  // Ours is the last, and the close that is negotiated may not be noted.
-  if (phase.tag === 'negotiating') return null
+  // The close that is negotiated may not be noted.
+  if (phase.tag === 'negotiating' || found.kind === 'mutual') return null
   const isOurs = found.kind === 'local-old' && found.commitmentNumber >= channel.commitments.local.number
-  return isOurs || found.kind === 'future' || found.kind === 'unknown' ? 'behind' : null
+  return isOurs || found.kind === 'future' || found.kind === 'unknown' ? 'behind' : 'hold'
+}
+
+/** Channels whose funding output is spent in a block that is still to come, or that their records do not know of. */
+async function spentInBlocks({ chain, source }: Node, open: readonly ChannelEntry[]): Promise<readonly ChannelEntry[]> {
+  // One that has fewer blocks than there were knows nothing yet.
+  if ((await source.tip()).height < chain.height) return []
+  const spent: ChannelEntry[] = []
+  for (const entry of open) {
+    const funding = unspentFunding(entry.state)
+    if (funding === null || isNegotiating(entry) || (await source.utxo(funding.outpoint)) !== null) continue
+    // A reorganisation may have put it back into the mempool.
+    if ((await source.locate(funding.outpoint.txid))?.confirmations !== 0) spent.push(entry)
+  }
+  return spent
+}
+
+const WORDS: Record<Verdict, string> = {
+  close: 'its commitment waits in the mempool, which its records do not know of: it closes',
+  behind: 'a newer close waits in the mempool, which its records do not know of: it closes',
+  hold: 'something spends its funding output that its records do not know of: it goes on no more',
 }
 
 /**
- * Writes that a disk has lost may have been of a close by force. Our commitment waits in the mempool then, and a channel that went on would
- * revoke it: the channel closes once more. Where the mempool has what the records do not know, a close that was agreed for one, ours may be
- * revoked, and is not published: the peer is waited for. To be called before any peer is heard.
+ * Writes that a disk has lost may have been of a close by force. Our commitment waits in the mempool then, or is in a block that is still to
+ * come, and a channel that went on would revoke it. What is ours in the mempool closes the channel once more. Where the mempool has what the
+ * records do not know, a close that was agreed for one, ours may be revoked, and is not published: the peer is waited for. Whatever else
+ * spends the channel holds it. To be called before any peer is heard.
  */
-export async function closeOnceMore({ channels, source, reactor, logs }: Node): Promise<void> {
+export async function closeOnceMore(node: Node): Promise<void> {
+  const { channels, source, reactor, logs } = node
   const log = logs.of('chain')
   const open = channels.all().filter((e) => openFunding(e) !== null)
   try {
     const spends = await source.mempoolSpends(open.flatMap((e) => openFunding(e) ?? []))
-    if (spends.length === 0) return
+    const verdicts = new Map<ChannelEntry, Verdict | null>()
+    for (const entry of await spentInBlocks(node, open)) verdicts.set(entry, 'hold')
+    for (const entry of open) {
+      const funding = openFunding(entry)
+      const tx = spends.find((t) => t.inputs.some((i) => funding && outpointKey(i) === outpointKey(funding)))
+      if (tx) verdicts.set(entry, verdictOn(entry, tx))
+    }
+    if (verdicts.size === 0) return
     await reactor.run((scope) => {
-      for (const entry of open) {
-        const funding = openFunding(entry)
-        const tx = spends.find((t) => t.inputs.some((i) => funding && outpointKey(i) === outpointKey(funding)))
-        const verdict = tx ? verdictOn(entry, tx) : null
+      for (const [entry, verdict] of verdicts) {
         if (verdict === null) continue
-        const what = verdict === 'close' ? 'its commitment waits' : 'a newer close waits'
-        log.warn({ channel: entry.meta.localId }, `${what} in the mempool, which its records do not know of: it closes`)
+        // As when a peer has closed while the node was away.
+        log[verdict === 'hold' ? 'info' : 'warn']({ channel: entry.meta.localId }, WORDS[verdict])
         if (verdict === 'behind') channels.deliver(entry, { tag: 'doubted', isLate: true })
+        else if (verdict === 'hold') channels.deliver(entry, { tag: 'doubted', isSpent: true })
         else channels.command(entry, { tag: 'forceClose', requestId: NOBODY, evenIfRevoked: true })
       }
       channels.drain(scope)

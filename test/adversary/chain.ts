@@ -203,12 +203,15 @@ export class Chain {
       for (const i of tx.inputs) this.#spenders.delete(outpointKey(i))
     for (const b of gone) disconnectCoins(this.#coins, b.transactions, b.txids, b.undo!)
     this.#change({ disconnected: gone, connected: [] })
-    for (const tx of gone.flatMap((b) => b.transactions).filter(forget)) {
-      const entry = this.mempool.get(txidOf(tx))
-      const family = entry ? byDependency(withDescendants([entry])).reverse() : []
-      for (const e of family) this.mempool.undoAdd(e, [])
-    }
+    for (const tx of gone.flatMap((b) => b.transactions).filter(forget)) this.evict(txidOf(tx))
     return gone
+  }
+
+  /** The mempool has it no more, nor what builds on it. */
+  evict(id: Txid): void {
+    const entry = this.mempool.get(id)
+    const family = entry ? byDependency(withDescendants([entry])).reverse() : []
+    for (const e of family) this.mempool.undoAdd(e, [])
   }
 }
 

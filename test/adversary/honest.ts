@@ -17,15 +17,18 @@ import type {
   ChannelPolicy,
   Effect,
   OpenParams,
+  Watch,
 } from '../../src/channel/types.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
+import type { Node } from '../../src/node/node.ts'
 import { Orphans } from '../../src/node/orphans.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
+import { closeFinder, closeOnceMore } from '../../src/node/unseenCloses.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
@@ -348,6 +351,50 @@ export class Honest {
       this.channels.replayIncoming(scope)
       for (const entry of this.channels.all()) this.#republish(entry, scope, true)
     })
+  }
+
+  /** What it knows of the chain is that of an older copy: blocks since then come again. */
+  goBack(height: number): void {
+    this.height = height
+    const hash = this.chain.hash(height)
+    Object.assign(this.watcher, { tip: { height, hash }, recent: [] })
+    this.wallet.rollback(height, hash)
+  }
+  /** The blocks that it lacks. */
+  async catchUp(): Promise<void> {
+    for (const block of this.chain.from(this.height + 1)) this.block(block)
+    await this.settle()
+  }
+  /** Before it hears any peer, a start looks for closes that its records do not know of (unseenCloses.ts). */
+  closeOnceMore(): Promise<void> {
+    return closeOnceMore(this.#node())
+  }
+  /** Once all blocks are here, it looks for those that are in older ones. */
+  async findCloses(): Promise<void> {
+    closeFinder(this.#node())()
+    await this.settle()
+  }
+  #node(): Node {
+    const log = {
+      info: () => {},
+      warn: () => {},
+      error: ({ err }: { err: Error }) => void this.complaints.add(err.stack ?? String(err)),
+    }
+    const chain = {
+      height: this.height,
+      reach: async () => {},
+      lookBack: (localId: string, watched: readonly Watch[], _: TurnScope, fromHeight: number) =>
+        void this.#posted.push(() => this.#lookBack(localId, watched, fromHeight)),
+    }
+    const reactor = { run: async (task: (scope: TurnScope) => void) => this.turn(task) }
+    const { channels } = this
+    const source = this.publisher.outlet.source()
+    return { channels, chain, source, reactor, log, logs: { of: () => log } } as unknown as Node
+  }
+  #lookBack(localId: string, watched: readonly Watch[], fromHeight: number): void {
+    const entry = this.entry(localId)
+    for (const block of this.chain.from(fromHeight))
+      for (const event of rescanBlock(watched, block)) this.channels.deliver(entry, { tag: 'chain', event })
   }
 
   /** Everything is resolved. */

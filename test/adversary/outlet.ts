@@ -46,8 +46,13 @@ export class Outlet {
     return {
       broadcast: async (tx: Transaction) => this.hand(tx),
       broadcastPackage: async (txs: readonly Transaction[]) => chain.broadcastPackage(txs),
+      tip: async () => ({ height: chain.height, hash: chain.hash(chain.height) }),
       mempoolSpends: async (outpoints: readonly Outpoint[]) => this.spendsOf(outpoints),
       transaction: async (txid: Txid) => chain.find(txid),
+      locate: async (txid: Txid) => {
+        const waiting = chain.mempool.get(txid)
+        return waiting ? { tx: waiting.tx, confirmations: 0 } : null
+      },
       utxo: async (outpoint: Outpoint) => {
         const coin = chain.coins().get(outpointKey(outpoint))
         return coin ? { output: coin.output, confirmations: chain.height - coin.height + 1 } : null

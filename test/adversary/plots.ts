@@ -109,7 +109,7 @@ function passedOn({ arena }: Run): { readonly lane: Lane; readonly key: string; 
 }
 
 /** Has hal pass an HTLC on, unless there is one. */
-function passOn(run: Run, amountMsat: Msat): ReturnType<typeof passedOn> {
+export function passOn(run: Run, amountMsat: Msat): ReturnType<typeof passedOn> {
   const { arena } = run
   const known = passedOn(run)
   if (known || arena.lanes.length < 2) return known

@@ -28,6 +28,8 @@ export class Publisher {
   readonly #options: PublisherOptions
   /** The highest commitment of each channel that its peer can punish. */
   readonly #revealed = new Map<string, number>()
+  /** The lowest commitment of each channel that was published. */
+  readonly #published = new Map<string, number>()
   #bumper!: Bumper
 
   constructor(node: Honest, options: PublisherOptions) {
@@ -93,6 +95,11 @@ export class Publisher {
     this.#revealed.set(localId, number)
   }
   reveals(localId: string, number: number): void {
+    const published = this.#published.get(localId) ?? Number.POSITIVE_INFINITY
+    if (published <= number)
+      this.#node.complaints.add(
+        `${this.#node.name} revokes commitment ${published} of ${localId}, which it has published`,
+      )
     this.#revealed.set(localId, Math.max(number, this.#revealed.get(localId) ?? -1))
   }
 
@@ -102,6 +109,7 @@ export class Publisher {
     if (!channel || !funding || !tx.inputs.some((i) => outpointKey(i) === outpointKey(funding))) return
     const n = commitmentNumberOf(tx, obscuringFactorOf(channel.params))
     if (n === null || txidOf(tx) !== buildLocal(channel, channel.commitments.active[0]!, entry.signer).txid) return
+    this.#published.set(entry.meta.localId, Math.min(n, this.#published.get(entry.meta.localId) ?? n))
     if (n <= (this.#revealed.get(entry.meta.localId) ?? -1))
       this.#node.complaints.add(`${this.#node.name} publishes its revoked commitment ${n}`)
   }

@@ -122,6 +122,11 @@ export class Run {
       case 'doze':
       case 'mangle':
       case 'rebuff':
+      case 'relapse':
+      case 'dig':
+      case 'cycle':
+      case 'haggle':
+      case 'flood':
         return TRICKS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
       default:
         return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)

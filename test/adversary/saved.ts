@@ -28,6 +28,8 @@ export interface DiskCopy {
   readonly records: ReadonlyMap<string, Uint8Array>
   readonly forwards: ReadonlyMap<string, ForwardRecord>
   readonly holds: ReadonlySet<string>
+  /** Block height. */
+  readonly height: number
 }
 function refill<T>(map: Map<string, T>, by: ReadonlyMap<string, T>): void {
   map.clear()
@@ -60,7 +62,8 @@ export function loadNode(node: Honest, saved: SavedNode, owners: ReadonlyMap<str
   node.watcher.tip = { height: node.height, hash: node.chain.hash(node.height) }
 }
 
-export const copyDisk = ({ disk: { records }, till: { forwards, holds } }: Honest): DiskCopy => ({
+export const copyDisk = ({ disk: { records }, till: { forwards, holds }, height }: Honest): DiskCopy => ({
+  height,
   records: new Map(records),
   forwards: new Map(forwards),
   holds: new Set(holds),
@@ -77,4 +80,19 @@ export function putBack(node: Honest, disk: DiskCopy, isNoticed: boolean): void 
   node.till.holds.clear()
   for (const key of disk.holds) node.till.holds.add(key)
   node.restart(isNoticed)
+}
+
+/** The same, with its place in the chain, or of the records of one channel alone; and without a word that anything is lost. */
+export function putBackUnseen(node: Honest, disk: DiskCopy, of: string | null): void {
+  const isOf = (key: string): boolean => of === null || key.startsWith(`channel/${of}/`)
+  const kept = [...node.disk.records].filter(([key]) => !isOf(key))
+  const older = [...disk.records].filter(([key]) => isOf(key))
+  refill(node.disk.records, new Map([...kept, ...older]))
+  if (of === null) {
+    refill(node.till.forwards, disk.forwards)
+    node.till.holds.clear()
+    for (const key of disk.holds) node.till.holds.add(key)
+    node.goBack(disk.height)
+  }
+  node.restart()
 }

@@ -72,6 +72,9 @@ const RARE = { forget: 1, spend: 1 } as const
 const TRICKS = { mirror: 3, gift: 2, litter: 1, shut: 2, doze: 2, mangle: 4 } as const satisfies Partial<
   Record<TrickName, number>
 >
+const NOVELTIES = { relapse: 6, dig: 6, cycle: 4, haggle: 6, flood: 1 } as const satisfies Partial<
+  Record<TrickName, number>
+>
 type StepTag = keyof typeof WAR | keyof typeof RARE | TrickName
 
 export interface Schedule {
@@ -131,6 +134,14 @@ function withRebuff(seed: number, war: readonly Step[]): readonly Step[] {
   return [...war.slice(0, at), ...steps(rng, { rebuff: 1 }, 1), ...war.slice(at)]
 }
 
+/** While the channels are open. */
+function withNovelty(seed: number, war: readonly Step[]): readonly Step[] {
+  const rng = new Rng(seed ^ 0x90e1)
+  if (rng.below(4) > 0) return war
+  const at = rng.below(Math.min(war.length, 4) + 1)
+  return [...war.slice(0, at), ...steps(rng, NOVELTIES, 1), ...war.slice(at)]
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
@@ -149,7 +160,7 @@ export function scheduleOf(seed: number): Schedule {
   const deep = rng.below(8) === 0
   const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
   const war = [...first, ...steps(rng, WAR, rng.below(24))]
-  return { setting, history, steps: withRebuff(seed, withTricks(seed, withRare(seed, war))), deep }
+  return { setting, history, steps: withNovelty(seed, withRebuff(seed, withTricks(seed, withRare(seed, war)))), deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */

@@ -10,11 +10,15 @@ import { anchorsIn } from '../../src/channel/onchain/outputs.ts'
 import type { Channel } from '../../src/channel/state.ts'
 import { anchorScript, fundingScriptPubKey, toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import type { Arena, Lane } from './arena.ts'
+import { flood } from './flood.ts'
+import { clear, haggle } from './haggle.ts'
 import type { Hostile } from './hostile.ts'
 import { REORG } from './limits.ts'
 import { LOOT, SEQUENCE, signCoin } from './loot.ts'
+import { cycle, dig } from './miner.ts'
 import { agree, enrich, idle, open, TALLIES } from './plots.ts'
 import { rebuff } from './rebuff.ts'
+import { relapse } from './relapse.ts'
 import { Rng } from './rng.ts'
 import type { Run, Terms } from './run.ts'
 import { type Dress, type Part, stageTx } from './stages.ts'
@@ -120,12 +124,7 @@ const shut: Trick = async (run, lane, b, c) => {
   const { arena } = run
   const mal = arena.hostiles.get(lane)!
   const rng = new Rng(b * 65_536 + c)
-  agree(run, [lane])
-  for (const { id, paymentHash } of mal.incoming()) {
-    const { preimage } = arena.book.payments.get(paymentHash)!
-    mal.command({ tag: 'fulfillHtlc', id, preimage })
-  }
-  agree(run, arena.lanes)
+  clear(run, lane)
   const channel = open(run, lane)
   if (!channel) return
   const { local, remote, channelType } = channel.params
@@ -247,5 +246,18 @@ function settleSome(arena: Arena, lane: Lane, rng: Rng): void {
   }
 }
 
-export const TRICKS = { mirror, gift, litter, shut, doze, mangle, rebuff } satisfies Record<string, Trick>
+export const TRICKS = {
+  mirror,
+  gift,
+  litter,
+  shut,
+  doze,
+  mangle,
+  rebuff,
+  relapse,
+  dig,
+  cycle,
+  haggle,
+  flood,
+} satisfies Record<string, Trick>
 export type TrickName = keyof typeof TRICKS

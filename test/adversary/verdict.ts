@@ -1,9 +1,11 @@
 import { equalBytes, toHex } from '../../src/base/bytes.ts'
 import { outpointKey } from '../../src/base/ids.ts'
-import { type TxOutput, txidOf } from '../../src/bitcoin/transaction.ts'
+import { type Transaction, type TxOutput, txidOf } from '../../src/bitcoin/transaction.ts'
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf, summary } from '../../src/channel/describe.ts'
+import { localBalance } from '../../src/channel/limits.ts'
 import { oldLocalOutputs } from '../../src/channel/onchain/outputs.ts'
+import type { Channel } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { ANCHOR_SAT } from '../../src/channel/tx/weights.ts'
@@ -103,7 +105,8 @@ function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): 
     const onchain = state.tag === 'closed' || state.tag === 'closing' ? state.onchain : null
     if (!channel || !onchain) continue
     const { closing } = onchain
-    if (channel.params.isOpener || closing.kind === 'mutual') allowed += closing.feeSat + closing.anchorsSat
+    if (closing.kind === 'mutual') allowed += paidToClose(channel, closing.tx, node)
+    else if (channel.params.isOpener) allowed += closing.feeSat + closing.anchorsSat
     allowed += 20n
     // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
     const unpaid =
@@ -115,6 +118,14 @@ function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): 
     }
   }
   return allowed
+}
+
+/** What a close together costs who offered it: what the other side offers is paid for by that alone. @source BOLT 2 §closing-negotiation */
+function paidToClose(channel: Channel, { outputs }: Transaction, { wallet }: Honest): bigint {
+  const own = localBalance(channel, channel.commitments.next.local) / 1000n
+  const paid = sum(outputs.filter((o) => wallet.state.scripts.has(toHex(o.scriptPubKey))).map((o) => o.amountSat))
+  const cost = own > paid ? own - paid : 0n
+  return cost < own / 2n ? cost : own / 2n
 }
 
 /** What its own transactions paid, and whether that was within its rules. */

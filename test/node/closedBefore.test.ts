@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { onchainSat } from './accounts.ts'
 import { putBack } from './lostOffers.ts'
-import { World } from './world.ts'
+import { nodeIdOf, World } from './world.ts'
 
 /** A channel of alice's, with what she has on chain and on disk when it has just opened. */
 async function begin() {
@@ -60,3 +60,36 @@ it.each([false, true])(
     world.close()
   },
 )
+
+it('a node whose disk has lost a close by force does not go on with the channel where the peer has another commitment in the mempool', async () => {
+  const { world, alice, bob, before, older } = await begin()
+  world.wire.cut(nodeIdOf('alice'), nodeIdOf('bob'))
+  for (const { node, api } of [bob, alice]) {
+    await world.attempt(api.closeChannel(node!.channels.all()[0]!.meta.localId, { force: true }))
+    await world.settle()
+  }
+  world.crash('bob')
+  await putBack(world, older, false, 'alice')
+  const state = () => alice.node!.channels.all()[0]!.state
+  expect(state()).toMatchObject({ tag: 'waiting-for-peer', publishAfter: expect.any(Number) })
+  for (let n = 0; n < 8; n++) await world.mine(1)
+  expect(state()).toMatchObject({ tag: 'closed', onchain: { closing: { kind: 'remote' } } })
+  expect(onchainSat(world).alice - before).toBeGreaterThan(990_000n)
+  world.close()
+})
+
+it('a node whose disk has lost a close by force does not go on with the channel before it has the block with its commitment', async () => {
+  const { world, alice, before, older } = await begin()
+  const { localId } = alice.node!.channels.all()[0]!.meta
+  world.crash('bob')
+  await world.attempt(alice.api.closeChannel(localId, { force: true }))
+  await world.mine(2)
+  await putBack(world, older, false, 'alice')
+  const state = () => alice.node!.channels.all()[0]!.state
+  expect(alice.node!.chain.height).toBeLessThan(world.chain.state.height)
+  expect(state()).toMatchObject({ tag: 'waiting-for-peer', publishAfter: expect.any(Number) })
+  for (let n = 0; n < 160; n++) await world.mine(1)
+  expect(state()).toMatchObject({ tag: 'closed', onchain: { closing: { kind: 'local' } } })
+  expect(onchainSat(world).alice - before).toBeGreaterThan(990_000n)
+  world.close()
+})

@@ -109,7 +109,7 @@ describe('a database that lost a write', () => {
     const again = await World.start(['alice'], missed)
     Object.assign(method, { run })
     const state = () => again.of('alice').node!.channels.all()[0]!.state
-    expect(state()).toMatchObject({ tag: 'offline' })
+    expect(state()).toMatchObject({ tag: 'waiting-for-peer' })
     await again.restart('alice')
     await again.settle()
     expect(state()).toMatchObject({ onchain: { how: 'remote-force' } })

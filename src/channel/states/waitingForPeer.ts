@@ -10,6 +10,7 @@ import { RESOLVED_DEPTH } from '../onchain/plan.ts'
 import { presume, presumeReceived } from '../presumed.ts'
 import { type Reestablished, reestablished, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import { closeRequest, type FundingSearch } from '../restored.ts'
+import { knowsClosing } from '../simpleClose.ts'
 import type { Channel, ClosedState, WaitingForPeerState } from '../state.ts'
 import { isCommitment } from '../tx/commitment.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn, Watch } from '../types.ts'
@@ -97,8 +98,10 @@ function onCommand(state: WaitingForPeerState, command: ChannelCommand, ctx: Cha
 
 function onChain(state: WaitingForPeerState, event: ChainEvent, ctx: ChannelContext): Turn {
   if (spendsFunding(state.channel, event)) {
-    // What is not a commitment both have signed: a close that was agreed before the data was lost.
-    const spend = { tx: event.tx, height: event.height, mutual: !isCommitment(event.tx) }
+    // What is not a commitment both have signed: a close that was agreed before the data was lost, if any was.
+    const mayBeLost = state.publishAfter === undefined
+    const mutual = !isCommitment(event.tx) && (mayBeLost || knowsClosing(state.channel, event.tx))
+    const spend = { tx: event.tx, height: event.height, mutual }
     return knownOld(closingTurn(fundingSpent(state.channel, spend, ctx), state.error), state.isOld)
   }
   const wrong = whyNoFunding(state.channel, event)
