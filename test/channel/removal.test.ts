@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ChannelMessage } from '../../src/wire/registry.ts'
+import { expectAgreement, expectConserved } from './checks.ts'
 import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
 
 describe('BOLT 2 §removing-an-htlc', () => {
@@ -53,6 +54,37 @@ describe('BOLT 2 §removing-an-htlc', () => {
     expect(w.alice.events).toMatchObject([
       { tag: 'failed', failure: { tag: 'onion', reason: new Uint8Array(5).fill(9) } },
     ])
+  })
+  it.each([
+    ['heard', true],
+    ['not heard', false],
+  ])('a preimage takes the place of a failure that the peer, which is away, has %s unsigned', (_, isHeard) => {
+    const w = withHtlc()
+    const preimage = preimageOf(1)
+    const fulfill = (of = preimage) => w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: of }, false)
+    if (!isHeard) w.disconnect()
+    w.bob.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(292) }, false)
+    if (isHeard) {
+      expect(w.deliver('bob')).toBe(true)
+      // What is said in this connection stands.
+      fulfill()
+      expect(w.bob.channel.commitments.incoming.chunks.flat()).toMatchObject([{ removal: { tag: 'failed' } }])
+      w.bob.outbox = []
+      w.disconnect()
+    }
+    fulfill(preimageOf(2))
+    expect(w.bob.channel.commitments.incoming.chunks.flat()).toMatchObject([{ removal: { tag: 'failed' } }])
+    fulfill()
+    expectConserved(w.bob.channel)
+    w.reconnect()
+    expect(w.alice.events).toMatchObject([{ tag: 'fulfilled', preimage }])
+    expect([w.alice, w.bob].map((s) => [s.state!.tag, faultsOf(s)])).toEqual([
+      ['normal', []],
+      ['normal', []],
+    ])
+    expectAgreement(w)
+    expectConserved(w.bob.channel)
+    expect(w.bob.channel.commitments.incoming.size).toBe(0)
   })
   it('reports a malformed failure as such', () => {
     const { w } = removal({}, 'malformed')
