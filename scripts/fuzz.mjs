@@ -9,6 +9,7 @@
 // test/adversary/regressions.json keeps them.
 //
 // npm run fuzz -- --suite ldk [--schedules N] [--seed S]: N lives of two channels with a real LDK node, from opening to close; a second or two each.
+// With --suite ldk-force they end by force, with payments in flight; ten seconds or more each.
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -151,6 +152,12 @@ async function shrink(number) {
 
 // ---------------------------------------------------------------- which
 
+/** Lives with a real LDK node. */
+const LDK = {
+  ldk: { file: 'test/interop/schedule.test.ts', schedules: '1000' },
+  'ldk-force': { file: 'test/interop/forceSchedule.test.ts', schedules: '100' },
+}
+
 const { values, positionals } = options()
 if (values.suite === 'crypto') {
   const times = whole(values.times ?? positionals[0] ?? '300', 'times', 1)
@@ -160,11 +167,10 @@ if (values.suite === 'crypto') {
   if (values.shrink !== undefined) process.exit(await shrink(whole(values.shrink, '--shrink', 0)))
   const schedules = whole(values.schedules ?? '200000', '--schedules', 1)
   process.exit(await adversary({ schedules, seed: whole(values.seed, '--seed', 0), json: values.json }))
-} else if (values.suite === 'ldk') {
+} else if (Object.hasOwn(LDK, values.suite)) {
   if (positionals.length > 0) usage(`"${positionals[0]}" is not an option of this suite`)
-  const runs = whole(values.schedules ?? '1000', '--schedules', 1)
+  const { file, schedules } = LDK[values.suite]
+  const runs = whole(values.schedules ?? schedules, '--schedules', 1)
   const seed = whole(values.seed, '--seed', 0)
-  process.exit(
-    await run(['test/interop/schedule.test.ts'], { FULMEN_RUNS: `${runs}`, FULMEN_SEED: `${seed}` }, 'inherit'),
-  )
-} else usage(`there is no suite "${values.suite}": crypto, adversary or ldk`)
+  process.exit(await run([file], { FULMEN_RUNS: `${runs}`, FULMEN_SEED: `${seed}` }, 'inherit'))
+} else usage(`there is no suite "${values.suite}": crypto, adversary, ${Object.keys(LDK).join(' or ')}`)

@@ -23,6 +23,7 @@ import type { LdkBroadcast, LdkPeer } from './ldk.ts'
 export interface Verdict {
   readonly from: 'ldk' | 'fulmen'
   readonly txid: Txid
+  readonly tx: Transaction
   /** null: accepted. */
   readonly refused: string | null
 }
@@ -83,7 +84,7 @@ export async function startGround(): Promise<Ground> {
     return tx
   }
   const record = (from: Verdict['from'], tx: Transaction, refused: string | null): void => {
-    verdicts.push({ from, txid: txidOf(tx), refused })
+    verdicts.push({ from, txid: txidOf(tx), tx, refused })
     changed()
   }
   const { fromLdk, quietly } = recordVerdicts(chain, record)

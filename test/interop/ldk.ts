@@ -69,6 +69,15 @@ export interface LdkChannel {
   readonly out_htlcs: number
 }
 
+export interface LdkBalance {
+  readonly kind: string
+  /** What LDK takes for its own of it. */
+  readonly sat: number
+  /** In all; and of an HTLC its payment hash. */
+  readonly amount: number
+  readonly hash: string | null
+}
+
 type Done = Readonly<Record<string, never>>
 interface Sent {
   readonly payment_id: string
@@ -100,7 +109,7 @@ export interface LdkResults {
   list_channels: readonly LdkChannel[]
   /** { channel, force? } */
   close: Done
-  balances: readonly { readonly kind: string; readonly sat: number }[]
+  balances: readonly LdkBalance[]
   /** { msat?, description?, expiry?, hash? } */
   create_invoice: { readonly invoice: string; readonly hash: string; readonly secret: string }
   /** { invoice }; null where LDK refuses it. */

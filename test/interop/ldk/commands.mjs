@@ -130,9 +130,12 @@ export const commands = {
     return {}
   },
   balances: (node) =>
-    node.monitor
-      .get_claimable_balances([])
-      .map((b) => ({ kind: b.constructor.name.replace('Balance_', ''), sat: b.claimable_amount_satoshis() })),
+    node.monitor.get_claimable_balances([]).map((b) => ({
+      kind: b.constructor.name.replace('Balance_', ''),
+      sat: b.claimable_amount_satoshis(),
+      amount: b.amount_satoshis,
+      hash: b.payment_hash ? hex(b.payment_hash) : null,
+    })),
 
   create_invoice(node, m) {
     const i = node.createInvoice(m)
