@@ -108,19 +108,20 @@ const sayWhy = (state: ClosingState): readonly Effect[] =>
 
 /**
  * A peer that has lost data learns by our place that its own commitment may be revoked, before an error has it publish that, and the point of
- * ours. What is deep in the chain speaks for itself: CLN ends the connection, with all other channels, for each word on a channel that is.
+ * ours. A close that both have signed speaks for itself in a block, any other deep in the chain: CLN ends the connection, with all other
+ * channels, for each word on a channel that is there.
  */
 function greeting(state: ClosingState, ctx: ChannelContext): readonly Effect[] {
   const { channel, onchain } = state
   const { signer } = ctx
   if (asksPoint(channel, onchain)) return [closeRequest(channel, signer)]
-  if (isDeep(onchain, ctx)) return []
+  if (isQuiet(onchain, ctx)) return []
   const place = channel.restored || lacksPoint(onchain) ? [] : [reestablishMessage(channel, signer)]
   return [...place, ...sayWhy(state)]
 }
 
-const isDeep = ({ closing }: OnchainState, { blockHeight }: ChannelContext): boolean =>
-  closing.height !== null && blockHeight - closing.height + 1 >= RESOLVED_DEPTH
+const isQuiet = ({ closing: { kind, height } }: OnchainState, { blockHeight }: ChannelContext): boolean =>
+  height !== null && (kind === 'mutual' || blockHeight - height + 1 >= RESOLVED_DEPTH)
 
 /** To a peer that has lost its data the point of our commitment shows the HTLCs that are its own there. */
 export const toldWhoAsks = (channel: Channel, m: MessageNamed<'channel_reestablish'>, { signer }: ChannelContext) =>
@@ -145,7 +146,7 @@ function onReestablish(state: ClosingState, message: MessageNamed<'channel_reest
   const channel = withToldPoint(state.channel, message)
   const isProven = !state.isOld && !channel.restored && provesLoss(channel, message, ctx.signer)
   if (isProven && isOursInNoBlock(onchain)) return givenUp(channel)
-  const told = [...(isDeep(onchain, ctx) ? toldWhoAsks(channel, message, ctx) : []), ...sayWhere(state)]
+  const told = [...(isQuiet(onchain, ctx) ? toldWhoAsks(channel, message, ctx) : []), ...sayWhere(state)]
   if (!isProven && channel === state.channel) return turn(state, told)
   const known: ClosingState = isProven
     ? { ...state, channel: { ...channel, unproven: true }, isOld: true }
