@@ -136,6 +136,17 @@ export class Life {
     return this.payments.filter((_, i) => outcomes[i] === 'pending')
   }
 
+  /** Its payee fails what has come of it, unless that is taken already. */
+  async refuse(p: Payment): Promise<void> {
+    if (!isReal(p.to)) {
+      const { service } = this.#ours(p.to)
+      await service.cancelInvoice(paymentHash(p.hash)).catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
+      return
+    }
+    await this.#real(p.to).them.refuse(p.hash)
+    if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
+  }
+
   /** Nothing breaks any more by itself. */
   async calm(): Promise<void> {
     for (const { link } of this.#neighbours()) link.disarm()
@@ -332,7 +343,7 @@ export class Life {
     return async () => {
       const isOver = await this.#pushOn(p)
       if (isOver || performance.now() < patience) return isOver
-      if (!(await this.#recover())) await this.#refuse(p)
+      if (!(await this.#recover())) await this.refuse(p)
       patience = performance.now() + PATIENCE_MS
       return false
     }
@@ -353,16 +364,6 @@ export class Life {
     const own = this.payments.filter((p) => p.from === name && !held.includes(p.hash))
     const outcomes = await Promise.all(own.map((p) => this.outcome(p)))
     return own.filter((_, i) => outcomes[i] === 'pending').map((p) => p.hash)
-  }
-
-  async #refuse(p: Payment): Promise<void> {
-    if (!isReal(p.to)) {
-      const { service } = this.#ours(p.to)
-      await service.cancelInvoice(paymentHash(p.hash)).catch((e: { code?: string }) => expect(e.code).toBe('CONFLICT'))
-      return
-    }
-    await this.#real(p.to).them.refuse(p.hash)
-    if (this.#undecided.includes(p)) this.#undecided.splice(this.#undecided.indexOf(p), 1)
   }
 
   /** Brings the connection back and gives the words that are missing. @returns true when the payment is over on both sides */
