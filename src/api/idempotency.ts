@@ -83,7 +83,7 @@ export class Idempotency {
     this.#now = now
   }
 
-  /** @throws ApiProblem IDEMPOTENCY_CONFLICT, RESULT_GONE, or whatever the request was refused with at first */
+  /** @throws ApiProblem IDEMPOTENCY_CONFLICT, RESULT_GONE; ServiceError CONFLICT where its record is damaged, or whatever it was refused with at first */
   async once<V>(request: FastifyRequest, making: Making<V>): Promise<V> {
     const key = request.headers['idempotency-key']
     if (key === undefined) return making.make(undefined)
@@ -104,7 +104,8 @@ export class Idempotency {
   }
 
   async #run<V>(name: string, fingerprint: string, making: Making<V>): Promise<V> {
-    const known = await this.#load(name)
+    const known = await this.#load(name).catch(ifDamaged('damaged' as const))
+    if (known === 'damaged') throw new ServiceError('CONFLICT', DAMAGED)
     if (!known) {
       const record: StoredRequest = { fingerprint, id: this.#newId(), at: this.#now() }
       // The node writes in the order in which it is asked: the record is on disk no later than what comes of the request.
@@ -209,6 +210,9 @@ const isFinal = (code: ProblemCode): boolean => PROBLEMS[code].status < 500
 
 /** Sorts as the time does. */
 const hourOf = (ms: number): string => String(Math.floor(ms / HOUR_MS)).padStart(8, '0')
+
+const DAMAGED =
+  'the record of this Idempotency-Key is damaged: look whether what it asked for was carried out before you ask with another'
 
 const conflict = (): ApiProblem =>
   new ApiProblem(

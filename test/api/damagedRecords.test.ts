@@ -96,6 +96,29 @@ describe('a record of the API whose bytes have changed on disk', () => {
     await alerts.close()
   })
 
+  it('of an Idempotency-Key is told as that: the call may have been carried out', async () => {
+    const disk = new MemoryDriver()
+    const made: string[] = []
+    const once = () => {
+      const calls = new Idempotency(
+        storeOn(disk),
+        () => 'id',
+        () => 1_000,
+      )
+      const request = { method: 'POST', url: '/', headers: { 'idempotency-key': 'k' }, caller: { keyId: 'c' } }
+      const make = async () => {
+        made.push('made')
+        return 'made'
+      }
+      const find = async () => 'made'
+      return calls.once(request as unknown as FastifyRequest, { make, find, idOf: () => 'id' })
+    }
+    await once()
+    for (const [name] of await storeOn(disk).list('idempotency/', 1)) await rot(disk, name)
+    await expect(once()).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('is damaged') })
+    expect(made).toEqual(['made'])
+  })
+
   it('of an Idempotency-Key keeps no others from being deleted in their time', async () => {
     const disk = new MemoryDriver()
     const store = storeOn(disk)
