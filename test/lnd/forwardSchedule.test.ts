@@ -287,13 +287,16 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
       expect(told.length).toBeLessThanOrEqual(parts.length)
       const { status, fee_msat } = await paymentOf(p)
       if (status !== 'SUCCEEDED') {
-        expect([p, parts]).toEqual([p, []])
+        expect([p, parts.filter((f) => !isMiners(f))]).toEqual([p, []])
         continue
       }
       expect([p, total(parts.map((f) => f.feeMsat))]).toEqual([p, Number(fee_msat)])
       if (forced.size === 0) expect([p, total(parts.map((f) => f.amountOutMsat))]).toEqual([p, p.amountMsat])
     }
   }
+  /** The HTLC that came had no output in a channel that was closed before we could fulfil it there: its payer need not know that it was paid for. */
+  const isMiners = ({ incomingChannelId, amountInMsat }: ForwardView): boolean =>
+    amountInMsat < SMALL * 1000 && [...forced].some((at) => channels[at]!.channelId === incomingChannelId)
   const paymentOf = async ({ from, hash }: Payment): Promise<Answer> => {
     const { rest } = from === 'them' ? w.lnds[0]! : w.lnds[1]!
     const { payments } = await rest.get('/v1/payments?include_incomplete=true&reversed=true&max_payments=1000')
