@@ -73,6 +73,22 @@ describe('BOLT 2 §channel-close with LDK', () => {
     }
   })
 
+  it('ends with a higher feerate where LDK finds the first too low', async () => {
+    const channel = await open('anchors', true)
+    await w.ldk.cmd('set_feerate', { sat_per_kw: 5_000 })
+    await w.us.service.closeChannel(channel.id, { feerateSatPerVbyte: 2 })
+    await w.until('LDK to say so', () => alerts(channel.id).length > 0)
+    expect(alerts(channel.id)[0]!.data.message).toContain('closing')
+    expect(await w.us.service.channel(channel.id)).toMatchObject({ state: 'negotiating', closing: null })
+    await w.us.service.closeChannel(channel.id, { feerateSatPerVbyte: 25 })
+    await w.lost()
+    await w.connect()
+    const { fee, tx } = await closed(channel, 'us')
+    expect(Number(fee) / weightOf(tx)).toBeCloseTo(25 / 4, 1)
+    await w.ldk.cmd('set_feerate', { sat_per_kw: 253 })
+    w.us.events.length = 0
+  })
+
   it('goes on when the connection is lost between any two of its messages', async () => {
     const ends = { agreed: 0, forgotten: 0 }
     for (const [direction, by] of [
@@ -105,22 +121,6 @@ describe('BOLT 2 §channel-close with LDK', () => {
       }
     }
     expect(Math.min(ends.agreed, ends.forgotten)).toBeGreaterThan(0)
-  })
-
-  it('ends with a higher feerate where LDK finds the first too low', async () => {
-    const channel = await open('anchors', true)
-    await w.ldk.cmd('set_feerate', { sat_per_kw: 5_000 })
-    await w.us.service.closeChannel(channel.id, { feerateSatPerVbyte: 2 })
-    await w.until('LDK to say so', () => alerts(channel.id).length > 0)
-    expect(alerts(channel.id)[0]!.data.message).toContain('closing')
-    expect(await w.us.service.channel(channel.id)).toMatchObject({ state: 'negotiating', closing: null })
-    await w.us.service.closeChannel(channel.id, { feerateSatPerVbyte: 25 })
-    await w.lost()
-    await w.connect()
-    const { fee, tx } = await closed(channel, 'us')
-    expect(Number(fee) / weightOf(tx)).toBeCloseTo(25 / 4, 1)
-    await w.ldk.cmd('set_feerate', { sat_per_kw: 253 })
-    w.us.events.length = 0
   })
 
   it('pays the feerate that we ask for, where the fee is ours', async () => {
