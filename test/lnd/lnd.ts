@@ -12,7 +12,7 @@ import { Rest } from './rest.ts'
 const LND = process.env.FULMEN_LND
 /** A directory that keeps the log of each. */
 const LOGS = process.env.FULMEN_LND_LOGS
-const READY_MS = 45_000
+const READY_MS = 120_000
 const HAS_BOTH = Boolean(LND && BITCOIND)
 
 /** Tests with a real LND: where there is none they are left out, and say so. */
