@@ -49,7 +49,10 @@ const CODES: Readonly<Record<number, string>> = {
 
 /** The same as `explainFailure` tells people, as `--json` has it. */
 export function failureJson(error: unknown): Told {
-  if (error instanceof CommanderError) return { code: 'USAGE', detail: error.message.replace(/^error: /, '') }
+  if (error instanceof CommanderError) {
+    const detail = error.code === 'commander.help' ? 'a command is missing: see --help' : error.message
+    return { code: 'USAGE', detail: detail.replace(/^error: /, '') }
+  }
   const { text, exitCode } = explainFailure(error)
   const { code, problem, idempotencyKey } = error as { code?: unknown; problem?: Told; idempotencyKey?: string }
   if (problem !== undefined) return problem

@@ -79,7 +79,7 @@ async function build(argv: readonly string[]): Promise<Command> {
     .showHelpAfterError('(see --help)')
     .addHelpText('after', EXIT_HELP)
     .exitOverride()
-  if (wantsJson(argv)) program.showHelpAfterError(false).configureOutput({ outputError: () => {} })
+  if (wantsJson(argv)) program.configureOutput({ writeErr: () => {} })
   const typed = commandOf(argv)
   for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
     if (name === typed || typed === 'completion') (await load()).register(program)

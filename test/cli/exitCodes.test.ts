@@ -175,6 +175,8 @@ describe('exit codes', () => {
       ['info', '--colour'],
       ['channel', 'open', PEER_ID],
       ['pay', 'x', '--max-parts', '-1'],
+      ['channel'],
+      [],
     ])
       expect(await told(...args, '--json')).toEqual([2, '', { code: 'USAGE', detail }])
     expect(await told('config', '--network', 'bitcoin', '--json')).toEqual([2, '', { code: 'CONFIG_INVALID', detail }])
