@@ -22,6 +22,8 @@ const REPLAY = { ...(seed && { seed: Number(seed) }), ...(path.length > 0 && { p
 const CAPACITY = 4_000_000
 /** Estimates, sat per 1,000 weight units. */
 const LEAST = { us: 1_000, ldk: 750 }
+/** The least that nodes relay. */
+const FLOOR = 253
 /** Expiry after expiry, and the delay of LDK's own outputs after the last, with blocks to spare. */
 const MOST_BLOCKS = 600
 /** Beyond every expiry. */
@@ -78,9 +80,17 @@ const schedule = fc.record({
     ),
     { maxLength: 6 },
   ),
-  /** While the closes are unconfirmed, or on chain, with blocks after each. */
+  /** While the closes are unconfirmed, or on chain, with blocks after each, some of which come in the same moment. */
   after: stepsWith({ ...bounds, more: [block, block, block] }).chain((steps) =>
-    fc.tuple(...steps.map((step) => fc.record({ step: fc.constant(step), blocks: fc.oneof(fc.nat(2), fc.nat(12)) }))),
+    fc.tuple(
+      ...steps.map((step) =>
+        fc.record({
+          step: fc.constant(step),
+          blocks: fc.oneof(fc.nat(2), fc.nat(12)),
+          atOnce: fc.integer({ min: 1, max: 3 }),
+        }),
+      ),
+    ),
   ),
 })
 type Schedule = typeof schedule extends fc.Arbitrary<infer T> ? T : never
@@ -206,7 +216,9 @@ describe('random schedules with LDK of channels that end by force, with payments
     for (let blocks = 0; ; blocks += 5) {
       const now = await open(channels, life)
       // What one of them may still take is taken within the blocks that anything else has until it expires.
-      if (now.open.length === 0 && (now.left.length === 0 || blocks >= LEFT_BLOCKS)) break
+      if (now.open.length === 0 && (now.left.length === 0 || blocks > LEFT_BLOCKS)) break
+      // What costs more to claim than it holds waits for that.
+      if (blocks === LEFT_BLOCKS) w.ground.feerate = FLOOR
       if (blocks > MOST_BLOCKS) throw new Error(`never resolved: ${text(now)}`)
       await life.connect()
       await w.mine(5)
