@@ -358,9 +358,10 @@ export class Life {
     return didOne
   }
 
-  /** Payments of a real node that it waits for the end of, and of which no channel holds an HTLC. */
+  /** Payments of a real node that it waits for the end of, and of which no channel that is not closed holds an HTLC. */
   async #lost(name: Real): Promise<readonly string[]> {
-    const held = (await this.#w.us.channels()).flatMap((c) => c.htlcs.map((h): string => h.paymentHash))
+    const channels = (await this.#w.us.channels()).filter((c) => c.state !== 'closed')
+    const held = channels.flatMap((c) => c.htlcs.map((h): string => h.paymentHash))
     const own = this.payments.filter((p) => p.from === name && !held.includes(p.hash))
     const outcomes = await Promise.all(own.map((p) => this.outcome(p)))
     return own.filter((_, i) => outcomes[i] === 'pending').map((p) => p.hash)
