@@ -56,7 +56,7 @@ const end = fc.record({
   /** Who asks for a cooperative close first, into which the other comes. */
   together: fc.option(side, { freq: 3 }),
   by: fc.constantFrom<Side | 'both'>('us', 'them', 'both'),
-  /** The connection is cut before. */
+  /** There is no connection then, in which one would hear the other and be first. */
   isCut: fc.boolean(),
 })
 const schedule = fc.record({
@@ -130,13 +130,14 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
       })
     const ends = async (c: ChannelView, { together, by, isCut }: End, life: Life): Promise<void> => {
       if (together) await life.orDeath(() => close(c, together, false))
-      if (isCut) w.link.cut()
+      if (isCut) w.link.down()
       const closers: readonly Side[] = by === 'both' ? ['us', 'them'] : [by]
       await w.until('the close', async () => {
         if (await isSpent(c)) return true
         await life.orDeath(() => Promise.all(closers.map((who) => close(c, who, true))))
         return isSpent(c)
       })
+      w.link.up()
     }
 
     /** What is not over, in the words of whom it is open for. */
@@ -149,6 +150,11 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
         ...(await life.pending()),
       ]
     }
+    /** Blocks at once: many when nothing waits but for the delay of a balance. */
+    const stride = async (life: Life): Promise<number> => {
+      if ((await w.chain.rpc<readonly string[]>('getrawmempool')).length > 0) return 2
+      return (await life.pending()).length > 0 ? 4 : 24
+    }
     const over = async (channels: readonly ChannelView[], life: Life, { isSilent }: Schedule): Promise<void> => {
       for (let blocks = 0; ; ) {
         await life.connect()
@@ -157,7 +163,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
         const left = await open(channels, life)
         if (left.length === 0) return
         if (blocks > PATIENCE) throw new Error(`not over: ${text(left)}`)
-        const next = isTalk ? 1 : (await w.chain.rpc<readonly string[]>('getrawmempool')).length > 0 ? 2 : 4
+        const next = isTalk ? 1 : await stride(life)
         await w.mine(next)
         blocks += next
       }
