@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { PaymentHash } from '../../../src/base/ids.ts'
-import { msat } from '../../../src/base/units.ts'
+import { outpointKey, type PaymentHash } from '../../../src/base/ids.ts'
+import { msat, type Sat } from '../../../src/base/units.ts'
 import { pointsOfPeer } from '../../../src/channel/backedUpHtlcs.ts'
 import { channelOf } from '../../../src/channel/describe.ts'
 import { keys } from '../../../src/store/schema.ts'
@@ -271,8 +271,12 @@ export class Play {
     await world.mine(blocks)
   }
 
-  /** HTLCs of commitments whose point Bob was never told: nobody can tell which output is theirs (docs/security.md). */
+  /**
+   * HTLCs of commitments whose point Bob was never told, as far as their outputs are still there: nobody can tell which is theirs
+   * (docs/security.md). What is spent has shown a preimage, or was the peer's to take back.
+   */
   nameless(): readonly { readonly hash: PaymentHash; readonly amountMsat: bigint }[] {
+    const { chain } = this.world
     return this.world
       .of('bob')
       .node!.channels.all()
@@ -284,8 +288,17 @@ export class Play {
         const { local, incoming, outgoing } = channelOf(theirs)!.commitments
         const point = signer.commitmentPoint(local.number)
         if (pointsOfPeer(channel).some((p) => Buffer.from(p).equals(point))) return []
+        const { tx, txid } = state.onchain.closing
+        const left = tx.outputs.flatMap(({ amountSat }, index) =>
+          chain.state.coin(outpointKey({ txid, index })) ? [amountSat] : [],
+        )
         return [incoming, outgoing].flatMap((table) =>
-          table.chunks.flat().map((h) => ({ hash: h.add.paymentHash, amountMsat: BigInt(h.add.amountMsat) })),
+          table.chunks.flat().flatMap(({ add }) => {
+            const at = left.indexOf((add.amountMsat / 1000n) as Sat)
+            if (at < 0) return []
+            left.splice(at, 1)
+            return [{ hash: add.paymentHash, amountMsat: BigInt(add.amountMsat) }]
+          }),
         )
       })
   }
