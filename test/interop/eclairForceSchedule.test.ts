@@ -21,7 +21,7 @@ const REPLAY = path.length > 0 ? { seed: Number(seed), path: path.join(':') } : 
 const FEERATE = 1_500
 const FEES = { min: 500, max: 2_500 }
 /** Blocks after which all has to be over: the last HTLC expires before, and what it leaves has a delay. */
-const PATIENCE = 400
+const PATIENCE = 300
 /** Blocks in which words on held payments are given, one at a time. */
 const TALK = 10
 const ANCHORS = 660
@@ -33,6 +33,9 @@ const SMALL = 6_000
  */
 const OVERTAKEN =
   /bad-txns-inputs-missingorspent|txn-mempool-conflict|insufficient fee, rejecting replacement|txn-already-known|already in/
+
+/** What eclair says in each block of an HTLC whose claim costs more than it holds: that channel is closing for good, the payment pending. */
+const NEVER_GIVEN_UP = 'skipping claim-htlc-timeout: amount is below dust limit'
 
 /** What eclair tells of a close that was asked for, or that it was told of. */
 const EXPECTED = /forced local commit|funding tx has been spent/
@@ -150,6 +153,19 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
         ...(await life.pending()),
       ]
     }
+    /** Whether nothing is open but what eclair does not give up: small HTLCs, and its payments that they are parts of. */
+    const isLeftByEclair = async (channels: readonly ChannelView[], life: Life): Promise<boolean> => {
+      const ours = await Promise.all(channels.map(view))
+      const small = new Set<string>(
+        ours.flatMap((c) => c.htlcs.filter((h) => h.amountMsat < SMALL * 1000).map((h) => h.paymentHash)),
+      )
+      const pending = await life.pending()
+      return (
+        w.eclair.log().includes(NEVER_GIVEN_UP) &&
+        ours.every((c) => c.closing?.resolved) &&
+        pending.every((p) => p.from === 'them' && small.has(p.hash))
+      )
+    }
     /** Blocks at once: many when nothing waits but for the delay of a balance. */
     const stride = async (life: Life): Promise<number> => {
       if ((await w.chain.rpc<readonly string[]>('getrawmempool')).length > 0) return 2
@@ -162,7 +178,10 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
         if (isTalk && !isSilent) await life.words()
         const left = await open(channels, life)
         if (left.length === 0) return
-        if (blocks > PATIENCE) throw new Error(`not over: ${text(left)}`)
+        if (blocks > PATIENCE) {
+          if (await isLeftByEclair(channels, life)) return
+          throw new Error(`not over: ${text(left)}`)
+        }
         const next = isTalk ? 1 : await stride(life)
         await w.mine(next)
         blocks += next
@@ -176,7 +195,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
     const checkWords = async (life: Life): Promise<void> => {
       for (const p of life.payments) {
         const said = { outcome: await life.outcome(p), isReceived: await life.isReceived(p) }
-        const isOne = said.outcome === (said.isReceived ? 'succeeded' : 'failed')
+        const isOne = said.isReceived ? said.outcome === 'succeeded' : said.outcome !== 'succeeded'
         expect({ ...p, ...said, isOne: isOne || p.amountMsat < SMALL * 1000 }).toMatchObject({ isOne: true })
       }
     }
