@@ -304,8 +304,17 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
     for (const p of life.payments) {
       const [outcome, isReceived] = [await life.outcome(p), await life.isReceived(p)]
       if (p.amountMsat < SMALL * 1000 && outcome === 'failed') continue
+      if (outcome === 'failed' && isTakenForReplay(p)) continue
       expect([p, outcome]).toEqual([p, isReceived ? 'succeeded' : 'failed'])
     }
+  }
+
+  /** LND has taken the onion of an HTLC that it had accepted for a replay, and failed it, which its invoice does not know (htlcswitch/hop/iterator.go). */
+  const isTakenForReplay = ({ hash }: Payment): boolean => {
+    const refusal = new RegExp(
+      `unable to decode onion hop iterator for htlc\\(id=\\d+, hash=${hash}\\): InvalidOnionVersion`,
+    )
+    return w.lnds.some((lnd) => refusal.test(lnd.log()))
   }
 
   /** Of each forward that succeeded, our books have all parts once and with the fee that its payer paid, and of no other any. */
