@@ -14,6 +14,7 @@ import { backupBeside, lostChannels } from './lostChannels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 import { rebroadcastAll } from './rebroadcast.ts'
+import { holdAllForwards } from './standings.ts'
 
 /** A channel of which a record is lost or damaged. */
 export interface Damaged {
@@ -133,6 +134,8 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
     channels.drain(scope)
     channels.replayResults(scope)
     channels.replayIncoming(scope)
+    apart(node, 'payments', scope, () => holdAllForwards(node, scope))
+    channels.drain(scope)
     rebroadcastAll(node, scope)
     wallet.releaseUnless((owner) => entries.some((e) => fundingOwner(e) === owner))
     settleDamaged(node, damaged, restored, scope)

@@ -64,6 +64,11 @@ function isNameless({ state }: ChannelEntry): boolean {
   return state.tag === 'waiting-for-peer' && channel?.restored === true && channel.funding.confirmed === null
 }
 
+/** At a start: what was concluded from where channels stand is not stored with that. */
+export function holdAllForwards(parts: Pick<NodeParts, 'channels' | 'payments'>, scope: TurnScope): void {
+  for (const entry of parts.channels.all()) if (isBehind(entry.state)) holdForwards(parts, entry, scope)
+}
+
 /** A channel has changed: forwards of before the start may have waited for that, or have to wait now, or be found by what it shows. */
 export function holdForwards(
   { channels, payments }: Pick<NodeParts, 'channels' | 'payments'>,
@@ -73,7 +78,7 @@ export function holdForwards(
   const { state } = entry
   if (!isNews(entry)) return
   if (isLost(state) || state.tag === 'closed') presumeShown(channels)
-  if (state.tag === 'waiting-for-peer' && !state.channel.restored) {
+  if (isBehind(state) && !state.channel.restored) {
     const { params, commitments } = state.channel
     const undecided = [...eachHtlc(commitments.incoming)].filter((h) => h.removal === null)
     const htlcs = undecided.map((h) => incomingHtlc(params.channelId, h))
@@ -81,6 +86,10 @@ export function holdForwards(
   }
   payments.goOn(scope)
 }
+
+/** Its peer has commitments, or one of them is in the chain, in which there may be more than we know. */
+const isBehind = (state: ChannelState): state is Extract<ChannelState, { tag: 'waiting-for-peer' | 'closing' }> =>
+  state.tag === 'waiting-for-peer' || (state.tag === 'closing' && state.onchain.closing.kind === 'future')
 
 /** What was last seen of channels that end. */
 const ends = new WeakMap<ChannelEntry, readonly unknown[]>()

@@ -249,6 +249,38 @@ describe('a forward whose offer was in the writes that the disk has lost', () =>
   })
 })
 
+describe('a forward that was not even committed by what is left of it', () => {
+  it.each([
+    ['before anything is in the chain', false],
+    ['once the commitments are found', true],
+  ])('comes back from what the next node published while we were away, though we stopped again %s', async (_, late) => {
+    const world = await World.start(undefined, base)
+    const [alice, bob] = [world.of('alice'), world.of('bob')]
+    const wealthBefore = onchainSat(world).bob
+    const { heard } = await forwarded(world)
+    const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
+    await world.attempt(alice.api.pay({ bolt11 }))
+    await world.settle()
+    await putBack(world, heard)
+    world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
+    await world.settle()
+    expect([stateOf(world, 'alice').tag, stateOf(world, 'carol').tag]).toEqual(['waiting-for-peer', 'offline'])
+    expect(htlcsOf(world, 'alice').incoming).toMatchObject([{ stage: 'signed', removal: null }])
+    await closeAlone(world)
+    await world.boot('bob')
+    await world.settle()
+    if (late) await world.restart('bob')
+    expect([stateOf(world, 'alice').tag, kindOf(world)]).toEqual(['closing', 'future'])
+    await reconnect(world)
+    await endOfCarols(world)
+    for (let n = 0; n < 100 && stateOf(world, 'alice').tag !== 'closed'; n++) await world.mine(1)
+    expect(stateOf(world, 'alice').tag).toBe('closed')
+    const gained = onchainSat(world).bob - wealthBefore - 1_000_000n
+    expect(gained).toBeGreaterThan(-FEES)
+    world.close()
+  })
+})
+
 describe('a forward of which all is lost, how it came and how it went on', () => {
   it.each([
     ['an older copy of the database is there', 'copy'],

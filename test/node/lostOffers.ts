@@ -37,7 +37,7 @@ export async function invoice(world: World, sats = AMOUNT): Promise<{ readonly b
 
 /**
  * Alice has paid Carol, who keeps it.
- * @returns what was on Bob's disk when he had not offered it yet, and had already
+ * @returns what was on Bob's disk when he had heard of it first, when he had not offered it yet, and had already
  */
 export async function forwarded(world: World) {
   const { bolt11, id } = await invoice(world)
@@ -52,7 +52,9 @@ export async function forwarded(world: World) {
   disk.judge = () => null
   expect([await statusOf(world), htlcsOf(world, 'carol').outgoing]).toMatchObject(['pending', [{ stage: 'committed' }]])
   const has = (data: Disk): boolean => [...data.keys()].some(isOffer(entryOf(world, 'carol').meta.localId))
-  return { id, before: disks.findLast((d) => !has(d))!, after: disks.find(has)! }
+  const came = `channel/${entryOf(world, 'alice').meta.localId}/add/in/`
+  const heard = disks.find((d) => [...d.keys()].some((key) => key.startsWith(came)))!
+  return { id, heard, before: disks.findLast((d) => !has(d))!, after: disks.find(has)! }
 }
 
 /** Bob's process dies, and starts again on another content of his disk. @param gap the loss shows: a number of the journal is missing */
