@@ -27,7 +27,7 @@ export async function relapse(run: Run, lane: Lane, b: number, c: number): Promi
   if (rng.below(3) > 0) agree(run, arena.lanes)
   if (!open(run, lane)) return
   const copy = copyDisk(hal)
-  if (rng.below(4) === 0) {
+  if (rng.below(4) === 0 && !declaresOurs(arena)) {
     // More is lost than the close.
     hal.hasLost = true
     await live(run, 1 + rng.below(6), rng)
@@ -51,6 +51,13 @@ export async function relapse(run: Run, lane: Lane, b: number, c: number): Promi
   if (ours && rng.below(2) === 0) arena.queued.push(ours)
   await idle(run, rng.below(3) === 0 ? 30 : rng.below(4), 7)
 }
+
+/**
+ * A commitment of hal's that it has forgotten cannot be told from a newer one of such a peer then, and is left alone. There are no such channels
+ * any more: what a peer declares is refused (borrowed.ts).
+ */
+const declaresOurs = ({ setting: { borrowed } }: Arena): boolean =>
+  borrowed?.of === 'this' && borrowed.basepoints.length > 0
 
 function greet(arena: Arena): void {
   for (const lane of arena.lanes) arena.connect(lane)
