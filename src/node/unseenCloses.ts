@@ -97,14 +97,15 @@ function verdictOn({ state, signer }: ChannelEntry, tx: Transaction): Verdict | 
 async function spentInBlocks({ chain, source }: Node, open: readonly ChannelEntry[]): Promise<readonly ChannelEntry[]> {
   // One that has fewer blocks than there were knows nothing yet.
   if ((await source.tip()).height < chain.height) return []
-  const spent: ChannelEntry[] = []
-  for (const entry of open) {
+  const isSpent = async (entry: ChannelEntry): Promise<boolean> => {
     const funding = unspentFunding(entry.state)
-    if (funding === null || isNegotiating(entry) || (await source.utxo(funding.outpoint)) !== null) continue
+    if (funding === null || isNegotiating(entry) || (await source.utxo(funding.outpoint)) !== null) return false
     // A reorganisation may have put it back into the mempool.
-    if ((await source.locate(funding.outpoint.txid))?.confirmations !== 0) spent.push(entry)
+    return (await source.locate(funding.outpoint.txid))?.confirmations !== 0
   }
-  return spent
+  // Peers wait for the answers.
+  const are = await Promise.all(open.map(isSpent))
+  return open.filter((_, i) => are[i])
 }
 
 const WORDS: Record<Verdict, string> = {
