@@ -32,9 +32,12 @@ function readRequirements() {
   return sections
 }
 
+/** What stands beside tests and helps them proves nothing by itself. */
+const ENDING = { src: '.ts', test: '.test.ts' }
+
 const filesOf = (folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((e) => e.isFile() && e.name.endsWith('.ts'))
+    .filter((e) => e.isFile() && e.name.endsWith(ENDING[folder]))
     .map((e) => relative(ROOT, join(e.parentPath, e.name)))
     .sort()
 

@@ -74,11 +74,12 @@ describe('secpSigner', () => {
 })
 
 describe('BOLT 3 §appendix-b-funding-transaction-test-vectors: signatures', () => {
-  it('are the same for the same digest, also from another signer of the seed, and those of RFC 6979', () => {
+  it('are compact, the same for the same digest, also from another signer of the seed, and those of RFC 6979', () => {
     const again = secpSigner(seed, nodeSecret)
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (d) => {
         expect(toHex(again.signFunding(d))).toBe(toHex(signer.signFunding(d)))
+        expect(signer.signFunding(d).length).toBe(64)
         expect(toHex(again.signPayment(d))).toBe(toHex(signer.signPayment(d)))
         // The node's secret is the one that the test knows.
         expect(toHex(signer.signAnnouncement(d))).toBe(toHex(nobleProvider.ecdsaSign(d, nodeSecret)))

@@ -124,7 +124,7 @@ describe('BOLT 3 appendix B: funding transaction', () => {
   })
 })
 
-describe('BOLT 3 appendix C and F: commitment transactions, byte for byte', () => {
+describe('BOLT 3 §commitment-transaction-outputs, §appendix-b-funding-transaction-test-vectors: commitments of appendix C and F, byte for byte', () => {
   for (const v of vectors.commitments) {
     const type = typeOf(v)
     it(`${type}: ${v.name}`, () => {
@@ -181,7 +181,7 @@ describe('BOLT 3 appendix C and F: commitment transactions, byte for byte', () =
   })
 })
 
-describe('BOLT 3 appendix C: trimming at feerates on either side of each boundary', () => {
+describe('BOLT 3 §trimmed-outputs, appendix C: trimming at feerates on either side of each boundary', () => {
   for (const v of vectors.trim_boundaries) {
     it(`${typeOf(v)}: ${v.name}`, () => {
       const commitment = vectors.commitments.find((c) => c.name === v.name && c.option_anchors === v.option_anchors)!
