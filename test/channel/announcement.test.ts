@@ -9,7 +9,7 @@ import { expectNext, faultsOf, reachNormal, sentBy } from './harness.ts'
 
 const announced = () => reachNormal({ announce: true, realSignatures: true })
 
-describe('BOLT 7 §the-announcement_signatures-message', () => {
+describe('BOLT 7 §the-announcement_signatures-message, early or repeated messages too', () => {
   it('both halves are exchanged at 6 confirmations and make one announcement that verifies', () => {
     const w = announced()
     w.mine(2).settle()

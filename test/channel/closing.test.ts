@@ -213,7 +213,7 @@ describe('BOLT 2 §closing-initiation-shutdown', () => {
     expect(away.alice.replies.at(-1)!.result).toMatchObject({ code: 'PEER_OFFLINE' })
   })
 
-  it('refuses a script that is no witness program, or not the one committed to', () => {
+  it('refuses a script that is no witness program, or not the one committed to (replaced shutdown script)', () => {
     const say = (scriptPubKey: Uint8Array, w = reachNormal()) => {
       w.receive('alice', { type: 'shutdown', channelId: w.alice.channel.params.channelId, scriptPubKey })
       return faultsOf(w.alice)[0]?.code

@@ -9,7 +9,7 @@ import type { ChannelState } from '../../src/channel/state.ts'
 import { doubting, falseReestablish, isUnproven } from './doubting.ts'
 import { add, expectNext, reachNormal, sentBy, World } from './harness.ts'
 
-describe('a channel whose store lost a write (docs/architecture.md §Store)', () => {
+describe('a channel whose store lost a write (docs/architecture.md §Store): a restored old state', () => {
   it('is not closed by force before the peer has shown where it stands: the operator is told why', () => {
     const w = doubting()
     w.alice.command({ tag: 'forceClose', requestId: 9 })

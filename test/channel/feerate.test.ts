@@ -182,7 +182,7 @@ describe('BOLT 2 §updating-fees: what is found reasonable', () => {
     expect(taken(2)).toEqual([true, true])
     expect(w.sides.map((s) => s.state!.tag)).toEqual(['normal', 'normal'])
   })
-  it('no disagreement about a feerate closes a channel', () => {
+  it('no disagreement about a feerate closes a channel (feerate disagreements)', () => {
     fc.assert(
       fc.property(fc.integer({ min: 253, max: 250_000 }), fc.nat(0xffffffff), (estimate, rate) => {
         const w = afterFee('static_remotekey', estimate, rate)
@@ -195,7 +195,7 @@ describe('BOLT 2 §updating-fees: what is found reasonable', () => {
 })
 
 describe('the feerate that we set', () => {
-  it('keeps to a low rate with anchors, and to the estimate without', () => {
+  it('keeps to a low rate with anchors, and to the estimate without (fee ransom)', () => {
     expect([400, 5_000, 90_000].map((e) => wantedFeerate('anchors', e))).toEqual([400, 5_000, 5_000])
     expect([400, 90_000].map((e) => wantedFeerate('static_remotekey', e))).toEqual([400, 90_000])
   })

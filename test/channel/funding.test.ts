@@ -18,7 +18,7 @@ function confirmAs(change: (tx: Transaction) => Transaction): World {
   return world
 }
 
-describe('BOLT 2 §the-funding_created-message: the accepter looks at the funding output itself', () => {
+describe('BOLT 2 §the-funding_created-message: the accepter looks at the funding output itself (unchecked funding output, CVE-2019-12998)', () => {
   it('takes a transaction that pays the capacity to both keys', () => {
     expect(confirmAs((tx) => tx).bob.channel.funding.confirmed).toEqual({ height: 101, txIndex: 1 })
   })
@@ -79,7 +79,7 @@ describe('BOLT 2 §the-funding_created-message: a transaction that does not fund
   })
 })
 
-describe('BOLT 2 §the-channel_ready-message: the output of a coinbase', () => {
+describe('BOLT 2 §the-channel_ready-message: the output of a coinbase (coinbase funding)', () => {
   it('waits until it can be spent: before, no commitment could be published over what the channel carries', () => {
     const { alice, bob } = new World().open()
     block(bob, 101, alice.broadcasts[0]!, 0)

@@ -63,7 +63,7 @@ describe('BOLT 2 §adding-an-htlc: sending node', () => {
     expect(rejection(w)).toBe('EXPIRY_TOO_SOON')
   })
 
-  it('keeps to max_accepted_htlcs and max_htlc_value_in_flight_msat of the peer', () => {
+  it('keeps to max_accepted_htlcs and max_htlc_value_in_flight_msat of the peer, which bound channel jamming', () => {
     const w = reachNormal({ bobPolicy: { maxAcceptedHtlcs: 2, maxHtlcValueInFlightMsat: msat(10_000_000) } })
     w.alice.command(add(1, 10_000_001))
     expect(rejection(w)).toBe('HTLC_LIMIT')

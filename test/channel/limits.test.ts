@@ -4,7 +4,7 @@ import { msat, sat } from '../../src/base/units.ts'
 import { channelOf, sendableMsat } from '../../src/channel/describe.ts'
 import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
 
-describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
+describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs: dust HTLC exposure (CVE-2021-41591 to -41593)', () => {
   it('counts what both sides add at the same time together', () => {
     const policy = { maxDustExposureMsat: msat(500_000) }
     const w = reachNormal({ pushMsat: msat(500_000_000), policy })
@@ -42,7 +42,7 @@ describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs', () => {
   }
 })
 
-describe('the fee of commitments that the peer pays, and may earn as a miner', () => {
+describe('the fee of commitments that the peer pays, and may earn as a miner (fee of an old commitment, 2024)', () => {
   /** bob, who did not open the channel, tolerates 200,000 sat without an output; his estimates are of 1,000 sat per kw. */
   const opened = (feeratePerKw: number, over: object = {}) => {
     const policy = {
@@ -151,7 +151,7 @@ describe('HTLCs that wait for the peer to revoke until they expire', () => {
   })
 })
 
-describe('HTLCs that the peer does not settle in time', () => {
+describe('HTLCs that the peer does not settle in time, tiny HTLCs among them', () => {
   const EXPIRY = 600
   /** alice has offered, or has the preimage of, one HTLC of each amount; bob is gone. */
   const late = (

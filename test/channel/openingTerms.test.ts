@@ -24,7 +24,7 @@ describe('BOLT 2 §the-open_channel-message: receiving node', () => {
     expect(refused({ channelFlags: 0xfe })).toBe('await-funding-created')
   })
   it('refuses another chain', () => expect(refused({ chainHash: new Uint8Array(32) })).toContain('chain_hash'))
-  it('refuses a missing channel_type', () => {
+  it('refuses a missing channel type, that is an open_channel without channel_type', () => {
     const { state } = accept(w, withoutType())
     expect(state.tag === 'closed' && state.reason).toContain('channel_type')
   })

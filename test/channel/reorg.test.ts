@@ -22,7 +22,7 @@ const anchors = (side: Side): number =>
 const depth = (w: World): number =>
   w.height - Math.min(...[...w.mined.values()].map((m) => m.height)) - POLICY.minimumDepth + 1
 
-describe('BOLT 5 §general-nomenclature: irrevocably resolved', () => {
+describe('BOLT 5 §general-nomenclature: irrevocably resolved, no forgotten close', () => {
   it('a channel that is closed is watched until all of it is 100 blocks deep, and no longer', () => {
     const w = closed()
     const last = [...w.mined.values()].reduce((h, m) => Math.max(h, m.height), 0)

@@ -29,7 +29,7 @@ const paid = (w: World): void => {
   w.settle()
 }
 
-describe('BOLT 2 §message-retransmission: a channel restored from a backup', () => {
+describe('BOLT 2 §message-retransmission: a channel restored from a backup, no backup without a key (Electrum before 4.8.2)', () => {
   it.each(['channel_reestablish', 'error'] as const)('asks the peer to close; its %s alone would do', (heard) => {
     const w = lost()
     expect(w.alice.state!.tag).toBe('waiting-for-peer')

@@ -113,7 +113,7 @@ const OPERATIONS: readonly Operation[] = [
   ['ChaCha20-Poly1305', (c, s, i) => c.aeadSeal(put(DATA, LONG[i]!), 500, put(D, s), 20, put(A, s), put(B, HASH))],
 ]
 
-describe('operations on secrets', () => {
+describe('operations on secrets: no timing leaks', () => {
   it.each(OPERATIONS)('%s: takes the same branches and touches the same memory whatever the secret', (_, run) => {
     expect(difference((secret, i) => run(core, secret, i))).toBeNull()
   })

@@ -31,7 +31,7 @@ describe('gossip that waits for its channel', () => {
     expect(held.update(link(1), updateOf(place, 0, NOW))).toBe(false)
   })
 
-  it('strangers hold no more than a few updates, each its newest, and keep those of a chosen peer out with none', () => {
+  it('strangers hold no more than a few updates of unknown channels, each its newest, and keep those of a chosen peer out with none', () => {
     const held = start()
     held.begin(real)
     for (let n = 0; n < 100; n++) for (const d of [0, 1] as const) held.update(link(n), updateOf(place, d, NOW))

@@ -19,7 +19,7 @@ const filter = {
   timestampRange: 0xffffffff,
 } as const
 
-describe('BOLT 7 §the-query_channel_range-and-reply_channel_range-messages: a hostile asker', () => {
+describe('BOLT 7 §the-query_channel_range-and-reply_channel_range-messages: a hostile asker (gossip query flood)', () => {
   const table = tableOf(
     ...Array.from({ length: 3_000 }, (_, n) => announcementOf({ block: 100 + n, n })),
     ...[0, 1].map((d) => updateOf({ block: 100, n: 0 }, d as 0 | 1, NOW)),

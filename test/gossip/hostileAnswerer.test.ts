@@ -19,7 +19,7 @@ const reply = (change: Partial<ReplyChannelRange>): ReplyChannelRange => ({
 const session = (want = () => 31): SyncSession =>
   new SyncSession({ chainHash: CHAIN, extended: true, patienceMs: PATIENCE, want })
 
-describe('a hostile answerer', () => {
+describe('a hostile answerer (endless gossip answers)', () => {
   const begun = (want?: () => number): SyncSession => {
     const s = session(want)
     s.begin(0)

@@ -191,7 +191,7 @@ describe('BOLT 7 §query-messages: who is asked', () => {
     expect([heard(last), heard(waiting)]).toEqual([[seconds() - HOUR], ['query_channel_range']])
   })
 
-  it('another when one has taken long over its answers, though each comes in time', () => {
+  it('another when one has taken long over its answers, though each comes in time (stalled gossip sync)', () => {
     const [slow, next] = [peer(1), peer(2)]
     for (const link of [slow, next]) sync.connected(link, EXTENDED)
     heard(slow)

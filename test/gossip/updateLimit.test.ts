@@ -56,7 +56,7 @@ describe('updates of one direction of a channel', () => {
     expect(say(updateOf(place, 0, NOW, 61))).toBe(true)
   })
 
-  it('what strangers make up costs the owner nothing', () => {
+  it('what strangers make up costs the owner nothing (made-up updates)', () => {
     const { say } = start()
     say(updateOf(place, 0, NOW - 1, 0))
     for (let n = 0; n < 100; n++) say(updateOf(place, 0, NOW + n, n), false)

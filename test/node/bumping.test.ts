@@ -131,7 +131,7 @@ describe('a commitment with anchors', () => {
   })
 })
 
-describe('an HTLC that the peer does not settle', () => {
+describe('an HTLC that the peer does not settle (pinning, flood and loot)', () => {
   it('is claimed in time through full blocks: commitment and HTLC transaction climb, each within half of its value', async () => {
     const life = await begin()
     const { world } = life

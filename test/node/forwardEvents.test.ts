@@ -6,7 +6,7 @@ import { keys } from '../../src/store/schema.ts'
 import type { Op } from '../../src/store/types.ts'
 import { channelId } from '../routing/network.ts'
 
-describe('forwards that fail, which cost their sender nothing', () => {
+describe('forwards that fail, which cost their sender nothing (filled disk)', () => {
   it('are told up to a thousand at once of a channel, the rest is counted: they push nothing out of the log', async () => {
     const log = await EventLog.open(new MemoryDriver(), () => 0)
     const ops: Op[] = []

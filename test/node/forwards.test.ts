@@ -128,7 +128,7 @@ async function satOn() {
   return { world, alice, bob, paymentHash }
 }
 
-describe('a forward that the next node sits on', () => {
+describe('a forward that the next node sits on (tiny HTLCs)', () => {
   it('is failed back before the one before closes its channel over it, when it is too small to close one over', async () => {
     const { world, alice, bob, paymentHash } = await satOn()
     expect(alice.node!.channels.all()[0]!.state).toMatchObject({ channel: { commitments: { outgoing: { size: 1 } } } })

@@ -40,7 +40,7 @@ function start() {
   }
 }
 
-describe('fundings that are looked up', () => {
+describe('fundings that are looked up, those of made-up channels too', () => {
   it('of strangers, as many as they are, leave room for what a chosen peer announces, which comes first', async () => {
     const { lookups, found, find, next } = start()
     for (let n = 0; n < 6; n++)

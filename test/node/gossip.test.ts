@@ -266,7 +266,7 @@ describe('who sends what cannot be', () => {
   }, 30_000)
 })
 
-describe('a hostile asker', () => {
+describe('a hostile asker (gossip query flood)', () => {
   const chain = chainHash('regtest')
   const everything = {
     type: 'query_channel_range',

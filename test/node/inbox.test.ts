@@ -56,7 +56,7 @@ function start() {
 
 const BAD: Message = { type: 'stfu', channelId: '0b'.repeat(32) as ChannelId, initiator: 0 }
 
-describe('what waits for a turn', () => {
+describe('what waits for a turn (infinite inbox)', () => {
   it('of a peer that is hung up on is not handled, in that turn and after; what comes over the next connection is', () => {
     const { taken, connects, delivers, turns } = start()
     const [first, second, third, fourth] = Array.from({ length: 4 }, (): Message => ({ ...BAD }))

@@ -26,7 +26,7 @@ async function keysend(world: World, from: Name, to: Name, preimage: Uint8Array,
   return api.payment(request.value.paymentHash)
 }
 
-describe('bLIP 3: a payment that brings the preimage of an invoice', () => {
+describe('bLIP 3: a payment that brings the preimage of an invoice (keysend over an invoice)', () => {
   it('does not take the place of one that is paid, nor of one that was cancelled, whose record is on disk alone', async () => {
     const world = await World.start(undefined, base)
     const bob = world.of('bob')

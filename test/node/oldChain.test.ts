@@ -18,7 +18,7 @@ class TimedSource extends FakeSource {
   override tip = async () => ({ hash: this.top.hash, height: this.top.height, syncing: false, time: this.top.time })
 }
 
-describe('the chain of a Bitcoin node that hears of no blocks', () => {
+describe('the chain of a Bitcoin node that hears of no blocks (time dilation)', () => {
   it('is not that of now after two hours, though that node calls itself in step; with the next block it is again', async () => {
     const source = new TimedSource()
     for (let i = 0; i < 50; i++) source.extend([])

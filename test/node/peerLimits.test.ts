@@ -28,7 +28,7 @@ const refusals = (s: Stranger): readonly string[] =>
   s.heard.flatMap((m) => (m.type === 'error' ? [printable(m.data)] : []))
 const addressesUsed = (): number => world.of('bob').node!.wallet.state.next[0]
 
-describe('a stranger who puts no money in', () => {
+describe('a stranger who puts no money in (fake channels)', () => {
   it('leaves nothing behind with thousands of bad open_channel messages', async () => {
     const stranger = new Stranger(world, 1)
     await stranger.connect(bob)
@@ -182,7 +182,7 @@ describe('a peer with a channel', () => {
   })
 })
 
-describe('what anybody can say as often as they like', () => {
+describe('what anybody can say as often as they like (filled disk)', () => {
   it('fills no log', async () => {
     const { logs, gossip, graph } = world.of('bob').node!
     const [channel] = [...graph.channels()]

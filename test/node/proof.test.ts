@@ -36,7 +36,7 @@ const forceClose = async (world: World) => {
   return world.attempt(api.closeChannel(node!.channels.all()[0]!.meta.localId, { force: true }))
 }
 
-describe('a database that lost a write', () => {
+describe('a database that lost a write: a restored old state', () => {
   it('has no commitment published before the peer has shown where the channel stands', async () => {
     const world = await World.start(['alice'], torn(late))
     await expect(forceClose(world)).rejects.toMatchObject({ code: 'CONFLICT' })

@@ -95,7 +95,7 @@ describe('record book', () => {
     expect((await book.page({ limit: 9 }, 'pending')).items).toEqual([])
   })
 
-  it('keeps what was recalled for the turns that follow, however many records become final meanwhile', async () => {
+  it('keeps what was recalled for the turns that follow, however many records become final meanwhile: no invoice paid twice', async () => {
     const { book, reactor } = await open()
     await reactor.run(() => {
       for (let n = 0; n < 4_096; n++) book.put(put(n, 'succeeded'))

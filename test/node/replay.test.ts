@@ -17,7 +17,7 @@ beforeAll(async () => {
   base = await World.line()
 })
 
-describe('BOLT 4 §onion-decryption: a payment whose HMAC was received before', () => {
+describe('BOLT 4 §onion-decryption: a payment whose HMAC was received before (onion replay)', () => {
   it('goes no further: while the first is held, after that failed, and after a restart', async () => {
     const world = await World.start(['alice', 'bob', 'carol'], base)
     await world.settle()

@@ -46,7 +46,7 @@ async function aliceAboutToFund(): Promise<{ readonly opening: Promise<unknown>;
 }
 
 // Payments find their channel by its id. Two peers who are one could have had what bob fulfils go to a channel that never was.
-describe('BOLT 2 §definition-of-channel_id: a funding output that two peers name', () => {
+describe('BOLT 2 §definition-of-channel_id: a funding output of two channels, which two peers name', () => {
   it('is of the first, and the other is refused: what bob forwards is always paid to him', async () => {
     const stranger = await hesitant(1)
     const { opening, funding } = await aliceAboutToFund()

@@ -28,7 +28,7 @@ describe('BIP 125: a send that is bumped', () => {
     expect(await api('bob').utxos()).toContainEqual(expect.objectContaining({ amountSat: 50_000n, confirmations: 1 }))
   })
 
-  it('is not replaced while a transaction that is being made spends its change: a peer may have signed for that', async () => {
+  it('is not replaced while a transaction that is being made spends its change: a peer may have signed for that (replaced funding transaction)', async () => {
     await begin()
     const sent = await sendToBob(1)
     const alice = world.of('alice').node!
@@ -130,7 +130,7 @@ describe('a child that pays for its parent', () => {
     return (Number(p.fee + c.fee) * 4) / (weightOf(p.tx) + weightOf(c.tx))
   }
 
-  it('helps a funding transaction, whose txid stays', async () => {
+  it('helps a funding transaction, whose txid stays (no replaced funding transaction)', async () => {
     await begin()
     const opening = api('alice').openChannel({
       peer: nodeIdOf('bob'),

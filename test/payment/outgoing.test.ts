@@ -151,7 +151,7 @@ describe('an outgoing payment, whatever becomes of its attempts', () => {
   })
 })
 
-describe('BOLT 4 §receiving-failure-codes: the origin', () => {
+describe('BOLT 4 §receiving-failure-codes: the origin, of no misattributed failure (Eclair, 2026)', () => {
   const { record } = start(target({ amountMsat: msat(10_000n) }), context({ localChannels: [local(1, 1, M)] }))
   const attempt = record.attempts[0]!
   const last = attempt.hops.length - 1

@@ -27,7 +27,7 @@ async function turns(done: () => boolean): Promise<void> {
   while (!done()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-describe('a peer that stays silent', () => {
+describe('a peer that stays silent, in the handshake too', () => {
   it('after TCP is cut off at the time limit of the handshake', async () => {
     const node = await start()
     const peer = await RawPeer.tcp(node.port)
@@ -262,7 +262,7 @@ describe('bounded memory', () => {
     expect(node.manager.list()).toHaveLength(3)
   })
 
-  it('a paused peer is not read from: the rest of what it sends waits on its side', async () => {
+  it('a paused peer is not read from: the rest of what it sends waits on its side (infinite inbox, LND, 2025)', async () => {
     const node = await start()
     const peer = await RawPeer.ready(node)
     const { epoch } = node.manager.list()[0]!

@@ -21,7 +21,7 @@ async function runAll(clock: ManualClock): Promise<void> {
   }
 }
 
-describe('turns', () => {
+describe('turns, which a flood of small messages has to wait for', () => {
   it('while there is time and nobody waits, one is served at once', () => {
     const clock = new ManualClock()
     const turns = new Turns(clock, { share: 0.25, burstMs: 100 })
@@ -183,7 +183,7 @@ describe('bytes that wait for their turn', () => {
   })
 })
 
-it('thousands of small messages at once are taken in their order, a few hundred at a time', async () => {
+it('a flood of small messages, thousands at once, is taken in its order, a few hundred at a time', async () => {
   const node = await TestNode.start(1)
   const flooder = await RawPeer.ready(node)
   const count = 5_000

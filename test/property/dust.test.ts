@@ -91,7 +91,7 @@ function lost({ channel, ctx }: Side): bigint {
   return most
 }
 
-describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs, §updating-fees', () => {
+describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs, §updating-fees: dust HTLC exposure (CVE-2021-41591 to -41593)', () => {
   it('no commitment gives the miner more than the limit, whatever feerate the peer sets and whatever is added meanwhile', () => {
     let dusty = 0
     let refused = 0

@@ -186,7 +186,7 @@ class Hostile {
   }
 }
 
-describe('a peer that says what it wants, all of it well signed', () => {
+describe('a peer that says what it wants, all of it well signed, early or repeated messages too', () => {
   it('never has the core throw, forget how to store itself, publish what is revoked or hold what cannot be mined', () => {
     fc.assert(
       fc.property(

@@ -21,7 +21,7 @@ const wrong = <T extends readonly unknown[]>(cases: readonly T[], right: (c: T) 
   cases.filter((c) => !right(c)).map((c) => c[0])
 type Row<T extends unknown[]> = readonly [id: number, ...T]
 
-describe.each([core, nobleProvider])('Wycheproof: $name', (c) => {
+describe.each([core, nobleProvider])('curve arithmetic and ciphers, Wycheproof: $name', (c) => {
   it('ChaCha20-Poly1305', () => {
     const cases = wycheproof.aead as unknown as Row<[string, string, string, string, string, string, string]>[]
     expect(cases.length).toBe(316)

@@ -17,7 +17,7 @@ function highS(signature: Uint8Array): Uint8Array {
   return Uint8Array.of(...signature.subarray(0, 32), ...other)
 }
 
-describe('CVE-2020-26895: signatures that make a transaction non-standard', () => {
+describe('high-s signature (CVE-2020-26895): signatures that make a transaction non-standard', () => {
   for (const which of ['commitment', 'HTLC'] as const) {
     it(`a high s in the peer's ${which} signature is refused, and nothing is revoked for it`, () => {
       const w = reachNormal({ realSignatures: true })
@@ -37,7 +37,7 @@ describe('CVE-2020-26895: signatures that make a transaction non-standard', () =
 })
 
 // BOLT 5 §htlc-output-handling-local-commitment-local-offers, §htlc-output-handling-remote-commitment-local-offers
-describe('LDK 0.1.1 and 0.2.5: HTLCs of the same hash, amount and expiry', () => {
+describe('duplicate HTLCs (LDK 0.1.1 and 0.2.5): HTLCs of the same hash, amount and expiry', () => {
   const twins = (from: 'alice' | 'bob', knows: boolean): readonly HtlcSpec[] =>
     [0, 1, 2].map(() => ({ from, amountSat: 40_000, cltvExpiry: START + 40, n: 1, knows }))
   for (const type of ['anchors', 'static_remotekey'] as const) {
@@ -75,7 +75,7 @@ describe('LDK 0.1.1 and 0.2.5: HTLCs of the same hash, amount and expiry', () =>
   }
 })
 
-describe('LDK 0.1.5 and 0.1.4: a commitment that its opener cannot pay for', () => {
+describe('overdrawn opener (LDK 0.1.5 and 0.1.4): a commitment that its opener cannot pay for', () => {
   for (const channelType of ['anchors', 'static_remotekey'] as const) {
     it(`HTLCs just above the dust limit count towards the fee, the lowest reserve and the highest feerate included: ${channelType}`, () => {
       const w = reachNormal({ channelType, realSignatures: true, capacitySat: sat(100_000) })
@@ -106,7 +106,7 @@ describe('LDK 0.1.5 and 0.1.4: a commitment that its opener cannot pay for', () 
   }
 })
 
-describe('LDK 0.2.5: a failure packet as large as a message can be', () => {
+describe('oversized messages (LDK 0.2.5): a failure packet as large as a message can be', () => {
   it('goes on upstream in a message that fits', () => {
     const w = reachNormal()
     w.alice.command(add(1, 5_000_000))

@@ -12,7 +12,7 @@ import type { Side } from '../channel/side.ts'
 const published = ({ channel, ctx }: Side) => signedLocal(channel, channel.commitments.active[0]!, ctx)
 
 // BOLT 2 §message-retransmission
-describe('LDK 0.2.7 (2026-10): a peer acknowledges a commitment, and says in a new connection that it never got it', () => {
+describe('denied commitment (LDK 0.2.7, 2026-10): a peer acknowledges a commitment, and says in a new connection that it never got it', () => {
   /** What alice signs, by the number of bob's commitment: two that differ could both be published. */
   function listen(w: World): Map<number, Set<string>> {
     const signed = new Map<number, Set<string>>()
@@ -74,7 +74,7 @@ describe('LDK 0.2.7 (2026-10): a peer acknowledges a commitment, and says in a n
 })
 
 // BOLT 2 §forwarding-htlcs
-describe('CLN 26.06.7 (2026-09): an HTLC whose failure is under way when its preimage shows on chain', () => {
+describe('overtaken preimage (CLN 26.06.7, 2026-09): an HTLC whose failure is under way when its preimage shows on chain', () => {
   for (const [who, isSigned] of [
     ['said', false],
     ['signed', true],
@@ -105,7 +105,7 @@ describe('CLN 26.06.7 (2026-09): an HTLC whose failure is under way when its pre
 })
 
 // BOLT 5 §revoked-transaction-close-handling
-describe('CLN 26.06.7 (2026-09): a revoked commitment that pays the script of our shutdown', () => {
+describe('disguised commitment (CLN 26.06.7, 2026-09): a revoked commitment that pays the script of our shutdown', () => {
   for (const simpleClose of [false, true]) {
     it(`is no close that we agreed to: ${simpleClose ? 'closing_complete' : 'closing_signed'}`, () => {
       const w = reachNormal({

@@ -38,7 +38,7 @@ const forceClose = async (who: 'alice' | 'carol') => {
 }
 const statusOf = async (hash: PaymentHash) => (await world.of('alice').api.payment(hash)).status
 
-describe('CVE-2023-40231 to CVE-2023-40234: replacement cycling', () => {
+describe('replacement cycling (CVE-2023-40231 to -40234), transaction relay jamming (2024-12)', () => {
   it('a preimage that the next node shows in the mempool goes upstream before any block takes it', async () => {
     const id = await held(paymentHash)
     await forceClose('carol')
@@ -75,7 +75,7 @@ describe('CVE-2023-40231 to CVE-2023-40234: replacement cycling', () => {
   })
 })
 
-describe('CVE-2020-26896: a preimage is only for the HTLC that pays for it', () => {
+describe('invoice preimage theft (CVE-2020-26896): a preimage is only for the HTLC that pays for it', () => {
   it('an invoice of the same hash gives nothing away to an HTLC that is forwarded through, on chain or off', async () => {
     const { bob } = { bob: world.of('bob').api }
     const own = await bob.createInvoice({ amountMsat: AMOUNT, description: 'not for Carol' })
@@ -98,7 +98,7 @@ describe('CVE-2020-26896: a preimage is only for the HTLC that pays for it', () 
 })
 
 // BOLT 2 §forwarding-htlcs
-describe('LND excessive failback (2025-03, and its variant 2025-09), eclair preimage extraction (2025-09)', () => {
+describe('excessive failback (LND, 2025-03, and its variant 2025-09), eclair preimage extraction (2025-09)', () => {
   for (const closer of ['bob', 'carol'] as const) {
     it(`an HTLC that the next node has taken is paid upstream after a restart, ${closer === 'bob' ? 'our' : 'its'} commitment in the chain`, async () => {
       const id = await held(paymentHash)

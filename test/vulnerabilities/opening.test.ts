@@ -37,7 +37,7 @@ async function expectBobWell(): Promise<void> {
 }
 
 // BOLT 2 §the-funding_created-message
-describe('CLN before 26.04 (2026-05): a funding transaction whose id is all zeros', () => {
+describe('all-zero funding id (CLN before 26.04, 2026-05): a funding transaction whose id is all zeros', () => {
   it('is one that never confirms, and nothing else', async () => {
     const stranger = new Stranger(world, 1)
     stranger.hesitates = true
@@ -55,7 +55,7 @@ describe('CLN before 26.04 (2026-05): a funding transaction whose id is all zero
 })
 
 // BOLT 2 §channel-establishment-v1
-describe('CLN 23.02 to 23.05.2 (2024-01): a channel is opened while its peer connects anew', () => {
+describe('opening while connecting anew (CLN 23.02 to 23.05.2, 2024-01): a channel is opened while its peer connects anew', () => {
   it('at whichever message: the opening ends or goes on, once', async () => {
     for (let messages = 0; messages < 5; messages++) {
       const stranger = new Stranger(world, 10 + messages)
@@ -85,7 +85,7 @@ describe('CLN 23.02 to 23.05.2 (2024-01): a channel is opened while its peer con
 })
 
 // BOLT 2 §the-open_channel-message
-describe('anchors with a fee in HTLC transactions (2020-09): SIGHASH_SINGLE | ANYONECANPAY lets the peer have that fee', () => {
+describe('HTLC fee siphoning (2020-09): SIGHASH_SINGLE | ANYONECANPAY lets the peer have the fee of HTLC transactions with anchors', () => {
   it('are no channel type of ours, alone or beside what is', () => {
     for (const bits of [[20], [12, 20], [12, 20, 22]]) {
       const w = new Channels()
@@ -101,7 +101,7 @@ describe('anchors with a fee in HTLC transactions (2020-09): SIGHASH_SINGLE | AN
 })
 
 // BOLT 1 §fundamental-types
-describe('CLN before 26.06.8 (2026-09): open_channel with more coins than there are', () => {
+describe('more coins than there are (CLN before 26.06.8, 2026-09): open_channel with more coins than there are', () => {
   it('is no message that can be read', () => {
     const w = new Channels()
     w.alice.begin(openChannel(openParams('alice'), w.alice.ctx))

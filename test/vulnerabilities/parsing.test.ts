@@ -11,7 +11,7 @@ import { peelOnion } from '../../src/onion/sphinx.ts'
 /** Surrogates without their halves too; the library's own unit of this kind takes seconds to set up. */
 const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((c) => String.fromCodePoint(c))
 
-describe('CVE-2022-39389 and CVE-2022-44797: transactions that only a miner would take', () => {
+describe('unreadable transaction (CVE-2022-39389 and -44797): transactions that only a miner would take', () => {
   it('a witness of half a million items is read like any other, so that the chain is followed', () => {
     const tx: Transaction = {
       version: 2,
@@ -35,7 +35,7 @@ describe('CVE-2022-39389 and CVE-2022-44797: transactions that only a miner woul
   })
 })
 
-describe('LND onion bomb (2024-06): a payload length that asks for more memory than there is', () => {
+describe('onion bomb (LND, 2024-06): a payload length that asks for more memory than there is', () => {
   it('no bytes make an onion cost more than its own size', () => {
     const secret = new Uint8Array(32).fill(1)
     fc.assert(
@@ -51,7 +51,7 @@ describe('LND onion bomb (2024-06): a payload length that asks for more memory t
   })
 })
 
-describe('LDK 0.0.123 and 0.2.3: invoices that are none', () => {
+describe('malformed invoices (LDK 0.0.123 and 0.2.3): what is none', () => {
   it('text of any alphabet, amount or multiplier decodes or is refused, never otherwise', () => {
     const parts = fc.tuple(
       fc.constantFrom('lnbc', 'lnbcrt', 'lntb', 'LNBC', 'lnbc\u00e9', '\ud83d\ude00'),
@@ -78,7 +78,7 @@ describe('LDK 0.0.123 and 0.2.3: invoices that are none', () => {
   })
 })
 
-describe('LDK 0.2.3 and 0.2.5: text from others in logs and on screens', () => {
+describe('terminal injection (LDK 0.2.3 and 0.2.5): text from others in logs and on screens', () => {
   it('has no character left that moves the cursor, turns the text around or breaks a line', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ unit: anyCharacter }), (bytes, text) => {

@@ -51,7 +51,7 @@ function receive(record: InvoiceRecord, id: bigint, amount: bigint, more: Partia
 const gives = (effects: readonly PaymentEffect[]): boolean =>
   effects.some((e) => e.tag === 'command' && e.command.tag === 'fulfillHtlc')
 
-describe('Electrum GHSA-8r85-vp7r-hjxf: parts of different payments taken for one', () => {
+describe('mixed-up parts (Electrum GHSA-8r85-vp7r-hjxf): parts of different payments taken for one', () => {
   it('hashes and secrets of two invoices crossed over give no preimage for less than the amount', () => {
     let one = invoice(1)
     const first = receive(one, 0n, AMOUNT / 10n)
@@ -92,7 +92,7 @@ describe('payment probing without the secret (before BOLT 11 required payment_se
 })
 
 // BOLT 4 §payload-format
-describe('LDK before 0.0.115 (2023-04): a hop asks whether the next one is the payee, by more than it was told to send', () => {
+describe('probing by a hop (LDK before 0.0.115, 2023-04): it asks whether the next one is the payee, by more than it was told to send', () => {
   it('an HTLC that is larger or later than its onion says is taken, as any node on the way would pass it on', () => {
     for (const [amount, outgoingCltvValue] of [
       [AMOUNT + 1n, HEIGHT + FINAL_DELTA],
@@ -107,7 +107,7 @@ describe('LDK before 0.0.115 (2023-04): a hop asks whether the next one is the p
 })
 
 // BOLT 4 §returning-errors
-describe('CLN before 26.06: the time in which a failure is opened tells how far away it was made', () => {
+describe('failure timing (CLN before 26.06): the time in which a failure is opened tells how far away it was made', () => {
   it('as much is computed wherever it was, and where it was nobody’s', () => {
     const secrets = Array.from({ length: 20 }, (_, n) => secretOf(n))
     const packetOf = (hop: number): Uint8Array =>

@@ -58,7 +58,7 @@ function takenByAlice(w: World, tx: Transaction): bigint {
 }
 
 // BOLT 5 §general-nomenclature
-describe('LND before 0.20 (2026-08): a reorganisation undoes a close by both, and an old commitment takes its place', () => {
+describe('forgotten close (LND before 0.20, 2026-08): a reorganisation undoes a close by both, and an old commitment takes its place', () => {
   for (const simpleClose of [false, true]) {
     for (const depth of [1, 6, 99]) {
       it(`is punished ${depth} blocks after a close by ${simpleClose ? 'closing_complete' : 'closing_signed'}`, () => {
@@ -81,7 +81,7 @@ describe('LND before 0.20 (2026-08): a reorganisation undoes a close by both, an
   }
 })
 
-describe('LDK 0.0.117 (2023-10): a reorganisation changes the commitment before the preimage is known', () => {
+describe('changed commitment (LDK 0.0.117, 2023-10): a reorganisation changes the commitment before the preimage is known', () => {
   for (const [first, second] of [
     ['alice', 'bob'],
     ['bob', 'alice'],

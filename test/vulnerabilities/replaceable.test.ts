@@ -16,7 +16,7 @@ class Listening extends TestChain {
 }
 
 // BOLT 5 §failing-a-channel, §revoked-transaction-close-handling
-describe('CVE-2021-31876: what builds on a replaceable transaction is not replaceable by that', () => {
+describe('pinning (CVE-2021-31876): what builds on a replaceable transaction is not replaceable by that', () => {
   const htlcs: readonly HtlcSpec[] = (['alice', 'bob'] as const).flatMap((from, i) =>
     [false, true].map((knows, k) => ({ from, amountSat: 40_000, cltvExpiry: START + 20, n: 2 * i + k, knows })),
   )

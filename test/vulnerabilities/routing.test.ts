@@ -28,7 +28,7 @@ const graph = graphOf(
 )
 
 // BOLT 11 §tagged-fields
-describe('LDK 0.0.105 (2022-02), CLN 25.12.1 and 26.06 (2026): hints of an invoice that lead in circles, or cost more than there is', () => {
+describe('hostile route hints (LDK 0.0.105, 2022-02; CLN 25.12.1 and 26.06, 2026): hints of an invoice that lead in circles, or cost more than there is', () => {
   it('whatever they are, a route is found within all limits, or none', () => {
     let routes = 0
     fc.assert(

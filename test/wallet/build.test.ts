@@ -112,7 +112,7 @@ describe('fundTransaction', () => {
     expect(second.coins.every((c) => c.height !== null)).toBe(true)
   })
 
-  it('keeps the reserve, whichever coins are named', () => {
+  it('keeps the reserve, whichever coins are named (exhausted fee reserve)', () => {
     const wallet = walletWith([100_000])
     const request = { outputs: [output(60_000, foreignScript(1))], feeratePerKw: 253, owner: 'x' }
     expect(codeOf(() => fundTransaction(wallet, { ...request, reserveSat: sat(39_000) }, signer))).toBe('no error')

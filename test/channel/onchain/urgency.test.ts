@@ -18,7 +18,7 @@ const htlc = (from: 'alice' | 'bob', amountSat: number, blocks: number, n: numbe
   knows,
 })
 
-it('an HTLC that was forwarded is due before the one that it came by expires, whatever our channel asks for by now', () => {
+it('an HTLC that was forwarded is due before the one that it came by expires, whatever our channel asks for by now (claim without its deadline)', () => {
   const channel = channelOf('alice', { type: 'anchors', opener: 'bob', number: 3, htlcs: [] })
   const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
   const due = (cltvExpiryDelta: number, cameBy: number | null): number => {
@@ -190,7 +190,7 @@ describe('BOLT 5 §unilateral-close-handling-remote-commitment-transaction: an H
   })
 })
 
-describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penalties', () => {
+describe('BOLT 5 §revoked-transaction-close-handling (option_anchors): penalties, which no pinning holds back', () => {
   const old = [
     htlc('alice', 100_000, 90, 1, true),
     htlc('alice', 200_000, 90, 2, false),
