@@ -271,7 +271,7 @@ describe('BOLT 5 §mutual-close-handling: option_simple_close', () => {
     expect(w.alice.state).toMatchObject({ onchain: { closing: { kind: 'unknown' } } })
   })
 
-  it('an error of the peer is no reason to close by force, unless no miner would take what is agreed', () => {
+  it('an error of the peer is no reason to close by force, unless no miner would take what is agreed (invalid close)', () => {
     const error = (w: World): ChannelMessage => ({
       type: 'error',
       channelId: w.alice.channel.params.channelId,

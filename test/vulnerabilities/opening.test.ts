@@ -1,11 +1,13 @@
+import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Txid } from '../../src/base/ids.ts'
-import { msat } from '../../src/base/units.ts'
+import { msat, type Sat, sat } from '../../src/base/units.ts'
 import { acceptChannel, openChannel } from '../../src/channel/advance.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { WireError } from '../../src/wire/errors.ts'
 import { featuresFromBits, ourInitFeatures } from '../../src/wire/features.ts'
 import { decodeMessage, encodeMessage } from '../../src/wire/registry.ts'
+import { asked } from '../channel/asked.ts'
 import { World as Channels, expectNext, openParams, RELAY } from '../channel/harness.ts'
 import { nodeIds } from '../channel/side.ts'
 import { Stranger } from '../node/stranger.ts'
@@ -108,9 +110,41 @@ describe('more coins than there are (CLN before 26.06.8, 2026-09): open_channel 
     const bytes = encodeMessage(expectNext(w, 'alice', 'open_channel'))
     // Behind the type, chain_hash and temporary_channel_id.
     const at = 2 + 32 + 32
-    for (const sat of [21_000_000n * 100_000_000n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
-      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(at, sat)
+    for (const coins of [21_000_000n * 100_000_000n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(at, coins)
       expect(() => decodeMessage(bytes)).toThrow(WireError)
     }
+  })
+})
+
+// BOLT 2 §the-open_channel-message, §the-accept_channel-message
+describe('reserve below the dust limit (Eclair 0.14.1, 2026): an old commitment that leaves its publisher nothing', () => {
+  it('no channel comes about in which a reserve is below a dust limit, whoever opens and whatever the peer asks for', () => {
+    const some = fc.oneof(
+      fc.constantFrom(0n, 353n, 354n, 355n, 545n, 546n, 999n, 1_000n, 1_001n),
+      fc.bigInt(0n, 2_000n),
+    )
+    let opened = 0
+    fc.assert(
+      fc.property(fc.constantFrom('alice', 'bob'), some, some, (hostile, dust, reserve) => {
+        const change = { dustLimitSatoshis: dust as Sat, channelReserveSatoshis: reserve as Sat }
+        const { w, open } = asked({ capacitySat: sat(100_000), pushMsat: msat(30_000_000) })
+        w.receive('bob', hostile === 'alice' ? { ...open, ...change } : open)
+        const answer = w.take('bob')
+        if (answer?.type === 'accept_channel' && hostile === 'bob') w.receive('alice', { ...answer, ...change })
+        const { state } = hostile === 'alice' ? w.bob : w.alice
+        const isTaken = answer?.type === 'accept_channel' && state !== null && state.tag !== 'closed'
+        if (!isTaken) return
+        opened++
+        if (answer.type !== 'accept_channel') return
+        const [theirs, ours] = hostile === 'alice' ? [open, answer] : [answer, open]
+        const said = { ...theirs, ...change }
+        const dusts = [said.dustLimitSatoshis, ours.dustLimitSatoshis]
+        for (const kept of [said.channelReserveSatoshis, ours.channelReserveSatoshis])
+          for (const limit of dusts) expect(kept).toBeGreaterThanOrEqual(limit)
+      }),
+      { numRuns: 400 },
+    )
+    expect(opened).toBeGreaterThan(10)
   })
 })
