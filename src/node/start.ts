@@ -56,9 +56,9 @@ export interface StartOptions {
 
 const DISK_CHECK_MS = 10_000
 const SEAL_IT = 'fulmen seed passphrase --new-passphrase-file FILE, then start with --passphrase-file FILE'
+const NOT_PUBLISHED = 'keep the peers reachable: no commitment is published until its peer has shown where it stands'
 const BACKUP_WORDS = {
-  'database-is-older':
-    'the database is older than the channel backup: channels that it does not know are taken from there',
+  'database-is-older': `the database is an old copy, older than the channel backup: if the newer database is anywhere, stop the node at once and put it back; otherwise ${NOT_PUBLISHED}, and channels that the database does not know are taken from the backup`,
   unreadable: 'the channel backup was not made with this seed, or is damaged',
 } as const
 
@@ -167,10 +167,7 @@ async function judgeDatabase(
   if (missing.length === 0 && check.tag !== 'database-is-older') return { lastBatch, doubt: null }
   const backup = check.tag === 'unreadable' ? null : await readBackup(dataDir, key)
   if (isNew) log.warn('the database is new: it begins with the channels of the backup')
-  else {
-    const what = 'the database lost writes: no commitment is published until its peer has shown where it stands'
-    log.error({ missing }, what)
-  }
+  else if (missing.length > 0) log.error({ missing }, `the database lost writes: check the disk, and ${NOT_PUBLISHED}`)
   return { lastBatch, doubt: { missing, backup } }
 }
 

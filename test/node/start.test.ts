@@ -6,16 +6,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { nodeId as asNodeId } from '../../src/base/ids.ts'
 import { pack } from '../../src/base/pack.ts'
 import { createEmbeddedChain, type EmbeddedChain } from '../../src/chain/embedded/chain.ts'
 import { rpcHandler } from '../../src/chain/embedded/rpc.ts'
-import { backupPath } from '../../src/node/backup.ts'
+import { backupPath, sealBackup, staticBackup, writeBackup } from '../../src/node/backup.ts'
 import type { NodeConfig } from '../../src/node/config.ts'
+import { loadOrCreateSeed } from '../../src/node/seed.ts'
 import { placesOf } from '../../src/node/services/node.ts'
 import { type RunningNode, sealingLog, startNode } from '../../src/node/start.ts'
+import { checkJournal } from '../../src/store/journal.ts'
 import { LevelDriver } from '../../src/store/level.ts'
 import { keys, SCHEMA_VERSION } from '../../src/store/schema.ts'
 import type { Op } from '../../src/store/types.ts'
+import { backupKey } from '../../src/wallet/keys.ts'
 import { quietConfig } from './quietConfig.ts'
 
 let dataDir: string
@@ -128,6 +132,45 @@ describe('a database of before there were checksums', () => {
       [{ values: 5_000, seconds: 5 }, expect.stringContaining('still')],
       [{ values: 10_000, seconds: 10 }, expect.stringContaining('still')],
       [{ values: 13_000, seconds: 13 }, 'the database has its checksums'],
+    ])
+  })
+})
+
+describe('a database that is older than what peers were told', () => {
+  /** What the start says of it. */
+  const saidAtStart = async (): Promise<readonly string[]> => {
+    const lines: { level: number; msg: string }[] = []
+    const log = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    running.push(await startNode(quietConfig(dataDir, { logLevel: 'info' }), { onFatal: () => {}, log }))
+    return lines.filter(({ level }) => level >= 50).map(({ msg }) => msg)
+  }
+
+  it('is told by a newer backup: the start says in one sentence what to do, and goes on', async () => {
+    const { service } = await start()
+    const { nodeId } = service.info()
+    await stop()
+    const { master } = await loadOrCreateSeed(dataDir, 'regtest', null, false)
+    const backup = staticBackup({ nodeId: asNodeId(nodeId), journal: 1_000, channels: [] })
+    await writeBackup(dataDir, sealBackup(backup, backupKey(master)))
+    const said = await saidAtStart()
+    expect(said).toHaveLength(1)
+    expect(said[0]).toMatch(
+      /older than the channel backup: if the newer database is anywhere, .*put it back; otherwise/,
+    )
+    expect(said[0]).toMatch(/keep the peers reachable/)
+    expect(running[0]!.service.info().nodeId).toBe(nodeId)
+  })
+
+  it('is told by a gap in its journal: the start says what is waited for', async () => {
+    const { service } = await start()
+    for (let n = 0; n < 3; n++) await service.newAddress()
+    await stop()
+    const driver = await LevelDriver.open(join(dataDir, 'db'))
+    const { last } = await checkJournal(driver)
+    await driver.close()
+    await write([{ key: keys.journal(last - 1) }])
+    expect(await saidAtStart()).toEqual([
+      expect.stringMatching(/lost writes: .*check the disk.*keep the peers reachable/),
     ])
   })
 })
