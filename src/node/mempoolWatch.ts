@@ -1,8 +1,8 @@
 import { type Outpoint, outpointKey } from '../base/ids.ts'
-import type { Transaction } from '../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { learnPreimages } from '../channel/onchain/settle.ts'
-import { openOffers } from '../channel/onchain/view.ts'
+import { learnPreimages, preimagesShown } from '../channel/onchain/settle.ts'
+import { openOffers, waitingFunding } from '../channel/onchain/view.ts'
 import type { HtlcEvent } from '../channel/types.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
 import type { Reactor, TurnScope } from './reactor.ts'
@@ -21,6 +21,14 @@ export interface MempoolWatchOptions {
 
 const offersOf = ({ state }: ChannelEntry): readonly Outpoint[] =>
   state.tag === 'closing' ? openOffers(state.channel, state.onchain) : []
+
+const fundingOf = ({ state }: ChannelEntry): Outpoint | null =>
+  state.tag === 'closing' ? waitingFunding(state.channel, state.onchain) : null
+
+const outpointsOf = (tx: Transaction): readonly Outpoint[] => {
+  const txid = txidOf(tx)
+  return tx.outputs.map((_, index) => ({ txid, index }))
+}
 
 /**
  * Looks for preimages in the mempool. A peer that claims an HTLC of ours with the preimage and then has its claim replaced before a
@@ -44,9 +52,10 @@ export class MempoolWatch {
     const offers = new Map(
       channels.all().flatMap((entry) => offersOf(entry).map((o) => [outpointKey(o), { entry, o }])),
     )
-    if (offers.size === 0) return
+    const waiting = channels.all().filter((entry) => fundingOf(entry) !== null)
+    if (offers.size === 0 && waiting.length === 0) return
     this.#isAsking = true
-    this.#ask([...offers.values()])
+    Promise.all([this.#ask([...offers.values()]), this.#askWaiting(waiting)])
       .catch(() => {}) // The next tick asks again.
       .finally(() => {
         this.#isAsking = false
@@ -54,12 +63,34 @@ export class MempoolWatch {
   }
 
   async #ask(offers: readonly { readonly entry: ChannelEntry; readonly o: Outpoint }[]): Promise<void> {
+    if (offers.length === 0) return
     const { source, reactor } = this.#options
     const spends = await source.mempoolSpends(offers.map(({ o }) => o))
     if (spends.length === 0) return
     const entries = new Set(offers.map(({ entry }) => entry))
     reactor.post((scope) => {
       for (const entry of entries) for (const tx of spends) this.#learn(entry, tx, scope)
+    })
+  }
+
+  /** Of the commitments that are in no block: ours, or one of the peer's in its place. */
+  async #askWaiting(entries: readonly ChannelEntry[]): Promise<void> {
+    if (entries.length === 0) return
+    const { source, reactor } = this.#options
+    const commitments = await source.mempoolSpends(entries.flatMap((e) => fundingOf(e) ?? []))
+    const outputs = commitments.flatMap((tx) => outpointsOf(tx))
+    if (outputs.length === 0) return
+    const spends = await source.mempoolSpends(outputs)
+    if (spends.length === 0) return
+    reactor.post((scope) => {
+      for (const { state } of entries) {
+        const funding = state.tag === 'closing' ? outpointKey(state.onchain.closing.funding) : null
+        const commitment = commitments.find((tx) => tx.inputs.some((i) => outpointKey(i) === funding))
+        if (state.tag !== 'closing' || !commitment) continue
+        for (const tx of spends)
+          for (const event of preimagesShown(state.channel, tx, txidOf(commitment))) this.#options.onRelay(event, scope)
+      }
+      this.#options.channels.drain(scope)
     })
   }
 

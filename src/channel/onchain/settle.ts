@@ -1,4 +1,4 @@
-import { outpointKey } from '../../base/ids.ts'
+import { outpointKey, type Txid } from '../../base/ids.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { type Htlc, resultOf } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
@@ -47,6 +47,19 @@ export function learnPreimages(
   for (const htlc of unseen) learn(htlc, shown?.get(htlc.add.paymentHash) ?? null)
   if (outgoing === channel.commitments.outgoing) return { channel, effects }
   return { channel: { ...channel, commitments: { ...channel.commitments, outgoing } }, effects }
+}
+
+/**
+ * What a spend of a commitment that is in no block shows of HTLCs that we offered: whoever's it is, and whether or not it will be the one that
+ * ends the channel, a preimage is proof of payment.
+ */
+export function preimagesShown({ commitments }: Channel, tx: Transaction, commitment: Txid): readonly HtlcEvent[] {
+  const shown = hashedIn(tx, commitment)
+  if (shown.size === 0) return []
+  return [...eachHtlc(commitments.outgoing)].flatMap((htlc) => {
+    const preimage = htlc.removal?.tag === 'fulfilled' ? undefined : shown.get(htlc.add.paymentHash)
+    return (preimage && resultOf({ ...htlc, removal: { tag: 'fulfilled', preimage } })) ?? []
+  })
 }
 
 /** HTLCs that we offered, of which no output is known though there may be one: the peer may claim it unseen until it has expired. */

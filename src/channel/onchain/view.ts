@@ -56,6 +56,16 @@ export function openOffers(channel: Channel, onchain: OnchainState): readonly Ou
     : [...known, ...strangeOutputs(onchain).map((w) => w.outpoint)]
 }
 
+/**
+ * The funding output of a channel whose end is in no block yet, where the peer may show preimages all the same: with anchors, claims wait for
+ * the commitment.
+ * @source BOLT 3 §received-htlc-outputs
+ */
+export function waitingFunding(channel: Channel, { closing }: OnchainState): Outpoint | null {
+  const isShown = channel.params.channelType === 'static_remotekey' && channel.commitments.outgoing.size > 0
+  return closing.height === null && isShown ? closing.funding : null
+}
+
 /** What should be in the mempool now, and what is still to be asked for: for a restart. */
 export function onchainRebroadcasts(channel: Channel, onchain: OnchainState, ctx: ClaimContext): readonly Effect[] {
   const { publish } = planClaims(channel, onchain, ctx)
