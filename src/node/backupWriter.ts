@@ -54,7 +54,11 @@ export class BackupWriter {
     await this.write()
   }
 
-  /** A backup that cannot be written is no reason to stop: the database has everything. */
+  /**
+   * A backup that cannot be written is no reason to stop: the database has everything. A database that cannot be is one: whoever waits
+   * for the backup says nothing.
+   * @throws StoreError STORE_WRITE_FAILED
+   */
   async write(): Promise<void> {
     const { resources, own, numbers, wallet, storage, log, reactor, events } = this.#node
     const { journal, writeBackup } = resources
@@ -62,8 +66,8 @@ export class BackupWriter {
     const about = { nodeId: own.nodeId, journal: journal.durable, channels, nextKeyIndex: numbers.nextKeyIndex }
     const addresses = wallet.state.next
     const backup = staticBackup({ ...about, addresses })
+    await noteBackup(this.#node, backup)
     try {
-      await noteBackup(this.#node, backup)
       await writeBackup(channels, backup)
       storage.backedUp(backup)
       this.#written = channels

@@ -183,11 +183,11 @@ export class Life {
   async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
     const { world } = this
     const [payer, payee] = [world.of(from), world.of(to)]
-    if (!payer.service || !payee.service || from === to) return
+    if (!payer.answers || !payee.answers || from === to) return
     const amount = BigInt(amountMsat)
     if (kind === 'keysend') {
       // The hash is the payer's secret until its record is there.
-      payer.service.pay({ nodeId: nodeIdOf(to), amountMsat: amount as never }).then(
+      payer.answers.pay({ nodeId: nodeIdOf(to), amountMsat: amount as never }).then(
         ({ paymentHash }) => this.payments.push({ payer: from, payee: to, hash: paymentHash, amountMsat: amount }),
         () => {},
       )
@@ -196,17 +196,19 @@ export class Life {
     const preimage = new Uint8Array(32).fill(++this.#preimages)
     const hash = toHex(new Uint8Array(createHash('sha256').update(preimage).digest())) as PaymentHash
     const request = { amountMsat: amount as never, ...(kind === 'hold' && { paymentHash: hash }) }
-    const invoice = await world.attempt(payee.service.createInvoice(request))
+    const invoice = await world.attempt(payee.answers.createInvoice(request)).catch((e) => {
+      if (payee.answers) throw e
+    })
     if (!invoice) return
     if (kind === 'hold') this.held.push({ payee: to, hash, preimage })
     this.payments.push({ payer: from, payee: to, hash: invoice.paymentHash, amountMsat: amount })
-    payer.service?.pay({ bolt11: invoice.bolt11 }).catch(() => {})
+    payer.answers?.pay({ bolt11: invoice.bolt11 }).catch(() => {})
     await world.turn()
   }
 
   async #decide({ pick, settle }: { pick: number; settle: boolean }): Promise<void> {
     const held = this.held[pick % Math.max(1, this.held.length)]
-    const api = held && this.world.of(held.payee).service
+    const api = held && this.world.of(held.payee).answers
     if (!held || !api) return
     const { status } = await api.invoice(held.hash)
     if (status !== 'accepted' && status !== 'open') return
@@ -230,11 +232,11 @@ export class Life {
   }
 
   async #close({ who, peer, force }: Extract<Step, { tag: 'close' }>): Promise<void> {
-    const { node, service } = this.world.of(who)
+    const { node, answers } = this.world.of(who)
     const open = node?.channels.ofPeer(nodeIdOf(peer)).find((e) => !['closing', 'closed'].includes(e.state.tag))
-    if (!service || !open) return
+    if (!answers || !open) return
     this.closes.push(new Set([who, peer]))
-    await this.world.attempt(service.closeChannel(open.meta.localId, { force })).catch(() => {})
+    await this.world.attempt(answers.closeChannel(open.meta.localId, { force })).catch(() => {})
   }
 
   // -------------------------------------------------------------- what became of it

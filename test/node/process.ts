@@ -45,6 +45,10 @@ export class Process {
     this.nodeId = nodeId
     this.disk = disk
   }
+  /** Its service, for as long as its disk takes what it writes. */
+  get answers(): NodeService | null {
+    return this.disk.refused ? null : this.service
+  }
   /** The running service. */
   get api(): NodeService {
     if (!this.service) throw new Error(`${this.name} is not running`)

@@ -319,7 +319,8 @@ export class World {
 
   #caughtUp(): boolean {
     const { height } = this.chain.state
-    return this.alive.every(({ node }) => node!.chain.height === height && node!.chain.status.synced)
+    const running = this.alive.filter((p) => p.fatal === null || !p.disk.refused)
+    return running.every(({ node }) => node!.chain.height === height && node!.chain.status.synced)
   }
 
   async mine(blocks: number, scriptPubKey: Uint8Array = NOBODY): Promise<void> {
