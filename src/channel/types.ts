@@ -62,7 +62,10 @@ export interface ChannelPolicy {
   readonly feerateTolerancePercent: { readonly low: number; readonly high: number }
   /** Blocks before an HTLC's expiry at which we go on chain for it. */
   readonly closeBeforeExpiry: number
-  /** Blocks on top of the end of an HTLC on chain after which it is failed upstream: a reorganisation of so many does not bring it back. */
+  /**
+   * Blocks on top of the end of an HTLC on chain after which it is failed upstream: a reorganisation of so many does not bring it back. Fewer
+   * do where what it came by expires soon.
+   */
   readonly htlcFailDepth: number
   /** Limit on the sum of dust HTLCs in a commitment, per side. */
   readonly maxDustExposureMsat: Msat

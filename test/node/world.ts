@@ -56,7 +56,11 @@ export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
 export const nameOf = (id: NodeId): Name => [...NAMES, DAVE].find((n) => nodeIdOf(n) === id)!
 /** As on any regtest, but that nobody waits for long after a close by force. */
-const policyOf = ({ toSelfDelay = 10 }: WorldOptions): ChannelPolicy => ({ ...channelPolicy('regtest'), toSelfDelay })
+const policyOf = ({ toSelfDelay = 10, htlcFailDepth }: WorldOptions): ChannelPolicy => ({
+  ...channelPolicy('regtest'),
+  toSelfDelay,
+  ...(htlcFailDepth !== undefined && { htlcFailDepth }),
+})
 /** Coins of blocks that nobody asked for go here. */
 export const NOBODY = p2wsh(Uint8Array.of(0x00))
 /** Seconds; the embedded chain's own clock, which moves with its blocks. */
@@ -86,6 +90,7 @@ export interface Backend {
 export interface WorldOptions {
   readonly backendOf?: (chain: EmbeddedChain) => Backend
   readonly toSelfDelay?: number
+  readonly htlcFailDepth?: number
   /** What lies over every disk. */
   readonly driverOf?: (disk: Disk) => Driver & { takeDamaged?(): readonly string[] }
   /** For so long a node that was away waits for its peers before it follows the chain. */

@@ -51,7 +51,7 @@ interface Unconfirmed {
   readonly outputs: readonly ClosedOutput[]
 }
 
-type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'incomingExpiry'>
+type AnchorContext = Pick<ChannelContext, 'blockHeight' | 'feerates' | 'incomingExpiry' | 'policy'>
 
 /** How to help the unconfirmed closing transaction along; null when it is none with an anchor of ours. */
 export function anchorPlan(

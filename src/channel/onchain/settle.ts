@@ -1,6 +1,6 @@
 import { outpointKey, type Txid } from '../../base/ids.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import { type Htlc, resultOf } from '../htlc.ts'
+import { type Htlc, type HtlcAdd, resultOf } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
@@ -9,13 +9,25 @@ import { hashedIn, isBlind, preimageIn } from './events.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
-import { timeoutDeadline } from './urgency.ts'
+import { cameByExpiry, FAIL_UPSTREAM_BLOCKS, letGoAt } from './urgency.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
   height !== null && ctx.blockHeight - height + 1 >= depth
 
-/** Confirmations after which an HTLC is failed upstream. */
-const failDepth = ({ policy }: ClaimContext): number => policy.htlcFailDepth + 1
+/**
+ * Confirmations that have to do where what a forward came by expires soon. A reorganisation deeper than that may bring the peer's preimage after
+ * all, which then has to be in time upstream (node/lostHtlcs.ts). Waiting on would not prevent that: the peer before would have taken its
+ * HTLC back on chain by then, and closed the channel.
+ */
+const LEAST_FAIL_DEPTH = 3
+
+/** Confirmations after which an HTLC is failed upstream. @source BOLT 2 §cltv_expiry_delta-selection */
+function failDepth(add: HtlcAdd, ctx: ClaimContext): number {
+  const depth = ctx.policy.htlcFailDepth + 1
+  const cameBy = cameByExpiry(add, ctx)
+  const isSoon = cameBy !== null && ctx.blockHeight >= cameBy - FAIL_UPSTREAM_BLOCKS
+  return isSoon ? Math.min(depth, LEAST_FAIL_DEPTH) : depth
+}
 
 /**
  * Spends of HTLCs that we offered show their preimages: they go upstream at once, whatever becomes of the spend.
@@ -82,7 +94,8 @@ export function failHtlcs(
   onchain: OnchainState,
   ctx: ClaimContext,
 ): { readonly failed: readonly bigint[]; readonly effects: readonly Effect[] } {
-  if (!isDeep(onchain.closing.height, ctx, failDepth(ctx))) return { failed: onchain.failed, effects: [] }
+  const least = Math.min(ctx.policy.htlcFailDepth + 1, LEAST_FAIL_DEPTH)
+  if (!isDeep(onchain.closing.height, ctx, least)) return { failed: onchain.failed, effects: [] }
   const outputs = new Map<bigint, ClosedOutput>()
   for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
   const done = new Set(onchain.failed)
@@ -125,19 +138,21 @@ const mayBeSettled = ({ add, stage }: Htlc, onchain: OnchainState): boolean =>
 /** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */
 const LITTLE_SAT = 1_000n
 
-/** Whether the peer cannot claim the HTLC any more, the closing transaction being deep already. */
+/** Whether the peer cannot claim the HTLC any more. */
 function isLost(
   { add }: Htlc,
   output: ClosedOutput | undefined,
   { channel, onchain, ctx }: { readonly channel: Channel; readonly onchain: OnchainState; readonly ctx: ClaimContext },
 ): boolean {
   const expired = ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
-  if (output?.spent) return isDeep(output.spent.height, ctx, failDepth(ctx))
+  const depth = failDepth(add, ctx)
+  if (!isDeep(onchain.closing.height, ctx, depth)) return false
+  if (output?.spent) return isDeep(output.spent.height, ctx, depth)
   if (!output) return !isBlind(onchain) || expired
   // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
   // after all. Fees may fall before that channel's turn comes: until then only little is.
   const offer = { ...add, since: output.since }
-  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= timeoutDeadline(channel, offer, ctx)
+  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= letGoAt(channel, offer, ctx)
   return isDue && isTooDear(channel, output, ctx)
 }
 

@@ -14,7 +14,7 @@ export interface Stake {
 }
 
 type FeeContext = Pick<ChannelContext, 'blockHeight' | 'feerates'>
-type ExpiryContext = Pick<ChannelContext, 'incomingExpiry'>
+type ExpiryContext = Pick<ChannelContext, 'incomingExpiry' | 'policy'>
 
 /** Of what is at stake, this much may go to fees. */
 const BUDGET_PERCENT = 50n
@@ -87,10 +87,12 @@ export function raised(feeratePerKw: number, wanted: number, ceiling: number): n
 
 // ---------------------------------------------------------------- deadlines
 
-/** Blocks from the expiry of an HTLC that we forwarded to when it must be over, lest the one that it came by expires. */
-const FORWARD_DELTA = 40
-/** Of those, kept for the depth at which it counts as over. */
-const FORWARD_MARGIN = 6
+/** Before the expiry of what a forward came by: by then it goes back, since its peer closes the channel soon. */
+export const FAIL_UPSTREAM_BLOCKS = 6
+/** Blocks from the expiry of an HTLC that we forwarded within which it is claimed, however late the one that it came by expires. */
+const MOST_CLAIM_BLOCKS = 34
+/** The same where there is no time for it: half of the value is not to go to fees at once. */
+const LEAST_CLAIM_BLOCKS = 6
 /** For a payment of our own nothing waits upstream: it should merely be over some day. */
 const OWN_PAYMENT_BLOCKS = 144
 
@@ -132,15 +134,44 @@ export function timeoutDeadline(
   return offer.origin?.tag === 'payment' ? Math.max(due, (offer.since ?? 0) + OWN_PAYMENT_BLOCKS) : due
 }
 
-/** The same by its expiry alone: of a forward, lest the one that it came by expires. */
+/**
+ * The same by its expiry alone: of a forward, so long before the one that it came by expires that this can be claimed with a preimage which
+ * the peer shows until then, and that the claim is deep enough afterwards to fail it. Where that is gone, neither needs time.
+ */
 export function offerDeadline(
-  { relay }: Channel,
-  { cltvExpiry, origin }: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,
-  { incomingExpiry }: ExpiryContext,
+  channel: Channel,
+  offer: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,
+  ctx: ExpiryContext,
 ): number {
+  const { cltvExpiry, origin } = offer
   if (origin?.tag === 'payment') return cltvExpiry + OWN_PAYMENT_BLOCKS
-  // What the channel asks for may have been less when the HTLC was forwarded.
-  const cameBy = origin && incomingExpiry ? incomingExpiry(origin.channelId, origin.htlcId) : null
-  const delta = cameBy === null ? relay.cltvExpiryDelta : cameBy - cltvExpiry
-  return cltvExpiry + Math.max(FORWARD_MARGIN, Math.min(delta, FORWARD_DELTA) - FORWARD_MARGIN)
+  const { closeBeforeExpiry, htlcFailDepth } = ctx.policy
+  const isGone = cameByExpiry(offer, ctx) === null
+  const after = isGone ? FAIL_UPSTREAM_BLOCKS : Math.max(closeBeforeExpiry, htlcFailDepth + FAIL_UPSTREAM_BLOCKS)
+  const blocks = upstreamExpiry(channel, offer, ctx) - cltvExpiry - after
+  return cltvExpiry + Math.max(LEAST_CLAIM_BLOCKS, Math.min(blocks, MOST_CLAIM_BLOCKS))
 }
+
+/** The height at which an HTLC that costs more to claim than it holds is given up, though its peer can take it yet. */
+export const letGoAt = (
+  channel: Channel,
+  offer: Pick<HtlcAdd, 'cltvExpiry' | 'origin'> & Pick<ClosedOutput, 'since'>,
+  ctx: ExpiryContext,
+): number =>
+  offer.origin?.tag === 'payment'
+    ? timeoutDeadline(channel, offer, ctx)
+    : Math.max(offer.cltvExpiry + LEAST_CLAIM_BLOCKS, upstreamExpiry(channel, offer, ctx) - FAIL_UPSTREAM_BLOCKS)
+
+/** When the HTLC expires that a forward came by; where that is gone, by what the channel asks for: it may have been less at the time. */
+const upstreamExpiry = (
+  { relay }: Channel,
+  offer: Pick<HtlcAdd, 'cltvExpiry' | 'origin'>,
+  ctx: Pick<ExpiryContext, 'incomingExpiry'>,
+): number => cameByExpiry(offer, ctx) ?? offer.cltvExpiry + relay.cltvExpiryDelta
+
+/** Null for a payment of our own, and where what the forward came by is gone. */
+export const cameByExpiry = (
+  { origin }: Pick<HtlcAdd, 'origin'>,
+  { incomingExpiry }: Pick<ExpiryContext, 'incomingExpiry'>,
+): number | null =>
+  origin?.tag === 'forward' && incomingExpiry ? incomingExpiry(origin.channelId, origin.htlcId) : null

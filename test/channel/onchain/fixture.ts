@@ -179,7 +179,7 @@ export const contextOf = (who: Name, blockHeight: number, claim = FEERATE): Chan
   nodeId: '03'.repeat(33) as NodeId,
   feerates: { commitment: FEERATE, closing: FEERATE, claim },
   signer: signers[who],
-  policy: { htlcFailDepth: 6 } as ChannelContext['policy'],
+  policy: { htlcFailDepth: 6, closeBeforeExpiry: 12 } as ChannelContext['policy'],
   sweepScriptPubKey: walletScript(who),
 })
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { outpointKey, type Txid } from '../../../src/base/ids.ts'
 import { type Sat, sat } from '../../../src/base/units.ts'
@@ -6,7 +7,8 @@ import { anchorPlan, rivalPlans } from '../../../src/channel/onchain/anchor.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { planSweeps, type ReadyOutput } from '../../../src/channel/onchain/sweeps.ts'
 import { ceilingOf, feerateFor, offerDeadline, raised, URGENT_BLOCKS } from '../../../src/channel/onchain/urgency.ts'
-import { channelOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled } from './fixture.ts'
+import { leastDelta, unsafeMargins } from '../../../src/node/margins.ts'
+import { channelOf, contextOf, DELAY, FEERATE, type HtlcSpec, type Setup, START, settled } from './fixture.ts'
 import { Market } from './market.ts'
 import { type World, world } from './world.ts'
 
@@ -23,12 +25,33 @@ it('an HTLC that was forwarded is due before the one that it came by expires, wh
   const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
   const due = (cltvExpiryDelta: number, cameBy: number | null): number => {
     const asking = { ...channel, relay: { ...channel.relay, cltvExpiryDelta } }
-    return offerDeadline(asking, { cltvExpiry: 1_000, origin }, { incomingExpiry: () => cameBy })
+    const { policy } = contextOf('alice', START)
+    return offerDeadline(asking, { cltvExpiry: 1_000, origin }, { policy, incomingExpiry: () => cameBy })
   }
-  // Six blocks are left for what comes after; a long delta is no reason to take one's time.
-  for (const asked of [26, 80]) expect([due(asked, 1_026), due(asked, 1_090)]).toEqual([1_020, 1_034])
-  // Of one that is gone the channel tells.
+  // Twelve blocks are left for what comes after; a long delta is no reason to take one's time.
+  for (const asked of [26, 80]) expect([due(asked, 1_026), due(asked, 1_090)]).toEqual([1_014, 1_034])
+  // Of one that is gone the channel tells, and nothing comes after.
   expect([due(26, null), due(80, null)]).toEqual([1_020, 1_034])
+})
+
+it('an HTLC that was forwarded is due with time for its depth, and for what it came by, in all margins that are taken as safe', () => {
+  const channel = channelOf('alice', { type: 'anchors', opener: 'bob', number: 3, htlcs: [] })
+  const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
+  fc.assert(
+    fc.property(fc.nat(150), fc.nat(60), fc.nat(60), (htlcFailDepth, closeBeforeExpiry, more) => {
+      const minFinalCltvExpiryDelta = closeBeforeExpiry + 6
+      const cltvExpiryDelta = leastDelta({ closeBeforeExpiry, htlcFailDepth }) + more
+      if (unsafeMargins({ cltvExpiryDelta, closeBeforeExpiry, minFinalCltvExpiryDelta, htlcFailDepth })) return
+      const cameBy = 1_000 + cltvExpiryDelta
+      const policy = { ...contextOf('alice', START).policy, closeBeforeExpiry, htlcFailDepth }
+      const due = offerDeadline(channel, { cltvExpiry: 1_000, origin }, { policy, incomingExpiry: () => cameBy })
+      expect(due + htlcFailDepth).toBeLessThanOrEqual(cameBy - 6)
+      expect(due).toBeLessThanOrEqual(cameBy - closeBeforeExpiry)
+      // Two blocks of grace for the peer, and six for the close and the claim.
+      expect(due).toBeGreaterThanOrEqual(1_008)
+    }),
+    { numRuns: 1_000 },
+  )
 })
 
 describe('the feerate of what has a deadline', () => {

@@ -43,6 +43,8 @@ class Party {
   onchain: OnchainState | null = null
   done = false
   claim = FEERATE
+  /** What differs of its context. */
+  about: Partial<ChannelContext> = {}
   /** What the chain refused, other than a race that the other side won. */
   readonly refused: string[] = []
   /** Claims of what the other side took, or was taking, first. */
@@ -65,7 +67,7 @@ class Party {
   }
 
   get ctx(): ChannelContext {
-    return contextOf(this.who, this.chain.height, this.claim)
+    return { ...contextOf(this.who, this.chain.height, this.claim), ...this.about }
   }
 
   forceClose(): void {
