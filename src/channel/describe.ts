@@ -8,6 +8,7 @@ import { rivalWatches, waitsForRival } from './fundingRival.ts'
 import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
 import { eachHtlc, getHtlc } from './htlcTable.ts'
 import { localBalance, notYetOurs, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
+import { leftoverWatches } from './onchain/leftovers.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { onchainResults, resultsWithoutChain } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
@@ -57,7 +58,9 @@ export function identifiers(state: ChannelState): {
 export function watches(state: ChannelState): readonly Watch[] {
   const channel = channelOf(state)
   if (channel === null || state.tag === 'await-funding-signed') return []
-  if (state.tag === 'closed' && (state.irrevocable || (state.onchain === null && !channel.restored))) return []
+  if (state.tag === 'closed' && state.irrevocable)
+    return state.onchain === null ? [] : leftoverWatches(state.onchain, state.shallow === true)
+  if (state.tag === 'closed' && state.onchain === null && !channel.restored) return []
   if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
     return [...rivalWatches(channel), ...onchainWatches(channel, state.onchain)]
   const scriptPubKey = fundingScriptOf(channel.params.local, channel.params.remote)
@@ -266,7 +269,9 @@ function htlcSummaries(channel: Channel): readonly HtlcSummary[] {
  */
 function closingView(state: ChannelState, ctx: ClaimContext): OnchainView | null {
   if ((state.tag === 'closing' || state.tag === 'closed') && state.channel !== null && state.onchain !== null) {
-    return describeOnchain(state.channel, state.onchain, ctx)
+    const view = describeOnchain(state.channel, state.onchain, ctx)
+    // What is left over may be worth its claim again: that reopens nothing.
+    return state.tag === 'closed' ? { ...view, resolved: true, waitsFor: null } : view
   }
   const phase = 'from' in state ? state.from : state
   if (phase.tag !== 'negotiating') return null

@@ -176,8 +176,10 @@ export interface ClosedState {
   readonly channel: Channel | null
   readonly onchain: OnchainState | null
   readonly reason: string
-  /** All is so deep in the chain that it is not watched any more. */
+  /** All is so deep in the chain that it is not watched any more, but for what is left over (onchain/leftovers.ts). */
   readonly irrevocable?: true
+  /** What was left over is spent since, in a block that may be undone yet. */
+  readonly shallow?: true
   /** The peer has proved that our newest commitment is revoked, which the chain may yet take back. */
   readonly isOld?: true
   /** It can never be funded: what was to fund it is in the chain, and pays to something else, or has lost its coins to another. */

@@ -222,6 +222,7 @@ export const isAnnounced = ({ announcement }: Channel): boolean =>
  * between a block and what was found by looking back. Undefined when it has everything.
  */
 export function watchedFrom(state: ChannelState): number | undefined {
+  if (state.tag === 'closed' && state.irrevocable) return undefined
   if (state.tag === 'closing' || state.tag === 'closed') return state.onchain?.closing.height ?? undefined
   const channel = channelOf(state)
   return channel !== null && channel.funding.confirmed === null ? channel.params.openedAt : undefined

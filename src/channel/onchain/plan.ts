@@ -9,7 +9,7 @@ import { anchorPlan, rivalPlans } from './anchor.ts'
 import { type HtlcStage, isHtlcStage, isWorthSweepingAlone, type SweepSpend, signHtlcTx } from './claims.ts'
 import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
-import { planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
+import { isOverpaid, planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
 import {
   budgetOf,
@@ -63,7 +63,7 @@ export function readyAt(output: ClosedOutput, preimage: Uint8Array | null): numb
  * Whether claiming an output by itself costs more than it holds, or would leave dust, which nobody relays.
  * @param laterPerKw of the sweep behind a second stage, for which nobody races
  */
-function isUneconomical(output: ClosedOutput, feeratePerKw: number, laterPerKw: number): boolean {
+export function isUneconomical(output: ClosedOutput, feeratePerKw: number, laterPerKw: number): boolean {
   const { spend, amountSat } = output
   if (!isHtlcStage(spend)) return !isWorthSweepingAlone(amountSat, spend, feeratePerKw)
   const later: SweepSpend = {
@@ -77,7 +77,10 @@ function isUneconomical(output: ClosedOutput, feeratePerKw: number, laterPerKw: 
   return !isWorthSweepingAlone(left, later, laterPerKw)
 }
 
-/** No feerate that nodes relay, or none that came in a week, makes the output worth its claim. */
+/**
+ * No feerate that nodes relay, or none that came in a week, makes the output worth its claim: the channel is closed without it. What nobody else
+ * can ever take is kept all the same (leftovers.ts).
+ */
 export function isGivenUp(channel: Channel, output: ClosedOutput, ready: number | null, ctx: ClaimContext): boolean {
   if (ready === null || ctx.blockHeight < ready) return false
   if (isUneconomical(output, FEERATE_FLOOR, FEERATE_FLOOR)) return true
@@ -103,11 +106,27 @@ export function planClaims(channel: Channel, onchain: OnchainState, ctx: ClaimCo
     return { sweeps: onchain.sweeps, publish: republish(channel, onchain, ctx) }
   }
   const { stages, ready } = claimable(channel, onchain, ctx)
+  const { sweeps, publish } = planWhole(onchain, ready, ctx)
+  return { sweeps, publish: [...stageEffects(channel, onchain, stages, ctx), ...publish] }
+}
+
+function planWhole(onchain: OnchainState, ready: ReadyOutputs, ctx: ClaimContext): Plan {
   const all = built(planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
   const isSame = all.length === onchain.sweeps.length && all.every((b, i) => b.sweep === onchain.sweeps[i])
   const sweeps = isSame ? onchain.sweeps : all.map((b) => b.sweep)
-  const publish = stageEffects(channel, onchain, stages, ctx)
-  return { sweeps, publish: [...publish, ...all.map((b) => sweepEffect(b, ready))] }
+  return { sweeps, publish: all.map((b) => sweepEffect(b, ready)) }
+}
+
+/**
+ * The same for outputs that nobody else can ever spend, of a channel that is closed for good: nothing is tried before they are worth it by the
+ * estimate, and what was tried for half of their value while fees were high is made again for what they ask now.
+ */
+export function planLeftovers(channel: Channel, onchain: OnchainState, ctx: ClaimContext): Plan {
+  const outputs = onchain.outputs.filter((o) => !isTooDear(channel, o, ctx))
+  const { ready } = claimable(channel, { ...onchain, outputs }, ctx)
+  const before = onchain.sweeps.filter((s) => !isOverpaid(s, ctx))
+  const sweeps = before.length === onchain.sweeps.length ? onchain.sweeps : before
+  return planWhole({ ...onchain, sweeps }, ready, ctx)
 }
 
 /**

@@ -4,7 +4,7 @@ import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelContext } from '../types.ts'
-import { buildSweep, isWorthSweeping, LEAST_LEFT_SAT, type SweepInput, type SweepSpend, sweepWeight } from './claims.ts'
+import { buildSweep, isWorthSweeping, LEAST_LEFT_SAT, type Spend, type SweepInput, sweepWeight } from './claims.ts'
 import type { Sweep } from './types.ts'
 import {
   type Bill,
@@ -38,7 +38,8 @@ const BUMP_LIMIT = 4
 /** Far below the size that nodes relay, with the largest HTLC scripts. */
 const MAX_INPUTS = 100
 
-const isPatient = (spend: SweepSpend): boolean => spend.tag === 'delayed' || spend.tag === 'to-remote'
+/** Nobody but us can ever spend it. */
+export const isPatient = (spend: Spend): boolean => spend.tag === 'delayed' || spend.tag === 'to-remote'
 
 /**
  * Outputs of one group share a transaction. Those that the peer can take now are never with those that it cannot, so that its spend
@@ -154,6 +155,10 @@ function overdue({ feeratePerKw, at }: Sweep, deadline: number | null, ctx: Swee
   const estimate = estimateBy(deadline, ctx)
   return next > estimate * BUMP_LIMIT ? 0 : next
 }
+
+/** It pays more than any sweep without a deadline would by the estimate of now. */
+export const isOverpaid = ({ feeratePerKw }: Sweep, ctx: SweepContext): boolean =>
+  feeratePerKw > Math.max(FEERATE_FLOOR, slowFeerate(ctx)) * BUMP_LIMIT
 
 /**
  * The transactions that a sweep was split into, the one with the most to lose first: it pays for the removal of the old one from

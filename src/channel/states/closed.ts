@@ -1,12 +1,13 @@
 import { errorMessage } from '../faults.ts'
+import { leftoverEvent } from '../onchain/leftovers.ts'
 import { onchainEvent } from '../onchain/onchain.ts'
 import { isIrrevocable } from '../onchain/settle.ts'
-import type { OnchainInput, OnchainStep } from '../onchain/types.ts'
+import type { OnchainInput, OnchainState, OnchainStep } from '../onchain/types.ts'
 import { presumeReceived } from '../presumed.ts'
 import { provesLoss, withToldPoint } from '../reestablish.ts'
 import { closeRequest } from '../restored.ts'
 import type { Channel, ClosedState } from '../state.ts'
-import type { ChannelContext, ChannelInput, Turn } from '../types.ts'
+import type { ChainEvent, ChannelContext, ChannelInput, Turn } from '../types.ts'
 import { afterStep, asksPoint, isStrangerUndone, lacksPoint, toldWhoAsks, tooLate, withDecision } from './closing.ts'
 import { followFunding, holdBack, turn } from './shared.ts'
 import { fundedAfterAll } from './waitingForPeer.ts'
@@ -26,7 +27,8 @@ export function closed(state: ClosedState, input: ChannelInput, ctx: ChannelCont
   if (channel !== null && onchain !== null) {
     const goOn = (event: OnchainInput, known = channel): Turn =>
       afterwards(state, onchainEvent(known, onchain, event, ctx), ctx)
-    if (input.tag === 'chain' && !irrevocable) {
+    if (input.tag === 'chain' && irrevocable) return leftOver(state, { channel, onchain, event: input.event }, ctx)
+    if (input.tag === 'chain') {
       if (!isStrangerUndone(channel, onchain, input.event)) return goOn(input.event)
       return holdBack(followFunding(channel, input.event), ctx, null)
     }
@@ -70,4 +72,16 @@ function afterwards(state: ClosedState, step: OnchainStep, ctx: ChannelContext):
   const irrevocable = isIrrevocable(onchain, ctx)
   if (channel === state.channel && onchain === state.onchain && !irrevocable) return turn(state, effects)
   return turn({ ...state, channel, onchain, ...(irrevocable && { irrevocable }) }, effects)
+}
+
+/** Nothing of it is undone any more, but something may be left that is worth its claim now. */
+function leftOver(
+  state: ClosedState,
+  about: { readonly channel: Channel; readonly onchain: OnchainState; readonly event: ChainEvent },
+  ctx: ChannelContext,
+): Turn {
+  const { onchain, effects, isShallow } = leftoverEvent(about.channel, about.onchain, about.event, ctx)
+  const { shallow, ...rest } = state
+  if (onchain === about.onchain && isShallow === (shallow === true)) return turn(state, effects)
+  return turn({ ...rest, onchain, ...(isShallow && { shallow: true as const }) }, effects)
 }

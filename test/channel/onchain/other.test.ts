@@ -279,7 +279,7 @@ describe('uneconomical outputs', () => {
     expect(w.alice.onchain!.outputs.find((o) => o.htlc)!.spent).toBeNull()
   })
 
-  it('are given up at once when no feerate that nodes relay is low enough, else after a week', () => {
+  it('are waited for no more at once when no feerate that nodes relay is low enough, else after a week', () => {
     const w = world({ type: 'static_remotekey', opener: 'alice', number: 2, htlcs: [] })
     w.bob.forceClose()
     w.mine()
