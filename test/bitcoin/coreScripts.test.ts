@@ -75,7 +75,7 @@ function trim(flags: number): number {
   return f
 }
 
-describe('Bitcoin Core tx_valid: valid under every rule but the excluded ones, and with any further rule off', () => {
+describe('Bitcoin Core tx_valid: valid under every rule but the excluded ones, and with any further rule off (CVE-2024-38365)', () => {
   it.each(fixture('core-transactions').valid as TransactionRow[])('%#: %j', (rows, hex, excluded) => {
     const tx = decodeTransaction(fromHex(hex))
     expect(checkTransaction(tx)).toBe(null)

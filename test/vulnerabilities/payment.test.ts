@@ -2,10 +2,15 @@ import { describe, expect, it, vi } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import { buildErrorPacket, openErrorPacket, relayErrorPacket } from '../../src/onion/errorPacket.ts'
+import type { OnionFailure } from '../../src/onion/failure.ts'
+import { blame } from '../../src/payment/blame.ts'
 import { newInvoice, receiveHtlc, tickInvoice } from '../../src/payment/incoming.ts'
+import { onPaymentInput } from '../../src/payment/outgoing.ts'
 import type { FinalOnion } from '../../src/payment/peel.ts'
 import type { InvoiceRecord, PaymentEffect } from '../../src/payment/types.ts'
-import { FINAL_DELTA, HEIGHT, hashOf, preimageOf } from '../payment/world.ts'
+import { directedChannel } from '../../src/routing/types.ts'
+import { context, start, target } from '../payment/mesh.ts'
+import { FINAL_DELTA, failureFrom, HEIGHT, hashOf, IDS, preimageOf } from '../payment/world.ts'
 import { channelId } from '../routing/network.ts'
 
 const ctx = { now: 1_000_000, blockHeight: HEIGHT, acceptKeysend: true, minFinalCltvExpiryDelta: FINAL_DELTA }
@@ -128,4 +133,41 @@ describe('failure timing (CLN before 26.06): the time in which a failure is open
     expect(new Set(costs).size).toBe(1)
     expect(costs[0]).toBeGreaterThan(secrets.length)
   })
+})
+
+// BOLT 4 §receiving-failure-codes
+describe('misattributed failure (Eclair 0.14.1, 2026): the payee says that a hop behind it failed', () => {
+  const failures: readonly OnionFailure[] = [
+    { name: 'temporary_node_failure' },
+    { name: 'permanent_node_failure' },
+    { name: 'permanent_channel_failure' },
+    { name: 'unknown_next_peer' },
+    { name: 'temporary_channel_failure', channelUpdate: new Uint8Array(200) },
+    { name: 'fee_insufficient', htlcMsat: msat(1n), channelUpdate: new Uint8Array(0) },
+    { name: 'channel_disabled', disabledFlags: 1, channelUpdate: new Uint8Array(0) },
+    { name: 'invalid_onion_blinding', sha256OfOnion: new Uint8Array(32) },
+    { name: 'mpp_timeout' },
+  ]
+  it.each([IDS[1]!, IDS[5]!])(
+    'none of them blames what is not on the route, nor goes on for ever: %s is paid',
+    (payee) => {
+      for (const failure of failures) {
+        let { record } = start(target({ payee, amountMsat: msat(10_000n) }))
+        for (let tries = 0; record.status === 'pending'; tries++) {
+          expect(tries).toBeLessThan(50)
+          const index = record.attempts.findIndex((a) => a.status === 'pending')
+          const attempt = record.attempts[index]!
+          const told = failureFrom(attempt, attempt.hops.length - 1, failure)
+          const { nodes, channels, local } = blame(attempt, told)
+          const on = attempt.hops.map((h) => h.nodeId)
+          const ways = attempt.hops.slice(1).map((h, i) => directedChannel(h.shortChannelId, on[i]!, h.nodeId))
+          expect(nodes.filter((n) => !on.includes(n))).toEqual([])
+          expect(channels.filter((c) => !ways.includes(c))).toEqual([])
+          expect(local.filter((c) => c !== attempt.channelId)).toEqual([])
+          record = onPaymentInput(record, { tag: 'failed', attempt: index, failure: told }, context()).record
+        }
+        expect(record.status).toBe('failed')
+      }
+    },
+  )
 })
