@@ -1,23 +1,13 @@
-import type { Sat } from '../base/units.ts'
 import { msatToSatFloor } from '../base/units.ts'
 import type { Direction, Htlc } from './htlc.ts'
 import { eachHtlc, someHtlc } from './htlcTable.ts'
 import type { Channel } from './state.ts'
 import { trimmedIn } from './totals.ts'
-import { feeOf } from './tx/weights.ts'
 import type { ChannelContext, Fault } from './types.ts'
+import { isWorthClosing, type LateHtlc } from './worthClosing.ts'
 
 /** Blocks after the expiry of an HTLC of ours that the peer gets to settle it. @source BOLT 2 §cltv_expiry_delta-selection */
 export const GRACE = 2
-
-/**
- * What taking one HTLC on chain weighs: its second stage with an input of the wallet's for the fee, then the sweep of what that
- * leaves behind.
- */
-const CLAIM_WEIGHT = 1_600
-
-/** sat that the late HTLCs together must be above for the channel to be closed over them. */
-const closingCost = ({ feerates }: Pick<ChannelContext, 'feerates'>): Sat => feeOf(CLAIM_WEIGHT, feerates.claim)
 
 /** None of our commitments has one that is only presumed. */
 const timedOut = (h: Htlc, height: number): boolean =>
@@ -35,14 +25,15 @@ function hasOutput({ params, commitments }: Channel, { add }: Htlc, direction: D
   return !trimmedIn(params, 'nextLocal', htlc, local.feeratePerKw) || !trimmedIn(params, 'nextRemote', htlc, theirs)
 }
 
-/** sat in HTLCs for which `isLate` holds and that have outputs. */
-function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boolean): bigint {
+/** HTLCs for which `isLate` holds and that have outputs. */
+function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boolean): readonly LateHtlc[] {
   const { outgoing, incoming } = channel.commitments
-  let sum = 0n
+  const found: LateHtlc[] = []
   for (const htlc of eachHtlc(direction === 'out' ? outgoing : incoming)) {
-    if (isLate(htlc) && hasOutput(channel, htlc, direction)) sum += msatToSatFloor(htlc.add.amountMsat)
+    if (isLate(htlc) && hasOutput(channel, htlc, direction))
+      found.push({ direction, amountSat: msatToSatFloor(htlc.add.amountMsat) })
   }
-  return sum
+  return found
 }
 
 /**
@@ -63,7 +54,7 @@ const staleOffer = (height: number): Fault => ({
 /**
  * Why the channel must go on chain at this height, or be connected anew, or null: HTLCs that we offered are past their time, or ones
  * that we have the preimages of come near to it, and the peer does not settle. Those without outputs cannot be taken on chain, and
- * where all that is late is worth less than taking it costs, a close would only lose more: the channel stays open, and is looked at
+ * where none is worth its own claim, nor all together the close, that would only lose more: the channel stays open, and is looked at
  * again at each block.
  * @source BOLT 2 §cltv_expiry_delta-selection
  */
@@ -71,9 +62,10 @@ export function missedDeadline(channel: Channel, height: number, ctx: ChannelCon
   const { closeBeforeExpiry } = ctx.policy
   const overdue = late(channel, 'out', (h) => timedOut(h, height))
   const claimable = late(channel, 'in', (h) => mustBeClaimed(h, height, closeBeforeExpiry))
-  if (overdue + claimable <= closingCost(ctx)) return hasStaleOffer(channel, height) ? staleOffer(height) : null
+  if (!isWorthClosing(channel, [...overdue, ...claimable], ctx))
+    return hasStaleOffer(channel, height) ? staleOffer(height) : null
   const rule =
-    overdue > 0n
+    overdue.length > 0
       ? 'an offered HTLC is removed before its timeout deadline'
       : 'a fulfilled HTLC is removed before its fulfillment deadline'
   return {

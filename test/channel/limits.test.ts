@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { msat, sat } from '../../src/base/units.ts'
 import { channelOf, sendableMsat } from '../../src/channel/describe.ts'
-import { add, faultsOf, preimageOf, reachNormal, type World } from './harness.ts'
+import { isTooDear } from '../../src/channel/onchain/plan.ts'
+import type { ChannelTypeName } from '../../src/channel/types.ts'
+import { add, faultsOf, preimageOf, reachNormal, type World, type WorldOptions } from './harness.ts'
 
 describe('BOLT 2 §bounding-exposure-to-trimmed-in-flight-htlcs: dust HTLC exposure (CVE-2021-41591 to -41593)', () => {
   it('counts what both sides add at the same time together', () => {
@@ -158,9 +160,9 @@ describe('HTLCs that the peer does not settle in time, tiny HTLCs among them', (
     direction: 'out' | 'in',
     amounts: readonly number[],
     claim: number,
-    channelType = 'anchors' as const,
+    over: Pick<WorldOptions, 'channelType' | 'feeratePerKw'> = {},
   ) => {
-    const w = reachNormal({ channelType, pushMsat: msat(500_000_000), policy: { maxDustExposureMsat: msat(1e9) } })
+    const w = reachNormal({ ...over, pushMsat: msat(500_000_000), policy: { maxDustExposureMsat: msat(1e9) } })
     const from = direction === 'out' ? w.alice : w.bob
     for (const [n, sat] of amounts.entries()) from.command(add(n, sat * 1000))
     w.settle()
@@ -194,25 +196,112 @@ describe('HTLCs that the peer does not settle in time, tiny HTLCs among them', (
       expect(channelOf(run.w.alice.state!)!.commitments[direction === 'out' ? 'outgoing' : 'incoming'].size).toBe(40)
     })
 
-    it(`never close it when all together are worth less than taking one costs, and do as soon as fees allow: ${direction}`, () => {
-      fc.assert(
-        fc.property(
-          fc.array(fc.integer({ min: 354, max: 9_000 }), { minLength: 1, maxLength: 6 }),
-          fc.integer({ min: 253, max: 30_000 }),
-          (amounts, claim) => {
-            const run = late(direction, amounts, claim)
-            const sum = amounts.reduce((a, b) => a + b, 0)
-            const cost = Math.floor((1_600 * claim) / 1000)
-            expect(closesAt(run) !== null).toBe(sum > cost)
-            const { w, at } = run
-            w.alice.ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, claim: 253 } }
-            expect(at(EXPIRY + 30)).toBe(sum > 404)
-          },
-        ),
-        { numRuns: 10 },
-      )
+    it(`never close it when none is worth its claim, though all together are, and do when fees fall: ${direction}`, () => {
+      // At 20 sat per vbyte a claim costs 8,000 sat, and the close 20,000 sat.
+      const run = late(direction, Array(9).fill(900), 5_000)
+      expect(closesAt(run)).toBeNull()
+      const { w, at } = run
+      const atFeerate = (claim: number, height: number): boolean => {
+        w.alice.ctx = { ...w.alice.ctx, feerates: { ...w.alice.ctx.feerates, claim } }
+        return at(height)
+      }
+      expect(atFeerate(1_000, EXPIRY + 30)).toBe(false)
+      expect(atFeerate(850, EXPIRY + 31)).toBe(true)
     })
   }
+
+  describe('over feerates, amounts and numbers', () => {
+    interface Case {
+      readonly direction: 'out' | 'in'
+      readonly type: ChannelTypeName
+      /** Of the commitment, and by the estimate, sat per 1,000 weight units. */
+      readonly own: number
+      readonly claim: number
+      /** Of each HTLC, how far it is from nothing to the most of its kind. */
+      readonly parts: readonly number[]
+    }
+    const cases = (most: number): fc.Arbitrary<Case> =>
+      fc.record({
+        direction: fc.constantFrom('out', 'in'),
+        type: fc.constantFrom<ChannelTypeName>('static_remotekey', 'anchors'),
+        own: fc.integer({ min: 253, max: 4_000 }),
+        claim: fc.integer({ min: 253, max: 12_000 }),
+        parts: fc.array(
+          fc.nat(1_000).map((n) => n / 1_000),
+          { minLength: 1, maxLength: most },
+        ),
+      })
+    const fee = (weight: number, feerate: number): number => Math.floor((weight * feerate) / 1000)
+    /** An HTLC transaction, with the wallet's input and change where there are anchors, and a sweep; what that leaves is no dust. */
+    const claimCost = ({ direction, type, own }: Case, estimate: number): number => {
+      const stage = direction === 'out' ? 663 : 703
+      return fee(type === 'anchors' ? stage + 3 + 396 : stage, type === 'anchors' ? estimate : own) + fee(533, estimate)
+    }
+    const LEAST_LEFT = 330
+    /** The least that is worth its own claim. */
+    const worth = (c: Case): number => claimCost(c, c.claim) + LEAST_LEFT
+    /** What a claim leaves once fees are at their lowest. */
+    const leftAtFloor = (c: Case, amount: number): number => {
+      const left = amount - claimCost(c, 253)
+      return left < LEAST_LEFT ? 0 : left
+    }
+    /** The commitment with its child, the anchors, and a sweep of the balance. */
+    const closeCost = ({ type, own, claim }: Case, outputs: number): number => {
+      const [bare, child, anchors] = type === 'anchors' ? [1124, 718, 660] : [724, 0, 0]
+      const weight = bare + 172 * outputs
+      return Math.max(fee(weight, own), fee(weight + child, claim)) + anchors + fee(533, claim)
+    }
+    const play = (c: Case, amounts: readonly number[]) => {
+      const run = late(c.direction, amounts, c.claim, { channelType: c.type, feeratePerKw: c.own })
+      const { commitments } = run.w.alice.channel
+      expect(commitments[c.direction === 'out' ? 'outgoing' : 'incoming'].size).toBe(amounts.length)
+      const outputs = commitments.next.local.untrimmed
+      const due = c.direction === 'out' ? EXPIRY + 2 : EXPIRY - 18
+      expect(run.at(due - 1)).toBe(false)
+      return { closes: run.at(due), outputs, alice: run.w.alice }
+    }
+
+    it('tiny ones never close it: they hold no more, beyond the cheapest claim, than their outputs cost the commitment', () => {
+      fc.assert(
+        fc.property(cases(40), (c) => {
+          const most = claimCost(c, 253) + Math.max(LEAST_LEFT - 1, fee(172, c.claim))
+          const amounts = c.parts.map((part) => Math.max(1, Math.round(part * most)))
+          expect(play(c, amounts).closes).toBe(false)
+        }),
+        { numRuns: 20 },
+      )
+    })
+
+    it('a single one that is worth its own claim always does, whatever is beside it, and is not too dear for what then claims it', () => {
+      fc.assert(
+        fc.property(cases(8), fc.nat(20_000), (c, beyond) => {
+          const small = c.parts.map((part) => Math.max(1, Math.round(part * (worth(c) - 1))))
+          const { closes, alice } = play(c, [...small, worth(c) + beyond])
+          expect(closes).toBe(true)
+          const { state, ctx } = alice
+          const closing = state!.tag === 'closing' ? state : null
+          const outputs = closing!.onchain.outputs.filter((o) => o.htlc?.id === BigInt(small.length))
+          expect(outputs.map((o) => isTooDear(closing!.channel, o, ctx))).toEqual([false])
+        }),
+        { numRuns: 20 },
+      )
+    })
+
+    it('many that are not worth their own claims do when they hold more than the close and their claims at the lowest fees cost', () => {
+      const seen = new Set<boolean>()
+      fc.assert(
+        fc.property(cases(24), (c) => {
+          const amounts = c.parts.map((part) => Math.max(1, Math.round(part * (worth(c) - 1))))
+          const { closes, outputs } = play(c, amounts)
+          const pile = amounts.reduce((sum, amount) => sum + leftAtFloor(c, amount), 0)
+          expect(closes).toBe(pile > closeCost(c, outputs))
+          seen.add(closes)
+        }),
+        { numRuns: 40, endOnFailure: true },
+      )
+      expect(seen).toEqual(new Set([true, false]))
+    })
+  })
 })
 
 describe('BOLT 2 §adding-an-htlc: sending node', () => {

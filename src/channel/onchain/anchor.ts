@@ -37,7 +37,7 @@ export interface AnchorPlan {
 /** Both signatures on the funding output at their longest, and the two bytes that mark a witness (BOLT 3 §appendix-a). */
 const FUNDING_WITNESS = 222 + 2
 /** The child that a wallet makes, about: the anchor's input, one P2WPKH input and a change output. */
-const CHILD_WEIGHT = 42 + 280 + 272 + 124
+export const CHILD_WEIGHT = 42 + 280 + 272 + 124
 /** Blocks before an HTLC's own deadline by which its commitment must be in the chain, for what follows to have its time. */
 const SECOND_STAGE_BLOCKS = 6
 /** Where only time is at stake, this much of our balance may go to get it back sooner, percent. */

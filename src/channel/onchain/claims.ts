@@ -8,6 +8,7 @@ import { derSignature, SIGHASH_ALL, sighashV0 } from '../../bitcoin/sighash.ts'
 import { type Transaction, unsignedInput } from '../../bitcoin/transaction.ts'
 import { crypto } from '../../crypto/crypto.ts'
 import { COUNTERPARTY_HTLC_SIGHASH, htlcWitness } from '../tx/htlc.ts'
+import { delayedScript } from '../tx/scripts.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelSigner, ChannelTypeName } from '../types.ts'
 
@@ -175,6 +176,12 @@ export const LEAST_LEFT_SAT = dustThreshold(WIDEST_SCRIPT)
 /** Whether an output can be swept at a feerate without others beside it, leaving more than dust. */
 export const isWorthSweepingAlone = (amountSat: Sat, spend: SweepSpend, feeratePerKw: number): boolean =>
   amountSat - feeOf(sweepBaseWeight(WIDEST_SCRIPT) + inputWeight(spend), feeratePerKw) >= LEAST_LEFT_SAT
+
+const KEY = new Uint8Array(33)
+/** Weight of a sweep of what an HTLC transaction leaves behind, by itself, whichever the delay and the script that it pays. */
+export const DELAYED_SWEEP_WEIGHT =
+  sweepBaseWeight(WIDEST_SCRIPT) +
+  inputWeight({ tag: 'delayed', witnessScript: delayedScript(KEY, 0xffff, KEY), delay: 0xffff, commitmentPoint: KEY })
 
 const ONE = Uint8Array.of(1)
 

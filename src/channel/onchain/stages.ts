@@ -11,7 +11,7 @@ import type { ClosedOutput } from './types.ts'
 const WALLET_WEIGHT = 272 + 124
 
 /** Of an HTLC transaction with what a wallet adds to it, with anchors; without, nothing is added. */
-export function stageWeight({ tag, channelType }: HtlcStage): number {
+export function stageWeight({ tag, channelType }: Pick<HtlcStage, 'tag' | 'channelType'>): number {
   const weights = tag === 'htlc-timeout' ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT
   return weights[channelType] + (channelType === 'anchors' ? WALLET_WEIGHT : 0)
 }
