@@ -14,10 +14,12 @@ const CAPACITY = 1_000_000n
 const program = (version: number, length: number): Uint8Array =>
   Uint8Array.of(version, length, ...new Uint8Array(length).fill(5))
 
+/** Forms whose dust is more than the limit of our commitments. */
+const old = [p2pkh(new Uint8Array(20).fill(1)), p2sh(new Uint8Array(20).fill(2))]
 /** Scripts that a peer may want to be paid to, and the amounts below which no node relays their output (Bitcoin Core's table). */
 const scripts: readonly (readonly [Uint8Array, bigint])[] = [
-  [p2pkh(new Uint8Array(20).fill(1)), 546n],
-  [p2sh(new Uint8Array(20).fill(2)), 540n],
+  [old[0]!, 546n],
+  [old[1]!, 540n],
   [p2wpkh(new Uint8Array(20).fill(3)), 294n],
   [p2wsh(new Uint8Array(32).fill(4)), 330n],
   [program(0x51, 32), 330n],
@@ -54,21 +56,29 @@ function expectMineable(w: World, tx: Transaction): void {
 describe('invalid close (LDK 0.1.14 and 0.2.8, 2026): a close by both that no miner takes', () => {
   it('is not published, nor taken for the end, whatever script, fee and balance the peer has', () => {
     let closed = 0
-    const amount = fc.oneof(fc.integer({ min: 0, max: 2_000 }), fc.integer({ min: 0, max: 900_000 }))
+    const amount = fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom(239, 240, 293, 294, 329, 330, 353, 354, 400, 539, 540, 545, 546) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 2_000 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 900_000 }) },
+    )
+    const script = fc.oneof(
+      { weight: 1, arbitrary: fc.constantFrom(...old) },
+      { weight: 2, arbitrary: fc.constantFrom(...scripts.map(([s]) => s), ...none) },
+    )
     fc.assert(
       fc.property(
         fc.boolean(),
         amount,
-        fc.constantFrom(...scripts.map(([script]) => script), ...none),
+        script,
         fc.oneof(fc.integer({ min: 0, max: 2_000 }), fc.integer({ min: 0, max: 500_000 })),
         fc.boolean(),
-        (simpleClose, bobSat, script, feerate, bobAsks) => {
+        (simpleClose, bobSat, sweepScriptPubKey, feerate, bobAsks) => {
           const w = reachNormal({ simpleClose, realSignatures: true, pushMsat: msat(bobSat * 1_000) })
           w.alice.broadcasts = []
           const { ctx } = w.bob
           w.bob.ctx = {
             ...ctx,
-            sweepScriptPubKey: script,
+            sweepScriptPubKey,
             feerates: { ...ctx.feerates, closing: feerate, claim: feerate },
           }
           w.side(bobAsks ? 'bob' : 'alice').command({ tag: 'close', requestId: 5 })
@@ -78,7 +88,7 @@ describe('invalid close (LDK 0.1.14 and 0.2.8, 2026): a close by both that no mi
           else expect(w.alice.state!.tag === 'closing' && w.alice.state.onchain.how).not.toBe('cooperative')
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 200 },
     )
     expect(closed).toBeGreaterThan(20)
   })
