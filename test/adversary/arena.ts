@@ -15,8 +15,10 @@ import { type Declared, policyOf } from './declared.ts'
 import { Honest } from './honest.ts'
 import { Hostile } from './hostile.ts'
 import { nodeIdOf, POLICY, START } from './keys.ts'
+import { STEAL } from './limits.ts'
 import { hostileCoins, Purse } from './loot.ts'
 import { ACCEPTS, CAPACITY, openLane, PUSH, temptHal } from './opening.ts'
+import { type Dearest, noteFeerates } from './poor.ts'
 import { COINS, honestCoins } from './purse.ts'
 import { loadNode, type SavedNode, saveNode } from './saved.ts'
 import { heldUp } from './verdict.ts'
@@ -33,6 +35,8 @@ export interface Setting {
   readonly coins: number
   /** What hal declares, and what the hostile do; left out, both what una does. */
   readonly declared?: { readonly ours: Declared; readonly theirs: Declared }
+  /** Many HTLCs hold little more than their claims may cost. */
+  readonly small?: true
   /** Whose keys the hostile have; left out, each has its own for each channel. */
   readonly borrowed?: Borrowed
 }
@@ -75,6 +79,9 @@ export class Arena {
   readonly held = new Map<Txid, number>()
   /** Transactions of others fill the blocks: what pays less than they do waits. sat per 1,000 weight units. */
   crowd = 0
+  readonly dearest = new Map<Lane, Dearest>()
+  /** Blocks that the honest have lost while a channel came to its end: undone, or mined without them. */
+  stolen = 0
   attempts = 0
   /** What transactions of the attacker's pay to hal's wallet, sat. */
   readonly gifts = new Map<Txid, bigint>()
@@ -216,6 +223,7 @@ export class Arena {
   }
 
   async block({ greed, censor }: { readonly greed: number; readonly censor: boolean }): Promise<void> {
+    noteFeerates(this)
     const first = [...this.queued, ...this.#greedy(greed)]
     this.queued = []
     const block = this.chain.mine(first, (e) => this.#lets(e, censor), this.crowd)
@@ -273,6 +281,15 @@ export class Arena {
       txs.push(...mal.take(prey, { together: (greed & 4) !== 0, coins: this.purse, feerate: 253 }))
     }
     return txs
+  }
+
+  /** The attacker has taken more than it may: what is lost by that is nobody's fault. */
+  get isBeyond(): boolean {
+    return this.stolen > STEAL
+  }
+  steal(blocks: number): void {
+    const tags = this.honest.flatMap((n) => n.channels.all().map((e) => e.state.tag))
+    if (tags.some((t) => t === 'closing' || t === 'closed')) this.stolen += blocks
   }
 
   /** Undoes blocks and puts one more in their place. */

@@ -170,6 +170,7 @@ export class Run {
     const kind = n % 8
     const x = BigInt(n >> 3)
     if (kind === 0) return (200_000n + x * 150n) as Msat
+    if (this.arena.setting.small && kind < 6) return (2_000_000n + x * 2_200n) as Msat
     if (kind === 1) return (3_000_000n + x * 2_000n) as Msat
     return (70_000_000n + (x % 4n) * 20_000_000n + (x % 3n === 0n ? 0n : x)) as Msat
   }
@@ -244,6 +245,7 @@ export class Run {
   #censors(wish: boolean, blocks: number): boolean {
     if (!wish || this.#steal < blocks) return false
     this.#steal -= blocks
+    this.arena.steal(blocks)
     return true
   }
 
@@ -290,6 +292,7 @@ export class Run {
   spare(blocks: number): number {
     const taken = Math.min(blocks, this.#steal)
     this.#steal -= taken
+    this.arena.steal(taken)
     return taken
   }
 
@@ -335,6 +338,7 @@ export class Run {
       if (this.#steal < depth + 1) return
       this.#steal -= depth + 1
     }
+    this.arena.steal(depth + 1)
     if (other) this.arena.queued.push(other)
     await this.arena.reorg(depth, how)
   }

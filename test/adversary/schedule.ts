@@ -154,6 +154,7 @@ export function scheduleOf(seed: number): Schedule {
     coins: [0, 1, COINS][past.pick([1, 1, 6])]!,
     declared: declaredIn(seed),
     ...(borrowed && { borrowed }),
+    ...(new Rng(Math.floor(seed / SHARED) ^ 0x5a11).below(3) === 0 && { small: true as const }),
   }
   const history = steps(past, TALK, 15 + past.below(45))
   const rng = new Rng(seed * 2)

@@ -1,17 +1,17 @@
 import { equalBytes, toHex } from '../../src/base/bytes.ts'
 import { outpointKey } from '../../src/base/ids.ts'
-import { type Transaction, type TxOutput, txidOf } from '../../src/bitcoin/transaction.ts'
+import { type TxOutput, txidOf } from '../../src/bitcoin/transaction.ts'
 import { obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf, summary } from '../../src/channel/describe.ts'
-import { localBalance } from '../../src/channel/limits.ts'
 import { oldLocalOutputs } from '../../src/channel/onchain/outputs.ts'
-import type { Channel } from '../../src/channel/state.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { toRemoteScriptPubKey } from '../../src/channel/tx/scripts.ts'
 import { ANCHOR_SAT } from '../../src/channel/tx/weights.ts'
+import { allowedSat } from './allowance.ts'
 import type { Arena, Lane } from './arena.ts'
 import type { Honest } from './honest.ts'
 import { START } from './keys.ts'
+import { poorSat } from './poor.ts'
 import type { Schedule } from './schedule.ts'
 
 export interface Verdict {
@@ -19,16 +19,15 @@ export interface Verdict {
   readonly lostSat: number
 }
 
-/** An HTLC below this may have no output, or none that is worth its claim. */
-const POOR_MSAT = 20_000_000n
-
 /** What the honest have in the end, against what they are owed. */
-export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
+export function verdictOf(arena: Arena, { deep }: Schedule): Verdict {
   const problems: string[] = []
   let lostSat = 0
+  const beyond = deep && arena.isBeyond
+  const poorOf = (key: string): bigint => poorSat(arena, key.split(':')[0] as Lane)
   for (const node of arena.honest) {
     // After a deep reorganisation the mempools may have claims of ours that pay more than those that are planned now.
-    const complaints = [...node.complaints, ...(schedule.deep ? [] : node.heldUp)]
+    const complaints = [...node.complaints, ...(beyond ? [] : node.heldUp)]
     problems.push(...complaints.map((c) => `${node.name}: ${c}`))
     if (!node.isDone()) {
       for (const e of node.channels.all())
@@ -38,15 +37,15 @@ export function verdictOf(arena: Arena, schedule: Schedule): Verdict {
           )
     } else problems.push(...node.wealth.loose().map((l) => `${node.name}: ${l}`))
     for (const [key, amountMsat] of node.till.ledger.failed)
-      if (!schedule.deep && !node.hasLost && amountMsat >= POOR_MSAT && node.till.ledger.paid.has(key))
+      if (!beyond && !node.hasLost && amountMsat / 1000n >= poorOf(key) && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
-    if (!schedule.deep) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
+    if (!beyond) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
     problems.push(...[...dustOf(arena, node), ...anchorsOf(arena, node)].map((p) => `${node.name}: ${p}`))
     const fees = feesOf(arena, node)
     problems.push(...fees.problems.map((p) => `${node.name}: ${p}`))
     const owed = node.hasLost ? owedToForgetful(arena, node) : owedSat(arena, node)
     const earned = node.wealth.earned(node.chain) - (node === arena.hal ? giftedSat(arena) : 0n)
-    const short = owed - allowedSat(arena, node, schedule) - fees.paidSat - earned
+    const short = owed - allowedSat(arena, node, beyond) - fees.paidSat - earned
     if (short > 0n) {
       lostSat += Number(short)
       problems.push(`${node.name}: has lost ${short} sat`)
@@ -96,37 +95,6 @@ function owedToForgetful({ chain }: Arena, node: Honest): bigint {
 /** What the attacker has paid to hal's wallet, in transactions that are in the chain. */
 const giftedSat = ({ chain, gifts }: Arena): bigint =>
   sum(chain.from(START + 1).flatMap((b) => b.txids.map((id) => gifts.get(id) ?? 0n)))
-
-/** What the protocol takes: the fee of the commitment from its opener, what has no output, what is not worth its claim. */
-function allowedSat({ hal, setting }: Arena, node: Honest, { deep }: Schedule): bigint {
-  let allowed = 0n
-  for (const { state } of node.channels.all()) {
-    const channel = 'channel' in state ? state.channel : null
-    const onchain = state.tag === 'closed' || state.tag === 'closing' ? state.onchain : null
-    if (!channel || !onchain) continue
-    const { closing } = onchain
-    if (closing.kind === 'mutual') allowed += paidToClose(channel, closing.tx, node)
-    else if (channel.params.isOpener) allowed += closing.feeSat + closing.anchorsSat
-    allowed += 20n
-    // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
-    const unpaid =
-      setting.coins === 0 && node === hal && onchain.how === 'local-force' && setting.channelType === 'anchors'
-    for (const [table] of [[channel.commitments.outgoing], [channel.commitments.incoming]] as const) {
-      for (const chunk of table.chunks)
-        for (const h of chunk)
-          if (deep || unpaid || h.add.amountMsat < POOR_MSAT) allowed += h.add.amountMsat / 1000n + 1n
-    }
-  }
-  return allowed
-}
-
-/** What a close together costs who offered it: what the other side offers is paid for by that alone. @source BOLT 2 §closing-negotiation */
-function paidToClose(channel: Channel, { outputs }: Transaction, { wallet }: Honest): bigint {
-  const own = localBalance(channel, channel.commitments.next.local) / 1000n
-  const paid = sum(outputs.filter((o) => wallet.state.scripts.has(toHex(o.scriptPubKey))).map((o) => o.amountSat))
-  const cost = own > paid ? own - paid : 0n
-  return cost < own / 2n ? cost : own / 2n
-}
 
 /** What its own transactions paid, and whether that was within its rules. */
 function feesOf(arena: Arena, node: Honest): { readonly paidSat: bigint; readonly problems: readonly string[] } {
@@ -191,9 +159,10 @@ function lootOf(arena: Arena, node: Honest): readonly string[] {
     const onchain = state.tag === 'closed' ? state.onchain : null
     if (onchain?.how !== 'revoked') continue
     const { tx, txid } = onchain.closing
+    const poor = poorSat(arena, meta.localId as Lane)
     const left = tx.outputs.map((o, index) => ({ txid, index, amountSat: o.amountSat, scriptPubKey: o.scriptPubKey }))
     for (let output = left.pop(); output; output = left.pop()) {
-      if (output.amountSat * 1000n < POOR_MSAT) continue
+      if (output.amountSat < poor) continue
       const { txid, index } = output
       const by = arena.chain.spender(outpointKey(output))
       if (by !== null && node.made.has(txidOf(by))) continue
@@ -220,9 +189,10 @@ export function heldUp(arena: Arena, node: Honest): readonly string[] {
   const problems: string[] = []
   for (const { state, meta } of node.channels.all()) {
     if (state.tag !== 'closing' || state.onchain.how !== 'revoked') continue
+    const poor = poorSat(arena, meta.localId as Lane)
     for (const { outpoint, amountSat, spend } of state.onchain.outputs) {
       const coin = arena.chain.coins().get(outpointKey(outpoint))
-      if (!coin || spend.tag !== 'penalty' || amountSat * 1000n < POOR_MSAT) continue
+      if (!coin || spend.tag !== 'penalty' || amountSat < poor) continue
       if (coin.height + node.policy.toSelfDelay - arena.chain.height > LAST_BLOCKS) continue
       const by = arena.chain.mempool.spender(outpointKey(outpoint))
       if (by && (!arena.isHonest(by) || by.tx.inputs.length === 1)) continue
