@@ -2,12 +2,13 @@ import { toHex } from '../../src/base/bytes.ts'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
 import type { MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
+import type { ChannelContext } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { Node } from '../../src/node/node.ts'
 import { NOBODY, World } from './world.ts'
 
 /** The feerates that this node believes in, sat per 1,000 weight units. */
-export function believe(node: Node, rates: { claim?: number; closing?: number; slow?: number }): void {
+export function believe(node: Node, rates: Partial<ChannelContext['feerates']>): void {
   const before = node.context.bind(node)
   node.context = (entry) => {
     const context = before(entry)

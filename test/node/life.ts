@@ -5,6 +5,7 @@ import { blockSubsidy } from '../../src/chain/embedded/connect.ts'
 import type { Node } from '../../src/node/node.ts'
 import type { Op } from '../../src/store/types.ts'
 import { type Balances, onchainSat } from './accounts.ts'
+import { believe } from './claims.ts'
 import { type Fate, torn } from './disk.ts'
 import type { Process } from './process.ts'
 import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
@@ -12,7 +13,8 @@ import { NAMES, type Name, nodeIdOf, type Snapshot, World } from './world.ts'
 /** How a process ends at a write: it is refused, lost, found whole, or found in part (the seed says which). */
 export type Ending = { readonly how: 'refused' | 'lost' | 'kept' } | { readonly how: 'torn'; readonly seed: number }
 
-export type Kind = 'invoice' | 'hold' | 'keysend'
+/** A `brief` one is held, too: for a few blocks, if nobody decides on it. */
+export type Kind = 'invoice' | 'hold' | 'brief' | 'keysend'
 
 export type Step =
   | {
@@ -25,6 +27,10 @@ export type Step =
   /** Rounds of delivering and letting every node have its turn. */
   | { readonly tag: 'run'; readonly rounds: number }
   | { readonly tag: 'settle' | 'connect' | 'mine' | 'boot' }
+  /** Everybody is up, connected and at rest before each block. */
+  | { readonly tag: 'blocks'; readonly count: number }
+  /** What blocks cost, from now on, and for who starts later. */
+  | { readonly tag: 'estimate'; readonly feeratePerKw: number }
   | { readonly tag: 'reorg'; readonly depth: number }
   | { readonly tag: 'cut'; readonly link: 0 | 1 }
   | { readonly tag: 'crash'; readonly who: Name }
@@ -68,6 +74,9 @@ function fateOf(ending: Ending, ops: readonly Op[], node: Node | null): Fate {
   }
 }
 
+/** `min_final_cltv_expiry_delta` of such an invoice: what pays it goes back 18 blocks before it expires. */
+const BRIEF = 24
+
 /** Of an anchor output, in sat. */
 const ANCHOR = 330n
 
@@ -101,6 +110,7 @@ export class Life {
   /** Channels whose end somebody asked for, by their two nodes. */
   readonly closes: ReadonlySet<Name>[] = []
   #preimages = 0
+  #feeratePerKw: number | null = null
 
   /** How it was when it began. */
   readonly #before: { readonly onchainSat: bigint; readonly spentSat: bigint }
@@ -131,6 +141,11 @@ export class Life {
         return world.connectAll()
       case 'mine':
         return world.mine(1)
+      case 'blocks':
+        return this.#blocks(s.count)
+      case 'estimate':
+        this.#feeratePerKw = s.feeratePerKw
+        return this.#tellEstimate(world.alive)
       case 'reorg':
         return world.reorg(s.depth)
       case 'boot':
@@ -157,8 +172,11 @@ export class Life {
   }
 
   async bootAll(): Promise<void> {
-    for (const { name } of this.world.all) await this.world.boot(name)
-    this.world.connectAll()
+    const { world } = this
+    const starting = world.all.filter((p) => p.node === null)
+    for (const { name } of starting) await world.boot(name)
+    this.#tellEstimate(starting)
+    world.connectAll()
   }
 
   /** Everything runs, is connected and comes to rest; held payments are decided on. */
@@ -180,6 +198,21 @@ export class Life {
 
   // -------------------------------------------------------------- steps
 
+  async #blocks(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      await this.bootAll()
+      await this.world.settle()
+      await this.world.mine(1)
+    }
+  }
+
+  #tellEstimate(processes: readonly Process[]): void {
+    const rate = this.#feeratePerKw
+    if (rate === null) return
+    for (const { node } of processes)
+      if (node) believe(node, { commitment: rate, claim: rate, closing: rate, slow: rate })
+  }
+
   async #pay({ from, to, amountMsat, kind }: Extract<Step, { tag: 'pay' }>): Promise<void> {
     const { world } = this
     const [payer, payee] = [world.of(from), world.of(to)]
@@ -195,12 +228,17 @@ export class Life {
     }
     const preimage = new Uint8Array(32).fill(++this.#preimages)
     const hash = toHex(new Uint8Array(createHash('sha256').update(preimage).digest())) as PaymentHash
-    const request = { amountMsat: amount as never, ...(kind === 'hold' && { paymentHash: hash }) }
+    const isHeld = kind === 'hold' || kind === 'brief'
+    const request = {
+      amountMsat: amount as never,
+      ...(isHeld && { paymentHash: hash }),
+      ...(kind === 'brief' && { minFinalCltvExpiryDelta: BRIEF }),
+    }
     const invoice = await world.attempt(payee.answers.createInvoice(request)).catch((e) => {
       if (payee.answers) throw e
     })
     if (!invoice) return
-    if (kind === 'hold') this.held.push({ payee: to, hash, preimage })
+    if (isHeld) this.held.push({ payee: to, hash, preimage })
     this.payments.push({ payer: from, payee: to, hash: invoice.paymentHash, amountMsat: amount })
     payer.answers?.pay({ bolt11: invoice.bolt11 }).catch(() => {})
     await world.turn()

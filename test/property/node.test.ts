@@ -48,6 +48,7 @@ const pay: fc.Arbitrary<Step> = fc.record({
     'invoice' as const,
     'invoice' as const,
     'hold' as const,
+    'brief' as const,
     'keysend' as const,
   ),
 })
@@ -56,6 +57,8 @@ const other: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ tag: fc.constantFrom('connect' as const, 'settle' as const, 'mine' as const) }),
   fc.record({ tag: fc.constant('cut' as const), link: fc.constantFrom(0 as const, 1 as const) }),
   fc.record({ tag: fc.constant('crash' as const), who: name }),
+  fc.record({ tag: fc.constant('blocks' as const), count: fc.integer({ min: 1, max: 20 }) }),
+  fc.record({ tag: fc.constant('estimate' as const), feeratePerKw: fc.integer({ min: 253, max: 20_000 }) }),
   fc.record({ tag: fc.constant('reorg' as const), depth: fc.integer({ min: 1, max: 4 }) }),
   fc.record({ tag: fc.constant('decide' as const), pick: fc.nat(8), settle: fc.boolean() }),
   fc.record({
@@ -88,7 +91,10 @@ const close: fc.Arbitrary<Step> = fc
   })
   .map(({ link: [a, b], swap, force }) => ({ tag: 'close', who: swap ? b : a, peer: swap ? a : b, force }))
 /** The amounts are worth a claim on chain: what is not may be lost to a close, on either side. */
-const worthy = (s: Step): Step => (s.tag === 'pay' ? { ...s, amountMsat: 15_000_000 + (s.amountMsat % 60_000_000) } : s)
+function worthy(s: Step): Step {
+  if (s.tag === 'pay') return { ...s, amountMsat: 15_000_000 + (s.amountMsat % 60_000_000) }
+  return s.tag === 'estimate' ? { ...s, feeratePerKw: Math.min(s.feeratePerKw, 5_000) } : s
+}
 const closingLife = fc
   .tuple(
     fc.array(chapter, { minLength: 1, maxLength: 3, size: 'max' }),
