@@ -1,0 +1,3 @@
+import { closesByForce } from './force.ts'
+
+closesByForce('carol')
