@@ -3,10 +3,10 @@ import { msat } from '../../src/base/units.ts'
 import { localAlias } from '../../src/channel/alias.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { decodeInvoice } from '../../src/invoice/bolt11.ts'
-import { Forwards } from '../../src/node/forwards.ts'
-import { scidOf, undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
+import { scidOf } from '../../src/node/holdings.ts'
 import { payInvoice } from '../../src/payment/request.ts'
-import { add, preimageOf, reachNormal } from '../channel/harness.ts'
+import { add, preimageOf } from '../channel/harness.ts'
+import { forwardsOfBob } from './forwardsOfBob.ts'
 import { Life } from './life.ts'
 import { NOBODY, nodeIdOf, type Snapshot, World } from './world.ts'
 
@@ -216,22 +216,7 @@ describe('a forward whose incoming channel is closing on chain', () => {
   })
 
   it('is paid by a preimage that comes after it was failed, when the peer has not taken that', () => {
-    const w = reachNormal()
-    w.alice.command(add(1, 50_000_000))
-    w.settle()
-    const { channelId } = w.bob.channel.params
-    const origin = { tag: 'forward', channelId, htlcId: 0n } as const
-    const forwards = new Forwards({
-      nodeSecret: new Uint8Array(32).fill(1),
-      blockHeight: () => w.height,
-      channelsTo: () => [],
-      incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
-      wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
-      hasLost: () => false,
-      tryPreimage: () => false,
-      standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
-      staysOpen: () => true,
-    })
+    const { w, origin, forwards } = forwardsOfBob()
     const learn = (): boolean => {
       const event = { tag: 'fulfilled', id: 7n, origin, preimage: preimageOf(1) } as const
       const effects = forwards.end(event, origin)

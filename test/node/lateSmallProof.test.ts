@@ -1,9 +1,8 @@
 import { expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
-import { Forwards } from '../../src/node/forwards.ts'
-import { undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
 import type { PaymentEffect } from '../../src/payment/types.ts'
-import { add, preimageOf, reachNormal } from '../channel/harness.ts'
+import { preimageOf } from '../channel/harness.ts'
+import { forwardsOfBob } from './forwardsOfBob.ts'
 import { entryOf, HASH, htlcsOf, PREIMAGE, reconnect } from './lostOffers.ts'
 import { nodeIdOf, World } from './world.ts'
 
@@ -30,22 +29,7 @@ it('a forward that went back while the node before was away is paid with a preim
 })
 
 it('the preimage of a forward that went back is kept until the node before has taken that, and claimed with where it closes', () => {
-  const w = reachNormal()
-  w.alice.command(add(1, 50_000_000))
-  w.settle()
-  const { channelId } = w.bob.channel.params
-  const origin = { tag: 'forward', channelId, htlcId: 0n } as const
-  const forwards = new Forwards({
-    nodeSecret: new Uint8Array(32).fill(1),
-    blockHeight: () => w.height,
-    channelsTo: () => [],
-    incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
-    wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
-    hasLost: () => false,
-    tryPreimage: () => false,
-    standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),
-    staysOpen: () => true,
-  })
+  const { w, origin, forwards } = forwardsOfBob()
   const carryOut = (effects: readonly PaymentEffect[]): void => {
     for (const effect of effects) if (effect.tag === 'command') w.bob.command(effect.command)
   }
