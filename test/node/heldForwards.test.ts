@@ -281,6 +281,24 @@ describe('a forward that was not even committed by what is left of it', () => {
   })
 })
 
+it('a forward that was not even committed is noted after one more start, though its own channel shows nothing new', async () => {
+  const world = await World.start(undefined, base)
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { heard } = await forwarded(world)
+  const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000), description: '' })
+  await world.attempt(alice.api.pay({ bolt11 }))
+  await world.settle()
+  await putBack(world, heard)
+  world.wire.connect(nodeIdOf('alice'), nodeIdOf('bob'))
+  await world.settle()
+  await world.restart('bob')
+  world.wire.connect(nodeIdOf('bob'), nodeIdOf('carol'))
+  await world.settle()
+  expect([stateOf(world, 'alice').tag, stateOf(world, 'carol').tag]).toEqual(['waiting-for-peer', 'waiting-for-peer'])
+  expect(htlcsOf(world, 'carol').outgoing).toMatchObject([{ stage: 'presumed', add: { paymentHash: HASH } }])
+  world.close()
+})
+
 describe('a forward of which all is lost, how it came and how it went on', () => {
   it.each([
     ['an older copy of the database is there', 'copy'],
