@@ -4,7 +4,7 @@ import type { Transaction } from '../bitcoin/transaction.ts'
 import type { ChannelMessage } from '../wire/registry.ts'
 import type { RevokedHtlc } from './htlc.ts'
 import type { AnchorPlan } from './onchain/anchor.ts'
-import type { HtlcStage } from './onchain/claims.ts'
+import type { HtlcStage, SweepShare } from './onchain/claims.ts'
 import type { ChannelState, CoinSpender } from './state.ts'
 
 /** What the core decided: the state to store, then the effects to release, in order, once it is on disk. */
@@ -227,6 +227,8 @@ export type Effect =
       readonly onlyRaise?: true
       /** With addFees: what `signHtlcTx` (onchain/claims.ts) signs the transaction with once the wallet's inputs are in it. */
       readonly signAgain?: { readonly stage: HtlcStage; readonly preimage: Uint8Array | null }
+      /** A sweep that may be made again together with those of other channels (`buildSharedSweep`, onchain/claims.ts). */
+      readonly share?: SweepShare
       /** A commitment with anchors: how a child pays for it. */
       readonly anchor?: AnchorPlan
       /** The peer's commitments that the mempools may have instead, with the same for each. */

@@ -11,6 +11,7 @@ import type { Outbox } from './outbox.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { revokedIn } from './revokedHtlcs.ts'
+import { Sweeper } from './sweeper.ts'
 
 /** What ends channels: the wallet's coins from those build on it, and it has no record of it. */
 const endsOf = (channels: Channels): ReadonlyMap<Txid, Standing> =>
@@ -41,6 +42,7 @@ export class Effects {
   readonly #options: EffectsOptions
   readonly #replies = new Map<number, (result: 'done' | Fault) => void>()
   readonly #bumper: Bumper
+  readonly #sweeper: Sweeper
   /** Funding transactions on their way to the chain, and whom to tell. */
   readonly #publishing = new WeakMap<ChannelEntry, () => void>()
   /** Commitments whose settled HTLCs are being read. */
@@ -50,6 +52,7 @@ export class Effects {
   constructor(options: EffectsOptions) {
     this.#options = options
     this.#bumper = new Bumper(options, (entry, scope) => this.republish(entry, scope))
+    this.#sweeper = new Sweeper(options)
   }
 
   /** A number for a command, and its answer once that is durable. */
@@ -135,6 +138,7 @@ export class Effects {
     const parts = this.#options.parts()
     if (effect.purpose === 'funding') return this.#publishFunding(entry, effect, scope)
     if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
+    if (effect.share) return this.#sweeper.take(entry, effect, effect.share, scope)
     if (effect.addFees !== undefined) return void this.#bumper.htlc(entry, effect, effect.addFees, scope)
     scope.after(() => void parts.broadcast(effect.tx, effect.purpose).catch(() => {}))
   }

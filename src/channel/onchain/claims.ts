@@ -131,16 +131,39 @@ export interface SweepOptions {
   readonly feeratePerKw: number
 }
 
+/** The inputs of one channel, and what signs them. */
+export interface SweepPart {
+  readonly inputs: readonly SweepInput[]
+  readonly signer: ChannelSigner
+}
+
+/** What a sweep is made of again, together with those of other channels. */
+export interface SweepShare {
+  readonly inputs: readonly SweepInput[]
+  /** sat per 1,000 weight units. */
+  readonly feeratePerKw: number
+  /** Height at which that was chosen. */
+  readonly at: number
+}
+
 /**
- * Moves outputs to one script, signed. With 'claim-timeout' inputs its lock time is the highest of their expiries.
+ * Moves outputs of one channel to one script, signed. With 'claim-timeout' inputs its lock time is the highest of their expiries.
  * @returns null when what is left after the fee would be dust
  * @source BOLT 5
  */
-export function buildSweep(
+export const buildSweep = (
   inputs: readonly SweepInput[],
   options: SweepOptions,
   signer: ChannelSigner,
+): { readonly tx: Transaction; readonly feeSat: Sat } | null => buildSharedSweep([{ inputs, signer }], options)
+
+/** The same with outputs of several channels, each of which signs for its own. */
+export function buildSharedSweep(
+  parts: readonly SweepPart[],
+  options: SweepOptions,
 ): { readonly tx: Transaction; readonly feeSat: Sat } | null {
+  const inputs = parts.flatMap((p) => p.inputs)
+  const signers = parts.flatMap((p) => p.inputs.map(() => p.signer))
   let total = 0n
   let lockTime = 0
   for (const i of inputs) {
@@ -158,7 +181,7 @@ export function buildSweep(
   }
   const signed = unsigned.inputs.map((input, index) => ({
     ...input,
-    witness: sweepWitness(unsigned, index, inputs[index]!, signer),
+    witness: sweepWitness(unsigned, index, inputs[index]!, signers[index]!),
   }))
   return { tx: { ...unsigned, inputs: signed }, feeSat }
 }

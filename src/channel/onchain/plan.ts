@@ -9,7 +9,7 @@ import { anchorPlan, rivalPlans } from './anchor.ts'
 import { type HtlcStage, isHtlcStage, isWorthSweepingAlone, type SweepSpend, signHtlcTx } from './claims.ts'
 import { preimageFor } from './preimages.ts'
 import { stagesFee, stageWeight } from './stages.ts'
-import { isOverpaid, planSweeps, type ReadyOutput, type ReadyOutputs, sweepTx } from './sweeps.ts'
+import { isOverpaid, planSweeps, type ReadyOutput, type ReadyOutputs, shareOf, sweepTx } from './sweeps.ts'
 import type { ClosedOutput, OnchainState, Sweep } from './types.ts'
 import {
   budgetOf,
@@ -114,7 +114,7 @@ function planWhole(onchain: OnchainState, ready: ReadyOutputs, ctx: ClaimContext
   const all = built(planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
   const isSame = all.length === onchain.sweeps.length && all.every((b, i) => b.sweep === onchain.sweeps[i])
   const sweeps = isSame ? onchain.sweeps : all.map((b) => b.sweep)
-  return { sweeps, publish: all.map((b) => sweepEffect(b, ready)) }
+  return { sweeps, publish: all.map((b) => sweepEffect(b, ready, ctx)) }
 }
 
 /**
@@ -167,7 +167,7 @@ function planNew(onchain: OnchainState, ready: ReadyOutputs, ctx: ClaimContext):
   )
   const isSame = kept.length === known.size && fresh.length === 0
   const sweeps = isSame ? onchain.sweeps : [...kept, ...fresh.map((b) => b.sweep)]
-  return { sweeps, publish: fresh.map((b) => sweepEffect(b, ready)) }
+  return { sweeps, publish: fresh.map((b) => sweepEffect(b, ready, ctx)) }
 }
 
 /** What can be in the next block: HTLC transactions, and outputs to sweep. */
@@ -280,12 +280,14 @@ function stageEffect(
   }
 }
 
-function sweepEffect({ sweep, tx }: BuiltSweep, ready: ReadyOutputs): Effect & { tag: 'broadcast' } {
+function sweepEffect({ sweep, tx }: BuiltSweep, ready: ReadyOutputs, ctx: ClaimContext): Plan['publish'][number] {
   const { spend } = ready.get(sweep.outpoints[0]!)!
+  const share = shareOf(sweep, ready, ctx)
   return {
     tag: 'broadcast',
     tx,
     purpose: spend.tag === 'penalty' ? 'penalty' : isContested(spend) ? 'htlc' : 'sweep',
+    ...(share && { share }),
   }
 }
 

@@ -4,7 +4,15 @@ import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelContext } from '../types.ts'
-import { buildSweep, isWorthSweeping, LEAST_LEFT_SAT, type Spend, type SweepInput, sweepWeight } from './claims.ts'
+import {
+  buildSweep,
+  isWorthSweeping,
+  LEAST_LEFT_SAT,
+  type Spend,
+  type SweepInput,
+  type SweepShare,
+  sweepWeight,
+} from './claims.ts'
 import type { Sweep } from './types.ts'
 import {
   type Bill,
@@ -36,7 +44,7 @@ const BUMP_PERCENT = 125
 /** Without a deadline that presses, no sweep pays more than this many times the feerate that our estimate asks for. */
 const BUMP_LIMIT = 4
 /** Far below the size that nodes relay, with the largest HTLC scripts. */
-const MAX_INPUTS = 100
+export const MAX_INPUTS = 100
 
 /** Nobody but us can ever spend it. */
 export const isPatient = (spend: Spend): boolean => spend.tag === 'delayed' || spend.tag === 'to-remote'
@@ -101,6 +109,17 @@ export function planSweeps(
 export function sweepTx(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): Transaction | null {
   const options = { scriptPubKey: ctx.sweepScriptPubKey, feeratePerKw: sweep.feeratePerKw }
   return buildSweep(outputsOf(sweep, ready), options, ctx.signer)?.tx ?? null
+}
+
+/**
+ * What other channels' sweeps may go with this one: nobody else can ever take a part of it from them. One that is too small for all raises of
+ * the fee stays by itself, since the others would lose it on the way, and pay for less than what they replace.
+ */
+export function shareOf(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): SweepShare | null {
+  const { feeratePerKw, at } = sweep
+  const inputs = outputsOf(sweep, ready)
+  if (!inputs.every((i) => isPatient(i.spend))) return null
+  return ceilingOf(billOf(inputs, ctx)) < BUMP_LIMIT * feeratePerKw ? null : { inputs, feeratePerKw, at }
 }
 
 const outputsOf = (sweep: Sweep, ready: ReadyOutputs): readonly ReadyOutput[] =>

@@ -81,7 +81,7 @@ export interface OnchainView {
   readonly confirmations: number
   /** Everything of this close is on chain and deep enough. */
   readonly resolved: boolean
-  /** The closing transaction and what spent its outputs; feeSat is null where the wallet or the peer added inputs. */
+  /** The closing transaction and what spent its outputs; feeSat is null where the wallet, the peer or another channel of ours added inputs. */
   readonly transactions: readonly {
     readonly txid: Txid
     readonly kind: string

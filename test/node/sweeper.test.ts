@@ -1,0 +1,141 @@
+import { beforeAll, expect, it } from 'vitest'
+import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import type { Node } from '../../src/node/node.ts'
+import { onchainSat } from './accounts.ts'
+import { estimate, hold, mineEmpty } from './claims.ts'
+import { NOBODY, type Snapshot, World } from './world.ts'
+
+/** What bob has in his channels with alice, sat: the last is too little for the highest fees. */
+const BALANCES = [400_000, 300_000, 200_000, 2_500]
+const DELAY = 10
+
+let base: Snapshot
+beforeAll(async () => {
+  const world = await World.start(['alice', 'bob'])
+  await world.fund(4)
+  for (const sat of BALANCES) await world.open('alice', 'bob', 1_000_000, sat)
+  base = world.snapshot()
+  world.close()
+})
+
+/** What a node hands to its mempool from here on. @param isTaken what a mempool makes of it */
+function handed(node: Node, isTaken: (tx: Transaction) => boolean = () => true): Transaction[] {
+  const { source } = node
+  const broadcast = source.broadcast.bind(source)
+  const txs: Transaction[] = []
+  source.broadcast = async (tx) => {
+    txs.push(tx)
+    return isTaken(tx) ? broadcast(tx) : { accepted: false, reason: 'min relay fee not met' }
+  }
+  return txs
+}
+
+/** Alice is gone, and all of bob's commitments are in blocks of one height. */
+async function closedTogether(world: World, feerate = 1_000): Promise<void> {
+  const { node, api } = world.of('bob')
+  estimate(node!, feerate)
+  world.crash('alice')
+  for (const { meta } of node!.channels.all()) void api.closeChannel(meta.localId, { force: true }).catch(() => {})
+  await world.settle()
+  await world.mine(1)
+}
+
+const waiting = (world: World) => [...world.chain.mempool.entries()]
+const sum = (amounts: readonly number[]): bigint => BigInt(amounts.reduce((s, a) => s + a, 0))
+
+it('balances of channels that were closed together come home in one transaction, at less cost, and over a restart in the same', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  await mineEmpty(world, DELAY - 1)
+  const [large, small] = waiting(world).sort((a, b) => b.tx.inputs.length - a.tx.inputs.length)
+  expect([large, small].map((e) => e!.tx.inputs.length)).toEqual([3, 1])
+  // Each by itself: 500 weight units at the least.
+  expect(large!.fee).toBeLessThan(1_500n)
+  const before = onchainSat(world).bob
+
+  await world.restart('bob')
+  const txs = handed(world.of('bob').node!)
+  estimate(world.of('bob').node!, 1_000)
+  await mineEmpty(world, 1)
+  expect(new Set(txs.map(txidOf))).toEqual(new Set([large!.txid, small!.txid]))
+  await world.mine(1)
+  expect(waiting(world)).toEqual([])
+  expect(onchainSat(world).bob - before).toBe(sum(BALANCES) - large!.fee - small!.fee)
+  await world.mine(100)
+  expect(
+    world
+      .of('bob')
+      .node!.channels.all()
+      .map((e) => e.state.tag),
+  ).toEqual(BALANCES.map(() => 'closed'))
+  expect(world.of('bob').complaints).toEqual([])
+  world.close()
+})
+
+it('where mempools do not take them together, each goes by itself', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  handed(world.of('bob').node!, (tx) => tx.inputs.length === 1)
+  await mineEmpty(world, DELAY - 1)
+  expect(waiting(world).map((e) => e.tx.inputs.length)).toEqual(BALANCES.map(() => 1))
+  world.close()
+})
+
+it('a reorganisation that takes one of the closes out of the chain leaves the others on their way', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  const before = onchainSat(world).bob
+  await closedTogether(world)
+  const { state } = world.chain
+  const close = state.at(state.height)!
+  await mineEmpty(world, DELAY - 1)
+  world.chain.invalidate(close)
+  const late = waiting(world).find((e) => e.tx.outputs.some((o) => o.amountSat === BigInt(BALANCES[0]!)))!
+  const others = waiting(world).filter((e) => e.parents.size === 0 && e !== late)
+  world.chain.mineExactly(
+    others.map((e) => e.txid),
+    NOBODY,
+  )
+  await mineEmpty(world, DELAY)
+  const [two] = waiting(world).filter((e) => e.tx.inputs.length > 1 && e.tx.outputs.length === 1)
+  expect(two!.tx.inputs).toHaveLength(2)
+  expect(two!.tx.inputs.map((i) => i.txid)).not.toContain(late.txid)
+  await world.mine(DELAY)
+  await world.mine(1)
+  expect(waiting(world)).toEqual([])
+  expect(onchainSat(world).bob - before).toBeGreaterThan(sum(BALANCES) - 10_000n)
+  world.close()
+})
+
+it('a fee is raised for all of them in one transaction', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  await mineEmpty(world, DELAY - 1)
+  const [first] = waiting(world).filter((e) => e.tx.inputs.length > 1)
+  await mineEmpty(world, 6)
+  const [raised] = waiting(world).filter((e) => e.tx.inputs.length > 1)
+  expect(raised!.tx.inputs).toHaveLength(3)
+  expect(Number(raised!.fee) / Number(first!.fee)).toBeCloseTo(1.25, 1)
+  world.close()
+})
+
+it('what a peer can take is in no transaction with the balance of a channel, be it of another', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  const held = await hold(world, 7, 50_000n)
+  const alice = world.of('alice')
+  estimate(world.of('bob').node!, 1_000)
+  for (const { meta } of alice.node!.channels.all()) void alice.api.closeChannel(meta.localId, { force: true })
+  await world.settle()
+  world.crash('alice')
+  const txs = handed(world.of('bob').node!)
+  await world.mine(1)
+  await held.settle()
+  await world.settle()
+  const claims = txs.filter((tx) => tx.inputs.some((i) => i.witness.length === 3 && i.witness[1]!.length === 32))
+  expect(claims.map((tx) => tx.inputs.length)).toEqual([1])
+  expect(
+    waiting(world)
+      .map((e) => e.tx.inputs.length)
+      .sort(),
+  ).toEqual([1, 1, 3])
+  world.close()
+})
