@@ -20,6 +20,8 @@ const LARGE_SAT = 1n << 24n
 const MOST_HTLCS = 483
 /** The smallest reserve that we ask for, above any dust limit that we accept. */
 const LOWEST_RESERVE_SAT = 1_000n
+/** A channel that carries less than 1,000 sat at a time is none. */
+const LOWEST_IN_FLIGHT_MSAT = 1_000_000n
 
 /** What peers accept at most, as we do. */
 export const MOST_DEPTH = 144
@@ -44,10 +46,11 @@ export function depthFor(
 export function ourSide(capacitySat: Sat, ctx: ChannelContext): SideParams {
   const { policy, signer } = ctx
   const share = (capacitySat * BigInt(policy.reserveMillionths)) / 1_000_000n
+  const inFlight = (satToMsat(capacitySat) * BigInt(policy.maxHtlcValueInFlightMillionths)) / 1_000_000n
   const least = policy.dustLimitSat > LOWEST_RESERVE_SAT ? policy.dustLimitSat : LOWEST_RESERVE_SAT
   return {
     dustLimitSat: policy.dustLimitSat,
-    maxHtlcValueInFlightMsat: policy.maxHtlcValueInFlightMsat,
+    maxHtlcValueInFlightMsat: (inFlight > LOWEST_IN_FLIGHT_MSAT ? inFlight : LOWEST_IN_FLIGHT_MSAT) as Msat,
     channelReserveSat: (share > least ? share : least) as Sat,
     htlcMinimumMsat: policy.htlcMinimumMsat,
     toSelfDelay: policy.toSelfDelay,
@@ -164,7 +167,7 @@ function judgeSide(
   if (side.htlcMinimumMsat > satToMsat(capacitySat) / 10n) {
     return bad('htlc_minimum_msat is not too large', `${side.htlcMinimumMsat} of ${capacitySat} sat`)
   }
-  if (side.maxHtlcValueInFlightMsat < side.htlcMinimumMsat || side.maxHtlcValueInFlightMsat < 1_000_000n) {
+  if (side.maxHtlcValueInFlightMsat < side.htlcMinimumMsat || side.maxHtlcValueInFlightMsat < LOWEST_IN_FLIGHT_MSAT) {
     return bad('max_htlc_value_in_flight_msat is not too small', `${side.maxHtlcValueInFlightMsat}`)
   }
   const script = side.upfrontShutdownScript

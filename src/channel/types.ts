@@ -44,7 +44,8 @@ export interface ChannelContext {
 /** Our own limits and preferences for channels. */
 export interface ChannelPolicy {
   readonly dustLimitSat: Sat
-  readonly maxHtlcValueInFlightMsat: Msat
+  /** max_htlc_value_in_flight_msat that we let a peer use, in millionths of the capacity (1,000,000 = all of it). */
+  readonly maxHtlcValueInFlightMillionths: number
   readonly htlcMinimumMsat: Msat
   readonly toSelfDelay: number
   /** The most that we let a peer ask of us, in blocks. */

@@ -32,6 +32,8 @@ export interface NodeConfig {
   readonly alias: string
   /** Confirmations of a channel that a peer opens; what suits the network when left out. */
   readonly minimumDepth?: number
+  /** Of a new channel's capacity, DEFAULT_IN_FLIGHT_PERCENT when left out. */
+  readonly maxHtlcValueInFlightPercent?: number
   /** DEFAULT_MARGINS when left out. */
   readonly margins?: ExpiryMargins
   /** Absolute. */
@@ -109,6 +111,7 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     announce: required('announce'),
     alias: required('alias'),
     ...(minimumDepth !== null && { minimumDepth }),
+    maxHtlcValueInFlightPercent: required('max-htlc-value-in-flight-percent'),
     margins: {
       cltvExpiryDelta: required('cltv-expiry-delta'),
       closeBeforeExpiry: required('close-before-expiry'),

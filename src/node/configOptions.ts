@@ -6,7 +6,7 @@ import { parseCidr } from './cidr.ts'
 import { ConfigError } from './errors.ts'
 import { LOG_LEVELS, LOG_PARTS, logLevelsText, readLogLevels } from './logLevels.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
-import { DEFAULT_DEPTH } from './policy.ts'
+import { DEFAULT_DEPTH, DEFAULT_IN_FLIGHT_PERCENT } from './policy.ts'
 
 export interface Endpoint {
   /** A name or an address, IPv6 without brackets. */
@@ -110,6 +110,13 @@ function readBlocks(text: string): number {
 function readDepth(text: string): number {
   const blocks = readBlocks(text)
   return blocks >= 1 && blocks <= MOST_DEPTH ? blocks : wrong(`expected 1 to ${MOST_DEPTH} blocks, got "${text}"`)
+}
+
+function readPercent(text: string): number {
+  const percent = Number(text)
+  return /^\d{1,3}$/.test(text.trim()) && percent >= 1 && percent <= 100
+    ? percent
+    : wrong(`expected whole percent from 1 to 100, got "${text}"`)
 }
 
 const readNames = (text: string): readonly string[] => text.split(',').flatMap((name) => name.trim() || [])
@@ -295,6 +302,13 @@ export const CONFIG_OPTIONS = {
     describe: `confirmations that we ask of a channel which a peer opens: ${DEFAULT_DEPTH.small} by default, larger channels ${DEFAULT_DEPTH.large} or more`,
     fallback: null,
     read: readDepth,
+  }),
+  'max-htlc-value-in-flight-percent': option({
+    placeholder: 'PERCENT',
+    describe:
+      'how much of a channel its peer may have on the way to us at a time, in percent of the capacity, on new channels',
+    fallback: String(DEFAULT_IN_FLIGHT_PERCENT),
+    read: readPercent,
   }),
   'cltv-expiry-delta': option({
     placeholder: 'BLOCKS',

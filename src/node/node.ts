@@ -172,7 +172,7 @@ export class Node implements NodeParts {
     events.subscribe(this.metrics.onEvent)
     events.subscribe(logs.onEvent)
     this.margins = config.margins ?? DEFAULT_MARGINS
-    this.policy = resources.policy ?? channelPolicy(config.network, this.margins, config.minimumDepth)
+    this.policy = resources.policy ?? channelPolicy(config.network, this.margins, config)
     const now = (): number => performance.now()
     this.reactor = new Reactor({
       journal,

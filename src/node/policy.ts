@@ -1,32 +1,37 @@
 import { msat, sat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import type { ChannelPolicy, RelayPolicy } from '../channel/types.ts'
+import type { NodeConfig } from './config.ts'
 import { DEFAULT_MARGINS } from './margins.ts'
 
 /** Confirmations of a channel that a peer opens: of one below 2^24 sat, and of larger ones at least. */
 export const DEFAULT_DEPTH = { small: 3, large: 6 }
+/** A channel carries all that it has. */
+export const DEFAULT_IN_FLIGHT_PERCENT = 100
 
 const depthOf = (
   network: Network,
-  chosen: number | null,
+  chosen: number | undefined,
 ): Pick<ChannelPolicy, 'minimumDepth' | 'largeMinimumDepth'> => {
   // Blocks cost nothing there.
   if (network === 'regtest') return { minimumDepth: chosen ?? 1 }
   return { minimumDepth: chosen ?? DEFAULT_DEPTH.small, largeMinimumDepth: DEFAULT_DEPTH.large }
 }
 
+type Chosen = Pick<NodeConfig, 'minimumDepth' | 'maxHtlcValueInFlightPercent'>
+
 /**
  * Our limits for channels: what we propose and what we accept.
- * @param minimumDepth what the operator chose, or null
+ * @param chosen what the operator chose
  */
 export const channelPolicy = (
   network: Network,
   { closeBeforeExpiry, htlcFailDepth } = DEFAULT_MARGINS,
-  minimumDepth: number | null = null,
+  { minimumDepth, maxHtlcValueInFlightPercent = DEFAULT_IN_FLIGHT_PERCENT }: Chosen = {},
 ): ChannelPolicy => ({
   /** Of a P2WSH output at the standard dust feerate is 330; 354 also suits any later segwit version (BOLT 3 §dust-limits). */
   dustLimitSat: sat(354),
-  maxHtlcValueInFlightMsat: msat(500_000_000_000n),
+  maxHtlcValueInFlightMillionths: maxHtlcValueInFlightPercent * 10_000,
   htlcMinimumMsat: msat(1),
   toSelfDelay: 144,
   maxToSelfDelay: 2016,

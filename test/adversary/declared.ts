@@ -1,6 +1,7 @@
-import { msat, sat } from '../../src/base/units.ts'
+import { sat } from '../../src/base/units.ts'
 import type { ChannelPolicy } from '../../src/channel/types.ts'
 import { POLICY } from './keys.ts'
+import { CAPACITY } from './opening.ts'
 import type { Rng } from './rng.ts'
 
 /** What a side declares when a channel is opened, as far as schedules differ in it. All but the dust limit bind the other side. */
@@ -37,6 +38,6 @@ export const policyOf = (d: Declared | undefined): ChannelPolicy =>
         ...POLICY,
         dustLimitSat: sat(d.dustLimitSat),
         toSelfDelay: d.toSelfDelay,
-        maxHtlcValueInFlightMsat: msat(BigInt(d.inFlightSat) * 1000n),
+        maxHtlcValueInFlightMillionths: Math.min(1_000_000, Math.ceil((d.inFlightSat * 1_000_000) / Number(CAPACITY))),
         reserveMillionths: d.reserveMillionths,
       }

@@ -35,7 +35,7 @@ export const RELAY: RelayPolicy = {
 }
 export const POLICY: ChannelPolicy = {
   dustLimitSat: sat(354),
-  maxHtlcValueInFlightMsat: msat(5_000_000_000),
+  maxHtlcValueInFlightMillionths: 1_000_000,
   htlcMinimumMsat: msat(1),
   toSelfDelay: 144,
   maxToSelfDelay: 2016,

@@ -64,7 +64,7 @@ describe('BOLT 2 §adding-an-htlc: sending node', () => {
   })
 
   it('keeps to max_accepted_htlcs and max_htlc_value_in_flight_msat of the peer, which bound channel jamming', () => {
-    const w = reachNormal({ bobPolicy: { maxAcceptedHtlcs: 2, maxHtlcValueInFlightMsat: msat(10_000_000) } })
+    const w = reachNormal({ bobPolicy: { maxAcceptedHtlcs: 2, maxHtlcValueInFlightMillionths: 10_000 } })
     w.alice.command(add(1, 10_000_001))
     expect(rejection(w)).toBe('HTLC_LIMIT')
     w.alice.command(add(1, 9_000_000))
@@ -219,7 +219,7 @@ describe('BOLT 2 §adding-an-htlc: receiving node', () => {
     expect(verdict({ id: 1n }).fault).toMatchObject({ code: 'PROTOCOL_VIOLATION' })
   })
   it('refuses more in flight than max_htlc_value_in_flight_msat', () => {
-    const options = { bobPolicy: { maxHtlcValueInFlightMsat: msat(10_000_000) } }
+    const options = { bobPolicy: { maxHtlcValueInFlightMillionths: 10_000 } }
     expect(verdict({ amountMsat: msat(10_000_001) }, options).fault).toMatchObject({ code: 'HTLC_LIMIT' })
     expect(verdict({ amountMsat: msat(10_000_000) }, options).fault).toBeUndefined()
   })

@@ -111,6 +111,20 @@ describe('BOLT 2 §the-accept_channel-message: receiver', () => {
   })
 })
 
+describe('BOLT 2 §the-open_channel-message: max_htlc_value_in_flight_msat that we declare', () => {
+  const declares = (millionths: number, capacitySat: bigint) => {
+    const policy = { maxHtlcValueInFlightMillionths: millionths }
+    const { w, open } = asked({ capacitySat: sat(capacitySat), policy })
+    w.receive('bob', open)
+    return [open, expectNext(w, 'bob', 'accept_channel')].map((m) => m.maxHtlcValueInFlightMsat)
+  }
+  it('is a share of the capacity, and never less than we take from a peer', () => {
+    expect(declares(1_000_000, 30_000_000n)).toEqual([30_000_000_000n, 30_000_000_000n])
+    expect(declares(250_000, 1_000_001n)).toEqual([250_000_250n, 250_000_250n])
+    expect(declares(10_000, 20_000n)).toEqual([1_000_000n, 1_000_000n])
+  })
+})
+
 describe('our own request', () => {
   const result = (params: Parameters<World['open']>[0]) => {
     const w = new World()

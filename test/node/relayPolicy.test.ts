@@ -8,7 +8,7 @@ import { nodeIdOf, type Snapshot, World } from './world.ts'
 const PAID = 400_000n
 let base: Snapshot
 beforeAll(async () => {
-  const world = await World.start()
+  const world = await World.start(undefined, undefined, { maxHtlcValueInFlightPercent: 80 })
   await world.fund()
   await world.open('alice', 'bob', 600_000_000)
   const hidden = { peer: nodeIdOf('carol'), capacitySat: sat(1_000_000n), announce: false }
@@ -53,7 +53,7 @@ describe('BOLT 7 §the-channel_update-message: the origin node', () => {
     const world = await World.start(['alice', 'bob', 'carol'], base)
     await world.settle()
     const [channel] = [...world.of('bob').node!.graph.channels()]
-    expect(channel!.policies.map((p) => p?.htlcMaximumMsat)).toEqual([500_000_000_000, 500_000_000_000])
+    expect(channel!.policies.map((p) => p?.htlcMaximumMsat)).toEqual([480_000_000_000, 480_000_000_000])
     world.close()
   })
 })

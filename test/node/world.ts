@@ -56,8 +56,8 @@ export const nodeIdOf = (name: Name): NodeId => identityOf(name).nodeId
 
 export const nameOf = (id: NodeId): Name => [...NAMES, DAVE].find((n) => nodeIdOf(n) === id)!
 /** As on any regtest, but that nobody waits for long after a close by force. */
-const policyOf = ({ toSelfDelay = 10, htlcFailDepth }: WorldOptions): ChannelPolicy => ({
-  ...channelPolicy('regtest'),
+const policyOf = ({ toSelfDelay = 10, htlcFailDepth, ...chosen }: WorldOptions): ChannelPolicy => ({
+  ...channelPolicy('regtest', undefined, chosen),
   toSelfDelay,
   ...(htlcFailDepth !== undefined && { htlcFailDepth }),
 })
@@ -91,6 +91,7 @@ export interface WorldOptions {
   readonly backendOf?: (chain: EmbeddedChain) => Backend
   readonly toSelfDelay?: number
   readonly htlcFailDepth?: number
+  readonly maxHtlcValueInFlightPercent?: number
   /** What lies over every disk. */
   readonly driverOf?: (disk: Disk) => Driver & { takeDamaged?(): readonly string[] }
   /** For so long a node that was away waits for its peers before it follows the chain. */
