@@ -6,10 +6,11 @@ import type { Channel } from '../state.ts'
 import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { hashedIn, isBlind, preimageIn } from './events.ts'
-import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, isTooDear, RESOLVED_DEPTH, readyAt } from './plan.ts'
+import { letGoSat, mayLetGo } from './letGo.ts'
+import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
-import { cameByExpiry, FAIL_UPSTREAM_BLOCKS, letGoAt } from './urgency.ts'
+import { cameByExpiry, FAIL_UPSTREAM_BLOCKS } from './urgency.ts'
 
 const isDeep = (height: number | null, ctx: Pick<ClaimContext, 'blockHeight'>, depth = RESOLVED_DEPTH): boolean =>
   height !== null && ctx.blockHeight - height + 1 >= depth
@@ -85,7 +86,7 @@ export function unseenOffers(channel: Channel, onchain: OnchainState): readonly 
 
 /**
  * HTLCs that we offered and that the peer can no longer claim: their output is ours for good, or the confirmed transaction has none
- * for them. Each is reported once and remembered in `failed`.
+ * for them; or it is let go. Each is reported once and remembered in `failed`.
  * @source BOLT 5 §htlc-output-handling-local-commitment-local-offers
  * @source BOLT 5 §htlc-output-handling-remote-commitment-local-offers
  */
@@ -100,11 +101,17 @@ export function failHtlcs(
   for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
   const done = new Set(onchain.failed)
   const effects: Effect[] = []
+  let goneSat = letGoSat(channel, onchain)
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
-    const { id } = htlc.add
-    if (done.has(id) || htlc.removal?.tag === 'fulfilled') continue
-    if (!isLost(htlc, outputs.get(id), { channel, onchain, ctx })) continue
-    done.add(id)
+    const { add } = htlc
+    if (done.has(add.id) || htlc.removal?.tag === 'fulfilled') continue
+    if (!isDeep(onchain.closing.height, ctx, failDepth(add, ctx))) continue
+    const output = outputs.get(add.id)
+    if (!isLost(add, output, onchain, ctx)) {
+      if (!output || !mayLetGo(channel, { add, output, goneSat }, ctx)) continue
+      goneSat += output.amountSat
+    }
+    done.add(add.id)
     const event = failedEvent(htlc, mayBeSettled(htlc, onchain))
     if (event) effects.push({ tag: 'relay', event })
   }
@@ -135,25 +142,10 @@ const mayBeSettled = ({ add, stage }: Htlc, onchain: OnchainState): boolean =>
     (onchain.closing.kind === 'local' && stage === 'presumed')) &&
   !onchain.outputs.some((o) => o.htlc?.direction === 'out' && o.htlc.id === add.id)
 
-/** What the peer may take of an HTLC that has been failed upstream, and nobody will miss. */
-const LITTLE_SAT = 1_000n
-
 /** Whether the peer cannot claim the HTLC any more. */
-function isLost(
-  { add }: Htlc,
-  output: ClosedOutput | undefined,
-  { channel, onchain, ctx }: { readonly channel: Channel; readonly onchain: OnchainState; readonly ctx: ClaimContext },
-): boolean {
-  const expired = ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
-  const depth = failDepth(add, ctx)
-  if (!isDeep(onchain.closing.height, ctx, depth)) return false
-  if (output?.spent) return isDeep(output.spent.height, ctx, depth)
-  if (!output) return !isBlind(onchain) || expired
-  // What is too dear to claim is let go upstream, or the channel that it came by would have to be closed over it; the peer can take it
-  // after all. Fees may fall before that channel's turn comes: until then only little is.
-  const offer = { ...add, since: output.since }
-  const isDue = output.amountSat <= LITTLE_SAT ? expired : ctx.blockHeight >= letGoAt(channel, offer, ctx)
-  return isDue && isTooDear(channel, output, ctx)
+function isLost(add: HtlcAdd, output: ClosedOutput | undefined, onchain: OnchainState, ctx: ClaimContext): boolean {
+  if (output) return output.spent !== null && isDeep(output.spent.height, ctx, failDepth(add, ctx))
+  return !isBlind(onchain) || ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
 }
 
 /** What is known of the HTLCs that we offered in a channel that can never be in the chain: nobody claims one there. */

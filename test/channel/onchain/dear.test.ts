@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { getHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
+import { outpointKey } from '../../../src/base/ids.ts'
+import type { Transaction } from '../../../src/bitcoin/transaction.ts'
+import { eachHtlc, replaceHtlc } from '../../../src/channel/htlcTable.ts'
 import { planClaims } from '../../../src/channel/onchain/plan.ts'
 import { describeOnchain } from '../../../src/channel/onchain/view.ts'
 import type { Channel } from '../../../src/channel/state.ts'
@@ -11,6 +13,7 @@ import {
   contextOf,
   DELAY,
   FEERATE,
+  FUNDING,
   type HtlcSpec,
   type Name,
   preimageOf,
@@ -26,12 +29,14 @@ const EXPIRY = START + 10
 /** That of the channel (fixture.ts), of which six are for what comes after. */
 const DELTA = 40
 
-/** The HTLC that alice offered came from somebody. */
+/** What alice offered came from somebody. */
 function forwarded(channel: Channel): Channel {
   const { commitments } = channel
-  const htlc = getHtlc(commitments.outgoing, 0n)!
-  const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: 7n } as const
-  const outgoing = replaceHtlc(commitments.outgoing, { ...htlc, add: { ...htlc.add, origin } })
+  let { outgoing } = commitments
+  for (const htlc of eachHtlc(outgoing)) {
+    const origin = { tag: 'forward', channelId: channel.params.channelId, htlcId: htlc.add.id + 7n } as const
+    outgoing = replaceHtlc(outgoing, { ...htlc, add: { ...htlc.add, origin } })
+  }
   return { ...channel, commitments: { ...commitments, outgoing } }
 }
 
@@ -88,6 +93,62 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: an HTLC t
     expect(w.alice.events).toEqual([])
     w.mine(50)
     expect(w.alice.events).toMatchObject([{ tag: 'failed', id: 0n }])
+  })
+})
+
+describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: many HTLCs that are too dear to claim', () => {
+  /** 12 sat per vbyte. */
+  const RATE = 3_000
+  const CAME_BY = EXPIRY + DELTA
+  const closes = ({ inputs }: Transaction) => outpointKey(inputs[0]!) === outpointKey(FUNDING)
+
+  function closedOver(closer: Name, amountSat: number) {
+    const htlcs = Array.from({ length: 12 }, (_, i): HtlcSpec => {
+      return { from: 'alice', amountSat, cltvExpiry: EXPIRY, n: i + 1, knows: false }
+    })
+    const setup = { type: 'anchors' as const, opener: 'bob' as const, number: 3, htlcs }
+    const w = world(setup)
+    w.alice.channel = forwarded(channelOf('alice', setup))
+    const feerates = { commitment: FEERATE, closing: RATE, claim: RATE }
+    w.alice.about = { feerates, incomingExpiry: () => CAME_BY }
+    w[closer].forceClose()
+    // At that feerate nothing that alice pays for her claims is enough.
+    const until = (height: number) => w.mine(height - w.chain.height, closes)
+    const letGoSat = () => w.alice.events.filter((e) => e.tag === 'failed').length * amountSat
+    const take = () => htlcs.forEach((spec, i) => void w.bob.learn(BigInt(i), preimageOf(spec)))
+    return { w, until, letGoSat, take, totalSat: amountSat * htlcs.length }
+  }
+
+  it('lets the smallest go at their expiry for no more than 1,000 sat together', () => {
+    for (const closer of ['alice', 'bob'] as const) {
+      const { until, letGoSat } = closedOver(closer, closer === 'alice' ? 800 : 1_000)
+      until(CAME_BY - 7)
+      expect(letGoSat()).toBeGreaterThan(0)
+      expect(letGoSat()).toBeLessThanOrEqual(1_000)
+    }
+  })
+
+  it('lets no more go than the close costs that it spares: the peer, with a node before us, takes the others for nothing', () => {
+    const { w, until, letGoSat, take, totalSat } = closedOver('bob', 2_000)
+    until(CAME_BY + 20)
+    const lost = letGoSat()
+    expect(lost).toBeGreaterThan(1_000)
+    expect(lost).toBeLessThanOrEqual(7_000)
+    take()
+    w.mine(10)
+    expect(w.alice.events.filter((e) => e.tag === 'fulfilled').length * 2_000).toBe(totalSat)
+  })
+
+  it('lets more go with each day, where the node before spares its channel, and the rest once that has ended', () => {
+    const { w, until, letGoSat, totalSat } = closedOver('bob', 1_000)
+    until(CAME_BY)
+    const first = letGoSat()
+    until(CAME_BY + 2 * 144)
+    expect(letGoSat()).toBe(first + 2_000)
+    w.alice.about = { ...w.alice.about, incomingExpiry: () => null }
+    w.mine(1, closes)
+    expect(letGoSat()).toBe(totalSat)
+    w.finish()
   })
 })
 
