@@ -5,7 +5,7 @@ import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { localAlias } from './alias.ts'
 import { fundingScriptOf } from './commitments.ts'
 import { rivalWatches, waitsForRival } from './fundingRival.ts'
-import { type Htlc, incomingHtlc, resultOf } from './htlc.ts'
+import { type Htlc, incomingHtlc, resultOf, shownPreimage } from './htlc.ts'
 import { eachHtlc, getHtlc } from './htlcTable.ts'
 import { localBalance, notYetOurs, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import { leftoverWatches } from './onchain/leftovers.ts'
@@ -111,7 +111,7 @@ export function knownResults(state: ChannelState): readonly HtlcEvent[] {
   if ((state.tag === 'closing' || state.tag === 'closed') && state.onchain !== null)
     return onchainResults(channel, state.onchain)
   if (state.tag === 'closed' && state.forGood) return resultsWithoutChain(channel)
-  const fulfilled = select(channel.commitments.outgoing.chunks, (h) => h.removal?.tag === 'fulfilled')
+  const fulfilled = select(channel.commitments.outgoing.chunks, (h) => shownPreimage(h) !== null)
   return fulfilled.flatMap((h) => resultOf(h) ?? [])
 }
 

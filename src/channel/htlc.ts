@@ -26,7 +26,8 @@ export interface Htlc {
   readonly remoteFrom: number
   readonly remoteTo: number
   /**
-   * How it is removed. An outgoing HTLC keeps a preimage here even if the removal was lost with a connection: it is known for good.
+   * How it is removed. An outgoing HTLC keeps a preimage here even if the removal was lost with a connection, or the peer fails it in the
+   * next one: it is known for good (`shownPreimage`).
    */
   readonly removal: Removal | null
 }
@@ -179,7 +180,8 @@ export function onDisconnect(htlc: Htlc, direction: Direction): Htlc | null {
   if (htlc.stage === 'proposed') return null
   if (direction === 'in' && htlc.stage === 'committed' && htlc.removal !== null) return { ...htlc, stage: 'removing' }
   if (direction === 'out' && htlc.stage === 'removing') {
-    return { ...htlc, stage: 'committed', removal: htlc.removal?.tag === 'fulfilled' ? htlc.removal : null }
+    const preimage = shownPreimage(htlc)
+    return { ...htlc, stage: 'committed', removal: preimage && { tag: 'fulfilled', preimage } }
   }
   return htlc
 }
@@ -261,12 +263,23 @@ export function incomingHtlc(channelId: ChannelId, htlc: Htlc): IncomingHtlc {
   return { ...base, ...(pathKey && { pathKey }), ...(excessDust && { excessDust }) }
 }
 
+/**
+ * The preimage of an HTLC that its receiver has given out, however the HTLC leaves the commitments: whoever it is paid for is told of the
+ * payment and of nothing else.
+ * @source BOLT 2 §message-retransmission: the preimage may have been used though the update was reversed
+ */
+export function shownPreimage({ removal }: Pick<Htlc, 'removal'>): Uint8Array | null {
+  if (removal === null) return null
+  return removal.tag === 'fulfilled' ? removal.preimage : (removal.shown ?? null)
+}
+
 /** What became of an HTLC that we offered; null while that is open. */
 export function resultOf(htlc: Htlc): HtlcEvent | null {
   const { removal } = htlc
   const { id, origin } = htlc.add
   if (removal === null || origin === null) return null
-  if (removal.tag === 'fulfilled') return { tag: 'fulfilled', id, origin, preimage: removal.preimage }
+  if (removal.tag === 'fulfilled' || removal.shown)
+    return { tag: 'fulfilled', id, origin, preimage: shownPreimage(htlc)! }
   const failure: HtlcFailure =
     removal.tag === 'failed'
       ? { tag: 'onion', reason: removal.reason }

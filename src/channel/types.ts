@@ -281,8 +281,18 @@ export interface IncomingHtlc {
 export type Removal =
   | { readonly tag: 'fulfilled'; readonly preimage: Uint8Array }
   /** reason: the encrypted failure packet. */
-  | { readonly tag: 'failed'; readonly reason: Uint8Array }
-  | { readonly tag: 'malformed'; readonly sha256OfOnion: Uint8Array; readonly failureCode: number }
+  | ({ readonly tag: 'failed'; readonly reason: Uint8Array } & FailedAfterProof)
+  | ({ readonly tag: 'malformed'; readonly sha256OfOnion: Uint8Array; readonly failureCode: number } & FailedAfterProof)
+
+/**
+ * The peer had shown the preimage of the HTLC in an earlier connection, and reversed that: the amount is ours again, and what it was offered
+ * for is paid all the same.
+ * @source BOLT 2 §message-retransmission
+ */
+export interface FailedAfterProof {
+  /** 32 B. */
+  readonly shown?: Uint8Array
+}
 
 export type HtlcFailure =
   | { readonly tag: 'onion'; readonly reason: Uint8Array }

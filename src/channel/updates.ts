@@ -9,6 +9,7 @@ import {
   type RemovalMessage,
   removalMessage,
   removalOf,
+  shownPreimage,
 } from './htlc.ts'
 import { appendHtlc, getHtlc, replaceHtlc } from './htlcTable.ts'
 import { isTooRisky, judgeFee, judgeIncoming, judgeIncomingFee, judgeOffer, leftAfterFee } from './limits.ts'
@@ -145,7 +146,11 @@ export function fulfillAfterAll(channel: Channel, id: bigint, preimage: Uint8Arr
   return replace(replace(channel, 'in', htlc, open), 'in', open, settled)
 }
 
-/** The peer settles an HTLC that we offered. @source BOLT 2 §removing-an-htlc */
+/**
+ * The peer settles an HTLC that we offered. One whose preimage it has shown in an earlier connection, where it could not sign for that any
+ * more, may fail in this one: the update was reversed, and the amount comes back to us, but not what the preimage proves.
+ * @source BOLT 2 §removing-an-htlc, §message-retransmission
+ */
 export function receiveRemoval(channel: Channel, m: RemovalMessage): Judged<Change> {
   const htlc = getHtlc(channel.commitments.outgoing, m.id)
   const removal = removalOf(m)
@@ -160,11 +165,9 @@ export function receiveRemoval(channel: Channel, m: RemovalMessage): Judged<Chan
     const detail = `failure_code is ${removal.failureCode}`
     return warn('PROTOCOL_VIOLATION', 'BOLT 2 §removing-an-htlc: a malformed failure has the BADONION bit', detail)
   }
-  if (removal.tag !== 'fulfilled' && htlc.removal?.tag === 'fulfilled') {
-    const detail = `HTLC ${m.id} fails after its preimage was revealed`
-    return warn('PROTOCOL_VIOLATION', 'BOLT 2 §removing-an-htlc: an HTLC is removed in one way', detail)
-  }
-  const after: Htlc = { ...htlc, stage: 'removing', removal }
+  const shown = shownPreimage(htlc)
+  const failed = removal.tag !== 'fulfilled' && shown !== null ? { ...removal, shown } : removal
+  const after: Htlc = { ...htlc, stage: 'removing', removal: failed }
   const { id, origin } = htlc.add
   // A preimage is as good as money at once, whatever becomes of the update.
   const effects: readonly Effect[] =

@@ -1,6 +1,6 @@
 import { outpointKey, type Txid } from '../../base/ids.ts'
 import type { Transaction } from '../../bitcoin/transaction.ts'
-import { type Htlc, type HtlcAdd, resultOf } from '../htlc.ts'
+import { type Htlc, type HtlcAdd, resultOf, shownPreimage } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
@@ -43,7 +43,7 @@ export function learnPreimages(
   const effects: Effect[] = []
   const inputs = new Set(tx.inputs.map(outpointKey))
   const learn = (htlc: Htlc, preimage: Uint8Array | null): void => {
-    if (!preimage || htlc.removal?.tag === 'fulfilled') return
+    if (!preimage || shownPreimage(htlc)) return
     const known: Htlc = { ...htlc, removal: { tag: 'fulfilled', preimage } }
     outgoing = replaceHtlc(outgoing, known)
     const event = resultOf(known)
@@ -70,7 +70,7 @@ export function preimagesShown({ commitments }: Channel, tx: Transaction, commit
   const shown = hashedIn(tx, commitment)
   if (shown.size === 0) return []
   return [...eachHtlc(commitments.outgoing)].flatMap((htlc) => {
-    const preimage = htlc.removal?.tag === 'fulfilled' ? undefined : shown.get(htlc.add.paymentHash)
+    const preimage = shownPreimage(htlc) ? undefined : shown.get(htlc.add.paymentHash)
     return (preimage && resultOf({ ...htlc, removal: { tag: 'fulfilled', preimage } })) ?? []
   })
 }
@@ -81,7 +81,7 @@ export function unseenOffers(channel: Channel, onchain: OnchainState): readonly 
   if (!isBlind(onchain) || outgoing.size === 0) return []
   const over = new Set(onchain.failed)
   for (const { htlc } of onchain.outputs) if (htlc?.direction === 'out' && htlc.id !== null) over.add(htlc.id)
-  return [...eachHtlc(outgoing)].filter((h) => h.removal?.tag !== 'fulfilled' && !over.has(h.add.id))
+  return [...eachHtlc(outgoing)].filter((h) => !shownPreimage(h) && !over.has(h.add.id))
 }
 
 /**
@@ -104,7 +104,7 @@ export function failHtlcs(
   let goneSat = letGoSat(channel, onchain)
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
     const { add } = htlc
-    if (done.has(add.id) || htlc.removal?.tag === 'fulfilled') continue
+    if (done.has(add.id) || shownPreimage(htlc)) continue
     if (!isDeep(onchain.closing.height, ctx, failDepth(add, ctx))) continue
     const output = outputs.get(add.id)
     if (!isLost(add, output, onchain, ctx)) {
@@ -159,7 +159,7 @@ export function isResolved(channel: Channel, onchain: OnchainState, ctx: ClaimCo
   if (!onchain.outputs.every((o) => isSettled(channel, o, ctx))) return false
   const failed = new Set(onchain.failed)
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
-    if (htlc.removal?.tag !== 'fulfilled' && !failed.has(htlc.add.id)) return false
+    if (!shownPreimage(htlc) && !failed.has(htlc.add.id)) return false
   }
   return true
 }
@@ -187,7 +187,7 @@ export function onchainResults(channel: Channel, onchain: OnchainState): readonl
   const events: HtlcEvent[] = []
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
     const event =
-      htlc.removal?.tag === 'fulfilled'
+      shownPreimage(htlc) !== null
         ? resultOf(htlc)
         : failed.has(htlc.add.id)
           ? failedEvent(htlc, mayBeSettled(htlc, onchain))

@@ -1,4 +1,5 @@
 import type { Sat } from '../../base/units.ts'
+import { shownPreimage } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import { feeOf, HTLC_SUCCESS_WEIGHT, HTLC_TIMEOUT_WEIGHT } from '../tx/weights.ts'
@@ -16,12 +17,13 @@ export function stageWeight({ tag, channelType }: Pick<HtlcStage, 'tag' | 'chann
   return weights[channelType] + (channelType === 'anchors' ? WALLET_WEIGHT : 0)
 }
 
-/** An HTLC of the peer's that we have the preimage of, or one of ours that the peer has not fulfilled. */
+/** An HTLC of the peer's that we have the preimage of, or one of ours that the peer has shown no preimage of. */
 export function isAtStake(channel: Channel, output: ClosedOutput): boolean {
   const { htlc } = output
   if (htlc === null || htlc.id === null) return false
   if (htlc.direction === 'in') return preimageFor(channel, output) !== null
-  return getHtlc(channel.commitments.outgoing, htlc.id)?.removal?.tag !== 'fulfilled'
+  const offer = getHtlc(channel.commitments.outgoing, htlc.id)
+  return !offer || shownPreimage(offer) === null
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Outpoint, Txid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { fundingScriptOf } from '../commitments.ts'
+import { shownPreimage } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
@@ -125,7 +126,8 @@ const total = (outputs: readonly { readonly amountSat: Sat }[]): Sat =>
 function isOurs(channel: Channel, o: ClosedOutput): boolean {
   if (!o.htlc || o.spend.tag === 'penalty') return true
   if (o.htlc.direction === 'in') return preimageFor(channel, o) !== null
-  return o.htlc.id === null || getHtlc(channel.commitments.outgoing, o.htlc.id)?.removal?.tag !== 'fulfilled'
+  const offer = o.htlc.id === null ? undefined : getHtlc(channel.commitments.outgoing, o.htlc.id)
+  return !offer || shownPreimage(offer) === null
 }
 
 function waitsFor(channel: Channel, onchain: OnchainState, ctx: ClaimContext): string {

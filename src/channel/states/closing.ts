@@ -10,6 +10,7 @@ import { presume, presumeReceived } from '../presumed.ts'
 import { provesLoss, reestablishMessage, withToldPoint } from '../reestablish.ts'
 import { closeRequest, isCloseRequest } from '../restored.ts'
 import type { Channel, ClosingState } from '../state.ts'
+import { recount } from '../totals.ts'
 import type { ChainEvent, ChannelCommand, ChannelContext, ChannelInput, Effect, Turn } from '../types.ts'
 import { withCommitments } from '../updates.ts'
 import { closesOnce, closingFault, removalCommand } from './operate.ts'
@@ -204,7 +205,10 @@ export function withDecision(channel: Channel, command: ChannelCommand): Channel
     removal.tag === 'fulfilled'
       ? htlc.removal?.tag !== 'fulfilled' && hashes(removal.preimage, htlc.add.paymentHash)
       : htlc.removal === null
-  return isNews ? withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) }) : null
+  if (!isNews) return null
+  const after = withCommitments(channel, { incoming: replaceHtlc(incoming, { ...htlc, removal }) })
+  // Its failure may have left our next commitment already.
+  return htlc.removal === null ? after : withCommitments(after, { next: recount(after.params, after.commitments) })
 }
 
 /** The answer to a command on a channel that is past taking any. @param why in the words of the state that it is in */
