@@ -22,6 +22,9 @@ const FEERATE = 1_500
 const FEES = { min: 500, max: 2_500 }
 /** Blocks after which all has to be over: the last HTLC expires before, and what it leaves has a delay. */
 const PATIENCE = 300
+/** Blocks after which fees are low enough for what was too dear to claim until then. */
+const DEAR = 200
+const FLOOR = 253
 /** Blocks in which words on held payments are given, one at a time. */
 const TALK = 10
 const ANCHORS = 660
@@ -182,6 +185,7 @@ describe.skipIf(!BITCOIND || !ECLAIR)(
           if (await isLeftByEclair(channels, life)) return
           throw new Error(`not over: ${text(left)}`)
         }
+        if (blocks >= DEAR) stage.setFeerate(FLOOR)
         const next = isTalk ? 1 : await stride(life)
         await w.mine(next)
         blocks += next
