@@ -1,5 +1,7 @@
 import { addMsat, addSat, type Msat, type Sat, ZERO_MSAT, ZERO_SAT } from '../base/units.ts'
 import { channelOf, summary } from '../channel/describe.ts'
+import { leftovers } from '../channel/onchain/leftovers.ts'
+import type { ClosedState } from '../channel/state.ts'
 import { walletBalance } from '../wallet/status.ts'
 import type { Node } from './node.ts'
 import type { Balance } from './service.ts'
@@ -15,7 +17,7 @@ export interface Totals {
   readonly sendableMsat: Msat
   readonly receivableMsat: Msat
   readonly htlcs: Readonly<Record<'in' | 'out', { readonly count: number; readonly msat: Msat }>>
-  /** In outputs of closed channels that are not ours to spend yet. */
+  /** In outputs of closed channels that are ours, and that the wallet cannot spend yet. */
   readonly closingSat: Sat
 }
 
@@ -33,7 +35,10 @@ export function channelTotals(node: Pick<Node, 'channels' | 'context'>): Totals 
   let closingSat: Sat = ZERO_SAT
   let usable = 0
   for (const entry of node.channels.all()) {
-    if (entry.state.tag === 'closed') continue
+    if (entry.state.tag === 'closed') {
+      closingSat = addSat(closingSat, leftSat(entry.state))
+      continue
+    }
     const s = summary(entry.state, node.context(entry))
     channels.set(s.state, (channels.get(s.state) ?? 0) + 1)
     if (channelOf(entry.state) === null) continue
@@ -50,6 +55,10 @@ export function channelTotals(node: Pick<Node, 'channels' | 'context'>): Totals 
   }
   return { channels, usable, ...sums, htlcs, closingSat }
 }
+
+/** Of a channel that is closed for good: it waits for fees at which it is worth its claim. */
+const leftSat = ({ onchain }: ClosedState): Sat =>
+  (onchain === null ? [] : leftovers(onchain)).reduce((sum, o) => (o.spent ? sum : addSat(sum, o.amountSat)), ZERO_SAT)
 
 /** The wallet and the channels, by what can be spent now. */
 export function balanceOf(node: Pick<Node, 'channels' | 'context' | 'wallet'>, totals = channelTotals(node)): Balance {

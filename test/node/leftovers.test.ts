@@ -41,12 +41,13 @@ it('a balance of a closed channel that was too dear to claim for longer than a w
   expect(output()).toMatchObject({ spend: { tag: 'delayed' }, spent: null, amountSat: 400_000n })
   // Nothing is kept back for it, no block is read again for it, and people hear that it is over.
   const { api, node } = world.of('bob')
-  expect(node!.anchorChannels()).toBe(0)
+  expect(node!.anchorReserve()).toBe(0n)
   expect(watchedFrom(state())).toBeUndefined()
   expect((await api.channel(entryOf(world, 'bob').meta.localId)).closing).toMatchObject({
     resolved: true,
     unclaimedSat: 400_660n,
   })
+  expect((await api.balance()).onchainClosingSat).toBe(400_000n)
   expect(await closed()).toBe(1)
 
   await world.restart('bob')
@@ -62,6 +63,7 @@ it('a balance of a closed channel that was too dear to claim for longer than a w
   await world.mine(1)
   expect(output().spent).toMatchObject({ txid: claim!.txid })
   expect(onchainSat(world).bob - before).toBeGreaterThan(400_000n - 4_000n - 1_000n)
+  expect((await world.of('bob').api.balance()).onchainClosingSat).toBe(0n)
 
   await world.restart('bob')
   await world.reorg(1)

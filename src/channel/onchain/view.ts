@@ -1,5 +1,5 @@
 import type { Outpoint, Txid } from '../../base/ids.ts'
-import type { Sat } from '../../base/units.ts'
+import { addSat, type Sat } from '../../base/units.ts'
 import { fundingScriptOf } from '../commitments.ts'
 import { shownPreimage } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
@@ -7,6 +7,7 @@ import type { Channel } from '../state.ts'
 import type { CloseKind, Effect, Watch } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { isBlind } from './events.ts'
+import { leftovers } from './leftovers.ts'
 import { anchorsIn } from './outputs.ts'
 import { type ClaimContext, isGivenUp, isTooDear, planClaims, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
@@ -91,7 +92,7 @@ export interface OnchainView {
   }[]
   /** In anchor outputs that nobody took, and in outputs that cost more to claim than they hold. */
   readonly unclaimedSat: Sat
-  /** Ours, but not spendable by the wallet yet: before fees. */
+  /** Ours, but not spendable by the wallet yet: before fees. With what is too dear to claim for now, where nobody else can take it. */
   readonly pendingSat: Sat
   /** Plain words; null when everything is resolved. */
   readonly waitsFor: string | null
@@ -114,7 +115,7 @@ export function describeOnchain(channel: Channel, onchain: OnchainState, ctx: Cl
       ...spenders.map((s) => ({ txid: s.txid, kind: s.kind, confirmed: true, feeSat: s.feeSat })),
     ],
     unclaimedSat: total([...anchorsIn(channel, closing).filter((a) => !taken.has(a.outpoint.index)), ...poor!]),
-    pendingSat: total(rich!),
+    pendingSat: addSat(total(rich!), total(leftovers({ ...onchain, outputs: poor! }))),
     waitsFor: resolved ? null : waitsFor(channel, onchain, ctx),
   }
 }

@@ -106,7 +106,8 @@ describe('BOLT 5 §general-nomenclature: an output that nobody but us can ever s
     expect(later.closed).toMatchObject({ irrevocable: true })
     expect(own(later)).toMatchObject([{ spent: null }])
     const { ctx } = w.alice
-    expect(summary(later.state, ctx).closing).toMatchObject({ resolved: true, waitsFor: null, pendingSat: 0n })
+    const pendingSat = own(later)[0]!.amountSat
+    expect(summary(later.state, ctx).closing).toMatchObject({ resolved: true, waitsFor: null, pendingSat })
 
     w.alice.claim = FEERATE
     w.chain.minimum = 0
