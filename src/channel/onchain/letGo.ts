@@ -1,4 +1,4 @@
-import type { HtlcAdd } from '../htlc.ts'
+import { type HtlcAdd, shownPreimage } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
 import { commitmentWeight, feeOf } from '../tx/weights.ts'
@@ -51,7 +51,8 @@ export function letGoSat({ commitments }: Channel, { outputs, failed }: OnchainS
   let sum = 0n
   for (const { htlc, spent, amountSat } of outputs) {
     if (htlc?.direction !== 'out' || htlc.id === null || !gone.has(htlc.id)) continue
-    if (!spent || getHtlc(commitments.outgoing, htlc.id)?.removal?.tag === 'fulfilled') sum += amountSat
+    const offer = getHtlc(commitments.outgoing, htlc.id)
+    if (!spent || (offer && shownPreimage(offer) !== null)) sum += amountSat
   }
   return sum
 }
