@@ -2,13 +2,14 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import type { ForwardView } from '../../src/node/analytics/views.ts'
-import type { ChannelView, HtlcView, NodeEvent } from '../../src/node/service.ts'
+import type { ChannelView, HtlcView } from '../../src/node/service.ts'
 import { Life, type Payment, type Step } from '../interop/life.ts'
 import { isReal, type Real, type Stage } from '../interop/stage.ts'
 import { type Side, side, stepsWith } from '../interop/steps.ts'
 import { type FeeService, startFeeService } from './feeService.ts'
+import { isOfOwnEnd, SETTLES_TWICE } from './linkEnds.ts'
 import { type Lnd, withLnd } from './lnd.ts'
-import { lndStage, SETTLES_TWICE } from './lndStage.ts'
+import { lndStage } from './lndStage.ts'
 import type { Answer } from './rest.ts'
 import { outpointText, satOf, World } from './world.ts'
 
@@ -78,8 +79,6 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
   let channels: ChannelView[]
   /** Places of those that were closed by force in this schedule. */
   const forced = new Set<number>()
-  /** Ids of those that LND has ended by itself. */
-  const givenUp = new Set<string>()
   const begin = async (): Promise<void> => {
     const options = [`--fee.url=${fees.url}`, ...LND_OPTIONS]
     w = await World.start([
@@ -247,10 +246,6 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
     life.payments.push({ from, to: 'us', amountMsat, hash: paymentHash, id: paymentHash, held: null })
   }
 
-  /** What it says to us then, in every connection. */
-  const isOfLndsEnd = ({ data }: NodeEvent): boolean =>
-    data.code === 'PEER_ERROR' && givenUp.has(String(data.id)) && /internal error$/.test(String(data.message))
-
   /** While it waits for anything it looks for such faults of LND's, too. */
   const watchful = (bare: Stage): Stage => ({
     ...bare,
@@ -278,7 +273,6 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
         if (!(e instanceof LinkEnded)) throw e
         for (const which of ended()) {
           console.warn(`closed by force, because LND has ended it by itself: ${SETTLES_TWICE.source}`)
-          givenUp.add(channels[which]!.id)
           await forceClose({ which, by: 'us' })
         }
       }
@@ -410,7 +404,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
           const most = (await feesSince(height)) + forced.size * (ANCHORS_SAT + SMALL)
           expect(Number(lost)).toBeLessThanOrEqual(most * 1000)
         }
-        expect(w.alerts().filter((e) => !isOfLndsEnd(e))).toEqual([])
+        expect(w.alerts().filter((e) => !channels.some((c, at) => isOfOwnEnd(lndAt(at), c, e)))).toEqual([])
       }
       await fc.assert(fc.asyncProperty(schedule, isKept), { numRuns: RUNS, endOnFailure: true, ...REPLAY })
     },

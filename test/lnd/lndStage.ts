@@ -18,12 +18,6 @@ const TRIES_S = 120
  * after a start, what it has settled before (htlcswitch/link.go, processRemoteAdds), our node makes a new connection after a minute or two.
  */
 const UNTIL_MS = 240_000
-/**
- * LND settles an HTLC once more, in every connection from then on, that it has settled before it was killed, and fails the link over it with
- * an error to us (htlcswitch/link.go, processRemoteAdds; as in lnd#1642): it never uses that channel again. Only a force close helps.
- */
-export const SETTLES_TWICE =
-  /failing link: unable to settle htlc: (No HTLC with ID|HTLC with ID \d+ has already been settled)/
 /** What LND says of a payment of its own. */
 const OUTCOMES: Readonly<Record<string, Outcome>> = { SUCCEEDED: 'succeeded', FAILED: 'failed' }
 
