@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { outpointKey } from '../../src/base/ids.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
+import type { ChainSource } from '../../src/chain/source.ts'
 import { buildLocal, obscuringFactorOf } from '../../src/channel/commitments.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
@@ -9,6 +10,7 @@ import type { ChannelEntry } from '../../src/node/channels.ts'
 import { anchorChannels } from '../../src/node/holdings.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
+import { Sweeper } from '../../src/node/sweeper.ts'
 import { Deeds } from './deeds.ts'
 import type { Honest } from './honest.ts'
 import { Outlet } from './outlet.ts'
@@ -19,7 +21,7 @@ export interface PublisherOptions {
   readonly republish: (entry: ChannelEntry, scope: TurnScope) => void
 }
 
-/** What a node publishes: by the fee bumper of the real one, all of it noted, and nothing that it has revoked. */
+/** What a node publishes: by the fee bumper and the sweeper of the real one, all of it noted, and nothing that it has revoked. */
 export class Publisher {
   /** Every transaction that the node made. */
   readonly deeds = new Deeds()
@@ -31,6 +33,7 @@ export class Publisher {
   /** The lowest commitment of each channel that was published. */
   readonly #published = new Map<string, number>()
   #bumper!: Bumper
+  #sweeper!: Sweeper
 
   constructor(node: Honest, options: PublisherOptions) {
     this.#node = node
@@ -53,6 +56,7 @@ export class Publisher {
       broadcast: async (tx: Transaction, purpose: string) => this.outlet.broadcast(tx, purpose),
     }
     const log = {
+      debug: () => {},
       warn: () => {},
       error: ({ err }: { err?: Error }) => {
         if (err) this.#node.complaints.add(err.stack ?? String(err))
@@ -60,6 +64,16 @@ export class Publisher {
     }
     const options = { parts: () => parts as unknown as NodeParts, log: log as unknown as Logger }
     this.#bumper = new Bumper(options, (entry, scope) => this.#options.republish(entry, scope))
+    this.#sweeper = new Sweeper({ ...options, parts: () => ({ ...options.parts(), source: this.#noting() }) })
+  }
+
+  /** What several channels' sweeps have become is not among what the channels publish. */
+  #noting(): ChainSource {
+    const broadcast = async (tx: Transaction) => {
+      this.deeds.note(tx, 'sweep', null)
+      return this.outlet.hand(tx)
+    }
+    return { ...this.outlet.source(), broadcast }
   }
 
   publish(entry: ChannelEntry, effect: Broadcast, scope: TurnScope): void {
@@ -77,6 +91,7 @@ export class Publisher {
       return
     }
     this.deeds.note(effect.tx, effect.purpose, null)
+    if (effect.share) return this.#sweeper.take(entry, effect, effect.share, scope)
     scope.after(() => this.outlet.broadcast(effect.tx, effect.purpose))
   }
 
