@@ -76,6 +76,12 @@ export class Wire {
     if (c) this.#cut(c, 'the connection broke')
   }
 
+  /** Hands over what a peer never sent: it says that and nothing more. */
+  forge(from: NodeId, to: NodeId, message: Message): void {
+    const epoch = this.#between(from, to)!.epochs.get(to)!
+    this.#plugs.get(to)!.options.callbacks.onMessages(from, epoch, [message], 0)
+  }
+
   /** Hands over the next write of every flow, or of one node's. @returns whether there was any */
   deliver(from?: NodeId): boolean {
     let any = false
