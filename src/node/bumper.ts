@@ -10,7 +10,6 @@ import { isAtStake } from '../channel/onchain/stages.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
-import { anchorReserve } from '../wallet/build.ts'
 import type { AddFeesRequest } from '../wallet/bump.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { WalletTx } from '../wallet/state.ts'
@@ -190,7 +189,7 @@ export class Bumper {
   /** One wallet pays for all channels: what it keeps back for this one and the others, be they open yet. */
   #leave({ meta }: ChannelEntry, ownSat: Sat = 0n as Sat): Sat {
     this.#needs.set(meta.localId, ownSat)
-    const open = anchorReserve(Math.max(0, this.#options.parts().anchorChannels() - this.#needs.size))
+    const open = this.#options.parts().anchorReserve(-this.#needs.size)
     return [...this.#needs.values()].reduce((sum, sat) => sum + sat, open as bigint) as Sat
   }
 

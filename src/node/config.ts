@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
+import type { Sat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import { type ApiAccess, readAccess } from './access.ts'
 import {
@@ -34,6 +35,8 @@ export interface NodeConfig {
   readonly minimumDepth?: number
   /** Of a new channel's capacity, DEFAULT_IN_FLIGHT_PERCENT when left out. */
   readonly maxHtlcValueInFlightPercent?: number
+  /** Kept in the wallet for each channel with anchors, ANCHOR_RESERVE_SAT when left out. */
+  readonly anchorReserveSat?: Sat
   /** DEFAULT_MARGINS when left out. */
   readonly margins?: ExpiryMargins
   /** Absolute. */
@@ -112,6 +115,7 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     alias: required('alias'),
     ...(minimumDepth !== null && { minimumDepth }),
     maxHtlcValueInFlightPercent: required('max-htlc-value-in-flight-percent'),
+    anchorReserveSat: required('anchor-reserve'),
     margins: {
       cltvExpiryDelta: required('cltv-expiry-delta'),
       closeBeforeExpiry: required('close-before-expiry'),

@@ -1,6 +1,8 @@
 import { utf8 } from '../base/bytes.ts'
+import { type Sat, sat } from '../base/units.ts'
 import { isNetwork, type Network } from '../bitcoin/networks.ts'
 import { MOST_DEPTH } from '../channel/parameters.ts'
+import { ANCHOR_RESERVE_SAT } from '../wallet/build.ts'
 import { networkAddress } from '../wire/address.ts'
 import { parseCidr } from './cidr.ts'
 import { ConfigError } from './errors.ts'
@@ -117,6 +119,14 @@ function readPercent(text: string): number {
   return /^\d{1,3}$/.test(text.trim()) && percent >= 1 && percent <= 100
     ? percent
     : wrong(`expected whole percent from 1 to 100, got "${text}"`)
+}
+
+/** More than a tenth of a bitcoin for each channel is a slip. */
+const MOST_RESERVE_SAT = 10_000_000
+function readReserve(text: string): Sat {
+  return /^\d{1,8}$/.test(text.trim()) && Number(text) <= MOST_RESERVE_SAT
+    ? sat(BigInt(text.trim()))
+    : wrong(`expected satoshis from 0 to ${MOST_RESERVE_SAT}, got "${text}"`)
 }
 
 const readNames = (text: string): readonly string[] => text.split(',').flatMap((name) => name.trim() || [])
@@ -309,6 +319,13 @@ export const CONFIG_OPTIONS = {
       'how much of a channel its peer may have on the way to us at a time, in percent of the capacity, on new channels',
     fallback: String(DEFAULT_IN_FLIGHT_PERCENT),
     read: readPercent,
+  }),
+  'anchor-reserve': option({
+    placeholder: 'SAT',
+    describe:
+      'what the wallet keeps for each channel with anchors to pay for its close: no send and no opening takes it; 0: nothing',
+    fallback: String(ANCHOR_RESERVE_SAT),
+    read: readReserve,
   }),
   'cltv-expiry-delta': option({
     placeholder: 'BLOCKS',

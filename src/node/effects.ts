@@ -119,12 +119,14 @@ export class Effects {
   #fund(entry: ChannelEntry, effect: Extract<Effect, { tag: 'fund' }>): void {
     const { channels, parts } = this.#options
     const { amountSat, scriptPubKey, feeratePerKw } = effect
+    const { state } = entry
+    const isAnchors = state.tag === 'await-funding' && state.proposal.channelType === 'anchors'
     try {
       const built = parts().wallet.fund({
         outputs: [{ amountSat, scriptPubKey }],
         feeratePerKw,
         owner: fundingOwner(entry),
-        anchorChannels: parts().anchorChannels() + 1,
+        reserveSat: parts().anchorReserve(isAnchors ? 1 : 0),
       })
       const ancestors = parts().wallet.ancestorsOf(built.tx, endsOf(channels))
       channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]!, ancestors })

@@ -23,6 +23,7 @@ const GAUGES = {
   channel_receivable_msat: 'What one could receive over the usable channels now',
   onchain_confirmed_sat: 'In confirmed coins of the wallet',
   onchain_unconfirmed_sat: 'In unconfirmed coins of the wallet',
+  onchain_reserved_sat: 'Kept in the wallet to close channels with anchors, where there is as much',
   onchain_closing_sat: 'In outputs of closed channels that are not ours to spend yet',
   payments_pending: 'Payments under way',
   forwards_pending: 'Forwards under way',

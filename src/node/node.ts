@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
 import type { ChannelId } from '../base/ids.ts'
+import type { Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
@@ -14,6 +15,7 @@ import { Graph } from '../routing/graph.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import type { Journal } from '../store/journal.ts'
 import type { Driver } from '../store/types.ts'
+import { anchorReserve } from '../wallet/build.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
 import type { KnownBackup } from './adopt.ts'
@@ -295,8 +297,9 @@ export class Node implements NodeParts {
   storageLow(): boolean {
     return this.resources.storageLow()
   }
-  anchorChannels(): number {
-    return anchorChannels(this.channels.all())
+  anchorReserve(more = 0): Sat {
+    const channels = Math.max(0, anchorChannels(this.channels.all()) + more)
+    return anchorReserve(channels, this.resources.config.anchorReserveSat)
   }
 
   localChannels(): readonly LocalChannel[] {

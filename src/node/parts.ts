@@ -1,3 +1,4 @@
+import type { Sat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
@@ -41,8 +42,8 @@ export interface NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   fees(): FeeEstimates
-  /** Open channels with anchors, for which the wallet keeps a reserve. */
-  anchorChannels(): number
+  /** What the wallet keeps for the close of channels with anchors: those that there are, and so many more. */
+  anchorReserve(more?: number): Sat
   /** Our usable channels as the path finder sees them. */
   localChannels(): readonly LocalChannel[]
   /** Ways to us over private channels, for invoices; empty when public channels suffice. */

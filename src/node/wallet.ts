@@ -8,13 +8,7 @@ import { RESOLVED_DEPTH } from '../channel/onchain/plan.ts'
 import type { CoinSpender } from '../channel/state.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver } from '../store/types.ts'
-import {
-  anchorReserve,
-  type BuiltTransaction,
-  fundTransaction,
-  type SweepRequest,
-  sweepWallet,
-} from '../wallet/build.ts'
+import { type BuiltTransaction, fundTransaction, type SweepRequest, sweepWallet } from '../wallet/build.ts'
 import { type AddFeesRequest, addFees } from '../wallet/bump.ts'
 import {
   abandonTransaction,
@@ -151,19 +145,17 @@ export class WalletShell {
     readonly outputs: readonly TxOutput[]
     readonly feeratePerKw: number
     readonly owner: string
-    readonly anchorChannels: number
+    readonly reserveSat: Sat
     readonly coins?: readonly Outpoint[]
   }): BuiltTransaction {
-    const { anchorChannels, ...rest } = request
-    const built = fundTransaction(this.#state, { ...rest, reserveSat: anchorReserve(anchorChannels) }, this.#signer)
+    const built = fundTransaction(this.#state, request, this.#signer)
     this.#state = built.state
     return built
   }
 
   /** As `fund`: all that need not stay goes to one script. @throws WalletError */
-  sweep(request: Omit<SweepRequest, 'reserveSat'> & { readonly anchorChannels: number }): BuiltTransaction {
-    const { anchorChannels, ...rest } = request
-    const built = sweepWallet(this.#state, { ...rest, reserveSat: anchorReserve(anchorChannels) }, this.#signer)
+  sweep(request: SweepRequest & { readonly reserveSat: Sat }): BuiltTransaction {
+    const built = sweepWallet(this.#state, request, this.#signer)
     this.#state = built.state
     return built
   }
@@ -196,9 +188,8 @@ export class WalletShell {
   }
 
   /** Our signatures on a PSBT, and nothing else. @throws WalletError */
-  signPsbt(psbt: Psbt, request: { readonly owner: string; readonly anchorChannels: number }): SignedPsbt {
-    const { owner, anchorChannels } = request
-    return signPsbt(this.#state, psbt, { signer: this.#signer, owner, reserveSat: anchorReserve(anchorChannels) })
+  signPsbt(psbt: Psbt, request: { readonly owner: string; readonly reserveSat: Sat }): SignedPsbt {
+    return signPsbt(this.#state, psbt, { ...request, signer: this.#signer })
   }
 
   /** A transaction of ours that is about to be broadcast. */

@@ -133,12 +133,12 @@ export function sweepWallet(state: WalletState, request: SweepRequest, signer: W
 
 const sum = (coins: readonly Coin[]): bigint => coins.reduce((s, c) => s + c.amountSat, 0n)
 
-/** What to keep back so that channels with anchors can be closed at any time, for a number of such channels. */
-export function anchorReserve(channels: number): Sat {
-  return BigInt(Math.min(channels, RESERVE_CHANNELS) * RESERVE_PER_CHANNEL_SAT) as Sat
-}
-const RESERVE_PER_CHANNEL_SAT = 10_000
-const RESERVE_CHANNELS = 10
+/** For one channel, until the operator says otherwise. */
+export const ANCHOR_RESERVE_SAT = 10_000n as Sat
+
+/** What to keep back so that channels with anchors can be closed at any time, all of them at once, for a number of such channels. */
+export const anchorReserve = (channels: number, eachSat: Sat = ANCHOR_RESERVE_SAT): Sat =>
+  (BigInt(channels) * eachSat) as Sat
 
 /** @throws WalletError INVALID_FEERATE unless nodes relay it and no mistake is likely: 253 – 250,000 sat per 1,000 weight units */
 export function checkFeerate(feeratePerKw: number): void {

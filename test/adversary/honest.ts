@@ -30,6 +30,7 @@ import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { closeFinder, closeOnceMore } from '../../src/node/unseenCloses.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
+import { anchorReserve } from '../../src/wallet/build.ts'
 import { unconfirmed } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
@@ -312,7 +313,7 @@ export class Honest {
 
   /** People send as much as the node lets them. */
   spendAll(): void {
-    const tx = this.wealth.spendAll(this.feerates.slow!, anchorChannels(this.channels.all()))
+    const tx = this.wealth.spendAll(this.feerates.slow!, anchorReserve(anchorChannels(this.channels.all())))
     if (!tx) return
     this.publisher.deeds.note(tx, SEND, null)
     this.hasSpent = true

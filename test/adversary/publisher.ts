@@ -11,6 +11,7 @@ import { anchorChannels } from '../../src/node/holdings.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { Sweeper } from '../../src/node/sweeper.ts'
+import { anchorReserve } from '../../src/wallet/build.ts'
 import { Deeds } from './deeds.ts'
 import type { Honest } from './honest.ts'
 import { Outlet } from './outlet.ts'
@@ -52,7 +53,7 @@ export class Publisher {
       source: this.outlet.source(),
       reactor: { post: this.#options.post },
       events: { emit: () => {} },
-      anchorChannels: () => anchorChannels(channels.all()),
+      anchorReserve: (more = 0) => anchorReserve(Math.max(0, anchorChannels(channels.all()) + more)),
       broadcast: async (tx: Transaction, purpose: string) => this.outlet.broadcast(tx, purpose),
     }
     const log = {

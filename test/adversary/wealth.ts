@@ -22,12 +22,12 @@ export class Wealth {
   }
 
   /** People send as much as the node lets them; what it keeps is for channels with anchors (services/wallet.ts). @returns null when it lets them send nothing */
-  spendAll(feeratePerKw: number, anchorChannels: number): Transaction | null {
+  spendAll(feeratePerKw: number, reserveSat: Sat): Transaction | null {
     let amountSat = this.#startSat as Sat
     for (let tries = 0; tries < 4 && amountSat > 1_000n; tries++) {
       const outputs = [{ amountSat, scriptPubKey: ELSEWHERE }]
       try {
-        const { tx, feeSat } = this.#wallet.fund({ outputs, feeratePerKw, owner: SEND, anchorChannels })
+        const { tx, feeSat } = this.#wallet.fund({ outputs, feeratePerKw, owner: SEND, reserveSat })
         this.#wallet.sent(tx, { feeSat, label: SEND })
         this.#wallet.release(SEND)
         return tx

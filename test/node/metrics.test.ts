@@ -72,6 +72,7 @@ describe('metrics', () => {
     expect(bob.get('fulmen_alerts_raised')).toBe(3)
     expect(bob.get('fulmen_turn_seconds_count')).toBeGreaterThan(4)
     expect(bob.get('fulmen_onchain_confirmed_sat')).toBe(Number((await world.of('bob').api.wallet()).confirmedSat))
+    expect(bob.get('fulmen_onchain_reserved_sat')).toBe(20_000)
     expect(bob.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)
     await life.step({ tag: 'close', who: 'alice', peer: 'bob', force: true })
     await world.settle()

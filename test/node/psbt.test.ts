@@ -152,7 +152,7 @@ describe('BIP 174: a PSBT', () => {
         feeratePerKw: 1_000,
         owner: 'channel',
         coins: decodePsbt(bytes(made.psbt)).tx.inputs,
-        anchorChannels: 0,
+        reserveSat: sat(0),
       }),
     )
     const locked = [...wallet.state.locks.keys()]

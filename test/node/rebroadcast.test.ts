@@ -85,7 +85,7 @@ describe('what waits for a block', () => {
     await node!.reactor.run(() => {
       const most = walletBalance(node!.wallet.state).spendableSat - 1_000n
       const output = { amountSat: sat(most), scriptPubKey: NOBODY }
-      node!.wallet.fund({ outputs: [output], feeratePerKw: 253, owner: 'channel:none', anchorChannels: 0 })
+      node!.wallet.fund({ outputs: [output], feeratePerKw: 253, owner: 'channel:none', reserveSat: sat(0) })
     })
     expect(walletBalance(node!.wallet.state).spendableSat).toBe(0n)
     expect(claim()).toBeUndefined()
@@ -104,7 +104,7 @@ it('a transaction beside an output that never comes gives its coin back after tw
   const before = spendable()
   await reactor.run(() => {
     const outputs = [{ amountSat: sat(100_000), scriptPubKey: p2wsh(Uint8Array.of(1)) }]
-    const { tx } = wallet.fund({ outputs, feeratePerKw: 1000, owner: 'us', anchorChannels: 0 })
+    const { tx } = wallet.fund({ outputs, feeratePerKw: 1000, owner: 'us', reserveSat: sat(0) })
     const foreign = unsignedInput({ txid: 'ab'.repeat(32) as Txid, index: 0 }, 0xfffffffd)
     wallet.sent({ ...tx, inputs: [foreign, ...tx.inputs] }, {})
     wallet.release('us')

@@ -35,7 +35,7 @@ describe('BIP 125: a send that is bumped', () => {
     const amountSat = sat((await total('alice')) - 30_000n)
     const outputs = [{ amountSat, scriptPubKey: inPool(sent.txid)!.tx.outputs[0]!.scriptPubKey }]
     const funding = await alice.reactor.run(() =>
-      alice.wallet.fund({ outputs, feeratePerKw: 500, owner: 'channel:x', anchorChannels: 0 }),
+      alice.wallet.fund({ outputs, feeratePerKw: 500, owner: 'channel:x', reserveSat: sat(0) }),
     )
     expect(funding.tx.inputs.map((i) => i.txid)).toContain(sent.txid)
     await expect(bump('alice', sent.txid, 20)).rejects.toMatchObject({ code: 'CONFLICT' })

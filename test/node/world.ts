@@ -1,5 +1,6 @@
 import { toHex } from '../../src/base/bytes.ts'
 import { nodeId as asNodeId, type NodeId } from '../../src/base/ids.ts'
+import type { Sat } from '../../src/base/units.ts'
 import { chainHash } from '../../src/bitcoin/networks.ts'
 import { p2wsh } from '../../src/bitcoin/script.ts'
 import { BitcoindSource } from '../../src/chain/bitcoind.ts'
@@ -92,6 +93,7 @@ export interface WorldOptions {
   readonly toSelfDelay?: number
   readonly htlcFailDepth?: number
   readonly maxHtlcValueInFlightPercent?: number
+  readonly anchorReserveSat?: Sat
   /** What lies over every disk. */
   readonly driverOf?: (disk: Disk) => Driver & { takeDamaged?(): readonly string[] }
   /** For so long a node that was away waits for its peers before it follows the chain. */
@@ -192,7 +194,11 @@ export class World {
     const driver = this.#options.driverOf?.(disk) ?? disk
     const { last, missing } = await checkJournal(driver)
     disk.writes = 0
-    const config = quietConfig(`/nowhere/${name}`, { alias: process.alias })
+    const { anchorReserveSat } = this.#options
+    const config = quietConfig(`/nowhere/${name}`, {
+      alias: process.alias,
+      ...(anchorReserveSat !== undefined && { anchorReserveSat }),
+    })
     const transport = this.#backend?.transport ?? localTransport(rpcHandler(this.chain))
     const source = new BitcoindSource({ transport, network: 'regtest' })
     const node = await Node.open({

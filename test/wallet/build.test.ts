@@ -125,7 +125,8 @@ describe('fundTransaction', () => {
     )
     expect(anchorReserve(0)).toBe(0n)
     expect(anchorReserve(3)).toBe(30_000n)
-    expect(anchorReserve(500)).toBe(100_000n)
+    expect(anchorReserve(500)).toBe(5_000_000n)
+    expect(anchorReserve(500, sat(2_000))).toBe(1_000_000n)
   })
 
   it('spends exactly the coins that are named, and refuses ones that it cannot', () => {

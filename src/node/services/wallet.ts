@@ -3,7 +3,7 @@ import { outpointKey, type Txid } from '../../base/ids.ts'
 import { pack, unpackIfWhole } from '../../base/pack.ts'
 import { encodeTransaction } from '../../bitcoin/transaction.ts'
 import { keys } from '../../store/schema.ts'
-import { anchorReserve, type BuiltTransaction } from '../../wallet/build.ts'
+import type { BuiltTransaction } from '../../wallet/build.ts'
 import { walletAddress } from '../../wallet/keys.ts'
 import type { WalletState, WalletTx } from '../../wallet/state.ts'
 import { statusOf, unspentCoins, walletBalance } from '../../wallet/status.ts'
@@ -73,7 +73,7 @@ export function walletService(parts: NodeParts): WalletService {
         unconfirmedSat: b.unconfirmedSat,
         lockedSat: b.lockedSat,
         immatureSat: b.immatureSat,
-        reservedSat: anchorReserve(parts.anchorChannels()),
+        reservedSat: parts.anchorReserve(),
       }
     },
     newAddress: () =>

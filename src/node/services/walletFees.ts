@@ -4,7 +4,6 @@ import { weightOf } from '../../bitcoin/transaction.ts'
 import { ChainError } from '../../chain/errors.ts'
 import { perKw } from '../../chain/fees.ts'
 import { keys } from '../../store/schema.ts'
-import { anchorReserve } from '../../wallet/build.ts'
 import type { Raised } from '../../wallet/raise.ts'
 import type { WalletTx } from '../../wallet/state.ts'
 import { ServiceError } from '../errors.ts'
@@ -31,7 +30,7 @@ export async function bumpTransaction(parts: NodeParts, entry: WalletTx, request
   const feeratePerKw = feerateSatPerVbyte === undefined ? usualFeerate(parts, entry) : perKw(feerateSatPerVbyte)
   const raised = await reactor.run((scope): Raised => {
     try {
-      const reserveSat = anchorReserve(parts.anchorChannels())
+      const reserveSat = parts.anchorReserve()
       const isSweep = (t: WalletTx): boolean => t.label === SWEEP_LABEL
       const isReplaceable = (t: WalletTx): boolean => t.label === SEND_LABEL || isSweep(t)
       const made = wallet.raise({ txid: entry.txid, feeratePerKw, owner, isReplaceable, isSweep, reserveSat })
