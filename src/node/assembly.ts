@@ -18,6 +18,7 @@ import {
   holdingsOf,
   isInChain,
   keepsDeadlines,
+  lateForward,
   namesOf,
   outgoingChannel,
   undecidedIncoming,
@@ -158,6 +159,7 @@ export function createPayments(node: Node): Payments {
       const state = node.channels.byChannelId(channelId)?.state
       return state === undefined ? 'never' : wantsPreimage(state, id)
     },
+    lateForward: (origin) => lateForward(node, origin),
     hasLost: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state
       // One that cannot be read may be brought back by a backup.

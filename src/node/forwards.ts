@@ -23,6 +23,10 @@ export interface ForwardsOptions extends LostHtlcsOptions {
   readonly publicUpdate?: PublicUpdate
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
   readonly incomingHtlc: (channelId: ChannelId, id: bigint) => IncomingHtlc | null
+  /** What came in of a forward that was failed and may be paid after all, and the channel that has the offer. */
+  readonly lateForward: (
+    origin: Omit<ForwardOrigin, 'tag'>,
+  ) => { readonly htlc: IncomingHtlc; readonly outgoing: ChannelId | null } | null
   /** That channel has never had an HTLC of this id, as far as it knows: it has lost writes. */
   readonly hasLost: (channelId: ChannelId, id: bigint) => boolean
   /** The channel is not in the chain, though it would be on its way there if a late HTLC in it were worth that. */
@@ -203,7 +207,10 @@ export class Forwards {
       this.#lost.paid(channelId, preimage)
       return []
     }
-    return this.#lost.failed({ channelId, id, preimage })
+    const late = this.#options.lateForward(from)
+    const record = late && forwardRecordOf(late.htlc, this.#options.nodeSecret)
+    const forward = record && { ...record, outgoingChannelId: late.outgoing }
+    return this.#lost.failed({ channelId, id, preimage, ...(forward && { forward }) })
   }
 
   /** With every block: what is failed back because the next node sits on it. */

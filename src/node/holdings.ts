@@ -4,6 +4,7 @@ import { localAlias } from '../channel/alias.ts'
 import { channelOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
+import { offerFor } from '../channel/presumed.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
 import { realScid } from '../channel/states/shared.ts'
 import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
@@ -61,6 +62,28 @@ export function wantsPreimage(state: ChannelState, id: bigint): 'now' | 'later' 
   if (!htlc || htlc.removal?.tag === 'fulfilled') return 'never'
   if (htlc.removal === null || ['closing', 'waiting-for-peer', 'closed'].includes(state.tag)) return 'now'
   return 'from' in state && isFailedUnsigned(htlc) ? 'now' : 'later'
+}
+
+/**
+ * What came in of a forward that was failed before its preimage came, unless the chain shows that the peer has it back, and the channel that has
+ * the offer.
+ */
+export function lateForward(
+  { channels }: Pick<NodeParts, 'channels'>,
+  { channelId, htlcId }: { readonly channelId: ChannelId; readonly htlcId: bigint },
+): { readonly htlc: IncomingHtlc; readonly outgoing: ChannelId | null } | null {
+  const state = channels.byChannelId(channelId)?.state
+  const channel = state && channelOf(state)
+  const htlc = channel && getHtlc(channel.commitments.incoming, htlcId)
+  if (!htlc || isBack(state, htlcId)) return null
+  const all = channels.all().flatMap((entry) => channelOf(entry.state) ?? [])
+  const outgoing = all.find((c) => offerFor(c, { tag: 'forward', channelId, htlcId }))
+  return { htlc: incomingHtlc(channelId, htlc), outgoing: outgoing?.params.channelId ?? null }
+}
+
+function isBack(state: ChannelState, id: bigint): boolean {
+  if (!('onchain' in state) || !state.onchain || state.onchain.closing.height === null) return false
+  return !state.onchain.outputs.some((o) => o.htlc?.direction === 'in' && o.htlc.id === id && o.spent === null)
 }
 
 /** Whether the channel's funding is confirmed, which a reorganisation may have undone. */

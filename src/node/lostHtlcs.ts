@@ -3,7 +3,7 @@ import type { ChannelId } from '../base/ids.ts'
 import { pack, unpackIfWhole } from '../base/pack.ts'
 import { crypto } from '../crypto/crypto.ts'
 import { type HeldContext, isOpen, type LostOffer, noteOf } from '../payment/held.ts'
-import type { PaymentEffect } from '../payment/types.ts'
+import type { ForwardRecord, PaymentEffect } from '../payment/types.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver, Op } from '../store/types.ts'
 import type { TurnScope } from './reactor.ts'
@@ -29,6 +29,8 @@ interface LostPreimage {
   readonly preimage: Uint8Array
   /** Of an HTLC that its channel knows, and has failed. */
   readonly id?: bigint
+  /** It was told as failed, and has yet to be told as settled. */
+  readonly forward?: ForwardRecord
 }
 
 /**
@@ -84,11 +86,17 @@ export class LostHtlcs {
     return [...paid, ...[...this.#offers.values()].flatMap((offer) => noteOf(offer, this.#where(offer).outgoing))]
   }
 
-  #paid({ channelId, preimage, id }: LostPreimage): readonly PaymentEffect[] {
-    if (id === undefined) this.#options.tryPreimage(channelId, preimage)
-    else if (this.#options.wantsPreimage(channelId, id) === 'now')
-      return [{ tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }]
-    return []
+  #paid({ forward, ...lost }: LostPreimage): readonly PaymentEffect[] {
+    const { channelId, preimage, id } = lost
+    if (id === undefined) {
+      this.#options.tryPreimage(channelId, preimage)
+      return []
+    }
+    if (this.#options.wantsPreimage(channelId, id) !== 'now') return []
+    const command: PaymentEffect = { tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }
+    if (!forward) return [command]
+    this.#write(this.#preimages, keys.lostHtlc('preimage', `${channelId}:${id}`), lost)
+    return [command, { tag: 'notify', event: { type: 'forward.settled', forward, detail: null } }]
   }
 
   /** With every block: forgets what has served, which channels have on disk by the next one. */
@@ -111,7 +119,10 @@ export class LostHtlcs {
   }
 
   #put<R>(records: Map<string, R>, key: string, record: R): void {
-    if (records.has(key)) return
+    if (!records.has(key)) this.#write(records, key, record)
+  }
+
+  #write<R>(records: Map<string, R>, key: string, record: R): void {
     records.set(key, record)
     this.#ops.push({ key, value: pack(record) })
   }

@@ -15,6 +15,7 @@ export function forwardsOfBob() {
     channelsTo: () => [],
     incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
     wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),
+    lateForward: () => null,
     hasLost: () => false,
     tryPreimage: () => false,
     standings: () => ({ isSound: true, incoming: 'current', outgoing: [] }),

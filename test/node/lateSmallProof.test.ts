@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
+import { channelOf } from '../../src/channel/describe.ts'
 import type { PaymentEffect } from '../../src/payment/types.ts'
 import { preimageOf } from '../channel/harness.ts'
 import { forwardsOfBob } from './forwardsOfBob.ts'
@@ -18,6 +19,8 @@ it('a forward that went back while the node before was away is paid with a preim
   await world.mine(htlcsOf(world, 'alice').incoming[0]!.add.cltvExpiry - 12 - world.chain.state.height)
   expect(htlcsOf(world, 'alice').incoming).toMatchObject([{ stage: 'removing', removal: { tag: 'failed' } }])
   expect([entryOf(world, 'alice').state.tag, entryOf(world, 'carol').state.tag]).toEqual(['offline', 'offline'])
+  const earned = async () => (await world.of('bob').api.analytics.forwards({ limit: 10 })).items
+  expect(await earned()).toEqual([])
   world.wire.connect(nodeIdOf('bob'), nodeIdOf('carol'))
   await world.settle()
   await world.restart('bob')
@@ -25,6 +28,16 @@ it('a forward that went back while the node before was away is paid with a preim
   expect(await alice.api.payment(HASH)).toMatchObject({ status: 'succeeded' })
   expect([htlcsOf(world, 'alice').incoming, htlcsOf(world, 'carol').outgoing]).toEqual([[], []])
   expect(entryOf(world, 'alice').state.tag).toBe('normal')
+  const idOf = (peer: 'alice' | 'carol') => channelOf(entryOf(world, peer).state)!.params.channelId
+  const [incomingChannelId, outgoingChannelId] = [idOf('alice'), idOf('carol')]
+  const { amountMsat, feeMsat } = await alice.api.payment(HASH)
+  const sums = { amountOutMsat: Number(amountMsat), feeMsat: Number(feeMsat) }
+  expect(await earned()).toMatchObject([{ incomingChannelId, outgoingChannelId, ...sums }])
+  await world.restart('bob')
+  expect(await earned()).toHaveLength(1)
+  const told = await world.of('bob').api.eventsSince(0, 1_000)
+  const ends = told.flatMap(({ type }) => (type.startsWith('forward.') ? [type] : []))
+  expect(ends).toEqual(['forward.failed', 'forward.settled'])
   world.close()
 })
 

@@ -1,6 +1,6 @@
 import type { NodeEvent } from '../service.ts'
 
-/** What was forwarded; amounts and fees of settled forwards alone. */
+/** What was forwarded; amounts and fees of settled forwards alone. One that was paid after it was told as failed counts in both. */
 export interface ForwardSums {
   readonly settled: bigint
   readonly failed: bigint
