@@ -5,7 +5,7 @@ import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import { signedLocal } from '../../src/channel/commitments.ts'
 import { committedIncoming } from '../../src/channel/describe.ts'
 import { Ending } from '../channel/ending.ts'
-import { other } from '../channel/harness.ts'
+import { hashOf, other } from '../channel/harness.ts'
 import { name, Run, step } from '../channel/life.ts'
 import type { Name, Side } from '../channel/side.ts'
 
@@ -61,8 +61,9 @@ function least(run: Run, end: Ending, who: Name): bigint {
     const amount = BigInt(amountMsat) / 1000n
     const result = run.resultOf(n)
     const poor = amount < POOR_SAT
+    const relented = run.relented.has(hashOf(n))
     if (from === who && (result === 'fulfilled' || (result === 'failed' && poor))) sat -= amount + 1n
-    if (from !== who && result === 'fulfilled' && !poor) sat += amount
+    if (from !== who && result === 'fulfilled' && !poor && !relented) sat += amount
   }
   return sat - 1_000n
 }
