@@ -7,7 +7,7 @@ import { Life, type Payment, type Step } from '../interop/life.ts'
 import { isReal, type Real, type Stage } from '../interop/stage.ts'
 import { type Side, side, stepsWith } from '../interop/steps.ts'
 import { type FeeService, startFeeService } from './feeService.ts'
-import { isOfOwnEnd, SETTLES_TWICE } from './linkEnds.ts'
+import { isOfOwnEnd, SETTLES_TWICE, takesForReplay } from './linkEnds.ts'
 import { type Lnd, withLnd } from './lnd.ts'
 import { lndStage } from './lndStage.ts'
 import type { Answer } from './rest.ts'
@@ -303,13 +303,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
     }
   }
 
-  /** LND has taken the onion of an HTLC that it had accepted for a replay, and failed it, which its invoice does not know (htlcswitch/hop/iterator.go). */
-  const isTakenForReplay = ({ hash }: Payment): boolean => {
-    const refusal = new RegExp(
-      `unable to decode onion hop iterator for htlc\\(id=\\d+, hash=${hash}\\): InvalidOnionVersion`,
-    )
-    return w.lnds.some((lnd) => refusal.test(lnd.log()))
-  }
+  const isTakenForReplay = ({ hash }: Payment): boolean => w.lnds.some((lnd) => takesForReplay(lnd, hash))
 
   /** Of each forward that succeeded, our books have all parts once and with the fee that its payer paid, and of no other any. */
   const expectForwards = async (settled: readonly ForwardView[]): Promise<void> => {
