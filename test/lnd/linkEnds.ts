@@ -19,15 +19,6 @@ const STOPS = /failing link: unable to (update commitment|resolve fwd pkgs): (li
 const CROSSES_A_RISE =
   /failing link: unable to update commitment: commitment transaction dips peer below chan reserve: their balance/
 
-/**
- * LND, killed after it had settled or accepted an HTLC, takes its onion for a replay after its start and fails it as malformed, which the
- * invoice does not know (htlcswitch/link.go, processRemoteAdds; htlcswitch/hop/iterator.go).
- */
-export const takesForReplay = (lnd: Lnd, hash: string): boolean =>
-  new RegExp(`unable to decode onion hop iterator for htlc\\(id=\\d+, hash=${hash}\\): InvalidOnionVersion`).test(
-    lnd.log(),
-  )
-
 const OWN_ENDS = [SETTLES_TWICE, STOPS, CROSSES_A_RISE]
 
 /** Whether an alert is what LND says of a link of that channel which it has ended by itself: its log has these reasons, and no other. */

@@ -52,7 +52,8 @@ export class Lnd {
       ...[`--listen=127.0.0.1:${port}`, `--rpclisten=127.0.0.1:${rpcPort}`, `--restlisten=127.0.0.1:${restPort}`],
       ...['--bitcoin.defaultchanconfs=1', '--maxpendingchannels=10', '--accept-keysend'],
       ...['--trickledelay=50', '--db.batch-commit-interval=10ms'],
-      ...(LOGS ? ['--debuglevel=debug'] : []),
+      // Its log is evidence of its own faults, and stays in one file.
+      ...['--logging.file.max-file-size=1000', ...(LOGS ? ['--debuglevel=debug'] : [])],
       ...more,
     ]
     const lnd = new Lnd({ dir, args, port, restPort })
