@@ -11,7 +11,7 @@ import type { Node } from './node.ts'
  * LevelDB, that lost it says nothing. So what the backup knows must be there. A channel that was given up has lost its `core` with
  * its name, before the backup is written without it; one of which there is no record at all may never have been on disk, since the backup is
  * of what is in memory.
- * @returns names made anew, for records that are there
+ * @returns names made anew, for records that are there: also of those whose name is damaged
  */
 export async function lostChannels(node: Node, metas: readonly ChannelMeta[]): Promise<readonly ChannelMeta[]> {
   const known = new Set(metas.map((meta) => meta.keyIndex))

@@ -36,7 +36,7 @@ export interface Damaged {
  */
 export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   const { driver, channels, resources } = node
-  const damaged: Damaged[] = []
+  const nameless: Damaged[] = []
   const named: Damaged[] = []
   const metas: ChannelMeta[] = []
   const prefix = keys.channelMeta('')
@@ -45,12 +45,12 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
     const localId = key.slice(prefix.length)
     if (meta?.localId === localId) metas.push(meta)
     else
-      damaged.push({ localId, meta: null, why: 'the record of whose it is', ...(isDamaged(value) && { isRot: true }) })
+      nameless.push({ localId, meta: null, why: 'the record of whose it is', ...(isDamaged(value) && { isRot: true }) })
   }
   for (const meta of metas) node.numbers.reserve(meta)
-  // A damaged name is told as such.
-  const lost = damaged.length === 0 ? await lostChannels(node, metas) : []
+  const lost = await lostChannels(node, metas)
   metas.push(...lost)
+  const damaged = nameless.filter(({ localId }) => !lost.some((meta) => meta.localId === localId))
   const count = metas.length + damaged.length
   for (const meta of metas.sort((a, b) => a.seq - b.seq)) {
     const records = await recordsOf(node, meta)

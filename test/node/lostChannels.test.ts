@@ -12,15 +12,17 @@ beforeAll(async () => {
   world.close()
 })
 
-/** Alice starts again, and the database has lost these records of her first channel without a word; their names end so. */
-async function without(...lost: readonly RegExp[]) {
+/** Alice starts again, and the database has lost these records of her first channel without a word, or has these bytes there; their names end so. */
+const without = (...lost: readonly RegExp[]) => harmed(null, ...lost)
+
+async function harmed(record: Uint8Array | null, ...lost: readonly RegExp[]) {
   const world = await World.start(['alice', 'bob'], base)
   const alice = world.of('alice')
   const { localId, seq } = alice.node!.channels.all().find(({ meta }) => meta.seq === 1)!.meta
   expect(seq).toBe(1)
   world.crash('alice')
   for (const key of alice.disk.snapshot().keys())
-    if (key.includes(localId) && lost.some((name) => name.test(key))) await alice.disk.harm(key, null)
+    if (key.includes(localId) && lost.some((name) => name.test(key))) await alice.disk.harm(key, record)
   await world.boot('alice')
   const before = alice.node!.channels.all().map(({ meta }) => meta.localId)
   world.connectAll()
@@ -31,8 +33,11 @@ async function without(...lost: readonly RegExp[]) {
 }
 
 describe('a channel that the backup knows, and the database has lost without a word', () => {
-  it('goes on where it lost its name alone, now and after the next start', async () => {
-    const { world, alice, localId, before, states, messages } = await without(/^channel-meta/)
+  it.each([
+    ['lost', null],
+    ['damaged', Uint8Array.of(0x93)],
+  ])('goes on where its name alone is %s, now and after the next start', async (_, record) => {
+    const { world, alice, localId, before, states, messages } = await harmed(record, /^channel-meta/)
     expect(before).toContain(localId)
     expect(messages).toEqual([expect.stringContaining('made anew, and the channel goes on')])
     expect(states()).toEqual(['normal', 'normal'])
