@@ -126,6 +126,8 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     logLevel: required('log-level'),
   }
   const access = readAccess(value, absolute)
+  if (config.network === 'bitcoin' && !required('accept-mainnet-risk'))
+    fail(`network (${settings.get('network')!.from}): ${MAINNET_REFUSED}`)
   check(config, required('api-without-tls') || access.tls !== null)
   return {
     config,
@@ -219,6 +221,9 @@ function entryOf(name: OptionName, setting: Setting | undefined): ConfigEntry {
   return { name, value: mask ? mask(setting.text) : setting.text, source: setting.source, from: setting.from }
 }
 
+const MAINNET_REFUSED =
+  'bitcoin is refused: no release of this software has been in the field yet; use regtest, signet or testnet, or say --accept-mainnet-risk and put in no more than you can lose'
+
 /** What no option shows alone. */
 function check(config: NodeConfig, mayListenAnywhere: boolean): void {
   if (config.chain.kind === 'embedded' && config.network !== 'regtest') {
@@ -238,7 +243,9 @@ function check(config: NodeConfig, mayListenAnywhere: boolean): void {
 
 function cautions(config: NodeConfig, { tls }: ApiAccess): string[] {
   const warnings: string[] = []
-  if (config.network !== 'regtest') {
+  if (config.network === 'bitcoin') {
+    warnings.push('bitcoin: this version is young; put in no more than you can lose, and keep its backup')
+  } else if (config.network !== 'regtest') {
     warnings.push(
       `${config.network}: this version is young; expect to lose the coins of channels, which are worth nothing here`,
     )

@@ -66,13 +66,11 @@ function readAnnounced(text: string): readonly Endpoint[] {
   return endpoints
 }
 
+const MAIN: readonly string[] = ['bitcoin', 'mainnet', 'main']
+
 const readNetwork = (text: string): Network => {
-  if (text === 'bitcoin' || text === 'mainnet' || text === 'main') {
-    return wrong(
-      'bitcoin is refused: this version has not had the safety work that real money needs; use regtest, signet or testnet',
-    )
-  }
-  return isNetwork(text) ? text : wrong(`there is no network "${text}": use regtest, signet or testnet`)
+  if (MAIN.includes(text)) return 'bitcoin'
+  return isNetwork(text) ? text : wrong(`there is no network "${text}": use regtest, signet, testnet or bitcoin`)
 }
 
 function readChain(text: string): ChainConfig {
@@ -193,9 +191,15 @@ export const CONFIG_OPTIONS = {
   }),
   network: option({
     placeholder: 'NAME',
-    describe: 'regtest, signet or testnet',
+    describe: 'regtest, signet, testnet, or bitcoin with --accept-mainnet-risk',
     fallback: 'regtest',
     read: readNetwork,
+  }),
+  'accept-mainnet-risk': option({
+    placeholder: null,
+    describe: 'run on the main network though this software is young: with no more than you can lose',
+    fallback: 'false',
+    read: readBoolean,
   }),
   chain: option({
     placeholder: 'SOURCE',

@@ -58,8 +58,9 @@ describe('configuration', () => {
   it('every option can be given in each of the three ways', () => {
     const values: Record<OptionName, string> = {
       'data-dir': folder,
-      network: 'signet',
-      chain: 'http://u:p@127.0.0.1:38332',
+      network: 'bitcoin',
+      'accept-mainnet-risk': 'true',
+      chain: 'http://u:p@127.0.0.1:8332',
       'mine-every': '0',
       api: '127.0.0.1:1',
       'api-without-tls': 'true',
@@ -96,7 +97,7 @@ describe('configuration', () => {
         .join('\n'),
     )
     const expected = configOf({ flags: values }).config
-    expect(expected).toMatchObject({ network: 'signet', listen: null, apiHosts: ['a', 'b'], logLevel: 'debug' })
+    expect(expected).toMatchObject({ network: 'bitcoin', listen: null, apiHosts: ['a', 'b'], logLevel: 'debug' })
     expect(configOf({ env }).config).toEqual(expected)
     expect(configOf({ file }).config).toEqual(expected)
     expect(Object.keys(values).sort()).toEqual(Object.keys(CONFIG_OPTIONS).sort())
@@ -200,6 +201,13 @@ describe('configuration', () => {
     ])
   })
 
+  it('the main network is for those who say that they know the risk, and are told of it at each start', () => {
+    const flags = { network: 'mainnet', 'accept-mainnet-risk': true, chain: 'http://u:p@h:1' }
+    const { config, warnings } = configOf({ flags })
+    expect(config.network).toBe('bitcoin')
+    expect(warnings).toEqual([expect.stringMatching(/^bitcoin: .* no more than you can lose/)])
+  })
+
   it('an empty variable is as if it were not there', () => {
     expect(configOf({ env: { FULMEN_NETWORK: '', FULMEN_ALIAS: '' } }).config).toMatchObject({
       network: 'regtest',
@@ -210,7 +218,10 @@ describe('configuration', () => {
 
 describe('a configuration that cannot be used is refused with a ConfigError that names option and source', () => {
   it.each([
-    [{ network: 'bitcoin' }, /^network \(--network\): bitcoin is refused: .* use regtest, signet or testnet/],
+    [
+      { network: 'bitcoin', chain: 'http://u:p@h:1' },
+      /^network \(--network\): bitcoin is refused: .* or say --accept-mainnet-risk/,
+    ],
     [{ network: 'mainnet' }, /bitcoin is refused/],
     [{ network: 'litecoin' }, /there is no network "litecoin"/],
     [{ chain: 'ftp://u:p@h:1' }, /expected "embedded" or http/],
