@@ -14,6 +14,7 @@ import { onchainResults, resultsWithoutChain } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, NegotiatingState, Proposal, SideParams } from './state.ts'
+import { isWithheld } from './states/closing.ts'
 import { depthNeeded, fundingDepth, realScid } from './states/shared.ts'
 import { searchWatches, waitsForClose } from './states/waitingForPeer.ts'
 import type { ChannelContext, ChannelTypeName, Effect, HtlcEvent, IncomingHtlc, RelayPolicy, Watch } from './types.ts'
@@ -74,7 +75,7 @@ export function watches(state: ChannelState): readonly Watch[] {
 
 /** What belongs into the mempool as long as it is not confirmed: after a restart, and now and then. */
 export function rebroadcasts(state: ChannelState, ctx: ChannelContext): readonly Effect[] {
-  if (state.tag === 'closing') return onchainRebroadcasts(state.channel, state.onchain, ctx)
+  if (state.tag === 'closing') return isWithheld(state) ? [] : onchainRebroadcasts(state.channel, state.onchain, ctx)
   const channel = channelOf(state)
   if (channel === null || state.tag === 'await-funding-signed' || state.tag === 'closed') return []
   const { tx, confirmed } = channel.funding

@@ -20,8 +20,8 @@ function behind(w = reachNormal({ pushMsat: msat(400_000_000) })) {
   return { w, sent }
 }
 /** And has published what it revokes. */
-function published(atRisk = false) {
-  const { w, sent } = behind()
+function published(atRisk = false, from?: World) {
+  const { w, sent } = behind(from)
   if (atRisk) {
     w.alice.step({ tag: 'doubted' })
     w.alice.command({ tag: 'forceClose', requestId: 1, evenIfRevoked: true })
@@ -91,6 +91,34 @@ describe('a commitment of ours that is published, and that the peer proves to be
     w.reorg(before)
     expect(handedOut(w, sent)).not.toContain(txidOf(ours))
     expect(w.alice.state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  })
+  it.each(['before', 'after'])('when an HTLC in it had gone back, and the proof came %s a reorganisation', (when) => {
+    const from = reachNormal({ pushMsat: msat(400_000_000) })
+    from.alice.command(add(2, 200_000))
+    const { w, ours, sent } = published(false, from.settle())
+    w.alice.broadcasts = [ours]
+    const before = w.height
+    w.mine()
+    w.connect()
+    const proof = expectNext(w, 'bob', 'channel_reestablish')
+    if (when === 'before') w.receive('alice', proof)
+    w.disconnect()
+    w.mine(7)
+    expect(w.alice.state).toMatchObject({ onchain: { failed: [0n] } })
+    sent.splice(0)
+    w.reorg(before)
+    if (when === 'after') {
+      expect(handedOut(w, sent.splice(0))).toContain(txidOf(ours))
+      prove(w)
+    }
+    w.alice.crash()
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+    w.alice.broadcasts = []
+    w.mine()
+    expect(handedOut(w, sent)).not.toContain(txidOf(ours))
+    // The peer's newest has come in, and what was told of the HTLC stays so.
+    const ends = { closing: { kind: 'future', height: expect.any(Number) }, failed: [0n] }
+    expect(w.alice.state).toMatchObject({ tag: 'closing', isOld: true, onchain: ends })
   })
   it('when the operator had it published at that risk', () => {
     const { w, ours, sent } = published(true)

@@ -83,7 +83,7 @@ function allPlanned(state: ClosingState): ClosingState {
 function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx: ChannelContext): Turn {
   const step = onchainEvent(channel, state.onchain, input, ctx)
   const isSame = !step.done && step.channel === state.channel && step.onchain === state.onchain
-  if (isSame && !(state.isOld && isOursInNoBlock(step.onchain))) return turn(state, step.effects)
+  if (isSame && !isWithheld({ ...state, onchain: step.onchain })) return turn(state, step.effects)
   const next = afterStep(step, state)
   const { toClaim } = state
   return toClaim && next.state.tag === 'closing' ? turn({ ...next.state, toClaim }, next.effects) : next
@@ -91,10 +91,17 @@ function carryOn(state: ClosingState, channel: Channel, input: OnchainInput, ctx
 
 /** What the on-chain part made of it. What the peer has proved to be revoked is not handed out again, once it is in no block. */
 export function afterStep(step: OnchainStep, { error, isOld }: Pick<ClosingState, 'error' | 'isOld'>): Turn {
-  if (!isOld || !isOursInNoBlock(step.onchain)) return knownOld(closingTurn(step, error), isOld)
+  const { onchain } = step
+  if (!isWithheld({ isOld, onchain })) return knownOld(closingTurn(step, error), isOld)
+  const silent = step.effects.filter((e) => e.tag !== 'broadcast')
+  if (isTold(onchain)) return knownOld(closingTurn({ ...step, effects: silent }, error), isOld)
   const { state, effects } = givenUp(step.channel)
-  return turn(state, [...step.effects.filter((e) => e.tag !== 'broadcast'), ...effects])
+  return turn(state, [...silent, ...effects])
 }
+
+/** The peer has proved that ours is revoked, and it is in no block. */
+export const isWithheld = (known: { readonly isOld?: true | undefined; readonly onchain: OnchainState }): boolean =>
+  known.isOld === true && isOursInNoBlock(known.onchain)
 
 /** Of hundreds of preimages that come in one turn there is one plan: made for each, it would take seconds where they are due. */
 function claimNew(state: ClosingState, ctx: ChannelContext): Turn {
@@ -146,7 +153,7 @@ function onReestablish(state: ClosingState, message: MessageNamed<'channel_reest
   const { onchain } = state
   const channel = withToldPoint(state.channel, message)
   const isProven = !state.isOld && !channel.restored && provesLoss(channel, message, ctx.signer)
-  if (isProven && isOursInNoBlock(onchain)) return givenUp(channel)
+  if (isProven && isOursInNoBlock(onchain) && !isTold(onchain)) return givenUp(channel)
   const told = [...(isQuiet(onchain, ctx) ? toldWhoAsks(channel, message, ctx) : []), ...sayWhere(state)]
   if (!isProven && channel === state.channel) return turn(state, told)
   const known: ClosingState = isProven
@@ -157,9 +164,10 @@ function onReestablish(state: ClosingState, message: MessageNamed<'channel_reest
   return turn(next, [...told, ...effects])
 }
 
-/** And nobody has been told yet what became of an HTLC in it. */
-const isOursInNoBlock = ({ closing, failed }: OnchainState): boolean =>
-  closing.kind === 'local' && closing.height === null && failed.length === 0
+const isOursInNoBlock = ({ closing }: OnchainState): boolean => closing.kind === 'local' && closing.height === null
+
+/** A reorganisation has undone it after an HTLC was failed upstream, which is remembered with it. */
+const isTold = ({ failed }: OnchainState): boolean => failed.length > 0
 
 /** Ours is not handed out again, nor paid for, and the peer's newest may come in first. */
 function givenUp(channel: Channel): Turn {
