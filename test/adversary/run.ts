@@ -127,6 +127,7 @@ export class Run {
       case 'cycle':
       case 'haggle':
       case 'flood':
+      case 'recant':
         return TRICKS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)
       default:
         return PLOTS[tag](this, arena.hostiles.has(lane) ? lane : 'down', b, c)

@@ -142,6 +142,14 @@ function withNovelty(seed: number, war: readonly Step[]): readonly Step[] {
   return [...war.slice(0, at), ...steps(rng, NOVELTIES, 1), ...war.slice(at)]
 }
 
+/** While the channels are open. */
+function withRecant(seed: number, war: readonly Step[]): readonly Step[] {
+  const rng = new Rng(seed ^ 0x2eca17)
+  if (rng.below(6) > 0) return war
+  const at = rng.below(Math.min(war.length, 3) + 1)
+  return [...war.slice(0, at), ...steps(rng, { recant: 1 }, 1), ...war.slice(at)]
+}
+
 /** The schedule of a seed. */
 export function scheduleOf(seed: number): Schedule {
   const past = new Rng(Math.floor(seed / SHARED) * 2 + 1)
@@ -161,7 +169,8 @@ export function scheduleOf(seed: number): Schedule {
   const deep = rng.below(8) === 0
   const first = rng.below(4) === 0 ? [] : [...steps(rng, TALK, rng.below(3)), ...steps(rng, SCHEMES, 1)]
   const war = [...first, ...steps(rng, WAR, rng.below(24))]
-  return { setting, history, steps: withNovelty(seed, withRebuff(seed, withTricks(seed, withRare(seed, war)))), deep }
+  const before = withNovelty(seed, withRebuff(seed, withTricks(seed, withRare(seed, war))))
+  return { setting, history, steps: withRecant(seed, before), deep }
 }
 
 /** The world before the war, made once for all schedules that share it. */

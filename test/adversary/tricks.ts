@@ -18,6 +18,7 @@ import { LOOT, SEQUENCE, signCoin } from './loot.ts'
 import { cycle, dig } from './miner.ts'
 import { agree, enrich, idle, open, TALLIES } from './plots.ts'
 import { rebuff } from './rebuff.ts'
+import { recant } from './recant.ts'
 import { relapse } from './relapse.ts'
 import { Rng } from './rng.ts'
 import type { Run, Terms } from './run.ts'
@@ -259,5 +260,6 @@ export const TRICKS = {
   cycle,
   haggle,
   flood,
+  recant,
 } satisfies Record<string, Trick>
 export type TrickName = keyof typeof TRICKS

@@ -52,12 +52,9 @@ export function verdictOf(arena: Arena, { deep }: Schedule): Verdict {
     }
   }
   for (const { owner, complaints } of arena.hostiles.values())
-    for (const c of complaints) if (!isOfLoss(arena, c)) problems.push(`${owner}: ${c}`)
+    for (const c of complaints) problems.push(`${owner}: ${c}`)
   return { problems, lostSat }
 }
-
-/** A peer that had a preimage from hal, in a message that nothing was signed for yet, does not have the same HTLC failed after hal lost that. */
-const isOfLoss = ({ hal }: Arena, complaint: string): boolean => hal.hasLost && complaint.startsWith('BAD_SIGNATURE')
 
 const sum = (amounts: Iterable<bigint>): bigint => [...amounts].reduce((a, b) => a + b, 0n)
 
