@@ -35,9 +35,14 @@ export class Sweeper {
     this.#options = options
   }
 
+  /** What a channel said before in the same turn, of outputs that are in this one, is out of date: each of a block's spends has it plan again. */
   take(entry: ChannelEntry, effect: Broadcast, share: SweepShare, scope: TurnScope): void {
     const known = this.#turns.get(scope)
     const sweeps = known ?? new Map<string, Sweep>()
+    const outputs = new Set(effect.tx.inputs.map(outpointKey))
+    for (const [first, before] of sweeps)
+      if (before.entry === entry && before.effect.tx.inputs.some((i) => outputs.has(outpointKey(i))))
+        sweeps.delete(first)
     sweeps.set(outpointKey(effect.tx.inputs[0]!), { entry, effect, share })
     if (known) return
     this.#turns.set(scope, sweeps)
