@@ -20,6 +20,7 @@ const RUNS = Number(process.env.FULMEN_RUNS ?? 2)
 const [seed, ...path] = (process.env.FULMEN_SEED ?? '').split(':')
 const REPLAY = path.length > 0 ? { seed: Number(seed), path: path.join(':') } : {}
 const RUN_MS = 600_000
+const START_MS = 180_000
 const CAPACITY = 4_000_000
 /** The first estimate of all, sat per 1,000 weight units. */
 const FEERATE = 1_500
@@ -94,7 +95,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
   beforeAll(async () => {
     fees = await startFeeService(FEERATE)
     await begin()
-  })
+  }, START_MS)
   afterAll(async () => {
     await w?.stop()
     fees.close()

@@ -127,6 +127,9 @@ class Faults {
   /** Payments of LND's that it waits for without end, and that nobody has. */
   readonly endless = new Set<string>()
   readonly #restart: () => Promise<void>
+  /** One for all calls that wait in vain at the same time. */
+  #restarting: Promise<void> | null = null
+  #restarts = 0
   /** Those that one restart has not ended. */
   readonly #sought = new Set<string>()
 
@@ -140,11 +143,17 @@ class Faults {
    * @returns false when it had to start again
    */
   async orHung(asked: Promise<unknown>): Promise<boolean> {
+    const before = this.#restarts
     return asked.then(
       () => true,
       async (e: Error) => {
-        if (!/no answer in/.test(e.message)) throw e
-        await this.#restart()
+        // One that began later than another, which has LND start again, ends with its connection.
+        if (!/no answer in/.test(e.message) && this.#restarts === before) throw e
+        if (this.#restarts === before) {
+          this.#restarts++
+          this.#restarting = this.#restart()
+        }
+        await this.#restarting
         return false
       },
     )

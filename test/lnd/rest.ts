@@ -103,8 +103,8 @@ export class Rest {
           else reject(new Error(`LND ${path}: ${text}`))
         })
       })
-      req.on('error', reject)
-      req.setTimeout(ANSWER_MS, () => req.destroy(new Error(`LND ${path}: no answer in ${ANSWER_MS} ms`)))
+      req.on('error', (e) => reject(new Error(`LND ${path}: ${e.message}`)))
+      req.setTimeout(ANSWER_MS, () => req.destroy(new Error(`no answer in ${ANSWER_MS} ms`)))
       req.end(body === undefined ? undefined : JSON.stringify(body))
     })
   }

@@ -36,6 +36,9 @@ export function eclairStage(w: EclairWorld, parties: Parties): Stage {
   }
 }
 
+/** For its answer from a database, on a machine that is busy. */
+const PATIENT_S = 120
+
 function counterpart(w: EclairWorld, { dave, carol, finalDelta }: Parties): Counterpart {
   const { eclair } = w
   /** By hash, of what dave holds. */
@@ -48,7 +51,8 @@ function counterpart(w: EclairWorld, { dave, carol, finalDelta }: Parties): Coun
   let cutShort: ReadonlySet<string> = new Set()
   const begun = new Set<string>()
   const look = async (id: string): Promise<Outcome> => {
-    const parts = await eclair.call<{ status: { type: string } }[]>('getsentinfo', { id })
+    const asked = { id, timeoutSeconds: PATIENT_S }
+    const parts = await eclair.call<{ status: { type: string } }[]>('getsentinfo', asked)
     if (parts.some((p) => p.status.type === 'pending')) return 'pending'
     return parts.some((p) => p.status.type === 'sent') ? 'succeeded' : 'failed'
   }
