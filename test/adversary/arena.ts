@@ -15,7 +15,7 @@ import { type Declared, policyOf } from './declared.ts'
 import { Honest } from './honest.ts'
 import { Hostile } from './hostile.ts'
 import { nodeIdOf, POLICY, START } from './keys.ts'
-import { STEAL } from './limits.ts'
+import { REORG, STEAL } from './limits.ts'
 import { hostileCoins, Purse } from './loot.ts'
 import { ACCEPTS, CAPACITY, openLane, PUSH, temptHal } from './opening.ts'
 import { type Dearest, noteFeerates } from './poor.ts'
@@ -82,6 +82,8 @@ export class Arena {
   readonly dearest = new Map<Lane, Dearest>()
   /** Blocks that the honest have lost while a channel came to its end: undone, or mined without them. */
   stolen = 0
+  /** Blocks that were undone at a time meanwhile, at most. */
+  #deepest = 0
   attempts = 0
   /** What transactions of the attacker's pay to hal's wallet, sat. */
   readonly gifts = new Map<Txid, bigint>()
@@ -285,11 +287,14 @@ export class Arena {
 
   /** The attacker has taken more than it may: what is lost by that is nobody's fault. */
   get isBeyond(): boolean {
-    return this.stolen > STEAL
+    return this.stolen > STEAL || this.#deepest > REORG
   }
   steal(blocks: number): void {
+    if (this.#isEnding) this.stolen += blocks
+  }
+  get #isEnding(): boolean {
     const tags = this.honest.flatMap((n) => n.channels.all().map((e) => e.state.tag))
-    if (tags.some((t) => t === 'closing' || t === 'closed')) this.stolen += blocks
+    return tags.some((t) => t === 'closing' || t === 'closed')
   }
 
   /** Undoes blocks and puts one more in their place. */
@@ -297,6 +302,7 @@ export class Arena {
     depth: number,
     how: { readonly greed: number; readonly censor: boolean; readonly withdraws: boolean },
   ): Promise<void> {
+    if (this.#isEnding) this.#deepest = Math.max(this.#deepest, depth)
     this.chain.disconnect(depth, (tx) => how.withdraws && !this.honest.some((n) => n.made.has(txidOf(tx))))
     for (const h of this.hostiles.values()) h.height = this.chain.height
     for (const node of this.honest) node.reorg(this.chain.height)
