@@ -15,6 +15,7 @@ import { WalletError } from '../wallet/errors.ts'
 import type { WalletTx } from '../wallet/state.ts'
 import type { ChannelEntry } from './channels.ts'
 import { channelOfLabel, childLabel, htlcLabel } from './claimLabels.ts'
+import { anchorChannels } from './holdings.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { firstInput, isGone, Refusals, type Retry } from './refusals.ts'
@@ -189,7 +190,9 @@ export class Bumper {
   /** One wallet pays for all channels: what it keeps back for this one and the others, be they open yet. */
   #leave({ meta }: ChannelEntry, ownSat: Sat = 0n as Sat): Sat {
     this.#needs.set(meta.localId, ownSat)
-    const open = this.#options.parts().anchorReserve(-this.#needs.size)
+    const parts = this.#options.parts()
+    const closing = [...this.#needs.keys()].flatMap((id) => parts.channels.get(id) ?? [])
+    const open = parts.anchorReserve(-anchorChannels(closing))
     return [...this.#needs.values()].reduce((sum, sat) => sum + sat, open as bigint) as Sat
   }
 

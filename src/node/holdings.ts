@@ -75,15 +75,23 @@ export function lateForward(
   const state = channels.byChannelId(channelId)?.state
   const channel = state && channelOf(state)
   const htlc = channel && getHtlc(channel.commitments.incoming, htlcId)
-  if (!htlc || isBack(state, htlcId)) return null
+  if (!htlc || isBack(state, htlcId) === true) return null
   const all = channels.all().flatMap((entry) => channelOf(entry.state) ?? [])
   const outgoing = all.find((c) => offerFor(c, { tag: 'forward', channelId, htlcId }))
   return { htlc: incomingHtlc(channelId, htlc), outgoing: outgoing?.params.channelId ?? null }
 }
 
-function isBack(state: ChannelState, id: bigint): boolean {
-  if (!('onchain' in state) || !state.onchain || state.onchain.closing.height === null) return false
-  return !state.onchain.outputs.some((o) => o.htlc?.direction === 'in' && o.htlc.id === id && o.spent === null)
+/** Whether the peer has an incoming HTLC back; null while its channel is closing, and the close is in no block. */
+export function isBack(state: ChannelState, id: bigint): boolean | null {
+  const channel = channelOf(state)
+  if (!channel || !getHtlc(channel.commitments.incoming, id)) return true
+  if (state.tag === 'waiting-for-peer') return null
+  if (!('onchain' in state) || !state.onchain) return false
+  const { closing, outputs, spenders } = state.onchain
+  if (closing.height === null) return null
+  const theirs = spenders.flatMap(({ txid, kind }) => (kind === 'theirs' ? [txid] : []))
+  const isOurs = ({ spent }: (typeof outputs)[number]): boolean => spent === null || !theirs.includes(spent.txid)
+  return !outputs.some((o) => o.htlc?.direction === 'in' && o.htlc.id === id && isOurs(o))
 }
 
 /** Whether the channel's funding is confirmed, which a reorganisation may have undone. */
@@ -104,9 +112,16 @@ export function keepsDeadlines(state: ChannelState): boolean {
   return (tag === 'normal' || tag === 'shutdown') && channelOf(state)?.unproven !== true
 }
 
-/** Channels with anchors that are not done with, for which the wallet keeps a reserve (wallet/build.ts). */
+/**
+ * Channels with anchors for which the wallet keeps a reserve (wallet/build.ts): not done with, ours or with a funding that is in the chain,
+ * since anybody can name one that does not exist. Of a restored one there is no commitment to pay for.
+ */
 export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
-  entries.filter(({ state }) => state.tag !== 'closed' && channelOf(state)?.params.channelType === 'anchors').length
+  entries.filter(({ state }) => {
+    const channel = state.tag === 'closed' ? null : channelOf(state)
+    if (channel?.params.channelType !== 'anchors' || channel.restored) return false
+    return channel.params.isOpener || channel.funding.confirmed !== null
+  }).length
 
 /** In normal operation, connected and not closing. */
 const isUsable = (state: ChannelState): boolean => state.tag === 'normal' && isKept(state)

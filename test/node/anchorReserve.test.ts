@@ -5,9 +5,12 @@ import { reserve } from '../../src/api/checks/channels.ts'
 import { walletJson } from '../../src/api/views.ts'
 import { sat } from '../../src/base/units.ts'
 import type { ChannelTypeName } from '../../src/channel/types.ts'
+import { restored } from './restoring.ts'
+import { Stranger } from './stranger.ts'
 import { nodeIdOf, World } from './world.ts'
 
 const CHANNELS = 12
+const P2WPKH = Uint8Array.of(0, 20, ...new Uint8Array(20).fill(1))
 const worlds: World[] = []
 afterEach(() => {
   for (const world of worlds.splice(0)) world.close()
@@ -44,6 +47,46 @@ describe('what the wallet keeps to close channels with anchors', () => {
       for (let n = 0; n < 2; n++) await world.open('alice', 'bob', 1_000_000)
       expect(await sendsAll(world)).toMatchObject({ reservedSat: 2n * each, confirmedSat: 2n * each })
     }
+  })
+
+  it('is nothing for channels that strangers ask for and do not fund, whatever they say in them', async () => {
+    const world = await start()
+    await world.fund(1)
+    await world.open('alice', 'bob', 1_000_000)
+    for (let n = 0; n < 3; n++) {
+      const stranger = new Stranger(world, 500 + n)
+      await stranger.connect(nodeIdOf('alice'))
+      for (let k = 0; k < 4; k++) {
+        const channelId = (await stranger.open())!
+        expect(channelId).not.toBeNull()
+        if (k === 3) stranger.say({ type: 'shutdown', channelId, scriptPubKey: P2WPKH })
+      }
+      await world.settle()
+      await stranger.leave()
+    }
+    const phases = world
+      .of('alice')
+      .node!.channels.all()
+      .map(({ state }) => ('from' in state ? state.from : state).tag)
+    const unfunded = [...Array(9).fill('await-ready'), ...Array(3).fill('negotiating')]
+    expect(phases.toSorted()).toEqual([...unfunded, 'normal'])
+    expect(await sendsAll(world)).toMatchObject({ reservedSat: 10_000n, confirmedSat: 10_000n })
+  })
+
+  it('is nothing for what came from a backup, which has no commitment to pay for: all coins are there, though the peer is gone', async () => {
+    const world = await start()
+    await world.fund(1)
+    await world.open('alice', 'bob', 1_000_000)
+    const { address } = await world.of('bob').api.newAddress()
+    world.crash('bob')
+    await restored(world, world.of('alice').wholeBackup!)
+    await world.mine(1)
+    const { api, node } = world.of('alice')
+    expect((await api.wallet()).confirmedSat).toBeGreaterThan(100_000n)
+    expect(node!.channels.all().map(({ state }) => state.tag)).toEqual(['waiting-for-peer'])
+    await world.attempt(api.sendOnChain({ outputs: [{ address, amountSat: 'all' }], feerateSatPerVbyte: 1 }))
+    await world.mine(1)
+    expect(await api.wallet()).toMatchObject({ reservedSat: 0n, confirmedSat: 0n, unconfirmedSat: 0n })
   })
 
   it.each<[ChannelTypeName, bigint, string]>([
