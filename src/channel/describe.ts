@@ -9,8 +9,9 @@ import { type Htlc, incomingHtlc, resultOf, shownPreimage } from './htlc.ts'
 import { eachHtlc, getHtlc } from './htlcTable.ts'
 import { localBalance, notYetOurs, openerBuffer, payableByOpener, remoteBalance } from './limits.ts'
 import { leftoverWatches } from './onchain/leftovers.ts'
+import { letGoSat } from './onchain/letGo.ts'
 import type { ClaimContext } from './onchain/plan.ts'
-import { onchainResults, resultsWithoutChain } from './onchain/settle.ts'
+import { isIncomingOver, onchainResults, resultsWithoutChain } from './onchain/settle.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, NegotiatingState, Proposal, SideParams } from './state.ts'
@@ -99,10 +100,18 @@ export function committedIncoming(state: ChannelState): readonly IncomingHtlc[] 
   )
 }
 
-/** Height at which an incoming HTLC expires; null where it is gone. */
-export function expiryOf(state: ChannelState, id: bigint): number | null {
+/** Height at which an incoming HTLC expires; null where it is gone: settled, or over on chain, deep enough to be counted on. */
+export function expiryOf(state: ChannelState, id: bigint, blockHeight: number): number | null {
   const channel = channelOf(state)
-  return (channel && getHtlc(channel.commitments.incoming, id)?.add.cltvExpiry) ?? null
+  const htlc = channel && getHtlc(channel.commitments.incoming, id)
+  if (!htlc || ('onchain' in state && state.onchain && isIncomingOver(state.onchain, id, blockHeight))) return null
+  return htlc.add.cltvExpiry
+}
+
+/** What a closed channel has let go of forwards that came by another one, sat. */
+export function letGoOf(state: ChannelState, cameBy: ChannelId): bigint {
+  const channel = channelOf(state)
+  return channel && 'onchain' in state && state.onchain ? letGoSat(channel, state.onchain, cameBy) : 0n
 }
 
 /** What is known for good of HTLCs that we offered and that the channel has not forgotten. */

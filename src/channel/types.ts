@@ -39,6 +39,8 @@ export interface ChannelContext {
   readonly isTaken?: (channelId: ChannelId) => boolean
   /** Height at which the HTLC expires that a forward came by; null where it is gone. Left out where there is only one channel. */
   readonly incomingExpiry?: (channelId: ChannelId, htlcId: bigint) => number | null
+  /** What other channels than `but` have let go of forwards that came by a channel, sat (onchain/letGo.ts). Left out where there is only one. */
+  readonly letGoElsewhere?: (cameBy: ChannelId, but: ChannelId) => bigint
 }
 
 /** Our own limits and preferences for channels. */

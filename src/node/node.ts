@@ -1,12 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
-import type { ChannelId } from '../base/ids.ts'
 import type { Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
-import { expiryOf, watches } from '../channel/describe.ts'
+import { watches } from '../channel/describe.ts'
 import { secpSigner } from '../channel/signer.ts'
 import type { ChannelState } from '../channel/state.ts'
 import type { ChannelContext, ChannelPolicy } from '../channel/types.ts'
@@ -18,6 +17,7 @@ import type { Driver } from '../store/types.ts'
 import { anchorReserve } from '../wallet/build.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
+import { acrossChannels } from './acrossChannels.ts'
 import type { KnownBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
@@ -150,11 +150,7 @@ export class Node implements NodeParts {
   backups: readonly KnownBackup[] = []
   readonly #stop = new AbortController()
   readonly #contexts = new WeakMap<ChannelEntry, ChannelContext>()
-  readonly #isTaken = (id: ChannelId): boolean => this.channels.byChannelId(id) !== undefined
-  readonly #incomingExpiry: NonNullable<ChannelContext['incomingExpiry']> = (id, htlcId) => {
-    const entry = this.channels.byChannelId(id)
-    return entry ? expiryOf(entry.state, htlcId) : null
-  }
+  readonly #across = acrossChannels(this)
   readonly #feeRates: FeeRates
   readonly #rounds = new Rounds(this)
   readonly #localChannels = new LocalChannels()
@@ -329,9 +325,8 @@ export class Node implements NodeParts {
     const { signer, meta } = entry
     const { sweepScriptPubKey } = meta
     const { policy } = this
-    const [isTaken, incomingExpiry] = [this.#isTaken, this.#incomingExpiry]
     const own = { chainHash, nodeId, signer, policy, sweepScriptPubKey }
-    const context = { blockHeight, isBehind, feerates, ...own, isTaken, incomingExpiry }
+    const context = { blockHeight, isBehind, feerates, ...own, ...this.#across }
     this.#contexts.set(entry, context)
     return context
   }

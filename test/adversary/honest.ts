@@ -19,6 +19,7 @@ import type {
   OpenParams,
   Watch,
 } from '../../src/channel/types.ts'
+import { acrossChannels } from '../../src/node/acrossChannels.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
@@ -140,6 +141,7 @@ export class Honest {
       signer: entry.signer,
       policy: this.policy,
       sweepScriptPubKey: entry.meta.sweepScriptPubKey,
+      ...acrossChannels({ channels: this.channels, chain: this }),
     }
   }
 

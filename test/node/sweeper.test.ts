@@ -136,6 +136,21 @@ it('a fee is raised for all of them in one transaction', async () => {
   world.close()
 })
 
+it('a raise leaves nobody of them behind who can pay for all raises that there may be', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  // 200,000 sat can pay four and a half times as much.
+  estimate(world.of('bob').node!, 45_000)
+  const fees: bigint[] = []
+  for (const blocks of [DELAY - 1, 6, 6, 6]) {
+    await mineEmpty(world, blocks)
+    expect(waiting(world).map((e) => e.tx.inputs.length)).toEqual([3])
+    fees.push(waiting(world)[0]!.fee)
+  }
+  expect(fees.map((f, i) => i === 0 || f > fees[i - 1]!)).toEqual([true, true, true, true])
+  world.close()
+})
+
 it('what a peer can take is in no transaction with the balance of a channel, be it of another', async () => {
   const world = await World.start(['alice', 'bob'], base)
   const held = await hold(world, 7, 50_000n)

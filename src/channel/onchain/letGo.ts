@@ -1,3 +1,4 @@
+import type { ChannelId } from '../../base/ids.ts'
 import { type HtlcAdd, shownPreimage } from '../htlc.ts'
 import { getHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
@@ -12,25 +13,48 @@ const LITTLE_SAT = 1_000n
 const DAY_BLOCKS = 144
 
 /**
- * Whether an HTLC whose claim costs more than it holds is failed upstream though the peer can take it yet, or the channel that it came by would
- * have to be closed over it. Fees may fall before that channel's turn comes: until then only little is.
- * @param goneSat let go already of this channel
+ * HTLCs whose claim costs more than they hold, which are failed upstream though the peer can take them yet, or the channel that they came by
+ * would have to be closed over them. Fees may fall before that channel's turn comes: until then only little is. Both sides may be one: so no
+ * more goes back by a channel, of whichever channels with nodes behind us, than the close costs that this spares.
  */
-export function mayLetGo(
-  channel: Channel,
-  { add, output, goneSat }: { readonly add: HtlcAdd; readonly output: ClosedOutput; readonly goneSat: bigint },
-  ctx: ClaimContext,
-): boolean {
-  if (output.spent) return false
-  const sumSat = goneSat + output.amountSat
-  const isLittle = sumSat <= LITTLE_SAT && ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
-  return (isLittle || isDue(channel, { ...add, since: output.since }, sumSat, ctx)) && isTooDear(channel, output, ctx)
+export class LetGo {
+  readonly #channel: Channel
+  readonly #onchain: OnchainState
+  readonly #ctx: ClaimContext
+  /** Let go already, sat, by the channel that it came by; null for payments of our own. */
+  readonly #gone = new Map<ChannelId | null, bigint>()
+
+  constructor(channel: Channel, onchain: OnchainState, ctx: ClaimContext) {
+    this.#channel = channel
+    this.#onchain = onchain
+    this.#ctx = ctx
+  }
+
+  /** @returns whether it is let go, and counts it then */
+  take(add: HtlcAdd, output: ClosedOutput): boolean {
+    if (output.spent) return false
+    const ctx = this.#ctx
+    const cameBy = cameByOf(add)
+    const sumSat = this.#goneSat(cameBy) + output.amountSat
+    const isLittle = sumSat <= LITTLE_SAT && ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
+    if (!isLittle && !isDue(this.#channel, { ...add, since: output.since }, sumSat, ctx)) return false
+    if (!isTooDear(this.#channel, output, ctx)) return false
+    this.#gone.set(cameBy, sumSat)
+    return true
+  }
+
+  #goneSat(cameBy: ChannelId | null): bigint {
+    const known = this.#gone.get(cameBy)
+    if (known !== undefined) return known
+    const { channelId } = this.#channel.params
+    const elsewhere = cameBy === null ? 0n : (this.#ctx.letGoElsewhere?.(cameBy, channelId) ?? 0n)
+    return letGoSat(this.#channel, this.#onchain, cameBy) + elsewhere
+  }
 }
 
-/**
- * With a node before us and one behind, somebody could take all that is let go, of hundreds of HTLCs: so no more than the close that is spared
- * costs by the estimate. The others are left to the node before, which loses nothing by its claim.
- */
+const cameByOf = ({ origin }: HtlcAdd): ChannelId | null => (origin?.tag === 'forward' ? origin.channelId : null)
+
+/** The others are left to the node before, which loses nothing by its claim; where what they came by is over, they wait for nothing. */
 function isDue(
   channel: Channel,
   offer: HtlcAdd & Pick<ClosedOutput, 'since'>,
@@ -45,14 +69,20 @@ function isDue(
   return sumSat <= (closeSat > LITTLE_SAT ? closeSat : LITTLE_SAT) + LITTLE_SAT * days
 }
 
-/** What has been let go of a channel: the peer can take it, or has. */
-export function letGoSat({ commitments }: Channel, { outputs, failed }: OnchainState): bigint {
+/** What a channel has let go of what came by another: the peer can take it, or has. */
+export function letGoSat(
+  { commitments }: Channel,
+  { outputs, failed }: OnchainState,
+  cameBy: ChannelId | null,
+): bigint {
+  if (failed.length === 0) return 0n
   const gone = new Set(failed)
   let sum = 0n
   for (const { htlc, spent, amountSat } of outputs) {
     if (htlc?.direction !== 'out' || htlc.id === null || !gone.has(htlc.id)) continue
     const offer = getHtlc(commitments.outgoing, htlc.id)
-    if (!spent || (offer && shownPreimage(offer) !== null)) sum += amountSat
+    if (!offer || cameByOf(offer.add) !== cameBy) continue
+    if (!spent || shownPreimage(offer) !== null) sum += amountSat
   }
   return sum
 }

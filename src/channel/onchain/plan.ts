@@ -25,7 +25,14 @@ import {
 /** What the plan reads of a turn's context. */
 export type ClaimContext = Pick<
   ChannelContext,
-  'blockHeight' | 'isBehind' | 'feerates' | 'policy' | 'signer' | 'sweepScriptPubKey' | 'incomingExpiry'
+  | 'blockHeight'
+  | 'isBehind'
+  | 'feerates'
+  | 'policy'
+  | 'signer'
+  | 'sweepScriptPubKey'
+  | 'incomingExpiry'
+  | 'letGoElsewhere'
 >
 
 /** Confirmations after which a transaction is counted on: nothing is left to do, though a reorganisation may still change that. */

@@ -3,10 +3,11 @@ import type { Transaction } from '../../bitcoin/transaction.ts'
 import { type Htlc, type HtlcAdd, resultOf, shownPreimage } from '../htlc.ts'
 import { eachHtlc, getHtlc, replaceHtlc } from '../htlcTable.ts'
 import type { Channel } from '../state.ts'
+import { recount } from '../totals.ts'
 import type { Effect, HtlcEvent, HtlcFailure } from '../types.ts'
 import { isHtlcStage } from './claims.ts'
 import { hashedIn, isBlind, preimageIn } from './events.ts'
-import { letGoSat, mayLetGo } from './letGo.ts'
+import { LetGo } from './letGo.ts'
 import { type ClaimContext, IRREVOCABLE_DEPTH, isGivenUp, RESOLVED_DEPTH, readyAt } from './plan.ts'
 import { preimageFor } from './preimages.ts'
 import type { ClosedOutput, OnchainState } from './types.ts'
@@ -59,7 +60,12 @@ export function learnPreimages(
   const shown = unseen.length > 0 ? hashedIn(tx, onchain.closing.txid) : null
   for (const htlc of unseen) learn(htlc, shown?.get(htlc.add.paymentHash) ?? null)
   if (outgoing === channel.commitments.outgoing) return { channel, effects }
-  return { channel: { ...channel, commitments: { ...channel.commitments, outgoing } }, effects }
+  const commitments = { ...channel.commitments, outgoing }
+  // A failure whose place a preimage takes may have left our next commitment already.
+  return {
+    channel: { ...channel, commitments: { ...commitments, next: recount(channel.params, commitments) } },
+    effects,
+  }
 }
 
 /**
@@ -101,15 +107,14 @@ export function failHtlcs(
   for (const o of onchain.outputs) if (o.htlc?.direction === 'out' && o.htlc.id !== null) outputs.set(o.htlc.id, o)
   const done = new Set(onchain.failed)
   const effects: Effect[] = []
-  let goneSat = letGoSat(channel, onchain)
+  const budgets = new LetGo(channel, onchain, ctx)
   for (const htlc of eachHtlc(channel.commitments.outgoing)) {
     const { add } = htlc
     if (done.has(add.id) || shownPreimage(htlc)) continue
     if (!isDeep(onchain.closing.height, ctx, failDepth(add, ctx))) continue
     const output = outputs.get(add.id)
     if (!isLost(add, output, onchain, ctx)) {
-      if (!output || !mayLetGo(channel, { add, output, goneSat }, ctx)) continue
-      goneSat += output.amountSat
+      if (!output || !budgets.take(add, output)) continue
     }
     done.add(add.id)
     const event = failedEvent(htlc, mayBeSettled(htlc, onchain))
@@ -146,6 +151,15 @@ const mayBeSettled = ({ add, stage }: Htlc, onchain: OnchainState): boolean =>
 function isLost(add: HtlcAdd, output: ClosedOutput | undefined, onchain: OnchainState, ctx: ClaimContext): boolean {
   if (output) return output.spent !== null && isDeep(output.spent.height, ctx, failDepth(add, ctx))
   return !isBlind(onchain) || ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
+}
+
+/** Whether an HTLC of the peer's has ended on chain, whoever has it, or had no output in the end of its channel. */
+export function isIncomingOver(onchain: OnchainState, id: bigint, blockHeight: number): boolean {
+  if (isBlind(onchain) || !isDeep(onchain.closing.height, { blockHeight })) return false
+  return onchain.outputs.every(
+    ({ htlc, spent }) =>
+      htlc?.direction !== 'in' || htlc.id !== id || (spent !== null && isDeep(spent.height, { blockHeight })),
+  )
 }
 
 /** What is known of the HTLCs that we offered in a channel that can never be in the chain: nobody claims one there. */

@@ -119,7 +119,9 @@ export function shareOf(sweep: Sweep, ready: ReadyOutputs, ctx: SweepContext): S
   const { feeratePerKw, at } = sweep
   const inputs = outputsOf(sweep, ready)
   if (!inputs.every((i) => isPatient(i.spend))) return null
-  return ceilingOf(billOf(inputs, ctx)) < BUMP_LIMIT * feeratePerKw ? null : { inputs, feeratePerKw, at }
+  return ceilingOf(billOf(inputs, ctx)) < BUMP_LIMIT * Math.max(FEERATE_FLOOR, slowFeerate(ctx))
+    ? null
+    : { inputs, feeratePerKw, at }
 }
 
 const outputsOf = (sweep: Sweep, ready: ReadyOutputs): readonly ReadyOutput[] =>

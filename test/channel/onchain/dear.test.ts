@@ -139,6 +139,13 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: many HTLC
     expect(w.alice.events.filter((e) => e.tag === 'fulfilled').length * 2_000).toBe(totalSat)
   })
 
+  it('counts what other channels have let go of the same node before us', () => {
+    const { w, until, letGoSat } = closedOver('bob', 2_000)
+    w.alice.about = { ...w.alice.about, letGoElsewhere: () => 4_000n }
+    until(CAME_BY + 20)
+    expect(letGoSat()).toBe(2_000)
+  })
+
   it('lets more go with each day, where the node before spares its channel, and the rest once that has ended', () => {
     const { w, until, letGoSat, totalSat } = closedOver('bob', 1_000)
     until(CAME_BY)
