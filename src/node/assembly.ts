@@ -16,6 +16,7 @@ import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
 import {
   holdingsOf,
+  isBack,
   isInChain,
   keepsDeadlines,
   lateForward,
@@ -158,6 +159,10 @@ export function createPayments(node: Node): Payments {
     wantsPreimage: (channelId, id) => {
       const state = node.channels.byChannelId(channelId)?.state
       return state === undefined ? 'never' : wantsPreimage(state, id)
+    },
+    isBack: (channelId, id) => {
+      const state = node.channels.byChannelId(channelId)?.state
+      return state === undefined || isBack(state, id)
     },
     lateForward: (origin) => lateForward(node, origin),
     hasLost: (channelId, id) => {

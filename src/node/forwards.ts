@@ -207,10 +207,11 @@ export class Forwards {
       this.#lost.paid(channelId, preimage)
       return []
     }
-    const late = this.#options.lateForward(from)
-    const record = late && forwardRecordOf(late.htlc, this.#options.nodeSecret)
-    const forward = record && { ...record, outgoingChannelId: late.outgoing }
-    return this.#lost.failed({ channelId, id, preimage, ...(forward && { forward }) })
+    return this.#lost.failed({ channelId, id, preimage }, () => {
+      const late = this.#options.lateForward(from)
+      const record = late && forwardRecordOf(late.htlc, this.#options.nodeSecret)
+      return record && { ...record, outgoingChannelId: late.outgoing }
+    })
   }
 
   /** With every block: what is failed back because the next node sits on it. */

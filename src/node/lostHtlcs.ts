@@ -21,6 +21,8 @@ export interface LostHtlcsOptions {
   readonly tryPreimage: (channelId: ChannelId, preimage: Uint8Array) => boolean
   /** When that HTLC could still be paid to us with its preimage, also when it was failed. */
   readonly wantsPreimage: (channelId: ChannelId, id: bigint) => 'now' | 'later' | 'never'
+  /** Whether the peer has that HTLC back; null while its channel is closing, and the close is in no block. */
+  readonly isBack: (channelId: ChannelId, id: bigint) => boolean | null
 }
 
 interface LostPreimage {
@@ -72,12 +74,23 @@ export class LostHtlcs {
     this.#put(this.#preimages, keys.lostHtlc('preimage', name), { channelId, preimage })
   }
 
-  /** The HTLC was failed before its preimage came: where the peer does not take that in the end, it is paid. */
-  failed(proof: LostPreimage & { readonly id: bigint }): readonly PaymentEffect[] {
+  /**
+   * The HTLC was failed before its preimage came: where the peer does not take that in the end, it is paid.
+   * @param forwardOf what was told as failed: asked for what is news alone, since a peer may repeat the preimage in each connection
+   */
+  failed(
+    proof: Omit<LostPreimage, 'forward'> & { readonly id: bigint },
+    forwardOf: () => ForwardRecord | null,
+  ): readonly PaymentEffect[] {
     const { channelId, id } = proof
+    const key = keys.lostHtlc('preimage', `${channelId}:${id}`)
+    const known = this.#preimages.get(key)
+    if (known) return this.#paid(known)
     if (this.#options.wantsPreimage(channelId, id) === 'never') return []
-    this.#put(this.#preimages, keys.lostHtlc('preimage', `${channelId}:${id}`), proof)
-    return this.#paid(proof)
+    const forward = forwardOf()
+    const lost = { ...proof, ...(forward && { forward }) }
+    this.#write(this.#preimages, key, lost)
+    return this.#paid(lost)
   }
 
   /** A channel may have shown where it stands: all that have yet to be told are. */
@@ -92,11 +105,13 @@ export class LostHtlcs {
       this.#options.tryPreimage(channelId, preimage)
       return []
     }
-    if (this.#options.wantsPreimage(channelId, id) !== 'now') return []
+    const { wantsPreimage, isBack } = this.#options
+    const wants = wantsPreimage(channelId, id)
     const command: PaymentEffect = { tag: 'command', channelId, command: { tag: 'fulfillHtlc', id, preimage } }
-    if (!forward) return [command]
+    const effects = wants === 'now' ? [command] : []
+    if (!forward || wants === 'later' || isBack(channelId, id) !== false) return effects
     this.#write(this.#preimages, keys.lostHtlc('preimage', `${channelId}:${id}`), lost)
-    return [command, { tag: 'notify', event: { type: 'forward.settled', forward, detail: null } }]
+    return [...effects, { tag: 'notify', event: { type: 'forward.settled', forward, detail: null } }]
   }
 
   /** With every block: forgets what has served, which channels have on disk by the next one. */
@@ -109,9 +124,10 @@ export class LostHtlcs {
     for (const op of this.#ops.splice(0)) scope.write(op)
   }
 
-  #isOver({ channelId, preimage, id }: LostPreimage): boolean {
-    if (id === undefined) return this.#options.tryPreimage(channelId, preimage)
-    return this.#options.wantsPreimage(channelId, id) === 'never'
+  #isOver({ channelId, preimage, id, forward }: LostPreimage): boolean {
+    const { tryPreimage, wantsPreimage, isBack } = this.#options
+    if (id === undefined) return tryPreimage(channelId, preimage)
+    return wantsPreimage(channelId, id) === 'never' && !(forward && isBack(channelId, id) === null)
   }
 
   #where({ origin, next }: LostOffer): ReturnType<LostHtlcsOptions['standings']> {

@@ -59,3 +59,76 @@ it('the preimage of a forward that went back is kept until the node before has t
   expect(w.bob.broadcasts).toHaveLength(1)
   expect(forwards.review()).toEqual([])
 })
+
+/** Bob has failed the HTLC, and its preimage comes; what is done and told of that. */
+function proved({ isTaken }: { readonly isTaken: boolean }) {
+  const { w, origin, forwards, about } = forwardsOfBob()
+  w.bob.command({ tag: 'failHtlc', id: 0n, reason: new Uint8Array(292) })
+  if (isTaken) {
+    w.deliver('bob') // update_fail_htlc
+    w.deliver('bob') // commitment_signed
+    w.alice.outbox = []
+  } else w.bob.outbox = []
+  const told: string[] = []
+  const carryOut = (effects: readonly PaymentEffect[]): void => {
+    for (const effect of effects)
+      if (effect.tag === 'command') w.bob.command(effect.command)
+      else if (effect.tag === 'notify') told.push(effect.event.type)
+  }
+  const proof = { tag: 'fulfilled', id: 7n, origin, preimage: preimageOf(1) } as const
+  const prove = () => carryOut(forwards.end(proof, origin))
+  prove()
+  return { w, forwards, about, told, carryOut, prove }
+}
+
+it('a preimage that comes late for its forward is a loss where the chain shows later that the node before has the HTLC back', () => {
+  const { w, forwards, told, carryOut } = proved({ isTaken: true })
+  w.alice.command({ tag: 'forceClose', requestId: 1 })
+  w.mine()
+  expect(w.bob.state).toMatchObject({ tag: 'closing', onchain: { closing: { kind: 'remote-next' } } })
+  for (let n = 0; n < 3; n++) {
+    carryOut(forwards.goOn())
+    carryOut(forwards.review())
+  }
+  expect(told).toEqual([])
+})
+
+it.each([0, 3])(
+  'a forward that went back is told as settled once the close is in a block, %i blocks later',
+  (blocks) => {
+    const { w, forwards, told, carryOut } = proved({ isTaken: false })
+    w.bob.command({ tag: 'forceClose', requestId: 1 })
+    for (let n = 0; n <= blocks; n++) {
+      carryOut(forwards.goOn())
+      carryOut(forwards.review())
+    }
+    expect([w.bob.state, told]).toMatchObject([{ tag: 'closing', onchain: { closing: { height: null } } }, []])
+    expect(w.bob.channel.commitments.incoming.chunks.flat()).toMatchObject([{ removal: { tag: 'fulfilled' } }])
+    w.mine()
+    for (let n = 0; n < 3; n++) carryOut(forwards.review())
+    expect(told).toEqual(['forward.settled'])
+  },
+)
+
+it('a forward that went back is told as settled where the claim, too, is in a block by then', () => {
+  const { w, forwards, told, carryOut } = proved({ isTaken: false })
+  w.bob.command({ tag: 'forceClose', requestId: 1 })
+  carryOut(forwards.goOn())
+  for (let n = 0; n < 3; n++) w.mine()
+  expect(w.bob.state).toMatchObject({ onchain: { spenders: [{ kind: 'htlc' }] } })
+  carryOut(forwards.goOn())
+  expect(told).toEqual(['forward.settled'])
+})
+
+it('a preimage that is kept already, or of no use, has nothing looked for', () => {
+  const { w, about, prove } = proved({ isTaken: false })
+  expect(about.looks).toBe(1)
+  prove()
+  expect(about.looks).toBe(1)
+  const over = forwardsOfBob()
+  over.w.bob.command({ tag: 'fulfillHtlc', id: 0n, preimage: preimageOf(1) })
+  over.w.settle()
+  const { origin, forwards } = over
+  forwards.end({ tag: 'fulfilled', id: 7n, origin, preimage: preimageOf(1) }, origin)
+  expect([w.bob.state!.tag, over.about.looks]).toEqual(['normal', 0])
+})
