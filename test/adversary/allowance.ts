@@ -4,12 +4,14 @@ import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import type { Htlc } from '../../src/channel/htlc.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { localBalance } from '../../src/channel/limits.ts'
+import { isHtlcStage } from '../../src/channel/onchain/claims.ts'
 import type { OnchainState } from '../../src/channel/onchain/types.ts'
 import type { Channel } from '../../src/channel/state.ts'
 import type { ChannelEntry } from '../../src/node/channels.ts'
+import { anchorReserve } from '../../src/wallet/build.ts'
 import type { Arena, Lane } from './arena.ts'
 import type { Honest } from './honest.ts'
-import { poorSat } from './poor.ts'
+import { claimSat, poorSat } from './poor.ts'
 
 /* What may be missing in the end. */
 
@@ -46,7 +48,9 @@ function htlcsLost(arena: Arena, node: Honest, { entry, channel, onchain, beyond
   const poor = poorSat(arena, localId as Lane)
   // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
   const { coins, channelType } = arena.setting
-  const unpaid = coins === 0 && node === arena.hal && onchain.how === 'local-force' && channelType === 'anchors'
+  const isBare =
+    node === arena.hal && (coins === 0 || (node.hasSpent && isBeyondReserve(arena, localId as Lane, onchain)))
+  const unpaid = isBare && onchain.how === 'local-force' && channelType === 'anchors'
   const { incoming, outgoing } = channel.commitments
   let lost = BigInt(incoming.size + outgoing.size)
   const count = (htlcs: Iterable<Htlc>, direction: 'in' | 'out'): void => {
@@ -67,6 +71,12 @@ function htlcsLost(arena: Arena, node: Honest, { entry, channel, onchain, beyond
   count(eachHtlc(incoming), 'in')
   count(eachHtlc(outgoing), 'out')
   return lost
+}
+
+/** The reserve is for closes with a few HTLCs: who has sent all but that cannot claim dozens. @source docs/decisions/0013-anchor-reserve.md */
+function isBeyondReserve(arena: Arena, lane: Lane, { outputs }: OnchainState): boolean {
+  const claims = outputs.filter(({ spend }) => isHtlcStage(spend)).length
+  return claimSat(arena, lane) * BigInt(claims) > anchorReserve(arena.lanes.length) / 2n
 }
 
 /** Somebody else has it, after the time in which it was to be claimed: the money of one, the preimage of the other. */
