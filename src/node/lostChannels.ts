@@ -1,5 +1,6 @@
 import { unpackIfWhole } from '../base/pack.ts'
-import type { ChannelParams } from '../channel/state.ts'
+import { channelOf } from '../channel/describe.ts'
+import type { Channel, ChannelParams } from '../channel/state.ts'
 import { keys, prefixRange } from '../store/schema.ts'
 import type { Driver, Range } from '../store/types.ts'
 import type { ChannelBackup, StaticBackup } from './backup.ts'
@@ -27,6 +28,24 @@ export async function lostChannels(node: Node, metas: readonly ChannelMeta[]): P
     if (isKept) named.push(node.numbers.take(one.peer, localId, one.keyIndex))
   }
   return named
+}
+
+/**
+ * Whether an earlier start has taken a channel that cannot be read in from the backup, as its key index shows, or, where that is not known
+ * either, the place of its funding in the chain.
+ */
+export async function isReplaced(
+  { channels, driver }: Pick<Node, 'channels' | 'driver'>,
+  { localId, meta }: { readonly localId: string; readonly meta: ChannelMeta | null },
+): Promise<boolean> {
+  const restored = channels.all().filter(({ state }) => channelOf(state)?.restored)
+  if (meta) return restored.some((entry) => entry.meta.keyIndex === meta.keyIndex && entry.meta.peer === meta.peer)
+  const core = restored.length > 0 ? await driver.get(keys.channel(localId, 'core')) : undefined
+  const at = core && unpackIfWhole<Partial<Channel['funding']>>(core)?.confirmed
+  return restored.some(({ state }) => {
+    const its = channelOf(state)!.funding.confirmed
+    return at && its?.height === at.height && its.txIndex === at.txIndex
+  })
 }
 
 /** None where the database is in doubt, or new: then everything is taken from the backup anyway. */

@@ -10,7 +10,7 @@ import type { StaticBackup } from './backup.ts'
 import type { ChannelEntry, ChannelMeta } from './channels.ts'
 import { fundingOwner } from './effects.ts'
 import { holdingsOf, watchedFrom } from './holdings.ts'
-import { backupBeside, lostChannels } from './lostChannels.ts'
+import { backupBeside, isReplaced, lostChannels } from './lostChannels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
 import { rebroadcastAll } from './rebroadcast.ts'
@@ -27,6 +27,8 @@ export interface Damaged {
   readonly isRot?: true
   /** The channel goes on: `meta` was made anew. */
   readonly isNamed?: true
+  /** An earlier start has taken it in from the backup, and its name is left. */
+  readonly isReplaced?: true
 }
 
 /**
@@ -65,12 +67,15 @@ export async function loadChannels(node: Node): Promise<readonly Damaged[]> {
   }
   const isAll = damaged.length > 0 && damaged.length === count
   if (isAll && resources.doubt === null && !damaged.some((each) => each.isRot)) throw unreadable(damaged)
+  const settled = await Promise.all(
+    damaged.map(async (each) => ((await isReplaced(node, each)) ? { ...each, isReplaced: true as const } : each)),
+  )
   const backups = await driver.get(keys.backups)
   if (backups) node.backups = unpackIfWhole<readonly KnownBackup[]>(backups) ?? []
   const reserved = await driver.get(keys.keyIndex)
   const next = reserved && (unpackIfWhole<number>(reserved) ?? node.numbers.nextKeyIndex + KEY_INDEXES_LEFT_OUT)
   if (next) node.numbers.reserve({ keyIndex: next - 1, seq: 0 })
-  return [...damaged, ...named]
+  return [...settled, ...named]
 }
 
 /** That bytes have changed on disk counts where the channel cannot be read: what lies under another key than its own since is not needed. */
@@ -158,6 +163,9 @@ export async function recover(node: Node, damaged: readonly Damaged[]): Promise<
  * @param restored key indexes of the channels that a backup has brought back
  */
 function settleDamaged(node: Node, damaged: readonly Damaged[], restored: ReadonlySet<number>, scope: TurnScope): void {
+  const known = new Set(damaged.map(({ meta }) => meta?.keyIndex))
+  const nameless = damaged.filter(({ meta, isReplaced }) => meta === null && !isReplaced)
+  const areNamelessRestored = [...restored].filter((keyIndex) => !known.has(keyIndex)).length >= nameless.length
   for (const each of damaged) {
     const { localId, meta } = each
     if (each.isNamed) {
@@ -165,7 +173,7 @@ function settleDamaged(node: Node, damaged: readonly Damaged[], restored: Readon
       reportDamage(node, each, 'it was made anew, and the channel goes on', scope)
       continue
     }
-    const isRestored = meta ? restored.has(meta.keyIndex) : restored.size >= damaged.length
+    const isRestored = each.isReplaced || (meta ? restored.has(meta.keyIndex) : areNamelessRestored)
     // Its place is taken by what the backup knows.
     if (isRestored) scope.write({ key: keys.channelMeta(localId) })
     else node.damaged.set(localId, meta)
@@ -185,8 +193,9 @@ function resume({ channels, chain, resources, lookingBack }: Node, entry: Channe
 
 /** No write was lost, but records are damaged: what the backup beside the database has of those channels. */
 async function backupOfDamaged(node: Node, damaged: readonly Damaged[]): Promise<StaticBackup | null> {
-  if (damaged.every((each) => each.isNamed)) return null
-  const lost = new Set(damaged.map(({ meta }) => meta?.keyIndex))
+  const missing = damaged.filter((each) => !each.isNamed && !each.isReplaced)
+  if (missing.length === 0) return null
+  const lost = new Set(missing.map(({ meta }) => meta?.keyIndex))
   const isLost = (keyIndex: number): boolean => lost.has(keyIndex) || lost.has(undefined)
   const backup = await backupBeside(node)
   return backup && { ...backup, channels: backup.channels.filter((c) => isLost(c.keyIndex)) }

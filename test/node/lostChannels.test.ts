@@ -62,3 +62,67 @@ describe('a channel that the backup knows, and the database has lost without a w
     }
   })
 })
+
+describe('two channels that have lost records, one of which the rest of its records name', () => {
+  const BAD = Uint8Array.of(0x93)
+  const NAMES = /^channel-meta/
+
+  async function mixed() {
+    const world = await World.start(['alice', 'bob'], base)
+    const alice = world.of('alice')
+    const [first, second] = alice.node!.channels.all().map(({ meta }) => meta.localId)
+    world.crash('alice')
+    for (const key of [`channel-meta/${first}`, `channel-meta/${second}`, `channel/${first}/fixed`])
+      await alice.disk.harm(key, BAD)
+    await world.boot('alice')
+    const look = async () => {
+      const { channels, damaged, driver } = alice.node!
+      const names: string[] = []
+      for await (const [key] of driver.entries({})) if (NAMES.test(key)) names.push(key)
+      const states = channels.all().map(({ state }) => state.tag)
+      return {
+        damaged: [...damaged.keys()],
+        names: names.length,
+        isFirst: names.includes(`channel-meta/${first}`),
+        states,
+      }
+    }
+    const messages = async () =>
+      (await alice.api.eventsSince(0, 1_000)).flatMap(({ data }) =>
+        data.code === 'CHANNEL_DAMAGED' ? [String(data.message)] : [],
+      )
+    return { world, alice, first: first!, look, messages }
+  }
+  const whole = { damaged: [], names: 2, isFirst: false }
+
+  it('are both there: what the backup has of the other takes its place', async () => {
+    const { world, look, messages } = await mixed()
+    expect(await look()).toEqual({ ...whole, states: ['offline', 'waiting-for-peer'] })
+    expect(await messages()).toEqual([
+      expect.stringContaining('what the backup has of it takes its place'),
+      expect.stringContaining('made anew, and the channel goes on'),
+    ])
+    await world.restart('alice')
+    expect(await look()).toMatchObject(whole)
+    expect(await messages()).toHaveLength(2)
+    world.close()
+  })
+
+  it.each([
+    ['damaged', BAD],
+    ['whole', null],
+  ])(
+    'are both there, too, where an earlier start left the %s name beside what came from the backup',
+    async (_, name) => {
+      const { world, alice, first, look, messages } = await mixed()
+      await world.mine(1)
+      world.crash('alice')
+      const key = `channel-meta/${first}`
+      await alice.disk.harm(key, name ?? base.disks.alice!.get(key)!)
+      await world.boot('alice')
+      expect(await look()).toMatchObject(whole)
+      expect((await messages()).at(-1)).toContain('what the backup has of it takes its place')
+      world.close()
+    },
+  )
+})
