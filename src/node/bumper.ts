@@ -7,6 +7,8 @@ import { ChainError } from '../chain/errors.ts'
 import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../channel/onchain/anchor.ts'
 import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
 import { isAtStake } from '../channel/onchain/stages.ts'
+import type { ChannelState } from '../channel/state.ts'
+import { isWithheld } from '../channel/states/closing.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
@@ -19,6 +21,7 @@ import { anchorChannels } from './holdings.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { firstInput, isGone, Refusals, type Retry } from './refusals.ts'
+import type { WalletShell } from './wallet.ts'
 
 export type Broadcast = Extract<Effect, { tag: 'broadcast' }>
 type Commitment = Broadcast & { readonly anchor: AnchorPlan }
@@ -56,6 +59,16 @@ function coinsFor({ state }: ChannelEntry): number {
   const { channel, onchain } = state
   const stages = onchain.outputs.filter((o) => o.spent === null && isHtlcStage(o.spend) && isAtStake(channel, o))
   return Math.min(MOST_COINS, Math.ceil(stages.length / FAMILY))
+}
+
+/** Of a commitment that is not handed out any more. */
+const isHeldBack = (state: ChannelState): boolean =>
+  state.tag === 'waiting-for-peer' || (state.tag === 'closing' && isWithheld(state))
+
+/** Children of a commitment that is not handed out any more, and that nothing is built on. */
+export function childrenLeft({ state, meta: { localId } }: ChannelEntry, wallet: WalletShell): readonly WalletTx[] {
+  const children = isHeldBack(state) ? wallet.waiting(childLabel(localId)) : []
+  return children.filter(({ tx }) => wallet.builtOn(firstInput(tx)).length === 0)
 }
 
 /**
@@ -150,17 +163,17 @@ export class Bumper {
    * After a block for which the channel has published what it wants: HTLC transactions that it does not want any more, being too dear for now
    * or given up, give their coins back where the mempool has thrown them out, too. What something builds on may come in again with that.
    */
-  free({ state, meta: { localId } }: ChannelEntry, scope: TurnScope): void {
+  free(entry: ChannelEntry, scope: TurnScope): void {
+    const { state, meta } = entry
+    const { localId } = meta
     if (state.tag !== 'closing' && state.tag !== 'closed' && state.tag !== 'waiting-for-peer') return
     const { wallet, chain } = this.#options.parts()
     const { height } = chain
     const isIdle = ({ tx }: WalletTx): boolean =>
       !this.#asked.get(localId)?.has(firstInput(tx)) && wallet.builtOn(firstInput(tx)).length === 0
-    // Of a commitment that is not handed out any more.
-    const left = state.tag === 'waiting-for-peer' ? wallet.waiting(childLabel(localId)) : []
-    const idle = [...left, ...wallet.waiting(htlcLabel(localId))].filter(isIdle)
+    const idle = [...childrenLeft(entry, wallet), ...wallet.waiting(htlcLabel(localId))].filter(isIdle)
     this.#asked.delete(localId)
-    if (state.tag !== 'closing') {
+    if (state.tag !== 'closing' || isHeldBack(state)) {
       this.#poor.delete(localId)
       this.#delayed.delete(localId)
     }

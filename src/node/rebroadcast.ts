@@ -1,4 +1,5 @@
-import type { Transaction } from '../bitcoin/transaction.ts'
+import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
+import { childrenLeft } from './bumper.ts'
 import { channelOfLabel } from './claimLabels.ts'
 import type { Node } from './node.ts'
 import type { TurnScope } from './reactor.ts'
@@ -15,23 +16,30 @@ export function rebroadcastAll(node: Node, scope: TurnScope): void {
 
 /** After a block that channels and wallet have taken in: mempools forget what waits for long, or pays less than others. */
 export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
-  hand(
-    node,
-    node.wallet.unconfirmed((label) => channelOfLabel(label) === null),
-    scope,
-  )
+  const own = node.wallet.unconfirmed((label) => channelOfLabel(label) === null)
+  scope.after(() => hand(node, own))
   const { channels, effects } = node
   for (const entry of channels.all()) channels.apart(entry, scope, () => effects.afterBlock(entry, scope))
 }
 
-export const rebroadcastWallet = (node: Node, scope: TurnScope): void => hand(node, node.wallet.unconfirmed(), scope)
+/** But for children of commitments that are not handed out any more, by what channels know at the end of the turn. */
+export function rebroadcastWallet(node: Node, scope: TurnScope): void {
+  const { wallet, channels } = node
+  scope.after(() => {
+    const left = new Set(channels.all().flatMap((entry) => childrenLeft(entry, wallet).map(({ txid }) => txid)))
+    hand(
+      node,
+      wallet.unconfirmed().filter((tx) => !left.has(txidOf(tx))),
+    )
+  })
+}
 
 /** A refusal is nothing new: what spends an output of the peer's as well may have lost. */
-function hand({ source, logs, orphans }: Node, txs: readonly Transaction[], scope: TurnScope): void {
+function hand({ source, logs, orphans }: Node, txs: readonly Transaction[]): void {
   const one = async (tx: Transaction): Promise<void> => {
     const result = await source.broadcast(tx)
     orphans.told(tx, result)
     if (!result.accepted) logs.of('chain').debug({ reason: result.reason }, 'transaction refused again')
   }
-  for (const tx of txs) scope.after(() => void one(tx).catch(() => {}))
+  for (const tx of txs) void one(tx).catch(() => {})
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
-import { estimate } from './claims.ts'
+import { estimate, hold, mineEmpty } from './claims.ts'
 import { childOf, entryOf, force, onchainOf, oneChannel } from './forcedClose.ts'
 import { World } from './world.ts'
 
@@ -40,5 +40,59 @@ it('gives the coins of the child back where the mempool has lost it and the comm
   expect([...later.chain.mempool.entries()]).toEqual([])
   expect(entryOf(later, 'alice').state.tag).toBe('waiting-for-peer')
   expect(walletBalance(node!.wallet.state).spendableSat).toBe(before)
+  later.close()
+})
+
+it('gives the coins of the child back, and hands it out no more, where the commitment is withheld since an HTLC of it has gone back', async () => {
+  const world = await World.start(['alice', 'bob'], await oneChannel())
+  const [alice, bob] = [world.of('alice'), world.of('bob')]
+  const { localId } = entryOf(world, 'alice').meta
+  const isChannels = (key: string): boolean => key.startsWith(`channel/${localId}/`)
+  await hold(world, 1, 200n)
+  const older = [...alice.disk.snapshot()].filter(([key]) => isChannels(key))
+  const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000n), description: '' })
+  await world.attempt(alice.api.pay({ bolt11 }))
+  await world.settle()
+  const rest = [...alice.disk.snapshot()].filter(([key]) => !isChannels(key))
+  world.crash('alice')
+  world.crash('bob')
+  await alice.disk.wipe([...alice.disk.snapshot().keys()])
+  for (const [key, value] of [...rest, ...older]) await alice.disk.harm(key, value)
+  await world.boot('alice')
+  await world.settle()
+  estimate(alice.node!, 3_000)
+  const before = walletBalance(alice.node!.wallet.state).spendableSat
+  await force(world, 'alice')
+  const { txid } = onchainOf(world, 'alice')!.closing
+  const { tx } = world.chain.mempool.get(txid)!
+  expect(childOf(world, txid)).toBeDefined()
+  await world.boot('bob')
+  world.connectAll()
+  await world.settle()
+  expect(entryOf(world, 'alice').state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  world.crash('bob')
+  const fork = world.snapshot()
+  await world.mine(10)
+  expect(entryOf(world, 'alice').state).toMatchObject({ isOld: true, onchain: { failed: [0n] } })
+  const { disks } = world.snapshot()
+  world.close()
+  // A longer chain, and somebody who hands out the commitment alone.
+  const later = await World.start(['alice'], { disks: {}, blocks: fork.blocks })
+  await mineEmpty(later, 20)
+  later.crash('alice')
+  const { disk } = later.of('alice')
+  await disk.wipe([...disk.snapshot().keys()])
+  for (const [key, value] of disks.alice!) await disk.harm(key, value)
+  expect(later.chain.submit(tx)).toMatchObject({ ok: true })
+  await later.boot('alice')
+  await later.settle()
+  const withheld = { tag: 'closing', isOld: true, onchain: { closing: { kind: 'local', height: null } } }
+  const isWithheld = () => expect(entryOf(later, 'alice').state).toMatchObject(withheld)
+  isWithheld()
+  await later.restart('alice')
+  await mineEmpty(later, 2)
+  isWithheld()
+  expect([...later.chain.mempool.entries()].map((e) => e.txid)).toEqual([txid])
+  expect(walletBalance(later.of('alice').node!.wallet.state).spendableSat).toBe(before)
   later.close()
 })
