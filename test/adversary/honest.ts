@@ -132,7 +132,9 @@ export class Honest {
     return this.publisher.deeds.made
   }
 
+  /** Without `incomingExpiry`: three confirmations do near that, which a reorganisation may cost (docs/security.md, deadlines). */
   context(entry: ChannelEntry): ChannelContext {
+    const { isTaken, letGoElsewhere } = acrossChannels({ channels: this.channels, chain: this })
     return {
       blockHeight: this.height,
       chainHash: CHAIN_HASH,
@@ -141,7 +143,8 @@ export class Honest {
       signer: entry.signer,
       policy: this.policy,
       sweepScriptPubKey: entry.meta.sweepScriptPubKey,
-      ...acrossChannels({ channels: this.channels, chain: this }),
+      isTaken,
+      letGoElsewhere,
     }
   }
 

@@ -1,4 +1,6 @@
 import { channelOf } from '../../src/channel/describe.ts'
+import { eachHtlc } from '../../src/channel/htlcTable.ts'
+import type { ChannelState } from '../../src/channel/state.ts'
 import {
   COMMITMENT_WEIGHT,
   feeOf,
@@ -16,15 +18,24 @@ export interface Dearest {
   readonly crowd: number
 }
 
-/** Notes what a block costs, for each channel that is about to end. */
+/** Notes what a block costs, for each channel that is about to end, or that fees may keep from it. */
 export function noteFeerates(arena: Arena): void {
   for (const lane of arena.lanes) {
-    if (!arena.honest.some((n) => n.channels.get(lane)?.state.tag === 'closing')) continue
+    if (!arena.honest.some((n) => isEnding(n.channels.get(lane)?.state, n.height))) continue
     const { claim, crowd } = arena.dearest.get(lane) ?? NONE
     const estimate = Math.max(...arena.honest.map((n) => n.feerates.claim))
     arena.dearest.set(lane, { claim: Math.max(claim, estimate), crowd: Math.max(crowd, arena.crowd) })
   }
 }
+/** HTLCs that are not worth a close by the estimates are left to the peer (worthClosing.ts), whatever fees are later. */
+function isEnding(state: ChannelState | undefined, height: number): boolean {
+  if (state?.tag === 'closing') return true
+  const c = state && state.tag !== 'closed' ? channelOf(state)?.commitments : null
+  const tables = c ? [c.incoming, c.outgoing] : []
+  return tables.some((t) => [...eachHtlc(t)].some((h) => h.add.cltvExpiry - height <= DUE_BLOCKS))
+}
+/** Within so many blocks of an expiry a channel closes over an HTLC. */
+const DUE_BLOCKS = 18
 const NONE: Dearest = { claim: 253, crowd: 0 }
 
 /** What the wallet adds to an HTLC transaction by the highest of the estimates. */
