@@ -25,11 +25,13 @@ export function rebroadcastAfterBlock(node: Node, scope: TurnScope): void {
 /** But for children of commitments that are not handed out any more, by what channels know at the end of the turn. */
 export function rebroadcastWallet(node: Node, scope: TurnScope): void {
   const { wallet, channels } = node
+  // Not those of turns after this one, which may not be on disk by then.
+  const txs = wallet.unconfirmed()
   scope.after(() => {
     const left = new Set(channels.all().flatMap((entry) => childrenLeft(entry, wallet).map(({ txid }) => txid)))
     hand(
       node,
-      wallet.unconfirmed().filter((tx) => !left.has(txidOf(tx))),
+      txs.filter((tx) => !left.has(txidOf(tx))),
     )
   })
 }

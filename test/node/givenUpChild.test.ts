@@ -5,8 +5,8 @@ import { estimate, hold, mineEmpty } from './claims.ts'
 import { childOf, entryOf, force, onchainOf, oneChannel } from './forcedClose.ts'
 import { World } from './world.ts'
 
-it('gives the coins of the child back where the mempool has lost it and the commitment is given up', async () => {
-  const world = await World.start(['alice', 'bob'], await oneChannel())
+/** Alice closes by force on records of her channel from before a payment, which she has forgotten. @returns what her wallet could spend before */
+async function forcedFromOldCopy(world: World): Promise<bigint> {
   const [alice, bob] = [world.of('alice'), world.of('bob')]
   const { localId } = entryOf(world, 'alice').meta
   const isChannels = (key: string): boolean => key.startsWith(`channel/${localId}/`)
@@ -24,6 +24,12 @@ it('gives the coins of the child back where the mempool has lost it and the comm
   estimate(alice.node!, 3_000)
   const before = walletBalance(alice.node!.wallet.state).spendableSat
   await force(world, 'alice')
+  return before
+}
+
+it('gives the coins of the child back where the mempool has lost it and the commitment is given up', async () => {
+  const world = await World.start(['alice', 'bob'], await oneChannel())
+  const before = await forcedFromOldCopy(world)
   const closing = onchainOf(world, 'alice')!.closing
   expect(closing.kind).toBe('local')
   const child = childOf(world, closing.txid)!
@@ -45,24 +51,8 @@ it('gives the coins of the child back where the mempool has lost it and the comm
 
 it('gives the coins of the child back, and hands it out no more, where the commitment is withheld since an HTLC of it has gone back', async () => {
   const world = await World.start(['alice', 'bob'], await oneChannel())
-  const [alice, bob] = [world.of('alice'), world.of('bob')]
-  const { localId } = entryOf(world, 'alice').meta
-  const isChannels = (key: string): boolean => key.startsWith(`channel/${localId}/`)
   await hold(world, 1, 200n)
-  const older = [...alice.disk.snapshot()].filter(([key]) => isChannels(key))
-  const { bolt11 } = await bob.api.createInvoice({ amountMsat: msat(1_000_000n), description: '' })
-  await world.attempt(alice.api.pay({ bolt11 }))
-  await world.settle()
-  const rest = [...alice.disk.snapshot()].filter(([key]) => !isChannels(key))
-  world.crash('alice')
-  world.crash('bob')
-  await alice.disk.wipe([...alice.disk.snapshot().keys()])
-  for (const [key, value] of [...rest, ...older]) await alice.disk.harm(key, value)
-  await world.boot('alice')
-  await world.settle()
-  estimate(alice.node!, 3_000)
-  const before = walletBalance(alice.node!.wallet.state).spendableSat
-  await force(world, 'alice')
+  const before = await forcedFromOldCopy(world)
   const { txid } = onchainOf(world, 'alice')!.closing
   const { tx } = world.chain.mempool.get(txid)!
   expect(childOf(world, txid)).toBeDefined()
