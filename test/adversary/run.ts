@@ -1,4 +1,4 @@
-import type { PaymentHash } from '../../src/base/ids.ts'
+import type { PaymentHash, Txid } from '../../src/base/ids.ts'
 import type { Msat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { channelOf } from '../../src/channel/describe.ts'
@@ -148,6 +148,7 @@ export class Run {
     if (isCrowded) this.spare(cost)
     const [closing, slow] = [Math.max(253, claim >> 1), Math.max(253, claim >> 2)]
     for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
+    if (this.#canPay && [...arena.held.keys()].some((id) => this.#isDear(id))) this.spare(STEAL)
   }
   /** Hal's people send all that they may: attacks under way may cost what it was promised to have. */
   spend(): void {
@@ -276,7 +277,7 @@ export class Run {
     const { accepted } = arena.chain.broadcast(tx)
     if (!accepted || how % 4 === 1) return
     const blocks = how % 4 === 2 ? 6 : 45
-    const until = arena.chain.height + (this.#isBumpable(tx) ? blocks : this.spare(blocks))
+    const until = arena.chain.height + this.#holds(tx, blocks)
     arena.held.set(txidOf(tx), until)
     const pins =
       how % 8 > 3 ? pinOf(tx, from.signer, { coins: arena.purse, times: [0, 4, 12, 30][(how >> 3) % 4]! }) : []
@@ -285,8 +286,24 @@ export class Run {
 
   /** Somebody honest can pay for it, so that others mine it; without anchors, not to mine a commitment is to leave the honest out. */
   #isBumpable(tx: Transaction): boolean {
-    const spendsChannel = [...this.arena.hostiles.values()].some((h) => spends(tx, h.funding))
-    return this.#canPay || !spendsChannel
+    return this.#canPay || !this.#spendsChannel(tx)
+  }
+  #spendsChannel(tx: Transaction): boolean {
+    return [...this.arena.hostiles.values()].some((h) => spends(tx, h.funding))
+  }
+  /** For how many of these blocks nobody mines it by itself. */
+  #holds(tx: Transaction, blocks: number): number {
+    if (!this.#isBumpable(tx)) return this.spare(blocks)
+    if (!this.#isDear(txidOf(tx))) return blocks
+    if (this.#steal < STEAL) return this.spare(blocks)
+    this.spare(STEAL)
+    return blocks
+  }
+  /** A commitment that waits though it pays more than the estimates: they are too low, and nobody honest adds to it before it is due. */
+  #isDear(id: Txid): boolean {
+    const entry = this.arena.chain.mempool.get(id)
+    if (!entry || !this.#spendsChannel(entry.tx)) return false
+    return Number(entry.fee) * 1000 > this.arena.hal.feerates.claim * NEAR * entry.weight
   }
 
   /** As many of these blocks as may still be taken from the honest. */
@@ -368,6 +385,8 @@ interface Undo {
   readonly withdraws: boolean
 }
 
+/** A feerate is no higher than another that it is this many times, rounding included. */
+const NEAR = 1.05
 /** The reserve is for this: sat per 1,000 weight units. */
 const QUIET = 1_000
 /** With half of its value an HTLC of 70,000 sat can pay as much for its claim, and for its commitment before. */
