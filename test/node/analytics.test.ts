@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { onchainSat } from './accounts.ts'
+import { hold } from './claims.ts'
 import { Life } from './life.ts'
 import { World } from './world.ts'
 
@@ -50,6 +51,26 @@ describe('what a channel has cost', () => {
     const lost = before - onchainSat(world).alice - openFeeSat - closeFeeSat
     expect([ANCHORS, 2n * ANCHORS, 0n]).toContain(lost)
     expect(await earnings('bob')).toMatchObject({ openFeeSat: 0n, closeFeeSat: 0n })
+  })
+
+  it('and what the wallet pays for its HTLC transactions', async () => {
+    const { world, earnings } = await aliceAndBob()
+    await hold(world, 7, 50_000n)
+    world.crash('bob')
+    const { node, api } = world.of('alice')
+    void api.closeChannel(node!.channels.all()[0]!.meta.localId, { force: true }).catch(() => {})
+    await world.settle()
+    const fees = async () => {
+      const { items } = await api.walletTransactions({ limit: 20 })
+      return items.flatMap((t) => (t.label?.startsWith('htlc') ? [t.feeSat!] : []))
+    }
+    for (let block = 0; block < 300 && (await fees()).length === 0; block++) await world.mine(1)
+    const before = (await earnings('alice')).closeFeeSat
+    await world.mine(1)
+    const [fee, ...others] = await fees()
+    expect(others).toEqual([])
+    expect(fee).toBeGreaterThan(0n)
+    expect((await earnings('alice')).closeFeeSat - before).toBe(fee)
   })
 })
 

@@ -72,6 +72,30 @@ it('balances of channels that were closed together come home in one transaction,
   world.close()
 })
 
+it('what balances that come home together pay is counted for each channel by the weight of its own, over a restart too', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  await mineEmpty(world, DELAY - 1)
+  const [large, small] = waiting(world).sort((a, b) => b.tx.inputs.length - a.tx.inputs.length)
+  /** Newest first: the one that goes by itself, then the others. */
+  const paid = async () => {
+    const { items } = await world.of('bob').api.analytics.channelEarnings({ limit: BALANCES.length })
+    return items.map((c) => [c.closeFeeSat, c.profitMsat])
+  }
+  expect(await paid()).toEqual(BALANCES.map(() => [0n, 0n]))
+  await world.mine(1)
+  const [alone, ...shared] = await paid()
+  expect(alone).toEqual([small!.fee, -1000n * small!.fee])
+  const shares = shared.map(([sat]) => sat!)
+  expect(shares.reduce((sum, sat) => sum + sat)).toBe(large!.fee)
+  expect(shares.every((sat) => sat === large!.fee / 3n || sat === large!.fee / 3n + 1n)).toBe(true)
+  expect(shared.map(([, msat]) => msat)).toEqual(shares.map((sat) => -1000n * sat))
+  await world.mine(100)
+  await world.restart('bob')
+  expect((await paid()).reduce((sum, [sat]) => sum + sat!, 0n)).toBe(small!.fee + large!.fee)
+  world.close()
+})
+
 it('in whatever order channels speak, theirs is the same transaction: another one would have to replace it', async () => {
   const world = await World.start(['alice', 'bob'], base)
   await closedTogether(world)

@@ -58,7 +58,7 @@ export interface ChannelEarnings {
   readonly feeInMsat: bigint
   readonly feeOutMsat: bigint
   readonly successRate: number | null
-  /** What we paid to miners to open it and to close it, as far as it is known. */
+  /** What we paid to miners to open it and to close it, as far as it is known (services/claimFees.ts). */
   readonly openFeeSat: Sat
   readonly closeFeeSat: Sat
   /** feeOutMsat less what opening and closing cost: over all channels it sums up to what the node earned. */

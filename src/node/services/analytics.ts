@@ -11,6 +11,7 @@ import { checkCursor, lastSequence, pageOf, pageOfRecords } from '../paging.ts'
 import type { NodeService, Page, PageRequest } from '../service.ts'
 import { placesIn, recordsFrom } from '../timeRange.ts'
 import { channelEarnings, successRate } from './channelEarnings.ts'
+import { claimFees } from './claimFees.ts'
 
 const SEQUENCE = /^\d{1,16}$/
 const PERIOD = /^\d{4}-\d\d(-\d\d(T\d\d)?)?$/
@@ -103,7 +104,8 @@ export function analyticsService(node: Node, wallet: Pick<NodeService, 'walletTr
       await ledger.fold()
       const all = [...channels.all()].sort((a, b) => b.meta.seq - a.meta.seq)
       const { items, nextCursor } = pageOf(all, (c) => c.meta.localId, page)
-      return { items: await Promise.all(items.map((entry) => channelEarnings(node, wallet, entry))), nextCursor }
+      const sources = { node, wallet, claimFee: claimFees(node, wallet) }
+      return { items: await Promise.all(items.map((entry) => channelEarnings(sources, entry))), nextCursor }
     },
     async balanceHistory(page, { period, from, to }) {
       checkCursor(page.cursor, PERIOD)

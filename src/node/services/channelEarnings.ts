@@ -7,20 +7,26 @@ import type { ChannelEarnings } from '../analytics/views.ts'
 import type { ChannelEntry } from '../channels.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
+import { type ClaimFee, onchainOf } from './claimFees.ts'
 
-type Wallet = Pick<NodeService, 'walletTransaction'>
+export interface EarningsSources {
+  readonly node: Node
+  readonly wallet: Pick<NodeService, 'walletTransaction'>
+  readonly claimFee: ClaimFee
+}
 
 /** 0 to 1, in millionths; null where nothing was tried. */
 export const successRate = (good: bigint, bad: bigint): number | null =>
   good + bad === 0n ? null : Number((good * 1_000_000n) / (good + bad)) / 1_000_000
 
 /** What a channel has carried and earned, what opening and closing it cost, and what is left of it. The ledger must be folded. */
-export async function channelEarnings(node: Node, wallet: Wallet, entry: ChannelEntry): Promise<ChannelEarnings> {
+export async function channelEarnings(sources: EarningsSources, entry: ChannelEntry): Promise<ChannelEarnings> {
+  const { node } = sources
   const s = summary(entry.state, node.context(entry))
   const of = (direction: 'in' | 'out') =>
     s.channelId === null ? NOTHING.forward : node.ledger.get('forward', `${s.channelId}:${direction}`, 'ever', 'ever')
-  const [into, out, openFeeSat] = await Promise.all([of('in'), of('out'), openFee(wallet, s)])
-  const closeFeeSat = closeFee(entry.state, s)
+  const fees = [openFee(sources, s), closeFee(sources, entry, s)] as const
+  const [into, out, openFeeSat, closeFeeSat] = await Promise.all([of('in'), of('out'), ...fees])
   return {
     id: entry.meta.localId,
     channelId: s.channelId,
@@ -43,27 +49,26 @@ export async function channelEarnings(node: Node, wallet: Wallet, entry: Channel
 }
 
 /** Of the funding transaction, where it is ours. */
-async function openFee({ walletTransaction }: Wallet, s: ChannelSummary): Promise<Sat> {
+async function openFee({ wallet }: EarningsSources, s: ChannelSummary): Promise<Sat> {
   if (!s.isOpener || s.funding === null) return 0n as Sat
-  const tx = await walletTransaction(s.funding.txid).catch(() => null)
+  const tx = await wallet.walletTransaction(s.funding.txid).catch(() => null)
   return tx?.feeSat ?? (0n as Sat)
 }
 
 /** Our claims, and the closing transaction where its fee is ours: the opener's for a commitment, the closer's for an agreed close. */
-function closeFee(state: ChannelState, s: ChannelSummary): Sat {
+async function closeFee({ claimFee }: EarningsSources, entry: ChannelEntry, s: ChannelSummary): Promise<Sat> {
   if (s.closing === null) return 0n as Sat
-  const [closing, ...spenders] = s.closing.transactions
-  const claims = spenders.reduce((sum, t) => (t.kind === 'theirs' ? sum : sum + (t.feeSat ?? 0n)), 0n)
-  const isOurs = closing?.kind === 'mutual' ? paidMutual(state, s) : s.isOpener
-  return (claims + (isOurs ? (closing?.feeSat ?? 0n) : 0n)) as Sat
+  const [closing] = s.closing.transactions
+  const claims = await Promise.all((onchainOf(entry.state)?.spenders ?? []).map((claim) => claimFee(entry, claim)))
+  const isOurs = closing?.kind === 'mutual' ? paidMutual(entry.state, s) : s.isOpener
+  return claims.reduce<bigint>((sum, fee) => sum + fee, isOurs ? (closing?.feeSat ?? 0n) : 0n) as Sat
 }
 
 /** Whoever pays for an agreed close gets less than its balance. */
 function paidMutual(state: ChannelState, s: ChannelSummary): boolean {
-  const onchain = state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
   const ours = s.localMsat / 1000n
   const theirs = s.remoteMsat / 1000n
-  const amounts = onchain?.closing.tx.outputs.map((o): bigint => o.amountSat) ?? []
+  const amounts = onchainOf(state)?.closing.tx.outputs.map((o): bigint => o.amountSat) ?? []
   const isWhole = (balance: bigint): boolean => balance === 0n || amounts.includes(balance)
   return isWhole(ours) === isWhole(theirs) ? s.isOpener : isWhole(theirs)
 }
