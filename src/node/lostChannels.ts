@@ -32,19 +32,26 @@ export async function lostChannels(node: Node, metas: readonly ChannelMeta[]): P
 
 /**
  * Whether an earlier start has taken a channel that cannot be read in from the backup, as its key index shows, or, where that is not known
- * either, the place of its funding in the chain.
+ * either, its other records: its parameters, or the place of its funding in the chain.
  */
 export async function isReplaced(
   { channels, driver }: Pick<Node, 'channels' | 'driver'>,
   { localId, meta }: { readonly localId: string; readonly meta: ChannelMeta | null },
 ): Promise<boolean> {
   const restored = channels.all().filter(({ state }) => channelOf(state)?.restored)
+  if (restored.length === 0) return false
   if (meta) return restored.some((entry) => entry.meta.keyIndex === meta.keyIndex && entry.meta.peer === meta.peer)
-  const core = restored.length > 0 ? await driver.get(keys.channel(localId, 'core')) : undefined
-  const at = core && unpackIfWhole<Partial<Channel['funding']>>(core)?.confirmed
+  const read = async <T>(part: 'fixed' | 'core'): Promise<Partial<T> | undefined> => {
+    const record = await driver.get(keys.channel(localId, part))
+    return record && unpackIfWhole<T>(record)
+  }
+  const params = (await read<Pick<Channel, 'params'>>('fixed'))?.params
+  const at = (await read<Channel['funding']>('core'))?.confirmed
   return restored.some(({ state }) => {
-    const its = channelOf(state)!.funding.confirmed
-    return at && its?.height === at.height && its.txIndex === at.txIndex
+    const its = channelOf(state)!
+    if (params) return its.params.channelId === params.channelId && its.params.keyIndex === params.keyIndex
+    const confirmed = its.funding.confirmed
+    return at && confirmed?.height === at.height && confirmed.txIndex === at.txIndex
   })
 }
 

@@ -67,12 +67,13 @@ describe('two channels that have lost records, one of which the rest of its reco
   const BAD = Uint8Array.of(0x93)
   const NAMES = /^channel-meta/
 
-  async function mixed() {
+  /** @param lost of the first, whose name is damaged, too */
+  async function mixed(lost: 'fixed' | 'core' = 'fixed') {
     const world = await World.start(['alice', 'bob'], base)
     const alice = world.of('alice')
     const [first, second] = alice.node!.channels.all().map(({ meta }) => meta.localId)
     world.crash('alice')
-    for (const key of [`channel-meta/${first}`, `channel-meta/${second}`, `channel/${first}/fixed`])
+    for (const key of [`channel-meta/${first}`, `channel-meta/${second}`, `channel/${first}/${lost}`])
       await alice.disk.harm(key, BAD)
     await world.boot('alice')
     const look = async () => {
@@ -109,12 +110,13 @@ describe('two channels that have lost records, one of which the rest of its reco
   })
 
   it.each([
-    ['damaged', BAD],
-    ['whole', null],
-  ])(
-    'are both there, too, where an earlier start left the %s name beside what came from the backup',
-    async (_, name) => {
-      const { world, alice, first, look, messages } = await mixed()
+    { what: 'damaged', name: BAD, lost: 'fixed' },
+    { what: 'damaged', name: BAD, lost: 'core' },
+    { what: 'whole', name: null, lost: 'fixed' },
+  ] as const)(
+    'are both there, too, where an earlier start left the $what name, and $lost damaged, beside what came from the backup',
+    async ({ name, lost }) => {
+      const { world, alice, first, look, messages } = await mixed(lost)
       await world.mine(1)
       world.crash('alice')
       const key = `channel-meta/${first}`
