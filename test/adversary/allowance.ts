@@ -59,7 +59,7 @@ function htlcsLost(arena: Arena, node: Honest, { entry, channel, onchain, beyond
       const amountSat = add.amountMsat / 1000n
       if (amountSat < poor) {
         if (direction === 'in' ? owed.has(key) : !paid.has(key) || failed.has(key)) lost += amountSat
-      } else if (beyond && direction === 'out' && failed.has(key) && paid.has(key)) {
+      } else if (direction === 'out' && failed.has(key) && paid.has(key) && (beyond || node.hasty.isLost(key))) {
         // The end of it that was deep enough for that is undone: the peer has it in blocks of before its expiry, perhaps.
         lost += amountSat
       } else if ((beyond || unpaid) && (direction === 'in' ? owed : paid).has(key)) {

@@ -38,6 +38,7 @@ import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
 import type { Chain } from './chain.ts'
 import { Disk } from './disk.ts'
+import { Hasty } from './hasty.ts'
 import { CHAIN_HASH, nodeIdOf, START, signerOf } from './keys.ts'
 import { Publisher } from './publisher.ts'
 import { type HonestName, purseOf } from './purse.ts'
@@ -74,6 +75,7 @@ export class Honest {
   readonly complaints = new Set<string>()
   /** Penalties that waited for something else when they were urgent. */
   readonly heldUp = new Set<string>()
+  readonly hasty = new Hasty(this)
   readonly publisher: Publisher
   feerates: ChannelContext['feerates'] = { commitment: 1000, closing: 1000, claim: 1000, slow: 500 }
   height = START
@@ -102,7 +104,10 @@ export class Honest {
     this.channels = new Channels({
       context: (entry) => this.context(entry),
       onEffect: (entry, effect, scope) => this.#effect(entry, effect, scope),
-      onRelay: (entry, event) => this.till.relay(entry, event),
+      onRelay: (entry, event) => {
+        if (event.tag === 'failed') this.hasty.failed(entry, event)
+        this.till.relay(entry, event)
+      },
       onChanged: (entry, _before, scope) => this.#watch(entry, scope),
       onSettled: () => {},
       onForgotten: () => {},
@@ -132,9 +137,7 @@ export class Honest {
     return this.publisher.deeds.made
   }
 
-  /** Without `incomingExpiry`: three confirmations do near that, which a reorganisation may cost (docs/security.md, deadlines). */
   context(entry: ChannelEntry): ChannelContext {
-    const { isTaken, letGoElsewhere } = acrossChannels({ channels: this.channels, chain: this })
     return {
       blockHeight: this.height,
       chainHash: CHAIN_HASH,
@@ -143,8 +146,7 @@ export class Honest {
       signer: entry.signer,
       policy: this.policy,
       sweepScriptPubKey: entry.meta.sweepScriptPubKey,
-      isTaken,
-      letGoElsewhere,
+      ...acrossChannels({ channels: this.channels, chain: this }),
     }
   }
 
@@ -292,6 +294,7 @@ export class Honest {
 
   reorg(height: number): void {
     this.height = height
+    this.hasty.reorg(height)
     this.turn((scope) => {
       const found = disconnectBlocks(this.watcher, height, this.chain.hash(height))
       this.wallet.rollback(height, this.chain.hash(height))

@@ -36,8 +36,9 @@ export function verdictOf(arena: Arena, { deep }: Schedule): Verdict {
             `${node.name}: ${e.meta.localId} is ${e.state.tag}, waits for ${summary(e.state, node.context(e)).waitsFor}`,
           )
     } else problems.push(...node.wealth.loose().map((l) => `${node.name}: ${l}`))
+    const isExcused = (key: string): boolean => beyond || node.hasLost || node.hasty.isUndone(key)
     for (const [key, amountMsat] of node.till.ledger.failed)
-      if (!beyond && !node.hasLost && amountMsat / 1000n >= poorOf(key) && node.till.ledger.paid.has(key))
+      if (!isExcused(key) && amountMsat / 1000n >= poorOf(key) && node.till.ledger.paid.has(key))
         problems.push(`${node.name}: HTLC ${key} was given up, then paid`)
     if (!beyond) problems.push(...lootOf(arena, node).map((p) => `${node.name}: ${p}`))
     problems.push(...[...dustOf(arena, node), ...anchorsOf(arena, node)].map((p) => `${node.name}: ${p}`))
