@@ -39,7 +39,7 @@ export const Utxo = answer('Utxo', {
 })
 const AmountOrAll = Type.Union([PositiveSat, Type.Literal('all')], {
   description:
-    'satoshis; or `all`, with no other output: every confirmed coin, or those of `utxos`, less the fee and what must stay in the wallet so that open channels can be closed (`reservedSat`)',
+    'satoshis; or `all`, with no other output: every confirmed coin, or those of `utxos`, less the fee and what must stay in the wallet so that open channels can be closed, and their HTLCs claimed (`reservedSat`)',
 })
 const SendOnChainFields = request('SendOnChain', {
   outputs: Type.Array(request('SendOutput', { address: AddressText, amountSat: AmountOrAll }), {

@@ -7,11 +7,13 @@ import type { NextHop, OutgoingChannel } from '../payment/types.ts'
 import { warningOf } from '../peer/session.ts'
 import { keys } from '../store/schema.ts'
 import { backupKey } from '../wallet/keys.ts'
+import { walletBalance } from '../wallet/status.ts'
 import { networkAddress } from '../wire/address.ts'
 import { ourInitFeatures, ourNodeFeatures } from '../wire/features.ts'
 import { doubtAll } from './adopt.ts'
 import { apart } from './apart.ts'
 import type { ChainShellOptions } from './chain.ts'
+import { ClaimRoom } from './claimRoom.ts'
 import { Dispatch } from './dispatch.ts'
 import { DEFAULT_PACE as GOSSIP_PACE, GossipShell, REGTEST_PACE } from './gossip.ts'
 import {
@@ -121,6 +123,22 @@ export function createGossip(node: Node): GossipShell {
   })
 }
 
+/** What the node may take at a time, so that its wallet can claim it. */
+export function createClaimRoom(node: Node): ClaimRoom {
+  return new ClaimRoom({
+    stateOf: (channelId) => node.channels.byChannelId(channelId)?.state,
+    feeratePerKw: () => node.feerates().claim,
+    coinsSat: () => walletBalance(node.wallet.state).spendableSat,
+    exposureMsat: node.policy.maxDustExposureMsat,
+    onShort: () => {
+      const code = 'NO_COINS_FOR_CLAIMS'
+      const message =
+        'payments are given back, since the wallet could not claim so many of them on chain: send some coins to it'
+      node.reactor.post((scope) => node.events.emit(scope, 'node.alert', { code, message, byPeer: false }))
+    },
+  })
+}
+
 /** Invoices, payments and forwards, joined to the channels that carry them. */
 export function createPayments(node: Node): Payments {
   const { driver, changes, events, graph, own } = node
@@ -136,6 +154,7 @@ export function createPayments(node: Node): Payments {
     newId: () => node.newId(),
     now: () => node.now(),
     blockHeight: () => node.chain.height,
+    claims: node.claims,
     localChannels: () => node.localChannels(),
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
     channelsTo: (next) => channelsTo(node, next),

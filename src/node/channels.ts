@@ -167,8 +167,11 @@ export class Channels {
     }
   }
 
-  /** Signs what waits in every channel that this turn touched, also by what another said as it signed; then writes what changed. */
-  endOfTurn(scope: TurnScope): void {
+  /**
+   * Signs what waits in every channel that this turn touched, also by what another said as it signed; then writes what changed.
+   * @returns whether anything has
+   */
+  endOfTurn(scope: TurnScope): boolean {
     this.drain(scope)
     while (this.#unsigned.size > 0) {
       const due = this.#unsigned
@@ -180,7 +183,9 @@ export class Channels {
       this.#persist(entry, scope)
       this.#stirred.add(entry)
     }
+    const hasChanged = this.#dirty.size > 0
     this.#dirty.clear()
+    return hasChanged
   }
 
   /** The channels that have changed since the last call. */

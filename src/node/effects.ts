@@ -126,7 +126,7 @@ export class Effects {
         outputs: [{ amountSat, scriptPubKey }],
         feeratePerKw,
         owner: fundingOwner(entry),
-        reserveSat: parts().anchorReserve(isAnchors ? 1 : 0),
+        reserveSat: parts().walletReserve(isAnchors ? 1 : 0),
       })
       const ancestors = parts().wallet.ancestorsOf(built.tx, endsOf(channels))
       channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]!, ancestors })

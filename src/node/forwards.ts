@@ -1,6 +1,6 @@
 import type { ChannelId } from '../base/ids.ts'
 import type { FaultCode, HtlcEvent, HtlcOrigin, IncomingHtlc } from '../channel/types.ts'
-import { decideForward, failBack, forwardRecordOf, onForwardResult } from '../payment/forward.ts'
+import { decideForward, failBack, forwardRecordOf, giveUp, onForwardResult } from '../payment/forward.ts'
 import { type HeldForward, isOpen, offerOf, reviewHeld } from '../payment/held.ts'
 import { type ForwardOnion, peelIncoming } from '../payment/peel.ts'
 import {
@@ -12,6 +12,7 @@ import {
   type PublicUpdate,
 } from '../payment/types.ts'
 import type { Driver } from '../store/types.ts'
+import type { ClaimRoom } from './claimRoom.ts'
 import { LettingGo } from './lettingGo.ts'
 import { LostHtlcs, type LostHtlcsOptions } from './lostHtlcs.ts'
 import type { TurnScope } from './reactor.ts'
@@ -19,6 +20,7 @@ import type { TurnScope } from './reactor.ts'
 export interface ForwardsOptions extends LostHtlcsOptions {
   readonly nodeSecret: Uint8Array
   readonly blockHeight: () => number
+  readonly claims: ClaimRoom
   readonly channelsTo: (next: NextHop) => readonly OutgoingChannel[]
   readonly publicUpdate?: PublicUpdate
   /** The incoming HTLC that a forward came from, while its channel has it and nothing has been decided on it. */
@@ -144,10 +146,16 @@ export class Forwards {
     const refusedBy = this.#refusedBy.get(key) ?? []
     const channelsTo = (next: NextHop) =>
       this.#options.channelsTo(next).filter(({ channelId }) => !refusedBy.includes(channelId))
-    const { blockHeight, publicUpdate } = this.#options
+    const { blockHeight, publicUpdate, claims } = this.#options
     const about = { channelsTo, limits: DEFAULT_FORWARD_LIMITS, ...(publicUpdate && { publicUpdate }) }
     const { record, effects } = decideForward(htlc, onion, { blockHeight: blockHeight(), ...about })
-    if (record.outgoingChannelId !== null) this.#pending.set(key, record)
+    if (record.outgoingChannelId === null) return effects
+    if (!claims.hasRoom([htlc], key)) {
+      claims.refused()
+      return giveUp(record, publicUpdate)
+    }
+    claims.keep([htlc], key)
+    this.#pending.set(key, record)
     return effects
   }
 
@@ -155,7 +163,10 @@ export class Forwards {
   resume({ channelId, htlcId }: ForwardOrigin, outgoing: ChannelId): void {
     this.#letGo(incomingKey(channelId, htlcId))
     const forward = this.#of(channelId, htlcId)
-    if (forward) this.#pending.set(incomingKey(channelId, htlcId), { ...forward, outgoingChannelId: outgoing })
+    if (!forward) return
+    const key = incomingKey(channelId, htlcId)
+    this.#options.claims.keep([{ channelId, id: htlcId, amountMsat: forward.amountInMsat }], key)
+    this.#pending.set(key, { ...forward, outgoingChannelId: outgoing })
   }
 
   /** What became of the HTLC that was offered onwards. */

@@ -3,6 +3,7 @@ import type { IncomingHtlc } from '../channel/types.ts'
 import {
   holdReleaseBlocks,
   type IncomingContext,
+  isWhole,
   keysendInvoice,
   type ReleasedHtlc,
   receiveHtlc,
@@ -14,6 +15,7 @@ import { type FinalOnion, failRead, peelIncoming } from '../payment/peel.ts'
 import type { InvoiceRecord, PaymentEffect, PaymentTurn } from '../payment/types.ts'
 import type { Driver } from '../store/types.ts'
 import type { Changes } from './changes.ts'
+import type { ClaimRoom } from './claimRoom.ts'
 import { incomingKey } from './forwards.ts'
 import type { ExpiryMargins } from './margins.ts'
 import type { TurnScope } from './reactor.ts'
@@ -28,6 +30,7 @@ export interface IncomingOptions {
   /** Unix milliseconds. */
   readonly now: () => number
   readonly blockHeight: () => number
+  readonly claims: ClaimRoom
   /** Runs it in a turn that comes, in which `effects` has its scope. */
   readonly later: (task: () => void) => void
   /** Does what an invoice calls for, in the turn that runs. */
@@ -45,6 +48,8 @@ export class Incoming {
   readonly #options: IncomingOptions
   /** When to look at an invoice again, Unix ms. */
   readonly #wakes = new Map<PaymentHash, number>()
+  /** Whole payments that wait for room. */
+  readonly #waiting = new Set<PaymentHash>()
 
   constructor(options: IncomingOptions) {
     this.#options = options
@@ -67,8 +72,17 @@ export class Incoming {
   }
 
   apply({ record, effects }: PaymentTurn<InvoiceRecord | undefined>): void {
-    if (record) this.book.put(record)
+    if (record) this.#put(record)
     this.#options.effects(effects, record?.paymentHash)
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0
+  }
+
+  /** HTLCs of channels may be gone, which makes room. */
+  goOn(): void {
+    for (const hash of [...this.#waiting]) this.#look(hash)
   }
 
   /** @param at Unix ms at which the invoice is to be looked at, if not before */
@@ -120,13 +134,29 @@ export class Incoming {
     const open = new Set(undecided.map((h) => incomingKey(h.channelId, h.id)))
     const isOpen = (h: Pick<IncomingHtlc, 'channelId' | 'id'>): boolean => open.has(incomingKey(h.channelId, h.id))
     const hashes = [...this.book.live().map((b) => b.record.paymentHash), ...undecided.map((h) => h.paymentHash)]
+    for (const { htlc } of released) this.#options.claims.keep([htlc], htlc.paymentHash)
     for (const hash of new Set(hashes)) {
       const record = this.#record(hash)
+      if (record) this.#count(record)
       if (record) this.apply(recoverSet(record, isOpen, this.#options.blockHeight()))
     }
   }
 
   // -------------------------------------------------------------- inside
+
+  #put(record: InvoiceRecord): void {
+    const before = this.#record(record.paymentHash)
+    this.book.put(record)
+    if (before !== record) this.#count(record)
+  }
+
+  #count(record: InvoiceRecord): void {
+    const { paymentHash, status, htlcs } = record
+    const { claims } = this.#options
+    if (status === 'settled' || status === 'accepted') claims.keep(htlcs, paymentHash)
+    if (status === 'open' && isWhole(record)) this.#waiting.add(paymentHash)
+    else if (this.#waiting.delete(paymentHash) && status === 'open') claims.refused()
+  }
 
   #record(hash: PaymentHash): InvoiceRecord | undefined {
     return this.book.get(hash)?.record
@@ -166,7 +196,7 @@ export class Incoming {
   }
 
   #context(amountMsat: bigint = LEAST_KEYSEND_MSAT): IncomingContext {
-    const { now, blockHeight, margins } = this.#options
+    const { now, blockHeight, margins, claims } = this.#options
     const { minFinalCltvExpiryDelta, closeBeforeExpiry } = margins
     return {
       now: now(),
@@ -174,6 +204,7 @@ export class Incoming {
       acceptKeysend: amountMsat >= LEAST_KEYSEND_MSAT,
       minFinalCltvExpiryDelta,
       holdReleaseBlocks: holdReleaseBlocks(closeBeforeExpiry),
+      hasRoom: ({ htlcs, paymentHash }) => claims.hasRoom(htlcs, paymentHash),
     }
   }
 }

@@ -22,13 +22,14 @@ import type { KnownBackup } from './adopt.ts'
 import { BalanceHistory } from './analytics/balances.ts'
 import { Ledger } from './analytics/ledger.ts'
 import { apart, unhandled } from './apart.ts'
-import { chainOptions, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
+import { chainOptions, createClaimRoom, createGossip, createPayments, createPeers, createStorage } from './assembly.ts'
 import { type ChannelBackup, isBackedUp, type StaticBackup } from './backup.ts'
 import { BackupWriter } from './backupWriter.ts'
 import { ChainShell } from './chain.ts'
 import { Changes } from './changes.ts'
 import { ChannelNumbers } from './channelNumbers.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from './channels.ts'
+import type { ClaimRoom } from './claimRoom.ts'
 import type { NodeConfig } from './config.ts'
 import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
@@ -121,6 +122,7 @@ export class Node implements NodeParts {
   readonly peers: Peers
   readonly channels: Channels
   readonly payments: Payments
+  readonly claims: ClaimRoom
   readonly effects: Effects
   readonly orphans = new Orphans(() => this)
   readonly mempoolWatch: MempoolWatch
@@ -220,6 +222,7 @@ export class Node implements NodeParts {
     })
     this.peers = createPeers(this)
     this.gossip = createGossip(this)
+    this.claims = createClaimRoom(this)
     this.payments = createPayments(this)
     this.storage = createStorage(this)
     // Opened by `open`, which is the only caller of this constructor, before anything can use them.
@@ -284,6 +287,10 @@ export class Node implements NodeParts {
   fees(): FeeEstimates {
     return this.#feeRates.estimates
   }
+  /** Of the estimates, what channels go by. */
+  feerates(): ChannelContext['feerates'] {
+    return this.#feeRates.ofChannels
+  }
   now(): number {
     return Date.now()
   }
@@ -296,6 +303,10 @@ export class Node implements NodeParts {
   anchorReserve(more = 0): Sat {
     const channels = Math.max(0, anchorChannels(this.channels.all()) + more)
     return anchorReserve(channels, this.resources.config.anchorReserveSat)
+  }
+  walletReserve(more = 0): Sat {
+    return (this.anchorReserve(more) +
+      this.claims.needSat(anchorReserve(1, this.resources.config.anchorReserveSat))) as Sat
   }
 
   localChannels(): readonly LocalChannel[] {
@@ -319,7 +330,7 @@ export class Node implements NodeParts {
     const known = this.#contexts.get(entry)
     const blockHeight = this.chain.height
     const { isBehind } = this.chain
-    const feerates = this.#feeRates.ofChannels
+    const feerates = this.feerates()
     if (known?.blockHeight === blockHeight && known.isBehind === isBehind && known.feerates === feerates) return known
     const { nodeId, chainHash } = this.own
     const { signer, meta } = entry
@@ -337,7 +348,7 @@ export class Node implements NodeParts {
   // -------------------------------------------------------------- turns
 
   #endOfTurn(scope: TurnScope): void {
-    this.channels.endOfTurn(scope)
+    if (this.channels.endOfTurn(scope)) this.payments.makeRoom()
     this.payments.endOfTurn(scope)
     this.wallet.endOfTurn(scope, (tx) => {
       this.events.emit(scope, 'wallet.transaction', {

@@ -44,6 +44,8 @@ export interface NodeParts {
   fees(): FeeEstimates
   /** What the wallet keeps for the close of channels with anchors: those that there are, and so many more. */
   anchorReserve(more?: number): Sat
+  /** The same, and what claiming the HTLCs under way may need beyond it: other spendings leave it. */
+  walletReserve(more?: number): Sat
   /** Our usable channels as the path finder sees them. */
   localChannels(): readonly LocalChannel[]
   /** Ways to us over private channels, for invoices; empty when public channels suffice. */

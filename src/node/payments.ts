@@ -85,6 +85,7 @@ export class Payments {
   /** By payment: the routes that are being looked for. */
   readonly #plans = new Map<PaymentHash, RoutePlan>()
   #scope: TurnScope | null = null
+  #isMakingRoom = false
 
   constructor(options: PaymentsOptions) {
     this.#options = options
@@ -212,6 +213,16 @@ export class Payments {
     this.#within(scope, () => {
       this.#effects(this.#forwards.goOn())
       this.#recovery.goOn()
+    })
+  }
+
+  /** An HTLC of a channel may be settled: payments that wait for room are looked at in a turn that comes. */
+  makeRoom(): void {
+    if (this.#isMakingRoom || !this.#incoming.isWaiting) return
+    this.#isMakingRoom = true
+    this.#options.post((scope) => {
+      this.#isMakingRoom = false
+      this.#within(scope, () => this.#incoming.goOn())
     })
   }
 

@@ -18,6 +18,8 @@ export interface IncomingContext {
   readonly minFinalCltvExpiryDelta: number
   /** HOLD_RELEASE_BLOCKS when left out. */
   readonly holdReleaseBlocks?: number
+  /** Whether the parts of a payment that is whole can be claimed on chain if they have to be; always when left out. */
+  readonly hasRoom?: (record: InvoiceRecord) => boolean
 }
 
 /** How long the parts of a payment are waited for, from the first. @source BOLT 4 §basic-multi-part-payments: at least 60 s */
@@ -63,6 +65,10 @@ export const newInvoice = (i: NewInvoice): InvoiceRecord => ({
 /** msat in the HTLC set. */
 export const receivedMsat = (r: Pick<InvoiceRecord, 'htlcs'>): Msat =>
   r.htlcs.reduce((sum, h) => sum + h.amountMsat, 0n) as Msat
+
+/** The whole payment has come; until it is settled, or held, it waits for room. */
+export const isWhole = (r: Pick<InvoiceRecord, 'htlcs' | 'totalMsat'>): boolean =>
+  r.totalMsat !== null && receivedMsat(r) >= r.totalMsat
 
 const keyOf = (h: { channelId: string; id: bigint }): string => `${h.channelId}:${h.id}`
 
@@ -169,7 +175,7 @@ const secretFits = (r: InvoiceRecord, { paymentSecret }: FinalOnion): boolean =>
 
 function isOpenFor(r: InvoiceRecord, onion: FinalOnion, ctx: IncomingContext): boolean {
   const sameSet = r.totalMsat === null || r.totalMsat === onion.totalMsat
-  if (r.status === 'open') return sameSet && (r.setStartedAt !== null || ctx.now < r.expiresAt)
+  if (r.status === 'open') return sameSet && !isWhole(r) && (r.setStartedAt !== null || ctx.now < r.expiresAt)
   // A crash can leave a settled record with less than its whole set: the preimage is out, so the other parts are ours too.
   return r.status === 'settled' && r.kind !== 'keysend' && sameSet && receivedMsat(r) < onion.totalMsat
 }
@@ -186,11 +192,14 @@ function addToSet(r: InvoiceRecord, { part, onion, ctx }: Arrival): PaymentTurn<
     setStartedAt: r.setStartedAt ?? ctx.now,
   }
   if (r.status === 'settled') return { record, effects: [fulfill(part, r.preimage!)] }
-  if (receivedMsat(record) < onion.totalMsat) {
-    return { record, effects: [{ tag: 'wake', at: record.setStartedAt! + MPP_TIMEOUT_MS }] }
-  }
-  if (record.preimage !== null) return settle(record, record.preimage, ctx.now)
-  return { record: { ...record, status: 'accepted' }, effects: [notify('invoice.accepted', r.paymentHash)] }
+  return whole(record, ctx) ?? { record, effects: [{ tag: 'wake', at: record.setStartedAt! + MPP_TIMEOUT_MS }] }
+}
+
+/** Takes a payment, or holds it; null while parts are missing, or there is no room for them. */
+function whole(r: InvoiceRecord, ctx: Pick<IncomingContext, 'now' | 'hasRoom'>): PaymentTurn<InvoiceRecord> | null {
+  if (!isWhole(r) || ctx.hasRoom?.(r) === false) return null
+  if (r.preimage !== null) return settle(r, r.preimage, ctx.now)
+  return { record: { ...r, status: 'accepted' }, effects: [notify('invoice.accepted', r.paymentHash)] }
 }
 
 function settle(r: InvoiceRecord, preimage: Uint8Array, now: number): PaymentTurn<InvoiceRecord> {
@@ -234,12 +243,12 @@ const failSet = (r: InvoiceRecord, failure: OnionFailure): readonly PaymentEffec
 // ---------------------------------------------------------------- time
 
 /**
- * Time has passed or a block came: gives back the parts of a payment that stayed incomplete, and held HTLCs that are about to
- * expire; expires the invoice.
+ * Time has passed, a block came, or there may be room: takes a payment that waits for that; gives back the parts of one that stayed
+ * incomplete, or found no room, and held HTLCs that are about to expire; expires the invoice.
  */
 export function tickInvoice(
   r: InvoiceRecord,
-  ctx: Pick<IncomingContext, 'now' | 'blockHeight' | 'holdReleaseBlocks'>,
+  ctx: Pick<IncomingContext, 'now' | 'blockHeight' | 'holdReleaseBlocks' | 'hasRoom'>,
 ): PaymentTurn<InvoiceRecord> {
   if (r.status !== 'open' && r.status !== 'accepted') return { record: r, effects: [] }
   const release = ctx.blockHeight + (ctx.holdReleaseBlocks ?? HOLD_RELEASE_BLOCKS)
@@ -249,6 +258,8 @@ export function tickInvoice(
   if (r.status === 'accepted') return { record: r, effects: [] }
   if (r.setStartedAt !== null) {
     const until = r.setStartedAt + MPP_TIMEOUT_MS
+    const taken = whole(r, ctx)
+    if (taken !== null) return taken
     return ctx.now >= until ? timeOut(r) : { record: r, effects: [{ tag: 'wake', at: until }] }
   }
   if (ctx.now < r.expiresAt) return { record: r, effects: [] }

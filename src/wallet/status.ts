@@ -199,7 +199,7 @@ export interface WalletBalance {
 }
 
 /** What the coins come to; locked ones count apart. */
-export function walletBalance(state: WalletState): WalletBalance {
+export const walletBalance = once((state: WalletState): WalletBalance => {
   let [confirmed, unconfirmed, immature, locked, spendable] = [0n, 0n, 0n, 0n, 0n]
   for (const { coin, status } of unspentCoins(state)) {
     if (status === 'spendable') spendable += coin.amountSat
@@ -215,7 +215,7 @@ export function walletBalance(state: WalletState): WalletBalance {
     lockedSat: locked as Sat,
     spendableSat: spendable as Sat,
   }
-}
+})
 
 /** What should be broadcast again after a start, after a reorganisation and now and then; parents before children. */
 export function unconfirmed(state: WalletState): readonly Transaction[] {

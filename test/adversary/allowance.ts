@@ -4,14 +4,12 @@ import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import type { Htlc } from '../../src/channel/htlc.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { localBalance } from '../../src/channel/limits.ts'
-import { isHtlcStage } from '../../src/channel/onchain/claims.ts'
 import type { OnchainState } from '../../src/channel/onchain/types.ts'
 import type { Channel } from '../../src/channel/state.ts'
 import type { ChannelEntry } from '../../src/node/channels.ts'
-import { anchorReserve } from '../../src/wallet/build.ts'
 import type { Arena, Lane } from './arena.ts'
 import type { Honest } from './honest.ts'
-import { claimSat, poorSat } from './poor.ts'
+import { poorSat } from './poor.ts'
 
 /* What may be missing in the end. */
 
@@ -39,20 +37,20 @@ interface End {
 }
 
 /**
- * Of each HTLC what is below a satoshi; all of those that are poor; and of the others, where nothing could pay for claims or where
+ * Of each HTLC what is below a satoshi; all of those that are poor; and of the others, where little could pay for claims or where
  * reorganisations were too deep, what was lost by that.
  */
 function htlcsLost(arena: Arena, node: Honest, { entry, channel, onchain, beyond }: End): bigint {
   const { localId } = entry.meta
   const { paid, owed, failed } = node.till.ledger
   const poor = poorSat(arena, localId as Lane)
-  // Nothing was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
+  // Little was there to pay for HTLC transactions with. From the peer's commitment HTLCs are taken without.
   const { coins, channelType } = arena.setting
-  const isBare =
-    node === arena.hal && (coins === 0 || (node.hasSpent && isBeyondReserve(arena, localId as Lane, onchain)))
-  const unpaid = isBare && onchain.how === 'local-force' && channelType === 'anchors'
+  const isPoor = node === arena.hal && (coins === 0 || node.hasSpent)
+  const unpaid = isPoor && onchain.how === 'local-force' && channelType === 'anchors'
   const { incoming, outgoing } = channel.commitments
   let lost = BigInt(incoming.size + outgoing.size)
+  let [unclaimed, largest] = [0n, 0n]
   const count = (htlcs: Iterable<Htlc>, direction: 'in' | 'out'): void => {
     for (const { add } of htlcs) {
       const key = `${localId}:${add.id}`
@@ -64,19 +62,18 @@ function htlcsLost(arena: Arena, node: Honest, { entry, channel, onchain, beyond
         lost += amountSat
       } else if ((beyond || unpaid) && (direction === 'in' ? owed : paid).has(key)) {
         const late = { id: add.id, direction, expiry: add.cltvExpiry }
-        if (isTaken(arena, node, onchain, late)) lost += amountSat
+        if (!isTaken(arena, node, onchain, late)) continue
+        if (beyond) lost += amountSat
+        else unclaimed += amountSat
+        if (amountSat > largest) largest = amountSat
       }
     }
   }
   count(eachHtlc(incoming), 'in')
   count(eachHtlc(outgoing), 'out')
-  return lost
-}
-
-/** The reserve is for closes with a few HTLCs: who has sent all but that cannot claim dozens. @source docs/decisions/0013-anchor-reserve.md */
-function isBeyondReserve(arena: Arena, lane: Lane, { outputs }: OnchainState): boolean {
-  const claims = outputs.filter(({ spend }) => isHtlcStage(spend)).length
-  return claimSat(arena, lane) * BigInt(claims) > anchorReserve(arena.lanes.length) / 2n
+  // One payment, and as much as may have no output (claimRoom.ts).
+  const most = largest + node.policy.maxDustExposureMsat / 1000n
+  return lost + (unclaimed < most ? unclaimed : most)
 }
 
 /** Somebody else has it, after the time in which it was to be claimed: the money of one, the preimage of the other. */

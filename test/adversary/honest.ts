@@ -1,5 +1,5 @@
 import type { NodeId, PaymentHash } from '../../src/base/ids.ts'
-import type { Msat } from '../../src/base/units.ts'
+import type { Msat, Sat } from '../../src/base/units.ts'
 import type { ChainBlock } from '../../src/chain/source.ts'
 import {
   connectBlock,
@@ -22,6 +22,7 @@ import type {
 import { acrossChannels } from '../../src/node/acrossChannels.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { channelOfLabel } from '../../src/node/claimLabels.ts'
+import { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
 import type { Node } from '../../src/node/node.ts'
@@ -32,7 +33,7 @@ import type { TurnScope } from '../../src/node/reactor.ts'
 import { closeFinder, closeOnceMore } from '../../src/node/unseenCloses.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
 import { anchorReserve } from '../../src/wallet/build.ts'
-import { unconfirmed } from '../../src/wallet/status.ts'
+import { unconfirmed, walletBalance } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
 import type { Book } from './book.ts'
@@ -67,6 +68,7 @@ export class Honest {
   readonly wallet: WalletShell
   readonly wealth: Wealth
   readonly watcher = createWatcher()
+  readonly claims: ClaimRoom
   readonly till: Till
   readonly disk = new Disk()
   readonly outboxes = new Map<string, ChannelMessage[]>()
@@ -114,7 +116,15 @@ export class Honest {
       onQuarantine: (entry, error) =>
         this.complaints.add(`quarantine of ${entry.meta.localId}: ${(error as Error).stack}`),
     })
-    this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height })
+    this.claims = new ClaimRoom({
+      stateOf: (channelId) => this.channels.byChannelId(channelId)?.state,
+      feeratePerKw: () => this.feerates.claim,
+      coinsSat: () => walletBalance(this.wallet.state).spendableSat,
+      exposureMsat: policy.maxDustExposureMsat,
+      onShort: () => {},
+    })
+    const { claims } = this
+    this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height, claims })
     this.publisher = new Publisher(this, {
       post: (task) => void this.#posted.push(task),
       republish: (entry, scope) => this.#republish(entry, scope, true),
@@ -321,7 +331,9 @@ export class Honest {
 
   /** People send as much as the node lets them. */
   spendAll(): void {
-    const tx = this.wealth.spendAll(this.feerates.slow!, anchorReserve(anchorChannels(this.channels.all())))
+    const forCloses = anchorReserve(anchorChannels(this.channels.all()))
+    const reserveSat = (forCloses + this.claims.needSat(anchorReserve(1))) as Sat
+    const tx = this.wealth.spendAll(this.feerates.slow!, reserveSat)
     if (!tx) return
     this.publisher.deeds.note(tx, SEND, null)
     this.hasSpent = true

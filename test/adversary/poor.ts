@@ -38,10 +38,6 @@ function isEnding(state: ChannelState | undefined, height: number): boolean {
 const DUE_BLOCKS = 18
 const NONE: Dearest = { claim: 253, crowd: 0 }
 
-/** What the wallet adds to an HTLC transaction by the highest of the estimates. */
-export const claimSat = (arena: Arena, lane: Lane): bigint =>
-  feeOf(HTLC_SUCCESS_WEIGHT.anchors + WALLET_WEIGHT, (arena.dearest.get(lane) ?? NONE).claim)
-
 /** An HTLC below this may have no output, or none that is worth its claim by the highest feerate that there was. */
 export function poorSat(arena: Arena, lane: Lane): bigint {
   const { channelType } = arena.setting

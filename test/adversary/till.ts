@@ -6,6 +6,7 @@ import { getHtlc } from '../../src/channel/htlcTable.ts'
 import type { HtlcEvent, IncomingHtlc } from '../../src/channel/types.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
 import type { ChannelEntry, Channels } from '../../src/node/channels.ts'
+import type { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { outgoingChannel } from '../../src/node/holdings.ts'
 import { decideForward, forwardFee, onForwardResult } from '../../src/payment/forward.ts'
 import { HOLD_RELEASE_BLOCKS } from '../../src/payment/incoming.ts'
@@ -34,6 +35,7 @@ export interface TillOptions {
   readonly book: Book
   readonly channels: () => Channels
   readonly height: () => number
+  readonly claims: ClaimRoom
 }
 
 /** The payments of an honest node: invoices, held ones, forwards by the real rules, and the book of who is owed what. */
@@ -41,6 +43,8 @@ export class Till {
   readonly ledger: Ledger = { paid: new Map(), owed: new Map(), failed: new Map() }
   readonly forwards = new Map<string, ForwardRecord>()
   readonly holds = new Set<string>()
+  /** Payments that there was no room for yet. */
+  readonly #waiting = new Map<string, IncomingHtlc>()
   readonly #options: TillOptions
 
   constructor(options: TillOptions) {
@@ -89,6 +93,10 @@ export class Till {
       case 'hold': {
         if (this.ledger.owed.has(`${entry.meta.localId}:${htlc.id}`)) return
         if (this.#options.name !== 'hal' || htlc.cltvExpiry < this.#options.height() + FINAL_DELTA) return refuse()
+        if (!this.#hasRoom(htlc)) {
+          this.#waiting.set(key, htlc)
+          return
+        }
         if (payment.purpose === 'hold') this.holds.add(key)
         else this.#fulfill(htlc.channelId, htlc.id, payment.preimage)
         return
@@ -98,6 +106,14 @@ export class Till {
       default:
         return refuse()
     }
+  }
+
+  /** By the real rule; what there is room for is taken. */
+  #hasRoom(htlc: IncomingHtlc): boolean {
+    const key = `${htlc.channelId}:${htlc.id}`
+    if (!this.#options.claims.hasRoom([htlc], key)) return false
+    this.#options.claims.keep([htlc], key)
+    return true
   }
 
   #fulfill(channelId: ChannelId, id: bigint, preimage: Uint8Array): void {
@@ -128,6 +144,7 @@ export class Till {
     }
     const ctx = { blockHeight: this.#options.height(), channelsTo: () => candidates, limits: DEFAULT_FORWARD_LIMITS }
     const { record, effects } = decideForward(htlc, onion, ctx)
+    if (record.outgoingChannelId !== null && !this.#hasRoom(htlc)) return refuse()
     if (record.outgoingChannelId !== null) this.forwards.set(key, record)
     this.#effects(effects)
   }
@@ -163,6 +180,11 @@ export class Till {
   }
   /** A block came: what is held goes back before its channel would have to be closed over it. */
   reviewHolds(): void {
+    for (const [key, htlc] of [...this.#waiting]) {
+      this.#waiting.delete(key)
+      const entry = this.#options.channels().byChannelId(htlc.channelId)
+      if (entry && this.#heldHtlc(key)) this.#received(entry, htlc)
+    }
     for (const key of this.holds) {
       const found = this.#heldHtlc(key)
       if (found && found.cltvExpiry > this.#options.height() + HOLD_RELEASE_BLOCKS) continue

@@ -1,5 +1,7 @@
 import { fromHex } from '../../src/base/bytes.ts'
+import { msat, sat } from '../../src/base/units.ts'
 import { crypto } from '../../src/crypto/crypto.ts'
+import { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { Forwards } from '../../src/node/forwards.ts'
 import { isBack, lateForward, undecidedIncoming, wantsPreimage } from '../../src/node/holdings.ts'
 import { encodePayload } from '../../src/onion/payload.ts'
@@ -29,6 +31,13 @@ export function forwardsOfBob() {
   const forwards = new Forwards({
     nodeSecret: NODE_SECRET,
     blockHeight: () => w.height,
+    claims: new ClaimRoom({
+      stateOf: () => w.bob.state!,
+      feeratePerKw: () => 1000,
+      coinsSat: () => sat(1_000_000),
+      exposureMsat: msat(0),
+      onShort: () => {},
+    }),
     channelsTo: () => [],
     incomingHtlc: (channel, id) => undecidedIncoming(w.bob.state!, channel, id),
     wantsPreimage: (_, id) => wantsPreimage(w.bob.state!, id),

@@ -5,6 +5,7 @@ import { openErrorPacket } from '../../src/onion/errorPacket.ts'
 import {
   cancelInvoice,
   HOLD_RELEASE_BLOCKS,
+  type IncomingContext,
   keysendInvoice,
   MPP_TIMEOUT_MS,
   receiveHtlc,
@@ -128,6 +129,19 @@ describe('BOLT 4 §basic-multi-part-payments: the final node', () => {
     const after = tickInvoice(one.record!, ctx({ now: NOW + MPP_TIMEOUT_MS }))
     expect(say(after.effects)).toEqual(['mpp_timeout 0'])
     expect(receive(after.record, htlc(1n, AMOUNT), onion(1n, AMOUNT)).record?.status).toBe('settled')
+  })
+  it('holds a whole payment back until it can be claimed, gives it back after a minute, and takes no second one meanwhile', () => {
+    const cramped = (more: Partial<IncomingContext> = {}) => ctx({ hasRoom: () => false, ...more })
+    const one = receive(invoice(), htlc(0n, half), onion(0n, half), cramped())
+    const two = receive(one.record, htlc(1n, half), onion(1n, half), cramped())
+    expect([two.says, two.record!.status]).toEqual([['wake'], 'open'])
+    const again = receive(two.record, htlc(2n, AMOUNT), onion(2n, AMOUNT), cramped())
+    expect([again.says, again.record]).toEqual([['incorrect_or_unknown_payment_details 2'], two.record])
+    expect(say(tickInvoice(two.record!, cramped({ now: NOW + MPP_TIMEOUT_MS - 1 })).effects)).toEqual(['wake'])
+    const late = tickInvoice(two.record!, cramped({ now: NOW + MPP_TIMEOUT_MS }))
+    expect([say(late.effects), late.record.htlcs]).toEqual([['mpp_timeout 0', 'mpp_timeout 1'], []])
+    const taken = tickInvoice(two.record!, ctx({ now: NOW + MPP_TIMEOUT_MS }))
+    expect(say(taken.effects)).toEqual(['fulfil 0', 'fulfil 1', 'invoice.settled'])
   })
   it('fails the whole set when a part names another total', () => {
     const one = receive(invoice(), htlc(0n, half), onion(0n, half))

@@ -58,6 +58,7 @@ const CURES: Readonly<Record<string, string>> = {
   CHANNEL_DAMAGED: 'have the peer close the channel; what it pays comes back with fulmen restore',
   RECORDS_DAMAGED: 'see whether the disk is sound, and that a recent channel backup lies elsewhere',
   DATABASE_IS_OLDER: 'if the newer database is anywhere, put it back; otherwise keep the peers reachable',
+  NO_COINS_FOR_CLAIMS: 'send some coins to an address of fulmen wallet address',
   NO_COINS_FOR_FEES: 'send some coins to an address of fulmen wallet address',
   WEBHOOK_FAILED: 'see that its receiver works, then switch it on again: fulmen webhook update',
   EVENTS_LEFT_OUT: 'see in the log which peers come and go: fulmen logs --part peer',
