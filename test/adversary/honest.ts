@@ -17,7 +17,6 @@ import type {
   ChannelPolicy,
   Effect,
   OpenParams,
-  Watch,
 } from '../../src/channel/types.ts'
 import { acrossChannels } from '../../src/node/acrossChannels.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
@@ -25,12 +24,10 @@ import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
-import type { Node } from '../../src/node/node.ts'
 import { Orphans } from '../../src/node/orphans.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
-import { closeFinder, closeOnceMore } from '../../src/node/unseenCloses.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
 import { anchorReserve } from '../../src/wallet/build.ts'
 import { unconfirmed, walletBalance } from '../../src/wallet/status.ts'
@@ -126,10 +123,10 @@ export class Honest {
     const { claims } = this
     this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height, claims })
     this.publisher = new Publisher(this, {
-      post: (task) => void this.#posted.push(task),
+      post: (task) => this.post(task),
       republish: (entry, scope) => this.#republish(entry, scope, true),
     })
-    const reactor = { post: (task: (scope: TurnScope) => void) => void this.#posted.push(task) }
+    const reactor = { post: (task: (scope: TurnScope) => void) => this.post(task) }
     const parts = { wallet: this.wallet, chain, reactor } as unknown as NodeParts
     this.#orphans = new Orphans(() => parts)
     this.#mempoolWatch = new MempoolWatch({
@@ -162,6 +159,11 @@ export class Honest {
 
   entry(localId: string): ChannelEntry {
     return this.channels.get(localId)!
+  }
+
+  /** In a turn that comes, like what takes its time in the real node. */
+  post(task: (scope: TurnScope) => void): void {
+    this.#posted.push(task)
   }
 
   // -------------------------------------------------------------- turns
@@ -386,38 +388,6 @@ export class Honest {
     for (const block of this.chain.from(this.height + 1)) this.block(block)
     await this.settle()
   }
-  /** Before it hears any peer, a start looks for closes that its records do not know of (unseenCloses.ts). */
-  closeOnceMore(): Promise<void> {
-    return closeOnceMore(this.#node())
-  }
-  /** Once all blocks are here, it looks for those that are in older ones. */
-  async findCloses(): Promise<void> {
-    closeFinder(this.#node())()
-    await this.settle()
-  }
-  #node(): Node {
-    const log = {
-      info: () => {},
-      warn: () => {},
-      error: ({ err }: { err: Error }) => void this.complaints.add(err.stack ?? String(err)),
-    }
-    const chain = {
-      height: this.height,
-      reach: async () => {},
-      lookBack: (localId: string, watched: readonly Watch[], _: TurnScope, fromHeight: number) =>
-        void this.#posted.push(() => this.#lookBack(localId, watched, fromHeight)),
-    }
-    const reactor = { run: async (task: (scope: TurnScope) => void) => this.turn(task) }
-    const { channels } = this
-    const source = this.publisher.outlet.source()
-    return { channels, chain, source, reactor, log, logs: { of: () => log } } as unknown as Node
-  }
-  #lookBack(localId: string, watched: readonly Watch[], fromHeight: number): void {
-    const entry = this.entry(localId)
-    for (const block of this.chain.from(fromHeight))
-      for (const event of rescanBlock(watched, block)) this.channels.deliver(entry, { tag: 'chain', event })
-  }
-
   /** Everything is resolved. */
   isDone(): boolean {
     return this.channels.all().every((e) => e.state.tag === 'closed')

@@ -1,4 +1,5 @@
 import type { Arena, Lane } from './arena.ts'
+import { closeOnceMore, findCloses } from './closeSearch.ts'
 import type { Hostile } from './hostile.ts'
 import { agree, idle, open } from './plots.ts'
 import { Rng } from './rng.ts'
@@ -41,11 +42,11 @@ export async function relapse(run: Run, lane: Lane, b: number, c: number): Promi
   const isWhole = rng.below(2) === 0
   putBackUnseen(hal, copy, isWhole ? null : lane)
   for (const [l, hostile] of arena.hostiles) hal.publisher.hasRevealed(l, hostile.punishes())
-  await hal.closeOnceMore()
+  await closeOnceMore(hal)
   // Peers may be faster than the blocks that it lacks.
   if (rng.below(2) === 0) greet(arena)
   await hal.catchUp()
-  await hal.findCloses()
+  await findCloses(hal)
   greet(arena)
   await live(run, rng.below(12), rng)
   if (ours && rng.below(2) === 0) arena.queued.push(ours)
