@@ -196,7 +196,7 @@ export class Incoming {
   }
 
   #context(amountMsat: bigint = LEAST_KEYSEND_MSAT): IncomingContext {
-    const { now, blockHeight, margins, claims } = this.#options
+    const { now, blockHeight, margins } = this.#options
     const { minFinalCltvExpiryDelta, closeBeforeExpiry } = margins
     return {
       now: now(),
@@ -204,7 +204,15 @@ export class Incoming {
       acceptKeysend: amountMsat >= LEAST_KEYSEND_MSAT,
       minFinalCltvExpiryDelta,
       holdReleaseBlocks: holdReleaseBlocks(closeBeforeExpiry),
-      hasRoom: ({ htlcs, paymentHash }) => claims.hasRoom(htlcs, paymentHash),
+      hasRoom: (record) => this.#hasRoom(record),
     }
+  }
+
+  #hasRoom({ htlcs, paymentHash, kind }: InvoiceRecord): boolean {
+    const { claims } = this.#options
+    if (claims.hasRoom(htlcs, paymentHash)) return true
+    // What has no invoice does not wait.
+    if (kind === 'keysend') claims.refused()
+    return false
   }
 }

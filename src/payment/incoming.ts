@@ -184,7 +184,7 @@ function isOpenFor(r: InvoiceRecord, onion: FinalOnion, ctx: IncomingContext): b
 const failsSet = (r: InvoiceRecord, { onion }: Arrival): boolean =>
   r.totalMsat !== null && r.totalMsat !== onion.totalMsat && secretFits(r, onion)
 
-function addToSet(r: InvoiceRecord, { part, onion, ctx }: Arrival): PaymentTurn<InvoiceRecord> {
+function addToSet(r: InvoiceRecord, { part, onion, ctx }: Arrival): PaymentTurn<InvoiceRecord | undefined> {
   const record: InvoiceRecord = {
     ...r,
     htlcs: [...r.htlcs, part],
@@ -192,7 +192,11 @@ function addToSet(r: InvoiceRecord, { part, onion, ctx }: Arrival): PaymentTurn<
     setStartedAt: r.setStartedAt ?? ctx.now,
   }
   if (r.status === 'settled') return { record, effects: [fulfill(part, r.preimage!)] }
-  return whole(record, ctx) ?? { record, effects: [{ tag: 'wake', at: record.setStartedAt! + MPP_TIMEOUT_MS }] }
+  const taken = whole(record, ctx)
+  if (taken !== null) return taken
+  // Without a secret, whoever passed it on could pay a record that is open with a millisatoshi, and has the preimage.
+  if (r.kind === 'keysend') return { record: undefined, effects: [fail(part, { name: 'temporary_node_failure' })] }
+  return { record, effects: [{ tag: 'wake', at: record.setStartedAt! + MPP_TIMEOUT_MS }] }
 }
 
 /** Takes a payment, or holds it; null while parts are missing, or there is no room for them. */

@@ -224,6 +224,14 @@ describe('keysend (bLIP 3)', () => {
       expect([turn.record, turn.says]).toEqual([undefined, [REFUSED]])
     }
   })
+  it('that finds no room is given back at once: nobody on the way, who knows its hash, has the preimage for a millisatoshi', () => {
+    const cramped = (now: number) => ctx({ now, hasRoom: () => false })
+    const one = receive(undefined, htlc(0n, AMOUNT), onion(0n, AMOUNT, AMOUNT, keysend), cramped(NOW))
+    const later = one.record && tickInvoice(one.record, cramped(NOW + MPP_TIMEOUT_MS)).record
+    const onTheWay = receive(later, htlc(1n, 1n), onion(1n, 1n, 1n, { paymentSecret: null }))
+    expect(onTheWay.says).toEqual(['incorrect_or_unknown_payment_details 1'])
+    expect([one.record, one.says]).toEqual([undefined, ['temporary_node_failure 0']])
+  })
   it('cannot pay an invoice around its secret', () => {
     expect(receive(invoice(), htlc(0n, AMOUNT), onion(0n, AMOUNT, AMOUNT, keysend)).says).toEqual([REFUSED])
   })
