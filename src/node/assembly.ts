@@ -33,7 +33,7 @@ import { Payments } from './payments.ts'
 import { DEFAULT_PACE, PeerStorage } from './peerStorage.ts'
 import { Peers } from './peers.ts'
 import { rebroadcastAfterBlock, rebroadcastAll, rebroadcastWallet } from './rebroadcast.ts'
-import { mayBeUnread, mayTake, needsNoPreimage, standingOf, standingsOf } from './standings.ts'
+import { mayBeUnread, mayTake, needsNoPreimage, standingOf, standingsOf, stillStands } from './standings.ts'
 import { closeFinder } from './unseenCloses.ts'
 
 /** The connections, and what their messages lead to. */
@@ -157,6 +157,7 @@ export function createPayments(node: Node): Payments {
     claims: node.claims,
     localChannels: () => node.localChannels(),
     isSound: (channelId) => node.chain.isCurrent && isInChain(node, channelId),
+    stillStands: (htlc) => stillStands(node, htlc),
     channelsTo: (next) => channelsTo(node, next),
     publicUpdate: (next) => (next.tag === 'channel' ? node.gossip.publicUpdate(next.shortChannelId) : EMPTY),
     standingOf: (channelId) => {
@@ -257,6 +258,7 @@ export function chainOptions(node: Node): ChainShellOptions {
     onStatus: (status) => {
       // What waited for the height of now.
       if (status.synced) reactor.post((scope) => apart(node, 'payments', scope, () => node.payments.goOn(scope)))
+      if (status.synced) node.payments.makeRoom()
       if (status.synced) lookForCloses()
       if (status.error) node.logs.of('chain').warn({ err: status.error.message }, 'the chain cannot be followed')
     },

@@ -31,6 +31,8 @@ export interface IncomingOptions {
   readonly now: () => number
   readonly blockHeight: () => number
   readonly claims: ClaimRoom
+  /** An HTLC that was told of may be decided on yet. */
+  readonly stillStands: (htlc: Pick<IncomingHtlc, 'channelId' | 'id'>) => boolean
   /** Runs it in a turn that comes, in which `effects` has its scope. */
   readonly later: (task: () => void) => void
   /** Does what an invoice calls for, in the turn that runs. */
@@ -147,15 +149,18 @@ export class Incoming {
   #put(record: InvoiceRecord): void {
     const before = this.#record(record.paymentHash)
     this.book.put(record)
-    if (before !== record) this.#count(record)
+    if (before === record) return
+    const wasWaiting = this.#waiting.has(record.paymentHash)
+    this.#count(record)
+    const isBack = wasWaiting && record.status === 'open' && !isWhole(record)
+    if (isBack && !this.#options.claims.hasRoom(before!.htlcs, record.paymentHash)) this.#options.claims.refused()
   }
 
   #count(record: InvoiceRecord): void {
     const { paymentHash, status, htlcs } = record
-    const { claims } = this.#options
-    if (status === 'settled' || status === 'accepted') claims.keep(htlcs, paymentHash)
+    if (status === 'settled' || status === 'accepted') this.#options.claims.keep(htlcs, paymentHash)
     if (status === 'open' && isWhole(record)) this.#waiting.add(paymentHash)
-    else if (this.#waiting.delete(paymentHash) && status === 'open') claims.refused()
+    else this.#waiting.delete(paymentHash)
   }
 
   #record(hash: PaymentHash): InvoiceRecord | undefined {
@@ -209,7 +214,8 @@ export class Incoming {
   }
 
   #hasRoom({ htlcs, paymentHash, kind }: InvoiceRecord): boolean {
-    const { claims } = this.#options
+    const { claims, stillStands } = this.#options
+    if (!htlcs.every(stillStands)) return false
     if (claims.hasRoom(htlcs, paymentHash)) return true
     // What has no invoice does not wait.
     if (kind === 'keysend') claims.refused()

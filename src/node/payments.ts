@@ -53,6 +53,8 @@ export interface PaymentsOptions extends ForwardsOptions, RecoveryOptions {
   readonly localChannels: () => readonly LocalChannel[]
   /** Whether an HTLC of the channel is what it seems: `blockHeight` is that of now, and the funding is in the chain. */
   readonly isSound: (channelId: ChannelId) => boolean
+  /** An incoming HTLC that was told of may be decided on yet. */
+  readonly stillStands: (htlc: Pick<IncomingHtlc, 'channelId' | 'id'>) => boolean
   /** Runs it in a turn that comes. */
   readonly post: (task: (scope: TurnScope) => void) => void
   /** Puts the command into the channel's inbox; false when there is no such channel. */
@@ -216,7 +218,7 @@ export class Payments {
     })
   }
 
-  /** An HTLC of a channel may be settled: payments that wait for room are looked at in a turn that comes. */
+  /** An HTLC of a channel may be settled, or a height known: payments that wait for room are looked at in a turn that comes. */
   makeRoom(): void {
     if (this.#isMakingRoom || !this.#incoming.isWaiting) return
     this.#isMakingRoom = true

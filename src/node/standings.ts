@@ -1,7 +1,8 @@
 import { toHex } from '../base/bytes.ts'
+import type { ChannelId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
-import { eachHtlc } from '../channel/htlcTable.ts'
+import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import { shownBy } from '../channel/onchain/events.ts'
 import { offerFor } from '../channel/presumed.ts'
 import type { ChannelState } from '../channel/state.ts'
@@ -11,6 +12,7 @@ import { crypto } from '../crypto/crypto.ts'
 import type { HeldContext, Standing } from '../payment/held.ts'
 import type { NextHop } from '../payment/types.ts'
 import type { ChannelEntry } from './channels.ts'
+import { isInChain } from './holdings.ts'
 import type { Node } from './node.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
@@ -35,6 +37,21 @@ function onItsWay(
   if (!offer) return 'lost'
   if (onchain.failed.includes(offer.add.id)) return 'over'
   return onchain.closing.height === null ? 'noted' : 'onchain'
+}
+
+/**
+ * Whether an incoming HTLC that its channel told of is still what it was then: committed and undecided, in operation, and by the height of
+ * now. Of any other the peer may have it back by the time of its preimage.
+ */
+export function stillStands(
+  node: Pick<Node, 'channels' | 'chain'>,
+  { channelId, id }: { readonly channelId: ChannelId; readonly id: bigint },
+): boolean {
+  const entry = node.channels.byChannelId(channelId)
+  const channel = entry ? channelOf(entry.state) : null
+  const htlc = channel && getHtlc(channel.commitments.incoming, id)
+  if (!entry || htlc?.stage !== 'committed' || htlc.removal !== null) return false
+  return standingOf(entry, null) === 'current' && node.chain.isCurrent && isInChain(node, channelId)
 }
 
 /** All channels with the node at the other end of a hop, and where they stand. */

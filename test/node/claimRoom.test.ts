@@ -6,7 +6,7 @@ import { channelOf } from '../../src/channel/describe.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { reachNormal } from '../channel/harness.ts'
-import { type Name, type Snapshot, World } from './world.ts'
+import { type Name, type Snapshot, World, type WorldOptions } from './world.ts'
 
 /* Claims of HTLCs with anchors are paid for by the wallet. @source BOLT 3 §htlc-timeout-and-htlc-success-transactions */
 
@@ -45,8 +45,8 @@ async function lineOf(capacitySat: number): Promise<Snapshot> {
   world.close()
   return snapshot
 }
-const start = async (names: readonly Name[], snapshot: Snapshot): Promise<World> => {
-  const world = await World.start(names, snapshot)
+const start = async (names: readonly Name[], snapshot: Snapshot, options: WorldOptions = {}): Promise<World> => {
+  const world = await World.start(names, snapshot, options)
   worlds.push(world)
   await world.settle()
   return world
@@ -154,6 +154,54 @@ describe('payments that come to a node', () => {
     await world.attempt(world.of('bob').api.settleInvoice(id, new Uint8Array(32).fill(1)))
     await world.settle()
     expect(await statusOf(holdHash(3))).toMatchObject({ status: 'accepted' })
+  })
+})
+
+describe('a payment that waits for room', () => {
+  /** One of 150,000 sat waits for what is held. @returns its hash, and the id of what makes room when it goes */
+  const waiting = async (world: World): Promise<{ hash: PaymentHash; held: string }> => {
+    await pays(world, 'bob', 300_000, holdHash(1))
+    await pays(world, 'bob', 150_000, holdHash(2))
+    const hash = await pays(world, 'bob', 150_000)
+    await world.settle()
+    const held = (await world.of('bob').api.invoice(holdHash(1))).id
+    expect((await world.of('bob').api.invoice(hash)).status).toBe('open')
+    return { hash, held }
+  }
+
+  it('is taken when there is some', async () => {
+    const world = await start(['alice', 'bob'], poor)
+    const { hash, held } = await waiting(world)
+    await world.attempt(world.of('bob').api.cancelInvoice(held))
+    await world.settle()
+    expect((await world.of('bob').api.invoice(hash)).status).toBe('settled')
+    expect((await world.of('alice').api.payment(hash)).status).toBe('succeeded')
+  })
+
+  it('is not taken by the height of before a start: the peer may have it back', async () => {
+    const world = await start(['alice', 'bob'], poor, { peersFirstMs: 600_000 })
+    const { hash, held } = await waiting(world)
+    world.crash('bob')
+    await world.mine(200)
+    for (let n = 0; n < 10; n++) await world.mine(1)
+    expect((await world.of('alice').api.payment(hash)).status).toBe('failed')
+    await world.boot('bob')
+    expect(world.of('bob').node!.chain.isCurrent).toBe(false)
+    await world.attempt(world.of('bob').api.cancelInvoice(held))
+    for (let n = 0; n < 20; n++) await world.turn()
+    expect((await world.of('bob').api.invoice(hash)).status).toBe('open')
+  })
+
+  it('is not taken from a channel that goes on chain: there is nothing to claim it with', async () => {
+    const world = await start(['alice', 'bob'], poor)
+    const { hash, held } = await waiting(world)
+    const { bob, alice } = { bob: world.of('bob'), alice: world.of('alice') }
+    const { id } = (await alice.api.channels({ limit: 1 }, {})).items[0]!
+    await world.attempt(alice.api.closeChannel(id, { force: true }))
+    await world.mine(1)
+    await world.attempt(bob.api.cancelInvoice(held))
+    await world.mine(1)
+    expect((await bob.api.invoice(hash)).status).toBe('open')
   })
 })
 
