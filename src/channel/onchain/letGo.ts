@@ -21,7 +21,7 @@ export class LetGo {
   readonly #channel: Channel
   readonly #onchain: OnchainState
   readonly #ctx: ClaimContext
-  /** Let go already, sat, by the channel that it came by; null for payments of our own. */
+  /** Let go so far, sat, by the channel that it came by; null for payments of our own. */
   readonly #gone = new Map<ChannelId | null, bigint>()
 
   constructor(channel: Channel, onchain: OnchainState, ctx: ClaimContext) {
@@ -32,13 +32,13 @@ export class LetGo {
 
   /** @returns whether it is let go, and counts it then */
   take(add: HtlcAdd, output: ClosedOutput): boolean {
-    if (output.spent) return false
     const ctx = this.#ctx
+    // What others have let go is asked for last: there may be a thousand of them, and hundreds of HTLCs.
+    if (output.spent || ctx.blockHeight < add.cltvExpiry || !isTooDear(this.#channel, output, ctx)) return false
     const cameBy = cameByOf(add)
     const sumSat = this.#goneSat(cameBy) + output.amountSat
     const isLittle = sumSat <= LITTLE_SAT && ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
     if (!isLittle && !isDue(this.#channel, { ...add, since: output.since }, sumSat, ctx)) return false
-    if (!isTooDear(this.#channel, output, ctx)) return false
     this.#gone.set(cameBy, sumSat)
     return true
   }
@@ -48,7 +48,9 @@ export class LetGo {
     if (known !== undefined) return known
     const { channelId } = this.#channel.params
     const elsewhere = cameBy === null ? 0n : (this.#ctx.letGoElsewhere?.(cameBy, channelId) ?? 0n)
-    return letGoSat(this.#channel, this.#onchain, cameBy) + elsewhere
+    const goneSat = letGoSat(this.#channel, this.#onchain, cameBy) + elsewhere
+    this.#gone.set(cameBy, goneSat)
+    return goneSat
   }
 }
 

@@ -69,7 +69,7 @@ export function beginLocal(channel: Channel, ctx: ChannelContext): OnchainStep {
     spenders: [],
     revoked: null,
   }
-  return carryOn(channel, onchain, ctx, [notifyClosing(onchain)])
+  return carryOn(channel, onchain, ctx, { before: [notifyClosing(onchain)] })
 }
 
 /**
@@ -107,7 +107,7 @@ export function fundingSpent(channel: Channel, spend: FundingSpend, ctx: Channel
     found.kind === 'future' || isForgotten(channel, found) || (found.kind === 'unknown' && paysUs(tx, ctx))
   const isBehind = isNewer && !channel.restored
   const known: Channel = isBehind ? { ...channel, unproven: true } : channel
-  return carryOn(known, closingConfirmed(onchain, spend.height), ctx, effects)
+  return carryOn(known, closingConfirmed(onchain, spend.height), ctx, { before: effects, isAmidBlock: true })
 }
 
 /** A close that was agreed in writes that are lost: who has stolen our key pays himself. */
@@ -185,10 +185,11 @@ export function onchainEvent(
       if (!spends(input.tx, onchain.closing.funding)) {
         const learned = learnPreimages(channel, onchain, input.tx)
         const after = anchorSpent(channel, outputSpent(onchain, input), input)
-        return carryOn(learned.channel, after, ctx, learned.effects, planAmidBlock)
+        const how = { before: learned.effects, planBy: planAmidBlock, isAmidBlock: true }
+        return carryOn(learned.channel, after, ctx, how)
       }
       if (txidOf(input.tx) === onchain.closing.txid) {
-        return carryOn(channel, closingConfirmed(onchain, input.height), ctx, [])
+        return carryOn(channel, closingConfirmed(onchain, input.height), ctx, { isAmidBlock: true })
       }
       // Another transaction than the one expected won, or replaced it in a reorg.
       const mutual = !isCommitment(input.tx) && knowsClosing(channel, input.tx)
@@ -204,7 +205,7 @@ export function onchainEvent(
         const step = beginLocal(channel, ctx)
         return { ...step, onchain: { ...step.onchain, failed: onchain.failed } }
       }
-      return carryOn(channel, after, ctx, [])
+      return carryOn(channel, after, ctx)
     }
     case 'presumed': {
       const { closing, strange = [] } = onchain
@@ -216,19 +217,27 @@ export function onchainEvent(
       }
       // In a newer commitment of the peer no HTLC transaction of ours waits for what was noted.
       const planBy = closing.kind === 'future' ? planAmidBlock : planClaims
-      return carryOn(learned.channel, after, ctx, learned.effects, planBy)
+      return carryOn(learned.channel, after, ctx, { before: learned.effects, planBy })
     }
     case 'revokedHtlcs': {
       const { revoked, closing } = onchain
-      if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx, [])
+      if (!revoked || revoked.commitmentNumber !== input.commitmentNumber) return carryOn(channel, onchain, ctx)
       const search = { tx: closing.tx, txid: closing.txid, revoked, found: onchain.outputs }
-      return carryOn(channel, revokedHtlcsFound(onchain, revokedHtlcOutputs(channel, search, input.htlcs)), ctx, [])
+      return carryOn(channel, revokedHtlcsFound(onchain, revokedHtlcOutputs(channel, search, input.htlcs)), ctx)
     }
     case 'preimages':
-      return carryOn(channel, onchain, ctx, [], planPreimages(new Set(input.htlcIds)))
+      return carryOn(channel, onchain, ctx, { planBy: planPreimages(new Set(input.htlcIds)) })
     default:
-      return carryOn(channel, onchain, ctx, [])
+      return carryOn(channel, onchain, ctx)
   }
+}
+
+interface HowToCarryOn {
+  /** What the input itself asks for. */
+  readonly before?: readonly Effect[]
+  readonly planBy?: typeof planClaims
+  /** The rest of the block may show a preimage: nothing is failed before it is gone through. */
+  readonly isAmidBlock?: boolean
 }
 
 /** After every input: settles HTLCs, plans claims, and says whether anything is left. */
@@ -236,12 +245,12 @@ function carryOn(
   channel: Channel,
   onchain: OnchainState,
   ctx: ChannelContext,
-  before: readonly Effect[],
-  planBy = planClaims,
+  { before = [], planBy = planClaims, isAmidBlock = false }: HowToCarryOn = {},
 ): OnchainStep {
-  const settled = failHtlcs(channel, onchain, ctx)
+  const { failed } = onchain
+  const settled = isAmidBlock ? { failed, effects: [] } : failHtlcs(channel, onchain, ctx)
   const plan = planBy(channel, onchain, ctx)
-  const same = settled.failed === onchain.failed && plan.sweeps === onchain.sweeps
+  const same = settled.failed === failed && plan.sweeps === onchain.sweeps
   const next: OnchainState = same ? onchain : { ...onchain, failed: settled.failed, sweeps: plan.sweeps }
   const load: Effect[] =
     next.revoked && !next.revoked.loaded

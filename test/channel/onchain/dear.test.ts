@@ -146,6 +146,34 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: many HTLC
     expect(letGoSat()).toBe(2_000)
   })
 
+  it('lets none go amid a block that they are due in: the peer may take them in the rest of it', () => {
+    const { w, until, take } = closedOver('bob', 2_000)
+    until(CAME_BY - 7)
+    expect(w.alice.events).toEqual([])
+    take()
+    w.mine()
+    expect(w.alice.events.map((e) => e.tag)).toEqual(Array.from({ length: 12 }, () => 'fulfilled'))
+  })
+
+  it('asks others once a block what they have let go by one channel, not for each HTLC or spend', () => {
+    const { w, until, take } = closedOver('bob', 2_000)
+    const { alice } = w
+    let asked = 0
+    const letGoElsewhere = () => {
+      asked++
+      return 10_000n
+    }
+    alice.about = { ...alice.about, letGoElsewhere }
+    until(CAME_BY + 20)
+    expect(asked).toBeGreaterThan(0)
+    expect(asked).toBeLessThanOrEqual(CAME_BY + 21 - EXPIRY)
+    take()
+    asked = 0
+    w.mine()
+    expect(alice.events.filter((e) => e.tag === 'fulfilled')).toHaveLength(12)
+    expect(asked).toBe(0)
+  })
+
   it('lets more go with each day, where the node before spares its channel, and the rest once that has ended', () => {
     const { w, until, letGoSat, totalSat } = closedOver('bob', 1_000)
     until(CAME_BY)
