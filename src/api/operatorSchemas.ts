@@ -169,7 +169,7 @@ export const ChannelEarnings = answer('ChannelEarnings', {
   closeFeeSat: {
     ...Sat,
     description:
-      'satoshis, as far as they are known: of the close, where we paid for it, and of our claims; one that is for several channels counts for each by the weight of its part',
+      'satoshis, as far as they are known: of the close, where we paid for it, of its child, and of our claims; one that is for several channels counts for each by the weight of its part',
   },
   profitMsat: SignedMsat,
   shortChannelId: nullable(ScidText),

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import { onchainSat } from './accounts.ts'
-import { hold } from './claims.ts'
+import { estimate, hold } from './claims.ts'
 import { Life } from './life.ts'
 import { World } from './world.ts'
 
@@ -51,6 +51,23 @@ describe('what a channel has cost', () => {
     const lost = before - onchainSat(world).alice - openFeeSat - closeFeeSat
     expect([ANCHORS, 2n * ANCHORS, 0n]).toContain(lost)
     expect(await earnings('bob')).toMatchObject({ openFeeSat: 0n, closeFeeSat: 0n })
+  })
+
+  it('and what the wallet pays for the child of its commitment', async () => {
+    const { world, life, before, earnings } = await aliceAndBob()
+    estimate(world.of('alice').node!, 5_000)
+    await life.step({ tag: 'close', who: 'alice', peer: 'bob', force: true })
+    await life.mineToTheEnd()
+    const { items } = await world.of('alice').api.walletTransactions({ limit: 20 })
+    const child = items.find((t) => t.label?.startsWith('fee of the close'))
+    expect(child!.feeSat).toBeGreaterThan(5_000n)
+    for (const restart of [false, true]) {
+      if (restart) await world.restart('alice')
+      const { openFeeSat, closeFeeSat } = await earnings('alice')
+      // Its only anchor is spent.
+      expect(before - onchainSat(world).alice).toBe(openFeeSat + closeFeeSat)
+    }
+    expect((await earnings('bob')).closeFeeSat).toBe(0n)
   })
 
   it('and what the wallet pays for its HTLC transactions', async () => {

@@ -48,12 +48,13 @@ export function outputSpent(onchain: OnchainState, spend: OutputSpend): OnchainS
 }
 
 /** An anchor is taken: by a child that paid for the commitment, or by whoever sweeps what is left. */
-export function anchorSpent(channel: Channel, onchain: OnchainState, { outpoint, height }: OutputSpend): OnchainState {
+export function anchorSpent(channel: Channel, onchain: OnchainState, spend: OutputSpend): OnchainState {
+  const { outpoint, height, tx } = spend
   const { closing, anchorsSpent = [] } = onchain
   if (outpoint.txid !== closing.txid) return onchain
   if (!anchorsIn(channel, closing).some((a) => sameOutpoint(a.outpoint, outpoint))) return onchain
   const others = anchorsSpent.filter((a) => a.index !== outpoint.index)
-  return { ...onchain, anchorsSpent: [...others, { index: outpoint.index, height }] }
+  return { ...onchain, anchorsSpent: [...others, { index: outpoint.index, height, txid: txidOf(tx) }] }
 }
 
 /** In a revoked commitment, the output of an HTLC whose record has not been read yet; in one that we do not know, any. */

@@ -26,7 +26,7 @@ export interface OnchainState {
   readonly spenders: readonly SpendingTransaction[]
   readonly revoked: RevokedCommitment | null
   /** Anchor outputs of the closing transaction that somebody took, with the heights of that. */
-  readonly anchorsSpent?: readonly { readonly index: number; readonly height: number }[]
+  readonly anchorsSpent?: readonly AnchorSpend[]
   /** Of a commitment that we do not know: spends of outputs of which nothing is known either, for when that changes (presumed.ts). */
   readonly strange?: readonly OutputSpend[]
 }
@@ -85,6 +85,14 @@ export interface Sweep {
   readonly feeratePerKw: number
   /** Height at which this feerate was chosen. */
   readonly at: number
+}
+
+export interface AnchorSpend {
+  /** Of the output in the closing transaction. */
+  readonly index: number
+  readonly height: number
+  /** Absent from what earlier builds noted. */
+  readonly txid?: Txid
 }
 
 export interface SpendingTransaction {

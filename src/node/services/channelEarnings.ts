@@ -7,7 +7,7 @@ import type { ChannelEarnings } from '../analytics/views.ts'
 import type { ChannelEntry } from '../channels.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
-import { type ClaimFee, onchainOf } from './claimFees.ts'
+import { type ClaimFee, claimsOf, onchainOf } from './claimFees.ts'
 
 export interface EarningsSources {
   readonly node: Node
@@ -55,11 +55,11 @@ async function openFee({ wallet }: EarningsSources, s: ChannelSummary): Promise<
   return tx?.feeSat ?? (0n as Sat)
 }
 
-/** Our claims, and the closing transaction where its fee is ours: the opener's for a commitment, the closer's for an agreed close. */
+/** Our claims, the child of a commitment, and the closing transaction where its fee is ours: the opener's for a commitment, the closer's for an agreed close. */
 async function closeFee({ claimFee }: EarningsSources, entry: ChannelEntry, s: ChannelSummary): Promise<Sat> {
   if (s.closing === null) return 0n as Sat
   const [closing] = s.closing.transactions
-  const claims = await Promise.all((onchainOf(entry.state)?.spenders ?? []).map((claim) => claimFee(entry, claim)))
+  const claims = await Promise.all(claimsOf(entry.state).map((claim) => claimFee(entry, claim)))
   const isOurs = closing?.kind === 'mutual' ? paidMutual(entry.state, s) : s.isOpener
   return claims.reduce<bigint>((sum, fee) => sum + fee, isOurs ? (closing?.feeSat ?? 0n) : 0n) as Sat
 }

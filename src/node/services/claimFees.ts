@@ -16,16 +16,25 @@ interface Swept {
   readonly weight: number
 }
 
+type Claim = Pick<SpendingTransaction, 'txid' | 'feeSat'> & { readonly kind: SpendingTransaction['kind'] | 'child' }
+
 /** What a channel paid for one of its claims; 0 sat where that is not known. */
-export type ClaimFee = (entry: ChannelEntry, claim: Omit<SpendingTransaction, 'height'>) => Promise<Sat>
+export type ClaimFee = (entry: ChannelEntry, claim: Claim) => Promise<Sat>
 
 const NONE = 0n as Sat
 
 export const onchainOf = (state: ChannelState): OnchainState | null =>
   state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
 
+/** What spends outputs of a channel's end in blocks: claims of either side, and what may be our child of its commitment. */
+export function claimsOf(state: ChannelState): readonly Claim[] {
+  const { spenders = [], anchorsSpent = [] } = onchainOf(state) ?? {}
+  const children = new Set(anchorsSpent.flatMap(({ txid }) => txid ?? []))
+  return [...spenders, ...[...children].map((txid): Claim => ({ txid, kind: 'child', feeSat: null }))]
+}
+
 /**
- * Where not all inputs are the channel's, the wallet has the transaction: what it paid for an HTLC transaction is all of the channel's. A sweep of
+ * Where not all inputs are the channel's, the wallet has the transaction: what it paid for an HTLC transaction, or for a child, is all of the channel's. A sweep of
  * several channels (node/sweeper.ts) is paid for by each input's weight, where the other channels' records have all other inputs.
  */
 export function claimFees(
@@ -38,7 +47,7 @@ export function claimFees(
     if (feeSat !== null) return feeSat
     const found = await wallet.walletTransaction(txid).catch(() => null)
     if (!found) return NONE
-    if (kind === 'htlc') return found.feeSat ?? NONE
+    if (kind === 'htlc' || kind === 'child') return found.feeSat ?? NONE
     swept ??= sweptOf(channels.all())
     return shareOf(decodeTransaction(fromHex(found.hex)), entry, swept) ?? NONE
   }
