@@ -62,7 +62,7 @@ function coinsFor({ state }: ChannelEntry): number {
 }
 
 /** Of a commitment that is not handed out any more. */
-const isHeldBack = (state: ChannelState): boolean =>
+export const isHeldBack = (state: ChannelState): boolean =>
   state.tag === 'waiting-for-peer' || (state.tag === 'closing' && isWithheld(state))
 
 /** Children of a commitment that is not handed out any more, and that nothing is built on. */
@@ -250,6 +250,7 @@ export class Bumper {
   ): Promise<void> {
     const { parts, log } = this.#options
     const { source, reactor } = parts()
+    if (isHeldBack(entry.state)) return
     if (isRival) {
       const ours = await source.broadcast(effect.tx)
       if (ours.accepted) this.#rivals.delete(entry.meta.localId)
@@ -257,7 +258,8 @@ export class Bumper {
       else if (child && !(await this.#hand(entry, child, 'commitment', plan))) this.#rivals.delete(entry.meta.localId)
       return
     }
-    if (await this.#isAgreed(entry, effect.tx)) return
+    // The peer may prove that it is revoked while the Bitcoin node is asked.
+    if ((await this.#isAgreed(entry, effect.tx)) || isHeldBack(entry.state)) return
     const result = await source.broadcastPackage(child ? [effect.tx, child] : [effect.tx])
     if (result.accepted) return
     const rival = await this.#inMempool(effect)
@@ -309,7 +311,7 @@ export class Bumper {
     const tx = txs.at(-1)!
     // Of several the first that is refused is named.
     const below = isGone(reason) || txs.length > 1 ? wallet.waitingParents(tx) : []
-    if (below.length > 0) {
+    if (below.length > 0 && !(plan && isHeldBack(entry.state))) {
       const whole = await source.broadcastPackage([...below.map((t) => t.tx), ...txs])
       if (whole.accepted) return true
     }

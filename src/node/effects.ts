@@ -4,7 +4,7 @@ import { channelOf, rebroadcasts } from '../channel/describe.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { Standing } from '../wallet/status.ts'
-import { type Broadcast, Bumper } from './bumper.ts'
+import { type Broadcast, Bumper, isHeldBack } from './bumper.ts'
 import type { ChannelEntry, Channels } from './channels.ts'
 import type { EventData, EventType } from './events.ts'
 import type { Outbox } from './outbox.ts'
@@ -142,7 +142,10 @@ export class Effects {
     if (effect.anchor) return this.#bumper.commitment(entry, { ...effect, anchor: effect.anchor }, scope)
     if (effect.share) return this.#sweeper.take(entry, effect, effect.share, scope)
     if (effect.addFees !== undefined) return void this.#bumper.htlc(entry, effect, effect.addFees, scope)
-    scope.after(() => void parts.broadcast(effect.tx, effect.purpose).catch(() => {}))
+    scope.after(() => {
+      if (effect.purpose === 'commitment' && isHeldBack(entry.state)) return
+      void parts.broadcast(effect.tx, effect.purpose).catch(() => {})
+    })
   }
 
   /**

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
+import type { Node } from '../../src/node/node.ts'
 import { walletBalance } from '../../src/wallet/status.ts'
 import { estimate, hold, mineEmpty } from './claims.ts'
 import { childOf, entryOf, force, onchainOf, oneChannel } from './forcedClose.ts'
 import { World } from './world.ts'
 
 /** Alice closes by force on records of her channel from before a payment, which she has forgotten. @returns what her wallet could spend before */
-async function forcedFromOldCopy(world: World): Promise<bigint> {
+async function forcedFromOldCopy(world: World, prepare: (node: Node) => void = () => {}): Promise<bigint> {
   const [alice, bob] = [world.of('alice'), world.of('bob')]
   const { localId } = entryOf(world, 'alice').meta
   const isChannels = (key: string): boolean => key.startsWith(`channel/${localId}/`)
@@ -22,6 +23,7 @@ async function forcedFromOldCopy(world: World): Promise<bigint> {
   await world.boot('alice')
   await world.settle()
   estimate(alice.node!, 3_000)
+  prepare(alice.node!)
   const before = walletBalance(alice.node!.wallet.state).spendableSat
   await force(world, 'alice')
   return before
@@ -85,4 +87,33 @@ it('gives the coins of the child back, and hands it out no more, where the commi
   expect([...later.chain.mempool.entries()].map((e) => e.txid)).toEqual([txid])
   expect(walletBalance(later.of('alice').node!.wallet.state).spendableSat).toBe(before)
   later.close()
+})
+
+it('publishes no commitment whose proof comes while the Bitcoin node is slow to say what is in its mempool', async () => {
+  const world = await World.start(['alice', 'bob'], await oneChannel())
+  let answer = (): void => {}
+  const slow = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  const before = await forcedFromOldCopy(world, ({ source }) => {
+    const mempoolSpends = source.mempoolSpends.bind(source)
+    source.mempoolSpends = async (outpoints) => {
+      await slow
+      return mempoolSpends(outpoints)
+    }
+  })
+  const { txid } = onchainOf(world, 'alice')!.closing
+  await world.boot('bob')
+  world.connectAll()
+  await world.settle()
+  expect(entryOf(world, 'alice').state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  world.crash('bob')
+  answer()
+  await world.settle()
+  const isThere = (): boolean => world.chain.mempool.get(txid) !== undefined
+  expect(isThere()).toBe(false)
+  await mineEmpty(world, 2)
+  expect(isThere()).toBe(false)
+  expect(walletBalance(world.of('alice').node!.wallet.state).spendableSat).toBe(before)
+  world.close()
 })
