@@ -19,6 +19,14 @@ interface Taken {
   readonly payment: string
   readonly amountMsat: Msat
 }
+/** Of one channel; those that are settled, too, until they are in the way. */
+interface Lane {
+  readonly htlcs: Map<bigint, Taken>
+  /** In which those that are settled were last looked for. */
+  seen: ChannelState | undefined
+  /** What the others need of the wallet, and the feerate at which it was reckoned. */
+  need: { readonly feeratePerKw: number; readonly sat: bigint } | null
+}
 
 export interface ClaimRoomOptions {
   readonly stateOf: (channelId: ChannelId) => ChannelState | undefined
@@ -49,8 +57,8 @@ const FEW = 64
  */
 export class ClaimRoom {
   readonly #options: ClaimRoomOptions
-  /** By channel and id; those that are settled, too, until they are in the way. */
-  readonly #taken = new Map<ChannelId, Map<bigint, Taken>>()
+  readonly #lanes = new Map<ChannelId, Lane>()
+  /** In all of them. */
   #claims = 0
   /** What there was of them when those that are settled were last looked for. */
   #left = 0
@@ -68,30 +76,25 @@ export class ClaimRoom {
     const more = this.#newOf(htlcs)
     if (more.length === 0) return true
     const coins = this.#options.coinsSat()
-    const withAll = (): bigint => {
-      const channels = new Set([...this.#taken.keys(), ...more.map((h) => h.channelId)]).size
-      return this.#costSat(channels, this.#claims + more.length)
-    }
-    if (withAll() <= coins) {
-      this.#isShort = false
-      return true
-    }
+    const atMost = this.#costSat(this.#lanes.size + more.length, this.#claims + more.length)
+    if (atMost <= coins) return this.#suffices()
     this.#forget()
-    const need = withAll()
-    if (need <= coins) return true
-    return [...new Set(more.map((h) => h.channelId))].every((channelId) => {
-      const mine = [...(this.#taken.get(channelId)?.values() ?? [])]
-      for (const h of more) if (h.channelId === channelId) mine.push({ payment, amountMsat: h.amountMsat })
-      const others = need - this.#costSat(1, mine.length)
-      return this.#unclaimableMsat(mine, coins - others) <= this.#options.exposureMsat
+    const withThem = this.#byChannel(more, payment)
+    const need = this.#needWith(withThem)
+    if (need <= coins) return this.#suffices()
+    // In each channel no more is left without a claim than one payment, and what nothing enforces.
+    return [...withThem.values()].every((taken) => {
+      const others = need - this.#feesSat(taken)
+      return this.#unclaimableMsat(taken, coins - others) <= this.#options.exposureMsat
     })
   }
 
   /** They are under way from here on. */
   keep(htlcs: readonly TakenHtlc[], payment: string): void {
     for (const { channelId, id, amountMsat } of this.#newOf(htlcs)) {
-      const taken = this.#taken.get(channelId) ?? new Map<bigint, Taken>()
-      this.#taken.set(channelId, taken.set(id, { payment, amountMsat }))
+      const lane = this.#lanes.get(channelId) ?? { htlcs: new Map<bigint, Taken>(), seen: undefined, need: null }
+      lane.htlcs.set(id, { payment, amountMsat })
+      this.#lanes.set(channelId, Object.assign(lane, { seen: undefined, need: null }))
       this.#claims++
     }
     if (this.#claims > 2 * this.#left + FEW) this.#forget()
@@ -107,21 +110,63 @@ export class ClaimRoom {
   needSat(reserveOfEach: Sat): Sat {
     this.#forget()
     let sum = 0n
-    for (const { size } of this.#taken.values()) {
-      const beyond = this.#costSat(1, size) - reserveOfEach
+    for (const lane of this.#lanes.values()) {
+      const beyond = this.#needOf(lane) - reserveOfEach
       if (beyond > 0n) sum += beyond
     }
     return sum as Sat
   }
 
-  /** Those that the wallet pays for, and that are not among the taken. */
+  /** Those that the wallet pays for, and that are not among the taken. Of a restored channel there is no commitment to pay for. */
   #newOf(htlcs: readonly TakenHtlc[]): readonly TakenHtlc[] {
     const leastMsat = feeOf(STAGE_WEIGHT, this.#options.feeratePerKw()) * 1000n
     return htlcs.filter(({ channelId, id, amountMsat }) => {
-      if (amountMsat <= leastMsat || this.#taken.get(channelId)?.has(id)) return false
+      if (amountMsat <= leastMsat || this.#lanes.get(channelId)?.htlcs.has(id)) return false
       const state = this.#options.stateOf(channelId)
-      return state !== undefined && channelOf(state)?.params.channelType === 'anchors'
+      const channel = state && channelOf(state)
+      return channel?.params.channelType === 'anchors' && !channel.restored
     })
+  }
+
+  /** What is taken of the channels that these are of, with them. */
+  #byChannel(more: readonly TakenHtlc[], payment: string): ReadonlyMap<ChannelId, readonly Taken[]> {
+    const byChannel = new Map<ChannelId, Taken[]>()
+    for (const { channelId, amountMsat } of more) {
+      const taken = byChannel.get(channelId) ?? [...(this.#lanes.get(channelId)?.htlcs.values() ?? [])]
+      taken.push({ payment, amountMsat })
+      byChannel.set(channelId, taken)
+    }
+    return byChannel
+  }
+
+  #suffices(): true {
+    this.#isShort = false
+    return true
+  }
+
+  #needWith(byChannel: ReadonlyMap<ChannelId, readonly Taken[]>): bigint {
+    let sum = 0n
+    for (const [channelId, lane] of this.#lanes) if (!byChannel.has(channelId)) sum += this.#needOf(lane)
+    for (const taken of byChannel.values()) sum += this.#feesSat(taken)
+    return sum
+  }
+
+  #needOf(lane: Lane): bigint {
+    const feeratePerKw = this.#options.feeratePerKw()
+    if (lane.need?.feeratePerKw !== feeratePerKw) lane.need = { feeratePerKw, sat: this.#feesSat(lane.htlcs.values()) }
+    return lane.need.sat
+  }
+
+  /** Of one channel. Nothing is claimed for more than it holds: peers make us keep no more coins than they have under way. */
+  #feesSat(taken: Iterable<Taken>): bigint {
+    const each = this.#costSat(0, 1)
+    let [held, fees] = [0n, this.#costSat(1, 0)]
+    for (const { amountMsat } of taken) {
+      const amountSat = amountMsat / 1000n
+      held += amountSat
+      fees += amountSat < each ? amountSat : each
+    }
+    return held < fees ? held : fees
   }
 
   #costSat(channels: number, claims: number): bigint {
@@ -143,12 +188,16 @@ export class ClaimRoom {
   }
 
   #forget(): void {
-    for (const [channelId, taken] of this.#taken) {
+    this.#claims = 0
+    for (const [channelId, lane] of this.#lanes) {
       const state = this.#options.stateOf(channelId)
-      for (const id of taken.keys()) if (!state || !mayNeedClaim(state, id)) taken.delete(id)
-      if (taken.size === 0) this.#taken.delete(channelId)
+      if (state === undefined || state !== lane.seen) {
+        for (const id of lane.htlcs.keys()) if (!state || !mayNeedClaim(state, id)) lane.htlcs.delete(id)
+        Object.assign(lane, { seen: state, need: null })
+      }
+      if (lane.htlcs.size === 0) this.#lanes.delete(channelId)
+      this.#claims += lane.htlcs.size
     }
-    this.#claims = [...this.#taken.values()].reduce((sum, { size }) => sum + size, 0)
     this.#left = this.#claims
   }
 }

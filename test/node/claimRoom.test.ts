@@ -3,7 +3,9 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import { eachHtlc } from '../../src/channel/htlcTable.ts'
+import type { Htlc } from '../../src/channel/htlc.ts'
+import { eachHtlc, htlcTable } from '../../src/channel/htlcTable.ts'
+import type { Channel, ChannelState } from '../../src/channel/state.ts'
 import { ClaimRoom } from '../../src/node/claimRoom.ts'
 import { reachNormal } from '../channel/harness.ts'
 import { type Name, type Snapshot, World, type WorldOptions } from './world.ts'
@@ -25,17 +27,21 @@ let poor: Snapshot
 /** And one of Bob's leads to Carol. */
 let line: Snapshot
 beforeAll(async () => {
+  poor = await poorOf(1_000_000)
+  line = await lineOf(1_000_000)
+})
+async function poorOf(capacitySat: number): Promise<Snapshot> {
   const world = await World.start(['alice', 'bob'])
   world.crash('bob')
   await world.fund()
   await world.boot('bob')
   world.connectAll()
   await world.mine(1)
-  await world.open('alice', 'bob', 1_000_000)
-  poor = world.snapshot()
+  await world.open('alice', 'bob', capacitySat)
+  const snapshot = world.snapshot()
   world.close()
-  line = await lineOf(1_000_000)
-})
+  return snapshot
+}
 async function lineOf(capacitySat: number): Promise<Snapshot> {
   const world = await World.start(['alice', 'bob', 'carol'])
   await world.fund()
@@ -178,6 +184,21 @@ describe('a payment that waits for room', () => {
     expect((await world.of('alice').api.payment(hash)).status).toBe('succeeded')
   })
 
+  it('is taken when there is room for it, however many wait before it for more', async () => {
+    const world = await start(['alice', 'bob'], await poorOf(3_000_000))
+    const { api } = world.of('bob')
+    await pays(world, 'bob', EXPOSURE_SAT + 1000, holdHash(1))
+    await pays(world, 'bob', EXPOSURE_SAT - 1000, holdHash(2))
+    for (let n = 3; n < 11; n++) await pays(world, 'bob', EXPOSURE_SAT + 1000, holdHash(n))
+    const small = await pays(world, 'bob', 2000)
+    await world.settle()
+    expect((await api.invoice(small)).status).toBe('open')
+    await world.attempt(api.cancelInvoice((await api.invoice(holdHash(2))).id))
+    await world.settle()
+    expect((await api.invoice(small)).status).toBe('settled')
+    expect((await api.invoice(holdHash(10))).status).toBe('open')
+  })
+
   it('is not taken by the height of before a start: the peer may have it back', async () => {
     const world = await start(['alice', 'bob'], poor, { peersFirstMs: 600_000 })
     const { hash, held } = await waiting(world)
@@ -244,6 +265,42 @@ describe('what the wallet keeps for HTLCs under way', () => {
     }
     await world.settle()
     expect((await world.of('bob').api.wallet()).reservedSat).toBe(10_000n)
+  })
+})
+
+describe('what HTLCs under way may need', () => {
+  const { bob } = reachNormal()
+  const { channelId } = bob.channel.params
+  const small = Array.from({ length: 400 }, (_, n) => ({ channelId, id: BigInt(n), amountMsat: msat(2_000_000) }))
+  const needs = (feeratePerKw: number, { restored }: { restored?: Channel['restored'] } = {}): bigint => {
+    const incoming = htlcTable(small.map((add) => ({ add, stage: 'committed', removal: null }) as unknown as Htlc))
+    const channel = {
+      ...bob.channel,
+      ...(restored && { restored }),
+      commitments: { ...bob.channel.commitments, incoming },
+    }
+    const state = { ...bob.state, channel } as ChannelState
+    let feerate = 253
+    const room = new ClaimRoom({
+      stateOf: () => state,
+      feeratePerKw: () => feerate,
+      coinsSat: () => sat(1_000_000),
+      exposureMsat: msat(EXPOSURE_SAT * 1000),
+      onShort: () => {},
+    })
+    room.keep(small, 'one')
+    feerate = feeratePerKw
+    return room.needSat(sat(0))
+  }
+
+  it('is never more than they hold, however high the feerate gets', () => {
+    expect(needs(253)).toBeGreaterThan(200_000n)
+    expect(needs(253)).toBeLessThan(300_000n)
+    expect(needs(25_000)).toBe(800_000n)
+  })
+
+  it('is nothing in a channel that a backup brought back: there is no commitment to claim them from', () => {
+    expect(needs(253, { restored: true })).toBe(0n)
   })
 })
 
