@@ -41,6 +41,8 @@ export interface IncomingOptions {
 
 /** Invoices: a few milliseconds. */
 const LOOKS_PER_TURN = 5_000
+/** Where hundreds wait, a turn would take as long as all of them. */
+const MISSES_PER_TURN = 4
 /** Each makes a record for good: whoever fills the disk with them pays for it. */
 const LEAST_KEYSEND_MSAT = 1_000n
 
@@ -52,6 +54,9 @@ export class Incoming {
   readonly #wakes = new Map<PaymentHash, number>()
   /** Whole payments that wait for room. */
   readonly #waiting = new Set<PaymentHash>()
+  /** Of those, for which there may be room. */
+  readonly #toLookAt = new Set<PaymentHash>()
+  #isGoingOn = false
 
   constructor(options: IncomingOptions) {
     this.#options = options
@@ -78,13 +83,11 @@ export class Incoming {
     this.#options.effects(effects, record?.paymentHash)
   }
 
-  get isWaiting(): boolean {
-    return this.#waiting.size > 0
-  }
-
-  /** HTLCs of channels may be gone, which makes room. */
-  goOn(): void {
-    for (const hash of [...this.#waiting]) this.#look(hash)
+  /** HTLCs of channels may be gone: what waits for room is looked at in turns that come, a few in each. */
+  makeRoom(): void {
+    // Those that were not reached yet stay before the others.
+    for (const hash of this.#waiting) this.#toLookAt.add(hash)
+    this.#goOnLater()
   }
 
   /** @param at Unix ms at which the invoice is to be looked at, if not before */
@@ -161,6 +164,25 @@ export class Incoming {
     if (status === 'settled' || status === 'accepted') this.#options.claims.keep(htlcs, paymentHash)
     if (status === 'open' && isWhole(record)) this.#waiting.add(paymentHash)
     else this.#waiting.delete(paymentHash)
+  }
+
+  #goOnLater(): void {
+    if (this.#isGoingOn || this.#toLookAt.size === 0) return
+    this.#isGoingOn = true
+    this.#options.later(() => {
+      this.#isGoingOn = false
+      this.#goOn()
+      this.#goOnLater()
+    })
+  }
+
+  #goOn(): void {
+    let misses = 0
+    for (const hash of this.#toLookAt) {
+      this.#toLookAt.delete(hash)
+      this.#look(hash)
+      if (this.#waiting.has(hash) && ++misses === MISSES_PER_TURN) return
+    }
   }
 
   #record(hash: PaymentHash): InvoiceRecord | undefined {

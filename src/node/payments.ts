@@ -87,7 +87,6 @@ export class Payments {
   /** By payment: the routes that are being looked for. */
   readonly #plans = new Map<PaymentHash, RoutePlan>()
   #scope: TurnScope | null = null
-  #isMakingRoom = false
 
   constructor(options: PaymentsOptions) {
     this.#options = options
@@ -220,12 +219,7 @@ export class Payments {
 
   /** An HTLC of a channel may be settled, or a height known: payments that wait for room are looked at in a turn that comes. */
   makeRoom(): void {
-    if (this.#isMakingRoom || !this.#incoming.isWaiting) return
-    this.#isMakingRoom = true
-    this.#options.post((scope) => {
-      this.#isMakingRoom = false
-      this.#within(scope, () => this.#incoming.goOn())
-    })
+    this.#incoming.makeRoom()
   }
 
   /**
