@@ -15,6 +15,9 @@ interface Sweep {
   readonly share: SweepShare
 }
 
+/** By first input. */
+type Sweeps = Map<string, Sweep>
+
 export interface SweeperOptions {
   readonly parts: () => NodeParts
   readonly log: Logger
@@ -29,7 +32,9 @@ export interface SweeperOptions {
 export class Sweeper {
   readonly #options: SweeperOptions
   /** Of turns that are not on disk yet, by first input. */
-  readonly #turns = new WeakMap<TurnScope, Map<string, Sweep>>()
+  readonly #turns = new WeakMap<TurnScope, Sweeps>()
+  /** Handed out since the last block: whoever speaks again by itself has the others beside it, as before. */
+  #since = { height: 0, sweeps: new Map() as Sweeps }
 
   constructor(options: SweeperOptions) {
     this.#options = options
@@ -38,16 +43,18 @@ export class Sweeper {
   /** What a channel said before in the same turn, of outputs that are in this one, is out of date: each of a block's spends has it plan again. */
   take(entry: ChannelEntry, effect: Broadcast, share: SweepShare, scope: TurnScope): void {
     const known = this.#turns.get(scope)
-    const sweeps = known ?? new Map<string, Sweep>()
-    const outputs = new Set(effect.tx.inputs.map(outpointKey))
-    for (const [first, before] of sweeps)
-      if (before.entry === entry && before.effect.tx.inputs.some((i) => outputs.has(outpointKey(i))))
-        sweeps.delete(first)
-    sweeps.set(outpointKey(effect.tx.inputs[0]!), { entry, effect, share })
+    const sweeps: Sweeps = known ?? new Map()
+    note(sweeps, { entry, effect, share })
     if (known) return
     this.#turns.set(scope, sweeps)
+    const { height } = this.#options.parts().chain
     scope.after(() => {
-      for (const group of grouped(sweeps)) void this.#hand(group).catch(() => {})
+      const before = this.#since.height === height ? this.#since.sweeps : new Map()
+      this.#since = { height, sweeps: new Map([...before].filter(([, sweep]) => isUnderWay(sweep))) }
+      for (const sweep of sweeps.values()) note(this.#since.sweeps, sweep)
+      const fresh = new Set(sweeps.values())
+      for (const group of grouped(this.#since.sweeps))
+        if (group.some((s) => fresh.has(s))) void this.#hand(group).catch(() => {})
     })
   }
 
@@ -74,6 +81,23 @@ export class Sweeper {
       return null
     }
   }
+}
+
+/** In the place of what the channel said of the same outputs. */
+function note(sweeps: Sweeps, sweep: Sweep): void {
+  const outputs = new Set(sweep.effect.tx.inputs.map(outpointKey))
+  for (const [first, before] of sweeps)
+    if (before.entry === sweep.entry && before.effect.tx.inputs.some((i) => outputs.has(outpointKey(i))))
+      sweeps.delete(first)
+  sweeps.set(outpointKey(sweep.effect.tx.inputs[0]!), sweep)
+}
+
+/** A reorganisation to the same height may have changed that. */
+function isUnderWay({ entry: { state }, effect, share: { at, feeratePerKw } }: Sweep): boolean {
+  const onchain = state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
+  if (!onchain || onchain.closing.height === null) return false
+  const first = outpointKey(effect.tx.inputs[0]!)
+  return onchain.sweeps.some((s) => s.outpoints[0] === first && s.at === at && s.feeratePerKw === feeratePerKw)
 }
 
 /** In an order of their own, so that a restart makes the same transactions. */

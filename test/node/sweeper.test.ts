@@ -114,6 +114,22 @@ it('in whatever order channels speak, theirs is the same transaction: another on
   world.close()
 })
 
+it('a channel that speaks again by itself has the others beside it: alone it would be refused for its fee', async () => {
+  const world = await World.start(['alice', 'bob'], base)
+  await closedTogether(world)
+  await mineEmpty(world, DELAY - 1)
+  const node = world.of('bob').node!
+  const [large] = waiting(world).filter((e) => e.tx.inputs.length > 1)
+  const [small] = waiting(world).filter((e) => e.tx.inputs.length === 1)
+  for (const entry of node.channels.all()) {
+    const txs = handed(node)
+    await node.reactor.run((scope) => node.effects.republish(entry, scope))
+    await world.settle()
+    expect(txs.map(txidOf)).toEqual([entry.meta.seq === BALANCES.length ? small!.txid : large!.txid])
+  }
+  world.close()
+})
+
 it('where mempools do not take them together, each goes by itself', async () => {
   const world = await World.start(['alice', 'bob'], base)
   await closedTogether(world)
