@@ -106,15 +106,19 @@ export class ClaimRoom {
     this.#isShort = true
   }
 
-  /** What their claims need of the wallet beside the reserve that it keeps for each channel. */
-  needSat(reserveOfEach: Sat): Sat {
+  /**
+   * What their claims need of the wallet beside the reserve that it keeps for closes, as far as it has that: beyond, nothing can be kept.
+   * @param ofEach of that reserve, for one channel
+   */
+  needSat(forCloses: Sat, ofEach: Sat): Sat {
     this.#forget()
     let sum = 0n
     for (const lane of this.#lanes.values()) {
-      const beyond = this.#needOf(lane) - reserveOfEach
+      const beyond = this.#needOf(lane) - ofEach
       if (beyond > 0n) sum += beyond
     }
-    return sum as Sat
+    const left = this.#options.coinsSat() - forCloses
+    return (left > sum ? sum : left > 0n ? left : 0n) as Sat
   }
 
   /** Those that the wallet pays for, and that are not among the taken. Of a restored channel there is no commitment to pay for. */

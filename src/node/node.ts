@@ -305,8 +305,9 @@ export class Node implements NodeParts {
     return anchorReserve(channels, this.resources.config.anchorReserveSat)
   }
   walletReserve(more = 0): Sat {
-    return (this.anchorReserve(more) +
-      this.claims.needSat(anchorReserve(1, this.resources.config.anchorReserveSat))) as Sat
+    const forCloses = this.anchorReserve(more)
+    const ofEach = anchorReserve(1, this.resources.config.anchorReserveSat)
+    return (forCloses + this.claims.needSat(forCloses, ofEach)) as Sat
   }
 
   localChannels(): readonly LocalChannel[] {

@@ -334,7 +334,7 @@ export class Honest {
   /** People send as much as the node lets them. */
   spendAll(): void {
     const forCloses = anchorReserve(anchorChannels(this.channels.all()))
-    const reserveSat = (forCloses + this.claims.needSat(anchorReserve(1))) as Sat
+    const reserveSat = (forCloses + this.claims.needSat(forCloses, anchorReserve(1))) as Sat
     const tx = this.wealth.spendAll(this.feerates.slow!, reserveSat)
     if (!tx) return
     this.publisher.deeds.note(tx, SEND, null)

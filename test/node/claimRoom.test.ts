@@ -266,6 +266,16 @@ describe('what the wallet keeps for HTLCs under way', () => {
     await world.settle()
     expect((await world.of('bob').api.wallet()).reservedSat).toBe(10_000n)
   })
+
+  it('is no more than the wallet has: what is taken beyond that is no lack of coins to close channels with', async () => {
+    const world = await start(['alice', 'bob'], poor)
+    await gives(world, 'bob', 500_000)
+    await spendsAll(world, 'bob')
+    for (let n = 1; n <= 5; n++) await pays(world, 'bob', PART_SAT, holdHash(n))
+    await world.settle()
+    expect(incomingOf(world, 'bob')).toHaveLength(5)
+    expect(await world.of('bob').api.wallet()).toMatchObject({ confirmedSat: 10_000n, reservedSat: 10_000n })
+  })
 })
 
 describe('what HTLCs under way may need', () => {
@@ -290,7 +300,7 @@ describe('what HTLCs under way may need', () => {
     })
     room.keep(small, 'one')
     feerate = feeratePerKw
-    return room.needSat(sat(0))
+    return room.needSat(sat(0), sat(0))
   }
 
   it('is never more than they hold, however high the feerate gets', () => {

@@ -29,7 +29,7 @@ const PARTS: readonly (readonly [keyof Wallet, string])[] = [
   ['unconfirmedSat', 'Not confirmed'],
   ['lockedSat', 'In channel openings'],
   ['immatureSat', 'Mined, not mature'],
-  ['reservedSat', 'Reserved for closing'],
+  ['reservedSat', 'Reserved for closing and claims'],
 ]
 
 const balances = (wallet: Wallet): Child => [
