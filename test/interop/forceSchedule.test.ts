@@ -157,6 +157,9 @@ describe('random schedules with LDK of channels that end by force, with payments
   const isOfLdksClose = ({ data }: NodeEvent) =>
     data.code === 'PEER_ERROR' && /closed by command/.test(String(data.message))
 
+  /** Dozens of lives follow each other within minutes, with more connections than are told of one by one. */
+  const isOfHaste = ({ data }: NodeEvent) => data.code === 'EVENTS_LEFT_OUT'
+
   // -------------------------------------------------------------- closes
 
   const isSpent = ({ funding }: ChannelView) => w.ground.chain.mempool.spender(outpointKey(funding!)) !== undefined
@@ -289,7 +292,7 @@ describe('random schedules with LDK of channels that end by force, with payments
         const ended = await Promise.all(channels.map(view))
         const said = text({ lost, books, left, unequal, ended: ended.map((c) => c.closing) })
         const alerts = [w.us, carol].flatMap(({ events }) => events.filter((e) => e.type === 'node.alert'))
-        expect(alerts.filter((a) => !isOfLdksClock(a) && !isOfLdksClose(a))).toEqual([])
+        expect(alerts.filter((a) => !isOfLdksClock(a) && !isOfLdksClose(a) && !isOfHaste(a))).toEqual([])
         expect(books.refused).toEqual([])
         expect(await inChannels(carol)).toBe(had.carol + (await life.gainedMsat('carol')))
         expect((await carol.channels()).map((c) => c.state)).toEqual(['normal'])
