@@ -177,6 +177,7 @@ export class Bumper {
       this.#poor.delete(localId)
       this.#delayed.delete(localId)
     }
+    if (isHeldBack(state)) this.#needs.delete(localId)
     // One may be wanted again by the time of the answer.
     const mayGo = (t: WalletTx): boolean => chain.height === height && isIdle(t)
     if (idle.length > 0) this.#afterwards(scope, () => this.#dropUnknown(idle, mayGo))

@@ -6,6 +6,7 @@ import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import { offerFor } from '../channel/presumed.ts'
 import type { Channel, ChannelState } from '../channel/state.ts'
+import { isWithheld } from '../channel/states/closing.ts'
 import { realScid } from '../channel/states/shared.ts'
 import type { IncomingHtlc, RelayPolicy } from '../channel/types.ts'
 import { isFailedUnsigned } from '../channel/updates.ts'
@@ -114,14 +115,18 @@ export function keepsDeadlines(state: ChannelState): boolean {
 
 /**
  * Channels with anchors for which the wallet keeps a reserve (wallet/build.ts): not done with, ours or with a funding that is in the chain,
- * since anybody can name one that does not exist. Of a restored one there is no commitment to pay for.
+ * since anybody can name one that does not exist. Of a restored one, or one that the peer has proved to be older, there is no commitment to pay
+ * for.
  */
 export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
   entries.filter(({ state }) => {
-    const channel = state.tag === 'closed' ? null : channelOf(state)
+    const channel = state.tag === 'closed' || isGivenUp(state) ? null : channelOf(state)
     if (channel?.params.channelType !== 'anchors' || channel.restored) return false
     return channel.params.isOpener || channel.funding.confirmed !== null
   }).length
+
+const isGivenUp = (state: ChannelState): boolean =>
+  state.tag === 'waiting-for-peer' ? state.isOld === true : state.tag === 'closing' && isWithheld(state)
 
 /** In normal operation, connected and not closing. */
 const isUsable = (state: ChannelState): boolean => state.tag === 'normal' && isKept(state)

@@ -117,3 +117,32 @@ it('publishes no commitment whose proof comes while the Bitcoin node is slow to 
   expect(walletBalance(world.of('alice').node!.wallet.state).spendableSat).toBe(before)
   world.close()
 })
+
+it('keeps back nothing more for a commitment that is given up, nor for its HTLC transactions', async () => {
+  const world = await World.start(['bob', 'alice', 'carol'])
+  await world.fund(4)
+  await world.open('alice', 'bob', 1_000_000, 400_000)
+  await hold(world, 1, 50_000n)
+  await world.open('alice', 'carol', 1_000_000, 400_000)
+  await forcedFromOldCopy(world)
+  const { node, api } = world.of('alice')
+  const { wallet, channels } = node!
+  expect(node!.anchorReserve()).toBe(20_000n)
+  await world.boot('bob')
+  world.connectAll()
+  await world.settle()
+  expect(entryOf(world, 'alice').state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
+  world.crash('bob')
+  await mineEmpty(world, 1)
+  expect(node!.anchorReserve()).toBe(10_000n)
+  const kept: (bigint | undefined)[] = []
+  const bump = wallet.bump.bind(wallet)
+  wallet.bump = (request, sign) => {
+    kept.push(request.leaveSat)
+    return bump(request, sign)
+  }
+  void api.closeChannel(channels.all()[1]!.meta.localId, { force: true }).catch(() => {})
+  await world.settle()
+  expect(kept).toEqual([0n])
+  world.close()
+})
