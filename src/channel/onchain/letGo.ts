@@ -14,8 +14,9 @@ const DAY_BLOCKS = 144
 
 /**
  * HTLCs whose claim costs more than they hold, which are failed upstream though the peer can take them yet, or the channel that they came by
- * would have to be closed over them. Fees may fall before that channel's turn comes: until then only little is. Both sides may be one: so no
- * more goes back by a channel, of whichever channels with nodes behind us, than the close costs that this spares.
+ * would have to be closed over them. That is decided by the newest block: one that is caught up with may be followed by a preimage. Fees may
+ * fall before that channel's turn comes: until then only little is let go. Both sides may be one: so no more goes back by a channel, of
+ * whichever channels with nodes behind us, than the close costs that this spares.
  */
 export class LetGo {
   readonly #channel: Channel
@@ -34,7 +35,8 @@ export class LetGo {
   take(add: HtlcAdd, output: ClosedOutput): boolean {
     const ctx = this.#ctx
     // What others have let go is asked for last: there may be a thousand of them, and hundreds of HTLCs.
-    if (output.spent || ctx.blockHeight < add.cltvExpiry || !isTooDear(this.#channel, output, ctx)) return false
+    if (output.spent || ctx.isBehind || ctx.blockHeight < add.cltvExpiry) return false
+    if (!isTooDear(this.#channel, output, ctx)) return false
     const cameBy = cameByOf(add)
     const sumSat = this.#goneSat(cameBy) + output.amountSat
     const isLittle = sumSat <= LITTLE_SAT && ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH

@@ -150,7 +150,9 @@ const mayBeSettled = ({ add, stage }: Htlc, onchain: OnchainState): boolean =>
 /** Whether the peer cannot claim the HTLC any more. */
 function isLost(add: HtlcAdd, output: ClosedOutput | undefined, onchain: OnchainState, ctx: ClaimContext): boolean {
   if (output) return output.spent !== null && isDeep(output.spent.height, ctx, failDepth(add, ctx))
-  return !isBlind(onchain) || ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
+  if (!isBlind(onchain)) return true
+  // A block that is caught up with may be followed by one that shows the preimage.
+  return !ctx.isBehind && ctx.blockHeight >= add.cltvExpiry + RESOLVED_DEPTH
 }
 
 /** Whether an HTLC of the peer's has ended on chain, whoever has it, or had no output in the end of its channel. */

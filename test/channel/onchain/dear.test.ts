@@ -155,6 +155,15 @@ describe('BOLT 5 §htlc-output-handling-local-commitment-local-offers: many HTLC
     expect(w.alice.events.map((e) => e.tag)).toEqual(Array.from({ length: 12 }, () => 'fulfilled'))
   })
 
+  it('lets none go while blocks are caught up with: the peer may have taken them in the next one', () => {
+    const { w, until, take } = closedOver('bob', 2_000)
+    w.alice.about = { ...w.alice.about, isBehind: true }
+    until(CAME_BY + 10)
+    take()
+    w.mine()
+    expect(w.alice.events.map((e) => e.tag)).toEqual(Array.from({ length: 12 }, () => 'fulfilled'))
+  })
+
   it('asks others once a block what they have let go by one channel, not for each HTLC or spend', () => {
     const { w, until, take } = closedOver('bob', 2_000)
     const { alice } = w

@@ -31,6 +31,20 @@ describe('BOLT 5 §htlc-output-handling-remote-commitment-local-offers: a commit
     expect(effects.filter((e) => e.tag === 'relay')).toMatchObject([{ event }])
   })
 
+  it('says nothing of it while blocks are caught up with: the next one may show the preimage', () => {
+    const w = world({ ...about, number: 9, htlcs: [htlc] })
+    w.alice.channel = channelOf('alice', { ...about, number: 4, htlcs: [htlc] })
+    w.alice.about = { isBehind: true }
+    w.bob.forceClose()
+    w.mine()
+    w.bob.learn(0n, preimageOf(htlc))
+    w.mine(50, () => false)
+    w.mine()
+    w.alice.about = {}
+    w.finish()
+    expect(w.alice.events).toMatchObject([{ tag: 'fulfilled', id: 0n, preimage: preimageOf(htlc) }])
+  })
+
   it('decides on an HTLC whose output is claimed after its expiry', () => {
     const w = world({ ...about, number: 5, htlcs: [htlc] })
     const toldPoint = contextOf('bob', START).signer.commitmentPoint(5)
