@@ -25,6 +25,8 @@ export interface FollowerStatus {
   readonly height: number
   /** Of the backend; null while it has not been reached. */
   readonly tipHeight: number | null
+  /** The backend itself knows of more blocks than it has; absent where it has not been reached. */
+  readonly syncing?: boolean
   /** Of its header, Unix seconds; absent where that says nothing, or is not known. */
   readonly tipTime?: number
   /** Why the backend cannot be followed at the moment. */
@@ -136,15 +138,15 @@ class Follower {
     const tip = await source.tip()
     // At once: until the consumer is there, its height is not that of now. What failed before is told again if it still does.
     const { error } = this.#status
-    const tipTime = tip.time === undefined ? {} : { tipTime: tip.time }
-    if (error === null) this.#report({ tipHeight: tip.height, ...tipTime })
+    const about = { tipHeight: tip.height, syncing: tip.syncing, ...(tip.time !== undefined && { tipTime: tip.time }) }
+    if (error === null) this.#report(about)
     while (!signal.aborted && this.#state.hash !== tip.hash) {
       const next = this.#state.height < tip.height ? await this.#nextBlock() : null
       if (next && next.previousHash === this.#state.hash) await this.#connect(next, tip)
       else if (!(await this.#disconnect(tip))) break
     }
     const caughtUp = this.#state.hash === tip.hash
-    this.#report({ synced: caughtUp && !tip.syncing, tipHeight: tip.height, ...tipTime, error: null })
+    this.#report({ synced: caughtUp && !tip.syncing, ...about, error: null })
     if (!signal.aborted) await source.waitForChange(tip.hash, WAIT_MS, signal)
   }
 
@@ -208,6 +210,7 @@ class Follower {
       before.synced === next.synced &&
       before.height === next.height &&
       before.tipHeight === next.tipHeight &&
+      before.syncing === next.syncing &&
       before.tipTime === next.tipTime &&
       before.error?.message === next.error?.message
     if (!same) this.#options.onStatus(next)

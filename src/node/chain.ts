@@ -119,6 +119,10 @@ export class ChainShell {
   get isBehind(): boolean {
     return (this.#status.tipHeight ?? this.height) - this.height > CURRENT_BLOCKS
   }
+  /** The same, or the backend does so itself: a block that comes may be followed by others within seconds. */
+  get isCatchingUp(): boolean {
+    return this.isBehind || this.#status.syncing === true
+  }
   /** Whether the height is that of now: while blocks are caught up with, or the backend is away for long, HTLCs look younger than they are. */
   get isCurrent(): boolean {
     if (this.isOld || this.isBehind) return false

@@ -330,7 +330,7 @@ export class Node implements NodeParts {
   context(entry: ChannelEntry): ChannelContext {
     const known = this.#contexts.get(entry)
     const blockHeight = this.chain.height
-    const { isBehind } = this.chain
+    const isBehind = this.chain.isCatchingUp
     const feerates = this.feerates()
     if (known?.blockHeight === blockHeight && known.isBehind === isBehind && known.feerates === feerates) return known
     const { nodeId, chainHash } = this.own

@@ -114,7 +114,7 @@ describe('following', () => {
     source.extend([])
     await consumer.synced()
     expect(consumer.state.height).toBe(6)
-    expect(consumer.status).toEqual({ synced: true, height: 6, tipHeight: 6, error: null })
+    expect(consumer.status).toEqual({ synced: true, height: 6, tipHeight: 6, syncing: false, error: null })
     consumer.stop.abort()
     await end
   })

@@ -18,31 +18,56 @@ class TimedSource extends FakeSource {
   override tip = async () => ({ hash: this.top.hash, height: this.top.height, syncing: false, time: this.top.time })
 }
 
+async function followed(source: FakeSource, now = Date.now) {
+  const changed: (() => void)[] = []
+  const chain = await ChainShell.open({
+    source,
+    driver: new MemoryDriver(),
+    reactor,
+    onEvents: () => {},
+    onSearched: () => {},
+    onBlock: () => {},
+    onReorg: () => {},
+    onStatus: () => changed.splice(0).forEach((f) => void f()),
+    onBack: () => {},
+    onFatal: (e) => {
+      throw e
+    },
+    now,
+  })
+  const until = async (done: () => boolean): Promise<void> => {
+    while (!done()) await new Promise<void>((resolve) => changed.push(resolve))
+  }
+  return { chain, until }
+}
+
+describe('the chain of a Bitcoin node that catches up itself', () => {
+  it('is one of the past, though all blocks that it has are here, until it has those that it knows of', async () => {
+    const source = new FakeSource()
+    for (let i = 0; i < 5; i++) source.extend([])
+    source.syncing = true
+    const { chain, until } = await followed(source)
+    chain.start()
+    for (const height of [6, 7]) {
+      source.extend([])
+      await until(() => chain.height === height)
+      expect([chain.isBehind, chain.isCatchingUp]).toEqual([false, true])
+    }
+    source.syncing = false
+    source.extend([])
+    await until(() => chain.status.synced)
+    expect([chain.height, chain.isCatchingUp]).toEqual([8, false])
+    await chain.stop()
+  })
+})
+
 describe('the chain of a Bitcoin node that hears of no blocks (time dilation)', () => {
   it('is not that of now after two hours, though that node calls itself in step; with the next block it is again', async () => {
     const source = new TimedSource()
     for (let i = 0; i < 50; i++) source.extend([])
     const tipTime = (): number => source.top.time * 1000
     let now = tipTime() + 0.5 * HOUR
-    const changed: (() => void)[] = []
-    const chain = await ChainShell.open({
-      source,
-      driver: new MemoryDriver(),
-      reactor,
-      onEvents: () => {},
-      onSearched: () => {},
-      onBlock: () => {},
-      onReorg: () => {},
-      onStatus: () => changed.splice(0).forEach((f) => void f()),
-      onBack: () => {},
-      onFatal: (e) => {
-        throw e
-      },
-      now: () => now,
-    })
-    const until = async (done: () => boolean): Promise<void> => {
-      while (!done()) await new Promise<void>((resolve) => changed.push(resolve))
-    }
+    const { chain, until } = await followed(source, () => now)
     expect([chain.isCurrent, chain.highest]).toEqual([false, null])
     chain.start()
     await until(() => chain.status.synced)
