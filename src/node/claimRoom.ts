@@ -7,6 +7,7 @@ import { isHtlcStage } from '../channel/onchain/claims.ts'
 import { stageWeight } from '../channel/onchain/stages.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { COMMITMENT_WEIGHT, feeOf, HTLC_OUTPUT_WEIGHT } from '../channel/tx/weights.ts'
+import { isGivenUp } from './holdings.ts'
 
 /** An incoming HTLC, of which the preimage is to be let go, or that is to be passed on. */
 export interface TakenHtlc {
@@ -211,7 +212,7 @@ const byAmount = (a: Taken, b: Taken): number =>
 
 /** Whether an incoming HTLC that was taken may have to be claimed with a transaction which the wallet pays for. */
 function mayNeedClaim(state: ChannelState, id: bigint): boolean {
-  const channel = state.tag === 'closed' ? null : channelOf(state)
+  const channel = state.tag === 'closed' || isGivenUp(state) ? null : channelOf(state)
   const htlc = channel && getHtlc(channel.commitments.incoming, id)
   if (!htlc || (htlc.removal !== null && htlc.removal.tag !== 'fulfilled')) return false
   if (state.tag !== 'closing') return true

@@ -125,7 +125,8 @@ export const anchorChannels = (entries: readonly ChannelEntry[]): number =>
     return channel.params.isOpener || channel.funding.confirmed !== null
   }).length
 
-const isGivenUp = (state: ChannelState): boolean =>
+/** Our commitment is revoked, as the peer has proved, and stays here. */
+export const isGivenUp = (state: ChannelState): boolean =>
   state.tag === 'waiting-for-peer' ? state.isOld === true : state.tag === 'closing' && isWithheld(state)
 
 /** In normal operation, connected and not closing. */

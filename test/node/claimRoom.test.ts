@@ -282,14 +282,17 @@ describe('what HTLCs under way may need', () => {
   const { bob } = reachNormal()
   const { channelId } = bob.channel.params
   const small = Array.from({ length: 400 }, (_, n) => ({ channelId, id: BigInt(n), amountMsat: msat(2_000_000) }))
-  const needs = (feeratePerKw: number, { restored }: { restored?: Channel['restored'] } = {}): bigint => {
+  const needs = (
+    feeratePerKw: number,
+    { restored, later }: { restored?: Channel['restored']; later?: Partial<ChannelState> } = {},
+  ): bigint => {
     const incoming = htlcTable(small.map((add) => ({ add, stage: 'committed', removal: null }) as unknown as Htlc))
     const channel = {
       ...bob.channel,
       ...(restored && { restored }),
       commitments: { ...bob.channel.commitments, incoming },
     }
-    const state = { ...bob.state, channel } as ChannelState
+    let state = { ...bob.state, channel } as ChannelState
     let feerate = 253
     const room = new ClaimRoom({
       stateOf: () => state,
@@ -299,6 +302,7 @@ describe('what HTLCs under way may need', () => {
       onShort: () => {},
     })
     room.keep(small, 'one')
+    state = { ...state, ...later } as ChannelState
     feerate = feeratePerKw
     return room.needSat(sat(0), sat(0))
   }
@@ -311,6 +315,11 @@ describe('what HTLCs under way may need', () => {
 
   it('is nothing in a channel that a backup brought back: there is no commitment to claim them from', () => {
     expect(needs(253, { restored: true })).toBe(0n)
+  })
+
+  it('is nothing once the peer has proved that our commitment is revoked', () => {
+    expect(needs(253, { later: { tag: 'waiting-for-peer' } })).toBeGreaterThan(200_000n)
+    expect(needs(253, { later: { tag: 'waiting-for-peer', isOld: true } })).toBe(0n)
   })
 })
 
