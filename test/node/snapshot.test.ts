@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
+import type { Node } from '../../src/node/node.ts'
+import { peersFirst } from '../../src/node/peersFirst.ts'
 import { type Snapshot, World } from './world.ts'
 
+const NOW = 1_800_000_000_000
 const HASH = createHash('sha256').update(new Uint8Array(32).fill(7)).digest('hex') as PaymentHash
 
 /** Alice's disk is put back as it was when an HTLC of hers hung, which has been failed and has expired since. */
@@ -51,5 +54,23 @@ describe('a disk that is put back from a snapshot, after which an HTLC in it has
     const world = await World.start(['alice'], copiedBack, { peersFirstMs: 200 })
     expect([world.of('alice').node!.channels.all()[0]!.state.tag, published(world) > 0]).toEqual(['closing', true])
     world.close()
+  })
+
+  it.each([
+    ['is of now, and all blocks are here', { height: 100 }, false],
+    ['is some blocks ahead', { height: 106 }, true],
+    ['was put back with it, and catches up itself', { height: 100, syncing: true }, true],
+    ['was put back with it, and has heard of no block since', { height: 100, time: NOW / 1000 - 3_601 }, true],
+    ['has a block of the last hour', { height: 100, time: NOW / 1000 - 3_599 }, false],
+  ])('gives peers time, or none, where the Bitcoin node %s', async (_what, tip, waits) => {
+    let looks = 0
+    const all = () => {
+      looks++
+      return []
+    }
+    const source = { tip: async () => ({ syncing: false, ...tip }) }
+    const node = { source, chain: { height: 100 }, channels: { all }, now: () => NOW } as unknown as Node
+    await peersFirst(node, new AbortController().signal)
+    expect(looks > 0).toBe(waits)
   })
 })
