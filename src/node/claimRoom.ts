@@ -37,7 +37,7 @@ export interface ClaimRoomOptions {
   readonly coinsSat: () => Sat
   /** Of one channel, what nothing enforces: like HTLCs without an output. */
   readonly exposureMsat: Msat
-  /** Something was given back for want of coins: told once, until they suffice. */
+  /** Something was given back for want of coins: told once, until there are more and they suffice. */
   readonly onShort: () => void
 }
 
@@ -63,7 +63,8 @@ export class ClaimRoom {
   #claims = 0
   /** What there was of them when those that are settled were last looked for. */
   #left = 0
-  #isShort = false
+  /** The coins that did not suffice when that was told last. */
+  #shortSat: Sat | null = null
 
   constructor(options: ClaimRoomOptions) {
     this.#options = options
@@ -78,11 +79,11 @@ export class ClaimRoom {
     if (more.length === 0) return true
     const coins = this.#options.coinsSat()
     const atMost = this.#costSat(this.#lanes.size + more.length, this.#claims + more.length)
-    if (atMost <= coins) return this.#suffices()
+    if (atMost <= coins) return this.#suffices(coins)
     this.#forget()
     const withThem = this.#byChannel(more, payment)
     const need = this.#needWith(withThem)
-    if (need <= coins) return this.#suffices()
+    if (need <= coins) return this.#suffices(coins)
     // In each channel no more is left without a claim than one payment, and what nothing enforces.
     return [...withThem.values()].every((taken) => {
       const others = need - this.#feesSat(taken)
@@ -103,8 +104,9 @@ export class ClaimRoom {
 
   /** A payment was given back that there was no room for. */
   refused(): void {
-    if (!this.#isShort) this.#options.onShort()
-    this.#isShort = true
+    if (this.#shortSat !== null) return
+    this.#shortSat = this.#options.coinsSat()
+    this.#options.onShort()
   }
 
   /**
@@ -144,8 +146,8 @@ export class ClaimRoom {
     return byChannel
   }
 
-  #suffices(): true {
-    this.#isShort = false
+  #suffices(coinsSat: Sat): true {
+    if (this.#shortSat !== null && coinsSat > this.#shortSat) this.#shortSat = null
     return true
   }
 
@@ -178,17 +180,14 @@ export class ClaimRoom {
     return feeOf(channels * CLOSE_WEIGHT + claims * CLAIM_WEIGHT, DEAR * this.#options.feeratePerKw())
   }
 
-  /**
-   * What is left of a channel's when the most valuable are claimed with these coins, beside the largest. Where there are none for any, it is
-   * all the same in how many parts that comes.
-   */
+  /** What is left of a channel's when the most valuable are claimed with these coins, beside the largest payment of that. */
   #unclaimableMsat(taken: readonly Taken[], coinsSat: bigint): bigint {
     const forClaims = coinsSat - this.#costSat(1, 0)
     const claimed = forClaims > 0n ? Number(forClaims / this.#costSat(0, 1)) : 0
     const left = [...taken].sort(byAmount).slice(claimed)
     const sums = new Map<string, bigint>()
-    if (claimed === 0) for (const t of left) sums.set(t.payment, (sums.get(t.payment) ?? 0n) + t.amountMsat)
-    const largest = [...sums.values()].reduce((most, sum) => (sum > most ? sum : most), left[0]?.amountMsat ?? 0n)
+    for (const t of left) sums.set(t.payment, (sums.get(t.payment) ?? 0n) + t.amountMsat)
+    const largest = [...sums.values()].reduce((most, sum) => (sum > most ? sum : most), 0n)
     return left.reduce((sum, t) => sum + t.amountMsat, 0n) - largest
   }
 

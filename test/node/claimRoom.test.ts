@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
@@ -226,24 +227,59 @@ describe('a payment that waits for room', () => {
   })
 })
 
-describe('the parts of one payment', () => {
-  const { channelId } = reachNormal().bob.channel.params
-  const parts = Array.from({ length: MANY }, (_, n) => ({
-    channelId,
-    id: BigInt(n),
-    amountMsat: msat(PART_SAT * 1000),
-  }))
-  const isTaken = (coinsSat: bigint): boolean =>
-    new ClaimRoom({
-      stateOf: () => reachNormal().bob.state!,
+describe('what there is room for', () => {
+  const { bob } = reachNormal()
+  const { channelId } = bob.channel.params
+  const amount = fc.integer({ min: 5_000, max: 400_000 })
+  const payments = fc.array(fc.array(amount, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 8 })
+  /** How many of the payments are taken, one after the other, none of which is settled. */
+  const taken = (amounts: readonly (readonly number[])[], coinsSat: number): readonly boolean[] => {
+    let id = 0n
+    const state = stateWith(amounts.flat().length)
+    const room = new ClaimRoom({
+      stateOf: () => state,
       feeratePerKw: () => 1000,
       coinsSat: () => sat(coinsSat),
       exposureMsat: msat(EXPOSURE_SAT * 1000),
       onShort: () => {},
-    }).hasRoom(parts, 'one')
+    })
+    return amounts.map((parts, n) => {
+      const htlcs = parts.map((part) => ({ channelId, id: id++, amountMsat: msat(part * 1000) }))
+      const fits = room.hasRoom(htlcs, `${n}`)
+      if (fits) room.keep(htlcs, `${n}`)
+      return fits
+    })
+  }
+  /** Of so many HTLCs that nothing has been decided on: only that counts here. */
+  const stateWith = (many: number): ChannelState => {
+    const htlcs = Array.from({ length: many }, (_, n) => ({ add: { id: BigInt(n) }, removal: null }) as unknown as Htlc)
+    const channel = {
+      ...bob.channel,
+      commitments: { ...bob.channel.commitments, incoming: htlcTable(htlcs) },
+    }
+    return { ...bob.state, channel } as ChannelState
+  }
 
-  it('are as one where nothing can be claimed, and are not where some of them can, and the others come to too much', () => {
-    expect([0n, 10_000n, 20_000n, 40_000n, 100_000n].map(isTaken)).toEqual([true, false, false, true, true])
+  it('is a first payment always, in how many parts it comes, and as much beside it as may have no output', () => {
+    fc.assert(
+      fc.property(payments, (amounts) => {
+        const fits = taken(amounts, 0)
+        expect(fits[0]).toBe(true)
+        const sums = amounts.map((parts) => parts.reduce((a, b) => a + b, 0)).filter((_, n) => fits[n])
+        const largest = Math.max(...sums)
+        expect(sums.reduce((a, b) => a + b, 0) - largest).toBeLessThanOrEqual(EXPOSURE_SAT)
+      }),
+    )
+  })
+
+  it('for the next payment never gets less by more coins', () => {
+    fc.assert(
+      fc.property(payments, amount, fc.nat(300_000), fc.nat(100_000), (amounts, next, coins, more) => {
+        const before = amounts.slice(0, taken(amounts, coins).lastIndexOf(true) + 1)
+        const all = (sat: number): boolean => taken([...before, [next]], sat).every((fits) => fits)
+        if (all(coins)) expect(all(coins + more)).toBe(true)
+      }),
+    )
   })
 })
 
