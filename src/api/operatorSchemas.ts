@@ -166,11 +166,11 @@ export const ChannelEarnings = answer('ChannelEarnings', {
   feeOutMsat: Msat,
   successRate: Rate,
   openFeeSat: Sat,
-  closeFeeSat: {
+  closeFeeSat: Type.Integer({
     ...Sat,
     description:
       'satoshis, as far as they are known: of the close, where we paid for it, of its child, and of our claims; one that is for several channels counts for each by the weight of its part',
-  },
+  }),
   profitMsat: SignedMsat,
   shortChannelId: nullable(ScidText),
 })
