@@ -61,6 +61,10 @@ function coinsFor({ state }: ChannelEntry): number {
   return Math.min(MOST_COINS, Math.ceil(stages.length / FAMILY))
 }
 
+/** It may have a commitment, or HTLC transactions, that the wallet pays for. */
+export const isPaidFor = ({ tag }: ChannelState): boolean =>
+  tag === 'closing' || tag === 'closed' || tag === 'waiting-for-peer'
+
 /** Of a commitment that is not handed out any more. */
 export const isHeldBack = (state: ChannelState): boolean =>
   state.tag === 'waiting-for-peer' || (state.tag === 'closing' && isWithheld(state))
@@ -166,7 +170,7 @@ export class Bumper {
   free(entry: ChannelEntry, scope: TurnScope): void {
     const { state, meta } = entry
     const { localId } = meta
-    if (state.tag !== 'closing' && state.tag !== 'closed' && state.tag !== 'waiting-for-peer') return
+    if (!isPaidFor(state)) return
     const { wallet, chain } = this.#options.parts()
     const { height } = chain
     const isIdle = ({ tx }: WalletTx): boolean =>

@@ -1,6 +1,9 @@
 import { outpointKey, type Txid } from '../base/ids.ts'
 import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import type { BroadcastResult } from '../chain/source.ts'
+import type { WalletTx } from '../wallet/state.ts'
+import { isPaidFor } from './bumper.ts'
+import { channelOfLabel } from './claimLabels.ts'
 import type { NodeParts } from './parts.ts'
 import { isGone } from './refusals.ts'
 
@@ -38,4 +41,28 @@ export class Orphans {
     this.#refused.delete(txid)
     reactor.post(() => wallet.abandon(txid))
   }
+}
+
+/**
+ * What the wallet paid for a close that its channel does not know of: a crash cut the batch of both apart, of which nothing was said, and the
+ * channel goes on. What the mempool has nevertheless was said, and its channel lost that.
+ * @throws ChainError
+ */
+export async function dropUnsaid({
+  wallet,
+  channels,
+  source,
+  reactor,
+}: Pick<NodeParts, 'wallet' | 'channels' | 'source' | 'reactor'>): Promise<void> {
+  const isUnsaid = ({ label, height }: WalletTx): boolean => {
+    const entry = height === null ? channels.get(channelOfLabel(label) ?? '') : undefined
+    return entry !== undefined && !isPaidFor(entry.state)
+  }
+  const unsaid = [...wallet.state.txs.values()].filter((t) => !t.abandoned && isUnsaid(t))
+  const known = await Promise.all(unsaid.map(({ txid }) => source.transaction(txid)))
+  const gone = unsaid.filter((_, i) => known[i] === null)
+  if (gone.length === 0) return
+  reactor.post(() => {
+    for (const t of gone) if (isUnsaid(t)) wallet.abandon(t.txid)
+  })
 }

@@ -2,7 +2,9 @@ import { type Transaction, txidOf } from '../bitcoin/transaction.ts'
 import { childrenLeft } from './bumper.ts'
 import { channelOfLabel } from './claimLabels.ts'
 import type { Node } from './node.ts'
+import { dropUnsaid } from './orphans.ts'
 import type { TurnScope } from './reactor.ts'
+import { aside } from './rounds.ts'
 
 /**
  * Hands all that waits for a block to the Bitcoin node: at a start, and when that node is there again, which may have lost its mempool.
@@ -10,6 +12,7 @@ import type { TurnScope } from './reactor.ts'
  */
 export function rebroadcastAll(node: Node, scope: TurnScope): void {
   rebroadcastWallet(node, scope)
+  scope.after(() => aside(node.log, dropUnsaid(node)))
   const { channels, effects } = node
   for (const entry of channels.all()) channels.apart(entry, scope, () => effects.republish(entry, scope))
 }
