@@ -1,5 +1,7 @@
+import type { Txid } from '../../src/base/ids.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
+import { spends } from '../../src/channel/onchain/classify.ts'
 import type { ChannelState } from '../../src/channel/state.ts'
 import {
   COMMITMENT_WEIGHT,
@@ -12,7 +14,7 @@ import type { Arena, Lane } from './arena.ts'
 
 /** The highest feerates of the time in which a channel came to its end, sat per 1,000 weight units. */
 export interface Dearest {
-  /** By the estimates. */
+  /** By the estimates, and of commitments that wait though they pay more. */
   readonly claim: number
   /** Of those who filled the blocks. */
   readonly crowd: number
@@ -24,9 +26,24 @@ export function noteFeerates(arena: Arena): void {
     if (!arena.honest.some((n) => isEnding(n.channels.get(lane)?.state, n.height))) continue
     const { claim, crowd } = arena.dearest.get(lane) ?? NONE
     const estimate = Math.max(...arena.honest.map((n) => n.feerates.claim))
-    arena.dearest.set(lane, { claim: Math.max(claim, estimate), crowd: Math.max(crowd, arena.crowd) })
+    const waiting = [...arena.held.keys()].map((id) => waitsAt(arena, id))
+    arena.dearest.set(lane, { claim: Math.max(claim, estimate, ...waiting), crowd: Math.max(crowd, arena.crowd) })
   }
 }
+/**
+ * Of a commitment that waits though it pays more than the estimates: they are too low, blocks cost more than that, and nobody honest adds to it
+ * before it is due. 0 for any other.
+ */
+export function waitsAt(arena: Arena, id: Txid): number {
+  const entry = arena.chain.mempool.get(id)
+  if (!entry || ![...arena.hostiles.values()].some((h) => spends(entry.tx, h.funding))) return 0
+  const feerate = (Number(entry.fee) * 1000) / entry.weight
+  return feerate > arena.hal.feerates.claim * NEAR ? Math.ceil(feerate) : 0
+}
+
+/** A feerate is no higher than another that it is this many times, rounding included. */
+const NEAR = 1.05
+
 /** HTLCs that are not worth a close by the estimates are left to the peer (worthClosing.ts), whatever fees are later. */
 function isEnding(state: ChannelState | undefined, height: number): boolean {
   if (state?.tag === 'closing') return true

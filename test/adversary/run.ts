@@ -1,4 +1,4 @@
-import type { PaymentHash, Txid } from '../../src/base/ids.ts'
+import type { PaymentHash } from '../../src/base/ids.ts'
 import type { Msat } from '../../src/base/units.ts'
 import { type Transaction, txidOf } from '../../src/bitcoin/transaction.ts'
 import { channelOf } from '../../src/channel/describe.ts'
@@ -12,6 +12,7 @@ import { START } from './keys.ts'
 import { DEEP, DEEPEST, REORG, STEAL } from './limits.ts'
 import { pinOf } from './loot.ts'
 import { PLOTS } from './plots.ts'
+import { waitsAt } from './poor.ts'
 import type { Step } from './schedule.ts'
 import { TRICKS } from './tricks.ts'
 
@@ -148,7 +149,7 @@ export class Run {
     if (isCrowded) this.spare(cost)
     const [closing, slow] = [Math.max(253, claim >> 1), Math.max(253, claim >> 2)]
     for (const node of arena.honest) node.feerates = { commitment: 1000, closing, claim, slow }
-    if (this.#canPay && [...arena.held.keys()].some((id) => this.#isDear(id))) this.spare(STEAL)
+    if (this.#canPay && [...arena.held.keys()].some((id) => waitsAt(arena, id) > 0)) this.spare(STEAL)
   }
   /** Hal's people send all that they may: attacks under way may cost what it was promised to have. */
   spend(): void {
@@ -293,19 +294,13 @@ export class Run {
   }
   /** For how many of these blocks nobody mines it by itself. */
   #holds(tx: Transaction, blocks: number): number {
+    const { arena } = this
     if (!this.#isBumpable(tx)) return this.spare(blocks)
-    if (!this.#isDear(txidOf(tx))) return blocks
+    if (waitsAt(arena, txidOf(tx)) === 0) return blocks
     if (this.#steal < STEAL) return this.spare(blocks)
     this.spare(STEAL)
     return blocks
   }
-  /** A commitment that waits though it pays more than the estimates: they are too low, and nobody honest adds to it before it is due. */
-  #isDear(id: Txid): boolean {
-    const entry = this.arena.chain.mempool.get(id)
-    if (!entry || !this.#spendsChannel(entry.tx)) return false
-    return Number(entry.fee) * 1000 > this.arena.hal.feerates.claim * NEAR * entry.weight
-  }
-
   /** As many of these blocks as may still be taken from the honest. */
   spare(blocks: number): number {
     const taken = Math.min(blocks, this.#steal)
@@ -385,8 +380,6 @@ interface Undo {
   readonly withdraws: boolean
 }
 
-/** A feerate is no higher than another that it is this many times, rounding included. */
-const NEAR = 1.05
 /** The reserve is for this: sat per 1,000 weight units. */
 const QUIET = 1_000
 /** With half of its value an HTLC of 70,000 sat can pay as much for its claim, and for its commitment before. */
