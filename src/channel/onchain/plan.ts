@@ -1,7 +1,7 @@
 import { type Outpoint, outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { FEERATE_FLOOR } from '../../bitcoin/policy.ts'
-import type { Transaction } from '../../bitcoin/transaction.ts'
+import { type Transaction, weightOf } from '../../bitcoin/transaction.ts'
 import type { Channel } from '../state.ts'
 import { feeOf } from '../tx/weights.ts'
 import type { ChannelContext, Effect } from '../types.ts'
@@ -121,7 +121,7 @@ function planWhole(onchain: OnchainState, ready: ReadyOutputs, ctx: ClaimContext
   const all = built(planSweeps(onchain.sweeps, ready, ctx), ready, ctx)
   const isSame = all.length === onchain.sweeps.length && all.every((b, i) => b.sweep === onchain.sweeps[i])
   const sweeps = isSame ? onchain.sweeps : all.map((b) => b.sweep)
-  return { sweeps, publish: all.map((b) => sweepEffect(b, ready, ctx)) }
+  return { sweeps, publish: dearestFirst(all).map((b) => sweepEffect(b, ready, ctx)) }
 }
 
 /**
@@ -223,6 +223,12 @@ function isWorthRaising(output: ClosedOutput, stage: HtlcStage, deadline: number
 interface BuiltSweep {
   readonly sweep: Sweep
   readonly tx: Transaction
+}
+
+/** The peer may have one transaction in the way of several: what pays for its removal makes way for those that cannot. */
+const dearestFirst = (sweeps: readonly BuiltSweep[]): readonly BuiltSweep[] => {
+  const feeSat = ({ sweep, tx }: BuiltSweep): number => sweep.feeratePerKw * weightOf(tx)
+  return [...sweeps].sort((a, b) => feeSat(b) - feeSat(a))
 }
 
 /** Without those that would leave dust. */
