@@ -12,6 +12,7 @@ import { leftoverWatches } from './onchain/leftovers.ts'
 import { letGoSat } from './onchain/letGo.ts'
 import type { ClaimContext } from './onchain/plan.ts'
 import { isIncomingOver, onchainResults, resultsWithoutChain } from './onchain/settle.ts'
+import type { OnchainState } from './onchain/types.ts'
 import { describeOnchain, type OnchainView, onchainRebroadcasts, onchainWatches } from './onchain/view.ts'
 import { bestClosing, closingFeePaid, usesSimpleClose } from './simpleClose.ts'
 import type { Channel, ChannelState, NegotiatingState, Proposal, SideParams } from './state.ts'
@@ -25,6 +26,9 @@ export function channelOf(state: ChannelState): Channel | null {
   if ('from' in state) return state.from.channel
   return 'channel' in state ? state.channel : null
 }
+
+/** Its end on chain; null before that, and where it was never in the chain. */
+export const onchainOf = (state: ChannelState): OnchainState | null => ('onchain' in state ? state.onchain : null)
 
 // ---------------------------------------------------------------- for the shell
 
@@ -104,14 +108,15 @@ export function committedIncoming(state: ChannelState): readonly IncomingHtlc[] 
 export function expiryOf(state: ChannelState, id: bigint, blockHeight: number): number | null {
   const channel = channelOf(state)
   const htlc = channel && getHtlc(channel.commitments.incoming, id)
-  if (!htlc || ('onchain' in state && state.onchain && isIncomingOver(state.onchain, id, blockHeight))) return null
-  return htlc.add.cltvExpiry
+  const onchain = onchainOf(state)
+  return htlc && !(onchain && isIncomingOver(onchain, id, blockHeight)) ? htlc.add.cltvExpiry : null
 }
 
 /** What a closed channel has let go of forwards that came by another one, sat. */
 export function letGoOf(state: ChannelState, cameBy: ChannelId): bigint {
   const channel = channelOf(state)
-  return channel && 'onchain' in state && state.onchain ? letGoSat(channel, state.onchain, cameBy) : 0n
+  const onchain = onchainOf(state)
+  return channel && onchain ? letGoSat(channel, onchain, cameBy) : 0n
 }
 
 /** What is known for good of HTLCs that we offered and that the channel has not forgotten. */

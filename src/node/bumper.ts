@@ -8,7 +8,6 @@ import { type AnchorPlan, anchorChild, signAnchor, strangerPlan } from '../chann
 import { isHtlcStage, signHtlcTx } from '../channel/onchain/claims.ts'
 import { isAtStake } from '../channel/onchain/stages.ts'
 import type { ChannelState } from '../channel/state.ts'
-import { isWithheld } from '../channel/states/closing.ts'
 import { commitmentNumberOf } from '../channel/tx/commitment.ts'
 import { ANCHOR_SAT } from '../channel/tx/weights.ts'
 import type { Effect } from '../channel/types.ts'
@@ -17,7 +16,7 @@ import { WalletError } from '../wallet/errors.ts'
 import type { WalletTx } from '../wallet/state.ts'
 import type { ChannelEntry } from './channels.ts'
 import { channelOfLabel, childLabel, htlcLabel } from './claimLabels.ts'
-import { anchorChannels } from './holdings.ts'
+import { anchorChannels, isGivenUp } from './holdings.ts'
 import type { NodeParts } from './parts.ts'
 import type { TurnScope } from './reactor.ts'
 import { firstInput, isGone, Refusals, type Retry } from './refusals.ts'
@@ -66,8 +65,7 @@ export const isPaidFor = ({ tag }: ChannelState): boolean =>
   tag === 'closing' || tag === 'closed' || tag === 'waiting-for-peer'
 
 /** Of a commitment that is not handed out any more. */
-export const isHeldBack = (state: ChannelState): boolean =>
-  state.tag === 'waiting-for-peer' || (state.tag === 'closing' && isWithheld(state))
+export const isHeldBack = (state: ChannelState): boolean => state.tag === 'waiting-for-peer' || isGivenUp(state)
 
 /** Children of a commitment that is not handed out any more, and that nothing is built on. */
 export function childrenLeft({ state, meta: { localId } }: ChannelEntry, wallet: WalletShell): readonly WalletTx[] {
@@ -210,7 +208,7 @@ export class Bumper {
     this.#needs.set(meta.localId, ownSat)
     const parts = this.#options.parts()
     const closing = [...this.#needs.keys()].flatMap((id) => parts.channels.get(id) ?? [])
-    const open = parts.anchorReserve(-anchorChannels(closing))
+    const open = parts.reserves.forCloses(-anchorChannels(closing))
     return [...this.#needs.values()].reduce((sum, sat) => sum + sat, open as bigint) as Sat
   }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { formatScid, outpointKey, type Txid } from '../base/ids.ts'
-import { channelOf, rebroadcasts } from '../channel/describe.ts'
+import { channelOf, onchainOf, rebroadcasts } from '../channel/describe.ts'
 import type { ChannelContext, ChannelEvent, Effect, Fault } from '../channel/types.ts'
 import { WalletError } from '../wallet/errors.ts'
 import type { Standing } from '../wallet/status.ts'
@@ -17,7 +17,7 @@ import { Sweeper } from './sweeper.ts'
 const endsOf = (channels: Channels): ReadonlyMap<Txid, Standing> =>
   new Map(
     channels.all().flatMap(({ state }) => {
-      const closing = 'onchain' in state ? state.onchain?.closing : undefined
+      const closing = onchainOf(state)?.closing
       return closing ? [[closing.txid, closing]] : []
     }),
   )
@@ -126,7 +126,7 @@ export class Effects {
         outputs: [{ amountSat, scriptPubKey }],
         feeratePerKw,
         owner: fundingOwner(entry),
-        reserveSat: parts().walletReserve(isAnchors ? 1 : 0),
+        reserveSat: parts().reserves.inAll(isAnchors ? 1 : 0),
       })
       const ancestors = parts().wallet.ancestorsOf(built.tx, endsOf(channels))
       channels.deliver(entry, { tag: 'funded', tx: built.tx, outputIndex: built.outputIndexes[0]!, ancestors })

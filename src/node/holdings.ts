@@ -1,7 +1,7 @@
 import type { ChannelId, NodeId, ShortChannelId } from '../base/ids.ts'
 import type { Msat } from '../base/units.ts'
 import { localAlias } from '../channel/alias.ts'
-import { channelOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
+import { channelOf, onchainOf, receivableMsat, sendableMsat } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
 import { offerFor } from '../channel/presumed.ts'
@@ -87,8 +87,9 @@ export function isBack(state: ChannelState, id: bigint): boolean | null {
   const channel = channelOf(state)
   if (!channel || !getHtlc(channel.commitments.incoming, id)) return true
   if (state.tag === 'waiting-for-peer') return null
-  if (!('onchain' in state) || !state.onchain) return false
-  const { closing, outputs, spenders } = state.onchain
+  const onchain = onchainOf(state)
+  if (!onchain) return false
+  const { closing, outputs, spenders } = onchain
   if (closing.height === null) return null
   const theirs = spenders.flatMap(({ txid, kind }) => (kind === 'theirs' ? [txid] : []))
   const isOurs = ({ spent }: (typeof outputs)[number]): boolean => spent === null || !theirs.includes(spent.txid)

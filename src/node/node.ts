@@ -1,7 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { toHex } from '../base/bytes.ts'
-import type { Sat } from '../base/units.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
 import type { ChainSource } from '../chain/source.ts'
@@ -14,7 +13,6 @@ import { Graph } from '../routing/graph.ts'
 import type { LocalChannel } from '../routing/types.ts'
 import type { Journal } from '../store/journal.ts'
 import type { Driver } from '../store/types.ts'
-import { anchorReserve } from '../wallet/build.ts'
 import { channelSeed, type MasterKey } from '../wallet/keys.ts'
 import type { Message } from '../wire/registry.ts'
 import { acrossChannels } from './acrossChannels.ts'
@@ -35,7 +33,7 @@ import { Effects } from './effects.ts'
 import { EventLog } from './events.ts'
 import { FeeRates } from './feeRates.ts'
 import type { GossipPace, GossipShell } from './gossip.ts'
-import { anchorChannels, LocalChannels, routeHintsOf, watchedFrom } from './holdings.ts'
+import { LocalChannels, routeHintsOf, watchedFrom } from './holdings.ts'
 import type { Logs } from './logs.ts'
 import { backupBeside } from './lostChannels.ts'
 import { DEFAULT_MARGINS, type ExpiryMargins } from './margins.ts'
@@ -52,8 +50,10 @@ import { peersFirst } from './peersFirst.ts'
 import { channelPolicy } from './policy.ts'
 import { Reactor, type TurnScope } from './reactor.ts'
 import { loadChannels, recover, reportUnreadable } from './recovery.ts'
+import { Reserves } from './reserves.ts'
 import { dropLeftOver, dropRevoked, isBeyondPunishing } from './revokedHtlcs.ts'
 import { aside, Rounds } from './rounds.ts'
+import { ShownPreimages } from './shownPreimages.ts'
 import { holdForwards } from './standings.ts'
 import { closeOnceMore } from './unseenCloses.ts'
 import { WalletShell } from './wallet.ts'
@@ -123,6 +123,8 @@ export class Node implements NodeParts {
   readonly channels: Channels
   readonly payments: Payments
   readonly claims: ClaimRoom
+  readonly reserves: Reserves
+  readonly shown = new ShownPreimages(() => this.channels)
   readonly effects: Effects
   readonly orphans = new Orphans(() => this)
   readonly mempoolWatch: MempoolWatch
@@ -223,6 +225,7 @@ export class Node implements NodeParts {
     this.peers = createPeers(this)
     this.gossip = createGossip(this)
     this.claims = createClaimRoom(this)
+    this.reserves = new Reserves(this, config.anchorReserveSat)
     this.payments = createPayments(this)
     this.storage = createStorage(this)
     // Opened by `open`, which is the only caller of this constructor, before anything can use them.
@@ -300,15 +303,6 @@ export class Node implements NodeParts {
   storageLow(): boolean {
     return this.resources.storageLow()
   }
-  anchorReserve(more = 0): Sat {
-    const channels = Math.max(0, anchorChannels(this.channels.all()) + more)
-    return anchorReserve(channels, this.resources.config.anchorReserveSat)
-  }
-  walletReserve(more = 0): Sat {
-    const forCloses = this.anchorReserve(more)
-    const ofEach = anchorReserve(1, this.resources.config.anchorReserveSat)
-    return (forCloses + this.claims.needSat(forCloses, ofEach)) as Sat
-  }
 
   localChannels(): readonly LocalChannel[] {
     return this.#localChannels.of(this.channels.all())
@@ -349,6 +343,7 @@ export class Node implements NodeParts {
   // -------------------------------------------------------------- turns
 
   #endOfTurn(scope: TurnScope): void {
+    this.shown.tell(scope)
     if (this.channels.endOfTurn(scope)) this.payments.makeRoom()
     this.payments.endOfTurn(scope)
     this.wallet.endOfTurn(scope, (tx) => {

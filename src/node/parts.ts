@@ -1,4 +1,3 @@
-import type { Sat } from '../base/units.ts'
 import type { Network } from '../bitcoin/networks.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
 import type { FeeEstimates } from '../chain/fees.ts'
@@ -19,6 +18,7 @@ import type { Payments } from './payments.ts'
 import type { PeerStorage } from './peerStorage.ts'
 import type { Peers } from './peers.ts'
 import type { Reactor } from './reactor.ts'
+import type { Reserves } from './reserves.ts'
 import type { WalletShell } from './wallet.ts'
 
 /** What the node is made of, as its services see it (node.ts joins it together). */
@@ -41,11 +41,8 @@ export interface NodeParts {
   readonly storage: PeerStorage
   readonly channels: Channels
   readonly payments: Payments
+  readonly reserves: Reserves
   fees(): FeeEstimates
-  /** What the wallet keeps for the close of channels with anchors: those that there are, and so many more. */
-  anchorReserve(more?: number): Sat
-  /** The same, and what claiming the HTLCs under way may need beyond it: other spendings leave it. */
-  walletReserve(more?: number): Sat
   /** Our usable channels as the path finder sees them. */
   localChannels(): readonly LocalChannel[]
   /** Ways to us over private channels, for invoices; empty when public channels suffice. */

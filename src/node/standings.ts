@@ -3,8 +3,6 @@ import type { ChannelId } from '../base/ids.ts'
 import { channelOf } from '../channel/describe.ts'
 import { incomingHtlc } from '../channel/htlc.ts'
 import { eachHtlc, getHtlc } from '../channel/htlcTable.ts'
-import { shownBy } from '../channel/onchain/events.ts'
-import type { OutputSpend } from '../channel/onchain/types.ts'
 import { offerFor } from '../channel/presumed.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { isFunded } from '../channel/states/offline.ts'
@@ -83,22 +81,22 @@ function isNameless({ state }: ChannelEntry): boolean {
 }
 
 /** At a start: what was concluded from where channels stand is not stored with that. */
-export function holdAllForwards(parts: Pick<NodeParts, 'channels' | 'payments'>, scope: TurnScope): void {
+export function holdAllForwards(parts: Pick<Node, 'channels' | 'payments' | 'shown'>, scope: TurnScope): void {
   for (const entry of parts.channels.all()) {
     if (isBehind(entry.state)) holdForwards(parts, entry, scope)
-    else if (mayTake(entry.state)) presumeShown(parts.channels, entry, scope)
+    else if (mayTake(entry.state)) parts.shown.look(entry)
   }
 }
 
 /** A channel has changed: forwards of before the start may have waited for that, or have to wait now, or be found by what it shows. */
 export function holdForwards(
-  { channels, payments }: Pick<NodeParts, 'channels' | 'payments'>,
+  { shown, payments }: Pick<Node, 'shown' | 'payments'>,
   entry: ChannelEntry,
   scope: TurnScope,
 ): void {
   const { state } = entry
   if (!isNews(entry)) return
-  if (isLost(state) || state.tag === 'closed') presumeShown(channels, entry, scope)
+  if (isLost(state) || state.tag === 'closed') shown.look(entry)
   if (isBehind(state) && !state.channel.restored) {
     const { params, commitments } = state.channel
     const undecided = [...eachHtlc(commitments.incoming)].filter((h) => h.removal === null)
@@ -127,77 +125,6 @@ function isNews(entry: ChannelEntry): boolean {
   const was = ends.get(entry)
   ends.set(entry, is)
   return !was?.every((part, i) => part === is[i])
-}
-
-/** What a channel was when it was last looked at: as one that takes what others show, and what it had shown. */
-interface Looked {
-  readonly end: string | null
-  readonly strange: readonly OutputSpend[]
-}
-const looked = new WeakMap<ChannelEntry, Looked>()
-
-/**
- * What spends of a commitment that we do not know have shown is tried on every channel that has lost writes, too: the HTLC that was passed
- * on may have come by it, and be as unknown. Asked when either of the two has changed: what is news of the one is tried on all, and all on
- * one whose end is another now.
- */
-function presumeShown(channels: NodeParts['channels'], entry: ChannelEntry, scope: TurnScope): void {
-  const was = looked.get(entry)
-  const { state } = entry
-  const end = mayTake(state) ? endOf(state) : null
-  const strange = strangeOf(state)
-  looked.set(entry, { end, strange })
-  if (end !== null && end !== was?.end) {
-    const all = channels.all().flatMap((e) => shownOf(e))
-    tell(channels, entry, all, scope)
-  }
-  if (strange === was?.strange) return
-  const news = shownOf(entry, new Set(was?.strange))
-  if (news.length === 0) return
-  for (const other of channels.all()) if (mayTake(other.state)) tell(channels, other, news, scope)
-}
-
-const onchainOf = (state: ChannelState) => ('onchain' in state ? state.onchain : null)
-const NONE: readonly OutputSpend[] = []
-const strangeOf = (state: ChannelState): readonly OutputSpend[] => onchainOf(state)?.strange ?? NONE
-
-/** Another one may take what this has left. */
-function endOf(state: ChannelState): string {
-  const closing = onchainOf(state)?.closing
-  return `${state.tag}:${closing?.kind}:${closing?.txid}:${closing?.height === null}`
-}
-
-/** @param known is left out */
-function shownOf({ state }: ChannelEntry, known: ReadonlySet<OutputSpend> = new Set()): readonly Uint8Array[] {
-  const onchain = onchainOf(state)
-  return onchain ? shownBy({ ...onchain, strange: strangeOf(state).filter((spend) => !known.has(spend)) }) : []
-}
-
-/** What is yet to be told in a turn, to whom. */
-const untold = new WeakMap<TurnScope, Map<ChannelEntry, Set<Uint8Array>>>()
-
-/** A block may have hundreds of spends, each of which shows something: a channel hears of what has come up to its turn at once. */
-function tell(
-  channels: NodeParts['channels'],
-  entry: ChannelEntry,
-  news: readonly Uint8Array[],
-  scope: TurnScope,
-): void {
-  if (news.length === 0) return
-  const waiting = untold.get(scope) ?? new Map<ChannelEntry, Set<Uint8Array>>()
-  untold.set(scope, waiting)
-  const known = waiting.get(entry)
-  const shown = known ?? new Set()
-  for (const preimage of news) shown.add(preimage)
-  if (known) return
-  waiting.set(entry, shown)
-  channels.command(entry, {
-    tag: 'presumeReceived',
-    get shown() {
-      waiting.delete(entry)
-      return [...shown]
-    },
-  })
 }
 
 /** Also of one that is over as far as we know: HTLCs that we do not know may be on its commitment yet. */

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { outpointKey } from '../base/ids.ts'
 import type { Transaction } from '../bitcoin/transaction.ts'
+import { onchainOf } from '../channel/describe.ts'
 import { buildSharedSweep, type SweepShare } from '../channel/onchain/claims.ts'
 import { MAX_INPUTS } from '../channel/onchain/sweeps.ts'
 import type { Broadcast } from './bumper.ts'
@@ -94,7 +95,7 @@ function note(sweeps: Sweeps, sweep: Sweep): void {
 
 /** A reorganisation to the same height may have changed that. */
 function isUnderWay({ entry: { state }, effect, share: { at, feeratePerKw } }: Sweep): boolean {
-  const onchain = state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
+  const onchain = onchainOf(state)
   if (!onchain || onchain.closing.height === null) return false
   const first = outpointKey(effect.tx.inputs[0]!)
   return onchain.sweeps.some((s) => s.outpoints[0] === first && s.at === at && s.feeratePerKw === feeratePerKw)

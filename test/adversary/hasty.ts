@@ -1,4 +1,4 @@
-import { channelOf } from '../../src/channel/describe.ts'
+import { channelOf, onchainOf } from '../../src/channel/describe.ts'
 import { getHtlc } from '../../src/channel/htlcTable.ts'
 import type { ClosedOutput } from '../../src/channel/onchain/types.ts'
 import { FAIL_UPSTREAM_BLOCKS } from '../../src/channel/onchain/urgency.ts'
@@ -61,14 +61,11 @@ export class Hasty {
   }
 }
 
-const onchainOf = ({ state }: ChannelEntry) =>
-  state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
-
 const outputOf = (entry: ChannelEntry, direction: 'in' | 'out', id: bigint): ClosedOutput | undefined =>
-  onchainOf(entry)?.outputs.find((o) => o.htlc?.direction === direction && o.htlc.id === id)
+  onchainOf(entry.state)?.outputs.find((o) => o.htlc?.direction === direction && o.htlc.id === id)
 
 /** Where an HTLC that was offered has come to its end: its output, or else its channel; null while it has not. */
 function endOf(entry: ChannelEntry, id: bigint): number | null {
   const output = outputOf(entry, 'out', id)
-  return output ? (output.spent?.height ?? null) : (onchainOf(entry)?.closing.height ?? null)
+  return output ? (output.spent?.height ?? null) : (onchainOf(entry.state)?.closing.height ?? null)
 }

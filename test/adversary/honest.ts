@@ -1,5 +1,5 @@
 import type { NodeId, PaymentHash } from '../../src/base/ids.ts'
-import type { Msat, Sat } from '../../src/base/units.ts'
+import type { Msat } from '../../src/base/units.ts'
 import type { ChainBlock } from '../../src/chain/source.ts'
 import {
   connectBlock,
@@ -22,14 +22,14 @@ import { acrossChannels } from '../../src/node/acrossChannels.ts'
 import { type ChannelEntry, type ChannelMeta, Channels } from '../../src/node/channels.ts'
 import { channelOfLabel } from '../../src/node/claimLabels.ts'
 import { ClaimRoom } from '../../src/node/claimRoom.ts'
-import { anchorChannels, watchedFrom } from '../../src/node/holdings.ts'
+import { watchedFrom } from '../../src/node/holdings.ts'
 import { MempoolWatch } from '../../src/node/mempoolWatch.ts'
 import { Orphans } from '../../src/node/orphans.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import { relayPolicy } from '../../src/node/policy.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
+import { Reserves } from '../../src/node/reserves.ts'
 import { WalletShell } from '../../src/node/wallet.ts'
-import { anchorReserve } from '../../src/wallet/build.ts'
 import { unconfirmed, walletBalance } from '../../src/wallet/status.ts'
 import { ourInitFeatures } from '../../src/wire/features.ts'
 import type { ChannelMessage, MessageNamed } from '../../src/wire/registry.ts'
@@ -66,6 +66,7 @@ export class Honest {
   readonly wealth: Wealth
   readonly watcher = createWatcher()
   readonly claims: ClaimRoom
+  readonly reserves: Reserves
   readonly till: Till
   readonly disk = new Disk()
   readonly outboxes = new Map<string, ChannelMessage[]>()
@@ -121,6 +122,7 @@ export class Honest {
       onShort: () => {},
     })
     const { claims } = this
+    this.reserves = new Reserves(this)
     this.till = new Till({ name, book, channels: () => this.channels, height: () => this.height, claims })
     this.publisher = new Publisher(this, {
       post: (task) => this.post(task),
@@ -333,9 +335,7 @@ export class Honest {
 
   /** People send as much as the node lets them. */
   spendAll(): void {
-    const forCloses = anchorReserve(anchorChannels(this.channels.all()))
-    const reserveSat = (forCloses + this.claims.needSat(forCloses, anchorReserve(1))) as Sat
-    const tx = this.wealth.spendAll(this.feerates.slow!, reserveSat)
+    const tx = this.wealth.spendAll(this.feerates.slow!, this.reserves.inAll())
     if (!tx) return
     this.publisher.deeds.note(tx, SEND, null)
     this.hasSpent = true

@@ -7,11 +7,9 @@ import { channelOf } from '../../src/channel/describe.ts'
 import { commitmentNumberOf } from '../../src/channel/tx/commitment.ts'
 import { type Broadcast, Bumper } from '../../src/node/bumper.ts'
 import type { ChannelEntry } from '../../src/node/channels.ts'
-import { anchorChannels } from '../../src/node/holdings.ts'
 import type { NodeParts } from '../../src/node/parts.ts'
 import type { TurnScope } from '../../src/node/reactor.ts'
 import { Sweeper } from '../../src/node/sweeper.ts'
-import { anchorReserve } from '../../src/wallet/build.ts'
 import { Deeds } from './deeds.ts'
 import type { Honest } from './honest.ts'
 import { Outlet } from './outlet.ts'
@@ -45,7 +43,7 @@ export class Publisher {
 
   /** What the bumper knew is gone with its process. */
   restart(): void {
-    const { wallet, chain, channels } = this.#node
+    const { wallet, chain, channels, reserves } = this.#node
     const parts = {
       wallet,
       channels,
@@ -53,7 +51,7 @@ export class Publisher {
       source: this.outlet.source(),
       reactor: { post: this.#options.post },
       events: { emit: () => {} },
-      anchorReserve: (more = 0) => anchorReserve(Math.max(0, anchorChannels(channels.all()) + more)),
+      reserves,
       broadcast: async (tx: Transaction, purpose: string) => this.outlet.broadcast(tx, purpose),
     }
     const log = {

@@ -127,14 +127,14 @@ it('keeps back nothing more for a commitment that is given up, nor for its HTLC 
   await forcedFromOldCopy(world)
   const { node, api } = world.of('alice')
   const { wallet, channels } = node!
-  expect(node!.anchorReserve()).toBe(20_000n)
+  expect(node!.reserves.forCloses()).toBe(20_000n)
   await world.boot('bob')
   world.connectAll()
   await world.settle()
   expect(entryOf(world, 'alice').state).toMatchObject({ tag: 'waiting-for-peer', isOld: true })
   world.crash('bob')
   await mineEmpty(world, 1)
-  expect(node!.anchorReserve()).toBe(10_000n)
+  expect(node!.reserves.forCloses()).toBe(10_000n)
   const kept: (bigint | undefined)[] = []
   const bump = wallet.bump.bind(wallet)
   wallet.bump = (request, sign) => {

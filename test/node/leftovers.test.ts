@@ -41,7 +41,7 @@ it('a balance of a closed channel that was too dear to claim for longer than a w
   expect(output()).toMatchObject({ spend: { tag: 'delayed' }, spent: null, amountSat: 400_000n })
   // Nothing is kept back for it, no block is read again for it, and people hear that it is over.
   const { api, node } = world.of('bob')
-  expect(node!.anchorReserve()).toBe(0n)
+  expect(node!.reserves.forCloses()).toBe(0n)
   expect(watchedFrom(state())).toBeUndefined()
   expect((await api.channel(entryOf(world, 'bob').meta.localId)).closing).toMatchObject({
     resolved: true,

@@ -7,6 +7,7 @@ import type { Channel, ClosingState } from '../../src/channel/state.ts'
 import type { IncomingHtlc } from '../../src/channel/types.ts'
 import { type ChannelEntry, Channels } from '../../src/node/channels.ts'
 import { Forwards } from '../../src/node/forwards.ts'
+import { ShownPreimages } from '../../src/node/shownPreimages.ts'
 import { holdForwards, standingsOf } from '../../src/node/standings.ts'
 import type { ForwardOnion } from '../../src/payment/peel.ts'
 import { channelOf, commitmentTx, contextOf, type HtlcSpec, preimageOf, START } from '../channel/onchain/fixture.ts'
@@ -44,7 +45,7 @@ function world(count: number) {
     onEffect: () => {},
     onRelay: () => {},
     onChanged: () => {},
-    onSettled: (entry, scope) => holdForwards({ channels, payments } as never, entry, scope),
+    onSettled: (entry, scope) => holdForwards({ shown, payments } as never, entry, scope),
     onQuarantine: (_, error) => {
       throw error
     },
@@ -61,14 +62,15 @@ function world(count: number) {
   const command = (effects: ReturnType<Forwards['goOn']>): void => {
     for (const e of effects) if (e.tag === 'command') channels.command(entries[0]!, e.command)
   }
+  const shown = new ShownPreimages(() => channels)
   const payments = { goOn: () => command(forwards.goOn()), holdForwards: () => {} }
   const entries = Array.from({ length: count }, (_, i) => lost(i))
   for (const entry of entries) channels.restore(entry)
-  return { counts, channels, entries, forwards, command }
+  return { counts, channels, shown, entries, forwards, command }
 }
 
 it('what the spends of many HTLCs in a block show is tried on each lost channel together', () => {
-  const { counts, channels, entries } = world(CHANNELS)
+  const { counts, channels, shown, entries } = world(CHANNELS)
   const txid = txidOf(commitment)
   let spends = 0
   commitment.outputs.forEach((output, index) => {
@@ -81,7 +83,7 @@ it('what the spends of many HTLCs in a block show is tried on each lost channel 
     const event = { tag: 'spent', outpoint: { txid, index }, tx, height: HEIGHT } as const
     channels.deliver(entries[0]!, { tag: 'chain', event })
   })
-  channels.drain({} as never)
+  shown.tell({} as never)
   expect(spends).toBe(HTLCS)
   for (const { state } of entries) expect((state as ClosingState).channel.commitments.incoming.size).toBe(HTLCS)
   expect(counts.inputs).toBeLessThan(HTLCS + 3 * CHANNELS)

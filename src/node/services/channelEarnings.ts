@@ -1,13 +1,13 @@
 import { formatScid } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
-import { type ChannelSummary, summary } from '../../channel/describe.ts'
+import { type ChannelSummary, onchainOf, summary } from '../../channel/describe.ts'
 import type { ChannelState } from '../../channel/state.ts'
 import { NOTHING } from '../analytics/sums.ts'
 import type { ChannelEarnings } from '../analytics/views.ts'
 import type { ChannelEntry } from '../channels.ts'
 import type { Node } from '../node.ts'
 import type { NodeService } from '../service.ts'
-import { type ClaimFee, claimsOf, onchainOf } from './claimFees.ts'
+import { type ClaimFee, claimsOf } from './claimFees.ts'
 
 export interface EarningsSources {
   readonly node: Node

@@ -2,8 +2,9 @@ import { fromHex } from '../../base/bytes.ts'
 import { outpointKey } from '../../base/ids.ts'
 import type { Sat } from '../../base/units.ts'
 import { decodeTransaction, type Transaction } from '../../bitcoin/transaction.ts'
+import { onchainOf } from '../../channel/describe.ts'
 import { inputWeight, isHtlcStage } from '../../channel/onchain/claims.ts'
-import type { OnchainState, SpendingTransaction } from '../../channel/onchain/types.ts'
+import type { SpendingTransaction } from '../../channel/onchain/types.ts'
 import type { ChannelState } from '../../channel/state.ts'
 import type { ChannelEntry } from '../channels.ts'
 import type { Node } from '../node.ts'
@@ -22,9 +23,6 @@ type Claim = Pick<SpendingTransaction, 'txid' | 'feeSat'> & { readonly kind: Spe
 export type ClaimFee = (entry: ChannelEntry, claim: Claim) => Promise<Sat>
 
 const NONE = 0n as Sat
-
-export const onchainOf = (state: ChannelState): OnchainState | null =>
-  state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
 
 /** What spends outputs of a channel's end in blocks: claims of either side, and what may be our child of its commitment. */
 export function claimsOf(state: ChannelState): readonly Claim[] {

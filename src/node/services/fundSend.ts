@@ -13,7 +13,7 @@ export function fundSend(parts: NodeParts, request: SendRequest, owner: string):
   const how = {
     feeratePerKw: feerateSatPerVbyte === undefined ? walletFeerate(parts.fees()) : perKw(feerateSatPerVbyte),
     owner,
-    reserveSat: parts.walletReserve(),
+    reserveSat: parts.reserves.inAll(),
     ...(coins && { coins }),
   }
   if (!isSweep(outputs)) return parts.wallet.fund({ ...how, outputs: outputsOf(outputs, parts) })

@@ -38,7 +38,7 @@ export function metricsService(node: Node, service: Pick<NodeService, 'info' | '
         channel_receivable_msat: Number(totals.receivableMsat),
         onchain_confirmed_sat: Number(balance.onchainConfirmedSat),
         onchain_unconfirmed_sat: Number(balance.onchainUnconfirmedSat),
-        onchain_reserved_sat: Number(node.walletReserve()),
+        onchain_reserved_sat: Number(node.reserves.inAll()),
         onchain_closing_sat: Number(balance.onchainClosingSat),
         payments_pending: node.payments.outgoing.live().length,
         forwards_pending: node.payments.forwardsPending,

@@ -51,7 +51,7 @@ export function psbtService(parts: NodeParts): PsbtService {
     create: (request) => reactor.run(() => told(() => viewOf(create(parts, request)))),
     async sign(bytes) {
       const psbt = read(bytes)
-      const how = { owner: PSBT_OWNER, reserveSat: parts.walletReserve() }
+      const how = { owner: PSBT_OWNER, reserveSat: parts.reserves.inAll() }
       return told(() => viewOf(wallet.signPsbt(psbt, how).psbt), '/psbt')
     },
     finalise: async (bytes) => viewOf(finalisePsbt(read(bytes))),

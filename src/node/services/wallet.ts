@@ -73,7 +73,7 @@ export function walletService(parts: NodeParts): WalletService {
         unconfirmedSat: b.unconfirmedSat,
         lockedSat: b.lockedSat,
         immatureSat: b.immatureSat,
-        reservedSat: parts.walletReserve(),
+        reservedSat: parts.reserves.inAll(),
       }
     },
     newAddress: () =>

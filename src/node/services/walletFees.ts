@@ -30,7 +30,7 @@ export async function bumpTransaction(parts: NodeParts, entry: WalletTx, request
   const feeratePerKw = feerateSatPerVbyte === undefined ? usualFeerate(parts, entry) : perKw(feerateSatPerVbyte)
   const raised = await reactor.run((scope): Raised => {
     try {
-      const reserveSat = parts.walletReserve()
+      const reserveSat = parts.reserves.inAll()
       const isSweep = (t: WalletTx): boolean => t.label === SWEEP_LABEL
       const isReplaceable = (t: WalletTx): boolean => t.label === SEND_LABEL || isSweep(t)
       const made = wallet.raise({ txid: entry.txid, feeratePerKw, owner, isReplaceable, isSweep, reserveSat })
