@@ -1,15 +1,11 @@
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
-import type { Htlc } from '../../src/channel/htlc.ts'
-import { eachHtlc, htlcTable } from '../../src/channel/htlcTable.ts'
-import type { Channel, ChannelState } from '../../src/channel/state.ts'
-import { ClaimRoom } from '../../src/node/claimRoom.ts'
-import { reachNormal } from '../channel/harness.ts'
-import { type Name, type Snapshot, World, type WorldOptions } from './world.ts'
+import { eachHtlc } from '../../src/channel/htlcTable.ts'
+import { payKeysend } from '../../src/payment/request.ts'
+import { type Name, nodeIdOf, type Snapshot, World, type WorldOptions } from './world.ts'
 
 /* Claims of HTLCs with anchors are paid for by the wallet. @source BOLT 3 §htlc-timeout-and-htlc-success-transactions */
 
@@ -131,6 +127,11 @@ describe('payments that come to a node', () => {
     await gives(world, 'bob', 500_000)
     await paidBySilentAlice(world)
     expect(letGoSat(world)).toBe((MANY - 1) * PART_SAT)
+    const { reservedSat } = await world.of('bob').api.wallet()
+    expect(reservedSat).toBeGreaterThan(20_000n)
+    await world.restart('bob')
+    await world.settle()
+    expect((await world.of('bob').api.wallet()).reservedSat).toBe(reservedSat)
     const before = (await world.of('bob').api.wallet()).confirmedSat
     for (let n = 0; n < 30; n++) await world.mine(1)
     await world.mine(150)
@@ -161,6 +162,24 @@ describe('payments that come to a node', () => {
     await world.attempt(world.of('bob').api.settleInvoice(id, new Uint8Array(32).fill(1)))
     await world.settle()
     expect(await statusOf(holdHash(3))).toMatchObject({ status: 'accepted' })
+  })
+})
+
+describe('a payment without invoice', () => {
+  it('does not wait: it goes back at once, with a word to the operator', async () => {
+    const world = await start(['alice', 'bob'], poor)
+    await pays(world, 'bob', 300_000, holdHash(1))
+    await world.settle()
+    await pays(world, 'bob', 150_000, holdHash(2))
+    await world.settle()
+    const { node, api } = world.of('alice')
+    const amountMsat = msat(150_000_000)
+    const request = payKeysend(nodeIdOf('bob'), new Uint8Array(32).fill(7), { amountMsat }, node!.now())
+    if (!request.ok) throw new Error(request.error.detail)
+    await node!.reactor.run((scope) => node!.payments.start(request.value, scope))
+    await world.settle()
+    expect((await api.payment(request.value.paymentHash)).status).toBe('failed')
+    expect(world.of('bob').complaints).toMatchObject([{ code: 'NO_COINS_FOR_CLAIMS' }])
   })
 })
 
@@ -227,62 +246,6 @@ describe('a payment that waits for room', () => {
   })
 })
 
-describe('what there is room for', () => {
-  const { bob } = reachNormal()
-  const { channelId } = bob.channel.params
-  const amount = fc.integer({ min: 5_000, max: 400_000 })
-  const payments = fc.array(fc.array(amount, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 8 })
-  /** How many of the payments are taken, one after the other, none of which is settled. */
-  const taken = (amounts: readonly (readonly number[])[], coinsSat: number): readonly boolean[] => {
-    let id = 0n
-    const state = stateWith(amounts.flat().length)
-    const room = new ClaimRoom({
-      stateOf: () => state,
-      feeratePerKw: () => 1000,
-      coinsSat: () => sat(coinsSat),
-      exposureMsat: msat(EXPOSURE_SAT * 1000),
-      onShort: () => {},
-    })
-    return amounts.map((parts, n) => {
-      const htlcs = parts.map((part) => ({ channelId, id: id++, amountMsat: msat(part * 1000) }))
-      const fits = room.hasRoom(htlcs, `${n}`)
-      if (fits) room.keep(htlcs, `${n}`)
-      return fits
-    })
-  }
-  /** Of so many HTLCs that nothing has been decided on: only that counts here. */
-  const stateWith = (many: number): ChannelState => {
-    const htlcs = Array.from({ length: many }, (_, n) => ({ add: { id: BigInt(n) }, removal: null }) as unknown as Htlc)
-    const channel = {
-      ...bob.channel,
-      commitments: { ...bob.channel.commitments, incoming: htlcTable(htlcs) },
-    }
-    return { ...bob.state, channel } as ChannelState
-  }
-
-  it('is a first payment always, in how many parts it comes, and as much beside it as may have no output', () => {
-    fc.assert(
-      fc.property(payments, (amounts) => {
-        const fits = taken(amounts, 0)
-        expect(fits[0]).toBe(true)
-        const sums = amounts.map((parts) => parts.reduce((a, b) => a + b, 0)).filter((_, n) => fits[n])
-        const largest = Math.max(...sums)
-        expect(sums.reduce((a, b) => a + b, 0) - largest).toBeLessThanOrEqual(EXPOSURE_SAT)
-      }),
-    )
-  })
-
-  it('for the next payment never gets less by more coins', () => {
-    fc.assert(
-      fc.property(payments, amount, fc.nat(20_000), fc.nat(20_000), (amounts, next, coins, more) => {
-        const before = amounts.slice(0, taken(amounts, coins).lastIndexOf(true) + 1)
-        const all = (sat: number): boolean => taken([...before, [next]], sat).every((fits) => fits)
-        if (all(coins)) expect(all(coins + more)).toBe(true)
-      }),
-    )
-  })
-})
-
 describe('what the wallet keeps for HTLCs under way', () => {
   it('is in its reserve, which nothing that people send takes, and is free again when they are settled', async () => {
     const world = await start(['alice', 'bob'], poor)
@@ -311,51 +274,6 @@ describe('what the wallet keeps for HTLCs under way', () => {
     await world.settle()
     expect(incomingOf(world, 'bob')).toHaveLength(5)
     expect(await world.of('bob').api.wallet()).toMatchObject({ confirmedSat: 10_000n, reservedSat: 10_000n })
-  })
-})
-
-describe('what HTLCs under way may need', () => {
-  const { bob } = reachNormal()
-  const { channelId } = bob.channel.params
-  const small = Array.from({ length: 400 }, (_, n) => ({ channelId, id: BigInt(n), amountMsat: msat(2_000_000) }))
-  const needs = (
-    feeratePerKw: number,
-    { restored, later }: { restored?: Channel['restored']; later?: Partial<ChannelState> } = {},
-  ): bigint => {
-    const incoming = htlcTable(small.map((add) => ({ add, stage: 'committed', removal: null }) as unknown as Htlc))
-    const channel = {
-      ...bob.channel,
-      ...(restored && { restored }),
-      commitments: { ...bob.channel.commitments, incoming },
-    }
-    let state = { ...bob.state, channel } as ChannelState
-    let feerate = 253
-    const room = new ClaimRoom({
-      stateOf: () => state,
-      feeratePerKw: () => feerate,
-      coinsSat: () => sat(1_000_000),
-      exposureMsat: msat(EXPOSURE_SAT * 1000),
-      onShort: () => {},
-    })
-    room.keep(small, 'one')
-    state = { ...state, ...later } as ChannelState
-    feerate = feeratePerKw
-    return room.needSat(sat(0), sat(0))
-  }
-
-  it('is never more than they hold, however high the feerate gets', () => {
-    expect(needs(253)).toBeGreaterThan(200_000n)
-    expect(needs(253)).toBeLessThan(300_000n)
-    expect(needs(25_000)).toBe(800_000n)
-  })
-
-  it('is nothing in a channel that a backup brought back: there is no commitment to claim them from', () => {
-    expect(needs(253, { restored: true })).toBe(0n)
-  })
-
-  it('is nothing once the peer has proved that our commitment is revoked', () => {
-    expect(needs(253, { later: { tag: 'waiting-for-peer' } })).toBeGreaterThan(200_000n)
-    expect(needs(253, { later: { tag: 'waiting-for-peer', isOld: true } })).toBe(0n)
   })
 })
 

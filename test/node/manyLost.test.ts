@@ -69,8 +69,12 @@ function world(count: number) {
   return { counts, channels, shown, entries, forwards, command }
 }
 
-it('what the spends of many HTLCs in a block show is tried on each lost channel together', () => {
-  const { counts, channels, shown, entries } = world(CHANNELS)
+/** @returns how many HTLCs of the commitment are spent in one block, each with its preimage */
+function spendAll({
+  channels,
+  entries,
+  shown,
+}: Pick<ReturnType<typeof world>, 'channels' | 'entries' | 'shown'>): number {
   const txid = txidOf(commitment)
   let spends = 0
   commitment.outputs.forEach((output, index) => {
@@ -84,9 +88,28 @@ it('what the spends of many HTLCs in a block show is tried on each lost channel 
     channels.deliver(entries[0]!, { tag: 'chain', event })
   })
   shown.tell({} as never)
-  expect(spends).toBe(HTLCS)
+  return spends
+}
+
+it('what the spends of many HTLCs in a block show is tried on each lost channel together', () => {
+  const w = world(CHANNELS)
+  const { counts, entries } = w
+  expect(spendAll(w)).toBe(HTLCS)
   for (const { state } of entries) expect((state as ClosingState).channel.commitments.incoming.size).toBe(HTLCS)
   expect(counts.inputs).toBeLessThan(HTLCS + 3 * CHANNELS)
+})
+
+it('what spends have shown is tried on a channel that turns out to be lost later', () => {
+  const w = world(2)
+  const late = w.entries[1]!
+  const { state } = late
+  late.state = { ...(state as ClosingState), tag: 'await-ready' } as never
+  spendAll(w)
+  late.state = state
+  expect((late.state as ClosingState).channel.commitments.incoming.size).toBe(0)
+  w.shown.look(late)
+  w.shown.tell({} as never)
+  expect((late.state as ClosingState).channel.commitments.incoming.size).toBe(HTLCS)
 })
 
 it('forwards that wait are noted in the channel that has lost them once', () => {
