@@ -11,24 +11,29 @@ import type { ChannelContext } from './types.ts'
 
 type FeeContext = Pick<ChannelContext, 'feerates' | 'blockHeight'>
 
-/** An HTLC whose peer does not settle it, and that has an output. */
-export interface LateHtlc {
+interface HtlcValue {
   readonly direction: Direction
   readonly amountSat: Sat
 }
+/** An HTLC whose peer does not settle it, and that has an output. */
+export type LateHtlc = HtlcValue
 
 /**
  * What is left of an HTLC in our commitment after its transaction, which without anchors has its fee already, and a sweep of its own
  * for that one's output; 0 when nodes would not relay so little.
  * @source BOLT 5 §unilateral-close-handling-local-commitment-transaction
  */
-function leftOf({ params, commitments }: Channel, htlc: LateHtlc, now: number, later: number): bigint {
+function leftOf({ params, commitments }: Channel, htlc: HtlcValue, now: number, later: number): bigint {
   const { channelType } = params
   const tag = htlc.direction === 'out' ? 'htlc-timeout' : 'htlc-success'
   const feerate = channelType === 'anchors' ? now : commitments.local.feeratePerKw
   const left = htlc.amountSat - feeOf(stageWeight({ tag, channelType }), feerate) - feeOf(DELAYED_SWEEP_WEIGHT, later)
   return left < LEAST_LEFT_SAT ? 0n : left
 }
+
+/** Whether an HTLC in our commitment is worth its own claim by the estimates. */
+export const isWorthClaiming = (channel: Channel, htlc: HtlcValue, ctx: Pick<FeeContext, 'feerates'>): boolean =>
+  leftOf(channel, htlc, ctx.feerates.claim, slowFeerate(ctx)) > 0n
 
 /**
  * What a close by force costs by the estimates, whoever pays for it, since a channel in its place costs as much: our commitment, with
@@ -51,8 +56,7 @@ function closeCost({ params, commitments }: Channel, worthClaiming: number, ctx:
  * such a claim than their outputs cost the commitment never close a channel, however many there are.
  */
 export function isWorthClosing(channel: Channel, late: readonly LateHtlc[], ctx: FeeContext): boolean {
-  const { claim } = ctx.feerates
-  if (late.some((h) => leftOf(channel, h, claim, slowFeerate(ctx)) > 0n)) return true
+  if (late.some((htlc) => isWorthClaiming(channel, htlc, ctx))) return true
   const pile = late.map((h) => leftOf(channel, h, FEERATE_FLOOR, FEERATE_FLOOR)).filter((left) => left > 0n)
   return pile.reduce((sum, left) => sum + left, 0n) > closeCost(channel, pile.length, ctx)
 }

@@ -127,7 +127,7 @@ export function createGossip(node: Node): GossipShell {
 export function createClaimRoom(node: Node): ClaimRoom {
   return new ClaimRoom({
     stateOf: (channelId) => node.channels.byChannelId(channelId)?.state,
-    feeratePerKw: () => node.feerates().claim,
+    feerates: () => node.feerates(),
     coinsSat: () => walletBalance(node.wallet.state).spendableSat,
     exposureMsat: node.policy.maxDustExposureMsat,
     onShort: () => {

@@ -1,5 +1,5 @@
 import type { ChannelId } from '../base/ids.ts'
-import type { Msat, Sat } from '../base/units.ts'
+import { type Msat, msatToSatFloor, type Sat } from '../base/units.ts'
 import { channelOf } from '../channel/describe.ts'
 import { getHtlc } from '../channel/htlcTable.ts'
 import { CHILD_WEIGHT } from '../channel/onchain/anchor.ts'
@@ -7,6 +7,8 @@ import { isHtlcStage } from '../channel/onchain/claims.ts'
 import { stageWeight } from '../channel/onchain/stages.ts'
 import type { ChannelState } from '../channel/state.ts'
 import { COMMITMENT_WEIGHT, feeOf, HTLC_OUTPUT_WEIGHT } from '../channel/tx/weights.ts'
+import type { ChannelContext } from '../channel/types.ts'
+import { isWorthClaiming } from '../channel/worthClosing.ts'
 import { isGivenUp } from './holdings.ts'
 
 /** An incoming HTLC, of which the preimage is to be let go, or that is to be passed on. */
@@ -19,20 +21,24 @@ interface Taken {
   /** Of what it is a part. */
   readonly payment: string
   readonly amountMsat: Msat
+  /** By the estimates of when it was taken, its claim. */
+  readonly isWorth: boolean
 }
+type NewHtlc = TakenHtlc & Pick<Taken, 'isWorth'>
 /** Of one channel; those that are settled, too, until they are in the way. */
 interface Lane {
   readonly htlcs: Map<bigint, Taken>
   /** In which those that are settled were last looked for. */
   seen: ChannelState | undefined
+  /** msat of those that are not worth their claims. */
+  smallMsat: bigint
   /** What the others need of the wallet, and the feerate at which it was reckoned. */
   need: { readonly feeratePerKw: number; readonly sat: bigint } | null
 }
 
 export interface ClaimRoomOptions {
   readonly stateOf: (channelId: ChannelId) => ChannelState | undefined
-  /** The estimate at which an HTLC is claimed, sat per 1,000 weight units. */
-  readonly feeratePerKw: () => number
+  readonly feerates: () => ChannelContext['feerates']
   /** What the wallet can pay with. */
   readonly coinsSat: () => Sat
   /** Of one channel, what nothing enforces: like HTLCs without an output. */
@@ -47,6 +53,8 @@ const CLOSE_WEIGHT = COMMITMENT_WEIGHT.anchors + CHILD_WEIGHT
 const CLAIM_WEIGHT = HTLC_OUTPUT_WEIGHT + STAGE_WEIGHT
 /** Fees may have risen by the time of the close. */
 const DEAR = 2
+/** Of a channel's HTLCs that are not worth their claims: as many of 1,000 sat as there may be. */
+const MOST_SMALL_MSAT = 500_000_000n
 /** Fewer are not looked through for those that are settled. */
 const FEW = 64
 
@@ -54,14 +62,15 @@ const FEW = 64
  * How many HTLCs the node takes at a time, so that its wallet can claim them all. With anchors their transactions have no fee of their own
  * (BOLT 3 §htlc-timeout-and-htlc-success-transactions): a peer that lets a poor node take dozens, and goes silent once it has the preimages, has
  * those back that cannot be claimed before they expire. So beyond what the wallet can pay for a channel has one payment under way, however
- * large, and as much as it may have in HTLCs without outputs.
+ * large, and as much as it may have in HTLCs without outputs. Those that are not worth a claim, whatever the wallet has, are limited alike.
  */
 export class ClaimRoom {
   readonly #options: ClaimRoomOptions
   readonly #lanes = new Map<ChannelId, Lane>()
-  /** In all of them. */
+  /** In all of them: of how many, and how many of those are claimed. */
+  #kept = 0
   #claims = 0
-  /** What there was of them when those that are settled were last looked for. */
+  /** How many there were of them when those that are settled were last looked for. */
   #left = 0
   /** The coins that did not suffice when that was told last. */
   #shortSat: Sat | null = null
@@ -77,35 +86,35 @@ export class ClaimRoom {
   hasRoom(htlcs: readonly TakenHtlc[], payment: string): boolean {
     const more = this.#newOf(htlcs)
     if (more.length === 0) return true
-    const coins = this.#options.coinsSat()
-    const atMost = this.#costSat(this.#lanes.size + more.length, this.#claims + more.length)
-    if (atMost <= coins) return this.#suffices(coins)
-    this.#forget()
-    const withThem = this.#byChannel(more, payment)
-    const need = this.#needWith(withThem)
-    if (need <= coins) return this.#suffices(coins)
-    // In each channel no more is left without a claim than one payment, and what nothing enforces.
-    return [...withThem.values()].every((taken) => {
-      const others = need - this.#feesSat(taken)
-      return this.#unclaimableMsat(taken, coins - others) <= this.#options.exposureMsat
-    })
+    if (!this.#hasPlenty(more)) {
+      this.#forget()
+      if (!this.#fits(more, payment, this.#options.coinsSat())) return false
+    }
+    if (this.#shortSat !== null && this.#options.coinsSat() > this.#shortSat) this.#shortSat = null
+    return true
   }
 
   /** They are under way from here on. */
   keep(htlcs: readonly TakenHtlc[], payment: string): void {
-    for (const { channelId, id, amountMsat } of this.#newOf(htlcs)) {
-      const lane = this.#lanes.get(channelId) ?? { htlcs: new Map<bigint, Taken>(), seen: undefined, need: null }
-      lane.htlcs.set(id, { payment, amountMsat })
+    for (const { channelId, id, amountMsat, isWorth } of this.#newOf(htlcs)) {
+      const lane = this.#lanes.get(channelId) ?? { htlcs: new Map(), smallMsat: 0n, seen: undefined, need: null }
+      lane.htlcs.set(id, { payment, amountMsat, isWorth })
+      if (!isWorth) lane.smallMsat += amountMsat
       this.#lanes.set(channelId, Object.assign(lane, { seen: undefined, need: null }))
-      this.#claims++
+      this.#kept++
+      if (isWorth) this.#claims++
     }
-    if (this.#claims > 2 * this.#left + FEW) this.#forget()
+    if (this.#kept > 2 * this.#left + FEW) this.#forget()
   }
 
-  /** A payment was given back that there was no room for. */
-  refused(): void {
+  /** A payment was given back for want of room: that is told where more coins would help. */
+  refused(htlcs: readonly TakenHtlc[], payment: string): void {
     if (this.#shortSat !== null) return
-    this.#shortSat = this.#options.coinsSat()
+    this.#forget()
+    const coins = this.#options.coinsSat()
+    const more = this.#newOf(htlcs)
+    if (this.#fits(more, payment, coins) || !this.#fits(more, payment, null)) return
+    this.#shortSat = coins
     this.#options.onShort()
   }
 
@@ -124,31 +133,57 @@ export class ClaimRoom {
     return (left > sum ? sum : left > 0n ? left : 0n) as Sat
   }
 
-  /** Those that the wallet pays for, and that are not among the taken. Of a restored channel there is no commitment to pay for. */
-  #newOf(htlcs: readonly TakenHtlc[]): readonly TakenHtlc[] {
-    const leastMsat = feeOf(STAGE_WEIGHT, this.#options.feeratePerKw()) * 1000n
-    return htlcs.filter(({ channelId, id, amountMsat }) => {
-      if (amountMsat <= leastMsat || this.#lanes.get(channelId)?.htlcs.has(id)) return false
-      const state = this.#options.stateOf(channelId)
+  /** Those of channels whose claims the wallet pays for that are not among the taken. Of a restored channel there is no commitment to pay for. */
+  #newOf(htlcs: readonly TakenHtlc[]): readonly NewHtlc[] {
+    const found: NewHtlc[] = []
+    for (const htlc of htlcs) {
+      if (this.#lanes.get(htlc.channelId)?.htlcs.has(htlc.id)) continue
+      const state = this.#options.stateOf(htlc.channelId)
       const channel = state && channelOf(state)
-      return channel?.params.channelType === 'anchors' && !channel.restored
+      if (channel?.params.channelType !== 'anchors' || channel.restored) continue
+      const value = { direction: 'in', amountSat: msatToSatFloor(htlc.amountMsat) } as const
+      found.push({ ...htlc, isWorth: isWorthClaiming(channel, value, { feerates: this.#options.feerates() }) })
+    }
+    return found
+  }
+
+  /** Whether there is room without a look at which of the taken are settled by now. */
+  #hasPlenty(more: readonly NewHtlc[]): boolean {
+    const small = more.filter((h) => !h.isWorth)
+    const worth = more.length - small.length
+    const mostMsat = MOST_SMALL_MSAT - small.reduce((sum, h) => sum + h.amountMsat, 0n)
+    return (
+      (worth === 0 || this.#costSat(this.#lanes.size + worth, this.#claims + worth) <= this.#options.coinsSat()) &&
+      small.every(({ channelId }) => (this.#lanes.get(channelId)?.smallMsat ?? 0n) <= mostMsat)
+    )
+  }
+
+  /**
+   * In each channel no more is left without a claim than one payment, and what nothing enforces.
+   * @param coinsSat null: as many as are needed
+   */
+  #fits(more: readonly NewHtlc[], payment: string, coinsSat: Sat | null): boolean {
+    const withThem = this.#byChannel(more, payment)
+    const need = this.#needWith(withThem)
+    return [...withThem.values()].every((taken) => {
+      const small = taken.filter((t) => !t.isWorth)
+      if (besideLargestMsat(small) > MOST_SMALL_MSAT) return false
+      if (coinsSat === null || need <= coinsSat) return true
+      const worth = taken.filter((t) => t.isWorth).sort(byAmount)
+      const claims = this.#claimsWith(coinsSat - (need - this.#feesSat(taken)))
+      return besideLargestMsat(worth.slice(claims)) <= this.#options.exposureMsat
     })
   }
 
   /** What is taken of the channels that these are of, with them. */
-  #byChannel(more: readonly TakenHtlc[], payment: string): ReadonlyMap<ChannelId, readonly Taken[]> {
+  #byChannel(more: readonly NewHtlc[], payment: string): ReadonlyMap<ChannelId, readonly Taken[]> {
     const byChannel = new Map<ChannelId, Taken[]>()
-    for (const { channelId, amountMsat } of more) {
+    for (const { channelId, amountMsat, isWorth } of more) {
       const taken = byChannel.get(channelId) ?? [...(this.#lanes.get(channelId)?.htlcs.values() ?? [])]
-      taken.push({ payment, amountMsat })
+      taken.push({ payment, amountMsat, isWorth })
       byChannel.set(channelId, taken)
     }
     return byChannel
-  }
-
-  #suffices(coinsSat: Sat): true {
-    if (this.#shortSat !== null && coinsSat > this.#shortSat) this.#shortSat = null
-    return true
   }
 
   #needWith(byChannel: ReadonlyMap<ChannelId, readonly Taken[]>): bigint {
@@ -159,7 +194,7 @@ export class ClaimRoom {
   }
 
   #needOf(lane: Lane): bigint {
-    const feeratePerKw = this.#options.feeratePerKw()
+    const feeratePerKw = this.#options.feerates().claim
     if (lane.need?.feeratePerKw !== feeratePerKw) lane.need = { feeratePerKw, sat: this.#feesSat(lane.htlcs.values()) }
     return lane.need.sat
   }
@@ -168,7 +203,8 @@ export class ClaimRoom {
   #feesSat(taken: Iterable<Taken>): bigint {
     const each = this.#costSat(0, 1)
     let [held, fees] = [0n, this.#costSat(1, 0)]
-    for (const { amountMsat } of taken) {
+    for (const { amountMsat, isWorth } of taken) {
+      if (!isWorth) continue
       const amountSat = amountMsat / 1000n
       held += amountSat
       fees += amountSat < each ? amountSat : each
@@ -177,21 +213,17 @@ export class ClaimRoom {
   }
 
   #costSat(channels: number, claims: number): bigint {
-    return feeOf(channels * CLOSE_WEIGHT + claims * CLAIM_WEIGHT, DEAR * this.#options.feeratePerKw())
+    return feeOf(channels * CLOSE_WEIGHT + claims * CLAIM_WEIGHT, DEAR * this.#options.feerates().claim)
   }
 
-  /** What is left of a channel's when the most valuable are claimed with these coins, beside the largest payment of that. */
-  #unclaimableMsat(taken: readonly Taken[], coinsSat: bigint): bigint {
-    const forClaims = coinsSat - this.#costSat(1, 0)
-    const claimed = forClaims > 0n ? Number(forClaims / this.#costSat(0, 1)) : 0
-    const left = [...taken].sort(byAmount).slice(claimed)
-    const sums = new Map<string, bigint>()
-    for (const t of left) sums.set(t.payment, (sums.get(t.payment) ?? 0n) + t.amountMsat)
-    const largest = [...sums.values()].reduce((most, sum) => (sum > most ? sum : most), 0n)
-    return left.reduce((sum, t) => sum + t.amountMsat, 0n) - largest
+  /** How many of one channel's. */
+  #claimsWith(coinsSat: bigint): number {
+    const left = coinsSat - this.#costSat(1, 0)
+    return left > 0n ? Number(left / this.#costSat(0, 1)) : 0
   }
 
   #forget(): void {
+    this.#kept = 0
     this.#claims = 0
     for (const [channelId, lane] of this.#lanes) {
       const state = this.#options.stateOf(channelId)
@@ -200,10 +232,27 @@ export class ClaimRoom {
         Object.assign(lane, { seen: state, need: null })
       }
       if (lane.htlcs.size === 0) this.#lanes.delete(channelId)
-      this.#claims += lane.htlcs.size
+      lane.smallMsat = 0n
+      this.#kept += lane.htlcs.size
+      for (const { isWorth, amountMsat } of lane.htlcs.values()) {
+        if (isWorth) this.#claims++
+        else lane.smallMsat += amountMsat
+      }
     }
-    this.#left = this.#claims
+    this.#left = this.#kept
   }
+}
+
+/** Of all but the payment with the largest part in them. */
+function besideLargestMsat(taken: readonly Taken[]): bigint {
+  const sums = new Map<string, bigint>()
+  for (const t of taken) sums.set(t.payment, (sums.get(t.payment) ?? 0n) + t.amountMsat)
+  let [all, largest] = [0n, 0n]
+  for (const sum of sums.values()) {
+    all += sum
+    if (sum > largest) largest = sum
+  }
+  return all - largest
 }
 
 const byAmount = (a: Taken, b: Taken): number =>

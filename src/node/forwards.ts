@@ -151,7 +151,7 @@ export class Forwards {
     const { record, effects } = decideForward(htlc, onion, { blockHeight: blockHeight(), ...about })
     if (record.outgoingChannelId === null) return effects
     if (!claims.hasRoom([htlc], key)) {
-      claims.refused()
+      claims.refused([htlc], key)
       return giveUp(record, publicUpdate)
     }
     claims.keep([htlc], key)

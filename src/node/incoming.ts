@@ -156,7 +156,7 @@ export class Incoming {
     const wasWaiting = this.#waiting.has(record.paymentHash)
     this.#count(record)
     const isBack = wasWaiting && record.status === 'open' && !isWhole(record)
-    if (isBack && !this.#options.claims.hasRoom(before!.htlcs, record.paymentHash)) this.#options.claims.refused()
+    if (isBack) this.#options.claims.refused(before!.htlcs, record.paymentHash)
   }
 
   #count(record: InvoiceRecord): void {
@@ -240,7 +240,7 @@ export class Incoming {
     if (!htlcs.every(stillStands)) return false
     if (claims.hasRoom(htlcs, paymentHash)) return true
     // What has no invoice does not wait.
-    if (kind === 'keysend') claims.refused()
+    if (kind === 'keysend') claims.refused(htlcs, paymentHash)
     return false
   }
 }

@@ -116,7 +116,7 @@ export class Honest {
     })
     this.claims = new ClaimRoom({
       stateOf: (channelId) => this.channels.byChannelId(channelId)?.state,
-      feeratePerKw: () => this.feerates.claim,
+      feerates: () => this.feerates,
       coinsSat: () => walletBalance(this.wallet.state).spendableSat,
       exposureMsat: policy.maxDustExposureMsat,
       onShort: () => {},

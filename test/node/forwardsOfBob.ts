@@ -33,7 +33,7 @@ export function forwardsOfBob() {
     blockHeight: () => w.height,
     claims: new ClaimRoom({
       stateOf: () => w.bob.state!,
-      feeratePerKw: () => 1000,
+      feerates: () => w.bob.ctx.feerates,
       coinsSat: () => sat(1_000_000),
       exposureMsat: msat(0),
       onShort: () => {},

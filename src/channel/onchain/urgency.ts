@@ -32,7 +32,7 @@ export const REPLACEMENT_STEP = 253
 export const budgetOf = (valueSat: Sat, percent = BUDGET_PERCENT): Sat => ((valueSat * percent) / 100n) as Sat
 
 /** What nobody races for. */
-export const slowFeerate = ({ feerates }: FeeContext): number => feerates.slow ?? feerates.claim
+export const slowFeerate = ({ feerates }: Pick<FeeContext, 'feerates'>): number => feerates.slow ?? feerates.claim
 
 /** The estimate for a confirmation within so many blocks; null: whenever. */
 export function estimateFor(blocksLeft: number | null, ctx: FeeContext): number {
