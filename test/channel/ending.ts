@@ -4,7 +4,7 @@ import { p2wpkhOfKey, p2wpkhScriptCode } from '../../src/bitcoin/script.ts'
 import { derSignature, SIGHASH_ALL, sighashV0 } from '../../src/bitcoin/sighash.ts'
 import { type Transaction, txidOf, unsignedInput, withWitness } from '../../src/bitcoin/transaction.ts'
 import { fundingScriptOf } from '../../src/channel/commitments.ts'
-import { summary, watches } from '../../src/channel/describe.ts'
+import { onchainOf, summary, watches } from '../../src/channel/describe.ts'
 import { signHtlcTx } from '../../src/channel/onchain/claims.ts'
 import type { OnchainState } from '../../src/channel/onchain/types.ts'
 import { stoodIn } from '../../src/channel/revokedRecord.ts'
@@ -127,7 +127,7 @@ export class Ending {
 
   onchain(who: Name): OnchainState {
     const state = this.w.side(who).state!
-    const onchain = state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
+    const onchain = onchainOf(state)
     if (!onchain) throw new Error(`${who} is not on chain: ${state.tag}`)
     return onchain
   }

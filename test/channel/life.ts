@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { txidOf } from '../../src/bitcoin/transaction.ts'
-import { committedIncoming } from '../../src/channel/describe.ts'
+import { committedIncoming, onchainOf } from '../../src/channel/describe.ts'
 import { mapHtlcs } from '../../src/channel/htlcTable.ts'
 import type { FundedState } from '../../src/channel/state.ts'
 import { recount } from '../../src/channel/totals.ts'
@@ -243,7 +243,7 @@ export class Run {
     }
     const closes = w.sides.map(({ phase }) => {
       if (phase.tag === 'negotiating') return phase.published.map(txidOf)
-      const end = phase.tag === 'closing' || phase.tag === 'closed' ? phase.onchain : null
+      const end = onchainOf(phase)
       return end?.how === 'cooperative' ? [end.closing.txid] : []
     })
     expect([tags, closes[0]!.some((id) => closes[1]!.includes(id))]).toEqual([tags, true])

@@ -4,7 +4,7 @@ import { p2wsh } from '../../src/bitcoin/script.ts'
 import type { Transaction } from '../../src/bitcoin/transaction.ts'
 import type { MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
-import { channelOf } from '../../src/channel/describe.ts'
+import { channelOf, onchainOf } from '../../src/channel/describe.ts'
 import { outputOf, pay, spend, TRUE_OUTPUT } from '../chain/embedded/harness.ts'
 import { Life } from '../node/life.ts'
 import { type Name, NOBODY, nodeIdOf, type Snapshot, World, type WorldOptions } from '../node/world.ts'
@@ -100,8 +100,7 @@ export class Ground {
     return this.world.of(name).node!.channels.all().at(-1)!
   }
   onchain(name: Name) {
-    const { state } = this.entry(name)
-    return state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
+    return onchainOf(this.entry(name).state)
   }
   /** What miners have that spends the channel's funding output. */
   spender(name: Name): MempoolEntry | undefined {

@@ -109,8 +109,12 @@ describe('random schedules with LDK of payments, lost connections, crashes of ou
       for (const p of life.payments) expect(told(p)).toBeLessThanOrEqual(1)
       if (!s.early) {
         for (const c of channels) {
-          const { feeratePerKw } = await w.quiet(c.id)
-          expect((await w.ldkChannel(c))!.feerate).toBe(feeratePerKw)
+          await w.quiet(c.id)
+          // An update may be on its way yet.
+          await w.until('one feerate', async () => {
+            const { feeratePerKw } = await w.us.service.channel(c.id)
+            return (await w.ldkChannel(c))?.feerate === feeratePerKw
+          })
         }
         await closeAll()
       }

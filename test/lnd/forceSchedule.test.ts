@@ -148,7 +148,11 @@ withLnd('random schedules with a real LND that end by force, with payments in fl
     })
   }
 
-  const isResolved = async (c: ChannelView): Promise<boolean> => (await view(c)).closing?.resolved === true
+  /** Or what is left waits for fees that the schedule does not bring: how much that may be is in `expectMoney`. */
+  const isResolved = async (c: ChannelView): Promise<boolean> => {
+    const { closing, waitsFor } = await view(c)
+    return closing?.resolved === true || /^lower fees/.test(waitsFor ?? '')
+  }
   const isPending = async (channels: readonly ChannelView[]): Promise<boolean> => {
     const points = channels.map(outpointText)
     const { waiting_close_channels, pending_force_closing_channels } = await lnd.rest.get('/v1/channels/pending')
@@ -168,8 +172,8 @@ withLnd('random schedules with a real LND that end by force, with payments in fl
       await w.mine(next)
       blocks += next
     }
-    const left = (await Promise.all(channels.map(view))).filter((c) => c.closing?.resolved !== true)
-    expect(left.map((c) => [c.closing?.how, c.waitsFor])).toEqual([])
+    const left = await Promise.all(channels.map(async (c) => ((await isResolved(c)) ? [] : [(await view(c)).waitsFor])))
+    expect(left.flat()).toEqual([])
   }
 
   /** It hangs over invoices of channels that have ended, too: it answers nothing about itself any more until its next start. */

@@ -3,16 +3,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { msat } from '../../src/base/units.ts'
 import type { ForwardView } from '../../src/node/analytics/views.ts'
 import type { ChannelView, HtlcView } from '../../src/node/service.ts'
-import { Life, type Payment, type Step } from '../interop/life.ts'
+import { Life, type Step } from '../interop/life.ts'
 import { isReal, type Real, type Stage } from '../interop/stage.ts'
 import { type Side, side, stepsWith } from '../interop/steps.ts'
 import { type FeeService, startFeeService } from './feeService.ts'
+import { Books } from './forwardBooks.ts'
 import { isOfOwnEnd, SETTLES_TWICE } from './linkEnds.ts'
 import { type Lnd, withLnd } from './lnd.ts'
 import { lndStage } from './lndStage.ts'
 import { takenForReplays } from './replays.ts'
 import type { Answer } from './rest.ts'
-import { outpointText, satOf, World } from './world.ts'
+import { outpointText, World } from './world.ts'
 
 /** FULMEN_RUNS=50 FULMEN_SEED=random npx vitest run test/lnd/forwardSchedule.test.ts looks longer: half a minute each. */
 const RUNS = Number(process.env.FULMEN_RUNS ?? 2)
@@ -77,6 +78,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
   let fees: FeeService
   let stage: Stage
   let life: Life
+  let books: Books
   /** Two with dave, and two with erin. */
   let channels: ChannelView[]
   /** Places of those that were closed by force in this schedule. */
@@ -87,6 +89,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
       [...options, '--alias=dave'],
       [...options, '--alias=erin'],
     ])
+    books = new Books(w)
     stage = watchful(lndStage(w, w.lnds[0]!, fees, w.lnds[1]!))
     for (const lnd of w.lnds) await w.connect(lnd)
     channels = []
@@ -283,17 +286,6 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
 
   // ---------------------------------------------------------------- what has to be true
 
-  /** Forwards that our books have from a place on, in their order. */
-  const forwardsSince = async (last: number): Promise<readonly ForwardView[]> => {
-    const found: ForwardView[] = []
-    for (let cursor: string | undefined; ; ) {
-      const page = await w.us.service.analytics.forwards({ limit: 100, ...(cursor && { cursor }) })
-      found.push(...page.items.filter((f) => Number(f.id) > last))
-      if (page.nextCursor === null || page.items.some((f) => Number(f.id) <= last)) return found.reverse()
-      cursor = page.nextCursor
-    }
-  }
-
   /** Payer and payee have one word, but for small ones that had no output in a channel that went on chain: those may be the payee's loss. */
   const expectOneWord = async (): Promise<void> => {
     const replays = takenForReplays(w.lnds, life.payments)
@@ -319,7 +311,7 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
       const parts = settled.filter((f) => f.paymentHash === p.hash)
       const told = w.us.events.filter((e) => e.type === 'forward.settled' && e.data.paymentHash === p.hash)
       expect(told.length).toBeLessThanOrEqual(parts.length)
-      const { status, fee_msat } = await paymentOf(p)
+      const { status, fee_msat } = await books.lndPayment(p)
       if (status !== 'SUCCEEDED') {
         expect([p, parts.filter((f) => !isMiners(f))]).toEqual([p, []])
         continue
@@ -332,33 +324,6 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
   /** The HTLC that came had no output in a channel that was closed before we could fulfil it there: its payer need not know that it was paid for. */
   const isMiners = ({ incomingChannelId, amountInMsat }: ForwardView): boolean =>
     amountInMsat < SMALL * 1000 && [...forced].some((at) => channels[at]!.channelId === incomingChannelId)
-  const paymentOf = async ({ from, hash }: Payment): Promise<Answer> => {
-    const { rest } = from === 'them' ? w.lnds[0]! : w.lnds[1]!
-    const { payments } = await rest.get('/v1/payments?include_incomplete=true&reversed=true&max_payments=1000')
-    return payments.find((p: Answer) => p.payment_hash === hash)
-  }
-  const pendingForwards = async (): Promise<string | undefined> =>
-    /^fulmen_forwards_pending (\d+)$/m.exec(await w.us.service.metrics({ eventSubscribers: 0 }))?.[1]
-
-  /** Fees that our wallet, or closed channels for it, may have paid in blocks after this one. */
-  const feesSince = async (height: number): Promise<number> => {
-    let paid = 0
-    const fundings = [...forced].map((at) => outpointText(channels[at]!))
-    for (let at = height + 1; at <= (await w.rpc('getblockcount')); at++) {
-      const { tx } = await w.rpc('getblock', await w.rpc('getblockhash', at), 2)
-      for (const { txid, vin, fee } of tx.slice(1)) {
-        const isCommitment = vin.some((i: Answer) => fundings.includes(`${i.txid}:${i.vout}`))
-        const isOwn = await w.us.service.walletTransaction(txid).then(
-          () => true,
-          () => false,
-        )
-        if (isCommitment || isOwn) paid += satOf(fee)
-      }
-    }
-    return paid
-  }
-  const inWallet = async (): Promise<bigint> => (await w.us.service.wallet()).confirmedSat
-
   it(
     'ends with one word on every payment, and with what we earned by forwards to the millisatoshi',
     async () => {
@@ -368,9 +333,9 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
         await renew()
         w.us.events.length = 0
         forced.clear()
-        const [last] = await forwardsSince(-1).then((all) => all.slice(-1))
+        const [last] = await books.forwardsSince(-1).then((all) => all.slice(-1))
         const had = sum((await views()).map((c) => c.localMsat))
-        const [coins, height] = [await inWallet(), await w.rpc('getblockcount')]
+        const [coins, height] = [await books.inWallet(), await w.rpc('getblockcount')]
         life = new Life(stage)
         for (const step of steps) await orEnded(() => life.step(step))
         if (force) {
@@ -386,20 +351,25 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
           }
         })
 
-        const settled = await forwardsSince(Number(last?.id ?? -1))
+        const settled = await books.forwardsSince(Number(last?.id ?? -1))
         await expectOneWord()
         await expectForwards(settled)
-        expect(await pendingForwards()).toBe('0')
+        expect(await books.pendingForwards()).toBe('0')
         const now = await views()
         expect(now.map((c) => c.state)).toEqual(now.map((_, at) => (forced.has(at) ? 'closed' : 'normal')))
         const earned = BigInt(total(settled.map((f) => f.feeMsat))) + (await life.gainedMsat('us'))
         const has = sum(now.filter((_, at) => !forced.has(at)).map((c) => c.localMsat))
-        const lost = had + earned - has - ((await inWallet()) - coins) * 1000n
+        const lost = had + earned - has - ((await books.inWallet()) - coins) * 1000n
         const back = total(takenForReplays(w.lnds, life.payments).map((p) => p.amountMsat))
         expect(Number(lost)).toBeGreaterThanOrEqual(-forced.size * SMALL * 1000 - back)
         if (forced.size === 0) expect(Number(lost)).toBeLessThanOrEqual(0)
         else {
-          const most = (await feesSince(height)) + forced.size * (ANCHORS_SAT + SMALL)
+          const most =
+            (await books.feesSince(
+              height,
+              [...forced].map((at) => channels[at]!),
+            )) +
+            forced.size * (ANCHORS_SAT + SMALL)
           expect(Number(lost)).toBeLessThanOrEqual(most * 1000)
         }
         expect(w.alerts().filter((e) => !channels.some((c, at) => isOfOwnEnd(lndAt(at), c, e)))).toEqual([])

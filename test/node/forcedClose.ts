@@ -1,7 +1,7 @@
 import { outpointKey, type Txid } from '../../src/base/ids.ts'
 import type { MempoolEntry } from '../../src/chain/embedded/mempoolEntry.ts'
 import { selectTransactions } from '../../src/chain/embedded/miner.ts'
-import { channelOf } from '../../src/channel/describe.ts'
+import { channelOf, onchainOf as onchainOfState } from '../../src/channel/describe.ts'
 import type { Node } from '../../src/node/node.ts'
 import { type Name, NOBODY, type Snapshot, World } from './world.ts'
 
@@ -10,10 +10,7 @@ export const oneChannel = (): Promise<Snapshot> => World.pair(1_000_000, 400_000
 
 export const entryOf = (world: World, name: Name) => world.of(name).node!.channels.all()[0]!
 /** How the channel ends on chain, null while it does not. */
-export const onchainOf = (world: World, name: Name) => {
-  const { state } = entryOf(world, name)
-  return state.tag === 'closing' || state.tag === 'closed' ? state.onchain : null
-}
+export const onchainOf = (world: World, name: Name) => onchainOfState(entryOf(world, name).state)
 /** Closes the channel by force, as far as that goes without a block. */
 export const force = async (world: World, name: Name): Promise<void> => {
   void world

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import type { PaymentHash } from '../../src/base/ids.ts'
 import { msat } from '../../src/base/units.ts'
-import { channelOf } from '../../src/channel/describe.ts'
+import { channelOf, onchainOf } from '../../src/channel/describe.ts'
 import { localBalance } from '../../src/channel/limits.ts'
 import { onchainSat } from './accounts.ts'
 import { type Name, nodeIdOf, type World } from './world.ts'
@@ -98,7 +98,4 @@ export async function endOfCarols(world: World): Promise<void> {
   for (let n = 0; n < 150 && stateOf(world, 'carol').tag !== 'closed'; n++) await world.mine(1)
   expect(stateOf(world, 'carol').tag).toBe('closed')
 }
-export const kindOf = (world: World) => {
-  const state = stateOf(world, 'carol')
-  return state.tag === 'closing' || state.tag === 'closed' ? state.onchain?.closing.kind : null
-}
+export const kindOf = (world: World) => onchainOf(stateOf(world, 'carol'))?.closing.kind
