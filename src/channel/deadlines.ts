@@ -4,7 +4,7 @@ import { eachHtlc, someHtlc } from './htlcTable.ts'
 import type { Channel } from './state.ts'
 import { trimmedIn } from './totals.ts'
 import type { ChannelContext, Fault } from './types.ts'
-import { isWorthClosing, type LateHtlc } from './worthClosing.ts'
+import { type HtlcValue, isWorthClosing } from './worthClosing.ts'
 
 /** Blocks after the expiry of an HTLC of ours that the peer gets to settle it. @source BOLT 2 §cltv_expiry_delta-selection */
 export const GRACE = 2
@@ -26,9 +26,9 @@ function hasOutput({ params, commitments }: Channel, { add }: Htlc, direction: D
 }
 
 /** HTLCs for which `isLate` holds and that have outputs. */
-function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boolean): readonly LateHtlc[] {
+function late(channel: Channel, direction: Direction, isLate: (h: Htlc) => boolean): readonly HtlcValue[] {
   const { outgoing, incoming } = channel.commitments
-  const found: LateHtlc[] = []
+  const found: HtlcValue[] = []
   for (const htlc of eachHtlc(direction === 'out' ? outgoing : incoming)) {
     if (isLate(htlc) && hasOutput(channel, htlc, direction))
       found.push({ direction, amountSat: msatToSatFloor(htlc.add.amountMsat) })

@@ -11,12 +11,11 @@ import type { ChannelContext } from './types.ts'
 
 type FeeContext = Pick<ChannelContext, 'feerates' | 'blockHeight'>
 
-interface HtlcValue {
+/** Of an HTLC that has an output. */
+export interface HtlcValue {
   readonly direction: Direction
   readonly amountSat: Sat
 }
-/** An HTLC whose peer does not settle it, and that has an output. */
-export type LateHtlc = HtlcValue
 
 /**
  * What is left of an HTLC in our commitment after its transaction, which without anchors has its fee already, and a sweep of its own
@@ -51,11 +50,11 @@ function closeCost({ params, commitments }: Channel, worthClaiming: number, ctx:
 }
 
 /**
- * Whether to close a channel over HTLCs that are late: one of them is worth its own claim by the estimates, or all together hold more
+ * Whether to close a channel over HTLCs that the peer does not settle in time: one of them is worth its own claim by the estimates, or all together hold more
  * than the close costs, and the claims once fees are at their lowest, for which those can wait on chain. HTLCs that hold no more beyond
  * such a claim than their outputs cost the commitment never close a channel, however many there are.
  */
-export function isWorthClosing(channel: Channel, late: readonly LateHtlc[], ctx: FeeContext): boolean {
+export function isWorthClosing(channel: Channel, late: readonly HtlcValue[], ctx: FeeContext): boolean {
   if (late.some((htlc) => isWorthClaiming(channel, htlc, ctx))) return true
   const pile = late.map((h) => leftOf(channel, h, FEERATE_FLOOR, FEERATE_FLOOR)).filter((left) => left > 0n)
   return pile.reduce((sum, left) => sum + left, 0n) > closeCost(channel, pile.length, ctx)

@@ -205,7 +205,7 @@ export class ClaimRoom {
     let [held, fees] = [0n, this.#costSat(1, 0)]
     for (const { amountMsat, isWorth } of taken) {
       if (!isWorth) continue
-      const amountSat = amountMsat / 1000n
+      const amountSat = msatToSatFloor(amountMsat)
       held += amountSat
       fees += amountSat < each ? amountSat : each
     }

@@ -364,12 +364,8 @@ withLnd('random schedules of forwards between two real LNDs, with lost connectio
         expect(Number(lost)).toBeGreaterThanOrEqual(-forced.size * SMALL * 1000 - back)
         if (forced.size === 0) expect(Number(lost)).toBeLessThanOrEqual(0)
         else {
-          const most =
-            (await books.feesSince(
-              height,
-              [...forced].map((at) => channels[at]!),
-            )) +
-            forced.size * (ANCHORS_SAT + SMALL)
+          const closed = [...forced].map((at) => channels[at]!)
+          const most = (await books.feesSince(height, closed)) + forced.size * (ANCHORS_SAT + SMALL)
           expect(Number(lost)).toBeLessThanOrEqual(most * 1000)
         }
         expect(w.alerts().filter((e) => !channels.some((c, at) => isOfOwnEnd(lndAt(at), c, e)))).toEqual([])

@@ -5,6 +5,7 @@ import { msat, sat } from '../../src/base/units.ts'
 import { channelOf } from '../../src/channel/describe.ts'
 import { eachHtlc } from '../../src/channel/htlcTable.ts'
 import { payKeysend } from '../../src/payment/request.ts'
+import { estimate } from './claims.ts'
 import { type Name, nodeIdOf, type Snapshot, World, type WorldOptions } from './world.ts'
 
 /* Claims of HTLCs with anchors are paid for by the wallet. @source BOLT 3 §htlc-timeout-and-htlc-success-transactions */
@@ -13,6 +14,8 @@ const PART_SAT = 30_000
 const MANY = 20
 /** As much as may have no output (node/policy.ts). */
 const EXPOSURE_SAT = 200_000
+/** As much as may not be worth its claim. */
+const SMALL_SAT = 500_000
 
 const worlds: World[] = []
 afterEach(() => {
@@ -120,6 +123,16 @@ describe('payments that come to a node', () => {
     const world = await start(['alice', 'bob'], poor)
     await paidBySilentAlice(world)
     expect(letGoSat(world)).toBe(PART_SAT + Math.floor(EXPOSURE_SAT / PART_SAT) * PART_SAT)
+  })
+
+  it('that are not worth their claims: such a peer has the preimages of one and 500,000 sat, whatever the wallet has', async () => {
+    const world = await start(['alice', 'bob'], poor)
+    await gives(world, 'bob', 5_000_000)
+    // 1,102 weight units of 44,080 sat.
+    estimate(world.of('bob').node!, 40_000)
+    await paidBySilentAlice(world)
+    expect(letGoSat(world)).toBe(PART_SAT + Math.floor(SMALL_SAT / PART_SAT) * PART_SAT)
+    expect(world.of('bob').complaints).toEqual([])
   })
 
   it('whose wallet can claim them are taken at once, and those that the peer does not give are claimed', async () => {

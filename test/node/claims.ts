@@ -9,11 +9,8 @@ import { NOBODY, World } from './world.ts'
 
 /** The feerates that this node believes in, sat per 1,000 weight units. */
 export function believe(node: Node, rates: Partial<ChannelContext['feerates']>): void {
-  const before = node.context.bind(node)
-  node.context = (entry) => {
-    const context = before(entry)
-    return { ...context, feerates: { ...context.feerates, ...rates } }
-  }
+  const before = node.feerates.bind(node)
+  node.feerates = () => ({ ...before(), ...rates })
 }
 
 /** The same for whatever time there is. */
